@@ -1,0 +1,1 @@
+"""Tunnels, one module each, imported only when used."""

@@ -1,0 +1,127 @@
+"""The Typer app, the one door through which every failure leaves, and `main`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from port_hook_cli import __version__
+from port_hook_cli.errors import ExitCode, PortHookError
+from port_hook_cli.runtime import Runtime, system_runtime
+
+
+# name -> the first line of the command's docstring. Kept here so that `--help` imports no command;
+# tests/contract/test_cli.py holds the two together.
+COMMANDS = {
+    "demo": "Show the whole job on this machine: no Port account, no tunnel, no internet.",
+    "listen": "Receive Port's invocations: verify, explain, save, forward and answer them.",
+    "sign": "Sign a payload as Port does and print the request.",
+    "verify": "Say whether a signature is valid, and if not, why not.",
+    "replay": "Send a saved or written payload again, freshly signed.",
+    "report-run": "Report the progress and result of an action run to Port.",
+    "captures": "List what was captured, newest first.",
+    "show": "Show one capture in full.",
+    "sandbox": "Run a local stand-in of Port's API.",
+}
+
+
+def _load(name: str) -> Any:
+    module = import_module(f"port_hook_cli.commands.{name.replace('-', '_')}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name)(getattr(module, name.replace("-", "_")))
+    return typer.main.get_command(app)
+
+
+class CommandGroup(TyperGroup):
+    """Loads a command's module only when that command runs, and turns failures into lines and codes."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
+        """Return the command names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
+        """Import and return one command, or None."""
+        return _load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an exit code it returns or a problem it raises becomes the process's code."""
+        ctx.obj = runtime = ctx.obj or system_runtime()
+        try:
+            code = super().invoke(ctx) or ExitCode.OK
+        except PortHookError as problem:
+            print_problem(problem, runtime)
+            code = problem.exit_code
+        except KeyboardInterrupt:
+            code = ExitCode.INTERRUPTED
+        except BrokenPipeError:
+            code = _leave_quietly()
+        raise typer.Exit(int(code))
+
+
+def _leave_quietly() -> ExitCode:
+    """Say nothing when the reader of stdout has gone  (`| head`), and keep the interpreter's last flush quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.OK
+
+
+def print_problem(problem: PortHookError, runtime: Runtime) -> None:
+    """Print what happened and what to do next to stderr."""
+    from port_hook_cli.views.text import printable_lines
+
+    lines = [f"error: {printable_lines(problem.message)}"]
+    if problem.hint:
+        lines.append(f"hint: {printable_lines(problem.hint)}")
+    print(*lines, sep="\n", file=runtime.stderr)
+
+
+app = typer.Typer(
+    cls=CommandGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"port-hook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Debug the webhooks behind Port's self-service actions from your terminal.
+
+    Start with `port-hook demo`; it needs nothing. Then `port-hook listen --forward-to 8000`.
+    """
+
+
+def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
+    """Run port-hook and return its exit code. No exception leaves this function."""
+    try:
+        app(args=None if argv is None else list(argv), prog_name="port-hook", obj=runtime)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as bug:  # noqa: BLE001 - the last door: a traceback never reaches a user
+        from port_hook_cli.adapters.crash import report_crash
+
+        runtime = runtime or system_runtime()
+        return report_crash(bug, environ=runtime.environ, stderr=runtime.stderr)
+    return ExitCode.OK

@@ -1,0 +1,34 @@
+"""Options that several commands share: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.core.signing import TimestampUnit
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print versioned JSON records, one per line, and nothing else, on stdout."),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="The capture store's file. Default: .port-hook/captures.db in this folder.",
+        metavar="PATH",
+    ),
+]
+Org = Annotated[
+    str | None, typer.Option("--org", help="The organisation in ~/.port/config.yaml to use.", metavar="NAME")
+]
+SecretFile = Annotated[
+    str | None,
+    typer.Option("--secret-file", help="Read the client secret from a file, or from stdin with '-'.", metavar="PATH|-"),
+]
+Unit = Annotated[TimestampUnit, typer.Option("--timestamp-unit", help="Seconds, as documented, or milliseconds.")]
+Tolerance = Annotated[
+    float, typer.Option("--tolerance", help="How many seconds a timestamp may be off.", metavar="S", min=0)
+]

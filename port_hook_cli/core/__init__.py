@@ -1,0 +1,1 @@
+"""The pure core: values and functions without clock, files, environment or console."""

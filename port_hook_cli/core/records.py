@@ -1,0 +1,76 @@
+"""The versioned records of `--json`: one flat dictionary each, described in docs/reference/json-records.md.
+
+A field is only ever added. A change of meaning gets a new number in `schema`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from port_hook_cli.core.models import Delivery, Exchange, Verdict
+
+EVENT = "port-hook/event/1"
+VERDICT = "port-hook/verdict/1"
+DELIVERY = "port-hook/delivery/1"
+
+
+def format_time(epoch_s: float) -> str:
+    """Return seconds since the epoch as an RFC 3339 UTC time with milliseconds."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def verdict_fields(verdict: Verdict) -> dict[str, Any]:
+    """Return the part of a verdict that travels inside other records."""
+    return {"status": str(verdict.status), "reading": verdict.reading, "causes": list(verdict.slugs)}
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the record that `verify --json` prints."""
+    return {
+        "schema": VERDICT,
+        **verdict_fields(verdict),
+        "age_s": None if verdict.age_s is None else round(verdict.age_s, 3),
+        "hint": verdict.hint,
+        "details": [{"slug": cause.slug, "words": cause.words, "fix": cause.fix} for cause in verdict.causes],
+    }
+
+
+def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
+    """Return the part of a delivery that travels inside other records."""
+    if delivery is None:
+        return None
+    return {
+        "url": delivery.url,
+        "status": delivery.status,
+        "latency_ms": round(delivery.latency_ms, 3),
+        "error": delivery.error,
+    }
+
+
+def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> dict[str, Any]:
+    """Return one send of `replay` as a record."""
+    return {
+        "schema": DELIVERY,
+        "source": source,
+        "run_id": run_id,
+        **(delivery_fields(delivery) or {}),
+    }
+
+
+def invocation_event(exchange: Exchange) -> dict[str, Any]:
+    """Return a captured invocation as the record that `listen --json` prints."""
+    invocation, payload = exchange.invocation, exchange.payload
+    return {
+        "schema": EVENT,
+        "type": "invocation",
+        "id": invocation.id,
+        "received_at": format_time(invocation.received_at),
+        "method": invocation.method,
+        "path": invocation.target,
+        "run_id": payload.run_id,
+        "action": payload.action,
+        "verdict": verdict_fields(exchange.verdict),
+        "answer": None if exchange.answer is None else {"status": exchange.answer.status},
+        "delivery": delivery_fields(exchange.delivery),
+    }

@@ -1,0 +1,32 @@
+"""Secrets that do not print, and headers that are masked before anything is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from port_hook_cli.core.models import Headers
+
+SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A string that shows as `***` wherever it is printed; `reveal` is the one way to its value."""
+
+    _value: str
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+
+def mask_headers(headers: Headers) -> Headers:
+    """Return `headers` with the values of credentials replaced by `***`; names, order and the rest stay."""
+    return Headers(tuple((name, MASK if name.lower() in SECRET_HEADERS else value) for name, value in headers))

@@ -1,0 +1,1 @@
+"""What a command means, in terms of small protocols; no library is imported here."""

@@ -1,0 +1,1 @@
+"""Pure presentation: values to text and rich renderables."""

@@ -1,0 +1,45 @@
+"""Bytes and strings from the wire, made safe for a terminal.
+
+rich does not neutralise escape sequences, not even in `Text`, so everything that a stranger wrote passes
+through here before it is printed.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 less nothing, DEL and C1, the bidirectional overrides, and lone surrogates, which no stream can encode.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE_IN_LINES = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _visible(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}")  # noqa: PLR2004
+
+
+def printable(text: str) -> str:
+    r"""Return `text` on one line with every control character written out, as in `\x1b`."""
+    return _UNSAFE.sub(_visible, text)
+
+
+def printable_lines(text: str) -> str:
+    """Return `text` with line feeds and tabs kept and every other control character written out."""
+    return _UNSAFE_IN_LINES.sub(_visible, text)
+
+
+def wire_text(value: str) -> str:
+    """Return a header value (Latin-1 of its bytes) as its sender meant it: UTF-8 where it is that."""
+    try:
+        return printable(value.encode("latin-1").decode("utf-8"))
+    except UnicodeError:
+        return printable(value)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return `text` cut to `limit` characters, the last being an ellipsis where something was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,97 @@
+"""Guards for every test, and `run`: port-hook in this process, with its own world."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from port_hook_cli.cli import main
+from port_hook_cli.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    raw: bytes
+    err: str
+
+    @property
+    def out(self) -> str:
+        return self.raw.decode("utf-8")
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Run(Protocol):
+    def __call__(self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result: ...
+
+
+@pytest.fixture(autouse=True)
+def _clean_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting, proxy or file of the person who runs the tests reaches one."""
+    for name in list(os.environ):
+        if name.startswith(("PORT_", "NGROK_", "PYNGROK_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The working folder of `run`."""
+    path = tmp_path / "folder"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, folder: Path) -> Callable[..., Runtime]:
+    def build(stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Runtime:
+        return Runtime(
+            environ=dict(env or {}),
+            cwd=folder,
+            home=tmp_path / "home",
+            stdin=io.BytesIO(stdin),
+            stdout=_text(),
+            stderr=_text(),
+        )
+
+    return build
+
+
+def _text() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+
+
+def _bytes(stream: Any) -> bytes:
+    stream.flush()
+    value: bytes = stream.buffer.getvalue()
+    return value
+
+
+@pytest.fixture
+def run(runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch, folder: Path) -> Run:
+    """Run port-hook in this process: `run("sign", "payload.json", env={...}) -> Result`."""
+
+    def invoke(*args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Result:
+        monkeypatch.chdir(folder)
+        world = runtime(stdin, env)
+        with contextlib.redirect_stdout(world.stdout), contextlib.redirect_stderr(world.stderr):
+            code = main(args, world)
+        return Result(code, _bytes(world.stdout), _bytes(world.stderr).decode("utf-8"))
+
+    return invoke

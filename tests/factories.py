@@ -1,0 +1,83 @@
+"""Values for tests, with keyword overrides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from port_hook_cli.core.models import Headers, Invocation
+from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.signing import signed_headers
+
+SECRET = Secret("a-client-secret-of-thirty-two-characters")
+NOW = 1_700_000_000.0
+RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
+
+
+def a_document(**overrides: Any) -> dict[str, Any]:
+    """The old default shape of the "Create VM" action (contract, section 2)."""
+    return {
+        "action": "create_vm",
+        "resourceType": "run",
+        "status": "TRIGGERED",
+        "trigger": {
+            "by": {
+                "orgId": "org_BneDtWovPqXaA2VZ",
+                "userId": "auth0|62ceaea697ca00f09d7c4f45",
+                "user": {"email": "zoë@example.com", "firstName": "Zoë", "lastName": "Doe"},
+            },
+            "origin": "UI",
+            "at": "2023-11-14T22:13:20.000Z",
+        },
+        "context": {"entity": None, "blueprint": "vm", "runId": RUN_ID},
+        "payload": {
+            "entity": None,
+            "action": {
+                "identifier": "create_vm",
+                "title": "Create VM",
+                "trigger": {"type": "self-service", "operation": "CREATE"},
+                "invocationMethod": {
+                    "type": "WEBHOOK",
+                    "agent": False,
+                    "synchronized": False,
+                    "method": "POST",
+                    "url": "https://example.com",
+                },
+            },
+            "properties": {"title": "dev-env", "cpu": 2, "memory": 4, "region": "eu-west-1"},
+            "censoredProperties": [],
+        },
+        **overrides,
+    }
+
+
+def a_body(document: Any = None) -> bytes:
+    """The bytes that Port would send for `document` (no numbers or keys that JSON.stringify would change)."""
+    return json.dumps(
+        a_document() if document is None else document, ensure_ascii=False, separators=(",", ":")
+    ).encode()
+
+
+def signed(body: bytes, *, secret: Secret = SECRET, timestamp: str | None = None) -> Headers:
+    """Headers of a request that carries `body`, signed at `timestamp` (default: NOW, in seconds)."""
+    return Headers(
+        (
+            ("Host", "localhost"),
+            ("content-type", "application/json"),
+            *signed_headers(body, secret, str(int(NOW)) if timestamp is None else timestamp),
+        )
+    )
+
+
+def an_invocation(body: bytes | None = None, **overrides: Any) -> Invocation:
+    """A signed POST of the "Create VM" action."""
+    body = a_body() if body is None else body
+    fields: dict[str, Any] = {
+        "id": "0123456789ab",
+        "received_at": NOW,
+        "method": "POST",
+        "target": "/",
+        "headers": signed(body),
+        "body": body,
+    }
+    return Invocation(**fields | overrides)
