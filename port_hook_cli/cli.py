@@ -15,7 +15,6 @@ from port_hook_cli import __version__
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
 
-
 # name -> the first line of the command's docstring. Kept here so that `--help` imports no command;
 # tests/contract/test_cli.py holds the two together.
 COMMANDS = {
