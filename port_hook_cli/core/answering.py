@@ -1,0 +1,117 @@
+"""What the listener itself answers, and what Port makes of an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+
+from port_hook_cli.core.models import Answer, Delivery, Headers, Kind, Payload, Status, Verdict
+
+_JSON = Headers((("content-type", "application/json"),))
+ReadFile = Callable[[str], bytes]
+OK = Answer(status=200, headers=_JSON, body=b'{"ok": true}')
+
+
+class BadAnswer(ValueError):
+    """A `--respond` value that is no answer; the message says why."""
+
+
+def refused(verdict: Verdict) -> Answer:
+    """Return the 401 for a request that is not believed."""
+    return _problem(401, "signature", f"{verdict.status}: {', '.join(verdict.slugs)}".rstrip(": "), verdict.hint)
+
+
+def not_saved(reason: str) -> Answer:
+    """Return the 500 for a request that could not be saved: what is not in the store is not acknowledged."""
+    return _problem(500, "not-saved", reason)
+
+
+def too_large(limit: int) -> Answer:
+    """Return the 413 for a body above `limit` bytes."""
+    return _problem(413, "too-large", f"the body is larger than {limit} bytes", "raise the limit with --max-body")
+
+
+def outside(mount: str) -> Answer:
+    """Return the 404 for a path that the listener does not serve."""
+    return _problem(404, "not-found", f"port-hook listens below {mount}")
+
+
+def too_slow(timeout_s: float) -> Answer:
+    """Return the 408 for a client that did not send its body in time."""
+    return _problem(408, "too-slow", f"the body did not arrive within {timeout_s:g} s")
+
+
+def unreadable(status: int, reason: str) -> Answer:
+    """Return the answer to what is no HTTP request that could be read, or that failed on this side."""
+    return _problem(status, "unreadable" if status // 100 == 4 else "internal", reason)  # noqa: PLR2004 - 4xx
+
+
+def made_to_fail(remaining: int) -> Answer:
+    """Return the 500 that `--fail-first` asks for."""
+    return _problem(500, "fail-first", f"made to fail; {remaining} more will")
+
+
+def undelivered(delivery: Delivery) -> Answer:
+    """Return the 502 or 504 for a handler that gave no answer."""
+    status = 504 if delivery.fault == "timeout" else 502
+    return _problem(status, delivery.fault or "unreachable", delivery.error or "the handler gave no answer")
+
+
+def parse_answer(text: str, read_file: ReadFile) -> Answer:
+    """Return the answer that `STATUS`, `STATUS:BODY` or `STATUS:@FILE` describes; raises BadAnswer.
+
+    A body that reads as JSON is sent as `application/json`, any other as plain text.
+    """
+    status, colon, body = text.partition(":")
+    if not (status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses of HTTP
+        raise BadAnswer(f"'{status}' is not an HTTP status from 200 to 599")
+    if not colon:
+        return Answer(status=int(status), headers=_JSON, body=b"{}")
+    content = read_file(body[1:]) if body.startswith("@") else body.encode("utf-8", "surrogateescape")
+    return Answer(status=int(status), headers=_content_type(content), body=content)
+
+
+def _content_type(content: bytes) -> Headers:
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return Headers((("content-type", "text/plain; charset=utf-8"),))
+    return _JSON
+
+
+def _problem(status: int, error: str, message: str, hint: str = "") -> Answer:
+    document = {"ok": False, "error": error, "message": message} | ({"hint": hint} if hint else {})
+    return Answer(status=status, headers=_JSON, body=json.dumps(document).encode())
+
+
+class RunFate(StrEnum):
+    """What becomes of a run through the answer alone (contract: `synchronized` runs end with it)."""
+
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    WAITS = "waits for a report"
+    DEPENDS = "depends on `synchronized`"
+    NO_RUN = "no run"
+
+
+def run_fate(payload: Payload, answer: Answer) -> RunFate:
+    """Return what Port makes of `answer`.
+
+    A synchronised run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
+    the backend reports. A payload that does not say whether its run is synchronised leaves both open.
+    """
+    if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
+        return RunFate.NO_RUN
+    if payload.synchronized is None:
+        return RunFate.DEPENDS
+    if not payload.synchronized:
+        return RunFate.WAITS
+    return RunFate.SUCCESS if answer.status // 100 == 2 else RunFate.FAILURE  # noqa: PLR2004 - the class of 2xx
+
+
+def is_believed(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:
+    """Whether a request with this verdict may be forwarded."""
+    if refuse_replays and "replayed" in verdict.slugs:
+        return False
+    return verdict.status in ({Status.VALID} if strict else {Status.VALID, Status.REENCODED})
