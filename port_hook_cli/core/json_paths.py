@@ -1,0 +1,191 @@
+"""Paths into a JSON document: `payload.properties.cpu`, `tags[0]`, `tags[]`, `inputs["my.key"]`.
+
+A path is keys joined by dots. A key with a dot, a bracket, an equals sign or a quote in it stands in double quotes, as
+JSON writes it. `[n]` is the n-th item of an array, counted from 0, and `[]` the place behind its last one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import copy
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from port_hook_cli.errors import UsageError
+
+
+class Append(Enum):
+    """The step `[]`."""
+
+    END = "[]"
+
+
+class Missing(Enum):
+    """What `get_at` returns where a document has nothing (None is a value of JSON)."""
+
+    MISSING = "missing"
+
+
+END: Final = Append.END
+MISSING: Final = Missing.MISSING
+Step = str | int | Append
+
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_STEP = re.compile(
+    rf"""  \.?(?:(?P<bare>[^.\[\]"=]+)|(?P<quoted>{_STRING}))
+         | \[(?:(?P<index>[0-9]{{1,9}})|(?P<inner>{_STRING}))?\]""",
+    re.VERBOSE | re.DOTALL,
+)
+_BEFORE_EQUALS = re.compile(rf'(?:[^="]|{_STRING})*', re.DOTALL)
+_SYNTAX = 'Paths look like payload.properties.cpu, tags[0], tags[] (append) or inputs["a.b"].'
+
+
+@dataclass(frozen=True, slots=True)
+class JsonPath:
+    """A path's steps: keys, array indices and `END`."""
+
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> JsonPath:
+        """Return the path that `text` writes; raises UsageError that shows where the reading stopped."""
+        steps: list[Step] = []
+        position = 0
+        while position < len(text):
+            match = _STEP.match(text, position)
+            if match is None or (steps and text[position] not in ".["):
+                raise UsageError(f"the path {text!r} cannot be read from {text[position:]!r} on", hint=_SYNTAX)
+            steps.append(_step(match, text))
+            position = match.end()
+        if not steps:
+            raise UsageError("a path is empty", hint=_SYNTAX)
+        return cls(tuple(steps))
+
+    def prefix(self, length: int) -> str:
+        """Return the first `length` steps as text, for messages."""
+        return "".join(_format_step(step) for step in self.steps[:length]).removeprefix(".") or "the document"
+
+    def __str__(self) -> str:
+        return self.prefix(len(self.steps))
+
+
+def _step(match: re.Match[str], text: str) -> Step:
+    if match["bare"] is not None:
+        return match["bare"]
+    if match["index"] is not None:
+        return int(match["index"])
+    quoted = match["quoted"] or match["inner"]
+    if quoted is None:
+        return END
+    try:
+        return str(json.loads(quoted, strict=False))
+    except ValueError as problem:
+        raise UsageError(f"the path {text!r} has a key that is not a JSON string: {quoted}", hint=_SYNTAX) from problem
+
+
+def _format_step(step: Step) -> str:
+    if isinstance(step, Append):
+        return step.value
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if re.fullmatch(r'[^.\[\]"=]+', step) else f"[{json.dumps(step)}]"
+
+
+def split_assignment(text: str) -> tuple[str, str]:
+    """Return what stands before and after the first `=` outside quotes; raises UsageError when there is none."""
+    match = _BEFORE_EQUALS.match(text)
+    end = match.end() if match else 0
+    if text[end : end + 1] != "=":
+        raise UsageError(f"{text!r} is not PATH=JSON", hint="Write it like --set payload.properties.cpu=4.")
+    return text[:end], text[end + 1 :]
+
+
+def get_at(document: Any, path: JsonPath) -> Any:
+    """Return what stands at `path`, or MISSING."""
+    for step in path.steps:
+        if not _has(document, step):
+            return MISSING
+        document = document[step]
+    return document
+
+
+def set_at(document: Any, path: JsonPath, value: Any) -> Any:
+    """Return `document` with `value` at `path`; the original stays as it was.
+
+    Objects and arrays that are missing (or null) on the way are created. Raises UsageError that names the part of
+    the path that does not fit the document.
+    """
+    root: list[Any] = [document]
+    place: tuple[Any, str | int] = (root, 0)
+    for depth, step in enumerate(path.steps):
+        inner = _opened(_read(*place), path, depth)
+        _write(*place, inner)
+        place = (inner, _spot(inner, step, path, depth))
+    _write(*place, value)
+    return root[0]
+
+
+def unset_at(document: Any, path: JsonPath) -> Any:
+    """Return `document` without what stands at `path`: the very same object when nothing stands there."""
+    if get_at(document, path) is MISSING:
+        return document
+    root: list[Any] = [document]
+    place: tuple[Any, Any] = (root, 0)
+    for step in path.steps:
+        inner = copy(_read(*place))
+        _write(*place, inner)
+        place = (inner, step)
+    del place[0][place[1]]
+    return root[0]
+
+
+def _has(value: Any, step: Step) -> bool:
+    if isinstance(step, str):
+        return isinstance(value, dict) and step in value
+    return isinstance(step, int) and isinstance(value, list) and step < len(value)
+
+
+def _read(container: Any, spot: str | int) -> Any:
+    return container[spot] if _has(container, spot) else None
+
+
+def _write(container: Any, spot: str | int, value: Any) -> None:
+    if isinstance(container, list) and spot == len(container):
+        container.append(value)
+    else:
+        container[spot] = value
+
+
+def _opened(value: Any, path: JsonPath, depth: int) -> Any:
+    """Return a copy of the object or array that step `depth` needs, or a new one in place of null."""
+    wanted: type[dict[str, Any]] | type[list[Any]] = dict if isinstance(path.steps[depth], str) else list
+    if value is None:
+        return wanted()
+    if isinstance(value, wanted):
+        return copy(value)
+    raise UsageError(
+        f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {_format_step(path.steps[depth])}",
+        hint="Array items are written [n]; everything else is a key of an object.",
+    )
+
+
+def _spot(container: Any, step: Step, path: JsonPath, depth: int) -> str | int:
+    if isinstance(step, str):
+        return step
+    length = len(container)
+    if isinstance(step, Append):
+        return length
+    if step > length:
+        raise UsageError(
+            f"{path}: {path.prefix(depth)} has {length} items, so there is no {_format_step(step)}",
+            hint=f"Write {path.prefix(depth)}[] to append.",
+        )
+    return step
+
+
+def _noun(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return {dict: "an object", list: "an array", str: "a string"}.get(type(value), "a number")
