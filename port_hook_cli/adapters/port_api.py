@@ -1,0 +1,220 @@
+"""Port's API over httpx: a token when one is needed, patience with its limits, and its errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NoReturn, Self
+
+import httpx
+
+from port_hook_cli.adapters.patience import Failure, Patience
+from port_hook_cli.core.api_answers import problem_of, read_object, retry_after_s, run_ended
+from port_hook_cli.core.log_splitting import encode_body
+from port_hook_cli.core.redaction import MASK, Secret
+from port_hook_cli.core.runs import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
+from port_hook_cli.errors import PortApiError, RunEndedError
+
+_TIMEOUT_S = 15.0
+# A token is renewed this long before it expires, so that it does not do so on the way.
+_EXPIRY_MARGIN_S = 30.0
+_UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: Secret
+    expires_at: float
+
+
+class PortApi:
+    """A client of Port's API; use it with `async with`.
+
+    `api_url` has neither `/v1` nor a trailing slash. A call is tried again after 429 (as `Retry-After` says),
+    5xx and lost connections, with the limits of `Patience`. A log whose answer was lost is sent again,
+    so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
+    PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        client_id: str,
+        client_secret: Secret,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        on_retry: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._api_url = api_url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._sleep = sleep
+        self._now = now
+        self._on_retry = on_retry
+        self._client = httpx.AsyncClient(transport=transport, timeout=timeout_s)
+        self._token: _Token | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def get_run(self, run_id: str) -> dict[str, Any]:
+        """Return the action run as Port shows it; its `payload` is the request that Port sent."""
+        answer = await self.send(self._read(run_id, f"{run_path(run_id)}?version=v2"))
+        run: dict[str, Any] = self._part(answer, "run", dict)
+        return run
+
+    async def run_logs(self, run_id: str, *, offset: int = 0) -> list[dict[str, Any]]:
+        """Return up to 50 of the run's log entries, after the first `offset`."""
+        answer = await self.send(self._read(run_id, f"{run_path(run_id)}/logs?limit=50&offset={offset}"))
+        logs: list[dict[str, Any]] = self._part(answer, "runLogs", list)
+        return logs
+
+    async def patch_run(self, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Set `fields`, named as Port's API names them, and return the answer."""
+        return await self.send(patch_call(run_id, fields))
+
+    async def add_log(self, run_id: str, message: str) -> None:
+        """Add `message` to the run's log, in as many entries as the 1 MiB limit needs."""
+        for call in log_calls(run_id, message):
+            await self.send(call)
+
+    async def send(self, call: Call) -> dict[str, Any]:
+        """Make one call of a report and return Port's answer; `{}` when a status turns out to be taken already."""
+        patience = Patience(self._sleep, self._on_retry)
+        while True:
+            outcome = await self._try_authorized(call)
+            if isinstance(outcome, dict):
+                return outcome
+            if isinstance(outcome.problem, RunEndedError):
+                return await self._after_end(call, patience.tries)
+            if outcome.unclear and call.wanted and await self._is_taken(call, outcome.problem):
+                return {}
+            await patience.wait(outcome)
+
+    @staticmethod
+    def _read(run_id: str, path: str) -> Call:
+        return Call(purpose=Purpose.READ, run_id=run_id, method="GET", path=path)
+
+    def _part(self, answer: dict[str, Any], name: str, kind: type) -> Any:
+        part = answer.get(name)
+        if not isinstance(part, kind):
+            raise self._not_port()
+        return part
+
+    async def _is_taken(self, call: Call, problem: PortApiError) -> bool:
+        """Whether Port took the status of `call` although its answer was lost."""
+        if is_node_run(call.run_id):
+            _raise_unknown(call, problem)  # Port has no route that shows a node's run
+        try:
+            status = ended_status(await self.get_run(call.run_id))
+        except PortApiError as blind:
+            _raise_unknown(call, blind)
+        if status not in {None, call.wanted}:
+            raise run_ended(call.run_id, status)
+        return status == call.wanted
+
+    async def _after_end(self, call: Call, failed_tries: int) -> dict[str, Any]:
+        """Tell a run that this very call has ended, in a try before, from one that had ended already."""
+        status = None
+        if call.purpose is not Purpose.READ and not is_node_run(call.run_id):
+            with contextlib.suppress(PortApiError):  # it is known that the run has ended; with what is a courtesy
+                status = ended_status(await self.get_run(call.run_id))
+        if failed_tries and call.wanted and status == call.wanted:
+            return {}
+        raise run_ended(call.run_id, status)
+
+    async def _try_authorized(self, call: Call) -> dict[str, Any] | Failure:
+        """Try once; when a token that was good before is refused, once more with a fresh one."""
+        had = self._token is not None and self._now() < self._token.expires_at
+        outcome = await self._try(call.method, call.path, call.body, await self._bearer(), call)
+        if not had or not isinstance(outcome, Failure) or outcome.status != HTTPStatus.UNAUTHORIZED:
+            return outcome
+        self._token = None
+        return await self._try(call.method, call.path, call.body, await self._bearer(), call)
+
+    async def _bearer(self) -> Secret:
+        if self._token is None or self._now() >= self._token.expires_at:
+            self._token = await self._fetch_token()
+        return self._token.value
+
+    async def _fetch_token(self) -> _Token:
+        body = {"clientId": self._client_id, "clientSecret": self._client_secret.reveal()}
+        patience = Patience(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), Failure):
+            await patience.wait(outcome)
+        value = self._part(outcome, "accessToken", str)
+        lifetime_s = outcome.get("expiresIn")
+        lifetime_s = lifetime_s if isinstance(lifetime_s, int | float) else 0.0
+        return _Token(Secret(value), self._now() + max(lifetime_s - _EXPIRY_MARGIN_S, lifetime_s / 2))
+
+    async def _try(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        token: Secret | None = None,
+        call: Call | None = None,
+    ) -> dict[str, Any] | Failure:
+        headers = {"accept": "application/json"}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        if token is not None:
+            headers["authorization"] = f"Bearer {token.reveal()}"
+        content = None if body is None else encode_body(body)
+        try:
+            response = await self._client.request(method, self._api_url + path, headers=headers, content=content)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            return self._lost(error)
+        return self._judge(response, call)
+
+    def _judge(self, response: httpx.Response, call: Call | None) -> dict[str, Any] | Failure:
+        status = response.status_code
+        if response.is_success:
+            return read_object(response.content) or Failure(problem=self._not_port(), again=False)
+        is_limited = status == HTTPStatus.TOO_MANY_REQUESTS
+        return Failure(
+            problem=problem_of(status, self._without_secrets(response.content), call),
+            status=status,
+            again=is_limited or response.is_server_error,
+            unclear=response.is_server_error,
+            wait_s=retry_after_s(response.headers.get("retry-after"), self._now()),
+        )
+
+    def _lost(self, error: Exception) -> Failure:
+        reason = str(error) or type(error).__name__
+        hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
+        return Failure(
+            problem=PortApiError(f"Port's API at {self._api_url} could not be reached: {reason}.", hint=_UNREACHABLE),
+            again=not hopeless,
+            unclear=not hopeless and not isinstance(error, _NOT_SENT),
+        )
+
+    def _not_port(self) -> PortApiError:
+        return PortApiError(
+            f"{self._api_url} answered, but not as Port's API does.", hint="Check PORT_API_URL and any proxy between."
+        )
+
+    def _without_secrets(self, body: bytes) -> bytes:
+        """Mask our own credentials, should an answer repeat what it was sent."""
+        for secret in (self._client_secret, self._token.value if self._token else None):
+            if secret and secret.reveal():
+                body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
+        return body
+
+
+def _raise_unknown(call: Call, problem: PortApiError) -> NoReturn:
+    raise PortApiError(
+        f"It is not known whether Port took the status of {call.run_id}. {problem.message}",
+        hint="Look at the run in Port before reporting again.",
+    ) from problem

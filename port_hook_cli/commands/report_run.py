@@ -1,0 +1,169 @@
+"""`port-hook report-run`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.adapters.console import emit
+from port_hook_cli.adapters.files import read_input
+from port_hook_cli.adapters.settings import ALL_NEEDS, Settings, load_settings
+from port_hook_cli.commands import options
+from port_hook_cli.core.api_urls import run_page
+from port_hook_cli.core.run_ids import check_run_id, doubt_about
+from port_hook_cli.core.run_records import dry_run_record, report_record
+from port_hook_cli.core.runs import Call, Plan, Reported, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.errors import ExitCode, StoreError, UsageError
+from port_hook_cli.flows.reporting import planned_calls, send_report
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.views.run_report import format_call, format_reported
+from port_hook_cli.views.text import printable
+
+
+def report_run(
+    ctx: typer.Context,
+    run_id: Annotated[
+        str, typer.Argument(help="The run, or 'last': the run of the newest capture.", metavar="RUN_ID|last")
+    ],
+    status: Annotated[
+        RunStatus | None, typer.Option("--status", help="End the run with this status; it is sent last, and once.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="The status label shown beside the run.", metavar="T")
+    ] = None,
+    summary: Annotated[
+        str | None, typer.Option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE")
+    ] = None,
+    link: Annotated[
+        list[str] | None, typer.Option("--link", help="A link for the run's page; repeatable.", metavar="URL")
+    ] = None,
+    external_run_id: Annotated[
+        str | None, typer.Option("--external-run-id", help="The run's id in your own system.", metavar="ID")
+    ] = None,
+    log: Annotated[
+        list[str] | None, typer.Option("--log", help="A log message; repeatable, sent in order.", metavar="T")
+    ] = None,
+    log_file: Annotated[
+        str | None,
+        typer.Option("--log-file", help="A file to send as log, or - to send stdin as it comes.", metavar="FILE|-"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the calls; send nothing.")] = False,
+    as_json: options.Json = False,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    store: options.Store = None,
+) -> ExitCode:
+    """Report the progress and result of an action run to Port.
+
+    Logs go first, then label, summary, links and external id, the status last: a run that has ended takes no more.
+    """
+    runtime: Runtime = ctx.obj
+    if [log_file, secret_file, summary and summary.removeprefix("@")].count("-") > 1:
+        raise UsageError("stdin can be only one of log, summary and secret.", hint="Give the others as files.")
+    report = RunReport(
+        status=status,
+        label=label,
+        summary=_text(summary, runtime),
+        links=tuple(link or ()),
+        external_run_id=external_run_id,
+        logs=(*(log or ()), *_file_logs(log_file, runtime)),
+    )
+    if report.is_empty and log_file is None:
+        raise UsageError("There is nothing to report.", hint="Add --status success, --log TEXT, or another option.")
+    plan = plan_report(_find_run(run_id, store, runtime), report)
+    for remark in plan.remarks:
+        _note(remark, runtime)
+    settings = load_settings(
+        environ=runtime.environ,
+        cwd=runtime.cwd,
+        home=runtime.home,
+        stdin=runtime.stdin,
+        org=org,
+        secret_file=None if dry_run else secret_file,
+        needs=("api_url",) if dry_run else ALL_NEEDS,
+    )
+    streamed = log_file == "-"
+    if dry_run:
+        _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings, runtime, as_json)
+    else:
+        _print_reported(asyncio.run(_send(plan, settings, runtime, streamed)), settings, runtime, as_json)
+    return ExitCode.OK
+
+
+async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool) -> Reported:
+    from port_hook_cli.adapters.port_api import PortApi
+
+    client_id, secret = settings.require_client_id(), settings.require_secret()
+    async with PortApi(
+        api_url=settings.api_url,
+        client_id=client_id,
+        client_secret=secret,
+        now=runtime.now,
+        on_retry=lambda words: _note(words, runtime),
+    ) as api:
+        return await send_report(api, plan, _stdin_logs(runtime) if streamed else None)
+
+
+async def _collect(plan: Plan, runtime: Runtime, streamed: bool) -> list[Call]:
+    return [call async for call in planned_calls(plan, _stdin_logs(runtime) if streamed else None)]
+
+
+def _stdin_logs(runtime: Runtime) -> AsyncIterator[str]:
+    from port_hook_cli.adapters.stream_chunks import StreamChunks
+    from port_hook_cli.flows.log_batches import log_batches
+
+    return log_batches(StreamChunks(runtime.stdin))
+
+
+def _print_reported(reported: Reported, settings: Settings, runtime: Runtime, as_json: bool) -> None:
+    page = "" if is_node_run(reported.run_id) else run_page(settings.app_url, reported.run_id)
+    if as_json:
+        emit(report_record(reported, page=page), runtime.stdout)
+    else:
+        print(format_reported(reported, page), file=runtime.stdout)
+
+
+def _print_calls(calls: list[Call], run_id: str, settings: Settings, runtime: Runtime, as_json: bool) -> None:
+    if as_json:
+        emit(dry_run_record(run_id, calls, api_url=settings.api_url), runtime.stdout)
+        return
+    for call in calls:
+        print(format_call(call, settings.api_url), file=runtime.stdout)
+
+
+def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
+    if name != "last":
+        run_id = check_run_id(name)
+        if doubt := doubt_about(run_id):
+            _note(doubt, runtime)
+        return run_id
+    from port_hook_cli.adapters.store import open_store
+
+    with open_store(store, runtime.cwd) as captures:
+        newest = next(iter(captures.find(with_run=True, limit=1)), None)
+    if newest is None or newest.payload.run_id is None:
+        raise StoreError("No capture in the store has a run id.", hint="Name the run: port-hook report-run r_… .")
+    _note(f"last is {newest.payload.run_id}", runtime)
+    return check_run_id(newest.payload.run_id)
+
+
+def _text(given: str | None, runtime: Runtime) -> str | None:
+    """Return an option's text, or what the file holds that `@FILE` names."""
+    if given is None or not given.startswith("@"):
+        return given
+    return read_input(given[1:], cwd=runtime.cwd, stdin=runtime.stdin).decode("utf-8", "replace")
+
+
+def _file_logs(name: str | None, runtime: Runtime) -> tuple[str, ...]:
+    if name is None or name == "-":
+        return ()
+    text = read_input(name, cwd=runtime.cwd, stdin=runtime.stdin).decode("utf-8", "replace").rstrip("\r\n")
+    return (text,) if text.strip() else ()
+
+
+def _note(words: str, runtime: Runtime) -> None:
+    print(f"note: {printable(words)}", file=runtime.stderr)

@@ -1,0 +1,54 @@
+"""Log messages that fit into a request: Port refuses bodies over 1 MiB with 413."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# "Request body is too large (limit is 1MiB)", Port's API reference, every route that takes a body.
+REQUEST_LIMIT = 1024 * 1024
+
+
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a call sends: compact JSON in UTF-8; a lone surrogate, which is no text, becomes `?`."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """Return `message` in parts whose requests are at most `limit` bytes each; joined, they are the message.
+
+    What counts is the encoded request, not the text: a quote or a line feed takes two bytes there, a control
+    character six. A part ends after a line feed where it holds one, and never inside a character. `envelope` is
+    the request's body around an empty message (default: that of an action run's log). Raises ValueError when
+    `limit` leaves no room for any character.
+    """
+    room = limit - len(encode_body({"message": ""} if envelope is None else envelope))
+    parts = []
+    start = 0
+    while start < len(message):
+        end = _furthest_end(message, start, room)
+        if end < len(message):
+            end = message.rfind("\n", start, end) + 1 or end
+        parts.append(message[start:end])
+        start = end
+    return tuple(parts)
+
+
+def _furthest_end(message: str, start: int, room: int) -> int:
+    """Return the end of the longest slice from `start` that takes at most `room` bytes as a JSON string."""
+    # A character takes at least one byte, so no slice of more characters than bytes can fit.
+    fits, too_far = start, min(len(message), start + max(room, 0)) + 1
+    while too_far - fits > 1:
+        middle = (fits + too_far) // 2
+        if _json_size(message[start:middle]) <= room:
+            fits = middle
+        else:
+            too_far = middle
+    if fits == start:
+        raise ValueError("the limit leaves no room for a single character")
+    return fits
+
+
+def _json_size(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - len('""')

@@ -1,0 +1,38 @@
+"""The versioned records of `report-run --json`, described in docs/reference/json-records.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from port_hook_cli.core.runs import Call, Reported
+
+REPORT = "port-hook/report/1"
+
+
+def report_record(reported: Reported, *, page: str) -> dict[str, Any]:
+    """Return what was reported as a record; `page` is the run's page in Port, or ""."""
+    return {
+        "schema": REPORT,
+        "run_id": reported.run_id,
+        "status": reported.status,
+        "logs_sent": reported.logs_sent,
+        "fields": list(reported.fields),
+        "page": page or None,
+        "dry_run": False,
+    }
+
+
+def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[str, Any]:
+    """Return the calls that a report would make as a record of the same schema."""
+    shown = [{"method": call.method, "url": api_url + call.path, "body": call.body} for call in calls]
+    return {
+        "schema": REPORT,
+        "run_id": run_id,
+        "status": None,
+        "logs_sent": 0,
+        "fields": [],
+        "page": None,
+        "dry_run": True,
+        "calls": shown,
+    }

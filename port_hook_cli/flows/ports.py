@@ -1,0 +1,28 @@
+"""What the flows need of the world, as Protocols; the adapters fit them without knowing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from port_hook_cli.core.runs import Call
+
+
+class RunApi(Protocol):
+    """Port's API, as far as reporting a run needs it. Both methods raise PortApiError, or RunEndedError."""
+
+    async def get_run(self, run_id: str, /) -> Mapping[str, Any]:
+        """Return the action run as Port shows it."""
+        ...
+
+    async def send(self, call: Call, /) -> Mapping[str, Any]:
+        """Make one call and return Port's answer."""
+        ...
+
+
+class Chunks(Protocol):
+    """Bytes that arrive over time, such as an `asyncio.Queue`; an empty chunk is the end."""
+
+    async def get(self) -> bytes:
+        """Wait for the next chunk. Being cancelled loses none."""
+        ...

@@ -1,0 +1,23 @@
+"""What `report-run` says of what it did, or would do."""
+
+from __future__ import annotations
+
+from port_hook_cli.core.log_splitting import encode_body
+from port_hook_cli.core.runs import Call, Reported
+from port_hook_cli.views.text import printable
+
+
+def format_reported(reported: Reported, page: str) -> str:
+    """Return a confirmation: the run, what Port took, and the run's page on a line of its own if it has one."""
+    logs = reported.logs_sent
+    told = [f"{logs} log {'entry' if logs == 1 else 'entries'}"] if logs else []
+    told += [name for name in reported.fields if name != "status"]
+    told += [f"status {reported.status}"] if reported.status else []
+    line = f"{printable(reported.run_id)}: reported {', '.join(told) or 'nothing'}"
+    return f"{line}\n{printable(page)}" if page else line
+
+
+def format_call(call: Call, api_url: str) -> str:
+    """Return a call as its method and URL, and its body on the next line."""
+    body = printable(encode_body(call.body or {}).decode())
+    return f"{call.method} {printable(api_url + call.path)}\n{body}"
