@@ -2,33 +2,84 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from port_hook_cli.adapters.store import statements
+from port_hook_cli.adapters.store.opening import connect, store_path
+from port_hook_cli.adapters.store.problems import store_problem
+from port_hook_cli.adapters.store.rows import Row, capture_row, outcome_row, read_row, text_column
 from port_hook_cli.core.models import Exchange, Status
+from port_hook_cli.core.payload import is_run_id
+from port_hook_cli.errors import StoreError
 
+LAST = "last"
 
-def store_path(option: Path | None, cwd: Path) -> Path:
-    """Return the store's file: the option's, or the default under `cwd`."""
-    return cwd / ".port-hook" / "captures.db" if option is None else cwd / option
+_TRIM_EVERY = 64
+_NAMED = 5
 
 
 class CaptureStore:
-    """An open store."""
+    """An open store: `open_store` makes one.
+
+    It may be opened in one thread and used in another, by one thread at a time. Other stores, in this process or
+    another, may have the same file open.
+    """
+
+    def __init__(self, path: Path, *, create: bool, max_captures: int, keep_secrets: bool) -> None:
+        self.path = path
+        self._create = create
+        self._max_captures = max_captures
+        self._keep_secrets = keep_secrets
+        self._connection = connect(path, create=create)
+        self._inode = path.stat().st_ino
+        self._until_trim = 0
+        self._has_added = False
 
     def add(self, exchanges: Sequence[Exchange]) -> None:
-        """Save exchanges in one transaction; raises StoreError when none of them was."""
-        raise NotImplementedError
+        """Save exchanges in one transaction; raises StoreError, and then none of them is saved."""
+        self.write([self.row(exchange) for exchange in exchanges], [])
 
     def complete(self, exchanges: Sequence[Exchange]) -> None:
-        """Fill in delivery and answer of exchanges that were added, in one transaction; raises StoreError."""
-        raise NotImplementedError
+        """Fill in delivery and answer of exchanges that were added, in one transaction; raises StoreError.
+
+        An exchange that has been dropped since is passed over.
+        """
+        self.write([], [self.outcome(exchange) for exchange in exchanges])
+
+    def row(self, exchange: Exchange) -> Row:
+        """Return the row that `write` adds for an exchange, its credentials masked unless they are to be kept."""
+        return capture_row(exchange, keep_secrets=self._keep_secrets)
+
+    def outcome(self, exchange: Exchange) -> Row:
+        """Return what `write` fills in for an exchange."""
+        return outcome_row(exchange, keep_secrets=self._keep_secrets)
+
+    def write(self, rows: Sequence[Row], outcomes: Sequence[Row]) -> None:
+        """Commit rows and outcomes together; raises StoreError, and then nothing is written."""
+        steps = [*statements.inserts(rows), *statements.updates(outcomes), *self._trim(len(rows))]
+        if not steps:
+            return
+        try:
+            self._follow_the_path()
+            self._transact(steps)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+        self._note_added(len(rows))
 
     def get(self, name: str) -> Exchange:
-        """Return one capture by id, unique prefix of an id, or `last`; raises StoreError."""
-        raise NotImplementedError
+        """Return one capture by id, by a prefix that only one id has, or the newest as `last`; raises StoreError."""
+        if name == LAST:
+            found = next(self.find(limit=1), None)
+        else:
+            found = next(self._read((statements.BY_NUMBER, [self._number(name)])), None)
+        if found is None:
+            raise self._empty()
+        return found
 
     def find(
         self,
@@ -40,16 +91,28 @@ class CaptureStore:
         with_run: bool = False,
         limit: int | None = None,
     ) -> Iterator[Exchange]:
-        """Yield captures, newest first. `since_s` is seconds since the epoch."""
-        raise NotImplementedError
+        """Yield captures, newest first; raises StoreError. `since_s` is seconds since the epoch."""
+        return self._read(
+            statements.search(
+                action=action, status=status, run_id=run_id, since_s=since_s, with_run=with_run, limit=limit
+            )
+        )
 
     def seen(self, signature: str, since_s: float) -> bool:
         """Whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""
-        raise NotImplementedError
+        return bool(self._rows(statements.SEEN, [since_s, text_column(signature)]))
+
+    def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
+        """Return signature header and time of each signed request captured at `since_s` or later, oldest first."""
+        return self._rows(statements.RECENT_SIGNATURES, [since_s])
 
     def close(self) -> None:
-        """Drop what is over the limit and close the file."""
-        raise NotImplementedError
+        """Drop what this store added over the limit, and close the file."""
+        # Best effort: the next listener drops what stays, and a full disk must not stand in the way of an exit.
+        with suppress(sqlite3.Error):
+            if self._has_added:
+                self._connection.execute(statements.TRIM, [self._max_captures])
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +121,90 @@ class CaptureStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _transact(self, steps: Sequence[statements.Statement]) -> None:
+        if len(steps) == 1:
+            self._connection.execute(*steps[0])  # a transaction of its own
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in steps:
+                self._connection.execute(*step)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite has rolled back by itself when the disk was full
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _trim(self, adding: int) -> list[statements.Statement]:
+        """Return what keeps the limit, now and then: dropping one capture for each that comes costs twice as much."""
+        return [(statements.TRIM, [self._max_captures])] if adding and adding > self._until_trim else []
+
+    def _note_added(self, count: int) -> None:
+        if count:
+            self._has_added = True
+            self._until_trim = _TRIM_EVERY if count > self._until_trim else self._until_trim - count
+
+    def _follow_the_path(self) -> None:
+        """Open the file anew when it was removed under us: SQLite would go on writing to the nameless rest of it."""
+        try:
+            if self.path.stat().st_ino == self._inode:
+                return
+        except OSError:
+            pass
+        self._connection.close()
+        self._connection = connect(self.path, create=self._create)
+        self._inode = self.path.stat().st_ino
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+
+    def _read(self, query: statements.Statement) -> Iterator[Exchange]:
+        try:
+            for row in self._connection.execute(*query):
+                yield read_row(row)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"a capture in {self.path} is damaged: {error}", hint="Was it edited by hand?") from error
+
+    def _number(self, name: str) -> int:
+        """Return the number of the one capture that `name` means; raises StoreError."""
+        found = self._rows(statements.BY_PREFIX, [len(name), name, name, _NAMED + 1])
+        if not found:
+            raise self._unknown(name)
+        number, capture_id = found[0]
+        if len(found) > 1 and capture_id != name:
+            raise _ambiguous(name, [capture_id for _, capture_id in found])
+        return int(number)
+
+    def _empty(self) -> StoreError:
+        return StoreError(f"{self.path} holds no capture yet", hint="Start `port-hook listen` and let Port invoke it.")
+
+    def _unknown(self, name: str) -> StoreError:
+        oldest = self._rows(statements.OLDEST_NUMBER, [])[0][0]
+        if oldest is None:
+            return self._empty()
+        if is_run_id(name):
+            return StoreError(
+                f"{name} is the id of a run, not of a capture",
+                hint=f"`port-hook captures --run {name}` lists its captures.",
+            )
+        dropped = f"; {oldest - 1} older ones have been dropped (--max-captures)" if oldest > 1 else ""
+        return StoreError(
+            f"no capture in {self.path} has an id that starts with '{name}'{dropped}",
+            hint="`port-hook captures` lists what there is.",
+        )
+
+
+def _ambiguous(name: str, ids: Sequence[str]) -> StoreError:
+    more = ", …" if len(ids) > _NAMED else ""
+    return StoreError(
+        f"'{name}' is the start of several captures: {', '.join(ids[:_NAMED])}{more}", hint="Type more of the id."
+    )
 
 
 def open_store(
@@ -68,5 +215,9 @@ def open_store(
     max_captures: int = 10_000,
     keep_secrets: bool = False,
 ) -> CaptureStore:
-    """Open the store; raises StoreError when it is missing (and `create` is not set), newer, damaged or foreign."""
-    raise NotImplementedError
+    """Open the store at `store_path(option, cwd)`.
+
+    Raises StoreError when it is missing and `create` is not set, was written by a newer port-hook, is no capture
+    store, or cannot be opened.
+    """
+    return CaptureStore(store_path(option, cwd), create=create, max_captures=max_captures, keep_secrets=keep_secrets)

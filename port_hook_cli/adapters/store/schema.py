@@ -1,0 +1,93 @@
+"""The tables, and how an older file becomes a newer one.
+
+`PRAGMA user_version` counts the migrations that a file has been through, `PRAGMA application_id` says that it is ours.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+APPLICATION_ID = 0x50484B31  # "PHK1"
+
+# Only ever appended to: entry n makes version n + 1 out of version n.
+#
+# Small columns come first and bodies last, because SQLite reads a row from its start. The one index grows at one end:
+# an index on the ids themselves, which are random, would touch a page of its own for nearly every capture and
+# trebles the cost of a commit (docs/decisions/0005-captures-survive-us-not-a-power-cut.md).
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE captures (
+            seq INTEGER PRIMARY KEY,
+            id TEXT NOT NULL,
+            received_at REAL NOT NULL,
+            method TEXT NOT NULL,
+            target TEXT NOT NULL,
+            replay_of TEXT,
+            run_id TEXT,
+            action TEXT,
+            signature TEXT,
+            status TEXT NOT NULL,
+            reading TEXT,
+            age_s REAL,
+            causes TEXT,
+            headers TEXT NOT NULL,
+            delivery TEXT,
+            answer TEXT,
+            delivery_body BLOB,
+            answer_body BLOB,
+            body BLOB NOT NULL
+        )
+        """,
+        "CREATE INDEX arrivals ON captures (received_at, id, signature)",
+    ),
+)
+
+
+class ForeignDatabase(Exception):
+    """A SQLite database that another program made."""
+
+
+class NewerSchema(Exception):
+    """A store that a later port-hook wrote; `version` is its schema's."""
+
+    def __init__(self, version: int, known: int) -> None:
+        super().__init__(f"schema {version}, while this port-hook knows up to {known}")
+        self.version = version
+
+
+def read_version(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -> int:
+    """Return the file's schema version, 0 for an empty one; raises ForeignDatabase and NewerSchema."""
+    version = int(_scalar(connection, "PRAGMA user_version"))
+    if _scalar(connection, "PRAGMA application_id") != APPLICATION_ID:
+        if version or _scalar(connection, "SELECT count(*) FROM sqlite_master"):
+            raise ForeignDatabase
+        return 0
+    if version > known:
+        raise NewerSchema(version, known)
+    return version
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring the file to the newest schema in one transaction; raises what `read_version` raises."""
+    if read_version(connection, len(migrations)) == len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Asked again under the lock: another process may have been faster.
+        for step in migrations[read_version(connection, len(migrations)) :]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _scalar(connection: sqlite3.Connection, sql: str) -> int:
+    value: int = connection.execute(sql).fetchone()[0]
+    return value

@@ -1,0 +1,101 @@
+"""The SQL of the store, with as few steps as can be.
+
+The sqlite3 module lets go of the interpreter at every step of a statement and then has to get it back from a busy
+event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from port_hook_cli.adapters.store.rows import CAPTURE_COLUMNS, OUTCOME_COLUMNS, Row, text_column
+from port_hook_cli.core.models import Status
+
+Statement = tuple[str, Sequence[Any]]
+
+# 32 rows of 18 columns stay below 999, the number of parameters that older builds of SQLite allow.
+ROWS_PER_STATEMENT = 32
+
+COLUMNS = ", ".join(CAPTURE_COLUMNS)
+
+# Rows are only ever removed from the old end, so numbers have no gaps.
+TRIM = "DELETE FROM captures WHERE seq <= (SELECT max(seq) FROM captures) - ?"
+
+BY_NUMBER = f"SELECT {COLUMNS} FROM captures WHERE seq = ?"  # noqa: S608 - names of our own
+
+# INDEXED BY: the index is small and holds every id; the table holds the bodies as well.
+BY_PREFIX = """
+    SELECT seq, id FROM captures INDEXED BY arrivals
+    WHERE substr(id, 1, ?) = ?
+    ORDER BY id = ? DESC, received_at DESC LIMIT ?
+"""
+
+SEEN = "SELECT 1 FROM captures INDEXED BY arrivals WHERE received_at >= ? AND signature = ? LIMIT 1"
+
+RECENT_SIGNATURES = """
+    SELECT signature, received_at FROM captures INDEXED BY arrivals
+    WHERE received_at >= ? AND signature IS NOT NULL ORDER BY received_at
+"""
+
+OLDEST_NUMBER = "SELECT min(seq) FROM captures"
+
+
+def inserts(rows: Sequence[Row]) -> list[Statement]:
+    """Return the statements that add `rows`."""
+    return [(_insert(len(part)), list(chain.from_iterable(part))) for part in _parts(rows)]
+
+
+def updates(outcomes: Sequence[Row]) -> list[Statement]:
+    """Return the statements that fill in `outcomes`."""
+    return [(_update(len(part)), list(chain.from_iterable(part))) for part in _parts(outcomes)]
+
+
+def search(
+    *,
+    action: str | None,
+    status: Status | None,
+    run_id: str | None,
+    since_s: float | None,
+    with_run: bool,
+    limit: int | None,
+) -> Statement:
+    """Return the statement that finds captures, newest first."""
+    conditions = {
+        "action = ?": text_column(action),
+        "status = ?": status,
+        "run_id = ?": text_column(run_id),
+        "received_at >= ?": since_s,
+    }
+    wanted = {condition: value for condition, value in conditions.items() if value is not None}
+    terms = [*wanted, *(["run_id IS NOT NULL"] if with_run else [])]
+    where = f"WHERE {' AND '.join(terms)} " if terms else ""
+    # A negative limit is none.
+    sql = f"SELECT {COLUMNS} FROM captures {where}ORDER BY seq DESC LIMIT ?"  # noqa: S608 - names of our own
+    return sql, [*wanted.values(), -1 if limit is None else limit]
+
+
+def _parts(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    return [rows[start : start + ROWS_PER_STATEMENT] for start in range(0, len(rows), ROWS_PER_STATEMENT)]
+
+
+@cache
+def _insert(count: int) -> str:
+    return f"INSERT INTO captures ({COLUMNS}) VALUES {_values(len(CAPTURE_COLUMNS), count)}"  # noqa: S608 - as above
+
+
+@cache
+def _update(count: int) -> str:
+    received_at, capture_id, *filled = (f"kept.column{number + 1}" for number in range(len(OUTCOME_COLUMNS)))
+    assignments = ", ".join(f"{name} = {value}" for name, value in zip(OUTCOME_COLUMNS[2:], filled, strict=True))
+    return (
+        f"UPDATE captures SET {assignments} FROM (VALUES {_values(len(OUTCOME_COLUMNS), count)}) AS kept "  # noqa: S608 - as above
+        f"WHERE captures.received_at = {received_at} AND captures.id = {capture_id}"
+    )
+
+
+def _values(columns: int, rows: int) -> str:
+    row = f"({','.join('?' * columns)})"
+    return ",".join([row] * rows)
