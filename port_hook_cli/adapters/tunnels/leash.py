@@ -1,0 +1,205 @@
+"""The leash: a process between port-hook and the ngrok agent, so that the agent never outlives port-hook.
+
+Run as a script, `python -IS leash.py`, by `ngrok.py`; it knows the standard library and pyngrok only. One line
+of JSON on stdin is its order; then stdin stays open for as long as the tunnel is wanted. The kernel closes that
+pipe however port-hook ends, `kill -9` included, and then the leash kills the agent and itself. What it has to
+say goes to stdout, one JSON object per line: `log`, `url`, `error` or `ended`.
+
+pyngrok lives here and nowhere else: its globals, its lock that is held while it waits for an agent that says
+nothing, its progress bar on stdout, and its logger that would write to a user's terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+# The agent's endpoint API, which pyngrok 9 speaks, came with this version.
+OLDEST_AGENT = (3, 16)
+# A user's ngrok settings may define an endpoint of this name, say with a reserved domain; pyngrok takes it up.
+ENDPOINT = "port-hook"
+MASK = "***"
+_HANG_UP_TIMEOUT_S = 1
+# Characters of one line; port-hook reads lines of up to 64 kB.
+_LONGEST = 4096
+_PR_SET_PDEATHSIG = 1
+
+
+class OldAgentError(Exception):
+    """The agent is older than `OLDEST_AGENT`; says its version."""
+
+
+class AgentConfigError(Exception):
+    """The user's ngrok settings cannot be read; says which file."""
+
+
+@dataclass(slots=True)
+class Leash:
+    """What the main thread and the one that waits for port-hook's end share."""
+
+    reports: IO[bytes]
+    folder: Path
+    token: str = ""
+    hang_up: Callable[[], object] | None = None
+
+    def report(self, **what: Any) -> None:
+        """Tell port-hook, without the token; that it has gone is noticed elsewhere."""
+        line = json.dumps(what)
+        if self.token:
+            line = line.replace(json.dumps(self.token)[1:-1], MASK)
+        with contextlib.suppress(OSError):
+            self.reports.write(line.encode() + b"\n")
+
+    def wait_for_the_end(self, port_hook: IO[bytes]) -> None:
+        """Wait until port-hook closes its end of the pipe or dies; then end everything."""
+        port_hook.read()
+        self.remove_folder()
+        if self.hang_up:
+            with contextlib.suppress(Exception):
+                self.hang_up()
+        _end_family()
+
+    def remove_folder(self) -> None:
+        """Remove the private files; an agent that is up has read them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Read the order, open the tunnel, hold it until it ends or port-hook does."""
+    port_hook, reports = _claim_streams()
+    order = json.loads(port_hook.readline())
+    sys.path[:] = order["import_path"]
+    leash = Leash(reports, Path(tempfile.mkdtemp(prefix="port-hook-ngrok-")))
+    threading.Thread(target=leash.wait_for_the_end, args=(port_hook,), daemon=True).start()
+    try:
+        _hold(order, leash)
+    except Exception as problem:  # noqa: BLE001 - port-hook puts it into words
+        status = getattr(problem, "status_code", None)
+        leash.report(error={"kind": type(problem).__name__, "message": str(problem)[:_LONGEST], "status": status})
+    leash.remove_folder()
+    _end_family()
+
+
+def _claim_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Keep stdin and stdout for the talk with port-hook: neither pyngrok nor the agent inherits them."""
+    port_hook, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    return port_hook, reports
+
+
+def _end_family() -> None:
+    """Kill this process and every one it started."""
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], check=False)  # noqa: S603, S607
+    else:
+        os.killpg(0, signal.SIGKILL)  # port-hook made the leash the leader of its own group
+
+
+def _hold(order: dict[str, Any], leash: Leash) -> None:
+    from pyngrok import conf, installer, ngrok, process
+
+    logging.getLogger("pyngrok").setLevel(logging.CRITICAL + 1)
+    _tie_children()
+    settings = _settings(order, leash)
+    if order["install"]:
+        # pyngrok downloads to a fixed name in the temporary folder, where others may write.
+        tempfile.tempdir = str(leash.folder)
+        installer.install_ngrok(order["agent"])
+    # pyngrok talks to the agent on this machine; a proxy that the environment names cannot reach it.
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    _refuse_old_agent(process.capture_run_process(order["agent"], ["--version"]))
+    config = conf.PyngrokConfig(
+        ngrok_path=order["agent"],
+        config_path=settings,
+        startup_timeout=order["timeout_s"],
+        log_event_callback=lambda log: leash.report(log=log.line[:_LONGEST]),
+    )
+    tunnel = ngrok.connect(order["upstream"], name=ENDPOINT, pyngrok_config=config)
+    agent = process.get_process(config)
+    leash.hang_up = lambda: ngrok.api_request(
+        f"{agent.api_url}{tunnel.uri}", method="DELETE", timeout=_HANG_UP_TIMEOUT_S
+    )
+    leash.remove_folder()
+    leash.report(url=tunnel.public_url)
+    leash.report(ended=agent.proc.wait())
+
+
+def _tie_children() -> None:
+    """Make pyngrok start the agent as it should be: its stderr in its log, and bound to the leash's life by Linux."""
+    plain, leash = subprocess.Popen, os.getpid()
+    prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
+
+    def tie() -> None:
+        if prctl:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != leash:
+                os._exit(1)
+
+    def popen(command: list[str], **options: Any) -> Any:
+        options = {"stderr": subprocess.STDOUT, **options}
+        if options.get("universal_newlines"):
+            # One odd byte would end the thread that reads the agent's log.
+            options |= {"encoding": "utf-8", "errors": "replace"}
+        # The kernel's signal follows the end of the thread that started the agent: the main one, which holds it.
+        return plain(command, preexec_fn=tie if prctl else None, **options)
+
+    # pyngrok offers no say in how it starts the agent.
+    setattr(subprocess, "Popen", popen)  # noqa: B010 - no type checker lets a class be replaced
+
+
+def _settings(order: dict[str, Any], leash: Leash) -> str:
+    """Return the path of the settings for the agent: the user's, or a private copy with the token given to us."""
+    config: dict[str, Any] = _read_settings(order["config"]) if order["config"] else {"version": "3"}
+    block = config.setdefault("agent", {}) if str(config.get("version")) == "3" else config
+    leash.token = order["token"] or str(block.get("authtoken") or "")
+    if not order["token"]:
+        return str(order["config"])
+    block["authtoken"] = order["token"]
+    return _write_settings(leash.folder / "ngrok.yml", config)
+
+
+def _read_settings(path: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        raise AgentConfigError(path) from None
+    if not isinstance(config, dict) or not isinstance(config.get("agent", {}), dict):
+        raise AgentConfigError(path)
+    return config
+
+
+def _write_settings(path: Path, config: dict[str, Any]) -> str:
+    import yaml
+
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        yaml.safe_dump(config, file)
+    return str(path)
+
+
+def _refuse_old_agent(words: str) -> None:
+    version = re.search(r"(\d+)\.(\d+)[.\d]*", words)
+    if version and (int(version[1]), int(version[2])) < OLDEST_AGENT:
+        raise OldAgentError(version[0])
+
+
+if __name__ == "__main__":
+    main()

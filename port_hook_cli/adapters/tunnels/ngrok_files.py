@@ -1,0 +1,60 @@
+"""Where the ngrok agent and the user's settings for it are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from port_hook_cli.errors import TunnelError
+
+# pyngrok installs a script `ngrok` beside Python. The agent itself has some 30 MB.
+_LARGEST_SCRIPT = 1 << 20
+
+
+def find_config(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path | None:
+    """Return the user's ngrok settings: NGROK_CONFIG, else ngrok.yml at the agent's default place, if it is there."""
+    named = environ.get("NGROK_CONFIG")
+    if not named:
+        path = ngrok_folder(environ, home, platform) / "ngrok.yml"
+        return path if path.is_file() else None
+    if not Path(named).is_file():
+        raise TunnelError(f"NGROK_CONFIG names a file that is not there: {named}", hint="Correct or unset it.")
+    return Path(named)
+
+
+def find_agent(environ: Mapping[str, str], home: Path) -> Path | None:
+    """Return the ngrok program: PYNGROK_NGROK_PATH, else `ngrok` on PATH, else the one that pyngrok installed."""
+    named = environ.get("PYNGROK_NGROK_PATH")
+    if named:
+        if not Path(named).is_file():
+            raise TunnelError(f"PYNGROK_NGROK_PATH names no program: {named}", hint="Correct or unset it.")
+        return Path(named)
+    found = (shutil.which("ngrok", path=part) for part in environ.get("PATH", os.defpath).split(os.pathsep) if part)
+    on_path = next((Path(path) for path in found if path and not _is_pyngrok(Path(path))), None)
+    managed = managed_agent(environ, home)
+    return on_path or (managed if managed.is_file() else None)
+
+
+def managed_agent(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
+    """Return where pyngrok installs the agent."""
+    return ngrok_folder(environ, home, platform) / ("ngrok.exe" if platform == "win32" else "ngrok")
+
+
+def ngrok_folder(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
+    """Return the folder that ngrok (https://ngrok.com/docs/agent/config) and pyngrok use for the user's files."""
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "ngrok"
+    if platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "ngrok"
+    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ngrok"
+
+
+def _is_pyngrok(path: Path) -> bool:
+    """Whether this is pyngrok's script of the same name, which would start an agent of its own."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_size < _LARGEST_SCRIPT and b"pyngrok" in path.read_bytes()
+    return False
