@@ -23,7 +23,7 @@ class Expectation:
         """Return what `200` or `2xx` stands for; raises UsageError for anything else."""
         match = _FORM.fullmatch(text.strip())
         if match is None:
-            raise UsageError(f"{text!r} is no HTTP status", hint="Write a status such as 200, or a class such as 2xx.")
+            raise UsageError(f"{text!r} is no HTTP status.", hint="Write a status such as 200, or a class such as 2xx.")
         word = match.group().lower()
         return cls(word, int(word.replace("x", "0")), int(word.replace("x", "9")))
 

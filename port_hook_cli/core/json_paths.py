@@ -56,11 +56,11 @@ class JsonPath:
         while position < len(text):
             match = _STEP.match(text, position)
             if match is None or (steps and text[position] not in ".["):
-                raise UsageError(f"the path {text!r} cannot be read from {text[position:]!r} on", hint=_SYNTAX)
+                raise UsageError(f"The path {text!r} cannot be read from {text[position:]!r} on.", hint=_SYNTAX)
             steps.append(_step(match, text))
             position = match.end()
         if not steps:
-            raise UsageError("a path is empty", hint=_SYNTAX)
+            raise UsageError("A path is empty.", hint=_SYNTAX)
         return cls(tuple(steps))
 
     def prefix(self, length: int) -> str:
@@ -82,7 +82,7 @@ def _step(match: re.Match[str], text: str) -> Step:
     try:
         return str(json.loads(quoted, strict=False))
     except ValueError as problem:
-        raise UsageError(f"the path {text!r} has a key that is not a JSON string: {quoted}", hint=_SYNTAX) from problem
+        raise UsageError(f"The path {text!r} has a key that is not a JSON string: {quoted}", hint=_SYNTAX) from problem
 
 
 def _format_step(step: Step) -> str:
@@ -98,7 +98,7 @@ def split_assignment(text: str) -> tuple[str, str]:
     match = _BEFORE_EQUALS.match(text)
     end = match.end() if match else 0
     if text[end : end + 1] != "=":
-        raise UsageError(f"{text!r} is not PATH=JSON", hint="Write it like --set payload.properties.cpu=4.")
+        raise UsageError(f"{text!r} is not PATH=JSON.", hint="Write it like --set payload.properties.cpu=4.")
     return text[:end], text[end + 1 :]
 
 
@@ -160,13 +160,13 @@ def _write(container: Any, spot: str | int, value: Any) -> None:
 
 def _opened(value: Any, path: JsonPath, depth: int) -> Any:
     """Return a copy of the object or array that step `depth` needs, or a new one in place of null."""
-    wanted: type[dict[str, Any]] | type[list[Any]] = dict if isinstance(path.steps[depth], str) else list
+    wanted = dict if isinstance(path.steps[depth], str) else list
     if value is None:
         return wanted()
     if isinstance(value, wanted):
         return copy(value)
     raise UsageError(
-        f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {_format_step(path.steps[depth])}",
+        f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {_format_step(path.steps[depth])}.",
         hint="Array items are written [n]; everything else is a key of an object.",
     )
 
@@ -179,7 +179,7 @@ def _spot(container: Any, step: Step, path: JsonPath, depth: int) -> str | int:
         return length
     if step > length:
         raise UsageError(
-            f"{path}: {path.prefix(depth)} has {length} items, so there is no {_format_step(step)}",
+            f"{path}: {path.prefix(depth)} has {length} items, so there is no {_format_step(step)} to set.",
             hint=f"Write {path.prefix(depth)}[] to append.",
         )
     return step
@@ -188,4 +188,5 @@ def _spot(container: Any, step: Step, path: JsonPath, depth: int) -> str | int:
 def _noun(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return {dict: "an object", list: "an array", str: "a string"}.get(type(value), "a number")
+    names = {"dict": "an object", "list": "an array", "str": "a string"}
+    return names.get(type(value).__name__, "a number")

@@ -11,7 +11,7 @@ from port_hook_cli.core.models import Delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class DeliveryTally:
     """How a series of deliveries went.
 
     `statuses` counts the answers by status, `errors` the sends without an answer by their words. `latencies_ms` are
@@ -38,7 +38,7 @@ class Tally:
         return percentile(self.latencies_ms, percent)
 
 
-def tally(deliveries: Iterable[Delivery], *, elapsed_s: float) -> Tally:
+def tally_deliveries(deliveries: Iterable[Delivery], *, elapsed_s: float) -> DeliveryTally:
     """Return the tally of `deliveries`."""
     statuses: Counter[int] = Counter()
     errors: Counter[str] = Counter()
@@ -49,7 +49,7 @@ def tally(deliveries: Iterable[Delivery], *, elapsed_s: float) -> Tally:
             continue
         statuses[delivery.status] += 1
         latencies_ms.append(delivery.latency_ms)
-    return Tally(
+    return DeliveryTally(
         statuses=dict(sorted(statuses.items())),
         errors=dict(errors.most_common()),
         latencies_ms=sorted(latencies_ms),
