@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from typing import BinaryIO, TextIO
 
 def new_capture_id() -> str:
     """Return a fresh capture id: 12 hexadecimal digits, so that a short prefix is enough to name one."""
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-SIGNATURE_HEADER = "x-port-signature"
-TIMESTAMP_HEADER = "x-port-timestamp"
+from port_hook_cli.core.header_names import SIGNATURE_HEADER as SIGNATURE_HEADER  # noqa: PLC0414 - a re-export
+from port_hook_cli.core.header_names import TIMESTAMP_HEADER as TIMESTAMP_HEADER  # noqa: PLC0414 - a re-export
 
 
 @dataclass(frozen=True, slots=True)

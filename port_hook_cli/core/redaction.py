@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from port_hook_cli.core.models import Headers
+if TYPE_CHECKING:
+    from port_hook_cli.core.models import Headers
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 MASK = "***"
@@ -29,4 +31,5 @@ class Secret:
 
 def mask_headers(headers: Headers) -> Headers:
     """Return `headers` with the values of credentials replaced by `***`; names, order and the rest stay."""
-    return Headers(tuple((name, MASK if name.lower() in SECRET_HEADERS else value) for name, value in headers))
+    masked = ((name, MASK if name.lower() in SECRET_HEADERS else value) for name, value in headers)
+    return replace(headers, items=tuple(masked))

@@ -10,7 +10,7 @@ import hmac
 from base64 import b64encode
 from enum import StrEnum
 
-from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.core.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.core.redaction import Secret
 
 VERSION = "v1"
