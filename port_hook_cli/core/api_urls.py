@@ -1,0 +1,48 @@
+"""The addresses of Port's API and of its web app, which belong together region by region."""
+
+from __future__ import annotations
+
+DEFAULT_API_URL = "https://api.port.io"
+DEFAULT_APP_URL = "https://app.port.io"
+
+# Port's API reference names the two regions; the getport.io names are older and still answer.
+REGIONS = {"eu": DEFAULT_API_URL, "us": "https://api.us.port.io"}
+_APPS = {
+    "https://api.port.io": DEFAULT_APP_URL,
+    "https://api.getport.io": DEFAULT_APP_URL,
+    "https://api.us.port.io": "https://app.us.port.io",
+    "https://api.us.getport.io": "https://app.us.port.io",
+}
+
+
+def region_api_url(region: str) -> str:
+    """Return the API's base for `eu` or `us` in any case; raises ValueError for another region."""
+    try:
+        return REGIONS[region.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{region!r} is neither 'eu' nor 'us'") from None
+
+
+def parse_api_url(text: str) -> str:
+    """Return an API address without `/v1` and trailing slashes; raises ValueError when it is no http(s) URL."""
+    from urllib.parse import urlsplit  # a few ms that only a written address should cost
+
+    address = text.strip()
+    if not address.isprintable() or " " in address:
+        raise ValueError(f"{text!r} is not a URL")
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{text!r} is not a URL that begins with https:// or http://")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{text!r} has a query or fragment, which an API's base cannot have")
+    return address.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def app_url_for(api_url: str) -> str:
+    """Return the web app's base that belongs to `api_url`, or "" where there is none (a sandbox, a proxy)."""
+    return _APPS.get(api_url.lower(), "")
+
+
+def run_page(app_url: str, run_id: str) -> str:
+    """Return the address of a run's page, or "" when there is no web app (`app_url` is empty)."""
+    return f"{app_url}/organization/run?runId={run_id}" if app_url else ""
