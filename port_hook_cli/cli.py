@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from port_hook_cli import __version__
+from port_hook_cli.commands.defaults import default_map, name_variable
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
 
@@ -44,9 +45,14 @@ class CommandGroup(TyperGroup):
         """Return the command names in the order of the help."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
-        """Import and return one command, or None."""
-        return _load(cmd_name) if cmd_name in COMMANDS else None
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import and return one command, or None. Its defaults may come from `PORT_HOOK_…` variables."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = _load(cmd_name)
+        if isinstance(ctx.obj, Runtime):
+            ctx.default_map = {cmd_name: default_map(cmd_name, command.params, ctx.obj)}
+        return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         """List the commands without importing them."""
@@ -58,6 +64,9 @@ class CommandGroup(TyperGroup):
         ctx.obj = runtime = ctx.obj or system_runtime()
         try:
             code = super().invoke(ctx) or ExitCode.OK
+        except typer.BadParameter as wrong:
+            name_variable(wrong, runtime)
+            raise
         except PortHookError as problem:
             print_problem(problem, runtime)
             code = problem.exit_code
