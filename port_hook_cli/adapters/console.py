@@ -35,3 +35,10 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
         soft_wrap=not terminal,
         _environ=environ,
     )
+
+
+def write_bytes(content: bytes, stream: TextIO) -> None:
+    """Write exact bytes to a text stream, whatever its encoding, and flush it."""
+    stream.flush()
+    stream.buffer.write(content)
+    stream.buffer.flush()
