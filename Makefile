@@ -52,6 +52,32 @@ type: $(VENV)/.dev ## Check types
 arch: $(VENV)/.dev ## Check that dependencies point inwards
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: $(VENV)/.dev ## Write the generated pages of docs/reference anew
+	$(BIN)/python docs/generate.py
+
+.PHONY: check
+check: lint type arch test ## Everything that CI checks in one tree
+
+.PHONY: build
+build: $(VENV)/.dev ## Build the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+.PHONY: test-wheel
+test-wheel: build ## Run the tests against the built wheel, without the source folder
+	rm -rf $(VENV)-wheel build/wheel
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
+	mkdir -p build/wheel
+	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
+	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure what the README claims; prints ratios
+	$(BIN)/python bench/run.py
+
 .PHONY: clean
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

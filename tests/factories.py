@@ -7,6 +7,7 @@ from typing import Any
 
 from port_hook_cli.core.models import Headers, Invocation
 from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.samples import create_vm
 from port_hook_cli.core.signing import signed_headers
 
 SECRET = Secret("a-client-secret-of-thirty-two-characters")
@@ -16,39 +17,7 @@ RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 
 def a_document(**overrides: Any) -> dict[str, Any]:
     """The old default shape of the "Create VM" action (contract, section 2)."""
-    return {
-        "action": "create_vm",
-        "resourceType": "run",
-        "status": "TRIGGERED",
-        "trigger": {
-            "by": {
-                "orgId": "org_BneDtWovPqXaA2VZ",
-                "userId": "auth0|62ceaea697ca00f09d7c4f45",
-                "user": {"email": "zoë@example.com", "firstName": "Zoë", "lastName": "Doe"},
-            },
-            "origin": "UI",
-            "at": "2023-11-14T22:13:20.000Z",
-        },
-        "context": {"entity": None, "blueprint": "vm", "runId": RUN_ID},
-        "payload": {
-            "entity": None,
-            "action": {
-                "identifier": "create_vm",
-                "title": "Create VM",
-                "trigger": {"type": "self-service", "operation": "CREATE"},
-                "invocationMethod": {
-                    "type": "WEBHOOK",
-                    "agent": False,
-                    "synchronized": False,
-                    "method": "POST",
-                    "url": "https://example.com",
-                },
-            },
-            "properties": {"title": "dev-env", "cpu": 2, "memory": 4, "region": "eu-west-1"},
-            "censoredProperties": [],
-        },
-        **overrides,
-    }
+    return {**create_vm(RUN_ID, at="2023-11-14T22:13:20.000Z"), **overrides}
 
 
 def a_body(document: Any = None) -> bytes:

@@ -5,14 +5,17 @@ A field is only ever added. A change of meaning gets a new number in `schema`.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
-from port_hook_cli.core.models import Delivery, Exchange, Verdict
+from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Delivery, Exchange, Verdict
+from port_hook_cli.core.snippets import SignedRequest
 
 EVENT = "port-hook/event/1"
 VERDICT = "port-hook/verdict/1"
 DELIVERY = "port-hook/delivery/1"
+SIGNATURE = "port-hook/signature/1"
 
 
 def format_time(epoch_s: float) -> str:
@@ -73,4 +76,46 @@ def invocation_event(exchange: Exchange) -> dict[str, Any]:
         "verdict": verdict_fields(exchange.verdict),
         "answer": None if exchange.answer is None else {"status": exchange.answer.status},
         "delivery": delivery_fields(exchange.delivery),
+    }
+
+
+def signature_record(request: SignedRequest, *, form: str) -> dict[str, Any]:
+    """Return a signed request as the record that `sign --format json` prints.
+
+    `body` is None where the bytes are not UTF-8; `body_base64` is None where they are.
+    """
+    headers = dict(request.headers)
+    try:
+        body, encoded = request.body.decode("utf-8"), None
+    except UnicodeDecodeError:
+        body, encoded = None, b64encode(request.body).decode("ascii")
+    return {
+        "schema": SIGNATURE,
+        "signature": headers[SIGNATURE_HEADER],
+        "timestamp": headers[TIMESTAMP_HEADER],
+        "form": form,
+        "body": body,
+        "body_base64": encoded,
+        "method": request.method,
+        "url": request.url,
+        "headers": headers,
+    }
+
+
+def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:
+    """Return the first record of `listen --json`: where the listener is reached."""
+    return {"schema": EVENT, "type": "ready", "url": url, "public_url": public_url}
+
+
+def summary_event(tally: Tally) -> dict[str, Any]:
+    """Return the last record of `listen --json`. `waiting` holds at most the latest 1,000 run ids."""
+    return {
+        "schema": EVENT,
+        "type": "summary",
+        "received": tally.received,
+        "verified": tally.verified,
+        "refused": tally.refused,
+        "passed_over": tally.passed_over,
+        "handler_failures": tally.handler_failures,
+        "waiting": list(tally.waiting),
     }

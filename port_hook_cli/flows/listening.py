@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from port_hook_cli.core import answering
-from port_hook_cli.core.forwarding import Routes, forwarded_headers, relayed_headers
+from port_hook_cli.core.forwarding import forwarded_headers, relayed_headers
+from port_hook_cli.core.listening import Policy, Tally
 from port_hook_cli.core.models import (
     SIGNATURE_HEADER,
     Answer,
@@ -26,8 +27,7 @@ from port_hook_cli.core.models import (
     Verdict,
 )
 from port_hook_cli.core.payload import read_payload
-from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.verification import DEFAULT_TOLERANCE_S, UNCHECKED, judge
+from port_hook_cli.core.verification import UNCHECKED, judge
 from port_hook_cli.errors import StoreError
 
 # Bounds what a listener remembers, however long it runs.
@@ -62,35 +62,6 @@ class Onlooker(Protocol):
         """Take note of something that is not an invocation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How a listener treats requests. Durations in seconds; `secret` None means that nothing is verified."""
-
-    secret: Secret | None
-    routes: Routes = field(default_factory=Routes)
-    tolerance_s: float = DEFAULT_TOLERANCE_S
-    strict: bool = False
-    allow_unverified: bool = False
-    refuse_replays: bool = False
-    only: frozenset[str] = frozenset()
-    respond: Answer = answering.OK
-    delay_s: float = 0.0
-    fail_first: int = 0
-    scheme: str = "http"
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a listener counted. `waiting` holds the runs that only a report can end, at most 1,000."""
-
-    received: int = 0
-    verified: int = 0
-    refused: int = 0
-    passed_over: int = 0
-    handler_failures: int = 0
-    waiting: OrderedDict[str, None] = field(default_factory=OrderedDict)
-
-
 class Listening:
     """The life of a listener's requests. One instance serves one event loop."""
 
@@ -101,14 +72,14 @@ class Listening:
         store: Saving,
         forwarder: Forwarding,
         onlooker: Onlooker,
-        seen: Callable[[], dict[str, float]] = dict,
+        seen: Mapping[str, float] | None = None,
     ) -> None:
         self.policy = policy
         self.tally = Tally()
         self._store = store
         self._forwarder = forwarder
         self._onlooker = onlooker
-        self._seen = _SeenSignatures(policy.tolerance_s, seen())
+        self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._failures_left = policy.fail_first
 
     async def receive(self, invocation: Invocation, client: str) -> Answer:
@@ -207,7 +178,7 @@ def _relay(delivery: Delivery) -> Answer:
 class _SeenSignatures:
     """The signatures met within the tolerance, the latest 20,000 of them."""
 
-    def __init__(self, tolerance_s: float, known: dict[str, float]) -> None:
+    def __init__(self, tolerance_s: float, known: Mapping[str, float]) -> None:
         self._tolerance_s = tolerance_s
         self._received_at: OrderedDict[str, float] = OrderedDict(known)
 

@@ -1,0 +1,115 @@
+"""Printing that never slows the listener: a bounded queue, and a thread that writes.
+
+The answer to Port does not wait for the terminal. When more arrives than the terminal takes, an invocation shrinks
+to a line, then many to one line; what had to be left out is counted and said. All of it is in the store.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+# Above these backlogs an exchange is one line, and only the count of them.
+COMPACT_ABOVE = 8
+COUNT_ABOVE = 200
+_MOST_PENDING = 4_000
+
+Part = Callable[[bool], str]
+
+
+class BackgroundWriter:
+    """Writes to one stream from a thread. An item is a function that renders it, in full or compact.
+
+    A `lossless` one never shrinks what it was given; only a full queue makes it leave something out.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        summarise: Callable[[int], str],
+        on_broken: Callable[[], None],
+        lossless: bool = False,
+    ) -> None:
+        self._write = _writer(stream)
+        self._summarise = summarise
+        self._on_broken = on_broken
+        self._lossless = lossless
+        self._pending: deque[Part] = deque()
+        self._left_out = 0
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="printer", daemon=True)
+        self._thread.start()
+
+    def put(self, part: Part) -> None:
+        """Queue an item; when the reader has stalled and the queue is full, count it instead."""
+        if len(self._pending) >= _MOST_PENDING:
+            self._left_out += 1
+            return
+        self._pending.append(part)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is pending, for at most `timeout_s` seconds: a reader that stalled is left behind."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                self._drain()
+            except OSError:
+                self._on_broken()
+                return
+            if self._closing and not self._pending:
+                return
+
+    def _drain(self) -> None:
+        while self._pending:
+            batch = [self._pending.popleft() for _ in range(len(self._pending))]
+            self._write(self._render(batch))
+        left_out, self._left_out = self._left_out, 0
+        if left_out:
+            self._write(self._summarise(left_out))
+
+    def _render(self, batch: Sequence[Part]) -> str:
+        if self._lossless:
+            return "".join(part(False) for part in batch)
+        shown = batch[-COMPACT_ABOVE:] if len(batch) > COUNT_ABOVE else batch
+        text = "".join(part(len(batch) > COMPACT_ABOVE) for part in shown)
+        return (self._summarise(len(batch) - len(shown)) if len(batch) > len(shown) else "") + text
+
+
+def _writer(stream: TextIO) -> Callable[[str], None]:
+    """Return a function that writes text to `stream` past Python's buffers.
+
+    A thread that is stuck in a buffered write would keep the interpreter from ending; one stuck in `write(2)` does not.
+    """
+    encoding = stream.encoding or "utf-8"
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return _buffered_writer(stream)
+
+    def write(text: str) -> None:
+        rest = text.encode(encoding, "backslashreplace")
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+
+    return write
+
+
+def _buffered_writer(stream: TextIO) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return write

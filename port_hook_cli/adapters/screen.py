@@ -1,0 +1,113 @@
+"""The two ways a listener shows what happens: text for a person, records for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TextIO
+
+from port_hook_cli.adapters.console import rich_console
+from port_hook_cli.adapters.printer import BackgroundWriter
+from port_hook_cli.core.models import Exchange
+from port_hook_cli.core.records import EVENT, invocation_event
+from port_hook_cli.views.invocation import compact_line, exchange_lines
+from port_hook_cli.views.text import printable
+
+_CLOSE_S = 2.0
+
+
+class TextScreen:
+    """Invocations to stdout, everything else to stderr."""
+
+    def __init__(
+        self,
+        stdout: TextIO,
+        stderr: TextIO,
+        *,
+        environ: Mapping[str, str],
+        compact: bool,
+        app_url: str | None,
+        on_broken: Callable[[], None],
+    ) -> None:
+        self._paint = _painter(stdout, environ)
+        self._compact = compact
+        self._app_url = app_url
+        self._out = BackgroundWriter(stdout, summarise=_and_more, on_broken=on_broken)
+        self._err = BackgroundWriter(stderr, summarise=_nothing, on_broken=_ignore)
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Show an exchange."""
+        self._out.put(lambda behind: self._show(exchange, compact=behind or self._compact))
+
+    def notice(self, text: str) -> None:
+        """Tell something that is not an invocation."""
+        self._err.put(lambda _: f"{printable(text)}\n")
+
+    def event(self, record: Mapping[str, Any]) -> None:
+        """Ignore a record; it is meant for programs."""
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._out.close(_CLOSE_S)
+        self._err.close(_CLOSE_S)
+
+    def _show(self, exchange: Exchange, *, compact: bool) -> str:
+        if compact:
+            return f"{compact_line(exchange)}\n"
+        return self._paint(exchange_lines(exchange, app_url=self._app_url)) + "\n"
+
+
+class JsonScreen:
+    """One record per line on stdout and nothing else there; notices go to stderr."""
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
+        self._out = BackgroundWriter(stdout, summarise=_dropped, on_broken=on_broken, lossless=True)
+        self._err = BackgroundWriter(stderr, summarise=_nothing, on_broken=_ignore)
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Print an exchange as an `invocation` record."""
+        # Turned into text here, not in the thread: a record is a tenth of the exchange's size while it waits.
+        self.event(invocation_event(exchange))
+
+    def notice(self, text: str) -> None:
+        """Tell something that is not an invocation, on stderr."""
+        self._err.put(lambda _: f"{printable(text)}\n")
+
+    def event(self, record: Mapping[str, Any]) -> None:
+        """Print a record."""
+        line = json.dumps(record, separators=(",", ":")) + "\n"
+        self._out.put(lambda _: line)
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._out.close(_CLOSE_S)
+        self._err.close(_CLOSE_S)
+
+
+def _painter(stream: TextIO, environ: Mapping[str, str]) -> Callable[[Iterable[Any]], str]:
+    """Return a function that renders lines as they would look on `stream`."""
+    console = rich_console(stream, environ)
+
+    def paint(lines: Iterable[Any]) -> str:
+        with console.capture() as capture:
+            for line in lines:
+                console.print(line, soft_wrap=True)
+        return capture.get()
+
+    return paint
+
+
+def _and_more(count: int) -> str:
+    return f"... {count} more invocations, not shown one by one; `port-hook captures` lists them\n"
+
+
+def _dropped(count: int) -> str:
+    return json.dumps({"schema": EVENT, "type": "dropped", "count": count}, separators=(",", ":")) + "\n"
+
+
+def _nothing(count: int) -> str:  # noqa: ARG001 - the shape of a summary
+    return ""
+
+
+def _ignore() -> None:
+    return None

@@ -1,0 +1,144 @@
+"""`port-hook demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import string
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from port_hook_cli.core.models import Exchange, Headers, Invocation
+from port_hook_cli.core.records import format_time
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from port_hook_cli.adapters.sandbox import Sandbox
+
+_NEXT = """\
+Next:
+  port-hook listen --forward-to 8000         the same with your own handler (needs PORT_CLIENT_SECRET)
+  port-hook listen --help                    tunnels, routes, made-up answers, use in scripts
+  port-hook sandbox                          Port's API on this machine, for your handler to report to
+  port-hook sign payload.json --format curl  a signed request to paste into a shell
+  port-hook verify --help                    why a signature that you have does not match
+"""
+
+
+def demo(ctx: typer.Context) -> ExitCode:
+    """Show the whole job on this machine: no Port account, no tunnel, no internet.
+
+    Starts a stand-in of Port's API, a sample handler and the listener on loopback, and sends a signed invocation
+    of the action "Create VM" through them; then the same with its body changed on the way.
+    """
+    return asyncio.run(_demo(ctx.obj))
+
+
+async def _demo(runtime: Runtime) -> ExitCode:
+    from port_hook_cli.adapters.console import rich_console
+
+    console = rich_console(runtime.stdout, runtime.environ)
+    with tempfile.TemporaryDirectory(prefix="port-hook-demo-") as folder:
+        async with _stage(runtime, console, Path(folder)) as (sandbox, url, shown):
+            invocation = _invocation(runtime, sandbox)
+            console.print('2. Somebody runs the action "Create VM". Port signs the invocation and sends it:\n')
+            await _send(invocation, url)
+            _show(console, shown[0])
+            run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)
+            console.print(f"3. The handler has done its work and reported it. The run in Port is now {run.status}.\n")
+            console.print("4. The same request, but with its body changed on the way (2 CPUs became 64):\n")
+            await _send(_tampered(invocation), url)
+            _show(console, shown[1])
+            console.print(_NEXT)
+    verified = shown[0].verdict.status == "valid" and run.status == "SUCCESS"
+    return ExitCode.OK if verified and shown[1].answer and shown[1].answer.status == 401 else ExitCode.FAILED  # noqa: PLR2004
+
+
+@asynccontextmanager
+async def _stage(
+    runtime: Runtime, console: Console, folder: Path
+) -> AsyncIterator[tuple[Sandbox, str, list[Exchange]]]:
+    """Start everything that takes part, tell where it is, and give the sandbox, the listener's URL and what it saw."""
+    from port_hook_cli.adapters.port_api import PortApi
+    from port_hook_cli.adapters.sample_handler import sample_handler
+    from port_hook_cli.adapters.sandbox import Sandbox
+    from port_hook_cli.commands.session import Plan, listening
+    from port_hook_cli.core.forwarding import Routes
+    from port_hook_cli.core.listening import Policy
+
+    class Onlooker:
+        def exchanged(self, exchange: Exchange) -> None:
+            shown.append(exchange)
+
+        def notice(self, text: str) -> None:
+            console.print(text)
+
+    shown: list[Exchange] = []
+    async with (
+        Sandbox.start(host="127.0.0.1", port=0, now=runtime.now) as sandbox,
+        PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret) as api,
+    ):
+
+        async def work(run_id: str) -> None:
+            await api.add_log(run_id, "dev-env is up: 2 CPUs, 4 GB, eu-west-1")
+            await api.patch_run(run_id, {"status": "SUCCESS"})
+
+        async with sample_handler(work) as handler_url:
+            policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
+            plan = Plan(policy=policy, port=0, store=folder / "captures.db")
+            async with listening(plan, runtime, Onlooker()) as (address, _):
+                console.print("1. Everything runs on this machine:\n")
+                console.print(f"  Port's API (a stand-in)  {sandbox.url}")
+                console.print(f"  the listener             {address.url}")
+                console.print(f"  a handler                {handler_url}\n")
+                yield sandbox, address.url, shown
+
+
+def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
+    from port_hook_cli.core.samples import create_vm
+    from port_hook_cli.core.signing import TimestampUnit, signed_headers
+
+    run_id = "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
+    sandbox.add_run(run_id, action="create_vm", blueprint="vm")
+    document = create_vm(run_id, at=format_time(runtime.now()))
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    stamp = TimestampUnit.SECONDS.stamp(runtime.now())
+    headers = Headers((("content-type", "application/json"), *signed_headers(body, sandbox.client_secret, stamp)))
+    return Invocation(
+        id=runtime.new_id(), received_at=runtime.now(), method="POST", target="/", headers=headers, body=body
+    )
+
+
+def _run_id(invocation: Invocation) -> str:
+    from port_hook_cli.core.payload import read_payload
+
+    return read_payload(invocation.body, invocation.headers).run_id or ""
+
+
+def _tampered(invocation: Invocation) -> Invocation:
+    return replace(invocation, body=invocation.body.replace(b'"cpu":2', b'"cpu":64'))
+
+
+async def _send(invocation: Invocation, url: str) -> None:
+    from port_hook_cli.adapters.sender import Sender
+
+    async with Sender(timeout_s=10) as sender:
+        await sender.send(invocation, url)
+
+
+def _show(console: Console, exchange: Exchange) -> None:
+    from port_hook_cli.views.invocation import exchange_lines
+
+    for line in exchange_lines(exchange, app_url=None):
+        console.print(line, soft_wrap=True)
+    console.print()

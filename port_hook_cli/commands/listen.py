@@ -1,0 +1,208 @@
+"""`port-hook listen`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from port_hook_cli.adapters.tunnels import TunnelKind
+from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance
+from port_hook_cli.core.answering import OK, BadAnswer, parse_answer
+from port_hook_cli.core.expectations import Expectation
+from port_hook_cli.core.forwarding import BadTarget, Routes, parse_target
+from port_hook_cli.core.listening import Policy
+from port_hook_cli.core.models import Answer
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.commands.session import Plan
+
+
+def listen(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes any free one.", min=0, max=65535)] = 8787,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on. Anything but loopback is open to your network.")
+    ] = "127.0.0.1",
+    path: Annotated[str, typer.Option(help="Serve only this path and what lies below it.")] = "/",
+    forward_to: Annotated[
+        str | None,
+        typer.Option(metavar="URL|PORT", help="Your handler. A URL with a path sets the path, else Port's is kept."),
+    ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ACTION=URL", help="Send one action's invocations to another handler (repeatable)."),
+    ] = None,
+    tunnel: Annotated[TunnelKind, typer.Option(help="How to be reachable from Port.")] = TunnelKind.NONE,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The public URL of a tunnel that you run yourself.")
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the public URL to the clipboard.")] = False,
+    tolerance: Tolerance = 300.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Forward only what is signed over its raw bytes ('valid').")
+    ] = False,
+    refuse_replays: Annotated[
+        bool, typer.Option("--refuse-replays", help="Answer 401 to a signature that was seen within the tolerance.")
+    ] = False,
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Judge signatures, but forward what fails all the same.")
+    ] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Judge nothing; works without a client secret.")
+    ] = False,
+    respond: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS[:BODY|:@FILE]", help="Answer this instead of forwarding. Default: 200."),
+    ] = None,
+    delay: Annotated[float, typer.Option(metavar="S", help="Wait so long before answering.", min=0)] = 0.0,
+    fail_first: Annotated[int, typer.Option(metavar="N", help="Answer 500 to the first N invocations.", min=0)] = 0,
+    forward_timeout: Annotated[
+        float, typer.Option(metavar="S", help="How long the handler may take; 0 waits for ever.", min=0)
+    ] = 30.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ACTION", help="Show and forward only this action; others get 200 (repeatable)."),
+    ] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", help="Stop after N invocations.", min=1)] = None,
+    once: Annotated[bool, typer.Option("--once", help="Stop after one invocation.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Stop after so long; exit 1 if --count was not reached.", min=0),
+    ] = None,
+    expect_status: Annotated[
+        str | None, typer.Option(metavar="CODE|2xx", help="Exit 1 unless every answer had this status.")
+    ] = None,
+    compact: Annotated[bool, typer.Option("--compact", help="One line per invocation.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Everything about each invocation (the default).")] = False,
+    json_: Json = False,
+    store: Store = None,
+    max_captures: Annotated[int, typer.Option(metavar="N", help="Keep the newest N captures.", min=1)] = 10_000,
+    keep_secrets: Annotated[
+        bool, typer.Option("--keep-secrets", help="Save authorization headers and cookies unmasked.")
+    ] = False,
+    max_body: Annotated[int, typer.Option(metavar="BYTES", help="Answer 413 to larger bodies.", min=1)] = 10
+    * 1024
+    * 1024,
+    secret_file: SecretFile = None,
+    org: Org = None,
+) -> ExitCode:
+    """Receive Port's invocations: verify, explain, save, forward and answer them.
+
+    Without --forward-to each verified invocation is answered 200. What cannot be verified is shown, explained,
+    saved, answered 401 and not forwarded.
+    """
+    runtime: Runtime = ctx.obj
+    _refuse_contradictions(
+        {"--compact": compact, "--full": full},
+        {"--allow-unverified": allow_unverified, "--no-verify": no_verify},
+        {"--allow-unverified": allow_unverified, "--strict": strict},
+        {"--respond": bool(respond), "--forward-to": bool(forward_to)},
+        {"--public-url": bool(public_url), "--tunnel": tunnel is not TunnelKind.NONE},
+        {"--once": once, "--count": count is not None},
+    )
+    from port_hook_cli.adapters.settings import load_settings
+    from port_hook_cli.commands.session import Plan
+
+    settings = load_settings(
+        environ=runtime.environ,
+        cwd=runtime.cwd,
+        home=runtime.home,
+        stdin=runtime.stdin,
+        org=org,
+        secret_file=secret_file,
+    )
+    policy = Policy(
+        secret=None if no_verify else settings.require_secret(),
+        routes=_routes(forward_to, route or [], path),
+        tolerance_s=tolerance,
+        strict=strict,
+        allow_unverified=allow_unverified,
+        refuse_replays=refuse_replays,
+        only=frozenset(only or ()),
+        respond=_answer(respond, runtime.cwd) if respond else OK,
+        delay_s=delay,
+        fail_first=fail_first,
+        scheme="https" if tunnel is not TunnelKind.NONE or (public_url or "").startswith("https") else "http",
+    )
+    plan = Plan(
+        policy=policy,
+        host=host,
+        port=port,
+        store=store,
+        max_captures=max_captures,
+        keep_secrets=keep_secrets,
+        max_body=max_body,
+        forward_timeout_s=forward_timeout,
+        tunnel=tunnel,
+        public_url=public_url,
+        copy=copy,
+        count=1 if once else count,
+        timeout_s=timeout,
+        expect=Expectation.parse(expect_status) if expect_status else None,
+    )
+    return asyncio.run(_run(plan, runtime, app_url=settings.app_url, compact=compact, as_json=json_))
+
+
+async def _run(plan: Plan, runtime: Runtime, *, app_url: str | None, compact: bool, as_json: bool) -> ExitCode:
+    from port_hook_cli.adapters.screen import JsonScreen, TextScreen
+    from port_hook_cli.commands.session import run_session
+
+    broken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_broken() -> None:
+        loop.call_soon_threadsafe(broken.set)
+
+    screen = (
+        JsonScreen(runtime.stdout, runtime.stderr, on_broken=on_broken)
+        if as_json
+        else TextScreen(
+            runtime.stdout,
+            runtime.stderr,
+            environ=runtime.environ,
+            compact=compact,
+            app_url=app_url,
+            on_broken=on_broken,
+        )
+    )
+    return await run_session(plan, runtime, screen, broken)
+
+
+def _refuse_contradictions(*groups: dict[str, bool]) -> None:
+    for group in groups:
+        if all(group.values()):
+            raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
+
+
+def _routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
+    by_action = {}
+    for text in routes:
+        action, equals, target = text.partition("=")
+        if not (action and equals and target):
+            raise UsageError(f"--route {text!r} is not ACTION=URL", hint="write it as --route create_vm=8001")
+        by_action[action] = _target(target, "--route")
+    if not path.startswith("/") or "?" in path:
+        raise UsageError(f"--path {path!r} is not a path", hint="write it as --path /webhook")
+    return Routes(default=_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path)
+
+
+def _target(text: str, option: str) -> str:
+    try:
+        return parse_target(text)
+    except BadTarget as error:
+        raise UsageError(f"{option}: {error}", hint="give a port, host:port or a URL") from None
+
+
+def _answer(text: str, cwd: Path) -> Answer:
+    try:
+        return parse_answer(text, lambda name: (cwd / name).read_bytes())
+    except BadAnswer as error:
+        raise UsageError(
+            f"--respond: {error}", hint="write it as 503, 200:'{\"ok\":true}' or 200:@answer.json"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"--respond: cannot read the file: {error.strerror}", hint="check the path after @") from None

@@ -1,0 +1,189 @@
+"""One session of `listen`: builds the adapters, waits for its end, and sums up."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from port_hook_cli.adapters.forwarder import Forwarder
+from port_hook_cli.adapters.receiver import Receiver
+from port_hook_cli.adapters.signals import stop_signal
+from port_hook_cli.adapters.store import CaptureStore, StoreWriter, open_store
+from port_hook_cli.adapters.tunnels import Tunnel, TunnelKind, open_tunnel
+from port_hook_cli.core.expectations import Expectation
+from port_hook_cli.core.listening import Policy, Tally
+from port_hook_cli.core.models import Exchange
+from port_hook_cli.core.records import ready_event, summary_event
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.flows.listening import Listening, Onlooker
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.views.session import ready_lines, summary_lines
+
+DRAIN_S = 2.0
+# Three threads share the interpreter: requests, commits, printing. The default of 5 ms would be a request's latency.
+_SWITCH_INTERVAL_S = 0.0005
+
+
+class Screen(Protocol):
+    """Where a session shows itself."""
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Show an exchange."""
+
+    def notice(self, text: str) -> None:
+        """Tell something that is not an invocation."""
+
+    def event(self, record: dict[str, Any]) -> None:
+        """Print a record, if records are what this screen prints."""
+
+    def close(self) -> None:
+        """Write what is pending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a session was asked for. Durations in seconds, sizes in bytes; None and 0 mean no bound."""
+
+    policy: Policy
+    host: str = "127.0.0.1"
+    port: int = 8787
+    store: Path | None = None
+    max_captures: int = 10_000
+    keep_secrets: bool = False
+    max_body: int = 10 * 1024 * 1024
+    forward_timeout_s: float = 30.0
+    tunnel: TunnelKind = TunnelKind.NONE
+    public_url: str | None = None
+    copy: bool = False
+    count: int | None = None
+    timeout_s: float | None = None
+    expect: Expectation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a session can be reached: on this machine, and from outside when there is a tunnel."""
+
+    url: str
+    public_url: str | None
+
+
+class _Watcher:
+    """Stands between the flow and the screen; knows when enough was seen, and whether it was what was expected."""
+
+    def __init__(self, plan: Plan, screen: Screen, stop: asyncio.Event) -> None:
+        self._plan, self._screen, self._stop = plan, screen, stop
+        self.shown = 0
+        self.unexpected = 0
+
+    @property
+    def enough(self) -> bool:
+        return self._plan.count is not None and self.shown >= self._plan.count
+
+    def exchanged(self, exchange: Exchange) -> None:
+        self.shown += 1
+        if self._plan.expect and not (exchange.answer and self._plan.expect.met_by(exchange.answer.status)):
+            self.unexpected += 1
+        self._screen.exchanged(exchange)
+        if self.enough:
+            self._stop.set()
+
+    def notice(self, text: str) -> None:
+        self._screen.notice(text)
+
+
+@asynccontextmanager
+async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIterator[tuple[Address, Tally]]:
+    """Listen for as long as the context lasts; on its way out, what is in flight gets two seconds."""
+    async with AsyncExitStack() as stack:
+        store = open_store(
+            plan.store, runtime.cwd, create=True, max_captures=plan.max_captures, keep_secrets=plan.keep_secrets
+        )
+        seen = _recent_signatures(store, runtime.now() - plan.policy.tolerance_s)
+        writer = StoreWriter(store, asyncio.get_running_loop())
+        stack.push_async_callback(writer.close)
+        forwarder = await stack.enter_async_context(Forwarder(timeout_s=plan.forward_timeout_s))
+        flow = Listening(plan.policy, store=writer, forwarder=forwarder, onlooker=onlooker, seen=seen)
+        receiver = Receiver(
+            flow.receive,
+            now=runtime.now,
+            new_id=runtime.new_id,
+            notice=onlooker.notice,
+            mount=plan.policy.routes.mount,
+            max_body=plan.max_body,
+        )
+        host, port = await receiver.start(plan.host, plan.port)
+        stack.push_async_callback(receiver.close, DRAIN_S)
+        public_url = await _open_public_url(plan, runtime, port, stack, onlooker)
+        yield Address(_url(host, port) + plan.policy.routes.mount, public_url), flow.tally
+
+
+async def run_session(plan: Plan, runtime: Runtime, screen: Screen, broken: asyncio.Event) -> ExitCode:
+    """Listen until Ctrl-C, SIGTERM, `count`, `timeout_s`, or the reader of stdout is gone (`broken`)."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        with stop_signal() as stop:
+            watcher = _Watcher(plan, screen, stop)
+            async with listening(plan, runtime, watcher) as (address, tally):
+                _show_ready(plan, runtime, screen, address)
+                await _wait(plan, stop, broken)
+            for line in summary_lines(tally):
+                screen.notice(line)
+            screen.event(summary_event(tally))
+            return _outcome(plan, watcher)
+    finally:
+        screen.close()
+        sys.setswitchinterval(interval)
+
+
+async def _wait(plan: Plan, stop: asyncio.Event, broken: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in (stop, broken)]
+    _, pending = await asyncio.wait(waits, timeout=plan.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+
+
+def _outcome(plan: Plan, watcher: _Watcher) -> ExitCode:
+    too_few = plan.count is not None and plan.timeout_s is not None and not watcher.enough
+    return ExitCode.FAILED if too_few or watcher.unexpected else ExitCode.OK
+
+
+def _show_ready(plan: Plan, runtime: Runtime, screen: Screen, address: Address) -> None:
+    for line in ready_lines(plan.policy, url=address.url, public_url=address.public_url):
+        screen.notice(line)
+    if plan.copy:
+        from port_hook_cli.adapters.clipboard import copy
+
+        screen.notice(copy(address.public_url or address.url, environ=runtime.environ))
+    screen.event(ready_event(url=address.url, public_url=address.public_url))
+
+
+async def _open_public_url(
+    plan: Plan, runtime: Runtime, port: int, stack: AsyncExitStack, onlooker: Onlooker
+) -> str | None:
+    if plan.tunnel is TunnelKind.NONE:
+        return plan.public_url
+    tunnel = await open_tunnel(
+        plan.tunnel, f"http://127.0.0.1:{port}", environ=runtime.environ, home=runtime.home, notice=onlooker.notice
+    )
+    stack.push_async_callback(tunnel.close)
+    stack.callback(asyncio.create_task(_tell_when_lost(tunnel, onlooker)).cancel)
+    return tunnel.url + plan.policy.routes.mount
+
+
+async def _tell_when_lost(tunnel: Tunnel, onlooker: Onlooker) -> None:
+    onlooker.notice(f"tunnel lost: {await tunnel.lost()} Nothing reaches this listener from outside; start it again.")
+
+
+def _recent_signatures(store: CaptureStore, since_s: float) -> dict[str, float]:
+    return dict(store.recent_signatures(since_s))
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

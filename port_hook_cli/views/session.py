@@ -1,0 +1,60 @@
+"""A session's first and last words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from port_hook_cli.core.answering import OK
+from port_hook_cli.core.listening import Policy, Tally
+
+_MOST_RUNS = 5
+
+
+def ready_lines(policy: Policy, *, url: str, public_url: str | None) -> Iterator[str]:
+    """Yield what a person needs to know once the listener is up."""
+    yield f"Listening on  {url}"
+    if public_url:
+        yield f"Public URL    {public_url}   <- paste this as the webhook URL of your action"
+    yield from _targets(policy)
+    yield f"Verifying     {_verification(policy)}"
+    yield "Stop with Ctrl-C."
+    yield ""
+
+
+def summary_lines(tally: Tally) -> Iterator[str]:
+    """Yield what a session came to."""
+    yield (
+        f"{tally.received} received, {tally.verified} verified, {tally.refused} refused, "
+        f"{tally.handler_failures} handler failures"
+        + (f", {tally.passed_over} passed over (--only)" if tally.passed_over else "")
+    )
+    if tally.waiting:
+        count = len(tally.waiting)
+        yield f"{count} {'run waits' if count == 1 else 'runs wait'} for a report, unless your backend has sent it:"
+        for run_id in list(tally.waiting)[-_MOST_RUNS:]:
+            yield f"  port-hook report-run {run_id} --status success"
+        if count > _MOST_RUNS:
+            yield f"  and {count - _MOST_RUNS} more: port-hook captures"
+
+
+def _targets(policy: Policy) -> Iterator[str]:
+    routes = policy.routes
+    for action, target in routes.by_action.items():
+        yield f"Forwarding    {action} -> {target}"
+    if routes.default:
+        yield f"Forwarding    {'everything else' if routes.by_action else 'everything'} -> {routes.default}"
+    else:
+        answer = policy.respond
+        said = f"{answer.status} {answer.body.decode()}" if answer == OK else str(answer.status)
+        yield f"Answering     {said} (no --forward-to)"
+
+
+def _verification(policy: Policy) -> str:
+    if policy.secret is None:
+        return "nothing (--no-verify): anybody who knows the URL can reach your handler"
+    words = f"signatures with the client secret; timestamps may be {policy.tolerance_s:g} s off"
+    if policy.allow_unverified:
+        return f"{words}; what fails is forwarded all the same (--allow-unverified)"
+    return (
+        f"{words}; {'only raw-byte matches are' if policy.strict else 'what fails is answered 401 and not'} forwarded"
+    )

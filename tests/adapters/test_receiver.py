@@ -1,0 +1,203 @@
+"""The listener's server, at the level of sockets: what clients do wrong, and that it hurts nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from port_hook_cli.adapters.receiver import Receiver
+from port_hook_cli.core.models import Answer, Headers, Invocation
+from port_hook_cli.errors import ListenError
+
+FINE = Answer(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
+
+
+@dataclass
+class World:
+    """A receiver, what it received, and what it told the terminal."""
+
+    port: int = 0
+    received: list[Invocation] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    answer: Answer = FINE
+
+    async def receive(self, invocation: Invocation, client: str) -> Answer:
+        self.received.append(invocation)
+        return self.answer
+
+    async def exchange(self, request: bytes) -> bytes:
+        """Send bytes on a connection of their own and return all that comes back until it is closed."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def receiving(**options: Any) -> AsyncIterator[World]:
+    world = World()
+    receiver = Receiver(world.receive, now=lambda: 1.5, new_id=lambda: "abc", notice=world.notices.append, **options)
+    _, world.port = await receiver.start("127.0.0.1", 0)
+    try:
+        yield world
+    finally:
+        await receiver.close(2)
+
+
+def request(body: bytes = b"", *fields: str, method: str = "POST", target: str = "/") -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", "Host: h", "Connection: close", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + body
+
+
+async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(
+            request(b"\x00\xff", "X-B: 1", "x-a: \xe9", "X-B: 2", method="DELETE", target="/a%2F?q=%20&q")
+        )
+
+    (invocation,) = world.received
+    assert (invocation.id, invocation.received_at) == ("abc", 1.5)
+    assert (invocation.method, invocation.target, invocation.body) == ("DELETE", "/a%2F?q=%20&q", b"\x00\xff")
+    assert invocation.headers.items[-3:] == (("X-B", "1"), ("x-a", "\xe9"), ("X-B", "2"))
+    assert answer == b"HTTP/1.1 200 OK\r\nX-Answer: 1\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfine"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
+async def test_a_content_encoding_is_left_as_it_came(encoding: str) -> None:
+    async with receiving() as world:
+        await world.exchange(request(b"not really compressed", f"Content-Encoding: {encoding}"))
+    assert world.received[0].body == b"not really compressed"
+
+
+async def test_a_chunked_body_is_put_together() -> None:
+    async with receiving() as world:
+        await world.exchange(
+            b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        )
+    assert world.received[0].body == b"abcde"
+
+
+async def test_a_connection_is_kept_for_the_next_request() -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        for _ in range(3):
+            writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")
+            assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+    assert len(world.received) == 3
+
+
+async def test_a_head_request_gets_the_length_and_no_body() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(request(method="HEAD"))
+    assert b"content-length: 4" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() -> None:
+    async with receiving(max_body=1000) as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 52428800\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert world.received == []
+    assert "--max-body" in world.notices[0]
+
+
+async def test_a_chunked_body_above_the_limit_is_a_413_as_soon_as_it_is_over_it() -> None:
+    async with receiving(max_body=1000) as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001 + b"\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"hi")
+        assert (await asyncio.wait_for(reader.readuntil(b"fine"), 5)).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+
+
+async def test_a_body_that_does_not_come_in_time_is_a_408_and_others_are_served_meanwhile() -> None:
+    async with receiving(body_timeout_s=0.3) as world:
+        slow = asyncio.create_task(
+            world.exchange(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nonly this")
+        )
+        assert (await world.exchange(request(b"quick"))).startswith(b"HTTP/1.1 200")
+        assert not slow.done()
+        assert (await slow).startswith(b"HTTP/1.1 408 ")
+    assert [invocation.body for invocation in world.received] == [b"quick"]
+
+
+async def test_a_head_that_does_not_come_in_time_is_hung_up_on() -> None:
+    async with receiving(head_timeout_s=0.3) as world:
+        assert await world.exchange(b"POST / HTTP/1.1\r\nHost: h\r\nX-Slow: ") == b""
+    assert world.received == []
+
+
+async def test_a_client_that_leaves_in_the_middle_is_told_of_and_nothing_is_captured() -> None:
+    async with receiving() as world:
+        _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nonly this")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200")
+    assert [invocation.body for invocation in world.received] == [b"next"]
+    assert any("left in the middle" in notice for notice in world.notices)
+
+
+async def test_what_is_not_http_is_a_400_and_a_line() -> None:
+    async with receiving() as world:
+        assert (await world.exchange(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+    assert "answered 400" in world.notices[0]
+
+
+async def test_a_header_of_64_kb_and_doubled_ones_arrive() -> None:
+    long = "x" * 64 * 1024
+    async with receiving() as world:
+        await world.exchange(request(b"", f"X-Long: {long}", "X-Port-Signature: a", "X-Port-Signature: b"))
+    assert world.received[0].headers.get("x-long") == long
+    assert world.received[0].headers.all("x-port-signature") == ("a", "b")
+
+
+async def test_a_bug_behind_it_is_a_500_without_a_traceback() -> None:
+    async with receiving() as world:
+
+        async def fail(invocation: Invocation, client: str) -> Answer:
+            raise ZeroDivisionError("a bug")
+
+        receiver = Receiver(fail, now=lambda: 0, new_id=lambda: "x", notice=world.notices.append)
+        _, world.port = await receiver.start("127.0.0.1", 0)
+        answer = await world.exchange(request())
+        await receiver.close(1)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"Traceback" not in answer
+    assert "a bug" in world.notices[0]
+
+
+async def test_a_taken_port_is_a_problem_with_a_way_out() -> None:
+    async with receiving() as world:
+        receiver = Receiver(world.receive, now=lambda: 0, new_id=lambda: "x", notice=print)
+        with pytest.raises(ListenError, match=f"port {world.port} on 127.0.0.1 is taken") as caught:
+            await receiver.start("127.0.0.1", world.port)
+    assert "--port" in caught.value.hint
+
+
+async def test_an_address_that_is_not_ours_is_a_problem_in_words() -> None:
+    receiver = Receiver(World().receive, now=lambda: 0, new_id=lambda: "x", notice=print)
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1"):
+        await receiver.start("192.0.2.1", 0)

@@ -1,0 +1,411 @@
+"""`port-hook listen` as a process: what arrives, what is forwarded, what is answered, what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.adapters.store import open_store
+from port_hook_cli.core.models import Headers
+from port_hook_cli.core.signing import signed_headers
+from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
+from tests.processes import Listener, environment, listener
+from tests.servers import handler
+
+
+def now_signed(body: bytes) -> Headers:
+    return signed(body, timestamp=str(int(time.time())))
+
+
+@pytest.fixture
+def listening(folder: Path) -> Iterator[Listener]:
+    with listener(folder) as running:
+        yield running
+
+
+def test_a_signed_invocation_is_verified_saved_answered_and_recorded(listening: Listener, folder: Path) -> None:
+    status, answer = listening.post(a_body(), now_signed(a_body()), target="/hooks?x=1")
+
+    assert (status, json.loads(answer)) == (200, {"ok": True})
+    record = listening.record()
+    assert record["schema"] == "port-hook/event/1"
+    assert record["type"] == "invocation"
+    assert (record["method"], record["path"]) == ("POST", "/hooks?x=1")
+    assert (record["run_id"], record["action"]) == (RUN_ID, "create_vm")
+    assert record["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
+    assert record["answer"] == {"status": 200}
+    assert record["delivery"] is None
+    with open_store(None, folder) as store:
+        capture = store.get(record["id"])
+    assert capture.invocation.body == a_body()
+    assert capture.invocation.target == "/hooks?x=1"
+
+
+def test_the_first_record_is_ready_and_the_last_a_summary(listening: Listener) -> None:
+    assert listening.ready["schema"] == "port-hook/event/1"
+    assert listening.ready["type"] == "ready"
+    assert listening.ready["public_url"] is None
+    listening.post(a_body(), now_signed(a_body()))
+    listening.post(b"{}", Headers())
+
+    code, records = listening.stop()
+
+    assert code == 0
+    assert [record["type"] for record in records] == ["invocation", "invocation", "summary"]
+    summary = records[-1]
+    assert {key: summary[key] for key in ("received", "verified", "refused", "handler_failures")} == {
+        "received": 2, "verified": 1, "refused": 1, "handler_failures": 0,
+    }  # fmt: skip
+    assert summary["waiting"] == [RUN_ID]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_drains_what_is_in_flight_and_exits_0(folder: Path, number: int) -> None:
+    with handler(delay_s=0.5) as target, listener(folder, "--forward-to", target.url) as running:
+        with socket.create_connection((running.host, running.port)) as connection:
+            connection.sendall(raw_request(a_body(), now_signed(a_body())))
+            while not target.requests:
+                connection.settimeout(0.02)
+                with pytest.raises(TimeoutError):
+                    connection.recv(1)
+            running.process.send_signal(number)
+            connection.settimeout(10)
+            answer = connection.recv(1000)
+        out, _ = running.process.communicate(timeout=10)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert running.process.returncode == 0
+    assert json.loads(out.splitlines()[-1])["type"] == "summary"
+
+
+def test_forwarding_is_byte_exact(folder: Path) -> None:
+    body = '{"b": 1.0, "a":"\\u00e9 é"}\n'.encode()
+    extra = (
+        ("X-Twice", "1"),
+        ("x-Lower", "é".encode().decode("latin-1")),
+        ("X-Twice", "2"),
+        ("Connection", "keep-alive"),
+    )
+    answer = (
+        b"HTTP/1.1 207 Fine\r\nX-B: 1\r\nx-a: 2\r\nX-B: 3\r\nSet-Cookie: k=v\r\ncontent-length: 4\r\n\r\n\x00\xff\r\n"
+    )
+    with handler(answer) as target, listener(folder, "--forward-to", target.url) as running:
+        headers = Headers((*now_signed(body), *extra))
+        with socket.create_connection((running.host, running.port)) as connection:
+            connection.sendall(raw_request(body, headers, method="PUT", target="/a%2Fb/../c?x=1&x=%20"))
+            got = receive(connection)
+        (request,) = target.requests
+
+    assert request.line == "PUT /a%2Fb/../c?x=1&x=%20 HTTP/1.1"
+    assert request.body == body
+    sent = [(name, value) for name, value in headers if name not in {"Host", "Connection"}]
+    fields = [(name, value) for name, value in request.fields if not name.lower().startswith(("x-forwarded", "host"))]
+    assert fields == [*sent, ("content-length", str(len(body)))]
+    assert request.value("x-forwarded-for") == "127.0.0.1"
+    head, _, content = got.partition(b"\r\n\r\n")
+    assert content == b"\x00\xff\r\n"
+    assert head.split(b"\r\n")[1:5] == [b"X-B: 1", b"x-a: 2", b"X-B: 3", b"Set-Cookie: k=v"]
+    assert head.startswith(b"HTTP/1.1 207 ")
+
+
+def test_the_handlers_answer_goes_back_and_is_recorded(folder: Path) -> None:
+    answer = b"HTTP/1.1 503 No\r\ncontent-length: 5\r\n\r\nsorry"
+    with handler(answer) as target, listener(folder, "--forward-to", target.url) as running:
+        status, content = running.post(a_body(), now_signed(a_body()))
+        record = running.record()
+        _, records = running.stop()
+
+    assert (status, content) == (503, b"sorry")
+    assert record["delivery"]["url"] == f"{target.url}/"
+    assert record["delivery"]["status"] == 503
+    assert record["delivery"]["latency_ms"] > 0
+    assert records[-1]["handler_failures"] == 1
+
+
+def test_an_unreachable_handler_is_a_502_with_the_reason(folder: Path) -> None:
+    with listener(folder, "--forward-to", str(free_port())) as running:
+        status, content = running.post(a_body(), now_signed(a_body()))
+        record = running.record()
+
+    assert status == 502
+    assert json.loads(content)["error"] == "unreachable"
+    assert "is your handler running" in record["delivery"]["error"]
+
+
+def test_a_slow_handler_is_a_504_with_the_reason(folder: Path) -> None:
+    with (
+        handler(delay_s=30) as target,
+        listener(folder, "--forward-to", target.url, "--forward-timeout", "0.2") as running,
+    ):
+        status, content = running.post(a_body(), now_signed(a_body()))
+
+    assert status == 504
+    assert "0.2 s" in json.loads(content)["message"]
+
+
+def test_an_unverified_request_is_explained_saved_refused_and_not_forwarded(folder: Path) -> None:
+    body = a_body()
+    tampered = body.replace(b'"cpu":2', b'"cpu":64')
+    with handler() as target, listener(folder, "--forward-to", target.url) as running:
+        status, content = running.post(tampered, now_signed(body))
+        record = running.record()
+
+    assert status == 401
+    assert "wrong-secret" in json.loads(content)["message"]
+    assert record["verdict"]["causes"] == ["wrong-secret"]
+    assert record["delivery"] is None
+    assert target.requests == []
+    with open_store(None, folder) as store:
+        assert store.get("last").invocation.body == tampered
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 200), (("--strict",), 401)])
+def test_a_reencoded_body_is_forwarded_unless_strict(folder: Path, options: tuple[str, ...], status: int) -> None:
+    spaced = json.dumps(a_document(), ensure_ascii=False).encode()
+    with listener(folder, *options) as running:
+        assert running.post(spaced, now_signed(a_body()))[0] == status
+        assert running.record()["verdict"]["status"] == "reencoded"
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 200), (("--refuse-replays",), 401)])
+def test_a_signature_seen_before_is_a_warning_or_refused(folder: Path, options: tuple[str, ...], status: int) -> None:
+    headers = now_signed(a_body())
+    with listener(folder, *options) as running:
+        assert running.post(a_body(), headers)[0] == 200
+        assert running.record()["verdict"]["causes"] == []
+        assert running.post(a_body(), headers)[0] == status
+        record = running.record()["verdict"]
+    assert (record["status"], record["causes"]) == ("valid", ["replayed"])
+
+
+def test_a_signature_that_an_earlier_listener_saw_is_a_replay(folder: Path) -> None:
+    headers = now_signed(a_body())
+    for causes in ([], ["replayed"]):
+        with listener(folder) as running:
+            running.post(a_body(), headers)
+            assert running.record()["verdict"]["causes"] == causes
+            running.stop()
+
+
+def test_unverified_requests_pass_where_that_was_asked_for(folder: Path) -> None:
+    with handler() as target:
+        for option, status in (("--allow-unverified", "missing"), ("--no-verify", "unchecked")):
+            with listener(folder, option, "--forward-to", target.url) as running:
+                assert running.post(b"{}", Headers())[0] == 200
+                assert running.record()["verdict"]["status"] == status
+    assert len(target.requests) == 2
+
+
+def test_actions_are_routed_to_their_own_handlers(folder: Path) -> None:
+    other = a_body(a_document(action="scale"))
+    with handler() as first, handler() as second:
+        options = ("--forward-to", first.url, "--route", f"scale={second.url}/scale")
+        with listener(folder, *options) as running:
+            running.post(a_body(), now_signed(a_body()))
+            running.post(other, now_signed(other))
+    assert [request.line for request in first.requests] == ["POST / HTTP/1.1"]
+    assert [request.line for request in second.requests] == ["POST /scale HTTP/1.1"]
+
+
+def test_only_one_action_is_shown_and_forwarded(folder: Path) -> None:
+    other = a_body(a_document(action="scale"))
+    with handler() as target, listener(folder, "--only", "scale", "--forward-to", target.url) as running:
+        assert running.post(a_body(), now_signed(a_body()))[0] == 200
+        assert running.post(other, now_signed(other))[0] == 200
+        assert running.record()["action"] == "scale"
+        _, records = running.stop()
+    assert len(target.requests) == 1
+    assert records[-1]["passed_over"] == 1
+
+
+def test_a_path_outside_the_mount_is_a_404_and_no_capture(folder: Path) -> None:
+    with listener(folder, "--path", "/hooks") as running:
+        assert running.post(a_body(), now_signed(a_body()), target="/favicon.ico")[0] == 404
+        assert running.post(a_body(), now_signed(a_body()), target="/hooks/a")[0] == 200
+        assert running.ready["url"].endswith("/hooks")
+        _, records = running.stop()
+    assert records[-1]["received"] == 1
+
+
+def test_respond_delay_and_fail_first_shape_the_answer(folder: Path) -> None:
+    (folder / "answer.json").write_text('{"file": true}')
+    with listener(folder, "--respond", "202:@answer.json", "--fail-first", "1", "--delay", "0.2") as running:
+        started = time.monotonic()
+        assert running.post(a_body(), now_signed(a_body()))[0] == 500
+        status, content = running.post(a_body(), now_signed(a_body()))
+    assert (status, json.loads(content)) == (202, {"file": True})
+    assert time.monotonic() - started >= 0.4
+
+
+def test_once_ends_by_itself_and_says_whether_the_status_was_as_expected(folder: Path) -> None:
+    for expected, code in (("2xx", 0), ("204", 1)):
+        with listener(folder, "--once", "--expect-status", expected) as running:
+            running.post(a_body(), now_signed(a_body()))
+            running.process.wait(10)
+            assert running.process.returncode == code
+
+
+def test_a_count_that_is_not_reached_in_time_exits_1(folder: Path) -> None:
+    with listener(folder, "--count", "2", "--timeout", "0.3") as running:
+        running.process.wait(10)
+    assert running.process.returncode == 1
+
+
+def test_a_taken_port_is_said_by_whom(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = listen_and_fail(folder, "--port", str(port))
+    assert result.returncode == 5
+    assert f"port {port} on 127.0.0.1 is taken" in result.stderr.decode()
+    assert "Traceback" not in result.stderr.decode()
+    if sys.platform == "linux":
+        assert f"pid {os.getpid()}" in result.stderr.decode()
+
+
+def test_no_secret_is_a_clear_error(folder: Path) -> None:
+    result = listen_and_fail(folder, env={"PORT_CLIENT_SECRET": ""})
+    assert result.returncode == 4
+    assert "PORT_CLIENT_SECRET" in result.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--compact", "--full"),
+        ("--no-verify", "--allow-unverified"),
+        ("--respond", "200", "--forward-to", "1"),
+        ("--respond", "99"),
+        ("--respond", "200:@missing"),
+        ("--route", "nonsense"),
+        ("--forward-to", "ftp://x"),
+        ("--path", "hooks"),
+        ("--expect-status", "ok"),
+    ],
+)
+def test_contradictions_and_nonsense_are_usage_errors(folder: Path, options: tuple[str, ...]) -> None:
+    result = listen_and_fail(folder, *options)
+    assert result.returncode == 2
+    assert result.stderr.startswith(b"error: ")
+    assert b"hint: " in result.stderr
+
+
+def test_a_killed_listener_has_kept_what_it_acknowledged(folder: Path) -> None:
+    bodies = [a_body(a_document(number=number)) for number in range(20)]
+    with listener(folder) as running:
+        for body in bodies:
+            assert running.post(body, now_signed(body))[0] == 200
+        running.process.kill()
+        running.process.wait()
+    with open_store(None, folder) as store:
+        assert {capture.invocation.body for capture in store.find()} == set(bodies)
+
+
+def test_two_listeners_share_a_store(folder: Path) -> None:
+    with listener(folder) as first, listener(folder) as second:
+        for number in range(10):
+            body = a_body(a_document(number=number))
+            assert first.post(body, now_signed(body))[0] == 200
+            assert second.post(body, now_signed(body))[0] == 200
+    with open_store(None, folder) as store:
+        assert len(list(store.find())) == 20
+
+
+def test_a_reader_that_does_not_read_does_not_stop_the_answers(folder: Path) -> None:
+    many = 1200  # far more records than a pipe holds
+    with listener(folder) as running, socket.create_connection((running.host, running.port)) as connection:
+        headers = now_signed(a_body())
+        for _ in range(many):
+            connection.sendall(raw_request(a_body(), headers))
+            assert receive(connection).startswith(b"HTTP/1.1 200")
+        running.process.send_signal(signal.SIGTERM)
+        # Nobody has read stdout yet: it ends all the same.
+        assert running.process.wait(15) == 0
+
+
+def test_a_reader_that_leaves_ends_the_listener_quietly(folder: Path) -> None:
+    with listener(folder) as running:
+        assert running.process.stdout is not None
+        running.process.stdout.close()
+        while running.process.poll() is None:
+            try:
+                running.post(a_body(), now_signed(a_body()))
+            except OSError:
+                break
+        assert running.process.wait(10) == 0
+        assert running.process.stderr is not None
+        assert b"Traceback" not in running.process.stderr.read()
+        running.process.stdout = None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+def test_a_full_disk_is_a_500_that_the_terminal_tells_of(folder: Path) -> None:
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    big = a_body(a_document(filler="x" * 50_000))
+    with handler() as target, listener(folder, "--forward-to", target.url, preexec_fn=limit_file_size) as running:
+        statuses = [running.post(big, now_signed(big))[0] for _ in range(12)]
+        running.stop()
+        assert running.process.stderr is not None
+    assert 200 in statuses
+    assert statuses[-1] == 500
+    with open_store(None, folder) as store:
+        assert len(list(store.find())) == statuses.count(200)
+    assert len(target.requests) == statuses.count(200)
+
+
+def raw_request(body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join((*lines, f"content-length: {len(body)}", "", "")).encode("latin-1") + body
+
+
+def receive(connection: socket.socket) -> bytes:
+    connection.settimeout(20)
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += connection.recv(65536)
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def listen_and_fail(
+    folder: Path, *options: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", *options],
+        cwd=folder,
+        env=environment(folder, **(env or {})),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_signing_again_with_the_same_secret_gives_what_the_listener_accepts(listening: Listener) -> None:
+    stamp = str(int(time.time()))
+    headers: Any = signed_headers(b"[]", SECRET, stamp)
+    assert listening.post(b"[]", Headers(tuple(headers)))[0] == 200

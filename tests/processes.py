@@ -1,0 +1,87 @@
+"""port-hook as a real process, for what only a process can show: signals, pipes, limits, a kill."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from port_hook_cli.core.models import Headers
+from tests.factories import SECRET
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    """The environment of a process under test: nothing of Port's but what the test gives."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH") if name in os.environ}
+    return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal(), **extra}
+
+
+class Listener:
+    """A running `port-hook listen --json`. `ready` is its first record."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ready: Mapping[str, Any]) -> None:
+        self.process = process
+        self.ready = ready
+        parts = urlsplit(str(ready["url"]))
+        self.host, self.port = str(parts.hostname), int(parts.port or 0)
+
+    def record(self) -> dict[str, Any]:
+        """The next record it prints."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the listener ended"
+        record: dict[str, Any] = json.loads(line)
+        return record
+
+    def post(self, body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> tuple[int, bytes]:
+        """Send a request on a connection of its own; return status and body of the answer."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
+        try:
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.putheader("content-length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]]]:
+        """Send a signal; return the exit code and the records that were still to come."""
+        self.process.send_signal(number)
+        out, _ = self.process.communicate(timeout=20)
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()]
+
+
+@contextmanager
+def listener(
+    folder: Path, *options: str, env: Mapping[str, str] | None = None, preexec_fn: Callable[[], None] | None = None
+) -> Iterator[Listener]:
+    """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the context ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "listen", "--json", "--port", "0", *options],
+        cwd=folder,
+        env=environment(folder, **(env or {})),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=preexec_fn,  # noqa: PLW1509 - no threads here; a limit must be set in the child
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.stderr.read().decode() if process.stderr else ""
+        yield Listener(process, json.loads(line))
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -1,0 +1,128 @@
+"""Small servers on loopback that tests talk to; each says what it does not do."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+
+@dataclass
+class RawRequest:
+    """A request as it stood on the wire."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def line(self) -> str:
+        return self.head.split(b"\r\n", 1)[0].decode("latin-1")
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
+
+    def value(self, name: str) -> str | None:
+        return next((value for key, value in self.fields if key.lower() == name), None)
+
+
+@dataclass
+class Handler:
+    """A handler that keeps what it got, byte for byte, and answers with fixed bytes.
+
+    It reads bodies by content-length only and answers one request per connection.
+    """
+
+    answer: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    delay_s: float = 0.0
+    requests: list[RawRequest] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            request = RawRequest(head, b"")
+            length = int(request.value("content-length") or 0)
+            self.requests.append(RawRequest(head, await reader.readexactly(length)))
+            await asyncio.sleep(self.delay_s)
+            writer.write(self.answer)
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@contextmanager
+def handler(answer: bytes | None = None, *, delay_s: float = 0.0) -> Iterator[Handler]:
+    """Run a `Handler` in a thread."""
+    it = Handler(delay_s=delay_s)
+    if answer is not None:
+        it.answer = answer
+
+    async def start() -> Callable[[], Awaitable[None]]:
+        server = await asyncio.start_server(it.serve, "127.0.0.1", 0, limit=2**26)
+        it.port = server.sockets[0].getsockname()[1]
+
+        async def stop() -> None:
+            server.close()
+
+        return stop
+
+    with in_thread(start):
+        yield it
+
+
+@contextmanager
+def application(app: web.Application) -> Iterator[str]:
+    """Run an aiohttp application in a thread and give its URL."""
+    urls: list[str] = []
+
+    async def start() -> Callable[[], Awaitable[None]]:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        return runner.cleanup
+
+    with in_thread(start):
+        yield urls[0]
+
+
+@contextmanager
+def in_thread(start: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> Iterator[None]:
+    """Run an event loop in a thread: `start` sets a server up and returns what takes it down."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    stop = asyncio.run_coroutine_threadsafe(_as_coroutine(start), loop).result(10)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(_take_down(stop), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+async def _as_coroutine(start: Callable[[], Awaitable[Any]]) -> Any:
+    return await start()
+
+
+async def _take_down(stop: Callable[[], Awaitable[None]]) -> None:
+    await stop()
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
