@@ -1,0 +1,73 @@
+"""The clipboard: the program that this desktop has for it, else the terminal's own."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+# Each reads the text from its stdin and returns; those that have to stay for a later paste go to the background.
+_PROGRAMS = (
+    ("pbcopy",),
+    ("wl-copy",),
+    ("xclip", "-selection", "clipboard"),
+    ("xsel", "--clipboard", "--input"),
+    ("clip.exe",),
+)
+_TIMEOUT_S = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copying:
+    """How copying went, and the sentence that says so."""
+
+    done: bool
+    sentence: str
+
+
+def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO) -> Copying:
+    """Put `text` on the clipboard by the first program on PATH that manages to, else through `terminal`.
+
+    The terminal is asked with OSC 52, which not every one obeys and none confirms. Never raises; may take 3 seconds
+    for each program that hangs, so an event loop calls it in a thread.
+    """
+    for name, *options in _PROGRAMS:
+        path = shutil.which(name, path=environ.get("PATH", os.defpath))
+        if path and _fed([path, *options], text, environ):
+            return Copying(done=True, sentence="Copied to the clipboard.")
+    if terminal.isatty() and environ.get("TERM") != "dumb" and _sent(text, terminal):
+        return Copying(done=True, sentence="Asked the terminal to copy it to the clipboard.")
+    names = ", ".join(name for name, *_ in _PROGRAMS)
+    return Copying(done=False, sentence=f"Nothing was copied: none of {names} works here.")
+
+
+def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
+    """Whether the program took the text."""
+    try:
+        # A program that stays in the background keeps its streams; with our pipes there we would wait for it.
+        done = subprocess.run(  # noqa: S603 - a program found on PATH under one of the names above
+            command,
+            input=text.encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(environ),
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _sent(text: str, terminal: TextIO) -> bool:
+    """Whether the terminal could be written to."""
+    try:
+        terminal.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
+        terminal.flush()
+    except (OSError, ValueError):
+        return False
+    return True
