@@ -5,6 +5,7 @@ import contextlib
 import os
 import shlex
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -332,6 +333,21 @@ async def test_cancelling_while_it_starts_ends_the_agent(agent: Standin) -> None
         await starting
     await agent.gone()
     assert agent.private_files() == []
+
+
+async def test_the_file_with_the_token_is_for_this_user_only_and_gone_when_the_tunnel_is_open(agent: Standin) -> None:
+    agent.environ["NGROK_STANDIN"] = "silent"
+    starting = asyncio.create_task(agent.open())
+    await agent.pid()
+    (folder,) = agent.private_files()
+    (file,) = folder.iterdir()
+    assert TOKEN in file.read_text()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, file)] == [0o700, 0o600]
+    starting.cancel()
+    await asyncio.wait([starting])
+    agent.environ["NGROK_STANDIN"] = ""
+    async with closing(await agent.open()):
+        assert agent.private_files() == []
 
 
 HOLDER = """
