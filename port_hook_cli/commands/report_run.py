@@ -62,7 +62,8 @@ def report_run(
     Logs go first, then label, summary, links and external id, the status last: a run that has ended takes no more.
     """
     runtime: Runtime = ctx.obj
-    if [log_file, secret_file, summary and summary.removeprefix("@")].count("-") > 1:
+    from_stdin = (log_file, secret_file, "-" if summary == "@-" else None)
+    if from_stdin.count("-") > 1:
         raise UsageError("stdin can be only one of log, summary and secret.", hint="Give the others as files.")
     report = RunReport(
         status=status,

@@ -1,13 +1,15 @@
-"""The versioned records of `report-run --json`, described in docs/reference/json-records.md."""
+"""The versioned records of `report-run --json` and `sandbox --json`, described in docs/reference/json-records.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from port_hook_cli.core.records import format_time
 from port_hook_cli.core.runs import Call, Reported
 
 REPORT = "port-hook/report/1"
+SANDBOX = "port-hook/sandbox/1"
 
 
 def report_record(reported: Reported, *, page: str) -> dict[str, Any]:
@@ -35,4 +37,31 @@ def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[
         "page": None,
         "dry_run": True,
         "calls": shown,
+    }
+
+
+def sandbox_ready_record(url: str, client_id: str, client_secret: str) -> dict[str, Any]:
+    """Return the first record of `sandbox --json`; the credentials are the sandbox's own."""
+    return {
+        "schema": SANDBOX,
+        "type": "ready",
+        "url": url,
+        "client_id": client_id,
+        "client_secret": client_secret,
+    }
+
+
+def sandbox_call_record(
+    at: float, method: str, path: str, status: int, *, run_id: str | None, note: str
+) -> dict[str, Any]:
+    """Return one call that the sandbox answered; `at` is seconds since the epoch."""
+    return {
+        "schema": SANDBOX,
+        "type": "call",
+        "at": format_time(at),
+        "method": method,
+        "path": path,
+        "status": status,
+        "run_id": run_id,
+        "note": note,
     }

@@ -74,18 +74,19 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The calls of a report in their order, and what the user should know about them."""
+    """The calls of a report, and what the user should know about them. Streamed logs go before `closing_logs`."""
 
     run_id: str
     logs: tuple[Call, ...] = ()
+    closing_logs: tuple[Call, ...] = ()
     fields: Call | None = None
     status: Call | None = None
     remarks: tuple[str, ...] = ()
 
     @property
-    def calls(self) -> tuple[Call, ...]:
-        """Logs, then fields, then the status: a run that has ended takes nothing more."""
-        return (*self.logs, *(call for call in (self.fields, self.status) if call is not None))
+    def last_calls(self) -> tuple[Call, ...]:
+        """What follows the log: a run that has ended takes nothing more, so its status is the last of all."""
+        return (*self.closing_logs, *(call for call in (self.fields, self.status) if call is not None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,8 @@ def _plan_node_run(run_id: str, report: RunReport) -> Plan:
     sent = {name: value for name, value in fields.items() if value is not None}
     return Plan(
         run_id=run_id,
-        logs=_log_calls(run_id, (*report.logs, *told)),
+        logs=_log_calls(run_id, report.logs),
+        closing_logs=_log_calls(run_id, tuple(told)),
         fields=patch_call(run_id, sent) if len(sent) > 1 else None,
         status=None if report.status is None else patch_call(run_id, _NODE_ENDS[report.status]),
         remarks=("a workflow node's run has no label and no summary: they are sent as log lines",) if told else (),

@@ -35,9 +35,8 @@ async def planned_calls(plan: Plan, streamed: AsyncIterator[str] | None = None) 
         async for message in streamed:
             for call in log_calls(plan.run_id, message):
                 yield call
-    for last in (plan.fields, plan.status):
-        if last is not None:
-            yield last
+    for call in plan.last_calls:
+        yield call
 
 
 async def _check_that_it_runs(api: RunApi, run_id: str) -> None:

@@ -1,0 +1,103 @@
+"""Checks of requests: which fields a body may have and what they hold, in the words of Port's validator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from port_hook_cli.core.runs import RunStatus
+
+Rule = tuple[Callable[[Any], bool], str]
+Fields = Mapping[str, Rule]
+
+
+def _one_of(*allowed: str) -> Rule:
+    return (lambda value: value in allowed), f"must be equal to one of the allowed values: {', '.join(allowed)}"
+
+
+def _is_list_of_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_LEVELS = ("INFO", "WARN", "ERROR", "DEBUG")
+
+
+def _is_log(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("level", "INFO") in _LEVELS
+        and isinstance(value.get("message"), str)
+        and not value.keys() - {"level", "message"}
+    )
+
+
+_STRING: Rule = (lambda value: isinstance(value, str)), "must be string"
+_OBJECT: Rule = (lambda value: isinstance(value, dict)), "must be object"
+_STRINGS: Rule = _is_list_of_strings, "must be array of strings"
+_ENDS = _one_of(*(status.name for status in RunStatus))
+
+CREDENTIALS: Fields = {"clientId": _STRING, "clientSecret": _STRING}
+RUN_PATCH: Fields = {
+    "status": _ENDS,
+    "statusLabel": _STRING,
+    "link": ((lambda value: isinstance(value, str) or _is_list_of_strings(value)), "must be string or array"),
+    "message": _OBJECT,
+    "summary": _STRING,
+    "externalRunId": _STRING,
+}
+RUN_LOG: Fields = {"message": _STRING, "terminationStatus": _ENDS, "statusLabel": _STRING}
+RESPONSE: Fields = {
+    "response": ((lambda value: isinstance(value, str | list | dict)), "must be string, array or object")
+}
+NODE_PATCH: Fields = {
+    "status": _one_of("IN_PROGRESS", "COMPLETED"),
+    "result": _one_of("SUCCESS", "FAILED", "CANCELLED"),
+    "output": _OBJECT,
+    "externalRunId": _STRING,
+    "links": _STRINGS,
+}
+NODE_LOGS: Fields = {
+    "logs": (
+        (lambda value: isinstance(value, list) and all(map(_is_log, value))),
+        "must be array of logs, each with a message and a level of INFO, WARN, ERROR or DEBUG",
+    )
+}
+_QUERY: Fields = {
+    "version": _one_of("v1", "v2"),
+    "active": _one_of("true", "false"),
+    "source": (
+        (lambda value: not set(value.split(",")) - {"UI", "API", "AUTOMATION"}),
+        "must be UI, API or AUTOMATION",
+    ),
+    "offset": ((lambda value: _is_number(value, 0, 10**9)), "must be >= 0"),
+}
+
+
+def find_fault(body: Any, fields: Fields, *, required: tuple[str, ...] = ()) -> str | None:
+    """Return what is wrong with a request's body, naming the field, or None when it matches."""
+    if not isinstance(body, dict):
+        return "body must be object"
+    for name in required:
+        if name not in body:
+            return f"body must have required property '{name}'"
+    for name, value in body.items():
+        if name not in fields:
+            return f"body must NOT have additional properties; found '{name}'"
+        is_right, words = fields[name]
+        if not is_right(value):
+            return f"body/{name} {words}"
+    return None
+
+
+def find_query_fault(query: Mapping[str, str], *, most: int) -> str | None:
+    """Return what is wrong with a query; `most` is the highest `limit` of the route."""
+    for name, (is_right, words) in _QUERY.items():
+        if name in query and not is_right(query[name]):
+            return f"querystring/{name} {words}"
+    if "limit" in query and not _is_number(query["limit"], 1, most):
+        return f"querystring/limit must be >= 1 and <= {most}"
+    return None
+
+
+def _is_number(text: str, least: int, most: int) -> bool:
+    return text.isascii() and text.isdigit() and least <= int(text[:9]) <= most

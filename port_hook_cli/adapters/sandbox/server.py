@@ -1,0 +1,145 @@
+"""The sandbox on a loopback port, over aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, too_large
+from port_hook_cli.adapters.sandbox.routes import answer
+from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, SandboxRun, SandboxState
+from port_hook_cli.core.log_splitting import REQUEST_LIMIT
+from port_hook_cli.core.redaction import Secret
+from port_hook_cli.errors import ListenError
+
+_DRAIN_S = 1.0
+
+
+class Sandbox:
+    """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`."""
+
+    def __init__(self, state: SandboxState, on_event: Callable[[ApiEvent], None]) -> None:
+        self.url = ""
+        self._state = state
+        self._on_event = on_event
+        self._changed = asyncio.Condition()
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        now: Callable[[], float] = time.time,
+        runs: Iterable[str] = (),
+        strict_runs: bool = False,
+        token_lifetime_s: float = TOKEN_LIFETIME_S,
+        on_event: Callable[[ApiEvent], None] = lambda _: None,
+    ) -> AsyncIterator[Sandbox]:
+        """Serve on `host`:`port` (0: a free one) until the block ends; raises ListenError when it cannot.
+
+        `runs` are added at the start. With `strict_runs` every other run id is unknown; without, a well-formed one
+        is made up when it is first used. `on_event` is told each call when its answer is known.
+        """
+        sandbox = cls(SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s), on_event)
+        for run_id in runs:
+            sandbox.add_run(run_id)
+        runner = web.AppRunner(sandbox._app(), access_log=None, shutdown_timeout=_DRAIN_S)
+        await runner.setup()
+        try:
+            sandbox.url = await _listen(runner, host, port)
+            yield sandbox
+        finally:
+            await runner.cleanup()
+
+    @property
+    def client_id(self) -> str:
+        """The client id that buys tokens here; a new one with every start."""
+        return self._state.client_id
+
+    @property
+    def client_secret(self) -> Secret:
+        """The client secret that belongs to it; it opens nothing but this sandbox."""
+        return self._state.client_secret
+
+    @property
+    def runs(self) -> dict[str, SandboxRun]:
+        """The runs by id, as they stand."""
+        return self._state.runs
+
+    def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
+        """Add, or start anew, a run in progress; `fields` are those of `SandboxRun`, such as `action`."""
+        return self._state.add_run(run_id, **fields)
+
+    async def wait_for_end(self, run_id: str) -> SandboxRun:
+        """Wait until the run has ended, and return it. The run need not exist yet."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
+        return self.runs[run_id]
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=REQUEST_LIMIT)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        return app
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        given = await self._reply(request)
+        async with self._changed:
+            self._changed.notify_all()
+        self._on_event(
+            ApiEvent(
+                at=self._state.now(),
+                method=request.method,
+                path=request.raw_path,
+                status=given.status,
+                run_id=given.run_id,
+                note=given.note,
+            )
+        )
+        return web.Response(
+            status=given.status, body=json.dumps(given.document).encode(), content_type="application/json"
+        )
+
+    async def _reply(self, request: web.Request) -> ApiAnswer:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return too_large()
+        return answer(self._state, _api_request(request, body))
+
+
+def _api_request(request: web.Request, body: bytes) -> ApiRequest:
+    path = request.raw_path.partition("?")[0]
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return ApiRequest(
+        method=request.method,
+        segments=tuple(unquote(segment) for segment in path.split("/")[1:]),
+        query={name: ",".join(request.query.getall(name)) for name in request.query},
+        # Port's OpenAPI document describes the token as the whole header; its examples write `Bearer` before it.
+        token=token.strip() if kind.lower() == "bearer" else kind,
+        body=body,
+    )
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        raise ListenError(
+            f"The sandbox cannot listen on {host}:{port}: "
+            + ("the port is taken." if taken else f"{error.strerror or error}."),
+            hint="Give another --port, or 0 for a free one.",
+        ) from error
+    bound = runner.addresses[0]
+    return f"http://{host if ':' not in host else f'[{host}]'}:{bound[1]}"

@@ -1,0 +1,26 @@
+"""What `sandbox` prints: the lines that point a backend at it, and one line per call."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+
+from port_hook_cli.views.text import printable
+
+
+def format_exports(url: str, client_id: str, client_secret: str) -> str:
+    """Return shell lines that point a backend at the sandbox; PORT_API_BASE_URL is what Port's agent reads."""
+    values = {
+        "PORT_CLIENT_ID": client_id,
+        "PORT_CLIENT_SECRET": client_secret,
+        "PORT_API_URL": url,
+        "PORT_API_BASE_URL": url,
+    }
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def format_api_event(at: float, method: str, path: str, status: int, note: str) -> str:
+    """Return one call on one line; `at` is seconds since the epoch, shown as the time of day in UTC."""
+    time = datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
+    told = f"  {printable(note)}" if note else ""
+    return f"{time} {printable(method)} {printable(path)} {status}{told}"

@@ -1,0 +1,108 @@
+"""A stand-in of Port's API that fails on command.
+
+It knows one run, tokens and the routes that reporting uses. Its limits: it checks no bodies and keeps no log texts
+beside the calls it saw. Faults are taken from `script` in order, one per call other than the token's, which has its
+own `token_script`; None lets a call through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Answer `status`, or lose the connection; `after` the call took effect, or before."""
+
+    status: int = 0
+    body: bytes = b'{"ok":false,"error":"internal_error","message":"An internal error occurred"}'
+    headers: Mapping[str, str] = field(default_factory=dict)
+    lose: bool = False
+    hang: bool = False
+    after: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    method: str
+    path: str
+    token: str
+    body: Any
+
+
+class FlakyPort:
+    def __init__(self, script: tuple[Fault | None, ...] = (), token_script: tuple[Fault | None, ...] = ()) -> None:
+        self.url = ""
+        self.script = deque(script)
+        self.token_script = deque(token_script)
+        self.run: dict[str, Any] = {"id": "r_QOz6WoOB1Q2lmhZZ", "status": "IN_PROGRESS"}
+        self.calls: list[Seen] = []
+        self.tokens: list[str] = []
+        self.good: set[str] = set()
+        self.expires_in: Any = 3600
+        self._end = asyncio.Event()
+
+    @property
+    def lines(self) -> list[str]:
+        return [f"{call.method} {call.path.partition('?')[0].removeprefix('/v1/actions/runs/')}" for call in self.calls]
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[FlakyPort]:
+        app = web.Application(client_max_size=2**22)
+        app.router.add_post("/v1/auth/access_token", self._give_token)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self
+        finally:
+            self._end.set()
+            await runner.cleanup()
+
+    async def _give_token(self, request: web.Request) -> web.Response:
+        fault = self.token_script.popleft() if self.token_script else None
+        if fault:
+            return await self._fail(request, fault)
+        token = f"token-{len(self.tokens)}"
+        self.tokens.append(token)
+        self.good.add(token)
+        return web.json_response({"accessToken": token, "expiresIn": self.expires_in, "tokenType": "Bearer"})
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        text = await request.text()
+        self.calls.append(Seen(request.method, request.raw_path, token, json.loads(text) if text else None))
+        if token not in self.good:
+            return web.json_response({"ok": False, "error": "unauthorized", "message": "jwt expired"}, status=401)
+        fault = self.script.popleft() if self.script else None
+        if fault is None:
+            return self._take(request.method, self.calls[-1].body)
+        if fault.after:
+            self._take(request.method, self.calls[-1].body)
+        return await self._fail(request, fault)
+
+    def _take(self, method: str, body: Any) -> web.Response:
+        if method == "GET":
+            return web.json_response({"ok": True, "run": self.run})
+        if self.run["status"] != "IN_PROGRESS":
+            slug = {"ok": False, "error": "run_exhausted", "message": "Action run already finished execution"}
+            return web.json_response(slug, status=422)
+        self.run |= {key: value for key, value in body.items() if key == "status"}
+        return web.json_response({"ok": True, "run": self.run})
+
+    async def _fail(self, request: web.Request, fault: Fault) -> web.Response:
+        if fault.hang:
+            await self._end.wait()
+        if fault.lose and request.transport:
+            request.transport.abort()
+        return web.Response(status=fault.status or 500, body=fault.body, headers=fault.headers)

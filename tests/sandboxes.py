@@ -1,0 +1,44 @@
+"""A sandbox in a thread, for tests that are not asynchronous themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from port_hook_cli.adapters.sandbox import Sandbox
+
+
+@contextmanager
+def a_sandbox(**options: Any) -> Iterator[Sandbox]:
+    """Serve a sandbox until the block ends; `options` are those of `Sandbox.start`."""
+    loop = asyncio.new_event_loop()
+    started: list[Sandbox] = []
+    ready, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with Sandbox.start(**options) as sandbox:
+            started.append(sandbox)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    assert ready.wait(10), "the sandbox did not start"
+    try:
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+def environ_of(sandbox: Sandbox) -> dict[str, str]:
+    """Return the environment that points port-hook at `sandbox`."""
+    return {
+        "PORT_CLIENT_ID": sandbox.client_id,
+        "PORT_CLIENT_SECRET": sandbox.client_secret.reveal(),
+        "PORT_API_URL": sandbox.url,
+    }
