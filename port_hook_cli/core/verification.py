@@ -2,10 +2,83 @@
 
 from __future__ import annotations
 
-from port_hook_cli.core.models import Headers, Verdict
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from port_hook_cli.core import causes
+from port_hook_cli.core.clock_skew import clock_skew
+from port_hook_cli.core.diagnosis import Match, find_matches, secret_variants, timestamp_variants
+from port_hook_cli.core.forms import MAX_DOCUMENT_BYTES
+from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers, Status, Verdict
 from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.renderings import MAX_INDENTED_CHARACTERS
+from port_hook_cli.core.signature import SignatureReading, read_signature
+from port_hook_cli.core.signing import VERSION, digest
 
 DEFAULT_TOLERANCE_S = 300.0
+MILLISECONDS_FROM = 10**11
+"""Timestamps from here on are read as milliseconds: as seconds they would lie beyond the year 5138."""
+
+UNCHECKED = Verdict(status=Status.UNCHECKED)
+"""The verdict of those who asked not to verify."""
+
+_MAX_VALUES = 4
+"""Of headers that are doubled more often, only these are looked at."""
+
+_MAX_FIELD = 4_096
+_PREFIX = VERSION.encode() + b","
+_OWS = " \t"
+_whole_number = re.compile("-?[0-9]{1,18}").fullmatch
+_signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What the headers say. `is_joined` means that one field held several values, as a doubled one does in Node."""
+
+    signatures: Sequence[str]
+    timestamps: Sequence[str]
+    is_joined: bool = False
+
+    @property
+    def doubling(self) -> tuple[Cause, ...]:
+        """The cause for more than one value of either."""
+        if len(self.signatures) == 1 and len(self.timestamps) == 1:
+            return ()
+        is_same = len(set(self.signatures)) == 1 and len(set(self.timestamps)) == 1
+        return (causes.HEADER_REPEATED if is_same else causes.HEADER_AMBIGUOUS,)
+
+    def separated(self) -> _Claim:
+        """Return this claim with joined values taken apart."""
+        signatures = [part for value in self.signatures for part in _signatures_in(value)]
+        timestamps = [part for value in self.timestamps for part in _timestamps_in(value)]
+        is_joined = len(signatures) > len(self.signatures) or len(timestamps) > len(self.timestamps)
+        return _Claim(signatures[:_MAX_VALUES], timestamps[:_MAX_VALUES], is_joined)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The signed time against the receiver's. `age_s` is None where the timestamp is no whole number."""
+
+    age_s: float | None
+    tolerance_s: float
+    is_milliseconds: bool = False
+
+    @property
+    def is_off(self) -> bool:
+        # Written so that an age or a tolerance that is not a number counts as off.
+        return self.age_s is not None and not abs(self.age_s) <= self.tolerance_s
+
+    @property
+    def skew(self) -> tuple[Cause, ...]:
+        return (clock_skew(self.age_s, self.tolerance_s),) if self.age_s is not None and self.is_off else ()
+
+    @property
+    def warnings(self) -> tuple[Cause, ...]:
+        return (causes.MILLISECONDS,) if self.is_milliseconds else ()
 
 
 def judge(
@@ -17,5 +90,136 @@ def judge(
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
 ) -> Verdict:
-    """Return the verdict on a request received at `now` (seconds since the epoch). Total: never raises."""
-    raise NotImplementedError
+    """Return the verdict on a request received at `now` (seconds since the epoch). Total: never raises.
+
+    `seen` says that this signature was judged good before. An empty secret matches nothing. Only when the plain check
+    fails is the reason looked for; see `diagnosis` for what that costs.
+    """
+    claim = _claim(headers)
+    if not claim.signatures or not claim.timestamps:
+        return _missing(claim)
+    clock = _clock(claim.timestamps[0], now, tolerance_s)
+    key = secret.reveal()
+    if clock.age_s is not None and _is_signed(claim.signatures[0], claim.timestamps[0], body, key):
+        return _good(Status.VALID, "raw", (), clock, _repeats(claim, seen=seen))
+    claim = claim.separated()
+    clock = _clock(claim.timestamps[0], now, tolerance_s)
+    readings = _readings(claim.signatures)
+    secrets = secret_variants(key)
+    matches = find_matches(readings, timestamp_variants(claim.timestamps), secrets, body, headers)
+    if not matches:
+        return _unmatched(claim, clock, readings, len(body))
+    return _matched(claim, clock, matches, seen=seen)
+
+
+def _claim(headers: Headers) -> _Claim:
+    signatures, timestamps = [], []
+    for name, value in headers.items:
+        lowered = name.lower()
+        if lowered == SIGNATURE_HEADER:
+            signatures.append(value.strip(_OWS))
+        elif lowered == TIMESTAMP_HEADER:
+            timestamps.append(value.strip(_OWS))
+    return _Claim([value for value in signatures if value], [value for value in timestamps if value])
+
+
+def _signatures_in(value: str) -> list[str]:
+    """Return the signatures that a field holds. Another begins with a version, after a comma and a space."""
+    return [part for part in _signature_joint(value) if part] if len(value) <= _MAX_FIELD else [value]
+
+
+def _timestamps_in(value: str) -> list[str]:
+    parts = [part.strip(_OWS) for part in value.split(",", _MAX_VALUES)]
+    return parts if all(_whole_number(part) for part in parts) else [value]
+
+
+def _missing(claim: _Claim) -> Verdict:
+    signature = () if claim.signatures else (causes.SIGNATURE_MISSING,)
+    timestamp = () if claim.timestamps else (causes.TIMESTAMP_MISSING,)
+    return Verdict(status=Status.MISSING, causes=(*signature, *timestamp))
+
+
+def _clock(timestamp: str, now: float, tolerance_s: float) -> _Clock:
+    if not _whole_number(timestamp):
+        return _Clock(None, tolerance_s)
+    signed = int(timestamp)
+    is_milliseconds = signed >= MILLISECONDS_FROM
+    return _Clock(now - (signed / 1000 if is_milliseconds else signed), tolerance_s, is_milliseconds)
+
+
+def _is_signed(signature: str, timestamp: str, body: bytes, key: str) -> bool:
+    expected = _PREFIX + b64encode(digest(key, timestamp, body))
+    return compare_digest(expected, signature.encode("utf-8", "surrogatepass")) and key != ""
+
+
+def _repeats(claim: _Claim, *, seen: bool) -> tuple[Cause, ...]:
+    return (causes.REPLAYED, *claim.doubling) if seen else claim.doubling
+
+
+def _readings(signatures: Sequence[str]) -> list[SignatureReading]:
+    """Return what the signatures mean; any but the first deviates by not being the first."""
+    readings = []
+    for position, value in enumerate(signatures):
+        reading = read_signature(value)
+        if reading is not None:
+            extra = (causes.HEADER_AMBIGUOUS,) if position else ()
+            readings.append(SignatureReading(reading.digest, (*extra, *reading.causes)))
+    return readings
+
+
+def _good(
+    status: Status, reading: str, deviations: tuple[Cause, ...], clock: _Clock, repeats: tuple[Cause, ...]
+) -> Verdict:
+    """Return the verdict on a good signature: `status`, as far as it is in time."""
+    return Verdict(
+        status=Status.STALE if clock.is_off else status,
+        reading=reading,
+        causes=_distinct((*clock.skew, *deviations, *clock.warnings, *repeats)),
+        age_s=clock.age_s,
+    )
+
+
+def _matched(claim: _Claim, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
+    """Return the verdict on a signature that matches something, though not what it should."""
+    deviations = tuple(cause for match in matches for cause in match.causes)
+    repeats = _repeats(claim, seen=seen)
+    reading = matches[0].reading
+    is_form = all(match.is_exact and match.is_same_document for match in matches)
+    if is_form and clock.age_s is not None and not claim.is_joined:
+        return _good(Status.REENCODED, reading, deviations, clock, repeats)
+    malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
+    joined = claim.doubling if claim.is_joined else ()
+    return Verdict(
+        status=Status.INVALID,
+        reading=reading,
+        causes=_distinct((*malformed, *deviations, *joined, *clock.skew, *clock.warnings, *repeats)),
+        age_s=clock.age_s,
+    )
+
+
+def _unmatched(claim: _Claim, clock: _Clock, readings: list[SignatureReading], body_bytes: int) -> Verdict:
+    notation = readings[0].causes if readings else (causes.NOT_A_SIGNATURE,)
+    is_malformed = not readings or clock.age_s is None
+    malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
+    wrong = () if is_malformed else (_wrong_secret(body_bytes),)
+    return Verdict(
+        status=Status.MALFORMED if is_malformed else Status.INVALID,
+        causes=_distinct((*notation, *malformed, *wrong, *clock.skew, *claim.doubling)),
+        age_s=clock.age_s,
+    )
+
+
+def _wrong_secret(body_bytes: int) -> Cause:
+    if body_bytes > MAX_DOCUMENT_BYTES:
+        return causes.untried("Other forms of the JSON were not tried: it is larger than 10 MiB.")
+    if body_bytes > MAX_INDENTED_CHARACTERS:
+        return causes.untried("Indented forms were not tried: the body is larger than 1 MiB.")
+    return causes.WRONG_SECRET
+
+
+def _distinct(found: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Return the first cause of each slug."""
+    by_slug: dict[str, Cause] = {}
+    for cause in found:
+        by_slug.setdefault(cause.slug, cause)
+    return tuple(by_slug.values())

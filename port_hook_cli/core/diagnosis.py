@@ -1,0 +1,155 @@
+"""The search for what a signature does match, once it has turned out not to match what it should.
+
+Four things can deviate, alone or together: how the header is written, the secret, the timestamp's text, and the form
+of the body. Each combination costs one HMAC over the body. All secrets and timestamps are tried with the body as it
+arrived, all forms with the exact secret and timestamp, and the rest as far as `COMBINED_BYTES` goes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from port_hook_cli.core import causes
+from port_hook_cli.core.forms import RAW, Form, byte_forms, is_document, json_forms
+from port_hook_cli.core.models import Cause, Headers
+from port_hook_cli.core.signature import SignatureReading
+from port_hook_cli.core.signing import digest
+
+COMBINED_BYTES = 8 * 2**20
+"""How many bytes are hashed at most for combinations of a changed body with a changed secret or timestamp."""
+
+_KEPT_BYTES = 2**16
+"""Only forms up to this size are combined with changed secrets and timestamps."""
+
+_INVISIBLE = "\ufeff\u200b"
+_PADDINGS = ("\n", "\r\n", " ")
+_QUOTES = "\"'"
+_MIN_QUOTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A secret or a timestamp as it may have been used, and how that deviates from the one at hand."""
+
+    text: str
+    causes: tuple[Cause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One combination that the signature matches. `causes` are its deviations, the most telling first."""
+
+    reading: str
+    causes: tuple[Cause, ...]
+    is_same_document: bool
+    is_exact: bool
+    """Whether secret, timestamp and the header's notation are as they should be, and only the body deviates."""
+
+
+def secret_variants(secret: str) -> tuple[Variant, ...]:
+    """Return `secret` and what it may have been on either side; nothing for an empty one, which proves nothing."""
+    if not secret:
+        return ()
+    trimmed = _trim(secret)
+    found = [
+        Variant(secret),
+        Variant(trimmed, (causes.SECRET_TRIMMED,)),
+        *_unquoted(trimmed),
+        *(Variant(secret + padding, (causes.SECRET_PADDED,)) for padding in _PADDINGS),
+        *(Variant(f"{quote}{secret}{quote}", (causes.SECRET_IN_QUOTES,)) for quote in _QUOTES),
+    ]
+    return _distinct(variant for variant in found if variant.text)
+
+
+def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
+    """Return the first timestamp, those of doubled headers, and the first one in the other unit."""
+    first = timestamps[0]
+    found = [Variant(first), *(Variant(other, (causes.HEADER_AMBIGUOUS,)) for other in timestamps[1:])]
+    if first.isascii() and first.isdigit():
+        found += [Variant(text, (causes.TIMESTAMP_UNIT,)) for text in (f"{first}000", first[:-3]) if text]
+    return _distinct(found)
+
+
+def find_matches(
+    signatures: Sequence[SignatureReading],
+    timestamps: Sequence[Variant],
+    secrets: Sequence[Variant],
+    body: bytes,
+    headers: Headers,
+) -> tuple[Match, ...]:
+    """Return what one of `signatures` matches: several, if forms of the body have the same bytes. Never raises."""
+    if not signatures or not secrets:
+        return ()
+    exact = [(secrets[0], timestamps[0])]
+    others = list(product(secrets, timestamps))[1:]
+    search = _Search(signatures)
+    kept: list[Form] = []
+    return (
+        search.matches(exact, [Form(RAW, (), body)])
+        or search.matches(exact, _keeping(kept, byte_forms(body, headers)))
+        or search.matches(others, [Form(RAW, (), body)])
+        or search.matches(exact, _keeping(kept, json_forms(body, headers)))
+        or search.matches(others, _within(kept, COMBINED_BYTES // max(1, len(others))))
+    )
+
+
+def _trim(secret: str) -> str:
+    return secret.strip().strip(_INVISIBLE).strip()
+
+
+def _unquoted(trimmed: str) -> Iterator[Variant]:
+    if len(trimmed) >= _MIN_QUOTED and trimmed[0] == trimmed[-1] and trimmed[0] in _QUOTES:
+        inner = trimmed[1:-1]
+        yield Variant(inner, (causes.SECRET_UNQUOTED,))
+        yield Variant(_trim(inner), (causes.SECRET_UNQUOTED, causes.SECRET_TRIMMED))
+
+
+def _distinct(variants: Iterable[Variant]) -> tuple[Variant, ...]:
+    found: dict[str, Variant] = {}
+    for variant in variants:
+        found.setdefault(variant.text, variant)
+    return tuple(found.values())
+
+
+def _keeping(kept: list[Form], forms: Iterator[Form]) -> Iterator[Form]:
+    """Yield `forms`, and put the small ones into `kept`."""
+    for form in forms:
+        if len(form.body) <= _KEPT_BYTES:
+            kept.append(form)
+        yield form
+
+
+def _within(forms: list[Form], room: int) -> Iterator[Form]:
+    for form in forms:
+        room -= len(form.body)
+        if room < 0:
+            return
+        yield form
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    signatures: Sequence[SignatureReading]
+
+    def matches(self, keys: Sequence[tuple[Variant, Variant]], forms: Iterable[Form]) -> tuple[Match, ...]:
+        return tuple(
+            self._match(signature, secret, timestamp, form)
+            for form in forms
+            for secret, timestamp in keys
+            for signature in self._matching(digest(secret.text, timestamp.text, form.body))
+        )
+
+    def _matching(self, expected: bytes) -> list[SignatureReading]:
+        return [reading for reading in self.signatures if hmac.compare_digest(expected, reading.digest)][:1]
+
+    def _match(self, signature: SignatureReading, secret: Variant, timestamp: Variant, form: Form) -> Match:
+        around = (*secret.causes, *signature.causes, *timestamp.causes)
+        return Match(
+            reading=form.reading,
+            causes=(*around, *form.causes),
+            is_same_document=form.reading == RAW or is_document(form.body),
+            is_exact=not around,
+        )

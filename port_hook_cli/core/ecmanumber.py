@@ -1,0 +1,38 @@
+"""Numbers as JavaScript writes them: ECMA-262 Number::toString."""
+
+from __future__ import annotations
+
+import math
+
+
+def format_double(value: float) -> str:
+    """Return a double as JSON.stringify writes it: Number::toString, or `null` for an infinity.
+
+    Both languages find the same shortest digits that read back as `value`; only the layout differs.
+    """
+    if value == 0:
+        return "0"
+    if math.isinf(value):
+        return "null"
+    digits, point = _digits(abs(value))
+    return ("-" if value < 0 else "") + _lay_out(digits, point)
+
+
+def _digits(value: float) -> tuple[str, int]:
+    """Return the shortest digits of `value`, and where the point stands: value = 0.DIGITS * 10**point."""
+    mantissa, _, exponent = repr(value).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = len(digits) - len(fraction) + int(exponent or 0)
+    return digits.rstrip("0"), point
+
+
+def _lay_out(digits: str, point: int) -> str:
+    if len(digits) <= point <= 21:  # noqa: PLR2004 - the bounds are Number::toString's
+        return digits.ljust(point, "0")
+    if 0 < point <= 21:  # noqa: PLR2004
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:  # noqa: PLR2004
+        return f"0.{'0' * -point}{digits}"
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{digits[0]}{fraction}e{point - 1:+d}"
