@@ -169,7 +169,7 @@ class CaptureStore:
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"a capture in {self.path} is damaged: {error}", hint="Was it edited by hand?") from error
+            raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
 
     def _number(self, name: str) -> int:
         """Return the number of the one capture that `name` means; raises StoreError."""
@@ -182,7 +182,7 @@ class CaptureStore:
         return int(number)
 
     def _empty(self) -> StoreError:
-        return StoreError(f"{self.path} holds no capture yet", hint="Start `port-hook listen` and let Port invoke it.")
+        return StoreError(f"{self.path} holds no capture yet.", hint="Start `port-hook listen` and let Port invoke it.")
 
     def _unknown(self, name: str) -> StoreError:
         oldest = self._rows(statements.OLDEST_NUMBER, [])[0][0]
@@ -190,12 +190,12 @@ class CaptureStore:
             return self._empty()
         if is_run_id(name):
             return StoreError(
-                f"{name} is the id of a run, not of a capture",
+                f"{name} is the id of a run, not of a capture.",
                 hint=f"`port-hook captures --run {name}` lists its captures.",
             )
         dropped = f"; {oldest - 1} older ones have been dropped (--max-captures)" if oldest > 1 else ""
         return StoreError(
-            f"no capture in {self.path} has an id that starts with '{name}'{dropped}",
+            f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
             hint="`port-hook captures` lists what there is.",
         )
 
@@ -203,7 +203,7 @@ class CaptureStore:
 def _ambiguous(name: str, ids: Sequence[str]) -> StoreError:
     more = ", …" if len(ids) > _NAMED else ""
     return StoreError(
-        f"'{name}' is the start of several captures: {', '.join(ids[:_NAMED])}{more}", hint="Type more of the id."
+        f"'{name}' is the start of several captures: {', '.join(ids[:_NAMED])}{more}.", hint="Type more of the id."
     )
 
 

@@ -30,14 +30,14 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     """Return a connection to a store of the newest schema; raises StoreError in words."""
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreError(
-            f"this Python comes with SQLite {sqlite3.sqlite_version}, and the capture store needs 3.33 or newer",
+            f"This Python comes with SQLite {sqlite3.sqlite_version}, and the capture store needs 3.33 or newer.",
             hint="Run port-hook with another Python.",
         )
     if create:
         _make_private_file(path)
     elif not path.exists():
         raise StoreError(
-            f"there is no capture store at {path}",
+            f"There is no capture store at {path}.",
             hint="Start `port-hook listen` in this folder, or name the store with --store.",
         )
     try:
@@ -46,11 +46,11 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         raise store_problem(error, path) from error
     except ForeignDatabase as error:
         raise StoreError(
-            f"{path} is a database of another program", hint="Name another file with --store; this one was left alone."
+            f"{path} is a database of another program.", hint="Name another file with --store; this one was left alone."
         ) from error
     except NewerSchema as error:
         raise StoreError(
-            f"{path} was written by a newer port-hook ({error})",
+            f"{path} was written by a newer port-hook ({error}).",
             hint="Upgrade port-hook, or name another store with --store.",
         ) from error
 
@@ -111,7 +111,7 @@ def _make_private_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise StoreError(
-            f"the capture store {path} could not be made: {error.strerror}",
+            f"The capture store {path} could not be made: {error.strerror}.",
             hint="Look at the permissions of its folder and at the disk, or name another store with --store.",
         ) from error
 

@@ -11,24 +11,24 @@ _ANOTHER = "name another store with --store"
 
 # By the primary result code (the low byte of `sqlite_errorcode`).
 _WORDS = {
-    sqlite3.SQLITE_FULL: ("there is no space left for {path}", "Free some space, or " + _ANOTHER + "."),
+    sqlite3.SQLITE_FULL: ("There is no space left for {path}.", "Free some space, or " + _ANOTHER + "."),
     sqlite3.SQLITE_IOERR: (
-        "{path} could not be read or written: {error}",
+        "{path} could not be read or written: {error}.",
         "Look at the disk: is it full, or gone? Or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_READONLY: ("{path} is read-only", "Make it and its folder writable, or " + _ANOTHER + "."),
+    sqlite3.SQLITE_READONLY: ("{path} is read-only.", "Make it and its folder writable, or " + _ANOTHER + "."),
     sqlite3.SQLITE_CANTOPEN: (
-        "{path} could not be opened",
+        "{path} could not be opened.",
         "Look at the permissions of the file and of its folder, or " + _ANOTHER + ".",
     ),
     sqlite3.SQLITE_BUSY: (
-        "another program kept {path} locked for too long",
+        "Another program kept {path} locked for too long.",
         "Close the program that holds it (a database browser?), or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}", "Move it away; a new one is made in its place."),
-    sqlite3.SQLITE_NOTADB: ("{path} is not a capture store", "Name the right file with --store, or move it away."),
+    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away; a new one is made in its place."),
+    sqlite3.SQLITE_NOTADB: ("{path} is not a capture store.", "Name the right file with --store, or move it away."),
 }
-_ANY_OTHER = ("{path} could not be read or written: {error}", "Move it away, or " + _ANOTHER + ".")
+_ANY_OTHER = ("{path} could not be read or written: {error}.", "Move it away, or " + _ANOTHER + ".")
 
 
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:

@@ -56,7 +56,7 @@ class StoreWriter:
     async def save(self, exchange: Exchange) -> None:
         """Return when `exchange` is committed; raises StoreError when it could not be."""
         if self._closed:
-            raise StoreError("the capture store has been closed")
+            raise StoreError("The capture store has been closed.")
         saved = self._loop.create_future()
         self._batch.rows.append(self._store.row(exchange))
         self._batch.waiting.append(saved)
@@ -109,7 +109,7 @@ class StoreWriter:
         except StoreError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 - whoever waits for this commit would wait for ever
-            problem = StoreError(f"the capture store failed: {error}")
+            problem = StoreError(f"The capture store failed: {error}.")
         self._tell(self._settle, batches, problem)
 
     def _tell(self, callback: Callable[..., object], *values: object) -> None:

@@ -1,0 +1,69 @@
+"""`port-hook captures`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.commands import options
+from port_hook_cli.core.models import Exchange, Status
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.runtime import Runtime
+
+
+def captures(
+    ctx: typer.Context,
+    action: Annotated[str | None, typer.Option("--action", help="Only this action's.", metavar="ACTION")] = None,
+    status: Annotated[
+        Status | None, typer.Option("--status", help="Only those with this verdict.", case_sensitive=False)
+    ] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Only this run's.", metavar="RUN_ID")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", help="Only those since then: 10m, 2h, 3d, or a time (2026-05-01T13:30).", metavar="TIME"
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many at most; 0 lists all.", metavar="N", min=0)] = 20,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """List what was captured, newest first."""
+    from port_hook_cli.adapters.store import open_store
+    from port_hook_cli.core.durations import parse_since
+
+    runtime: Runtime = ctx.obj
+    since_s = None if since is None else parse_since(since, now=runtime.now())
+    with open_store(store, runtime.cwd) as kept:
+        found = kept.find(action=action, status=status, run_id=run, since_s=since_s, limit=limit or None)
+        if as_json:
+            return _emit_all(found, runtime)
+        return _show(list(found), runtime, is_filtered=any((action, status, run, since)))
+
+
+def _emit_all(found: Iterator[Exchange], runtime: Runtime) -> ExitCode:
+    from port_hook_cli.adapters.console import emit
+    from port_hook_cli.core.capture_file import capture_summary
+
+    for exchange in found:
+        emit(capture_summary(exchange), runtime.stdout)
+    return ExitCode.OK
+
+
+def _show(found: Sequence[Exchange], runtime: Runtime, *, is_filtered: bool) -> ExitCode:
+    from port_hook_cli.adapters.console import rich_console
+    from port_hook_cli.views.captures import captures_lines, captures_table
+
+    if not found:
+        print(_NONE_SUCH if is_filtered else _NONE, file=runtime.stderr)
+    elif runtime.stdout.isatty():
+        rich_console(runtime.stdout, runtime.environ).print(captures_table(found))
+    else:
+        print(*captures_lines(found), sep="\n", file=runtime.stdout)
+    return ExitCode.OK
+
+
+_NONE = "nothing captured yet\nhint: start `port-hook listen` in this folder and let Port invoke it."
+_NONE_SUCH = "no capture is like that\nhint: `port-hook captures` without filters lists the latest."

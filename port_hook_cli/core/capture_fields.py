@@ -1,0 +1,73 @@
+"""The fields of a JSON document that anybody may have written: the type that is expected, or words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Fields = Mapping[str, Any]
+
+_HTTP_STATUSES = range(100, 1000)
+
+
+class NotACapture(ValueError):
+    """The document is no capture, or a damaged one; the message says in words what is wrong."""
+
+
+def section(document: Fields, name: str) -> Fields | None:
+    """Return the object under `name`, or None where there is none; raises NotACapture."""
+    value = document.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise NotACapture(f'its "{name}" is not an object')
+    return value
+
+
+def maybe_text(fields: Fields, name: str) -> str | None:
+    """Return the string under `name`, or None where there is none; raises NotACapture."""
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise NotACapture(f'its "{name}" is not a string')
+    return value
+
+
+def text(fields: Fields, name: str, default: str | None = None) -> str:
+    """Return the string under `name`, or `default`; a field without a default must be there; raises NotACapture."""
+    value = maybe_text(fields, name)
+    if value is None:
+        value = default
+    if value is None:
+        raise NotACapture(f'it has no "{name}"')
+    return value
+
+
+def maybe_number(fields: Fields, name: str) -> float | None:
+    """Return the finite number under `name`, or None where there is none; raises NotACapture."""
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise NotACapture(f'its "{name}" is not a number')
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise NotACapture(f'its "{name}" is not a finite number')
+    return number
+
+
+def maybe_status(fields: Fields) -> int | None:
+    """Return the HTTP status under `status`, or None where there is none; raises NotACapture."""
+    value = fields.get("status")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value not in _HTTP_STATUSES):
+        raise NotACapture('its "status" is not an HTTP status')
+    return value
+
+
+def listed(fields: Fields, name: str) -> list[Any]:
+    """Return the list under `name`, empty where there is none; raises NotACapture."""
+    value = fields.get(name, [])
+    if not isinstance(value, list):
+        raise NotACapture(f'its "{name}" is not a list')
+    return value
