@@ -1,0 +1,77 @@
+"""The user's editor on a temporary file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from port_hook_cli.errors import UsageError
+
+Edited = TypeVar("Edited")
+_FALLBACK = "notepad" if os.name == "nt" else "vi"
+
+
+def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]) -> Edited:
+    """Return what `read` makes of `text` after the user has edited it in $VISUAL, $EDITOR or vi.
+
+    The file is the user's alone (0600) and is deleted, except when `read` raises ValueError: then its path is in
+    the hint of the UsageError raised, so that nothing written is lost. Raises UsageError when the editor fails, too.
+    """
+    path = _private_file(text)
+    try:
+        _run_editor(path, environ)
+        edited = read(_text_of(path))
+    except ValueError as problem:
+        raise UsageError(
+            f"What you wrote is not JSON: {_position(path) or problem}.",
+            hint=f"Your text is kept in {path}: mend it and replay that file.",
+        ) from problem
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    path.unlink(missing_ok=True)
+    return edited
+
+
+def _private_file(text: str) -> Path:
+    handle, name = tempfile.mkstemp(prefix="port-hook-", suffix=".json")
+    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    return Path(name)
+
+
+def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
+    command = environ.get("VISUAL") or environ.get("EDITOR") or _FALLBACK
+    try:
+        words = shlex.split(command, posix=os.name != "nt")
+        ended = subprocess.run([*words, str(path)], check=False)  # noqa: S603 - the user's own editor
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"The editor {command!r} cannot be started: {problem}.", hint="Set EDITOR.") from problem
+    if ended.returncode:
+        raise UsageError(
+            f"The editor {command!r} ended with code {ended.returncode}.", hint="Nothing was sent; try again."
+        )
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise UsageError(f"The edited file is gone: {problem}.", hint="Save it under the same name.") from problem
+
+
+def _position(path: Path) -> str:
+    """Return where the JSON in `path` ends to be JSON, for an eye in an editor; empty where Python has no complaint."""
+    try:
+        json.loads(_text_of(path))
+    except json.JSONDecodeError as problem:
+        return f"line {problem.lineno} column {problem.colno}, {problem.msg}"
+    except (ValueError, RecursionError):
+        return ""
+    return ""

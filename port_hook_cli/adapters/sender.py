@@ -1,0 +1,159 @@
+"""The client that replays are sent with: byte for byte, one try, no redirects, no proxy.
+
+Not the listener's forwarder: a replay has not loaded aiohttp, and httpx takes a request apart less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Self
+from urllib.parse import SplitResult, quote, urlsplit
+
+import httpx
+
+from port_hook_cli.core.models import Delivery, Headers, Invocation
+
+KEPT_BYTES = 64 * 1024
+"""How much of an answer's body a Delivery keeps; the rest is read and dropped."""
+
+# Node keeps an idle connection for 5 s, uvicorn too: one that may be closing is not used again.
+_IDLE_S = 2.0
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class Sender:
+    """Sends replays; use it with `async with`.
+
+    `timeout_s` bounds one send as a whole, in seconds; 0 waits for ever. `connections` is how many are sent at once.
+    """
+
+    def __init__(
+        self, *, timeout_s: float, connections: int = 1, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._transport = transport or httpx.AsyncHTTPTransport(
+            verify=_trust(),
+            trust_env=False,
+            limits=httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_S
+            ),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._transport.aclose()
+
+    async def send(self, invocation: Invocation, url: str) -> Delivery:
+        """Send `invocation` to `url`, whose path and query count; every failure is a Delivery, never an exception."""
+        watch = _Stopwatch()
+        try:
+            async with asyncio.timeout(self._timeout_s or None):
+                delivery = await self._exchange(invocation, url, watch)
+        except TimeoutError:
+            words = f"no answer within {self._timeout_s:g} s"
+            delivery = Delivery(url=url, fault="timeout", error=words)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            fault, words = _explain(error, url)
+            delivery = Delivery(url=url, fault=fault, error=words)
+        return replace(delivery, latency_ms=watch.elapsed_ms())
+
+    async def _exchange(self, invocation: Invocation, url: str, watch: _Stopwatch) -> Delivery:
+        parts = urlsplit(url)
+        _check(invocation, parts)
+        request = httpx.Request(
+            invocation.method,
+            f"{parts.scheme}://{parts.netloc}/",
+            headers=invocation.headers.raw(),
+            content=invocation.body,
+            # httpx would normalise the path; what was captured is what is sent.
+            extensions={"target": _request_target(parts), "trace": watch.on_event},
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            return Delivery(
+                url=url,
+                status=response.status_code,
+                headers=Headers.from_raw(response.headers.raw),
+                body=await _beginning(response),
+            )
+        finally:
+            await response.aclose()
+
+
+class _Stopwatch:
+    """Begins anew with the first byte sent: connecting, and what httpx imports for it, is no latency."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    async def on_event(self, name: str, _: object) -> None:
+        """Take an event of httpcore's `trace` extension."""
+        if name == "http11.send_request_headers.started":
+            self._began = time.perf_counter()
+
+    def elapsed_ms(self) -> float:
+        """Return the milliseconds it has been running."""
+        return (time.perf_counter() - self._began) * 1000
+
+
+def _trust() -> ssl.SSLContext:
+    """Return the system's certificate authorities, or certifi's where the system has none to show."""
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        return httpx.create_ssl_context(trust_env=False)
+    return context
+
+
+def _check(invocation: Invocation, parts: SplitResult) -> None:
+    """Raise ValueError for what httpcore and anyio would let escape as exceptions of libraries below them."""
+    if parts.port == 0:  # reading it raises ValueError for 65536 and more
+        raise ValueError("there is no port 0")
+    for length in invocation.headers.all("content-length"):
+        if length != str(len(invocation.body)):
+            raise ValueError(f"content-length is {length}, but the body has {len(invocation.body)} bytes")
+
+
+def _request_target(parts: SplitResult) -> bytes:
+    target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+    return quote(target, safe=_ASCII, errors="surrogateescape").encode("ascii")
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    kept = bytearray()
+    async for chunk in response.aiter_bytes():
+        kept += chunk[: KEPT_BYTES - len(kept)]
+    return bytes(kept)
+
+
+def _explain(error: Exception, url: str) -> tuple[str, str]:
+    """Return the slug and the words for a send that got no answer."""
+    place = url.partition("://")[2].partition("/")[0] or url
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return "unreachable", f"no TLS connection to {place}: {_last_words(causes)}"
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return "unreachable", f"the name in {place} cannot be resolved"
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "unreachable", f"nothing listens on {place}: is your backend running?"
+    if isinstance(error, httpx.ConnectError | httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return "unreachable", f"{place} cannot be reached: {_last_words(causes)}"
+    if isinstance(error, httpx.LocalProtocolError | ValueError):
+        return "broken", f"the request cannot be sent as HTTP: {_last_words(causes)}"
+    return "broken", f"{place} broke off without a whole answer: {_last_words(causes)}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _last_words(causes: list[BaseException]) -> str:
+    return next((str(cause) for cause in causes if str(cause)), type(causes[0]).__name__)
