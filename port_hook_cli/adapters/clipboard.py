@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TextIO
 
 # Each reads the text from its stdin and returns; those that have to stay for a later paste go to the background.
@@ -21,28 +20,20 @@ _PROGRAMS = (
 _TIMEOUT_S = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copying:
-    """How copying went, and the sentence that says so."""
+def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
+    """Put `text` on the clipboard by the first program on PATH that manages to, else through `terminal` (stderr).
 
-    done: bool
-    sentence: str
-
-
-def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO) -> Copying:
-    """Put `text` on the clipboard by the first program on PATH that manages to, else through `terminal`.
-
-    The terminal is asked with OSC 52, which not every one obeys and none confirms. Never raises; may take 3 seconds
-    for each program that hangs, so an event loop calls it in a thread.
+    Returns how it went, as a sentence. The terminal is asked with OSC 52, which not every one obeys and none
+    confirms. Never raises; may take 3 seconds for each program that hangs.
     """
     for name, *options in _PROGRAMS:
         path = shutil.which(name, path=environ.get("PATH", os.defpath))
         if path and _fed([path, *options], text, environ):
-            return Copying(done=True, sentence="Copied to the clipboard.")
-    if terminal.isatty() and environ.get("TERM") != "dumb" and _sent(text, terminal):
-        return Copying(done=True, sentence="Asked the terminal to copy it to the clipboard.")
+            return "Copied to the clipboard."
+    if terminal and terminal.isatty() and environ.get("TERM") != "dumb" and _sent(text, terminal):
+        return "Asked the terminal to copy it to the clipboard."
     names = ", ".join(name for name, *_ in _PROGRAMS)
-    return Copying(done=False, sentence=f"Nothing was copied: none of {names} works here.")
+    return f"Nothing was copied: none of {names} works here."
 
 
 def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
