@@ -25,7 +25,7 @@ def describe_owner(host: str, port: int) -> str | None:
     """
     with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
         return by_proc(host, port) if sys.platform.startswith("linux") else by_lsof(port)
-    return None
+    return None  # pragma: no cover - a process that ends while it is looked at
 
 
 def by_proc(host: str, port: int) -> str | None:

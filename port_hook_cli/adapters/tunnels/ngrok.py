@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.adapters.tunnels import leash as leash_program
 from port_hook_cli.adapters.tunnels.ngrok_errors import NO_TOKEN_HINT, Failure, explain
 from port_hook_cli.adapters.tunnels.ngrok_files import find_agent, find_config, managed_agent
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.views.text import printable
 
 _DOWNLOAD_TIMEOUT_S = 180
+_LEASH = Path(__file__).with_name("leash.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ async def _start_leash(order: Order, environ: Mapping[str, str]) -> asyncio.subp
     leash = await asyncio.create_subprocess_exec(
         sys.executable,
         "-IS",
-        leash_program.__file__,
+        str(_LEASH),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
