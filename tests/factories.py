@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from port_hook_cli.core.models import Headers, Invocation
+from port_hook_cli.core.models import Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.core.samples import create_vm
 from port_hook_cli.core.signing import signed_headers
@@ -50,3 +51,14 @@ def an_invocation(body: bytes | None = None, **overrides: Any) -> Invocation:
         "body": body,
     }
     return Invocation(**fields | overrides)
+
+
+def an_exchange(invocation: Invocation | None = None, **overrides: Any) -> Exchange:
+    """A verified invocation of the "Create VM" action that has not been answered yet."""
+    invocation = an_invocation() if invocation is None else invocation
+    fields: dict[str, Any] = {
+        "invocation": invocation,
+        "verdict": Verdict(status=Status.VALID, reading="raw", age_s=0.25),
+        "payload": read_payload(invocation.body, invocation.headers),
+    }
+    return Exchange(**fields | overrides)

@@ -59,7 +59,7 @@ def _show(found: Sequence[Exchange], runtime: Runtime, *, is_filtered: bool) -> 
     if not found:
         print(_NONE_SUCH if is_filtered else _NONE, file=runtime.stderr)
     elif runtime.stdout.isatty():
-        rich_console(runtime.stdout, runtime.environ).print(captures_table(found))
+        rich_console(runtime.stdout, runtime.environ).print(captures_table(found, now=runtime.now()))
     else:
         print(*captures_lines(found), sep="\n", file=runtime.stdout)
     return ExitCode.OK

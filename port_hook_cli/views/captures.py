@@ -24,19 +24,24 @@ _HEX_WIDTH = 16
 _LABEL_WIDTH = 11
 
 
-def captures_table(exchanges: Iterable[Exchange]) -> Table:
-    """Return captures as a table for a terminal; where that is narrow, the action is what gives way."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+def captures_table(exchanges: Iterable[Exchange], *, now: float) -> Table:
+    """Return captures as a table for a terminal; where that is narrow, the action is what gives way.
+
+    `now` is seconds since the epoch: what came today shows its time only.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in COLUMNS:
         table.add_column(column, no_wrap=column != _ELASTIC)
     for exchange in exchanges:
-        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in _cells(exchange)))
+        table.add_row(
+            *(Text(cell, no_wrap=True, overflow="ellipsis") for cell in _cells(exchange, _short_time(exchange, now)))
+        )
     return table
 
 
 def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
     """Return captures as aligned lines of plain text, a header first."""
-    rows = [COLUMNS, *(_cells(exchange) for exchange in exchanges)]
+    rows = [COLUMNS, *(_cells(exchange, _local_time(exchange.invocation.received_at)) for exchange in exchanges)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -60,11 +65,11 @@ def capture_lines(exchange: Exchange) -> Iterator[Text]:
         yield from _answer(exchange.answer)
 
 
-def _cells(exchange: Exchange) -> Sequence[str]:
+def _cells(exchange: Exchange, time: str) -> Sequence[str]:
     invocation, payload = exchange.invocation, exchange.payload
     cells = (
         invocation.id,
-        _local_time(invocation.received_at),
+        time,
         str(exchange.verdict.status),
         invocation.method,
         payload.action or payload.event or "-",
@@ -75,8 +80,17 @@ def _cells(exchange: Exchange) -> Sequence[str]:
     return [shorten(printable(cell), _CELL_LIMIT) for cell in cells]
 
 
+def _short_time(exchange: Exchange, now: float) -> str:
+    received, today = (_local(moment) for moment in (exchange.invocation.received_at, now))
+    return received.strftime("%H:%M:%S" if received.date() == today.date() else "%m-%d %H:%M")
+
+
 def _local_time(epoch_s: float) -> str:
-    return datetime.fromtimestamp(epoch_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return _local(epoch_s).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _local(epoch_s: float) -> datetime:
+    return datetime.fromtimestamp(epoch_s).astimezone()
 
 
 def _outcome(delivery: Delivery) -> str:
