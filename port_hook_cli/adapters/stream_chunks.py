@@ -25,16 +25,25 @@ class StreamChunks:
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+        self._ended = False
         self._ahead = threading.Semaphore(_MOST_CHUNKS_AHEAD)
         threading.Thread(target=self._read_all, name="stream-chunks", daemon=True).start()
 
     async def get(self) -> bytes:
         """Return the next chunk, empty at the end; raises UsageError when the stream cannot be read."""
+        if self._ended:
+            return b""
         chunk = await self._queue.get()
         self._ahead.release()
+        self._ended = isinstance(chunk, OSError) or not chunk
         if isinstance(chunk, OSError):
             raise UsageError(f"The log could not be read: {chunk}.", hint="Pipe the log lines into port-hook.")
         return chunk
+
+    async def drain(self) -> None:
+        """Read to the end and keep nothing, so that the program that writes is not cut off."""
+        while await self.get():
+            pass
 
     def _read_all(self) -> None:
         chunk: bytes | OSError = b"-"

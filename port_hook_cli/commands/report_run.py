@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,8 @@ from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.run_ids import check_run_id, doubt_about
 from port_hook_cli.core.run_records import dry_run_record, report_record
 from port_hook_cli.core.runs import Call, Plan, Reported, RunReport, RunStatus, is_node_run, plan_report
-from port_hook_cli.errors import ExitCode, StoreError, UsageError
+from port_hook_cli.errors import ExitCode, PortApiError, StoreError, UsageError
+from port_hook_cli.flows.log_batches import log_batches
 from port_hook_cli.flows.reporting import planned_calls, send_report
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.run_report import format_call, format_reported
@@ -97,6 +97,7 @@ def report_run(
 
 async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool) -> Reported:
     from port_hook_cli.adapters.port_api import PortApi
+    from port_hook_cli.adapters.stream_chunks import StreamChunks
 
     client_id, secret = settings.require_client_id(), settings.require_secret()
     async with PortApi(
@@ -106,18 +107,22 @@ async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool
         now=runtime.now,
         on_retry=lambda words: _note(words, runtime),
     ) as api:
-        return await send_report(api, plan, _stdin_logs(runtime) if streamed else None)
+        if not streamed:
+            return await send_report(api, plan)
+        chunks = StreamChunks(runtime.stdin)
+        try:
+            return await send_report(api, plan, log_batches(chunks))
+        except PortApiError as problem:
+            _note(f"{problem.message} Reading on without sending, so that the writing program can finish.", runtime)
+            await chunks.drain()
+            raise
 
 
 async def _collect(plan: Plan, runtime: Runtime, streamed: bool) -> list[Call]:
-    return [call async for call in planned_calls(plan, _stdin_logs(runtime) if streamed else None)]
-
-
-def _stdin_logs(runtime: Runtime) -> AsyncIterator[str]:
     from port_hook_cli.adapters.stream_chunks import StreamChunks
-    from port_hook_cli.flows.log_batches import log_batches
 
-    return log_batches(StreamChunks(runtime.stdin))
+    logs = log_batches(StreamChunks(runtime.stdin)) if streamed else None
+    return [call async for call in planned_calls(plan, logs)]
 
 
 def _print_reported(reported: Reported, settings: Settings, runtime: Runtime, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from port_hook_cli.adapters.port_owner import describe_owner
 from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, too_large
 from port_hook_cli.adapters.sandbox.routes import answer
 from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, SandboxRun, SandboxState
@@ -135,11 +136,16 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
     try:
         await site.start()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
         raise ListenError(
-            f"The sandbox cannot listen on {host}:{port}: "
-            + ("the port is taken." if taken else f"{error.strerror or error}."),
+            f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",
             hint="Give another --port, or 0 for a free one.",
         ) from error
     bound = runner.addresses[0]
     return f"http://{host if ':' not in host else f'[{host}]'}:{bound[1]}"
+
+
+def _reason(error: OSError, host: str, port: int) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return error.strerror or str(error)
+    owner = describe_owner(host, port)
+    return f"the port is taken by {owner}" if owner else "the port is taken"
