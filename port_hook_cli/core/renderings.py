@@ -13,7 +13,7 @@ from port_hook_cli.core import causes
 from port_hook_cli.core.ecmajson import NotJson, stringify
 from port_hook_cli.core.models import Cause
 
-MAX_INDENTED_CHARACTERS = 2**20
+MAX_INDENTED_CHARACTERS = 2**18
 """Longer texts are not written with indentation, which costs most and can grow with the square of the depth."""
 
 _INDENTED_LIMIT = 8 * MAX_INDENTED_CHARACTERS
