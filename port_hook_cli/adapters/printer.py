@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -16,6 +17,8 @@ from typing import TextIO
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 200
 _MOST_PENDING = 4_000
+# What arrives in so short a time is written at once: waking a thread for each line would cost the listener more.
+_GATHER_S = 0.02
 
 Part = Callable[[bool], str]
 
@@ -63,6 +66,8 @@ class BackgroundWriter:
     def _run(self) -> None:
         while True:
             self._wake.wait()
+            if not self._closing:
+                time.sleep(_GATHER_S)
             self._wake.clear()
             try:
                 self._drain()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from port_hook_cli.adapters.forwarder import Forwarder
 from port_hook_cli.adapters.receiver import Receiver
@@ -25,6 +25,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.session import ready_lines, summary_lines
 
 DRAIN_S = 2.0
+T = TypeVar("T")
 # Three threads share the interpreter: requests, commits, printing. The default of 5 ms would be a request's latency.
 _SWITCH_INTERVAL_S = 0.0005
 
@@ -109,6 +110,7 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         stack.push_async_callback(writer.close)
         forwarder = await stack.enter_async_context(Forwarder(timeout_s=plan.forward_timeout_s))
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, onlooker=onlooker, seen=seen)
+        tunnels = await stack.enter_async_context(AsyncExitStack())  # closed after the drain: answers travel through it
         receiver = Receiver(
             flow.receive,
             now=runtime.now,
@@ -119,7 +121,7 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         )
         host, port = await receiver.start(plan.host, plan.port)
         stack.push_async_callback(receiver.close, DRAIN_S)
-        public_url = await _open_public_url(plan, runtime, port, stack, onlooker)
+        public_url = await _open_public_url(plan, runtime, port, tunnels, onlooker)
         yield Address(_url(host, port) + plan.policy.routes.mount, public_url), flow.tally
 
 
@@ -130,7 +132,11 @@ async def run_session(plan: Plan, runtime: Runtime, screen: Screen, broken: asyn
     try:
         with stop_signal() as stop:
             watcher = _Watcher(plan, screen, stop)
-            async with listening(plan, runtime, watcher) as (address, tally):
+            async with AsyncExitStack() as stack:
+                started = await _unless_stopped(stack.enter_async_context(listening(plan, runtime, watcher)), stop)
+                if started is None:
+                    return ExitCode.OK
+                address, tally = started
                 _show_ready(plan, runtime, screen, address)
                 await _wait(plan, stop, broken)
             for line in summary_lines(tally):
@@ -140,6 +146,18 @@ async def run_session(plan: Plan, runtime: Runtime, screen: Screen, broken: asyn
     finally:
         screen.close()
         sys.setswitchinterval(interval)
+
+
+async def _unless_stopped(starting: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """Return what `starting` gives, or None when Ctrl-C came first: opening a tunnel takes its time."""
+    task, stopped = asyncio.create_task(starting), asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.wait({task})
+    return None
 
 
 async def _wait(plan: Plan, stop: asyncio.Event, broken: asyncio.Event) -> None:
@@ -160,7 +178,7 @@ def _show_ready(plan: Plan, runtime: Runtime, screen: Screen, address: Address) 
     if plan.copy:
         from port_hook_cli.adapters.clipboard import copy
 
-        screen.notice(copy(address.public_url or address.url, environ=runtime.environ))
+        screen.notice(copy(address.public_url or address.url, environ=runtime.environ, terminal=runtime.stderr))
     screen.event(ready_event(url=address.url, public_url=address.public_url))
 
 

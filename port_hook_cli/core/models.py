@@ -41,7 +41,10 @@ class Headers:
     def get(self, name: str) -> str | None:
         """Return the first value of the field `name`, or None."""
         wanted = name.lower()
-        return next((value for key, value in self.items if key.lower() == wanted), None)
+        for key, value in self.items:
+            if key.lower() == wanted:
+                return value
+        return None
 
     def without(self, *names: str) -> Headers:
         """Return these headers less every field called one of `names`."""

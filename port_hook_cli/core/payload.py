@@ -16,7 +16,6 @@ from port_hook_cli.core.changes import find_changes
 from port_hook_cli.core.models import Headers, Kind, Payload
 
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)\Z")
-_RUN_ID_PLACES = (("context", "runId"), ("port_context", "runId"), ("port_context", "run_id"))
 # A hostile body must not make the search for a run id expensive.
 _MOST_VALUES_SEARCHED = 10_000
 # Python's int() refuses more digits than this; the value is shown as a float, as JavaScript would read it.
@@ -32,24 +31,30 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
     """Return what can be read of `body`. Never raises, on any bytes."""
     document, problem = _parse(body)
     root = document if isinstance(document, dict) else {}
-    trigger = _dict(root, "trigger")
     run_id = find_run_id(document, headers)
-    if _dict(root, "event") or "diff" in root:
-        return _automation(document, root, run_id)
-    invoked = _dict(root, "payload", "action") or _dict(root, "action")
-    entity = _dict(root, "payload", "entity") or _dict(root, "entity")
+    event = _dict(root, "event")
+    if event or "diff" in root:
+        return _automation(document, root, event or root, run_id)
+    payload, trigger = _dict(root, "payload"), _dict(root, "trigger")
+    invoked = _dict(payload, "action") or _dict(root, "action")
+    context, port_context = _dict(root, "context"), _dict(root, "port_context")
+    entity = _dict(payload, "entity") or _dict(root, "entity")
+    method = _dict(invoked, "invocationMethod")
+    by = trigger.get("by")
     return Payload(
         kind=_kind(root, run_id),
         run_id=run_id,
-        action=_first(root.get("action"), invoked.get("identifier"), _at(root, "port_context", "action")),
-        operation=_operation(invoked, trigger),
-        user=_user(trigger),
-        origin=_first(trigger.get("origin")),
-        blueprint=_name(_place(root, "blueprint"), invoked.get("blueprint"), entity.get("blueprint")),
-        entity=_name(_place(root, "entity"), entity),
-        synchronized=_flag(_at(invoked, "invocationMethod", "synchronized"), root.get("synchronized")),
-        inputs=_inputs(root),
-        censored=_censored(root, invoked),
+        action=_text(root.get("action"), invoked.get("identifier"), port_context.get("action")),
+        operation=_operation(invoked.get("trigger"), trigger),
+        user=_user(by),
+        origin=_text(trigger.get("origin")),
+        blueprint=_name(
+            context.get("blueprint"), port_context.get("blueprint"), invoked.get("blueprint"), entity.get("blueprint")
+        ),
+        entity=_name(context.get("entity"), port_context.get("entity"), entity),
+        synchronized=_flag(method.get("synchronized"), root.get("synchronized")),
+        inputs=_inputs(root, payload),
+        censored=_texts(payload.get("censoredProperties") or invoked.get("encryptedProperties")),
         document=document,
         problem=problem,
     )
@@ -57,13 +62,14 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
 
 def find_run_id(document: Any, headers: Headers) -> str | None:
     """Return the run id: from the payload's context, the `RUN_ID` header, or any string that is one, in this order."""
-    for place in _RUN_ID_PLACES:
-        found = _at(document, *place)
-        if isinstance(found, str) and found:
-            return found
-    header = headers.get("run_id")
-    if header and is_run_id(header.strip()):
-        return header.strip()
+    root = document if isinstance(document, dict) else {}
+    port_context = _dict(root, "port_context")
+    found = _text(_dict(root, "context").get("runId"), port_context.get("runId"), port_context.get("run_id"))
+    if found:
+        return found
+    header = (headers.get("run_id") or "").strip()
+    if is_run_id(header):
+        return header
     return next((text for text in _strings(document) if is_run_id(text)), None)
 
 
@@ -95,22 +101,20 @@ def _any_length_int(digits: str) -> int | float:
     return int(digits) if len(digits) < _MOST_INT_DIGITS else float(digits)
 
 
-def _automation(document: Any, root: dict[str, Any], run_id: str | None) -> Payload:
-    event = _dict(root, "event") or root
-    diff = _dict(event, "diff")
-    context = _dict(event, "context")
+def _automation(document: Any, root: dict[str, Any], event: dict[str, Any], run_id: str | None) -> Payload:
+    diff, context = _dict(event, "diff"), _dict(event, "context")
     trigger = _dict(event, "trigger") or _dict(root, "trigger")
     kind = Kind.CHANGE_LOG if "changelogDestination" in root else Kind.AUTOMATION
     return Payload(
         kind=kind,
         run_id=None if kind is Kind.CHANGE_LOG else run_id,
-        action=_first(root.get("action"), _at(root, "action", "identifier")) if event is not root else None,
-        event=_first(event.get("action")),
-        user=_user(trigger),
-        origin=_first(trigger.get("origin")),
+        action=None if event is root else _name(root.get("action")),
+        event=_text(event.get("action")),
+        user=_user(trigger.get("by")),
+        origin=_text(trigger.get("origin")),
         blueprint=_name(context.get("blueprintIdentifier"), context.get("blueprint")),
         entity=_name(context.get("entityIdentifier"), context.get("entity")),
-        inputs=_inputs(root),
+        inputs=_inputs(root, _dict(root, "payload")),
         changes=find_changes(diff.get("before"), diff.get("after")),
         document=document,
     )
@@ -122,56 +126,47 @@ def _kind(root: dict[str, Any], run_id: str | None) -> Kind:
     return Kind.ACTION_RUN if run_id or root.get("resourceType") == "run" else Kind.UNKNOWN
 
 
-def _operation(invoked: dict[str, Any], trigger: dict[str, Any]) -> str | None:
-    inner = invoked.get("trigger")
-    return _first(inner, _at(inner, "operation"), trigger.get("operation"))
+def _operation(inner: Any, trigger: dict[str, Any]) -> str | None:
+    return _text(inner.get("operation") if isinstance(inner, dict) else inner, trigger.get("operation"))
 
 
-def _user(trigger: dict[str, Any]) -> str | None:
-    by = trigger.get("by")
-    return _first(_at(by, "user", "email"), _at(by, "email"), by, _at(by, "userId"), _at(by, "integration"))
+def _user(by: Any) -> str | None:
+    if not isinstance(by, dict):
+        return _text(by)
+    return _text(_dict(by, "user").get("email"), by.get("email"), by.get("userId"), by.get("integration"))
 
 
-def _inputs(root: dict[str, Any]) -> dict[str, Any]:
-    found = (_at(root, *place) for place in (("payload", "properties"), ("inputs",), ("port_payload", "inputs")))
-    return next((inputs for inputs in found if isinstance(inputs, dict)), {})
-
-
-def _censored(root: dict[str, Any], invoked: dict[str, Any]) -> tuple[str, ...]:
-    names = _at(root, "payload", "censoredProperties") or invoked.get("encryptedProperties")
-    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
-
-
-def _place(root: dict[str, Any], key: str) -> Any:
-    return _at(root, "context", key) or _at(root, "port_context", key)
+def _inputs(root: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
+    return _dict(payload, "properties") or _dict(root, "inputs") or _dict(_dict(root, "port_payload"), "inputs")
 
 
 def _name(*candidates: Any) -> str | None:
+    """Return the first that is a name, or an object that has one."""
     for candidate in candidates:
-        name = _first(candidate, _at(candidate, "identifier"), _at(candidate, "title"))
-        if name:
-            return name
+        if isinstance(candidate, dict):
+            candidate = _text(candidate.get("identifier"), candidate.get("title"))  # noqa: PLW2901 - read into
+        if candidate and isinstance(candidate, str):
+            return candidate
     return None
 
 
-def _first(*candidates: Any) -> str | None:
-    return next((text for text in candidates if isinstance(text, str) and text), None)
+def _text(*candidates: Any) -> str | None:
+    for candidate in candidates:
+        if candidate and isinstance(candidate, str):
+            return candidate
+    return None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 def _flag(*candidates: Any) -> bool | None:
     return next((flag for flag in candidates if isinstance(flag, bool)), None)
 
 
-def _at(value: Any, *path: str) -> Any:
-    for key in path:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
-
-
-def _dict(value: Any, *path: str) -> dict[str, Any]:
-    found = _at(value, *path)
+def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
+    found = value.get(key)
     return found if isinstance(found, dict) else {}
 
 

@@ -9,6 +9,7 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
+from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Delivery, Exchange, Verdict
 from port_hook_cli.core.snippets import SignedRequest
 

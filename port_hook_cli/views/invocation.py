@@ -161,7 +161,8 @@ def _delivery(delivery: Delivery) -> Iterator[Text]:
 def _answer(exchange: Exchange) -> Iterator[Text]:
     if exchange.answer is None:
         return
-    yield _line("answered", Text(str(exchange.answer.status)))
+    refused = " and not forwarded" if _is_refused(exchange) else ""
+    yield _line("answered", Text(f"{exchange.answer.status}{refused}"))
     fate = run_fate(exchange.payload, exchange.answer)
     if fate is RunFate.NO_RUN or _is_refused(exchange):
         return
@@ -183,7 +184,7 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Text]:
         text = Text.assemble((printable(name).ljust(width), "bold"), "  ", value_text(value))
         yield _line("" if index else label, text)
     if len(values) > len(shown):
-        yield _line("", Text(f"and {len(values) - len(shown)} more: port-hook show last", style="dim"))
+        yield _line("", Text(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
 
 
 def _block(text: str) -> Iterator[Text]:
