@@ -78,7 +78,7 @@ class StoreWriter:
             self._closed = True
             self._hand_over()
             self._queue.put(None)
-        await self._ended
+        await asyncio.shield(self._ended)
         self._thread.join()
 
     def _hand_over(self) -> None:
