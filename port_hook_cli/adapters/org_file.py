@@ -53,7 +53,8 @@ def read_org_file(path: Path) -> OrgFile:
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}.", hint="Make it readable for yourself, or move it away."
         ) from error
-    return _org_file(path, _document(path, content)) if content.strip() else OrgFile(path=path)
+    document = _document(path, content) if content else None
+    return OrgFile(path=path) if document is None else _org_file(path, document)
 
 
 def _document(path: Path, content: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -103,18 +104,24 @@ def _on_the_wire(value: str) -> str:
 
 
 def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
-    if name != "-" and (name == "last" or not _is_path(name, runtime.cwd)):
-        from port_hook_cli.adapters.store import open_store
-
+    if name == "last":
+        return _captured(name, store, runtime)
+    if name != "-" and not _is_path(name, runtime.cwd):
         try:
-            with open_store(store, runtime.cwd) as captures:
-                return from_exchange(captures.get(name))
+            return _captured(name, store, runtime)
         except StoreError as error:
             raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
     try:
         return read_request(_read(name, runtime))
     except NotARequest as error:
         raise StoreError(f"{name} holds no request: {error}.", hint=_FORMS) from error
+
+
+def _captured(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
+    from port_hook_cli.adapters.store import open_store
+
+    with open_store(store, runtime.cwd) as captures:
+        return from_exchange(captures.get(name))
 
 
 def _is_path(name: str, cwd: Path) -> bool:
@@ -127,6 +134,8 @@ def _read(name: str, runtime: Runtime) -> bytes:
 
 
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
+    if now is not None and not isfinite(now):
+        raise UsageError(f"--now: {now} is no point in time.", hint="Give seconds since 1970.")
     if received_at and now is not None:
         raise UsageError("--now and --received-at exclude each other.", hint="Leave one of them out.")
     if received_at and saved.received_at is None:

@@ -98,9 +98,9 @@ def _framed(headers: Headers, body: bytes) -> tuple[bytes, tuple[str, ...]]:
 def _cut(body: bytes, length: int) -> tuple[bytes, tuple[str, ...]]:
     extra = len(body) - length
     if extra > 0:
-        return body[:length], (f"content-length is {length}; the {extra} bytes after the body were left out",)
+        return body[:length], (f"content-length is {length}; what comes after the body ({extra} B) was left out",)
     if extra < 0:
-        return body, (f"content-length is {length}, but only {len(body)} bytes of body are there",)
+        return body, (f"content-length is {length}, but the body has only {len(body)}",)
     return body, ()
 
 

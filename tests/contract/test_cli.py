@@ -1,0 +1,114 @@
+"""What holds for every command: it loads, it explains itself, it takes no secret on its command line."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+
+from port_hook_cli.cli import COMMANDS, app
+from port_hook_cli.commands.defaults import SHARED, variable_names
+from port_hook_cli.core.causes import CAUSES
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+
+DOCS = Path(__file__).parents[2] / "docs"
+FILES_OF_SECRETS = {"--secret-file"}
+
+
+def command(name: str) -> Any:
+    return typer.main.get_command(app).get_command(SimpleNamespace(obj=None), name)  # type: ignore[attr-defined]
+
+
+def options(name: str) -> list[Any]:
+    return [parameter for parameter in command(name).params if parameter.param_type_name == "option"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_the_command_says_of_itself(name: str) -> None:
+    assert command(name).help.splitlines()[0] == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_and_option_has_help(name: str) -> None:
+    silent = [parameter.name for parameter in command(name).params if not parameter.help]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_shows_every_option(name: str, run: Run) -> None:
+    result = run(name, "--help")
+    assert result.code == 0
+    assert COMMANDS[name] in " ".join(result.out.split())
+    for option in options(name):
+        assert option.opts[0] in result.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_takes_a_secret(name: str) -> None:
+    flags = {flag for option in options(name) if not option.is_flag for flag in option.opts}
+    taking = {flag for flag in flags if re.search("secret|token|password|credential|api-?key", flag)}
+    assert taking <= FILES_OF_SECRETS
+
+
+def test_no_two_options_share_a_variable_but_those_that_mean_the_same() -> None:
+    variables = Counter(
+        variable
+        for name in COMMANDS
+        for option in options(name)
+        for flag in option.opts
+        if flag.startswith("--")
+        for variable in variable_names(name, flag[2:])
+    )
+    shared = {variable for variable, count in variables.items() if count > 1}
+    assert shared <= {f"PORT_HOOK_{option.upper()}" for option in SHARED}
+
+
+def test_the_help_lists_every_command_with_its_line(run: Run) -> None:
+    words = " ".join(run("--help").out.split())
+    assert all(f"{name} {line}" in words for name, line in COMMANDS.items())
+
+
+def test_without_arguments_the_help_is_shown(run: Run) -> None:
+    result = run()
+    assert "Usage: port-hook" in result.out + result.err
+
+
+def test_a_command_that_is_not_there_is_wrong_usage(run: Run) -> None:
+    result = run("lisen")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "lisen" in result.err
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    assert re.fullmatch(r"port-hook \d+\.\d+\.\d+\S*\n", run("--version").out)
+
+
+def test_the_page_of_exit_codes_is_the_table_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| +(\d+) \| (.+) \|$", (DOCS / "reference" / "exit-codes.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert [(int(code), meaning) for code, meaning in rows] == [(int(code), code.meaning) for code in ExitCode]
+
+
+def test_the_page_of_settings_names_every_variable_that_is_read() -> None:
+    page = (DOCS / "reference" / "settings.md").read_text("utf-8")
+    variables = [
+        "PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION", "PORT_CONFIG_FILE",
+        "PORT_DEFAULT_ORG", *(f"PORT_HOOK_{option.upper()}" for option in sorted(SHARED)),
+    ]  # fmt: skip
+    assert [variable for variable in variables if f"`{variable}`" not in page] == []
+
+
+def test_the_page_on_bad_signatures_names_causes_that_exist() -> None:
+    page = (DOCS / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    slugs = {
+        slug for row in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE) for slug in re.findall("`([^`]+)`", row)
+    }
+    assert slugs
+    assert slugs <= set(CAUSES)

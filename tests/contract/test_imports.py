@@ -1,0 +1,42 @@
+"""`--help` and `sign` start fast because they import little; real processes show it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"aiohttp", "asyncio", "dotenv", "httpx", "pyngrok", "rich", "sqlite3", "yaml"}
+
+
+def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
+    """Return the top-level packages that a run of port-hook imports."""
+    environ = {**os.environ, "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
+    process = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "port_hook_cli", *arguments],
+        input=stdin, capture_output=True, check=True, timeout=30, cwd=folder, env=environ,
+    )  # fmt: skip
+    lines = [line for line in process.stderr.decode().splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("sign", "--help"), ("sign", "-"), ("sign", "-", "--format", "curl")]
+)
+def test_a_light_command_imports_nothing_heavy(folder: Path, arguments: tuple[str, ...]) -> None:
+    packages = imported(folder, *arguments, stdin=b"{}")
+    assert "typer" in packages
+    assert packages & HEAVY == set()
+
+
+def test_a_dotenv_file_about_other_things_costs_no_import(folder: Path) -> None:
+    (folder / ".env").write_text("DATABASE_URL=x\n")
+    assert "dotenv" not in imported(folder, "sign", "-", stdin=b"{}")
+
+
+def test_the_measure_sees_what_is_imported(folder: Path) -> None:
+    (folder / ".env").write_text("PORT_HOOK_SIGN_TIMESTAMP=17\n")
+    assert "dotenv" in imported(folder, "sign", "-", stdin=b"{}")

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli.core.api_urls import app_url_for, parse_api_url, region_api_url, run_page
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://api.port.io",
+        "https://api.port.io/",
+        "https://api.port.io/v1",
+        "https://api.port.io/v1/",
+        "  https://api.port.io/v1\n",
+    ],
+)
+def test_the_version_and_trailing_slashes_are_taken_off(text: str) -> None:
+    assert parse_api_url(text) == "https://api.port.io"
+
+
+def test_a_path_before_the_version_stays() -> None:
+    assert parse_api_url("http://127.0.0.1:8080/port/v1/") == "http://127.0.0.1:8080/port"
+
+
+def test_a_path_that_only_ends_like_a_version_stays() -> None:
+    assert parse_api_url("http://127.0.0.1/dev1") == "http://127.0.0.1/dev1"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "api.port.io", "ftp://api.port.io", "https://", "https://a b", "https://a\x1b[2J", "https://a/?b=c"]
+)
+def test_what_is_no_base_of_an_api_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"URL|query"):
+        parse_api_url(text)
+
+
+@pytest.mark.parametrize(
+    ("region", "api", "app"),
+    [
+        ("eu", "https://api.port.io", "https://app.port.io"),
+        ("US", "https://api.us.port.io", "https://app.us.port.io"),
+    ],
+)
+def test_a_region_has_an_api_and_an_app(region: str, api: str, app: str) -> None:
+    assert region_api_url(region) == api
+    assert app_url_for(api) == app
+
+
+def test_the_older_names_of_the_api_have_the_same_app() -> None:
+    assert app_url_for("https://api.us.getport.io") == "https://app.us.port.io"
+
+
+def test_another_region_is_refused() -> None:
+    with pytest.raises(ValueError, match="'apac' is neither 'eu' nor 'us'"):
+        region_api_url("apac")
+
+
+def test_a_run_has_a_page_where_there_is_an_app() -> None:
+    assert run_page("https://app.port.io", "r_1") == "https://app.port.io/organization/run?runId=r_1"
+
+
+def test_a_run_of_a_sandbox_has_no_page() -> None:
+    assert run_page(app_url_for("http://127.0.0.1:4010"), "r_1") == ""
