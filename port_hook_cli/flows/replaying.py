@@ -53,13 +53,13 @@ async def find_source(name: str, places: Places) -> Source:
     captures = places.open_captures()
     if captures is None:
         raise StoreError(
-            f"There is no file {name}, and no capture store in this folder that could hold a capture of that name.",
+            f"There is no file {name}, and no capture store in this folder that could hold such a capture.",
             hint="Give a payload's file, or capture something first: `port-hook listen`.",
         )
     try:
         return from_exchange(name, captures.get(name))
     except StoreError as problem:
-        raise _searched(f"There is no file {name}, and no such capture", problem) from problem
+        raise _searched(problem, f"There is no file {name} either.") from problem
 
 
 async def _find_run(name: str, places: Places) -> Source:
@@ -70,13 +70,12 @@ async def _find_run(name: str, places: Places) -> Source:
     try:
         return from_run(name, await places.get_run(name))
     except PortHookError as problem:
-        raise _searched(
-            f"There is no file {name} and no capture of that run here, and Port has not shown it", problem
-        ) from problem
+        searched = f"Port was asked because there is no file {name} and no capture of that run here."
+        raise _searched(problem, searched) from problem
 
 
-def _searched(words: str, problem: PortHookError) -> PortHookError:
-    return type(problem)(f"{words}: {problem.message}", hint=problem.hint)
+def _searched(problem: PortHookError, words: str) -> PortHookError:
+    return type(problem)(f"{problem.message} {words}", hint=problem.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,26 +37,28 @@ def target() -> Iterator[Handler]:
 
 @asynccontextmanager
 async def serving(serve: Serve) -> AsyncIterator[str]:
-    """Serve connections with `serve`, which is cancelled at the end."""
-    tasks: set[asyncio.Task[None]] = set()
+    """Serve connections with `serve`; what is open at the end is closed."""
+    tasks: list[asyncio.Task[None]] = []
+    writers: list[asyncio.StreamWriter] = []
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def both() -> None:
-            try:
-                await serve(reader, writer)
-            finally:
-                writer.close()
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        writer.close()
 
-        tasks.add(asyncio.ensure_future(both()))
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        tasks.append(asyncio.ensure_future(accept(reader, writer)))
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     finally:
         server.close()
-        for task in tasks:
+        for task, writer in zip(tasks, writers, strict=True):
             task.cancel()
+            writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 def answering(*parts: bytes) -> Serve:
