@@ -10,8 +10,9 @@ import typer
 
 from port_hook_cli.adapters.console import emit
 from port_hook_cli.adapters.files import read_input
-from port_hook_cli.adapters.settings import ALL_NEEDS, Settings, load_settings
+from port_hook_cli.adapters.settings import ALL_NEEDS, Settings
 from port_hook_cli.commands import options
+from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.run_ids import check_run_id, doubt_about
 from port_hook_cli.core.run_records import dry_run_record, report_record
@@ -78,11 +79,8 @@ def report_run(
     plan = plan_report(_find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
         _note(remark, runtime)
-    settings = load_settings(
-        environ=runtime.environ,
-        cwd=runtime.cwd,
-        home=runtime.home,
-        stdin=runtime.stdin,
+    settings = read_settings(
+        runtime,
         org=org,
         secret_file=None if dry_run else secret_file,
         needs=("api_url",) if dry_run else ALL_NEEDS,

@@ -328,6 +328,41 @@ async def test_ports_client_and_the_sandbox_understand_each_other_without_creden
                 await api.get_run(RUN_ID)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"garbage\r\n\r\n",
+        b"GET /\x1b[2J HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /v1/auth/access_token HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+async def test_what_is_not_http_is_refused_without_a_word_on_the_terminal(
+    sandbox: Sandbox, raw: bytes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+    writer.write(raw)
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    await writer.wait_closed()
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+async def test_a_caller_that_leaves_in_the_middle_is_told_and_others_are_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events: asyncio.Queue[ApiEvent] = asyncio.Queue()
+    async with Sandbox.start(on_event=events.put_nowait) as sandbox:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        writer.write(b"POST /v1/auth/access_token HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc")
+        await writer.drain()
+        writer.close()
+        assert "left in the middle" in (await asyncio.wait_for(events.get(), 5)).note
+        async with httpx.AsyncClient(base_url=sandbox.url) as client:
+            await token_of(client, sandbox)
+    assert caplog.records == []
+
+
 async def test_every_answer_is_one_that_port_gives(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     document = port_openapi()
     sandbox.add_run("full", blueprint="vm", entity="e", payload={"url": "https://x.example", "method": "POST"})

@@ -46,6 +46,11 @@ def too_large() -> ApiAnswer:
     return Refused(413, "payload_too_large", "Request body is too large (limit is 1MiB)").answer
 
 
+def failed(bug: Exception) -> ApiAnswer:
+    """Return the answer of a sandbox that has a bug."""
+    return Refused(500, "internal_error", f"The sandbox has a bug: {type(bug).__name__}: {bug}").answer
+
+
 def check_query(request: ApiRequest, *, most: int) -> None:
     """Raise the 422 of a query that the route does not take; `most` is its highest `limit`."""
     if fault := find_query_fault(request.query, most=most):
