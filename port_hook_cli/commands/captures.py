@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
@@ -11,6 +11,9 @@ from port_hook_cli.commands import options
 from port_hook_cli.core.models import Exchange, Status
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime
+
+_NONE = "nothing captured yet\nhint: start `port-hook listen` in this folder and let Port invoke it."
+_NONE_SUCH = "no capture is like that\nhint: `port-hook captures` without filters lists the latest."
 
 
 def captures(
@@ -38,32 +41,28 @@ def captures(
     since_s = None if since is None else parse_since(since, now=runtime.now())
     with open_store(store, runtime.cwd) as kept:
         found = kept.find(action=action, status=status, run_id=run, since_s=since_s, limit=limit or None)
-        if as_json:
-            return _emit_all(found, runtime)
-        return _show(list(found), runtime, is_filtered=any((action, status, run, since)))
+        count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime)
+    if not count:
+        print(_NONE_SUCH if action or status or run or since else _NONE, file=runtime.stderr)
+    return ExitCode.OK
 
 
-def _emit_all(found: Iterator[Exchange], runtime: Runtime) -> ExitCode:
+def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
     from port_hook_cli.adapters.console import emit
     from port_hook_cli.core.capture_file import capture_summary
 
-    for exchange in found:
+    count = 0
+    for count, exchange in enumerate(found, 1):  # noqa: B007 - the count is the result
         emit(capture_summary(exchange), runtime.stdout)
-    return ExitCode.OK
+    return count
 
 
-def _show(found: Sequence[Exchange], runtime: Runtime, *, is_filtered: bool) -> ExitCode:
+def _list_all(found: Sequence[Exchange], runtime: Runtime) -> int:
     from port_hook_cli.adapters.console import rich_console
     from port_hook_cli.views.captures import captures_lines, captures_table
 
-    if not found:
-        print(_NONE_SUCH if is_filtered else _NONE, file=runtime.stderr)
-    elif runtime.stdout.isatty():
+    if found and runtime.stdout.isatty():
         rich_console(runtime.stdout, runtime.environ).print(captures_table(found, now=runtime.now()))
-    else:
+    elif found:
         print(*captures_lines(found), sep="\n", file=runtime.stdout)
-    return ExitCode.OK
-
-
-_NONE = "nothing captured yet\nhint: start `port-hook listen` in this folder and let Port invoke it."
-_NONE_SUCH = "no capture is like that\nhint: `port-hook captures` without filters lists the latest."
+    return len(found)

@@ -94,7 +94,7 @@ def _local(epoch_s: float) -> datetime:
 
 
 def _outcome(delivery: Delivery) -> str:
-    return (delivery.fault or "failed") if delivery.status is None else str(delivery.status)
+    return printable(delivery.fault or "failed") if delivery.status is None else str(delivery.status)
 
 
 def _verdict(verdict: Verdict) -> Iterator[Text]:

@@ -36,7 +36,7 @@ class CaptureStore:
         self._max_captures = max_captures
         self._keep_secrets = keep_secrets
         self._connection = connect(path, create=create)
-        self._inode = path.stat().st_ino
+        self._file = _identity(path)
         self._until_trim = 0
         self._has_added = False
 
@@ -147,14 +147,12 @@ class CaptureStore:
 
     def _follow_the_path(self) -> None:
         """Open the file anew when it was removed under us: SQLite would go on writing to the nameless rest of it."""
-        try:
-            if self.path.stat().st_ino == self._inode:
-                return
-        except OSError:
-            pass
+        if _identity(self.path) == self._file:
+            return
         self._connection.close()
+        self._file = None
         self._connection = connect(self.path, create=self._create)
-        self._inode = self.path.stat().st_ino
+        self._file = _identity(self.path)
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
@@ -198,6 +196,15 @@ class CaptureStore:
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
             hint="`port-hook captures` lists what there is.",
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that takes its name, or None for no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _ambiguous(name: str, ids: Sequence[str]) -> StoreError:
