@@ -21,7 +21,6 @@ from tests.factories import RUN_ID, a_body, a_document, signed
 from tests.processes import Listener, environment, listener
 from tests.servers import handler
 
-
 UNSIGNED = Headers((("Host", "localhost"),))
 
 

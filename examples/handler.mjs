@@ -1,0 +1,31 @@
+// A backend for Port's self-service actions in plain Node: verify over the raw bytes, and answer.
+//
+//   PORT_CLIENT_SECRET=… node examples/handler.mjs 8001
+//
+// The part to copy is isSignedByPort. It needs the raw body: JSON.stringify(JSON.parse(body)) is another
+// byte string as soon as anything between Port and you has written the JSON in its own way.
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { createServer } from "node:http";
+
+const TOLERANCE_S = 300;
+
+export function isSignedByPort(body, signature, timestamp, secret, now = Date.now() / 1000) {
+  if (!/^\d+$/.test(timestamp ?? "") || Math.abs(now - Number(timestamp)) > TOLERANCE_S) return false;
+  const digest = createHmac("sha256", secret).update(`${timestamp}.`).update(body).digest("base64");
+  const expected = Buffer.from(`v1,${digest}`);
+  const received = Buffer.from(signature ?? "", "latin1");
+  return expected.length === received.length && timingSafeEqual(expected, received);
+}
+
+const server = createServer(async (request, response) => {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const body = Buffer.concat(chunks);
+  const { "x-port-signature": signature, "x-port-timestamp": timestamp } = request.headers;
+  const ok = isSignedByPort(body, signature, timestamp, process.env.PORT_CLIENT_SECRET);
+  response.writeHead(ok ? 200 : 401, { "content-type": "application/json" });
+  response.end(JSON.stringify(ok ? { ok, inputs: JSON.parse(body).payload?.properties } : { ok }));
+});
+server.listen(Number(process.argv[2] ?? 8001), "127.0.0.1", () =>
+  console.log(`listening on http://127.0.0.1:${server.address().port}`),
+);

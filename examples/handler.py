@@ -1,0 +1,96 @@
+"""A backend for Port's self-service actions in plain Python: verify, accept, work, report.
+
+    PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… python examples/handler.py 8000
+
+It needs nothing but the standard library. The parts to copy are `is_signed_by_port` and `PortRun`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sys
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+API_URL = os.environ.get("PORT_API_URL", "https://api.port.io").rstrip("/").removesuffix("/v1")
+TOLERANCE_S = 300
+
+
+def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, now: float) -> bool:
+    """Whether `body`, the raw bytes as they arrived, was signed with `secret` in the last five minutes."""
+    if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_S:
+        return False
+    digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
+    return hmac.compare_digest(f"v1,{base64.b64encode(digest).decode()}".encode(), signature.encode("latin-1"))
+
+
+class PortRun:
+    """An action run, as its backend sees it."""
+
+    def __init__(self, run_id: str) -> None:
+        self._url = f"{API_URL}/v1/actions/runs/{run_id}"
+        credentials = {"clientId": os.environ["PORT_CLIENT_ID"], "clientSecret": os.environ["PORT_CLIENT_SECRET"]}
+        self._token = ""
+        self._token = self._call("POST", f"{API_URL}/v1/auth/access_token", credentials)["accessToken"]
+
+    def log(self, message: str) -> None:
+        """Add a line to the run's log."""
+        self._call("POST", f"{self._url}/logs", {"message": message})
+
+    def end(self, status: str, summary: str) -> None:
+        """End the run with SUCCESS or FAILURE."""
+        self._call("PATCH", self._url, {"status": status, "summary": summary})
+
+    def _call(self, method: str, url: str, document: dict[str, Any]) -> dict[str, Any]:
+        headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
+        request = urllib.request.Request(url, json.dumps(document).encode(), headers, method=method)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the URL is the operator's
+            answer: dict[str, Any] = json.load(response)
+            return answer
+
+
+def create_vm(run_id: str, inputs: dict[str, Any]) -> None:
+    """Do the work and report it; runs after the invocation has been accepted."""
+    run = PortRun(run_id)
+    try:
+        run.log(f"creating {inputs['title']} with {inputs['cpu']} CPUs")
+        run.end("SUCCESS", f"{inputs['title']} is up")
+    except KeyError as missing:
+        run.end("FAILURE", f"the input {missing} is missing")
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Takes the invocations."""
+
+    def do_POST(self) -> None:
+        """Verify, accept, and leave the work to a thread."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        signature, timestamp = self.headers.get("x-port-signature", ""), self.headers.get("x-port-timestamp", "")
+        if not is_signed_by_port(body, signature, timestamp, os.environ["PORT_CLIENT_SECRET"], time.time()):
+            self._answer(401, {"error": "this was not signed by Port"})
+            return
+        payload = json.loads(body)
+        run_id = payload["context"]["runId"]
+        self._answer(202, {"accepted": run_id})
+        threading.Thread(target=create_vm, args=(run_id, payload["payload"]["properties"])).start()
+
+    def _answer(self, status: int, document: dict[str, Any]) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Webhook)
+    print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
