@@ -88,7 +88,9 @@ def printf_arguments(body: bytes) -> str:
     text = body.decode("utf-8", "surrogateescape")
     if text.isprintable():
         return f"'%s' {shell_quoted(text)}"
-    return shell_quoted("".join(_in_format(character) for character in text))
+    # A format that begins with a hyphen would be read as an option.
+    first = "\\055" if text.startswith("-") else _in_format(text[0])
+    return shell_quoted(first + "".join(_in_format(character) for character in text[1:]))
 
 
 def _in_format(character: str) -> str:

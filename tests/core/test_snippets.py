@@ -39,6 +39,8 @@ def in_shell(script: str, shell: str = "sh") -> bytes:
 @example(b"\xff\xfe0")
 @example("Zoë's\t\u202e 🚢\xa0\n\n".encode())
 @example(b"-n")
+@example(b"-\x00")
+@example(b"-e\n-")
 @example(b"@file")
 @example(b"")
 def test_printf_writes_exactly_the_body(body: bytes) -> None:
