@@ -86,13 +86,17 @@ def find_matches(
     exact = [(secrets[0], timestamps[0])]
     others = list(product(secrets, timestamps))[1:]
     search = _Search(signatures)
-    kept: list[Form] = []
+    raw = [Form(RAW, (), body)]
+    small_bytes: list[Form] = []
+    small_json: list[Form] = []
+    room = COMBINED_BYTES // max(1, len(others))
     return (
-        search.matches(exact, [Form(RAW, (), body)])
-        or search.matches(exact, _keeping(kept, byte_forms(body, headers)))
-        or search.matches(others, [Form(RAW, (), body)])
-        or search.matches(exact, _keeping(kept, json_forms(body, headers)))
-        or search.matches(others, _within(kept, COMBINED_BYTES // max(1, len(others))))
+        search.matches(exact, raw)
+        or search.matches(exact, _keeping(small_bytes, byte_forms(body, headers)))
+        or search.matches(others, raw)
+        or search.matches(exact, _keeping(small_json, json_forms(body, headers)))
+        or search.matches(others, _within(small_bytes, room))
+        or search.matches(others, _within(small_json, room))
     )
 
 

@@ -51,15 +51,13 @@ def is_json(text: str) -> bool:
 
 
 def _compact(text: str, document: Any) -> Iterator[Rendering]:
-    node = _rendering("js", causes.RESERIALISED_JS, _stringify(text))
+    js, unescaped = _stringify(text), _dumps(document, separators=_COMPACT, ensure_ascii=False)
+    node = _rendering("js", causes.RESERIALISED_JS, js)
     python = _rendering("python-compact", causes.RESERIALISED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
     # Where the two are the same text, the body tells who wrote it: Python, if it is what json.dumps writes.
     yield from (*python, *node) if _dumps(document) == text else (*node, *python)
-    yield from _rendering(
-        "python-compact-unescaped",
-        causes.RESERIALISED_PYTHON_UNESCAPED,
-        _dumps(document, separators=_COMPACT, ensure_ascii=False),
-    )
+    if unescaped != js:
+        yield from _rendering("python-compact-unescaped", causes.RESERIALISED_PYTHON_UNESCAPED, unescaped)
 
 
 def _spaced(document: Any) -> Iterator[Rendering]:
