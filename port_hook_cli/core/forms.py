@@ -18,7 +18,7 @@ from port_hook_cli.core.models import Cause, Headers
 from port_hook_cli.core.renderings import is_json, renderings
 
 MAX_DECOMPRESSED_BYTES = 10 * 2**20
-MAX_DOCUMENT_BYTES = 2 * 2**20
+MAX_DOCUMENT_BYTES = 2**20
 """Larger bodies are not parsed: an unsigned one must not keep the listener busy (see docs/decisions)."""
 MAX_COMBINED_BYTES = 2**16
 """JSON forms up to this size are also tried with a line break behind them."""

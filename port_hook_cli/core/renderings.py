@@ -107,7 +107,7 @@ def _python_document(text: str) -> Any:
 def _dumps(document: Any, **style: Any) -> str | None:
     try:
         return None if document is _NOTHING else json.dumps(document, **style)
-    except (ValueError, RecursionError):
+    except RecursionError:
         return None
 
 
@@ -122,6 +122,6 @@ def _dump_with_tabs(document: Any) -> str | None:
             length += len(chunk)
             if length > _INDENTED_LIMIT:
                 return None
-    except (ValueError, RecursionError):
+    except RecursionError:
         return None
     return "".join(chunks)

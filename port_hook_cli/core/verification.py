@@ -224,7 +224,7 @@ def _unmatched(claim: _Claim, clock: _Clock, readings: list[SignatureReading], b
 
 def _wrong_secret(body_bytes: int) -> Cause:
     if body_bytes > MAX_DOCUMENT_BYTES:
-        return causes.untried("Other forms of the JSON were not tried: it is larger than 2 MiB.")
+        return causes.untried("Other forms of the JSON were not tried: it is larger than 1 MiB.")
     if body_bytes > MAX_INDENTED_CHARACTERS:
         return causes.untried("Indented forms were not tried: the body is larger than 256 KiB.")
     return causes.WRONG_SECRET

@@ -24,7 +24,7 @@ def ours(text: str, indent: str = "") -> str | None:
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(JSON_TEXTS)
 @example(r'{"a":{"1":1,"0":{"b":2,"b":3}},"a":[{"2":1,"1":[]}]}')
 @example('["\ud83d\\ude00","\\ud83d\ude00",{"\ud83d\\ude00":1,"😀":2}]')
@@ -41,13 +41,13 @@ def test_indentation_is_nodes(node: Node, text: str) -> None:
         assert stringify(text, indent) == node.stringify(text, indent)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(nearly_json())
 def test_what_node_refuses_is_refused(node: Node, text: str) -> None:
     assert ours(text) == node.stringify(text)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(NUMBERS)
 def test_every_number_is_written_as_node_writes_it(node: Node, text: str) -> None:
     assert format_number(text) == node.stringify(text)

@@ -465,6 +465,15 @@ class TestCombinations:
         verdict = verdict_on(signed(BODY), BODY + b"\n", Secret(f'"{KEY}"'))
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("secret-quoted", "trailing-newline"))
 
+    def test_combinations_of_a_large_body_are_tried_as_far_as_the_budget_goes(self) -> None:
+        document = ["x" * 60_000]
+        body = json.dumps(document).encode()
+        padded = Secret(f"{KEY}\n")
+        assert verdict_on(signed(body, secret=padded), body + b"\n").slugs == ("secret-whitespace", "trailing-newline")
+        indented = json.dumps(document, indent="\t").encode()
+        assert verdict_on(signed(indented), body).slugs == ("reserialised-indented",)
+        assert verdict_on(signed(indented, secret=padded), body).slugs == ("wrong-secret",)
+
 
 class TestAlways:
     @settings(max_examples=100, deadline=None)
