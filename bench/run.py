@@ -225,7 +225,8 @@ def latency(requests: int = 3_000, rounds: int = 5) -> None:
             _,
         ),
     ):
-        direct, through = [], []
+        direct: list[dict[str, Any]] = []
+        through: list[dict[str, Any]] = []
         for number in range(rounds + 1):
             for where, results in ((handler, direct), (url, through)):
                 result = load(where, requests, connections=1)

@@ -1,0 +1,81 @@
+"""Write the generated parts of the documentation: `python docs/generate.py [--check]`.
+
+docs/reference/cli.md comes from the commands' own help, the demo in README.md from a run of the demo with what
+changes from run to run (ports, ids, times) replaced. With `--check` nothing is written and a difference is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from port_hook_cli.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+_REPLACED = (
+    (re.compile(r"(http://127\.0\.0\.1):\d+"), r"\1:40123"),
+    (re.compile(r"\br_[A-Za-z0-9]{16}\b"), "r_QOz6WoOB1Q2lmhZZ"),
+    (re.compile(r"(?m)^\d\d:\d\d:\d\d"), "14:05:09"),
+    (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), "3f2a9c0b1d4e"),
+    (re.compile(r"in \d+\.\d ms"), "in 3.2 ms"),
+)
+_DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
+
+
+def command(*args: str) -> str:
+    """Run port-hook in an empty folder, 100 columns wide, and return its stdout."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"PATH": os.environ["PATH"], "HOME": folder, "COLUMNS": "100", "TERMINAL_WIDTH": "100"}
+        done = subprocess.run(
+            [sys.executable, "-m", "port_hook_cli", *args],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            env=environment,
+        )
+    return done.stdout.decode()
+
+
+def cli_reference(_: str) -> str:
+    """Return the page of all commands."""
+    sections = [
+        "# Commands and options\n\nGenerated from the commands' own help by `make docs`.\n",
+        f"```text\n{command('--help')}```\n",
+        *(f"## {name}\n\n```text\n{command(name, '--help')}```\n" for name in COMMANDS),
+    ]
+    return "\n".join(sections)
+
+
+def readme(text: str) -> str:
+    """Return README.md with the demo's output as it is now."""
+    shown = command("demo")
+    for pattern, replacement in _REPLACED:
+        shown = pattern.sub(replacement, shown)
+    return _DEMO.sub(lambda match: f"{match[1]}{shown.strip()}\n{match[2]}", text)
+
+
+PAGES: dict[str, Callable[[str], str]] = {"docs/reference/cli.md": cli_reference, "README.md": readme}
+
+
+def main(*, check: bool) -> int:
+    """Write the pages, or return 1 when one of them is not what it would be written as."""
+    stale = []
+    for name, render in PAGES.items():
+        path = ROOT / name
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        after = render(before)
+        if before != after:
+            stale.append(name)
+            if not check:
+                path.write_text(after, encoding="utf-8")
+    print(f"{'stale' if check else 'written'}: {', '.join(stale) or 'nothing'}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(check="--check" in sys.argv))

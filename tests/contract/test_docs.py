@@ -1,0 +1,119 @@
+"""The documentation says what is so: generated pages are fresh, command lines can be typed, records are described."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli import __version__
+from port_hook_cli.cli import COMMANDS
+from port_hook_cli.core import capture_file, records, run_records
+from port_hook_cli.core.listening import Tally
+from port_hook_cli.core.models import Answer, Delivery, Exchange, Status
+from port_hook_cli.core.payload import read_payload
+from port_hook_cli.core.runs import Reported
+from port_hook_cli.core.verification import judge
+from tests.conftest import Run
+from tests.factories import NOW, SECRET, a_body, an_invocation, signed
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "README.md"]
+_COMMAND_LINE = re.compile(r"^\s*(?:\$ )?(port-hook .*)$", re.MULTILINE)
+
+
+def test_generated_pages_are_what_the_program_says_now() -> None:
+    script = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\nrun `make docs`"
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in re.findall(r"```(?:sh|console|bash|text)\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+            for line in _COMMAND_LINE.findall(block):
+                yield str(page.relative_to(ROOT)), line.split(" #")[0].rstrip(" \\")
+
+
+@pytest.fixture(scope="session")
+def helps() -> dict[str, str]:
+    pages = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+    return dict(re.findall(r"(?ms)^## (\S+)\n(.*?)(?=^## |\Z)", pages))
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(command_lines())))
+def test_every_command_line_in_the_docs_can_be_typed(page: str, line: str, helps: dict[str, str]) -> None:
+    words = shlex.split(re.split(r"\s{2,}| [|>] ", line)[0])
+    if len(words) < 2 or words[1].startswith("-"):
+        return
+    assert words[1] in COMMANDS
+    for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
+        assert re.search(rf"{option}\b", helps[words[1]]), f"{words[1]} has no {option}"
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        if not page.exists():
+            continue
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
+            if not target.startswith("CONTRIBUTING") or (ROOT / "CONTRIBUTING.md").exists():
+                assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    newest = re.search(r"(?m)^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert newest
+    assert newest[1] == __version__
+
+
+def every_record() -> Iterator[dict[str, Any]]:
+    invocation = an_invocation()
+    verdict = judge(signed(a_body()), a_body() + b" ", SECRET, now=NOW)
+    delivery = Delivery(url="http://h", error="nothing answers")
+    exchange = Exchange(
+        invocation=invocation,
+        verdict=verdict,
+        payload=read_payload(invocation.body, invocation.headers),
+        delivery=delivery,
+        answer=Answer(status=200),
+    )
+    yield records.invocation_event(exchange)
+    yield records.ready_event(url="u", public_url=None)
+    yield records.summary_event(Tally())
+    yield records.verdict_record(verdict)
+    yield records.delivery_record(delivery, source="s", run_id=None)
+    yield capture_file.capture_summary(exchange)
+    yield dict.fromkeys(capture_file.to_capture(exchange))
+    yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
+    yield run_records.dry_run_record("r", [], api_url="u")
+    yield run_records.sandbox_ready_record("u", "i", "s")
+    yield run_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
+
+
+def test_every_field_of_every_record_is_described(run: Run, folder: Path) -> None:
+    page = (ROOT / "docs" / "reference" / "json-records.md").read_text("utf-8")
+    (folder / "p.json").write_text("{}")
+    sign = run("sign", "p.json", "--format", "json", env={"PORT_CLIENT_SECRET": "s"})
+    described = set(re.findall(r"`([^`]+)`", page))
+    for record in [*every_record(), *sign.records]:
+        assert record.get("schema") is None or record["schema"] in page
+        assert fields_of(record) <= described, record
+
+
+def fields_of(record: dict[str, Any]) -> set[str]:
+    names = set(record) - {"schema", "type"}
+    for name, value in record.items():
+        if isinstance(value, dict) and name != "headers":
+            names |= fields_of(value)
+    return names
+
+
+def test_every_status_and_cause_is_on_the_page_of_signatures() -> None:
+    page = (ROOT / "docs" / "reference" / "signatures.md").read_text("utf-8")
+    assert all(f"`{status}`" in page for status in Status if status is not Status.UNCHECKED)
