@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 
+def _capture_ids() -> Iterator[str]:
+    # In blocks: each system call lets the listener's other threads in, and getting back takes longer than the call.
+    while True:
+        block = os.urandom(6 * 256).hex()
+        yield from (block[start : start + 12] for start in range(0, len(block), 12))
+
+
+_ids = _capture_ids()
+
+
 def new_capture_id() -> str:
     """Return a fresh capture id: 12 hexadecimal digits, so that a short prefix is enough to name one."""
-    return os.urandom(6).hex()
+    return next(_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +46,13 @@ class Runtime:
 
 
 def system_runtime() -> Runtime:
-    """Return the runtime of the real process."""
+    """Return the runtime of the real process.
+
+    A character that the terminal's encoding lacks is written out instead of ending the command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     return Runtime(
         environ=os.environ,
         cwd=Path.cwd(),

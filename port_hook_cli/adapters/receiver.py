@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import StreamReader, web
 
 from port_hook_cli.adapters.port_owner import describe_owner
+from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core import answering
 from port_hook_cli.core.forwarding import is_below
 from port_hook_cli.core.models import Answer, Headers, Invocation
@@ -60,6 +61,7 @@ class Receiver:
             self._serve,
             self._notice,
             access_log=None,
+            logger=silent_logger(),
             auto_decompress=False,
             keepalive_timeout=self._head_timeout_s,
             lingering_time=1.0,

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.adapters.settings import ONLY_THE_SECRET
 from port_hook_cli.adapters.tunnels import TunnelKind
+from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance
 from port_hook_cli.core.answering import OK, BadAnswer, parse_answer
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.forwarding import BadTarget, Routes, parse_target
 from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.models import Answer
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.core.redaction import Secret
+from port_hook_cli.errors import ExitCode, SettingsError, UsageError
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -24,11 +27,16 @@ if TYPE_CHECKING:
 
 def listen(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes any free one.", min=0, max=65535)] = 8787,
+    port: Annotated[
+        int, typer.Option(metavar="N", help="The port to listen on; 0 takes any free one.", min=0, max=65535)
+    ] = 8787,
     host: Annotated[
-        str, typer.Option(help="The address to listen on. Anything but loopback is open to your network.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="The address to listen on. Anything but loopback is open to your network."
+        ),
     ] = "127.0.0.1",
-    path: Annotated[str, typer.Option(help="Serve only this path and what lies below it.")] = "/",
+    path: Annotated[str, typer.Option(metavar="P", help="Serve only this path and what lies below it.")] = "/",
     forward_to: Annotated[
         str | None,
         typer.Option(metavar="URL|PORT", help="Your handler. A URL with a path sets the path, else Port's is kept."),
@@ -105,19 +113,10 @@ def listen(
         {"--public-url": bool(public_url), "--tunnel": tunnel is not TunnelKind.NONE},
         {"--once": once, "--count": count is not None},
     )
-    from port_hook_cli.adapters.settings import load_settings
     from port_hook_cli.commands.session import Plan
 
-    settings = load_settings(
-        environ=runtime.environ,
-        cwd=runtime.cwd,
-        home=runtime.home,
-        stdin=runtime.stdin,
-        org=org,
-        secret_file=secret_file,
-    )
     policy = Policy(
-        secret=None if no_verify else settings.require_secret(),
+        secret=None if no_verify else _secret(runtime, org, secret_file),
         routes=_routes(forward_to, route or [], path),
         tolerance_s=tolerance,
         strict=strict,
@@ -145,7 +144,7 @@ def listen(
         timeout_s=timeout,
         expect=Expectation.parse(expect_status) if expect_status else None,
     )
-    return asyncio.run(_run(plan, runtime, app_url=settings.app_url, compact=compact, as_json=json_))
+    return asyncio.run(_run(plan, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_))
 
 
 async def _run(plan: Plan, runtime: Runtime, *, app_url: str | None, compact: bool, as_json: bool) -> ExitCode:
@@ -170,6 +169,18 @@ async def _run(plan: Plan, runtime: Runtime, *, app_url: str | None, compact: bo
         )
     )
     return await run_session(plan, runtime, screen, broken)
+
+
+def _secret(runtime: Runtime, org: str | None, secret_file: str | None) -> Secret:
+    return read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
+
+
+def _app_url(runtime: Runtime, org: str | None) -> str | None:
+    """Return where the pages of runs are; a settings file that is broken costs the link, not the listener."""
+    try:
+        return read_settings(runtime, org=org, secret_file=None, needs=("api_url",)).app_url
+    except SettingsError:
+        return None
 
 
 def _refuse_contradictions(*groups: dict[str, bool]) -> None:

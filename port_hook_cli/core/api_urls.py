@@ -33,6 +33,10 @@ def parse_api_url(text: str) -> str:
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"{text!r} is not a URL that begins with https:// or http://")
+    try:
+        _ = parts.port  # raises for a number that is no port
+    except ValueError as error:
+        raise ValueError(f"{text!r} has a port that is none: {error}") from None
     if parts.query or parts.fragment:
         raise ValueError(f"{text!r} has a query or fragment, which an API's base cannot have")
     return address.rstrip("/").removesuffix("/v1").rstrip("/")

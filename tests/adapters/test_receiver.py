@@ -79,7 +79,8 @@ async def test_a_content_encoding_is_left_as_it_came(encoding: str) -> None:
 async def test_a_chunked_body_is_put_together() -> None:
     async with receiving() as world:
         await world.exchange(
-            b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+            b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         )
     assert world.received[0].body == b"abcde"
 

@@ -28,10 +28,20 @@ def test_a_path_that_only_ends_like_a_version_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "api.port.io", "ftp://api.port.io", "https://", "https://a b", "https://a\x1b[2J", "https://a/?b=c"]
+    "text",
+    [
+        "",
+        "api.port.io",
+        "ftp://api.port.io",
+        "https://",
+        "https://a b",
+        "https://a\x1b[2J",
+        "https://a/?b=c",
+        "http://a:99999",
+    ],
 )
 def test_what_is_no_base_of_an_api_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"URL|query"):
+    with pytest.raises(ValueError, match=r"URL|query|port"):
         parse_api_url(text)
 
 

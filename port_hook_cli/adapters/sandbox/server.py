@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from port_hook_cli.adapters.port_owner import describe_owner
 from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, failed, too_large
 from port_hook_cli.adapters.sandbox.routes import answer
 from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, SandboxRun, SandboxState
+from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core.log_splitting import REQUEST_LIMIT
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.errors import ListenError
@@ -55,7 +55,7 @@ class Sandbox:
         sandbox = cls(SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s), on_event)
         for run_id in runs:
             sandbox.add_run(run_id)
-        runner = web.AppRunner(sandbox._app(), access_log=None, logger=_silent(), shutdown_timeout=_DRAIN_S)
+        runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
         await runner.setup()
         try:
             sandbox.url = await _listen(runner, host, port)
@@ -122,13 +122,6 @@ class Sandbox:
             return answer(self._state, _api_request(request, body))
         except Exception as bug:  # noqa: BLE001 - the logger is silent, so the onlooker is told
             return failed(bug)
-
-
-def _silent() -> logging.Logger:
-    """Return a logger for aiohttp, which would print a traceback for every request that is not HTTP."""
-    logger = logging.getLogger("port_hook_cli.sandbox")
-    logger.setLevel(logging.CRITICAL + 1)
-    return logger
 
 
 def _api_request(request: web.Request, body: bytes) -> ApiRequest:
