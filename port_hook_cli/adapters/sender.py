@@ -9,8 +9,9 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Self
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -29,26 +30,25 @@ _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 class Sender:
     """Sends replays; use it with `async with`.
 
-    `timeout_s` bounds one send as a whole, in seconds; 0 waits for ever. `connections` is how many are sent at once.
+    `timeout_s` bounds one send as a whole, in seconds; 0 waits for ever. There is a connection for each send that is
+    under way, each in a pool of its own: httpcore goes through a whole pool for each request and each answer.
+    `open_transport` is for tests of what no real target does at will.
     """
 
     def __init__(
-        self, *, timeout_s: float, connections: int = 1, transport: httpx.AsyncBaseTransport | None = None
+        self, *, timeout_s: float, open_transport: Callable[[], httpx.AsyncBaseTransport] | None = None
     ) -> None:
         self._timeout_s = timeout_s
-        self._transport = transport or httpx.AsyncHTTPTransport(
-            verify=_trust(),
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_S
-            ),
-        )
+        self._open_transport = open_transport or partial(_open_transport, system_trust())
+        self._transports: list[httpx.AsyncBaseTransport] = []
+        self._idle: list[httpx.AsyncBaseTransport] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._transport.aclose()
+        for transport in self._transports:
+            await transport.aclose()
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:
         """Send `invocation` to `url`, whose path and query count; every failure is a Delivery, never an exception."""
@@ -75,7 +75,21 @@ class Sender:
             # httpx would normalise the path; what was captured is what is sent.
             extensions={"target": _request_target(parts), "trace": watch.on_event},
         )
-        response = await self._transport.handle_async_request(request)
+        transport = self._take()
+        try:
+            return await self._answer(transport, request, url)
+        finally:
+            self._idle.append(transport)
+
+    def _take(self) -> httpx.AsyncBaseTransport:
+        if not self._idle:
+            self._idle.append(self._open_transport())
+            self._transports += self._idle
+        return self._idle.pop()
+
+    @staticmethod
+    async def _answer(transport: httpx.AsyncBaseTransport, request: httpx.Request, url: str) -> Delivery:
+        response = await transport.handle_async_request(request)
         try:
             return Delivery(
                 url=url,
@@ -103,7 +117,7 @@ class _Stopwatch:
         return (time.perf_counter() - self._began) * 1000
 
 
-def _trust() -> ssl.SSLContext:
+def system_trust() -> ssl.SSLContext:
     """Return the system's certificate authorities, or certifi's where the system has none to show."""
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"]:
@@ -118,6 +132,10 @@ def _check(invocation: Invocation, parts: SplitResult) -> None:
     for length in invocation.headers.all("content-length"):
         if length != str(len(invocation.body)):
             raise ValueError(f"content-length is {length}, but the body has {len(invocation.body)} bytes")
+
+
+def _open_transport(trust: ssl.SSLContext) -> httpx.AsyncBaseTransport:
+    return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, limits=httpx.Limits(keepalive_expiry=_IDLE_S))
 
 
 def _request_target(parts: SplitResult) -> bytes:

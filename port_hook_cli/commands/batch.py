@@ -204,7 +204,7 @@ async def _send_all(
 ) -> None:
     from port_hook_cli.adapters.sender import Sender
 
-    async with Sender(timeout_s=plan.timeout_s, connections=plan.series.concurrency) as sender:
+    async with Sender(timeout_s=plan.timeout_s) as sender:
         await send_series(replays, plan.series, sender=sender, finish=sign, on_sent=report.add)
 
 

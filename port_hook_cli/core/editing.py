@@ -104,5 +104,5 @@ def _load(text: str) -> Any:
 def _write(document: Any) -> bytes:
     try:
         return stringify(json.dumps(document)).encode()
-    except RecursionError:
+    except (NotJson, RecursionError):
         raise UsageError("The JSON is nested too deeply to be edited here.", hint=_TOO_DEEP) from None

@@ -5,13 +5,14 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.adapters.sender import KEPT_BYTES, Sender
+from port_hook_cli.adapters.sender import KEPT_BYTES, Sender, system_trust
 from port_hook_cli.core.models import Delivery, Headers, Invocation
 from tests.factories import an_invocation
 from tests.servers import Handler, handler
@@ -167,6 +168,16 @@ async def test_proxies_of_the_environment_are_not_asked(target: Handler, monkeyp
     assert (await send(request(), target.url)).status == 200
 
 
+def test_where_the_system_trusts_nobody_certifis_authorities_are_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nobody = tmp_path / "none.pem"
+    nobody.touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(nobody))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert system_trust().cert_store_stats()["x509_ca"] > 0
+
+
 async def test_one_connection_serves_one_send_after_another() -> None:
     connections = 0
 
@@ -207,7 +218,7 @@ async def test_a_resolvers_no_is_told_in_words() -> None:
     def resolve(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("no such name") from socket.gaierror(-2, "Name or service not known")
 
-    async with Sender(timeout_s=10, transport=httpx.MockTransport(resolve)) as sender:
+    async with Sender(timeout_s=10, open_transport=lambda: httpx.MockTransport(resolve)) as sender:
         delivery = await sender.send(request(), "http://nowhere.example:80/")
     assert (delivery.fault, delivery.error) == ("unreachable", "the name in nowhere.example:80 cannot be resolved")
 
@@ -216,6 +227,7 @@ async def test_a_target_without_tls_is_unreachable_over_https() -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()  # closing with bytes unread would reset the connection before the answer is seen
 
     async with serving(plain) as url:
         delivery = await send(request(), url.replace("http:", "https:"))
@@ -278,7 +290,8 @@ async def test_fields_that_http_forbids_are_told_not_sent(target: Handler, field
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:99999/", "http://[::1/", "ftp://127.0.0.1/", "nonsense", "http:///x"]
+    "url",
+    ["http://127.0.0.1:99999/", "http://127.0.0.1:0/", "http://[::1/", "ftp://127.0.0.1/", "nonsense", "http:///x"],
 )
 async def test_an_impossible_url_is_a_delivery_too(url: str) -> None:
     delivery = await send(request(), url)

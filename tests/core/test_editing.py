@@ -119,10 +119,23 @@ def test_a_body_that_is_not_json_cannot_be_edited(body: bytes) -> None:
         for_editor(body)
 
 
-@pytest.mark.parametrize("depth", [2_000, 10_000])
-def test_a_body_nested_too_deeply_is_refused_in_words(depth: int) -> None:
+def edited_or_problem(body: str, assignment: str) -> str:
+    try:
+        return edited(body, assignment)
+    except UsageError as problem:
+        return problem.message
+
+
+@pytest.mark.parametrize("depth", [100, 900, 2_000, 3_999, 10_000])
+def test_a_body_nested_too_deeply_for_this_python_is_refused_in_words(depth: int) -> None:
+    result = edited_or_problem("[" * depth + "]" * depth, "[]=1")
+    is_edited = result == "[" * depth + "]" * (depth - 1) + ",1]"
+    assert is_edited or (depth > 100 and "nested" in result)
+
+
+def test_an_edit_may_not_nest_a_body_too_deeply() -> None:
     with pytest.raises(UsageError, match="nested"):
-        edited("[" * depth + "]" * depth, "[0]=1")
+        edited("{}", "a" + ".a" * 5_000 + "=1")
 
 
 def test_a_byte_order_mark_is_no_obstacle() -> None:

@@ -78,6 +78,11 @@ def test_a_raw_http_request_is_replayed_as_it_stands() -> None:
     assert source.is_signed
 
 
+def test_a_raw_http_request_that_stops_being_one_is_refused() -> None:
+    with pytest.raises(StoreError, match="cannot be read as an HTTP request"):
+        from_file("r.http", b"POST / HTTP/1.1\nno field\n\n{}")
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe", b'{"a": }'])
 def test_a_file_that_is_none_of_these_is_refused(content: bytes) -> None:
     with pytest.raises(StoreError, match="neither a payload nor a capture") as caught:
