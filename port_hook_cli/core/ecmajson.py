@@ -14,10 +14,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from json import JSONDecoder
-from json.encoder import encode_basestring
 from typing import TypeAlias, cast
 
-from port_hook_cli.core.ecmanumber import format_double
+from port_hook_cli.core.ecmavalues import format_double, join_halves, quote
 
 MAX_DEPTH = 4_000
 """Levels of nesting that are read. Node's JSON.stringify runs out of stack between 3,000 and 5,000."""
@@ -39,7 +38,6 @@ _colon_at = re.compile(rf"{_SPACE}:").match
 _delimiter_at = re.compile(rf"{_SPACE}([,\]}}])").match
 _end_at = re.compile(rf"{_SPACE}\Z").match
 _number = re.compile(_NUMBER).fullmatch
-_surrogate = re.compile("[\ud800-\udfff]").search
 _index = re.compile(r'"(0|[1-9][0-9]{0,9})"').fullmatch
 
 _SAME_AS_READ, _OTHER_NUMBER, _ESCAPED_STRING, _ARRAY, _OBJECT = 1, 2, 3, 4, 5
@@ -76,19 +74,6 @@ def format_number(text: str) -> str:
     if not _number(text):
         raise NotJson("not a JSON number")
     return format_double(float(text))
-
-
-def _quote(value: str) -> str:
-    """Return QuoteJSONString: json's own escapes, and lone surrogates escaped, too."""
-    quoted = encode_basestring(value)
-    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", quoted) if _surrogate(quoted) else quoted
-
-
-def _joined(value: str) -> str:
-    """Return `value` with halves of a pair made one character: JavaScript's strings are UTF-16."""
-    if not _surrogate(value):
-        return value
-    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _flat(pieces: list[Piece]) -> Iterator[str]:
@@ -174,7 +159,7 @@ class _Writer:
         elif kind == _OTHER_NUMBER:
             self._put(format_double(float(match[2])))
         elif kind == _ESCAPED_STRING:
-            self._put(_quote(self._string()))
+            self._put(quote(self._string()))
         else:
             return self._open("[", "]") if kind == _ARRAY else self._open("{", "}")
         return False
@@ -217,7 +202,7 @@ class _Writer:
         self.lead += key + self.colon
 
     def _escaped_key(self) -> str:
-        key = _quote(self._string())
+        key = quote(self._string())
         match = _colon_at(self.text, self.position)
         if match is None:
             raise self._refusal("a colon")
@@ -230,7 +215,7 @@ class _Writer:
             value, self.position = _string_at(self.text, self.position - 1)
         except ValueError as error:
             raise NotJson(f"not a JSON string: {error}") from None
-        return _joined(value)
+        return join_halves(value)
 
     def _close(self, closer: str) -> None:
         level = self.levels.pop()

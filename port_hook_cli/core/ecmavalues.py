@@ -1,8 +1,12 @@
-"""Numbers as JavaScript writes them: ECMA-262 Number::toString."""
+"""Numbers and strings as JavaScript writes them: ECMA-262 Number::toString and QuoteJSONString."""
 
 from __future__ import annotations
 
 import math
+import re
+from json.encoder import encode_basestring
+
+_surrogate = re.compile("[\ud800-\udfff]")
 
 
 def format_double(value: float) -> str:
@@ -36,3 +40,16 @@ def _lay_out(digits: str, point: int) -> str:
         return f"0.{'0' * -point}{digits}"
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{digits[0]}{fraction}e{point - 1:+d}"
+
+
+def quote(value: str) -> str:
+    """Return QuoteJSONString: json's own escapes, and lone surrogates escaped, too."""
+    quoted = encode_basestring(value)
+    return _surrogate.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
+
+
+def join_halves(value: str) -> str:
+    """Return `value` with halves of a pair made one character: JavaScript's strings are UTF-16."""
+    if not _surrogate.search(value):
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
