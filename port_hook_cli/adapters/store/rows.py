@@ -18,7 +18,7 @@ from port_hook_cli.core.models import (
     Verdict,
 )
 from port_hook_cli.core.payload import read_payload
-from port_hook_cli.core.redaction import mask_headers
+from port_hook_cli.core.redaction import SECRET_HEADERS, mask_headers
 
 RESPONSE_LIMIT = 64 * 1024
 
@@ -64,7 +64,7 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         text_column(payload.run_id),
         text_column(payload.action),
         text_column(invocation.headers.get(SIGNATURE_HEADER)),
-        verdict.status,
+        verdict.status.value,  # a plain string: SQLite looks for an adapter for any subclass
         verdict.reading,
         verdict.age_s,
         _causes_json(verdict.causes) if verdict.causes else None,
@@ -124,7 +124,10 @@ def _read_text(value: str | bytes) -> str:
 
 
 def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, str], ...]:
-    return (headers if keep_secrets else mask_headers(headers)).items
+    # Most messages carry no credential, and to see that costs a third of masking.
+    if keep_secrets or SECRET_HEADERS.isdisjoint([name.lower() for name, _ in headers.items]):
+        return headers.items
+    return mask_headers(headers).items
 
 
 def _read_headers(pairs: list[list[str]]) -> Headers:
