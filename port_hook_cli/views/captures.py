@@ -56,8 +56,7 @@ def capture_lines(exchange: Exchange) -> Iterator[Text]:
     yield _line("request", f"{printable(invocation.method)} {printable(invocation.target)}")
     yield from _headers(invocation.headers)
     yield from _verdict(exchange.verdict)
-    if payload.document is not None:
-        yield from _fields(payload)
+    yield from _fields(payload)
     yield from _body(invocation.body, payload)
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
@@ -117,7 +116,7 @@ def _fields(payload: Payload) -> Iterator[Text]:
             yield _line(label, printable(value))
     if payload.synchronized is not None:
         yield _line("sync", "the answer ends the run" if payload.synchronized else "the run waits for a report")
-    if payload.kind is not Kind.UNKNOWN:
+    if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:
         yield _line("run", printable(payload.run_id))

@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.adapters.store import CaptureStore, open_store, store_path
+from port_hook_cli.adapters.store.opening import execute_patiently, require_sqlite
+from port_hook_cli.adapters.store.schema import migrate
 from port_hook_cli.core.models import Answer, Cause, Delivery, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.errors import StoreError
@@ -123,6 +125,58 @@ def test_a_store_may_be_opened_in_one_thread_and_used_in_another(store: CaptureS
     thread.start()
     thread.join()
     assert store.get("aa").invocation.id == "aa"
+
+
+def test_a_sqlite_that_is_too_old_is_refused_in_words() -> None:
+    require_sqlite((3, 33, 0))
+    with pytest.raises(StoreError, match=r"SQLite 3\.26\.0.* needs 3\.33") as caught:
+        require_sqlite((3, 26, 0))
+    assert "another Python" in caught.value.hint
+
+
+def test_opening_waits_for_a_reader_that_keeps_the_file_from_write_ahead_logging(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as reader:
+        migrate(reader)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM captures").fetchall()
+        leave = threading.Timer(0.1, lambda: reader.execute("COMMIT"))
+        leave.start()
+        with open_store(path, folder, create=True) as store:
+            store.add([a_capture("aa")])
+            assert ids(store.find()) == ["aa"]
+        leave.join()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
+    """Two connections that do not wait for each other."""
+    paths = [tmp_path / "two.db"] * 2
+    first, second = (sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False) for path in paths)
+    with closing(first), closing(second):
+        yield first, second
+
+
+def test_a_lock_is_waited_for(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+    holder, other = two
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.1, lambda: holder.execute("COMMIT"))
+    release.start()
+    execute_patiently(other, "CREATE TABLE made (a)")
+    release.join()
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("made",)]
+
+
+def test_a_lock_is_not_waited_for_for_ever(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+    holder, other = two
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        execute_patiently(other, "CREATE TABLE made (a)", timeout_s=0.05)
+
+
+def test_what_is_no_lock_is_not_waited_for(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="syntax"):
+        execute_patiently(two[0], "nonsense", timeout_s=3600)
 
 
 # --- what goes in comes out
@@ -266,6 +320,32 @@ def test_more_captures_than_one_statement_takes_are_one_transaction(store: Captu
     with open_store(None, folder) as reader:
         assert ids(reader.find()) == [exchange.invocation.id for exchange in reversed(exchanges)]
         assert all(exchange.answer == Answer(status=200) for exchange in reader.find())
+
+
+def test_a_transaction_that_fails_on_the_way_leaves_nothing_behind(store: CaptureStore) -> None:
+    rows = [store.row(a_capture(f"{number:04x}")) for number in range(40)]
+    no_body = (*rows[-1][:-1], None)
+    with pytest.raises(StoreError, match="NOT NULL"):
+        store.write([*rows, no_body], [])
+    assert ids(store.find()) == []
+    store.write(rows, [])
+    assert len(ids(store.find())) == 40
+
+
+def test_a_damaged_file_is_a_problem_in_words(store: CaptureStore, folder: Path) -> None:
+    store.add([a_capture(f"{number:04x}") for number in range(200)])
+    store.close()
+    with store.path.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xa5" * 30 * 4096)
+    with open_store(None, folder) as damaged, pytest.raises(StoreError, match="damaged"):
+        list(damaged.find())
+
+
+def test_a_store_that_has_been_closed_is_a_problem_in_words(store: CaptureStore) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="could not be read"):
+        store.get("aa")
 
 
 def test_a_capture_damaged_by_hand_is_a_problem_in_words(store: CaptureStore) -> None:

@@ -91,13 +91,15 @@ async def test_an_outcome_travels_with_the_next_save(writer: StoreWriter, store:
     assert saved(folder)["0002"].answer is None
 
 
-async def test_an_outcome_is_saved_soon_even_when_nothing_follows(
+async def test_outcomes_are_saved_soon_even_when_nothing_follows(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
-    await writer.save(a_capture(1))
+    await asyncio.gather(writer.save(a_capture(1)), writer.save(a_capture(2)))
     writer.complete(replace(a_capture(1), answer=OK))
+    writer.complete(replace(a_capture(2), answer=OK))
     assert await asyncio.to_thread(store.has_outcomes.wait, 10)
-    assert saved(folder)["0001"].answer == OK
+    assert store.commits == [(2, 0), (0, 2)]
+    assert {exchange.answer for exchange in saved(folder).values()} == {OK}
 
 
 async def test_closing_writes_what_is_waiting(store: CountedStore, folder: Path) -> None:

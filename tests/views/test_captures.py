@@ -143,6 +143,11 @@ def test_a_body_that_is_no_json_says_so_and_is_shown(body: bytes) -> None:
     assert body.decode("ascii", "ignore").strip("\x00")[-4:] in text
 
 
+def test_a_run_named_in_a_header_is_shown_though_the_body_says_nothing() -> None:
+    invocation = an_invocation(b"no json", headers=Headers((("RUN_ID", RUN_ID),)))
+    assert f"  run        {RUN_ID}" in full(an_exchange(invocation))
+
+
 def test_of_a_binary_body_an_excerpt_is_shown() -> None:
     body = b"\xff" + b"\x1b[2J" + os.urandom(1000)
     text = full(an_exchange(an_invocation(body)))

@@ -132,8 +132,7 @@ class CaptureStore:
                 self._connection.execute(*step)
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # SQLite has rolled back by itself when the disk was full
-                self._connection.execute("ROLLBACK")
+            self._connection.rollback()  # nothing is done where SQLite has done it by itself: when the disk was full
             raise
 
     def _trim(self, adding: int) -> list[statements.Statement]:

@@ -45,6 +45,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 
 
+# One statement, so that all three are of the same moment: another process may be making the tables.
+_STATE = """
+    SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)
+    FROM pragma_user_version, pragma_application_id
+"""
+
+
 class ForeignDatabase(Exception):
     """A SQLite database that another program made."""
 
@@ -59,14 +66,14 @@ class NewerSchema(Exception):
 
 def read_version(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -> int:
     """Return the file's schema version, 0 for an empty one; raises ForeignDatabase and NewerSchema."""
-    version = int(_scalar(connection, "PRAGMA user_version"))
-    if _scalar(connection, "PRAGMA application_id") != APPLICATION_ID:
-        if version or _scalar(connection, "SELECT count(*) FROM sqlite_master"):
+    version, application, tables = connection.execute(_STATE).fetchone()
+    if application != APPLICATION_ID:
+        if version or tables:
             raise ForeignDatabase
         return 0
     if version > known:
         raise NewerSchema(version, known)
-    return version
+    return int(version)
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
@@ -83,11 +90,5 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] 
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        connection.rollback()
         raise
-
-
-def _scalar(connection: sqlite3.Connection, sql: str) -> int:
-    value: int = connection.execute(sql).fetchone()[0]
-    return value
