@@ -5,6 +5,7 @@ Hop-by-hop fields are those of RFC 9110, section 7.6.1, and those that the `Conn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -24,8 +25,11 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The sender waits for a "100 Continue" that the listener has given already.
-_ANSWERED_HERE = frozenset({"expect"})
+# `expect`: the sender waits for a "100 Continue" that the listener has given already.
+_REPLACED = frozenset({"expect", "x-forwarded-for"})
+
+
+_PORT_HERE = re.compile(r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)")
 
 
 class BadTarget(ValueError):
@@ -33,13 +37,13 @@ class BadTarget(ValueError):
 
 
 def parse_target(text: str) -> str:
-    """Return a target as a URL: `8000` and `:8000` mean this machine, `host:8000` means http.
+    """Return a target as a URL: `8000`, `:8000` and `8000/path` mean this machine, `host:8000` means http.
 
     Raises BadTarget for anything else.
     """
     text = text.strip()
-    if text.lstrip(":").isdecimal():
-        text = f"http://127.0.0.1:{text.lstrip(':')}"
+    if port_here := _PORT_HERE.fullmatch(text):
+        text = f"http://127.0.0.1:{port_here['port']}{port_here['rest']}"
     elif "://" not in text:
         text = f"http://{text}"
     try:
@@ -53,6 +57,8 @@ def parse_target(text: str) -> str:
         raise BadTarget(f"'{text}' names no host and port to connect to")
     if parts.fragment or "@" in parts.netloc:
         raise BadTarget(f"'{text}' has a part that cannot be sent: a fragment or credentials")
+    if not text.isprintable() or " " in text:
+        raise BadTarget(f"'{text}' has a space or a control character in it; write it as %20")
     return text
 
 
@@ -101,31 +107,30 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
 
     `Host` names the handler, as local frameworks expect; the host that Port called is in `x-forwarded-host`.
     """
-    received = _end_to_end(invocation.headers, also=_ANSWERED_HERE)
+    received = invocation.headers
+    dropped = _hop_by_hop(received) | _REPLACED
     host = urlsplit(url).netloc
-    kept = tuple((name, host if name.lower() == "host" else value) for name, value in received)
-    forwarded_for = ", ".join((*invocation.headers.all("x-forwarded-for"), client))
-    return (
-        Headers(kept)
-        .without("x-forwarded-for")
-        .plus(
-            ("x-forwarded-for", forwarded_for),
-            *_unless_there(invocation.headers, "x-forwarded-host", invocation.headers.get("host") or host),
-            *_unless_there(invocation.headers, "x-forwarded-proto", scheme),
-        )
-    )
+    kept = [
+        (name, host if lowered == "host" else value)
+        for name, value in received
+        if (lowered := name.lower()) not in dropped
+    ]
+    kept.append(("x-forwarded-for", ", ".join((*received.all("x-forwarded-for"), client))))
+    if received.get("x-forwarded-host") is None:
+        kept.append(("x-forwarded-host", received.get("host") or host))
+    if received.get("x-forwarded-proto") is None:
+        kept.append(("x-forwarded-proto", scheme))
+    return Headers(tuple(kept))
 
 
 def relayed_headers(headers: Headers) -> Headers:
     """Return the fields of a handler's answer that travel back to Port."""
-    return _end_to_end(headers, also=frozenset({"content-length"}))
-
-
-def _end_to_end(headers: Headers, *, also: frozenset[str]) -> Headers:
-    named = {name.strip().lower() for value in headers.all("connection") for name in value.split(",")}
-    dropped = HOP_BY_HOP | also | named
+    dropped = _hop_by_hop(headers) | {"content-length"}
     return Headers(tuple(item for item in headers if item[0].lower() not in dropped))
 
 
-def _unless_there(headers: Headers, name: str, value: str) -> tuple[tuple[str, str], ...]:
-    return () if headers.get(name) is not None else ((name, value),)
+def _hop_by_hop(headers: Headers) -> frozenset[str]:
+    named = headers.all("connection")
+    return (
+        HOP_BY_HOP.union(name.strip().lower() for value in named for name in value.split(",")) if named else HOP_BY_HOP
+    )

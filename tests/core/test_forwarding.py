@@ -24,6 +24,7 @@ from tests.factories import an_invocation
     [
         ("8000", "http://127.0.0.1:8000"),
         (":8000", "http://127.0.0.1:8000"),
+        ("8000/hook?a=b", "http://127.0.0.1:8000/hook?a=b"),
         ("localhost:8000", "http://localhost:8000"),
         ("localhost:8000/hook", "http://localhost:8000/hook"),
         ("https://dev.example.com/a?b=c", "https://dev.example.com/a?b=c"),
