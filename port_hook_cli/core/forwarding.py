@@ -27,8 +27,6 @@ HOP_BY_HOP = frozenset(
 )
 # `expect`: the sender waits for a "100 Continue" that the listener has given already.
 _REPLACED = frozenset({"expect", "x-forwarded-for"})
-
-
 _PORT_HERE = re.compile(r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)")
 
 
