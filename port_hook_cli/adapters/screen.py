@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
+from rich.text import Text
+
 from port_hook_cli.adapters.console import rich_console
 from port_hook_cli.adapters.printer import BackgroundWriter
 from port_hook_cli.core.models import Exchange
@@ -84,14 +86,15 @@ class JsonScreen:
         self._err.close(_CLOSE_S)
 
 
-def _painter(stream: TextIO, environ: Mapping[str, str]) -> Callable[[Iterable[Any]], str]:
+def _painter(stream: TextIO, environ: Mapping[str, str]) -> Callable[[Iterable[Text]], str]:
     """Return a function that renders lines as they would look on `stream`."""
+    if not stream.isatty():
+        return lambda lines: "".join(f"{line.plain}\n" for line in lines)
     console = rich_console(stream, environ)
 
-    def paint(lines: Iterable[Any]) -> str:
+    def paint(lines: Iterable[Text]) -> str:
         with console.capture() as capture:
-            for line in lines:
-                console.print(line, soft_wrap=True)
+            console.print(Text("\n").join(lines), soft_wrap=True)
         return capture.get()
 
     return paint

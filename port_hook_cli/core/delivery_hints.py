@@ -34,5 +34,6 @@ def delivery_hint(delivery: Delivery) -> str:
     if delivery.ok:
         return ""
     return _BY_STATUS.get(
-        delivery.status, "the handler failed; its own log should say why" if delivery.status >= 500 else ""  # noqa: PLR2004
+        delivery.status,
+        "the handler failed; its own log should say why" if delivery.status >= 500 else "",  # noqa: PLR2004
     )

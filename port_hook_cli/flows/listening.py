@@ -1,14 +1,14 @@
 """What happens to one request: judged, saved, then forwarded or refused, answered, and shown.
 
-The order is the promise: a request is in the store before anything else is done with it, so that nothing that was
-acknowledged to Port is ever lost, and nothing reaches a handler that was not captured first.
+The promise: nothing is acknowledged to Port that is not in the store. Saving begins first; the handler works while the
+commit is under way; the answer waits for both.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -32,14 +32,16 @@ from port_hook_cli.errors import StoreError
 
 # Bounds what a listener remembers, however long it runs.
 _MOST_SIGNATURES = 20_000
+# Up to so many bytes, judging takes a few milliseconds at most, whatever the body holds.
+_QUICK_BODY = 16 * 1024
 _MOST_WAITING_RUNS = 1_000
 
 
 class Saving(Protocol):
     """The store as a listener needs it."""
 
-    async def save(self, exchange: Exchange) -> None:
-        """Return once `exchange` is committed; raises StoreError when it could not be."""
+    def save(self, exchange: Exchange) -> Awaitable[None]:
+        """Begin to save `exchange`; awaiting what is returned ends with the commit, or raises StoreError."""
 
     def complete(self, exchange: Exchange) -> None:
         """Add delivery and answer to what was saved, without waiting."""
@@ -86,33 +88,47 @@ class Listening:
         """Return the answer to `invocation`, which came from the address `client`."""
         exchange = Exchange(
             invocation=invocation,
-            verdict=self._judge(invocation),
+            verdict=await self._judge(invocation),
             payload=read_payload(invocation.body, invocation.headers),
         )
         self.tally.received += 1
-        try:
-            await self._store.save(exchange)
-        except StoreError as error:
-            return self._unsaved(exchange, error)
+        saved = self._store.save(exchange)
         answer, delivery = await self._answer(exchange, client)
-        exchange = replace(exchange, answer=answer, delivery=delivery)
+        try:
+            await saved
+        except StoreError as error:
+            return self._unsaved(replace(exchange, delivery=delivery), error)
+        # The answer goes out first; whoever looks on comes after it.
+        done = replace(exchange, answer=answer, delivery=delivery)
+        asyncio.get_running_loop().call_soon(self._look_on, done, answer)
+        return answer
+
+    def _look_on(self, exchange: Exchange, answer: Answer) -> None:
         self._store.complete(exchange)
         self._count(exchange, answer)
         if self._is_wanted(exchange.payload):
             self._onlooker.exchanged(exchange)
-        return answer
 
-    def _judge(self, invocation: Invocation) -> Verdict:
-        if self.policy.secret is None:
+    async def _judge(self, invocation: Invocation) -> Verdict:
+        secret = self.policy.secret
+        if secret is None:
             return UNCHECKED
-        return judge(
-            invocation.headers,
-            invocation.body,
-            self.policy.secret,
-            now=invocation.received_at,
-            tolerance_s=self.policy.tolerance_s,
-            seen=self._seen.note(invocation.headers.get(SIGNATURE_HEADER), invocation.received_at),
-        )
+        seen = self._seen.note(invocation.headers.get(SIGNATURE_HEADER), invocation.received_at)
+
+        def judged() -> Verdict:
+            return judge(
+                invocation.headers,
+                invocation.body,
+                secret,
+                now=invocation.received_at,
+                tolerance_s=self.policy.tolerance_s,
+                seen=seen,
+            )
+
+        # A diagnosis of a large body takes up to seconds; other requests are answered meanwhile.
+        if len(invocation.body) > _QUICK_BODY or invocation.headers.get("content-encoding"):
+            return await asyncio.to_thread(judged)
+        return judged()
 
     async def _answer(self, exchange: Exchange, client: str) -> tuple[Answer, Delivery | None]:
         refusal = self._refusal(exchange.verdict)

@@ -53,16 +53,20 @@ class StoreWriter:
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
 
-    async def save(self, exchange: Exchange) -> None:
-        """Return when `exchange` is committed; raises StoreError when it could not be."""
+    def save(self, exchange: Exchange) -> asyncio.Future[None]:
+        """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
+
+        Whoever asks must await it, at once or later.
+        """
+        saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
-            raise StoreError("The capture store has been closed.")
-        saved = self._loop.create_future()
+            saved.set_exception(StoreError("The capture store has been closed."))
+            return saved
         self._batch.rows.append(self._store.row(exchange))
         self._batch.waiting.append(saved)
         if self._soon is None:
             self._soon = self._loop.call_soon(self._hand_over)
-        await saved
+        return saved
 
     def complete(self, exchange: Exchange) -> None:
         """Save delivery and answer of an exchange, with the next commit or soon; a failure is kept in `problem`."""
