@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -50,24 +49,24 @@ class Forwarder:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout_s or None):
-                delivery = await self._exchange(invocation, url, headers)
+                status, fields, body = await self._exchange(invocation, url, headers)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
             fault, words = self._explain(error, urlsplit(url).netloc)
-            delivery = Delivery(url=url, fault=fault, error=words)
-        return replace(delivery, latency_ms=(time.perf_counter() - started) * 1000)
+            return Delivery(url=url, latency_ms=_ms_since(started), fault=fault, error=words)
+        return Delivery(url=url, status=status, latency_ms=_ms_since(started), headers=fields, body=body)
 
-    async def _exchange(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
+    async def _exchange(self, invocation: Invocation, url: str, headers: Headers) -> tuple[int, Headers, bytes]:
         origin, target = _split(url)
         link = await self._link(origin)
         try:
             assert link.transport is not None
             link.transport.write(_request(invocation, target, headers))
-            delivery = await _answer(link, url, is_head=invocation.method == "HEAD")
+            answer = await _answer(link, is_head=invocation.method == "HEAD")
         except BaseException:
             link.abort()
             raise
         self._put_back(origin, link)
-        return delivery
+        return answer
 
     async def _link(self, origin: _Origin) -> ResponseHandler:
         """Return a connection to `origin`: one that was used just now, or a new one."""
@@ -128,7 +127,7 @@ def _request(invocation: Invocation, target: str, headers: Headers) -> bytes:
     return b"\r\n".join((*lines, b"", invocation.body))
 
 
-async def _answer(link: ResponseHandler, url: str, *, is_head: bool) -> Delivery:
+async def _answer(link: ResponseHandler, *, is_head: bool) -> tuple[int, Headers, bytes]:
     link.set_response_params(
         skip_payload=is_head,
         read_until_eof=True,
@@ -140,9 +139,9 @@ async def _answer(link: ResponseHandler, url: str, *, is_head: bool) -> Delivery
         message, payload = await link.read()
         if message.code >= 200:  # noqa: PLR2004 - what comes before are interim answers
             break
-    return Delivery(
-        url=url,
-        status=message.code,
-        headers=Headers.from_raw(message.raw_headers),
-        body=await payload.read(),
-    )
+    body = payload.read_nowait() if payload.is_eof() else await payload.read()
+    return message.code, Headers.from_raw(message.raw_headers), body
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

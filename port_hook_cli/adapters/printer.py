@@ -15,7 +15,7 @@ from typing import TextIO
 
 # Above these backlogs an exchange is one line, and only the count of them.
 COMPACT_ABOVE = 8
-COUNT_ABOVE = 200
+COUNT_ABOVE = 40
 _MOST_PENDING = 4_000
 # What arrives in so short a time is written at once: waking a thread for each line would cost the listener more.
 _GATHER_S = 0.02

@@ -103,24 +103,25 @@ class Receiver:
 
     async def _read(self, request: web.BaseRequest) -> bytes | Answer:
         """Return the whole body, or the answer for one that is too large or too slow."""
+        stream = request.content
+        if stream.is_eof():
+            body = stream.read_nowait()
+            return body if len(body) <= self._max_body else self._too_large(request, f"{len(body)} bytes")
         length = request.content_length or 0
         if length > self._max_body:
             return self._too_large(request, f"{length} bytes")
-        stream = request.content
-        if stream.is_eof():
-            return stream.read_nowait()
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             async with asyncio.timeout(self._body_timeout_s):
-                body = await _read_up_to(stream, self._max_body)
+                whole = await _read_up_to(stream, self._max_body)
         except TimeoutError:
             self._notice(f"answered 408 to {request.method} {request.raw_path}: the body did not arrive in time")
             return answering.too_slow(self._body_timeout_s)
         except web.RequestPayloadError as error:
             self._notice(f"a client left in the middle of {request.method} {request.raw_path}; nothing was captured")
             raise ConnectionResetError from error
-        return self._too_large(request, f"over {self._max_body} bytes") if body is None else body
+        return self._too_large(request, f"over {self._max_body} bytes") if whole is None else whole
 
     def _too_large(self, request: web.BaseRequest, size: str) -> Answer:
         self._notice(

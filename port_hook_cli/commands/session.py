@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,8 +27,8 @@ from port_hook_cli.views.session import ready_lines, summary_lines
 
 DRAIN_S = 2.0
 T = TypeVar("T")
-# Three threads share the interpreter: requests, commits, printing. The default of 5 ms would be a request's latency.
-_SWITCH_INTERVAL_S = 0.0005
+# Drawing for a terminal takes milliseconds, in a thread; by default it may keep the interpreter for 5 of them.
+_SWITCH_INTERVAL_S = 0.001
 
 
 class Screen(Protocol):
@@ -127,6 +128,9 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
 
 async def run_session(plan: Plan, runtime: Runtime, screen: Screen, broken: asyncio.Event) -> ExitCode:
     """Listen until Ctrl-C, SIGTERM, `count`, `timeout_s`, or the reader of stdout is gone (`broken`)."""
+    # What the start-up left behind stays, and requests leave no cycles: the collector need not walk it all so often.
+    gc.freeze()
+    gc.set_threshold(20_000)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:

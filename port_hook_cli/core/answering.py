@@ -114,4 +114,4 @@ def is_believed(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool
     """Whether a request with this verdict may be forwarded."""
     if refuse_replays and "replayed" in verdict.slugs:
         return False
-    return verdict.status in ({Status.VALID} if strict else {Status.VALID, Status.REENCODED})
+    return verdict.status is Status.VALID or (verdict.status is Status.REENCODED and not strict)

@@ -71,10 +71,16 @@ class Routes:
     by_action: Mapping[str, str] = field(default_factory=dict)
     mount: str = "/"
 
-    def url_for(self, action: str | None, target: str) -> str | None:
-        """Return the URL that a request for `target` (path and query) of `action` is forwarded to."""
-        base = self.by_action.get(action, self.default) if action is not None else self.default
-        return None if base is None else join_target(base, target, mount=self.mount)
+    def takes(self, action: str | None) -> bool:
+        """Whether invocations of `action` are forwarded at all."""
+        return self.default is not None or action in self.by_action
+
+    def url_for(self, action: str | None, target: str) -> str:
+        """Return the URL that a request for `target` (path and query) of `action` goes to; KeyError where none does."""
+        base = (
+            self.default if self.default is not None and action not in self.by_action else self.by_action[action or ""]
+        )
+        return join_target(base, target, mount=self.mount)
 
 
 def join_target(base: str, target: str, *, mount: str = "/") -> str:
@@ -95,8 +101,10 @@ def join_target(base: str, target: str, *, mount: str = "/") -> str:
 
 def is_below(target: str, mount: str) -> bool:
     """Whether the path of `target` is `mount` or lies below it."""
-    path = target.partition("?")[0]
     prefix = mount.rstrip("/")
+    if not prefix:
+        return True
+    path = target.partition("?")[0]
     return path == prefix or path.startswith(f"{prefix}/")
 
 
@@ -110,8 +118,8 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
     host = urlsplit(url).netloc
     kept = [
         (name, host if lowered == "host" else value)
-        for name, value in received
-        if (lowered := name.lower()) not in dropped
+        for lowered, (name, value) in zip(received.names, received.items, strict=True)
+        if lowered not in dropped
     ]
     kept.append(("x-forwarded-for", ", ".join((*received.all("x-forwarded-for"), client))))
     if received.get("x-forwarded-host") is None:

@@ -23,11 +23,16 @@ class Headers:
     """
 
     items: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The fields' names in lower case, in the same order: every look-up needs them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple([name.lower() for name, _ in self.items]))
 
     @classmethod
     def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
         """Return headers from wire bytes."""
-        return cls(tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw))
+        return cls(tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]))
 
     def raw(self) -> list[tuple[bytes, bytes]]:
         """Return the wire bytes that `from_raw` was given."""
@@ -36,15 +41,14 @@ class Headers:
     def all(self, name: str) -> tuple[str, ...]:
         """Return every value of the field `name`, in wire order."""
         wanted = name.lower()
-        return tuple(value for key, value in self.items if key.lower() == wanted)
+        if wanted not in self.names:
+            return ()
+        return tuple([item[1] for key, item in zip(self.names, self.items, strict=True) if key == wanted])
 
     def get(self, name: str) -> str | None:
         """Return the first value of the field `name`, or None."""
         wanted = name.lower()
-        for key, value in self.items:
-            if key.lower() == wanted:
-                return value
-        return None
+        return self.items[self.names.index(wanted)][1] if wanted in self.names else None
 
     def without(self, *names: str) -> Headers:
         """Return these headers less every field called one of `names`."""

@@ -162,7 +162,10 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _flag(*candidates: Any) -> bool | None:
-    return next((flag for flag in candidates if isinstance(flag, bool)), None)
+    for candidate in candidates:
+        if isinstance(candidate, bool):
+            return candidate
+    return None
 
 
 def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:

@@ -115,14 +115,9 @@ def judge(
 
 def _fields(headers: Headers) -> tuple[list[str], list[str]]:
     """Return every signature and every timestamp that is not empty."""
-    signatures, timestamps = [], []
-    for name, value in headers.items:
-        lowered = name.lower()
-        if lowered == SIGNATURE_HEADER:
-            signatures.append(value.strip(_OWS))
-        elif lowered == TIMESTAMP_HEADER:
-            timestamps.append(value.strip(_OWS))
-    return list(filter(None, signatures)), list(filter(None, timestamps))
+    signatures = [text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(_OWS))]
+    timestamps = [text for value in headers.all(TIMESTAMP_HEADER) if (text := value.strip(_OWS))]
+    return signatures, timestamps
 
 
 def _diagnose(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from port_hook_cli.core import answering
@@ -32,9 +31,11 @@ from port_hook_cli.errors import StoreError
 
 # Bounds what a listener remembers, however long it runs.
 _MOST_SIGNATURES = 20_000
-# Up to so many bytes, judging takes a few milliseconds at most, whatever the body holds.
+# Up to so many bytes, reading and judging take a few milliseconds at most, whatever the body holds.
 _QUICK_BODY = 16 * 1024
 _MOST_WAITING_RUNS = 1_000
+_VERIFIED = frozenset({Status.VALID, Status.REENCODED})
+_WAITING = frozenset({answering.RunFate.WAITS, answering.RunFate.DEPENDS})
 
 
 class Saving(Protocol):
@@ -86,63 +87,66 @@ class Listening:
 
     async def receive(self, invocation: Invocation, client: str) -> Answer:
         """Return the answer to `invocation`, which came from the address `client`."""
-        exchange = Exchange(
-            invocation=invocation,
-            verdict=await self._judge(invocation),
-            payload=read_payload(invocation.body, invocation.headers),
-        )
+        # A diagnosis of a large body takes up to seconds; other requests are answered meanwhile.
+        is_quick = len(invocation.body) <= _QUICK_BODY and not invocation.headers.get("content-encoding")
+        exchange = self._read(invocation) if is_quick else await asyncio.to_thread(self._read, invocation)
         self.tally.received += 1
-        saved = self._store.save(exchange)
-        answer, delivery = await self._answer(exchange, client)
+        refusal = self._refusal(exchange.verdict)
+        answer = refusal or self._answer_of_ours(exchange)
         try:
-            await saved
+            if answer is not None:
+                exchange = _with(exchange, answer)
+                await self._store.save(exchange)
+            else:
+                exchange, answer = await self._forward(exchange, client)
         except StoreError as error:
-            return self._unsaved(replace(exchange, delivery=delivery), error)
+            return self._unsaved(exchange, error)
+        if self.policy.delay_s:
+            await asyncio.sleep(self.policy.delay_s)
         # The answer goes out first; whoever looks on comes after it.
-        done = replace(exchange, answer=answer, delivery=delivery)
-        asyncio.get_running_loop().call_soon(self._look_on, done, answer)
+        asyncio.get_running_loop().call_soon(self._look_on, exchange, answer, refusal is not None)
         return answer
 
-    def _look_on(self, exchange: Exchange, answer: Answer) -> None:
-        self._store.complete(exchange)
-        self._count(exchange, answer)
+    def _read(self, invocation: Invocation) -> Exchange:
+        return Exchange(
+            invocation=invocation,
+            verdict=self._judge(invocation),
+            payload=read_payload(invocation.body, invocation.headers),
+        )
+
+    def _look_on(self, exchange: Exchange, answer: Answer, is_refused: bool) -> None:
+        if exchange.delivery is not None:
+            self._store.complete(exchange)
+        self.tally.verified += exchange.verdict.status in _VERIFIED
+        if is_refused:
+            self.tally.refused += 1
+        else:
+            self._count(exchange, answer)
         if self._is_wanted(exchange.payload):
             self._onlooker.exchanged(exchange)
 
-    async def _judge(self, invocation: Invocation) -> Verdict:
-        secret = self.policy.secret
-        if secret is None:
+    def _judge(self, invocation: Invocation) -> Verdict:
+        if self.policy.secret is None:
             return UNCHECKED
-        seen = self._seen.note(invocation.headers.get(SIGNATURE_HEADER), invocation.received_at)
+        return judge(
+            invocation.headers,
+            invocation.body,
+            self.policy.secret,
+            now=invocation.received_at,
+            tolerance_s=self.policy.tolerance_s,
+            seen=self._seen.note(invocation.headers.get(SIGNATURE_HEADER), invocation.received_at),
+        )
 
-        def judged() -> Verdict:
-            return judge(
-                invocation.headers,
-                invocation.body,
-                secret,
-                now=invocation.received_at,
-                tolerance_s=self.policy.tolerance_s,
-                seen=seen,
-            )
-
-        # A diagnosis of a large body takes up to seconds; other requests are answered meanwhile.
-        if len(invocation.body) > _QUICK_BODY or invocation.headers.get("content-encoding"):
-            return await asyncio.to_thread(judged)
-        return judged()
-
-    async def _answer(self, exchange: Exchange, client: str) -> tuple[Answer, Delivery | None]:
-        refusal = self._refusal(exchange.verdict)
-        if refusal is not None:
-            return refusal, None
+    def _answer_of_ours(self, exchange: Exchange) -> Answer | None:
+        """Return the answer that needs no handler, or None when the handler is to be asked."""
         if not self._is_wanted(exchange.payload):
             self.tally.passed_over += 1
-            return answering.OK, None
-        if self.policy.delay_s:
-            await asyncio.sleep(self.policy.delay_s)
+            return answering.OK
         if self._failures_left > 0:
             self._failures_left -= 1
-            return answering.made_to_fail(self._failures_left), None
-        return await self._forward(exchange, client)
+            return answering.made_to_fail(self._failures_left)
+        is_forwarded = self.policy.routes.takes(exchange.payload.action)
+        return None if is_forwarded else self.policy.respond
 
     def _refusal(self, verdict: Verdict) -> Answer | None:
         policy = self.policy
@@ -151,19 +155,21 @@ class Listening:
         believed = answering.is_believed(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
         return None if believed else answering.refused(verdict)
 
-    async def _forward(self, exchange: Exchange, client: str) -> tuple[Answer, Delivery | None]:
+    async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Answer]:
+        """Ask the handler while the commit is under way; raises StoreError when that failed, whatever was answered."""
+        saved = self._store.save(exchange)
         invocation = exchange.invocation
         url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
-        if url is None:
-            return self.policy.respond, None
         headers = forwarded_headers(invocation, url, client=client, scheme=self.policy.scheme)
         delivery = await self._forwarder.forward(invocation, url, headers)
-        return _relay(delivery), delivery
+        await saved
+        answer = _relay(delivery)
+        return _with(exchange, answer, delivery), answer
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> Answer:
         answer = answering.not_saved(error.message)
         self._onlooker.notice(f"not saved, answered 500: {error.message} {error.hint}".rstrip())
-        self._onlooker.exchanged(replace(exchange, answer=answer))
+        self._onlooker.exchanged(_with(exchange, answer))
         self.tally.refused += 1
         return answer
 
@@ -171,18 +177,22 @@ class Listening:
         return not self.policy.only or payload.action in self.policy.only
 
     def _count(self, exchange: Exchange, answer: Answer) -> None:
-        tally = self.tally
-        tally.verified += exchange.verdict.status in {Status.VALID, Status.REENCODED}
-        if self._refusal(exchange.verdict) is not None:
-            tally.refused += 1
-            return
+        tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
-        run_id = exchange.payload.run_id
-        fate = answering.run_fate(exchange.payload, answer)
-        if run_id and fate in {answering.RunFate.WAITS, answering.RunFate.DEPENDS}:
+        if run_id and answering.run_fate(exchange.payload, answer) in _WAITING:
             tally.waiting[run_id] = None
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
+
+
+def _with(exchange: Exchange, answer: Answer, delivery: Delivery | None = None) -> Exchange:
+    return Exchange(
+        invocation=exchange.invocation,
+        verdict=exchange.verdict,
+        payload=exchange.payload,
+        delivery=delivery,
+        answer=answer,
+    )
 
 
 def _relay(delivery: Delivery) -> Answer:

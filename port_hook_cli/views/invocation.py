@@ -7,8 +7,8 @@ what is meant to be copied can be copied.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from rich.style import Style
@@ -44,7 +44,7 @@ _FATES = {
 
 def clock_time(epoch_s: float) -> str:
     """Return seconds since the epoch as the local time of day."""
-    return datetime.fromtimestamp(epoch_s).astimezone().strftime("%H:%M:%S")
+    return time.strftime("%H:%M:%S", time.localtime(epoch_s))
 
 
 def compact_line(exchange: Exchange) -> str:

@@ -35,10 +35,10 @@ class CountedStore(CaptureStore):
         self.has_outcomes = threading.Event()
         self.is_closed = threading.Event()
 
-    def write(self, rows: Sequence[Row], outcomes: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[Row], outcomes: Sequence[Row], *, patient: bool = True) -> None:
         if self.failure is not None:
             raise self.failure
-        super().write(rows, outcomes)
+        super().write(rows, outcomes, patient=patient)
         if rows or outcomes:
             self.commits.append((len(rows), len(outcomes)))
         if outcomes:

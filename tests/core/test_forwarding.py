@@ -67,7 +67,12 @@ def test_an_action_with_a_route_of_its_own_goes_there() -> None:
     assert routes.url_for("scale", "/x") == "http://s/x"
     assert routes.url_for("other", "/x") == "http://d/x"
     assert routes.url_for(None, "/x") == "http://d/x"
-    assert Routes(by_action={"scale": "http://s"}).url_for("other", "/x") is None
+    assert routes.takes("other")
+    assert routes.takes(None)
+    only = Routes(by_action={"scale": "http://s"})
+    assert only.takes("scale")
+    assert not only.takes("other")
+    assert not only.takes(None)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from port_hook_cli.adapters.store import statements
-from port_hook_cli.adapters.store.opening import connect, store_path
+from port_hook_cli.adapters.store.opening import BUSY_TIMEOUT_S, connect, store_path
 from port_hook_cli.adapters.store.problems import store_problem
 from port_hook_cli.adapters.store.rows import Row, capture_row, outcome_row, read_row, text_column
 from port_hook_cli.core.models import Exchange, Status
@@ -37,6 +37,7 @@ class CaptureStore:
         self._keep_secrets = keep_secrets
         self._connection = connect(path, create=create)
         self._file = _identity(path)
+        self._is_patient = True
         self._until_trim = 0
         self._has_added = False
 
@@ -59,13 +60,17 @@ class CaptureStore:
         """Return what `write` fills in for an exchange."""
         return outcome_row(exchange, keep_secrets=self._keep_secrets)
 
-    def write(self, rows: Sequence[Row], outcomes: Sequence[Row]) -> None:
-        """Commit rows and outcomes together; raises StoreError, and then nothing is written."""
+    def write(self, rows: Sequence[Row], outcomes: Sequence[Row], *, patient: bool = True) -> None:
+        """Commit rows and outcomes together; raises StoreError, and then nothing is written.
+
+        Without `patient` a file that another program has locked is a StoreLocked at once, not after five seconds.
+        """
         steps = [*statements.inserts(rows), *statements.updates(outcomes), *self._trim(len(rows))]
         if not steps:
             return
         try:
             self._follow_the_path()
+            self._wait_for_locks(patient=patient)
             self._transact(steps)
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
@@ -134,6 +139,11 @@ class CaptureStore:
         except BaseException:
             self._connection.rollback()  # nothing is done where SQLite has done it by itself: when the disk was full
             raise
+
+    def _wait_for_locks(self, *, patient: bool) -> None:
+        if patient is not self._is_patient:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000) if patient else 0}")
+            self._is_patient = patient
 
     def _trim(self, adding: int) -> list[statements.Statement]:
         """Return what keeps the limit, now and then: dropping one capture for each that comes costs twice as much."""

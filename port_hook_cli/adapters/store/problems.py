@@ -31,8 +31,13 @@ _WORDS = {
 _ANY_OTHER = ("{path} could not be read or written: {error}.", "Move it away, or " + _ANOTHER + ".")
 
 
+class StoreLocked(StoreError):
+    """Another program holds the file."""
+
+
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
     """Return what SQLite ran into as a problem that a user can mend."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     words, hint = _WORDS.get(code, _ANY_OTHER)
-    return StoreError(words.format(path=path, error=error), hint=hint)
+    kind = StoreLocked if code == sqlite3.SQLITE_BUSY else StoreError
+    return kind(words.format(path=path, error=error), hint=hint)

@@ -125,7 +125,7 @@ def _read_text(value: str | bytes) -> str:
 
 def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, str], ...]:
     # Most messages carry no credential, and to see that costs a third of masking.
-    if keep_secrets or SECRET_HEADERS.isdisjoint([name.lower() for name, _ in headers.items]):
+    if keep_secrets or SECRET_HEADERS.isdisjoint(headers.names):
         return headers.items
     return mask_headers(headers).items
 

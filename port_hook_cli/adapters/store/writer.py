@@ -1,7 +1,8 @@
-"""The thread that saves for a listener: many concurrent captures share one commit.
+"""Saving for a listener: what one turn of the event loop brings shares one commit.
 
-What the event loop meets in one turn is handed over as one batch, and the loop is woken once per commit. Both keep
-the two threads from fighting over the interpreter, which costs more than the commit itself.
+A commit is done at once, on the loop: it takes a tenth of a millisecond, less than a thread takes to wake up. What
+would take longer is left to a thread: large bodies, and a file that another program has locked. While the thread has
+something to do, everything goes through it, so that the order stays.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from queue import SimpleQueue
 from threading import Thread
 
 from port_hook_cli.adapters.store.captures import CaptureStore
+from port_hook_cli.adapters.store.problems import StoreLocked
 from port_hook_cli.adapters.store.rows import Row
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.errors import StoreError
 
 # How long an outcome waits for a save to travel with.
 _OUTCOME_DELAY_S = 0.05
+# Up to so many bytes of bodies a commit is quick wherever the disk is.
+_QUICK_BYTES = 256 * 1024
 
 
 class _Batch:
@@ -32,9 +36,17 @@ class _Batch:
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: list[Row] = []
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether it is small enough for the event loop."""
+        return (
+            sum(len(part) for row in (*self.rows, *self.outcomes) for part in row if type(part) is bytes)
+            <= _QUICK_BYTES
+        )
+
 
 class StoreWriter:
-    """Saves to `store` from a thread of its own, for callers on `loop`; owns the store and closes it.
+    """Saves to `store` for callers on `loop`; owns the store and closes it.
 
     `problem` is the latest failure; `failures` counts the captures and outcomes that were lost.
     """
@@ -50,6 +62,7 @@ class StoreWriter:
         self._closed = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
 
@@ -65,7 +78,7 @@ class StoreWriter:
         self._batch.rows.append(self._store.row(exchange))
         self._batch.waiting.append(saved)
         if self._soon is None:
-            self._soon = self._loop.call_soon(self._hand_over)
+            self._soon = self._loop.call_soon(self._turn_over)
         return saved
 
     def complete(self, exchange: Exchange) -> None:
@@ -74,24 +87,27 @@ class StoreWriter:
             return
         self._batch.outcomes.append(self._store.outcome(exchange))
         if self._later is None:
-            self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._hand_over)
+            self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
     async def close(self) -> None:
         """Write what is waiting, then close the store."""
         if not self._closed:
             self._closed = True
-            self._hand_over()
+            self._turn_over()
             self._queue.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
 
-    def _hand_over(self) -> None:
+    def _turn_over(self) -> None:
+        """Commit what this turn of the loop has brought, here or in the thread."""
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()
         self._soon = self._later = None
-        self._queue.put(self._batch)
-        self._batch = _Batch()
+        batch, self._batch = self._batch, _Batch()
+        if self._in_thread or not batch.is_quick or not self._commit([batch], patient=False):
+            self._in_thread += 1
+            self._queue.put(batch)
 
     def _run(self) -> None:
         is_open = True
@@ -100,21 +116,34 @@ class StoreWriter:
             while self._queue.qsize():  # nobody else takes from this queue
                 handed.append(self._queue.get())
             is_open = handed[-1] is not None
-            self._commit([batch for batch in handed if batch is not None])
+            self._commit([batch for batch in handed if batch is not None], patient=True)
         self._store.close()
         self._tell(self._ended.set_result, None)
 
-    def _commit(self, batches: Sequence[_Batch]) -> None:
+    def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
+        """Write batches and tell those who wait; False when the file is locked and nobody was to wait for it."""
         rows = [row for batch in batches for row in batch.rows]
         outcomes = [row for batch in batches for row in batch.outcomes]
         problem: StoreError | None = None
         try:
-            self._store.write(rows, outcomes)
+            self._store.write(rows, outcomes, patient=patient)
+        except StoreLocked as error:
+            if not patient:
+                return False
+            problem = error
         except StoreError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 - whoever waits for this commit would wait for ever
             problem = StoreError(f"The capture store failed: {error}.")
-        self._tell(self._settle, batches, problem)
+        if patient:
+            self._tell(self._settle_thread, batches, problem)
+        else:
+            self._settle(batches, problem)
+        return True
+
+    def _settle_thread(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
+        self._in_thread -= len(batches)
+        self._settle(batches, problem)
 
     def _tell(self, callback: Callable[..., object], *values: object) -> None:
         with suppress(RuntimeError):  # the loop has gone, and with it everyone who waited
