@@ -118,7 +118,7 @@ class Receiver:
         except TimeoutError:
             self._notice(f"answered 408 to {request.method} {request.raw_path}: the body did not arrive in time")
             return answering.too_slow(self._body_timeout_s)
-        except web.RequestPayloadError as error:
+        except (web.RequestPayloadError, ConnectionError) as error:
             self._notice(f"a client left in the middle of {request.method} {request.raw_path}; nothing was captured")
             raise ConnectionResetError from error
         return self._too_large(request, f"over {self._max_body} bytes") if whole is None else whole
