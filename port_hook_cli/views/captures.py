@@ -10,7 +10,7 @@ from rich.text import Text
 
 from port_hook_cli.core.models import Answer, Delivery, Exchange, Headers, Kind, Payload, Verdict
 from port_hook_cli.core.records import format_time
-from port_hook_cli.views.invocation import body_text, payload_lines
+from port_hook_cli.views.invocation import body_text, cause_lines, payload_lines
 from port_hook_cli.views.text import printable, printable_lines, shorten, wire_text
 
 COLUMNS = ("id", "time", "status", "method", "action", "run id", "answer", "handler")
@@ -100,9 +100,7 @@ def _verdict(verdict: Verdict) -> Iterator[Text]:
     reading = f", matches the {printable(verdict.reading)} form of the body" if verdict.reading else ""
     age = "" if verdict.age_s is None else f", signed {abs(verdict.age_s):.1f} s {_side(verdict.age_s)} it came"
     yield _line("verdict", f"{verdict.status}{reading}{age}", "bold")
-    for cause in verdict.causes:
-        yield _line("cause", f"{printable(cause.slug)}: {printable(cause.words)}")
-        yield _line("fix", printable(cause.fix))
+    yield from cause_lines(verdict)
 
 
 def _side(age_s: float) -> str:

@@ -19,21 +19,13 @@ from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.delivery_hints import delivery_hint
 from port_hook_cli.core.models import Delivery, Exchange, Kind, Payload, Status, Verdict
 from port_hook_cli.views.text import printable, printable_lines, shorten
+from port_hook_cli.views.verdict import status_colour
 
 _LABEL_WIDTH = 11
 _BODY_EXCERPT = 2048
 _VALUE_EXCERPT = 200
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
-_STATUS_STYLES = {
-    Status.VALID: "bold green",
-    Status.REENCODED: "bold yellow",
-    Status.STALE: "bold yellow",
-    Status.INVALID: "bold red",
-    Status.MISSING: "bold red",
-    Status.MALFORMED: "bold red",
-    Status.UNCHECKED: "bold magenta",
-}
 _FATES = {
     RunFate.SUCCESS: "the run is synchronised: this answer ends it as SUCCESS",
     RunFate.FAILURE: "the run is synchronised: this answer ends it as FAILURE",
@@ -104,6 +96,15 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
         yield from _block(body_text(payload, body))
 
 
+def cause_lines(verdict: Verdict) -> Iterator[Text]:
+    """Yield what was found out about a signature, each cause with its fix; beside a good one it is a warning."""
+    is_good = verdict.status in {Status.VALID, Status.REENCODED}
+    for cause in verdict.causes:
+        words = Text(f"{printable(cause.slug)}: {printable(cause.words)}", "yellow" if is_good else "red")
+        yield _line("warning" if is_good else "cause", words)
+        yield _line("fix", Text(printable(cause.fix)))
+
+
 def body_text(payload: Payload, body: bytes) -> str:
     """Return a body for the screen: indented JSON where it is that, else its text, control characters written out."""
     if payload.document is not None:
@@ -128,7 +129,7 @@ def _head(exchange: Exchange) -> Text:
     return Text.assemble(
         (clock_time(invocation.received_at), "dim"),
         "  ",
-        (str(verdict.status), _STATUS_STYLES[verdict.status]),
+        (str(verdict.status), f"bold {status_colour(verdict.status)}"),
         "  ",
         (printable(what_it_is(exchange.payload)), "bold"),
         f"  {invocation.method} {shorten(printable(invocation.target), 120)}  ",
@@ -139,10 +140,7 @@ def _head(exchange: Exchange) -> Text:
 def _verdict(verdict: Verdict) -> Iterator[Text]:
     if verdict.status is Status.REENCODED and verdict.reading:
         yield _line("signature", Text(f"matches another form of the same JSON: {verdict.reading}"))
-    for cause in verdict.causes:
-        style = "yellow" if verdict.status in {Status.VALID, Status.REENCODED} else "red"
-        yield _line("warning" if style == "yellow" else "cause", Text(f"{cause.slug}: {printable(cause.words)}", style))
-        yield _line("fix", Text(printable(cause.fix)))
+    yield from cause_lines(verdict)
 
 
 def _delivery(delivery: Delivery) -> Iterator[Text]:
