@@ -1,0 +1,401 @@
+"""What a person sees of an exchange."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+from unicodedata import bidirectional, category
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.style import Style
+from rich.text import Text
+
+from port_hook_cli.core import answering, causes
+from port_hook_cli.core.answering import OK
+from port_hook_cli.core.models import Answer, Cause, Delivery, Exchange, Headers, Kind, Payload, Status, Verdict
+from port_hook_cli.core.payload import read_payload
+from port_hook_cli.views.invocation import (
+    body_text,
+    clock_time,
+    compact_line,
+    exchange_lines,
+    payload_lines,
+    value_text,
+)
+from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
+
+URL = "http://127.0.0.1:8000/"
+APP = "https://app.port.io"
+REPORT = f"port-hook report-run {RUN_ID} --status success"
+OVERRIDES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+# What clears a screen, ends a C string, reads as rich markup, turns a line around, and cannot be encoded.
+HOSTILE = "\x1b[2J\x00[/x][bold red]\u202e\u2066\ud800\x9b31m\x07\u2028end"
+
+
+def lines_of(exchange: Exchange, *, app_url: str | None = None) -> list[str]:
+    return [line.plain for line in exchange_lines(exchange, app_url=app_url)]
+
+
+def of(document: Any, *, answer: Answer | None = OK, **overrides: Any) -> Exchange:
+    """Return an exchange whose body is `document`; bytes stand for themselves."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return an_exchange(an_invocation(body), **{"answer": answer, "payload": read_payload(body, Headers())} | overrides)
+
+
+def value_at(label: str, lines: Sequence[str]) -> str:
+    """Return what stands beside `label`."""
+    return next(line for line in lines if line.startswith(f"  {label.ljust(11)}"))[13:]
+
+
+def is_safe(text: str) -> bool:
+    """Whether a terminal would show `text` as characters and nothing else, and any stream can encode it."""
+    return not any(
+        category(character) in {"Cc", "Cs", "Zl", "Zp"} or bidirectional(character) in OVERRIDES for character in text
+    )
+
+
+def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
+    delivery = Delivery(url=URL, status=202, latency_ms=12.34)
+    assert lines_of(an_exchange(delivery=delivery, answer=Answer(status=202))) == [
+        f"{clock_time(NOW)}  valid  create_vm CREATE  POST /  0123456789ab",
+        f"  run        {RUN_ID}",
+        "  by         zoë@example.com from UI",
+        "  blueprint  vm",
+        '  inputs     title   "dev-env"',
+        "             cpu     2",
+        "             memory  4",
+        '             region  "eu-west-1"',
+        "  forwarded  http://127.0.0.1:8000/  202 in 12.3 ms",
+        "  answered   202",
+        "  in Port    the run stays IN_PROGRESS until its result is reported",
+        f"             {REPORT}",
+    ]
+
+
+def test_before_it_is_answered_nothing_is_said_of_an_answer() -> None:
+    lines = lines_of(an_exchange())
+    assert not any(line.startswith(("  answered", "  in Port")) for line in lines)
+
+
+def test_an_entity_and_the_names_of_encrypted_inputs_are_shown() -> None:
+    document = a_document(context={"entity": "vm-1", "blueprint": "vm", "runId": RUN_ID})
+    document["payload"]["censoredProperties"] = ["password", "token"]
+    lines = lines_of(of(document))
+    assert value_at("entity", lines) == "vm-1"
+    assert value_at("encrypted", lines) == "password, token"
+
+
+def test_many_inputs_are_cut_with_their_number() -> None:
+    document = a_document()
+    document["payload"]["properties"] = {f"input-{number}": number for number in range(45)}
+    lines = lines_of(of(document))
+    assert "             input-39  39" in lines
+    assert not any("input-40" in line for line in lines)
+    assert any("and 5 more" in line and "port-hook show" in line for line in lines)
+
+
+def test_a_long_input_is_cut_with_an_ellipsis() -> None:
+    document = a_document()
+    document["payload"]["properties"] = {"a": "x" * 1000}
+    value = value_at("inputs", lines_of(of(document)))
+    assert value == 'a  "' + "x" * 198 + "…"
+
+
+AUTOMATION = {
+    "event": {
+        "action": "UPDATE",
+        "resourceType": "entity",
+        "trigger": {"by": {"userId": "auth0|1"}, "origin": "API"},
+        "context": {"blueprintIdentifier": "service", "entityIdentifier": "checkout"},
+        "diff": {"before": {"p": {"tier": "silver", "n": 1}}, "after": {"p": {"tier": "gold", "n": [1, "é"]}}},
+    },
+    "inputs": None,
+}
+
+
+def test_an_automation_shows_its_event_and_what_changed() -> None:
+    assert lines_of(of(AUTOMATION)) == [
+        f"{clock_time(NOW)}  valid  UPDATE  POST /  0123456789ab",
+        "  by         auth0|1 from API",
+        "  blueprint  service",
+        "  entity     checkout",
+        '  changes    p.tier: "silver" -> "gold"',
+        '             p.n: 1 -> [1, "é"]',
+        "  answered   200",
+    ]
+
+
+def test_of_very_many_changes_the_first_are_shown() -> None:
+    diff = {"before": {}, "after": {str(number): number for number in range(100)}}
+    lines = lines_of(of({"event": {"action": "UPDATE", "diff": diff}}))
+    assert sum(" null -> " in line for line in lines) == 20
+
+
+UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("clock-skew", "late", "set the clock")))
+
+
+def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported() -> None:
+    lines = lines_of(an_exchange(verdict=UNVERIFIED, answer=answering.refused(UNVERIFIED)))
+    assert "  invalid  create_vm" in lines[0]
+    assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.words}"
+    assert value_at("fix", lines) == causes.WRONG_SECRET.fix
+    assert "  cause      clock-skew: late" in lines
+    assert value_at("answered", lines) == "401 and not forwarded"
+    assert not any(line.startswith("  in Port") or REPORT in line for line in lines)
+
+
+def test_a_reencoded_body_names_the_form_that_matches_and_the_cause_is_a_warning() -> None:
+    verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialised-python", "w", "f"),))
+    lines = lines_of(an_exchange(verdict=verdict, answer=OK))
+    assert value_at("signature", lines) == "matches another form of the same JSON: python"
+    assert value_at("warning", lines) == "reserialised-python: w"
+
+
+def test_a_replay_that_is_let_through_is_a_warning() -> None:
+    lines = lines_of(an_exchange(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), answer=OK))
+    assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.words}"
+    assert REPORT in lines[-1]
+
+
+def test_a_handlers_failure_shows_its_body_and_a_hint() -> None:
+    delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=b'{"cpu": "too\tmany"}\nsee\x1b[2J log\xff')
+    lines = lines_of(an_exchange(delivery=delivery, answer=Answer(status=422)))
+    start = lines.index("  forwarded  http://127.0.0.1:8000/  422 in 3.0 ms")
+    assert lines[start + 1 : start + 3] == ['             {"cpu": "too\tmany"}', r"             see\x1b[2J log\xff"]
+    assert "its answer says which field" in value_at("hint", lines)
+
+
+def test_of_a_handlers_long_failure_2_kb_are_shown() -> None:
+    delivery = Delivery(url=URL, status=500, body=b"\xfe" * 100 + b"~" * 100_000)
+    shown = "".join(lines_of(an_exchange(delivery=delivery, answer=Answer(status=500))))
+    assert 1500 < shown.count("~") <= 1948
+
+
+def test_a_handlers_success_does_not_show_its_body() -> None:
+    delivery = Delivery(url=URL, status=200, body=b"a secret of the handler")
+    assert not any("secret" in line for line in lines_of(an_exchange(delivery=delivery, answer=OK)))
+
+
+@pytest.mark.parametrize(("fault", "hint"), [("unreachable", "replay last"), ("timeout", "--forward-timeout")])
+def test_a_handler_that_gave_no_answer_is_explained(fault: str, hint: str) -> None:
+    delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing answers here")
+    lines = lines_of(an_exchange(delivery=delivery, answer=answering.undelivered(delivery)))
+    assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"
+    assert "             nothing answers here" in lines
+    assert hint in value_at("hint", lines)
+
+
+def synchronised(value: bool | None) -> dict[str, Any]:
+    document = a_document()
+    document["payload"]["action"]["invocationMethod"]["synchronized"] = value
+    return document
+
+
+@pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE"), (302, "FAILURE")])
+def test_a_synchronised_run_ends_with_the_answer_and_needs_no_report(status: int, end: str) -> None:
+    lines = lines_of(of(synchronised(True), answer=Answer(status=status)))
+    assert value_at("in Port", lines) == f"the run is synchronised: this answer ends it as {end}"
+    assert not any("report-run" in line for line in lines)
+
+
+@pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
+def test_a_run_that_may_be_synchronised_shows_both_ends(status: int, end: str) -> None:
+    lines = lines_of(of(synchronised(None), answer=Answer(status=status)))
+    assert f"ends with this answer ({end}); any other stays IN_PROGRESS" in value_at("in Port", lines)
+    assert lines[-1].strip() == REPORT
+
+
+def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
+    assert lines_of(of({"hello": {"wörld": [1.0, None]}})) == [
+        f"{clock_time(NOW)}  valid  unknown  POST /  0123456789ab",
+        "             {",
+        '               "hello": {',
+        '                 "wörld": [',
+        "                   1.0,",
+        "                   null",
+        "                 ]",
+        "               }",
+        "             }",
+        "  answered   200",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem", "shown"),
+    [
+        (b"", "the body is empty", None),
+        (b"hello\nworld", "the body is not JSON", "             world"),
+        (b"a\xff\x00", "the body is not UTF-8", r"             a\xff\x00"),
+        (b"[" * 100_000, "nested too deeply", "[" * 2047 + "…"),
+    ],
+)
+def test_what_is_not_json_says_so_and_is_shown_as_text(body: bytes, problem: str, shown: str | None) -> None:
+    lines = lines_of(of(body))
+    assert problem in value_at("body", lines)
+    assert shown is None or any(line.endswith(shown) for line in lines)
+
+
+def test_json_that_is_too_deep_to_be_indented_is_shown_as_it_came() -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    assert body_text(Payload(document=deep), b"[[\x1b 1]]") == r"[[\x1b 1]]"
+
+
+def links(lines: Sequence[Text]) -> list[tuple[str, str]]:
+    """Return each text that is a link and where it leads."""
+    return [
+        (line.plain[span.start : span.end], span.style.link)
+        for line in lines
+        for span in line.spans
+        if isinstance(span.style, Style) and span.style.link
+    ]
+
+
+def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
+    exchange = an_exchange(answer=OK)
+    assert links(list(exchange_lines(exchange, app_url=APP))) == [(RUN_ID, f"{APP}/organization/run?runId={RUN_ID}")]
+    assert links(list(exchange_lines(exchange, app_url=None))) == []
+    assert links(list(exchange_lines(exchange, app_url=""))) == []
+
+
+def test_the_words_are_the_same_with_a_link() -> None:
+    exchange = an_exchange(answer=OK)
+    assert lines_of(exchange, app_url=APP) == lines_of(exchange, app_url=None)
+
+
+def test_the_line_to_type_is_never_broken_or_cut() -> None:
+    node_run = "wfnr_" + "A1b2" * 100
+    lines = lines_of(of(a_document(context={"runId": node_run}, **{"x" * 200: "y" * 10_000})))
+    assert lines[-1].strip() == f"port-hook report-run {node_run} --status success"
+
+
+def hostile_documents() -> list[Any]:
+    """Documents that have hostile text in every field that is shown."""
+    action = {
+        "action": HOSTILE,
+        HOSTILE: HOSTILE,
+        "resourceType": "run",
+        "trigger": {"by": {"user": {"email": HOSTILE}}, "origin": HOSTILE, "operation": HOSTILE},
+        "context": {"runId": HOSTILE, "entity": HOSTILE, "blueprint": HOSTILE},
+        "payload": {"properties": {HOSTILE: HOSTILE, "b": [HOSTILE]}, "censoredProperties": [HOSTILE]},
+    }
+    event = {
+        "event": {
+            "action": HOSTILE,
+            "context": {"blueprintIdentifier": HOSTILE, "entityIdentifier": HOSTILE},
+            "diff": {"before": {HOSTILE: HOSTILE}, "after": {HOSTILE: [HOSTILE]}},
+        }
+    }
+    return [action, event, {HOSTILE: [HOSTILE, {HOSTILE: HOSTILE}]}, HOSTILE]
+
+
+@pytest.mark.parametrize("document", hostile_documents(), ids=["action", "event", "unknown", "text"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_hostile_text_in_any_field_is_written_out_on_the_line_it_belongs_to(document: Any, ascii_only: bool) -> None:
+    body = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    exchange = an_exchange(
+        an_invocation(body, target=f"/{HOSTILE}", headers=Headers((("run_id", HOSTILE),))),
+        payload=read_payload(body, Headers((("run_id", HOSTILE),))),
+        verdict=Verdict(status=Status.INVALID, reading="raw", causes=(Cause("a-slug", HOSTILE, HOSTILE),)),
+        delivery=Delivery(url=f"http://h/{HOSTILE}", fault="broken", error=HOSTILE, body=body),
+        answer=Answer(status=502, body=body),
+    )
+    shown = [*lines_of(exchange), compact_line(exchange)]
+    assert [line for line in shown if not is_safe(line)] == []
+    # Markup is text like any other: nothing of it is taken away.
+    assert any("[/x][bold red]" in line for line in shown)
+
+
+def test_a_string_of_json_is_shown_on_one_line_with_its_escapes() -> None:
+    assert value_text("a\nb\x1b\u202e") == r'"a\nb\u001b\u202e"'
+    assert value_text({"a": [1, None, True, "é"]}) == '{"a": [1, null, true, "é"]}'
+
+
+def test_a_value_too_deep_to_be_written_says_so() -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    assert value_text(deep) == "(nested too deeply to be shown)"
+
+
+def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None:
+    delivery = Delivery(url=URL, status=500, latency_ms=2.0)
+    verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
+    line = compact_line(an_exchange(verdict=verdict, delivery=delivery, answer=Answer(status=500)))
+    assert line == (
+        f"{clock_time(NOW)}  0123456789ab  valid  POST /  create_vm CREATE  {RUN_ID}  "
+        "[replayed, timestamp-unit]  handler 500 in 2.0 ms  answered 500"
+    )
+
+
+def test_a_compact_line_of_what_says_nothing_is_short_and_of_a_long_path_is_cut() -> None:
+    invocation = an_invocation(b"", target="/" + "p" * 500)
+    line = compact_line(an_exchange(invocation, payload=read_payload(b"", Headers())))
+    assert line == f"{clock_time(NOW)}  0123456789ab  valid  POST /{'p' * 78}…  unknown  -"
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("kind", Kind)
+def test_every_status_and_kind_can_be_shown(status: Status, kind: Kind) -> None:
+    exchange = an_exchange(verdict=Verdict(status=status), answer=OK)
+    assert f"  {status}  " in lines_of(exchange)[0]
+    assert f"  {status}  " in compact_line(exchange)
+    unread = of(b"{}", verdict=Verdict(status=status))
+    assert lines_of(unread)[0].startswith(f"{clock_time(NOW)}  {status}  unknown")
+    assert all(isinstance(line, Text) for line in payload_lines(unread.payload, b"{}", app_url=APP)), kind
+
+
+def test_no_secret_is_shown() -> None:
+    exchange = an_exchange(verdict=UNVERIFIED, answer=answering.refused(UNVERIFIED))
+    shown = "\n".join([*lines_of(exchange), compact_line(exchange)])
+    assert SECRET.reveal() not in shown
+    assert not re.search("v1,", shown)
+
+
+any_text = st.text(st.characters(), max_size=8)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
+    max_leaves=10,
+)
+keys = st.sampled_from(
+    ["action", "context", "port_context", "payload", "event", "diff", "before", "after", "trigger", "by", "inputs",
+     "runId", "entity", "blueprint", "properties", "censoredProperties", "invocationMethod", "synchronized",
+     "identifier", "operation", "origin", "user", "email", "resourceType", "changelogDestination", "entityIdentifier"]
+)  # fmt: skip
+port_like = st.recursive(json_values, lambda inner: st.dictionaries(keys, inner, max_size=6), max_leaves=20)
+deliveries = st.builds(
+    Delivery,
+    url=any_text,
+    status=st.none() | st.integers(100, 999),
+    body=st.binary(max_size=50),
+    fault=st.sampled_from(["unreachable", "timeout", "broken"]),
+    error=st.none() | any_text,
+)
+
+
+@given(port_like, st.sampled_from(Status), st.none() | deliveries, st.integers(100, 599), any_text)
+def test_any_document_can_be_shown_and_none_commands_the_terminal(
+    document: Any, status: Status, delivery: Delivery | None, answered: int, target: str
+) -> None:
+    body = json.dumps(document).encode()
+    exchange = an_exchange(
+        an_invocation(body, target=target),
+        payload=read_payload(body, Headers()),
+        verdict=Verdict(status=status),
+        delivery=delivery,
+        answer=Answer(status=answered),
+    )
+    for line in [*lines_of(exchange), *lines_of(exchange, app_url=APP), compact_line(exchange)]:
+        # A handler's body keeps its tabs: they are how it is laid out.
+        assert is_safe(line.replace("\t", ""))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_can_be_shown_and_none_command_the_terminal(body: bytes) -> None:
+    assert all(is_safe(line.replace("\t", "")) for line in lines_of(of(body)))

@@ -1,0 +1,110 @@
+"""A session's first and last words."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+
+from port_hook_cli.core.forwarding import Routes
+from port_hook_cli.core.listening import Policy, Tally
+from port_hook_cli.core.models import Answer
+from port_hook_cli.views.session import ready_lines, summary_lines
+from tests.factories import SECRET
+
+VERIFYING = (
+    "signatures with the client secret; timestamps may be 300 s off; what fails is answered 401 and not forwarded"
+)
+URL = "http://127.0.0.1:8787/"
+
+
+def ready(*, public_url: str | None = None, **policy: Any) -> list[str]:
+    return list(ready_lines(Policy(**{"secret": SECRET} | policy), url=URL, public_url=public_url))
+
+
+def beside(label: str, lines: list[str]) -> list[str]:
+    return [line[14:] for line in lines if line[:14].rstrip() == label]
+
+
+def test_a_listener_says_where_it_is_what_it_answers_and_how_to_stop_it() -> None:
+    assert ready() == [
+        "Listening on  http://127.0.0.1:8787/",
+        'Answering     200 {"ok": true} (no --forward-to)',
+        f"Verifying     {VERIFYING}",
+        "Stop with Ctrl-C.",
+        "",
+    ]
+
+
+def test_a_public_url_stands_alone_to_be_copied() -> None:
+    (line,) = beside("Public URL", ready(public_url="https://x.ngrok.app/hooks"))
+    assert line.split()[0] == "https://x.ngrok.app/hooks"
+
+
+def test_one_handler_takes_everything() -> None:
+    assert beside("Forwarding", ready(routes=Routes(default="http://h:1"))) == ["everything -> http://h:1"]
+
+
+def test_a_handler_beside_routes_takes_what_they_leave() -> None:
+    routes = Routes(default="http://h:1", by_action={"scale": "http://h:2", "drop": "http://h:3"})
+    assert beside("Forwarding", ready(routes=routes)) == [
+        "scale -> http://h:2",
+        "drop -> http://h:3",
+        "everything else -> http://h:1",
+    ]
+
+
+def test_with_routes_alone_the_rest_is_answered_here() -> None:
+    lines = ready(routes=Routes(by_action={"scale": "http://h:2"}))
+    assert beside("Forwarding", lines) == ["scale -> http://h:2"]
+    assert beside("Answering", lines)[0].startswith("200 ")
+
+
+def test_of_a_made_up_answer_the_status_is_said_and_its_bytes_are_not_shown() -> None:
+    lines = ready(respond=Answer(status=503, body=b"\xff\x1b[2J"))
+    assert beside("Answering", lines) == ["503 (no --forward-to)"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({"secret": None}, "nothing (--no-verify): anybody who knows the URL can reach your handler"),
+        ({"strict": True}, "only raw-byte matches are forwarded"),
+        ({"allow_unverified": True}, "what fails is forwarded all the same (--allow-unverified)"),
+        ({"tolerance_s": 12.5}, "timestamps may be 12.5 s off"),
+    ],
+)
+def test_what_is_verified_is_said(policy: dict[str, Any], words: str) -> None:
+    assert words in beside("Verifying", ready(**policy))[0]
+
+
+def test_the_secret_is_not_said() -> None:
+    assert not any(SECRET.reveal() in line for line in ready())
+
+
+def waiting(count: int) -> OrderedDict[str, None]:
+    return OrderedDict.fromkeys(f"r_{number:016}" for number in range(count))
+
+
+def test_a_summary_counts_and_says_no_more_when_nothing_waits() -> None:
+    tally = Tally(received=7, verified=4, refused=3, handler_failures=1)
+    assert list(summary_lines(tally)) == ["7 received, 4 verified, 3 refused, 1 handler failures"]
+
+
+def test_what_was_passed_over_is_told() -> None:
+    (line,) = summary_lines(Tally(received=1, passed_over=1))
+    assert line.endswith(", 1 passed over (--only)")
+
+
+def test_one_run_that_waits_has_its_line_to_type() -> None:
+    _, told, line = summary_lines(Tally(waiting=waiting(1)))
+    assert told == "1 run waits for a report, unless your backend has sent it:"
+    assert line == "  port-hook report-run r_0000000000000000 --status success"
+
+
+def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted() -> None:
+    _, told, *lines = summary_lines(Tally(waiting=waiting(12)))
+    assert told.startswith("12 runs wait ")
+    assert [line.split()[2] for line in lines[:5]] == [f"r_{number:016}" for number in range(7, 12)]
+    assert lines[5:] == ["  and 7 more: port-hook captures"]
