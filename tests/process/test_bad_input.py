@@ -1,0 +1,258 @@
+"""One listener in text mode that is sent everything that is wrong: it answers, keeps it, says it safely, and lives."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.adapters.store import open_store
+from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
+from tests.factories import a_body, a_document, signed
+from tests.processes import Listener, environment
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\x00\r\n[/x][bold red]\u202e\u2028\ud800"
+# Control characters but line feeds and tabs, line separators, and what turns the direction of writing.
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+MIB = 1024 * 1024
+_numbers = count()
+
+
+@dataclass
+class Listening:
+    """The listener, the file that its stdout goes to, and its folder."""
+
+    listener: Listener
+    shown: Path
+    folder: Path
+
+    def send(self, body: bytes, headers: Headers | None = None) -> tuple[int, Exchange]:
+        """Send a body, signed unless `headers` are given; return the answer's status and what the store has of it."""
+        target = f"/{next(_numbers)}"
+        status, answer = self.listener.post(body, headers or now_signed(body), target=target)
+        assert json.loads(answer)["ok"] is (status == 200)
+        with open_store(None, self.folder) as store:
+            (capture,) = (found for found in store.find(limit=3) if found.invocation.target == target)
+        return status, capture
+
+    def is_alive(self) -> bool:
+        body = a_body(a_document(number=next(_numbers)))
+        return self.send(body)[0] == 200 and self.listener.process.poll() is None
+
+
+def now_signed(body: bytes) -> Headers:
+    return signed(body, timestamp=str(int(time.time())))
+
+
+@pytest.fixture(scope="module")
+def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
+    folder = tmp_path_factory.mktemp("bad-input")
+    shown = folder / "stdout.txt"
+    with (
+        shown.open("wb") as stdout,
+        subprocess.Popen(
+            [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0"],
+            cwd=folder,
+            env=environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        assert process.stderr is not None
+        match = re.match(r"Listening on\s+(http://\S+)", process.stderr.readline().decode())
+        assert match
+        yield Listening(Listener(process, {"url": match[1]}), shown, folder)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=20)
+    # What holds for everything that any test here has sent.
+    for output in (shown.read_bytes(), told):
+        text = output.decode("utf-8")
+        assert UNSAFE.findall(text) == []
+        assert "Traceback" not in text
+    assert process.returncode == 0
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+def of_size(size: int) -> bytes:
+    return b'{"filler":"' + b"x" * (size - 13) + b'"}'
+
+
+BODIES = {
+    "empty": b"",
+    "white space": b" \r\n\t",
+    "not json": b"hello",
+    "half json": b'{"context": {"runId": ',
+    "not utf-8": b'{"a": "\xff\xfe"}',
+    "utf-16": '{"a": 1}'.encode("utf-16"),
+    "bom": b"\xef\xbb\xbf{}",
+    "every byte": bytes(range(256)) * 4,
+    "a scalar": b"1",
+    "nan": b'{"a": NaN, "b": 1e999}',
+    "1 MiB": of_size(MIB),
+    "10,000 lists": b"[" * 10_000 + b"]" * 10_000,
+    "10,000 objects": nested(10_000),
+    "900 objects": nested(900),
+    "never closed": b"[" * 100_000,
+    "lone surrogates escaped": b'{"\\ud800": "\\udfff \\ud83d"}',
+    "lone surrogates raw": '{"a": "\ud800"}'.encode("utf-8", "surrogatepass"),
+    "NULs": b'{"a\\u0000": "\\u0000"}\x00',
+    "5,000 digits": b'{"n": ' + b"9" * 5_000 + b"}",
+    "5,000 digits of a fraction": b'{"n": 0.' + b"3" * 5_000 + b"e-4000}",
+    "doubled keys": b'{"a": 1, "a": 2, "__proto__": 3}',
+    "hostile everywhere": json.dumps(
+        {
+            HOSTILE: HOSTILE,
+            "action": HOSTILE,
+            "trigger": {"by": {"user": {"email": HOSTILE}}, "origin": HOSTILE, "operation": HOSTILE},
+            "context": {"runId": HOSTILE, "entity": HOSTILE, "blueprint": HOSTILE},
+            "payload": {"properties": {HOSTILE: [HOSTILE]}, "censoredProperties": [HOSTILE]},
+        }
+    ).encode(),
+    "a hostile event": json.dumps(
+        {"event": {"action": HOSTILE, "diff": {"before": {HOSTILE: HOSTILE}, "after": {HOSTILE: [HOSTILE]}}}}
+    ).encode(),
+    "hostile text": HOSTILE.encode("utf-8", "surrogatepass"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_any_body_that_is_signed_is_accepted_and_kept_byte_for_byte(listening: Listening, name: str) -> None:
+    status, capture = listening.send(BODIES[name])
+    assert (status, capture.verdict.status) == (200, Status.VALID)
+    assert capture.invocation.body == BODIES[name]
+    assert listening.is_alive()
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_any_body_with_a_wrong_signature_is_refused_and_kept_byte_for_byte(listening: Listening, name: str) -> None:
+    started = time.monotonic()
+    status, capture = listening.send(BODIES[name], now_signed(b"another body"))
+    assert (status, capture.verdict.status) == (401, Status.INVALID)
+    assert capture.invocation.body == BODIES[name]
+    assert time.monotonic() - started < 10
+    assert listening.is_alive()
+
+
+def test_a_body_just_below_the_limit_is_accepted(listening: Listening) -> None:
+    body = of_size(10 * MIB)
+    status, capture = listening.send(body)
+    assert (status, len(capture.invocation.body)) == (200, 10 * MIB)
+
+
+def test_50_mib_are_answered_413_before_they_have_been_sent(listening: Listening) -> None:
+    with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
+        connection.settimeout(5)
+        started = time.monotonic()
+        connection.sendall(b"POST /huge HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (50 * MIB))
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+        assert time.monotonic() - started < 2
+    assert listening.is_alive()
+
+
+def test_50_mib_of_which_the_length_is_not_told_are_answered_413(listening: Listening) -> None:
+    with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
+        connection.settimeout(5)
+        connection.sendall(b"POST /huge HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(50):
+                connection.sendall(b"%x\r\n" % MIB + b"x" * MIB + b"\r\n")
+        except OSError:
+            pass  # it hung up in the middle, as it should
+        else:
+            assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+    assert listening.is_alive()
+
+
+BODY = a_body()
+LONG = "x" * 64 * 1024
+
+
+def headers_now(**replaced: tuple[str, ...]) -> Headers:
+    """Return the headers of a signed request with each value of the signature and timestamp replaced by others."""
+    good = now_signed(BODY)
+    values = {
+        SIGNATURE_HEADER: replaced.get("signature", good.all(SIGNATURE_HEADER)),
+        TIMESTAMP_HEADER: replaced.get("timestamp", good.all(TIMESTAMP_HEADER)),
+    }
+    pairs = tuple((name, value) for name, some in values.items() for value in some)
+    return Headers((("Host", "h"), ("content-type", "application/json"), *pairs))
+
+
+@pytest.mark.parametrize(
+    ("replaced", "verdict"),
+    [
+        ({"signature": ()}, Status.MISSING),
+        ({"timestamp": ()}, Status.MISSING),
+        ({"signature": (), "timestamp": ()}, Status.MISSING),
+        ({"signature": ("",)}, Status.MISSING),
+        ({"signature": (LONG,)}, Status.MALFORMED),
+        ({"signature": ("v1," + "A" * 64 * 1024,)}, Status.MALFORMED),
+        ({"timestamp": (LONG,)}, Status.MALFORMED),
+        ({"timestamp": ("9" * 5_000,)}, Status.MALFORMED),
+        ({"timestamp": ("-1",)}, Status.INVALID),
+        ({"signature": ("\x80\xff",)}, Status.MALFORMED),
+        ({"signature": ("[/x][bold red]",)}, Status.MALFORMED),
+        ({"signature": tuple(f"v1,{number}" for number in range(100))}, Status.MALFORMED),
+    ],
+    ids=["no signature", "no timestamp", "neither", "empty", "64 kB", "64 kB of base64", "64 kB of time", "5,000",
+         "negative", "bytes", "markup", "a hundred"],
+)  # fmt: skip
+def test_a_bad_header_is_refused_with_its_verdict(
+    listening: Listening, replaced: dict[str, tuple[str, ...]], verdict: Status
+) -> None:
+    status, capture = listening.send(BODY, headers_now(**replaced))
+    assert (status, capture.verdict.status) == (401, verdict)
+    assert listening.is_alive()
+
+
+def test_doubled_headers_that_say_the_same_are_accepted_with_a_warning(listening: Listening) -> None:
+    good = now_signed(BODY)
+    doubled = Headers((("Host", "h"), *(2 * good.without("host", "content-type").items)))
+    status, capture = listening.send(BODY, doubled)
+    assert (status, capture.verdict.status) == (200, Status.VALID)
+    assert "header-doubled" in capture.verdict.slugs
+    assert capture.invocation.headers.all(SIGNATURE_HEADER) == 2 * good.all(SIGNATURE_HEADER)
+
+
+def test_long_hostile_and_many_other_headers_are_kept_and_harm_nothing(listening: Listening) -> None:
+    body = a_body(a_document(number=next(_numbers)))
+    extra = (("X-Long", LONG), ("X-Bytes", "\x80\x9b31m\xff"), ("X-Markup", "[/x]"), ("RUN_ID", "\x9b[/x]"))
+    many = tuple((f"X-{number}", str(number)) for number in range(60))
+    status, capture = listening.send(body, now_signed(body).plus(*extra, *many))
+    assert status == 200
+    assert capture.invocation.headers.get("x-long") == LONG
+    assert capture.invocation.headers.get("x-bytes") == "\x80\x9b31m\xff"
+    assert capture.invocation.headers.get("x-59") == "59"
+
+
+@pytest.mark.parametrize("head", [b"POST /%c HTTP/1.1", b"POST /\x1b[2J HTTP/1.1", b"\x1b[2J / HTTP/1.1", b"POST /"])
+def test_a_request_line_with_control_characters_is_400_or_harmless(listening: Listening, head: bytes) -> None:
+    with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
+        connection.settimeout(5)
+        connection.sendall(head + b"\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert re.match(rb"HTTP/1\.1 (400|401) ", connection.recv(100))
+    assert listening.is_alive()
+
+
+def test_a_client_that_leaves_in_the_middle_and_one_that_says_nothing_hold_up_nobody(listening: Listening) -> None:
+    place = (listening.listener.host, listening.listener.port)
+    with socket.create_connection(place) as silent, socket.create_connection(place) as leaving:
+        leaving.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nonly this")
+        leaving.close()
+        assert listening.is_alive()
+        silent.sendall(b"P")
+        assert listening.is_alive()

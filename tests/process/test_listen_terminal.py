@@ -1,0 +1,196 @@
+"""`port-hook listen` before a person: on a terminal, without colour, and in a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+
+from port_hook_cli.core.models import Headers
+from tests.factories import RUN_ID, a_body, a_document, signed
+from tests.processes import Listener, environment
+from tests.servers import handler
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+
+PAGE = f"https://app.port.io/organization/run?runId={RUN_ID}"
+REPORT = f"port-hook report-run {RUN_ID} --status success"
+# Styles and links, the two things that rich writes.
+STYLE = r"\x1b\[[0-9;]*m"
+LINK = r"\x1b\]8;[^;\x1b]*;([^\x1b]*)\x1b\\"
+COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
+
+
+@dataclass
+class Terminal:
+    """A pseudo terminal of 120 columns with a listener on it, and all that the listener wrote."""
+
+    process: subprocess.Popen[bytes]
+    master: int
+    raw: bytearray = field(default_factory=bytearray)
+
+    @property
+    def text(self) -> str:
+        return self.raw.decode("utf-8")
+
+    def wait_for(self, text: str) -> None:
+        """Read until `text` has been written; what is after it may be read, too."""
+        until = time.monotonic() + 20
+        while text not in self.text:
+            assert select.select([self.master], [], [], max(0.0, until - time.monotonic()))[0], self.text
+            part = os.read(self.master, 65536)
+            assert part, self.text
+            self.raw += part
+
+    def post(self, document: Any, headers: Headers | None = None) -> int:
+        """Send a signed invocation and return the status of the answer; `end` waits until it has been written."""
+        (url,) = re.findall(r"Listening on  (http://\S+)", self.text)
+        body = document if isinstance(document, bytes) else json.dumps(document).encode("utf-8", "surrogatepass")
+        headers = headers or signed(body, timestamp=str(int(time.time())))
+        return Listener(self.process, {"url": url}).post(body, headers)[0]
+
+    def end(self) -> int:
+        """Stop the listener, read what is left and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        with suppress(OSError):  # Linux: the other side has gone
+            while part := os.read(self.master, 65536):
+                self.raw += part
+        return self.process.wait(20)
+
+    def screen(self) -> pyte.Screen:
+        """Return what a person sees."""
+        screen = pyte.Screen(120, 60)
+        pyte.ByteStream(screen).feed(bytes(self.raw))
+        return screen
+
+
+@contextmanager
+def a_terminal(folder: Path, *options: str, **env: str) -> Iterator[Terminal]:
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", *options],
+        cwd=folder,
+        env=environment(folder, **{"TERM": "xterm-256color", "COLUMNS": "120"} | env),
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    try:
+        terminal = Terminal(process, master)
+        terminal.wait_for("Stop with Ctrl-C.\r\n")
+        yield terminal
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(20)
+        os.close(master)
+
+
+def colour_of(screen: pyte.Screen, text: str) -> str:
+    """Return the colour of the first place where `text` stands."""
+    for row, line in enumerate(screen.display):
+        if (column := line.find(text)) >= 0:
+            return str(screen.buffer[row][column].fg)
+    raise AssertionError("\n".join(screen.display))
+
+
+def test_a_terminal_shows_colours_and_the_run_as_a_link(folder: Path) -> None:
+    with a_terminal(folder) as terminal:
+        assert terminal.post(a_document()) == 200
+        assert terminal.post(b"{}", Headers((("Host", "h"),))) == 401
+        assert terminal.end() == 0
+
+    screen = terminal.screen()
+    assert colour_of(screen, "valid") == "green"
+    assert colour_of(screen, "missing") == "red"
+    assert colour_of(screen, REPORT) == "cyan"
+    assert re.findall(LINK, terminal.text) == [PAGE, ""]
+    lines = [line.rstrip() for line in screen.display]
+    assert f"  run        {RUN_ID}" in lines
+    assert '  inputs     title   "dev-env"' in lines
+    assert any(line.startswith("2 received, 1 verified, 1 refused") for line in lines)
+
+
+def test_a_handlers_failure_is_red_and_its_body_written_out(folder: Path) -> None:
+    with (
+        handler(b"HTTP/1.1 500 No\r\ncontent-length: 8\r\n\r\n\x1b[2Joops") as target,
+        a_terminal(folder, "--forward-to", target.url) as terminal,
+    ):
+        assert terminal.post(a_document()) == 500
+        terminal.end()
+    assert colour_of(terminal.screen(), "500 in ") == "red"
+    assert any(line.strip() == r"\x1b[2Joops" for line in terminal.screen().display)
+
+
+def test_no_color_is_respected(folder: Path) -> None:
+    with a_terminal(folder, NO_COLOR="1") as terminal:
+        terminal.post(a_document())
+        terminal.end()
+    assert COLOUR.search(terminal.text) is None
+    assert colour_of(terminal.screen(), "valid") == "default"
+
+
+def test_the_line_to_type_is_whole_on_a_narrow_terminal(folder: Path) -> None:
+    with a_terminal(folder, COLUMNS="40") as terminal:
+        terminal.post(a_document())
+        terminal.end()
+    assert REPORT in terminal.text
+
+
+def test_a_stranger_cannot_command_the_terminal(folder: Path) -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;AAAA\x07\x9b31m\x00\r[/x][blink]\u202e\ud800"
+    document = {
+        **a_document(action=hostile, trigger={"by": {"user": {"email": hostile}}, "origin": hostile}),
+        "context": {"runId": RUN_ID, "entity": hostile, "blueprint": hostile},
+    }
+    document["payload"]["properties"] = {hostile: hostile}
+    with a_terminal(folder) as terminal:
+        assert terminal.post(document) == 200
+        assert terminal.post(json.dumps([hostile]).encode()) == 200
+        assert terminal.post(hostile.encode("utf-8", "surrogatepass")) == 200
+        assert terminal.end() == 0
+
+    ours = re.compile(f"{STYLE}|{LINK}")
+    left = ours.sub("", terminal.text).replace("\r\n", "\n")
+    assert [character for character in left if not (character.isprintable() or character == "\n")] == []
+    assert re.findall(LINK, terminal.text) == [PAGE, ""]
+    assert "owned" not in terminal.screen().title
+    assert r"\x1b[2J\x1b]0;owned\x07" in left
+    assert left.startswith("Listening on  ")
+    assert "[/x][blink]" in left
+
+
+def test_in_a_pipe_there_is_text_alone(folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--once"],
+        cwd=folder,
+        env=environment(folder, TERM="xterm-256color"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[-1].decode()
+        body = a_body()
+        assert Listener(process, {"url": url}).post(body, signed(body, timestamp=str(int(time.time()))))[0] == 200
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert b"\x1b" not in out + err
+    assert f"  run        {RUN_ID}\n" in out.decode()
+    assert out.decode().rstrip().endswith(REPORT)
+    assert b"1 received, 1 verified" in err
