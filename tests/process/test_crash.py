@@ -1,0 +1,137 @@
+"""What a bug leaves behind, and how a reader that has gone is left."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.adapters.store import open_store
+from tests.factories import SECRET, a_body, an_exchange, an_invocation
+from tests.processes import environment
+
+TOKEN = "an-authtoken-that-nobody-may-read"
+# port-hook as it is started, but for its clock: the one part of the world that each command takes for granted.
+BROKEN_CLOCK = """
+import os, sys
+from dataclasses import replace
+from port_hook_cli.cli import main
+from port_hook_cli.runtime import system_runtime
+
+def now():
+    raise ZeroDivisionError(f"no time: {os.environ['PORT_CLIENT_SECRET']} {os.environ['NGROK_AUTHTOKEN']} \\x1b[2J")
+
+sys.exit(main(sys.argv[1:], replace(system_runtime(), now=now)))
+"""
+
+
+def crash(folder: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    (folder / "payload.json").write_bytes(a_body())
+    return subprocess.run(
+        [sys.executable, "-c", BROKEN_CLOCK, "sign", "payload.json"],
+        cwd=folder,
+        env=environment(folder, TMPDIR=str(temporary), NGROK_AUTHTOKEN=TOKEN, **env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_a_bug_is_one_line_a_hint_and_exit_code_70(folder: Path) -> None:
+    done = crash(folder)
+    assert (done.returncode, done.stdout) == (70, b"")
+    error, hint = done.stderr.decode().splitlines()
+    assert error.startswith("error: port-hook hit a bug of its own (ZeroDivisionError)")
+    assert hint.startswith("hint: ")
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_a_bug_leaves_a_report_for_the_user_alone_with_secrets_masked(folder: Path) -> None:
+    told = crash(folder).stderr.decode()
+    (report,) = (folder / "temporary").iterdir()
+    assert str(report) in told
+    if sys.platform != "win32":
+        assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    text = report.read_text()
+    assert "Traceback (most recent call last)" in text
+    assert "ZeroDivisionError: no time: *** ***" in text
+    assert re.search(r"Python 3\.\d+", text)
+    assert SECRET.reveal() not in text + told
+    assert TOKEN not in text + told
+
+
+def test_who_wants_to_see_the_traceback_does(folder: Path) -> None:
+    done = crash(folder, PORT_HOOK_DEBUG="1")
+    assert b"ZeroDivisionError" in done.stderr
+    assert b"Traceback (most recent call last)" in done.stderr
+    assert list((folder / "temporary").iterdir()) == []
+
+
+@pytest.fixture
+def captured(folder: Path) -> Path:
+    """A folder with more captures than a pipe holds, and a payload."""
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(1000)])
+    (folder / "payload.json").write_bytes(a_body())
+    return folder
+
+
+def without_a_reader(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command whose stdout nobody reads; buffered, as in a real pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    env = environment(folder)
+    del env["PYTHONUNBUFFERED"]
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "port_hook_cli", *arguments],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=20,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="broken pipes are POSIX")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("captures", "--limit", "0"),
+        ("captures", "--json"),
+        ("sign", "payload.json"),
+        ("sign", "payload.json", "--format", "json"),
+        ("listen", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_has_gone_ends_a_command_quietly(captured: Path, arguments: tuple[str, ...]) -> None:
+    done = without_a_reader(captured, *arguments)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+def test_the_first_lines_of_many_can_be_had_with_head(captured: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m port_hook_cli captures --limit 0 | head -n 2"],
+        cwd=captured,
+        env=environment(captured),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stderr == b""
+    assert len(done.stdout.splitlines()) == 2
