@@ -21,6 +21,9 @@ from port_hook_cli.core.signing import digest
 COMBINED_BYTES = 8 * 2**20
 """How many bytes are hashed at most for combinations of a changed body with a changed secret or timestamp."""
 
+MAX_TIMESTAMP_CHARACTERS = 64
+"""Longer timestamps are malformed, and nothing is hashed over them."""
+
 _KEPT_BYTES = 2**16
 """Only forms up to this size are combined with changed secrets and timestamps."""
 
@@ -67,7 +70,10 @@ def secret_variants(secret: str) -> tuple[Variant, ...]:
 def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
     """Return the first timestamp, those of doubled headers, and the first one in the other unit."""
     first = timestamps[0]
-    found = [Variant(first), *(Variant(other, (causes.HEADER_AMBIGUOUS,)) for other in timestamps[1:])]
+    found = [
+        Variant(first),
+        *(Variant(other, (causes.HEADER_AMBIGUOUS,)) for other in timestamps[1:] if _is_short(other)),
+    ]
     if first.isascii() and first.isdigit():
         found += [Variant(text, (causes.TIMESTAMP_UNIT,)) for text in (f"{first}000", first[:-3]) if text]
     return _distinct(found)
@@ -98,6 +104,10 @@ def find_matches(
         or search.matches(others, _within(small_bytes, room))
         or search.matches(others, _within(small_json, room))
     )
+
+
+def _is_short(timestamp: str) -> bool:
+    return len(timestamp) <= MAX_TIMESTAMP_CHARACTERS
 
 
 def _trim(secret: str) -> str:

@@ -10,7 +10,13 @@ from hmac import compare_digest
 
 from port_hook_cli.core import causes
 from port_hook_cli.core.clock_skew import clock_skew
-from port_hook_cli.core.diagnosis import Match, find_matches, secret_variants, timestamp_variants
+from port_hook_cli.core.diagnosis import (
+    MAX_TIMESTAMP_CHARACTERS,
+    Match,
+    find_matches,
+    secret_variants,
+    timestamp_variants,
+)
 from port_hook_cli.core.forms import MAX_DOCUMENT_BYTES, RAW
 from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers, Status, Verdict
 from port_hook_cli.core.redaction import Secret
@@ -29,6 +35,7 @@ _MAX_VALUES = 4
 """Of headers that are doubled more often, only these are looked at."""
 
 _MAX_FIELD = 4_096
+_SIGNATURE_CHARACTERS = len("v1,") + 44
 _PREFIX = VERSION.encode() + b","
 _OWS = " \t"
 _plain_seconds = re.compile("[0-9]{1,11}").fullmatch
@@ -96,6 +103,27 @@ def judge(
     `seen` says that this signature was judged good before. An empty secret matches nothing. Only when the plain check
     fails is the reason looked for; see `diagnosis` for what that costs.
     """
+    plain = judge_plainly(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
+    if plain is not None:
+        return plain
+    claim = _Claim(*_fields(headers)).separated()
+    return _diagnose(claim, headers, body, secret.reveal(), now=now, tolerance_s=tolerance_s, seen=seen)
+
+
+def judge_plainly(
+    headers: Headers,
+    body: bytes,
+    secret: Secret,
+    *,
+    now: float,
+    tolerance_s: float = DEFAULT_TOLERANCE_S,
+    seen: bool = False,
+) -> Verdict | None:
+    """Return `judge`'s verdict where it needs no diagnosis, else None. Total, and fit for an event loop.
+
+    Costs one HMAC over `body` at most. It decides what is signed exactly as Port does it (valid, or stale), and what
+    no diagnosis could say more of: a header that is missing or malformed, an empty secret.
+    """
     signatures, timestamps = _fields(headers)
     if not signatures or not timestamps:
         return _missing(_Claim(signatures, timestamps))
@@ -110,7 +138,18 @@ def judge(
     clock = _clock(timestamps[0], now, tolerance_s)
     if is_signed and clock.age_s is not None:
         return _good(Status.VALID, RAW, (), clock, _repeats(claim, seen=seen))
-    return _diagnose(claim.separated(), headers, body, key, now=now, tolerance_s=tolerance_s, seen=seen)
+    return _hopeless(claim.separated(), key, body, now, tolerance_s)
+
+
+def signature_key(headers: Headers) -> bytes | None:
+    """Return the 32 bytes that the first signature means, by which to remember it; None where it holds none.
+
+    Of a request that `judge` found good these are the HMAC itself, and it is the first signature that was found good:
+    so a request that is sent again has the same key, however the header is written or doubled then.
+    """
+    first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(_OWS))), "")
+    reading = read_signature(first)
+    return reading.digest if reading else None
 
 
 def _fields(headers: Headers) -> tuple[list[str], list[str]]:
@@ -118,6 +157,14 @@ def _fields(headers: Headers) -> tuple[list[str], list[str]]:
     signatures = [text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(_OWS))]
     timestamps = [text for value in headers.all(TIMESTAMP_HEADER) if (text := value.strip(_OWS))]
     return signatures, timestamps
+
+
+def _hopeless(claim: _Claim, key: str, body: bytes, now: float, tolerance_s: float) -> Verdict | None:
+    """Return the verdict on a claim that nothing can match."""
+    readings = _readings(claim.signatures)
+    if readings and key and len(claim.timestamps[0]) <= MAX_TIMESTAMP_CHARACTERS:
+        return None
+    return _unmatched(claim, _clock(claim.timestamps[0], now, tolerance_s), readings, len(body))
 
 
 def _diagnose(
@@ -137,6 +184,8 @@ def _signatures_in(value: str) -> list[str]:
 
 
 def _timestamps_in(value: str) -> list[str]:
+    if len(value) > MAX_TIMESTAMP_CHARACTERS:
+        return [value]
     parts = [part.strip(_OWS) for part in value.split(",", _MAX_VALUES)]
     return parts if all(_whole_number(part) for part in parts) else [value]
 
@@ -156,6 +205,8 @@ def _clock(timestamp: str, now: float, tolerance_s: float) -> _Clock:
 
 
 def _is_signed(signature: str, timestamp: str, body: bytes, key: str) -> bool:
+    if len(signature) != _SIGNATURE_CHARACTERS or len(timestamp) > MAX_TIMESTAMP_CHARACTERS:
+        return False
     expected = _PREFIX + b64encode(digest(key, timestamp, body))
     return compare_digest(expected, signature.encode("utf-8", "surrogatepass")) and key != ""
 

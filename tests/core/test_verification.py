@@ -19,7 +19,7 @@ from port_hook_cli.core.forms import is_document, json_forms
 from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Status, Verdict
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.core.signing import digest, sign
-from port_hook_cli.core.verification import UNCHECKED, judge
+from port_hook_cli.core.verification import UNCHECKED, judge, judge_plainly, signature_key
 from tests.core.json_texts import JSON_TEXTS
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 
@@ -98,13 +98,22 @@ class TestTime:
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
         assert "Sign the exact text" in verdict.hint
 
-    @pytest.mark.parametrize("timestamp", ["1700000000.5", "now", "1_700_000_000", "٣", "²", "9" * 5_000, "+1", "0x10"])
+    @pytest.mark.parametrize("timestamp", ["1700000000.5", "now", "1_700_000_000", "٣", "²", "9" * 64, "+1", "0x10"])
     def test_a_timestamp_that_is_no_whole_number_is_malformed_unless_it_was_signed_so(self, timestamp: str) -> None:
         verdict = verdict_on(sent(sign(BODY, SECRET, STAMP), timestamp))
         assert (verdict.status, verdict.slugs, verdict.age_s) == (Status.MALFORMED, ("timestamp-malformed",), None)
         verdict = verdict_on(sent(sign(BODY, SECRET, timestamp), timestamp))
         assert (verdict.status, verdict.reading) == (Status.INVALID, "raw")
         assert verdict.slugs == ("timestamp-malformed",)
+
+    @pytest.mark.parametrize("timestamp", ["9" * 65, f"{STAMP}, " * 20_000])
+    def test_nothing_is_hashed_over_a_timestamp_that_is_too_long_to_be_one(self, timestamp: str) -> None:
+        headers = sent(sign(BODY, SECRET, timestamp), timestamp)
+        verdict = judge_plainly(headers, BODY, SECRET, now=NOW)
+        assert verdict is not None
+        assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("timestamp-malformed",))
+        later = verdict_on(Headers(((TIMESTAMP_HEADER, STAMP), *headers)))
+        assert (later.status, later.slugs) == (Status.INVALID, ("wrong-secret", "header-doubled"))
 
     def test_a_clock_that_is_no_number_makes_nothing_valid(self) -> None:
         assert verdict_on(signed(BODY), now=float("nan")).status is Status.STALE
@@ -132,6 +141,56 @@ class TestTime:
         verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}000000"))
         assert verdict.status is Status.STALE
         assert "microseconds" in verdict.causes[0].words
+
+
+class TestPlainly:
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            (signed(BODY), Status.VALID),
+            (signed(BODY, timestamp=f"{STAMP}000"), Status.VALID),
+            (signed(BODY, timestamp="1"), Status.STALE),
+            (Headers((*signed(BODY), *signed(BODY))), Status.VALID),
+            (Headers(), Status.MISSING),
+            (sent("nonsense"), Status.MALFORMED),
+        ],
+    )
+    def test_what_needs_no_diagnosis_is_decided_at_once(self, headers: Headers, status: Status) -> None:
+        verdict = judge_plainly(headers, BODY, SECRET, now=NOW, seen=True)
+        assert verdict is not None
+        assert verdict.status is status
+        assert verdict == verdict_on(headers, seen=True)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [signed(BODY + b"\n"), signed(BODY, secret=Secret("another")), sent(bare_signature()), sent(f"v1,{'A' * 43}=")],
+    )
+    def test_what_might_match_something_is_left_to_the_diagnosis(self, headers: Headers) -> None:
+        assert judge_plainly(headers, BODY, SECRET, now=NOW) is None
+
+    def test_an_empty_secret_needs_no_diagnosis(self) -> None:
+        verdict = judge_plainly(signed(BODY, secret=Secret("")), BODY, Secret(""), now=NOW)
+        assert verdict is not None
+        assert verdict.slugs == ("wrong-secret",)
+
+
+class TestSignatureKey:
+    def test_the_key_is_the_digest_that_was_judged_good(self) -> None:
+        assert signature_key(signed(BODY)) == raw_digest()
+
+    def test_other_spellings_of_the_header_have_the_same_key(self) -> None:
+        once = sign(BODY, SECRET, STAMP)
+        for headers in (
+            sent(f" {once}\t"),
+            sent(raw_digest().hex()),
+            Headers((("X-PORT-SIGNATURE", ""), *signed(BODY))),
+            Headers((*signed(BODY), (SIGNATURE_HEADER, sign(b"other", SECRET, STAMP)))),
+        ):
+            assert signature_key(headers) == raw_digest()
+
+    @pytest.mark.parametrize("headers", [Headers(), sent(""), sent("nonsense"), sent("x" * 65_536)])
+    def test_what_holds_no_digest_has_no_key(self, headers: Headers) -> None:
+        assert signature_key(headers) is None
 
 
 class TestMissing:
