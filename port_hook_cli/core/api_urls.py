@@ -7,6 +7,7 @@ DEFAULT_APP_URL = "https://app.port.io"
 
 # Port's API reference names the two regions; the getport.io names are older and still answer.
 REGIONS = {"eu": DEFAULT_API_URL, "us": "https://api.us.port.io"}
+_MOST_QUOTED = 200
 _APPS = {
     "https://api.port.io": DEFAULT_APP_URL,
     "https://api.getport.io": DEFAULT_APP_URL,
@@ -24,21 +25,27 @@ def region_api_url(region: str) -> str:
 
 
 def parse_api_url(text: str) -> str:
-    """Return an API address without `/v1` and trailing slashes; raises ValueError when it is no http(s) URL."""
+    """Return an API address without `/v1` and trailing slashes; raises ValueError when it is no http(s) URL.
+
+    The message never quotes a password or a query: they are secrets in the wrong place.
+    """
     from urllib.parse import urlsplit  # a few ms that only a written address should cost
 
     address = text.strip()
+    if "@" in address:
+        raise ValueError("it is a URL with a user name or password (what stands before @), which no API's base has")
+    if "?" in address or "#" in address:
+        raise ValueError("it is a URL with a query or fragment, which an API's base cannot have")
+    quoted = repr(address[:_MOST_QUOTED])
     if not address.isprintable() or " " in address:
-        raise ValueError(f"{text!r} is not a URL")
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{text!r} is not a URL that begins with https:// or http://")
+        raise ValueError(f"{quoted} is not a URL")
     try:
+        parts = urlsplit(address)
         _ = parts.port  # raises for a number that is no port
-    except ValueError as error:
-        raise ValueError(f"{text!r} has a port that is none: {error}") from None
-    if parts.query or parts.fragment:
-        raise ValueError(f"{text!r} has a query or fragment, which an API's base cannot have")
+    except ValueError:
+        raise ValueError(f"{quoted} is not a URL with a host and a port from 0 to 65535") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{quoted} is not a URL that begins with https:// or http://")
     return address.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
@@ -48,5 +55,10 @@ def app_url_for(api_url: str) -> str:
 
 
 def run_page(app_url: str, run_id: str) -> str:
-    """Return the address of a run's page, or "" when there is no web app (`app_url` is empty)."""
-    return f"{app_url}/organization/run?runId={run_id}" if app_url else ""
+    """Return the address of a run's page, or "" when there is no web app (`app_url` is empty).
+
+    The id is a stranger's: whatever it holds, it stays the value of `runId`.
+    """
+    from urllib.parse import quote
+
+    return f"{app_url}/organization/run?runId={quote(run_id, safe='', errors='backslashreplace')}" if app_url else ""

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote
+
 import pytest
 
 from port_hook_cli.core.api_urls import app_url_for, parse_api_url, region_api_url, run_page
@@ -38,11 +41,40 @@ def test_a_path_that_only_ends_like_a_version_stays() -> None:
         "https://a\x1b[2J",
         "https://a/?b=c",
         "http://a:99999",
+        "https://[a",
+        "https://a\u2100b",
     ],
 )
 def test_what_is_no_base_of_an_api_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"URL|query|port"):
         parse_api_url(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:SECRET@host",
+        "https://user:SECRET@host:99999999",
+        "https://user:SECRET@ho st",
+        "https://user:SECRET@a\u2100b",
+        "https://SECRET@[x",
+        "user:SECRET@host",
+        "ftp://user:SECRET@host",
+        "https://host/?token=SECRET",
+        "https://host:99999999/#SECRET",
+    ],
+)
+def test_a_secret_in_an_address_is_refused_and_not_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match=r"user name or password|query or fragment") as caught:
+        parse_api_url(text)
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_of_a_long_address_the_beginning_is_quoted() -> None:
+    with pytest.raises(ValueError, match="is not a URL") as caught:
+        parse_api_url("a" * 100_000)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(
@@ -68,6 +100,14 @@ def test_another_region_is_refused() -> None:
 
 def test_a_run_has_a_page_where_there_is_an_app() -> None:
     assert run_page("https://app.port.io", "r_1") == "https://app.port.io/organization/run?runId=r_1"
+
+
+@pytest.mark.parametrize("run_id", ["r_\x1b]0;owned\x07\x1b[2J", "a&b=c#d/e?f", "a b%20", "é\ud800", "\u202e"])
+def test_an_id_is_the_value_of_one_field_whatever_it_holds(run_id: str) -> None:
+    page = run_page("https://app.port.io", run_id)
+    value = page.removeprefix("https://app.port.io/organization/run?runId=")
+    assert re.fullmatch(r"[A-Za-z0-9_.~%-]+", value)
+    assert unquote(value) == run_id.encode("utf-8", "backslashreplace").decode()
 
 
 def test_a_run_of_a_sandbox_has_no_page() -> None:
