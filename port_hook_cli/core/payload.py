@@ -15,7 +15,8 @@ from typing import Any
 from port_hook_cli.core.changes import find_changes
 from port_hook_cli.core.models import Headers, Kind, Payload
 
-RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)\Z")
+# How long a workflow node run's id is, Port does not say; what is longer than this is none.
+RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
 # A hostile body must not make the search for a run id expensive.
 _MOST_VALUES_SEARCHED = 10_000
 # Python's int() refuses more digits than this; the value is shown as a float, as JavaScript would read it.
@@ -75,17 +76,19 @@ def find_run_id(document: Any, headers: Headers) -> str | None:
 
 def _parse(body: bytes) -> tuple[Any, str | None]:
     if not body:
-        return None, "the body is empty"
+        return None, "empty"
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        return None, f"the body is not UTF-8 text (byte {error.start})"
+        return None, f"not UTF-8 text (at byte {error.start})"
     try:
         return _loads(text), None
     except RecursionError:
-        return None, "the JSON is nested too deeply to be read"
-    except ValueError as error:
-        return None, f"the body is not JSON ({error})"
+        return None, "JSON that is nested too deeply to be read"
+    except json.JSONDecodeError as error:
+        return None, f"not JSON (line {error.lineno}, column {error.colno})"
+    except ValueError:
+        return None, "not JSON"
 
 
 def _loads(text: str) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.core.changes import find_changes
 from port_hook_cli.core.models import Change, Headers, Kind, Payload
-from port_hook_cli.core.payload import read_payload
+from port_hook_cli.core.payload import is_run_id, read_payload
 from tests.factories import RUN_ID, a_document
 
 NONE = Headers()
@@ -119,16 +119,26 @@ def test_a_created_entity_is_a_change_as_a_whole() -> None:
     ("body", "problem"),
     [
         (b"", "empty"),
-        (b"hello", "not JSON"),
-        (b"\xff\xfe", "not UTF-8"),
-        (b"[" * 10_000 + b"]" * 10_000, "nested too deeply"),
+        (b"hello", "not JSON (line 1, column 1)"),
+        (b'{"a":\n "secret"', "not JSON (line 2, column 10)"),
+        (b"a\xff\xfe", "not UTF-8 text (at byte 1)"),
+        (b"[" * 10_000 + b"]" * 10_000, "JSON that is nested too deeply to be read"),
     ],
 )
 def test_a_body_that_cannot_be_read_says_why(body: bytes, problem: str) -> None:
     payload = read_payload(body, NONE)
     assert payload.kind is Kind.UNKNOWN
-    assert payload.problem is not None
-    assert problem in payload.problem
+    assert payload.problem == problem
+
+
+@pytest.mark.parametrize("text", [RUN_ID, "wfnr_a", "wfnr_" + "a" * 95])
+def test_a_run_id_is_known_by_its_form(text: str) -> None:
+    assert is_run_id(text)
+
+
+@pytest.mark.parametrize("text", ["", "r_short", RUN_ID + "\n", f"x{RUN_ID}", "wfnr_", "wfnr_" + "a" * 96, None, 1])
+def test_what_is_too_short_too_long_or_more_than_an_id_is_none(text: object) -> None:
+    assert not is_run_id(text)
 
 
 def test_a_number_of_5000_digits_does_not_hide_the_rest() -> None:
