@@ -8,6 +8,7 @@ _BY_FAULT = {
     "unreachable": "start your handler, or point --forward-to at where it listens; the capture is saved: "
     "`port-hook replay last --to URL` sends it again",
     "timeout": "answer first and work afterwards, or give it longer with --forward-timeout S (0 waits for ever)",
+    "interrupted": "`port-hook replay last --to URL` sends it again",
     "broken": "the handler's own log should say why it hung up",
 }
 _BY_STATUS = {

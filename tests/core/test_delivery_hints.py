@@ -37,7 +37,12 @@ def test_a_failure_says_where_to_look_first(status: int, word: str) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "word"),
-    [("unreachable", "port-hook replay last --to URL"), ("timeout", "--forward-timeout"), ("broken", "log")],
+    [
+        ("unreachable", "port-hook replay last --to URL"),
+        ("timeout", "--forward-timeout"),
+        ("broken", "log"),
+        ("interrupted", "port-hook replay last --to URL"),
+    ],
 )
 def test_a_handler_that_gave_no_answer_has_a_hint_of_its_own(fault: str, word: str) -> None:
     assert word in delivery_hint(Delivery(url=URL, fault=fault))
