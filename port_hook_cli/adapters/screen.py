@@ -13,6 +13,7 @@ from port_hook_cli.adapters.printer import BackgroundWriter
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.core.records import EVENT, invocation_event
 from port_hook_cli.views.invocation import compact_line, exchange_lines
+from port_hook_cli.views.layout import fit
 from port_hook_cli.views.text import printable
 
 _CLOSE_S = 2.0
@@ -94,7 +95,7 @@ def _painter(stream: TextIO, environ: Mapping[str, str]) -> Callable[[Iterable[T
 
     def paint(lines: Iterable[Text]) -> str:
         with console.capture() as capture:
-            console.print(Text("\n").join(lines), soft_wrap=True)
+            console.print(Text("\n").join(fit(lines, console)), soft_wrap=True)
         return capture.get()
 
     return paint

@@ -10,14 +10,19 @@ from rich.text import Text
 
 from port_hook_cli.core.models import Answer, Delivery, Exchange, Headers, Kind, Payload, Verdict
 from port_hook_cli.core.records import format_time
-from port_hook_cli.views.invocation import body_text, cause_lines, payload_lines
-from port_hook_cli.views.text import printable, printable_lines, shorten, wire_text
+from port_hook_cli.views.bodies import body_text, bytes_text
+from port_hook_cli.views.invocation import cause_lines, payload_lines, what_it_is
+from port_hook_cli.views.text import brief, shorten, wire_text
 
-COLUMNS = ("id", "time", "status", "method", "action", "run id", "answer", "handler")
+COLUMNS = ("id", "time", "signature", "method", "action", "run id", "answer", "handler")
 
 _ELASTIC = "action"
+# What is there to be copied stays whole, however narrow the terminal.
+_WHOLE = {"id": 12, "run id": 18}
 
 _BODY_LIMIT = 64 * 1024
+_HEADER_LIMIT = 200
+_TARGET_LIMIT = 1000
 _CELL_LIMIT = 40
 _HEX_LIMIT = 256
 _HEX_WIDTH = 16
@@ -31,7 +36,7 @@ def captures_table(exchanges: Iterable[Exchange], *, now: float) -> Table:
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in COLUMNS:
-        table.add_column(column, no_wrap=column != _ELASTIC)
+        table.add_column(column, no_wrap=column != _ELASTIC, min_width=_WHOLE.get(column))
     for exchange in exchanges:
         table.add_row(
             *(Text(cell, no_wrap=True, overflow="ellipsis") for cell in _cells(exchange, _short_time(exchange, now)))
@@ -49,11 +54,11 @@ def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
 def capture_lines(exchange: Exchange) -> Iterator[Text]:
     """Yield one capture in full, line by line."""
     invocation, payload = exchange.invocation, exchange.payload
-    yield _line("capture", printable(invocation.id), "bold")
+    yield _line("capture", brief(invocation.id), "bold")
     yield _line("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
     if invocation.replay_of:
-        yield _line("replay of", printable(invocation.replay_of))
-    yield _line("request", f"{printable(invocation.method)} {printable(invocation.target)}")
+        yield _line("replay of", brief(invocation.replay_of))
+    yield _line("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
     yield from _headers(invocation.headers)
     yield from _verdict(exchange.verdict)
     yield from _fields(payload)
@@ -71,12 +76,12 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
         time,
         str(exchange.verdict.status),
         invocation.method,
-        payload.action or payload.event or "-",
+        what_it_is(payload),
         payload.run_id or "-",
         "-" if exchange.answer is None else str(exchange.answer.status),
         "-" if exchange.delivery is None else _outcome(exchange.delivery),
     )
-    return [shorten(printable(cell), _CELL_LIMIT) for cell in cells]
+    return [brief(cell, _CELL_LIMIT) for cell in cells]
 
 
 def _short_time(exchange: Exchange, now: float) -> str:
@@ -93,11 +98,11 @@ def _local(epoch_s: float) -> datetime:
 
 
 def _outcome(delivery: Delivery) -> str:
-    return printable(delivery.fault or "failed") if delivery.status is None else str(delivery.status)
+    return brief(delivery.fault or "failed") if delivery.status is None else str(delivery.status)
 
 
 def _verdict(verdict: Verdict) -> Iterator[Text]:
-    reading = f", matches the {printable(verdict.reading)} form of the body" if verdict.reading else ""
+    reading = f", matches the {brief(verdict.reading)} form of the body" if verdict.reading else ""
     age = "" if verdict.age_s is None else f", signed {abs(verdict.age_s):.1f} s {_side(verdict.age_s)} it came"
     yield _line("verdict", f"{verdict.status}{reading}{age}", "bold")
     yield from cause_lines(verdict)
@@ -111,47 +116,41 @@ def _fields(payload: Payload) -> Iterator[Text]:
     yield _line("kind", str(payload.kind))
     for label, value in (("action", payload.action), ("operation", payload.operation), ("event", payload.event)):
         if value:
-            yield _line(label, printable(value))
+            yield _line(label, brief(value))
     if payload.synchronized is not None:
         yield _line("sync", "the answer ends the run" if payload.synchronized else "the run waits for a report")
     if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:
-        yield _line("run", printable(payload.run_id))
+        yield _line("run", brief(payload.run_id))
 
 
 def _body(body: bytes, payload: Payload) -> Iterator[Text]:
     if payload.problem:
-        yield _line("problem", printable(payload.problem), "yellow")
+        yield _line("problem", brief(payload.problem), "yellow")
     yield _line("body", f"{len(body):,} bytes")
-    yield from _block(body_text(payload, body) if payload.document is not None else _bytes_text(body))
+    yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")
 
 
 def _delivery(delivery: Delivery) -> Iterator[Text]:
-    yield _line("forwarded", f"{printable(delivery.url)} {_outcome(delivery)} in {delivery.latency_ms:.1f} ms")
+    yield _line(
+        "forwarded", f"{brief(delivery.url, _TARGET_LIMIT)} {_outcome(delivery)} in {delivery.latency_ms:.1f} ms"
+    )
     if delivery.error:
-        yield _line("error", printable(delivery.error), "red")
+        yield _line("error", brief(delivery.error), "red")
     yield from _headers(delivery.headers)
-    yield from _block(_bytes_text(delivery.body))
+    yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
 
 
 def _answer(answer: Answer) -> Iterator[Text]:
     yield _line("answered", str(answer.status))
     yield from _headers(answer.headers)
-    yield from _block(_bytes_text(answer.body))
+    yield from _block(answer.body, bytes_text(answer.body, limit=_BODY_LIMIT), "--json")
 
 
 def _headers(headers: Headers) -> Iterator[Text]:
     for name, value in headers:
-        yield _line("", f"{printable(name)}: {wire_text(value)}")
-
-
-def _bytes_text(body: bytes) -> str:
-    """Return a body as text, or as a hexadecimal excerpt where it is none."""
-    try:
-        return printable_lines(body.decode("utf-8"))
-    except UnicodeDecodeError:
-        return "\n".join(_hex_lines(body))
+        yield _line("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}")
 
 
 def _hex_lines(body: bytes) -> Iterator[str]:
@@ -163,11 +162,13 @@ def _hex_lines(body: bytes) -> Iterator[str]:
         yield f"… {len(body) - _HEX_LIMIT:,} more bytes"
 
 
-def _block(text: str) -> Iterator[Text]:
-    for line in text[:_BODY_LIMIT].splitlines():
+def _block(body: bytes, text: str | None, option: str) -> Iterator[Text]:
+    """Yield a body line by line, what is no text as a hexadecimal excerpt; `option` is the one that shows it all."""
+    lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
+    for line in lines:
         yield _line("", line, "dim")
-    if len(text) > _BODY_LIMIT:
-        yield _line("", f"… {len(text) - _BODY_LIMIT:,} more characters", "dim")
+    if text is not None and len(text) > _BODY_LIMIT:
+        yield _line("", f"and more; {option} has all {len(body):,} bytes", "dim")
 
 
 def _line(label: str, text: str, style: str = "") -> Text:

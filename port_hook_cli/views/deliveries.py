@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from port_hook_cli.core.models import Delivery, Invocation
 from port_hook_cli.core.redaction import mask_headers
 from port_hook_cli.core.tally import DeliveryTally
-from port_hook_cli.views.text import printable, printable_lines
+from port_hook_cli.views.text import brief, printable_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
 SHOWN_BYTES = 2048
+MOST_OF_A_URL = 1000
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _PERCENTILES = (50, 90, 99)
 _REFUSED = "The target refused the request: does it verify with the same secret, over the body as it arrives?"
@@ -57,7 +58,7 @@ def delivery_view(delivery: Delivery) -> Text:
 
     status = delivery.status or 0
     text = Text(format_status(status), style=_STYLES.get(status // 100, ""))
-    text.append(f"  {delivery.latency_ms:.1f} ms  {printable(delivery.url)}", style="default")
+    text.append(f"  {delivery.latency_ms:.1f} ms  {brief(delivery.url, MOST_OF_A_URL)}", style="default")
     body = _body_text(delivery.body)
     return text.append(f"\n{body}", style="default") if body else text
 
@@ -80,7 +81,7 @@ def tally_view(tally: DeliveryTally) -> Table:
     for status, count in tally.statuses.items():
         table.add_row(Text(format_status(status), style=_STYLES.get(status // 100, "")), Text(str(count)))
     for error, count in tally.errors.items():
-        table.add_row(Text(printable(error), style="red"), Text(str(count)))
+        table.add_row(Text(brief(error), style="red"), Text(str(count)))
     return table
 
 

@@ -1,14 +1,14 @@
 """One exchange on the screen: in full, or in a line.
 
-Every piece of text that came from the wire goes through `views.text` first. Lines are never wrapped here, so that
-what is meant to be copied can be copied.
+Every piece of text that came from the wire goes through `views.text` first. Lines are wrapped later, for the
+terminal they are for (`views.layout`); one that is meant to be copied says `no_wrap`.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from rich.style import Style
@@ -17,13 +17,19 @@ from rich.text import Text
 from port_hook_cli.core.answering import RunFate, run_fate
 from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.delivery_hints import delivery_hint
-from port_hook_cli.core.models import Delivery, Exchange, Kind, Payload, Status, Verdict
-from port_hook_cli.views.text import printable, printable_lines, shorten
-from port_hook_cli.views.verdict import status_colour
+from port_hook_cli.core.models import Answer, Delivery, Exchange, Kind, Payload, Status, Verdict
+from port_hook_cli.core.payload import is_run_id
+from port_hook_cli.views.bodies import body_text, bytes_text, value_text
+from port_hook_cli.views.layout import INDENT
+from port_hook_cli.views.run_report import report_command
+from port_hook_cli.views.text import brief, shorten
+from port_hook_cli.views.verdict import MOST_WORDS, status_colour
 
-_LABEL_WIDTH = 11
+_LABEL_WIDTH = INDENT - 2
+_MOST_LINES = 24
+_MS_IN_S = 1000
 _BODY_EXCERPT = 2048
-_VALUE_EXCERPT = 200
+_NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
 _FATES = {
@@ -44,19 +50,17 @@ def compact_line(exchange: Exchange) -> str:
     invocation, payload = exchange.invocation, exchange.payload
     parts = [
         clock_time(invocation.received_at),
-        invocation.id,
-        str(exchange.verdict.status),
-        f"{invocation.method} {shorten(printable(invocation.target), 80)}",
-        printable(what_it_is(payload)),
-        printable(payload.run_id or "-"),
+        brief(what_it_is(payload), 80),
+        f"{brief(invocation.method, 20)} {brief(invocation.target, 80)}",
+        f"signature {exchange.verdict.status}",
     ]
     if exchange.verdict.slugs:
-        parts.append(f"[{', '.join(exchange.verdict.slugs)}]")
+        parts.append(brief(f"[{', '.join(exchange.verdict.slugs)}]", 80))
     if exchange.delivery is not None:
         parts.append(f"handler {_outcome(exchange.delivery)}")
     if exchange.answer is not None:
-        parts.append(f"answered {exchange.answer.status}")
-    return "  ".join(parts)
+        parts.append(f"-> {exchange.answer.status}")
+    return "  ".join((*parts, brief(payload.run_id or "(no run)", 40), brief(invocation.id, 20)))
 
 
 def exchange_lines(exchange: Exchange, *, app_url: str | None) -> Iterator[Text]:
@@ -70,88 +74,75 @@ def exchange_lines(exchange: Exchange, *, app_url: str | None) -> Iterator[Text]
 
 
 def what_it_is(payload: Payload) -> str:
-    """Return what an invocation asks for in a few words: the action and its operation, or the event."""
-    words = [payload.action, payload.operation, payload.event]
-    return " ".join(word for word in words if word) or str(payload.kind)
+    """Return what an invocation asks for in a few words: the action and its operation, or the event and its entity."""
+    if payload.kind in {Kind.AUTOMATION, Kind.CHANGE_LOG}:
+        kind = "automation" if payload.kind is Kind.AUTOMATION else "change log"
+        where = "/".join(part for part in (payload.blueprint, payload.entity) if part)
+        return " ".join(word for word in (kind, payload.action, payload.event, where) if word)
+    return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Text]:
     """Yield what was read of a body; a body that says nothing known is shown as it is."""
     if payload.run_id:
-        link = Style(link=run_page(app_url, payload.run_id)) if app_url else Style.null()
-        yield _line("run", Text(printable(payload.run_id), style=link))
+        link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else None
+        yield _line("run", Text(brief(payload.run_id), style=Style(link=link)))
     who = " from ".join(part for part in (payload.user, payload.origin) if part)
     for label, value in (("by", who), ("blueprint", payload.blueprint), ("entity", payload.entity)):
         if value:
-            yield _line(label, Text(printable(value)))
+            yield _line(label, Text(brief(value)))
     yield from _table("inputs", payload.inputs)
     if payload.censored:
-        yield _line("encrypted", Text(printable(", ".join(payload.censored))))
+        yield _line("encrypted", Text(brief(", ".join(payload.censored))))
     for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
-        text = f"{printable(change.path)}: {value_text(change.before)} -> {value_text(change.after)}"
+        text = f"{brief(change.path)}: {value_text(change.before)} -> {value_text(change.after)}"
         yield _line("" if index else "changes", Text(text))
     if payload.problem:
-        yield _line("body", Text(printable(payload.problem), style="yellow"))
-    if payload.problem or payload.kind is Kind.UNKNOWN:
-        yield from _block(body_text(payload, body))
+        yield _line("body", Text(brief(payload.problem), style="yellow"))
+        yield from _block("", body, bytes_text(body, limit=_BODY_EXCERPT))
+    elif payload.kind is Kind.UNKNOWN and not payload.inputs:
+        yield from _block("body", body, body_text(payload, body, limit=_BODY_EXCERPT))
 
 
 def cause_lines(verdict: Verdict) -> Iterator[Text]:
     """Yield what was found out about a signature, each cause with its fix; beside a good one it is a warning."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
-        words = Text(f"{printable(cause.slug)}: {printable(cause.words)}", "yellow" if is_good else "red")
+        words = Text(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}", "yellow" if is_good else "red")
         yield _line("warning" if is_good else "cause", words)
-        yield _line("fix", Text(printable(cause.fix)))
-
-
-def body_text(payload: Payload, body: bytes) -> str:
-    """Return a body for the screen: indented JSON where it is that, else its text, control characters written out."""
-    if payload.document is not None:
-        try:
-            return printable_lines(json.dumps(payload.document, ensure_ascii=False, indent=2))
-        except (RecursionError, ValueError):
-            pass
-    return printable_lines(body.decode("utf-8", "backslashreplace"))
-
-
-def value_text(value: Any) -> str:
-    """Return a JSON value on one line, cut where it is long."""
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (RecursionError, ValueError):
-        text = "(nested too deeply to be shown)"
-    return shorten(printable(text), _VALUE_EXCERPT)
+        yield _line("fix", Text(brief(cause.fix, MOST_WORDS)))
 
 
 def _head(exchange: Exchange) -> Text:
-    invocation, verdict = exchange.invocation, exchange.verdict
+    invocation, verdict, answer = exchange.invocation, exchange.verdict, exchange.answer
+    outcome = (f"-> {answer.status}  ", "bold green" if _is_2xx(answer) else "bold red") if answer else ""
     return Text.assemble(
         (clock_time(invocation.received_at), "dim"),
         "  ",
+        (brief(what_it_is(exchange.payload)), "bold"),
+        f"  {brief(invocation.method, 20)} {brief(invocation.target, 120)}  signature ",
         (str(verdict.status), f"bold {status_colour(verdict.status)}"),
         "  ",
-        (printable(what_it_is(exchange.payload)), "bold"),
-        f"  {invocation.method} {shorten(printable(invocation.target), 120)}  ",
-        (invocation.id, "dim"),
+        outcome,
+        (brief(invocation.id, 20), "dim"),
     )
 
 
 def _verdict(verdict: Verdict) -> Iterator[Text]:
     if verdict.status is Status.REENCODED and verdict.reading:
-        yield _line("signature", Text(f"matches another form of the same JSON: {verdict.reading}"))
+        yield _line("signature", Text(f"matches another form of the same JSON: {brief(verdict.reading)}"))
     yield from cause_lines(verdict)
 
 
 def _delivery(delivery: Delivery) -> Iterator[Text]:
     style = "green" if delivery.ok else "red"
-    yield _line("forwarded", Text.assemble(printable(delivery.url), "  ", (_outcome(delivery), style)))
+    yield _line("forwarded", Text.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
     if delivery.ok:
         return
     if delivery.error:
-        yield _line("", Text(printable(delivery.error), style=style))
+        yield _line("", Text(brief(delivery.error), style=style))
     if delivery.body:
-        yield from _block(printable_lines(delivery.body[:_BODY_EXCERPT].decode("utf-8", "backslashreplace")))
+        yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
     if hint := delivery_hint(delivery):
         yield _line("hint", Text(hint))
 
@@ -164,11 +155,16 @@ def _answer(exchange: Exchange) -> Iterator[Text]:
     fate = run_fate(exchange.payload, exchange.answer)
     if fate is RunFate.NO_RUN or _is_refused(exchange):
         return
-    by_answer = "SUCCESS" if exchange.answer.status // 100 == 2 else "FAILURE"  # noqa: PLR2004 - the class of 2xx
-    yield _line("in Port", Text(_FATES[fate].format(fate=by_answer)))
+    is_good = _is_2xx(exchange.answer)
+    yield _line("in Port", Text(_FATES[fate].format(fate="SUCCESS" if is_good else "FAILURE")))
     if fate in {RunFate.WAITS, RunFate.DEPENDS}:
-        run_id = printable(exchange.payload.run_id or "")
-        yield _line("", Text(f"port-hook report-run {run_id} --status success", style="cyan"))
+        command = report_command(exchange.payload.run_id or "", status="success" if is_good else "failure")
+        if command:
+            yield _line("", Text(command, style="cyan", no_wrap=True))
+
+
+def _is_2xx(answer: Answer) -> bool:
+    return answer.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
 
 
 def _is_refused(exchange: Exchange) -> bool:
@@ -176,24 +172,35 @@ def _is_refused(exchange: Exchange) -> bool:
 
 
 def _table(label: str, values: dict[str, Any]) -> Iterator[Text]:
-    shown = list(values.items())[:_MOST_INPUTS]
-    width = min(max((len(printable(name)) for name, _ in shown), default=0), 40)
+    shown = [(brief(name, _NAME_WIDTH), value) for name, value in islice(values.items(), _MOST_INPUTS)]
+    width = max((len(name) for name, _ in shown), default=0)
     for index, (name, value) in enumerate(shown):
-        text = Text.assemble((printable(name).ljust(width), "bold"), "  ", value_text(value))
+        text = Text.assemble((name.ljust(width), "bold"), "  ", value_text(value))
         yield _line("" if index else label, text)
     if len(values) > len(shown):
         yield _line("", Text(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
 
 
-def _block(text: str) -> Iterator[Text]:
-    for line in shorten(text, _BODY_EXCERPT).splitlines():
-        yield Text(f"{' ' * (_LABEL_WIDTH + 2)}{line}", style="dim")
+def _block(label: str, body: bytes, text: str | None) -> Iterator[Text]:
+    """Yield the beginning of a body's text: at most 2 kB and 24 lines. What is no text is only counted."""
+    if text is None:
+        yield _line(label, Text(f"({len(body):,} bytes that are not UTF-8 text)", style="dim"))
+        return
+    lines = shorten(text, _BODY_EXCERPT).splitlines()
+    for index, line in enumerate(lines[:_MOST_LINES]):
+        yield _line("" if index else label, Text(line, style="dim"))
+    if len(text) > _BODY_EXCERPT or len(lines) > _MOST_LINES:
+        yield _line("", Text("and more; `port-hook show ID` shows it", style="dim"))
 
 
 def _line(label: str, text: Text) -> Text:
-    return Text.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), text)
+    line = Text.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), text)
+    line.no_wrap = text.no_wrap
+    return line
 
 
 def _outcome(delivery: Delivery) -> str:
-    outcome = delivery.fault if delivery.status is None else str(delivery.status)
-    return f"{outcome} in {delivery.latency_ms:.1f} ms"
+    outcome = brief(delivery.fault or "failed", 20) if delivery.status is None else str(delivery.status)
+    if delivery.latency_ms < _MS_IN_S:
+        return f"{outcome} in {delivery.latency_ms:.1f} ms"
+    return f"{outcome} in {delivery.latency_ms / _MS_IN_S:.1f} s"

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from port_hook_cli.core.log_splitting import encode_body
 from port_hook_cli.core.runs import Call, Reported
 from port_hook_cli.views.text import printable
+
+# Nothing that a shell reads, no option, and short: every id that Port makes is like that, and most external ids.
+_TYPEABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z")
+
+
+def report_command(run_id: str, *, status: str) -> str:
+    """Return the command that reports a run's end, to be copied; "" for an id that nobody should paste into a shell."""
+    return f"port-hook report-run {run_id} --status {status}" if _TYPEABLE.match(run_id) else ""
 
 
 def format_reported(reported: Reported, page: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from port_hook_cli.core.answering import OK
 from port_hook_cli.core.listening import Policy, Tally
+from port_hook_cli.views.run_report import report_command
+from port_hook_cli.views.text import brief
 
 _MOST_RUNS = 5
 
@@ -17,6 +19,8 @@ def ready_lines(policy: Policy, *, url: str, public_url: str | None) -> Iterator
         yield f"Public URL    {public_url}   <- paste this as the webhook URL of your action"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
+    if policy.fail_first or policy.delay_s:
+        yield f"Made up       500 for the first {policy.fail_first}, answers {policy.delay_s:g} s late"
     yield "Stop with Ctrl-C."
     yield ""
 
@@ -25,14 +29,14 @@ def summary_lines(tally: Tally) -> Iterator[str]:
     """Yield what a session came to."""
     yield (
         f"{tally.received} received, {tally.verified} verified, {tally.refused} refused, "
-        f"{tally.handler_failures} handler failures"
+        f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
         + (f", {tally.passed_over} passed over (--only)" if tally.passed_over else "")
     )
     if tally.waiting:
         count = len(tally.waiting)
         yield f"{count} {'run waits' if count == 1 else 'runs wait'} for a report, unless your backend has sent it:"
         for run_id in list(tally.waiting)[-_MOST_RUNS:]:
-            yield f"  port-hook report-run {run_id} --status success"
+            yield f"  {report_command(run_id, status='success') or f'run {brief(run_id)}'}"
         if count > _MOST_RUNS:
             yield f"  and {count - _MOST_RUNS} more: port-hook captures"
 
@@ -51,10 +55,8 @@ def _targets(policy: Policy) -> Iterator[str]:
 
 def _verification(policy: Policy) -> str:
     if policy.secret is None:
-        return "nothing (--no-verify): anybody who knows the URL can reach your handler"
-    words = f"signatures with the client secret; timestamps may be {policy.tolerance_s:g} s off"
+        return "nothing (--no-verify)"
+    words = f"signatures, timestamps within {policy.tolerance_s:g} s"
     if policy.allow_unverified:
-        return f"{words}; what fails is forwarded all the same (--allow-unverified)"
-    return (
-        f"{words}; {'only raw-byte matches are' if policy.strict else 'what fails is answered 401 and not'} forwarded"
-    )
+        return f"{words}; what fails is forwarded, too (--allow-unverified)"
+    return f"{words}{'; only raw bytes count (--strict)' if policy.strict else ''}"

@@ -8,23 +8,33 @@ from __future__ import annotations
 
 import re
 
-# C0 less nothing, DEL and C1, the bidirectional overrides, and lone surrogates, which no stream can encode.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNSAFE_IN_LINES = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+# Besides the control characters: line separators, what turns or hides text without being seen itself (marks and
+# overrides of direction, zero widths, tags), and lone surrogates, which no stream can encode.
+_UNSEEN = (
+    "\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff\ud800-\udfff"
 )
+_UNSAFE = re.compile(f"[\x00-\x1f{_UNSEEN}]")
+_UNSAFE_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _visible(match: re.Match[str]) -> str:
     character = match.group()
     code = ord(character)
+    if code > 0xFFFF:  # noqa: PLR2004 - what four digits can say
+        return f"\\U{code:08x}"
     return _SHORT.get(character) or (f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}")  # noqa: PLR2004
 
 
 def printable(text: str) -> str:
     r"""Return `text` on one line with every control character written out, as in `\x1b`."""
     return _UNSAFE.sub(_visible, text)
+
+
+def brief(text: str, limit: int = 200) -> str:
+    """Return the beginning of `text` as `printable` shows it, `limit` characters at most, however long it is."""
+    return shorten(printable(shorten(text, limit)), limit)
 
 
 def printable_lines(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from port_hook_cli.core.models import Status, Verdict
-from port_hook_cli.views.text import printable
+from port_hook_cli.views.text import brief
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -14,11 +14,14 @@ STATUS_WORDS = {
     Status.VALID: "the signature is Port's, for exactly these bytes",
     Status.REENCODED: "the signature fits the same JSON written differently, not these bytes",
     Status.STALE: "the signature fits, but its timestamp is outside the tolerance",
-    Status.INVALID: "the signature does not fit this body, timestamp and secret",
+    Status.INVALID: "the signature does not fit as it stands",
     Status.MISSING: "there is no signature, or no timestamp",
     Status.MALFORMED: "what stands in the signature's place is no signature",
     Status.UNCHECKED: "the signature was not checked",
 }
+
+MOST_WORDS = 400
+"""How many characters of a cause's words are shown: all of ours, and the beginning of a capture file's."""
 
 _YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}
 _FIX = "  fix: "
@@ -32,13 +35,13 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     """Return the verdict as lines for a reader: the status, what matched, the age, then each cause with its fix."""
     lines = [f"{verdict.status}: {STATUS_WORDS[verdict.status]}"]
     if verdict.reading is not None:
-        lines.append(f"reading: {printable(verdict.reading)}")
+        lines.append(f"reading: {brief(verdict.reading)}")
     if verdict.age_s is not None:
         lines.append(f"age: {format_age(verdict.age_s)}")
     for cause in verdict.causes:
-        lines.append(f"{printable(cause.slug)}: {printable(cause.words)}")
+        lines.append(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}")
         if cause.fix:
-            lines.append(f"{_FIX}{printable(cause.fix)}")
+            lines.append(f"{_FIX}{brief(cause.fix, MOST_WORDS)}")
     return lines
 
 

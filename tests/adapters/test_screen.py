@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
+import pyte
 import pytest
 
 from port_hook_cli.adapters.screen import JsonScreen, TextScreen
 from port_hook_cli.core.answering import OK
-from port_hook_cli.core.models import Cause, Exchange, Status, Verdict
+from port_hook_cli.core.models import Answer, Cause, Change, Delivery, Exchange, Kind, Payload, Status, Verdict
 from port_hook_cli.core.records import invocation_event, ready_event
 from port_hook_cli.views.invocation import compact_line, exchange_lines
-from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 MOST_PENDING = 4_000
 HOSTILE = "a\x1b[2Jb\nc\u202e"
@@ -183,7 +187,7 @@ def test_a_rush_on_a_text_screen_is_counted_and_says_where_the_rest_is(streams: 
     told = [line for line in lines if line.startswith("... ")]
     assert told
     assert all("`port-hook captures` lists them" in line for line in told)
-    shown = [line for line in lines if "  valid  " in line and not line.startswith(" ")]
+    shown = [line for line in lines if "  signature valid  " in line and not line.startswith(" ")]
     assert sum(int(line.split()[1]) for line in told) + len(shown) == MOST_PENDING * 2
 
 
@@ -216,3 +220,141 @@ def test_a_reader_of_stderr_that_has_gone_ends_nothing(streams: Streams) -> None
     screen.close()
     assert json.loads(os.read(out, 10_000))["id"] == f"{1:012}"
     assert not streams.broken.is_set()
+
+
+APP = "https://app.port.io"
+# All that a stranger could try: titles, the clipboard, links, clearing, C1 codes, directions, hidden text, line ends.
+COMMANDS = (
+    "r_\x1b]0;PWNED\x07\x1b[2J\x1b]52;c;QQ==\x1b\\\x1b]8;;http://evil/\x1b\\\x9b31m\x9d0;PWNED\x9c\x90q\x9c"
+    "\x00\x07\x08\x7f\r\n\t\x0b\x0c\x85\u2028\u202e\u2066\u061c\u200b\u200f\u2060\ufeff\u180e\U000e0041\ud800[bold red]"
+)
+# What rich writes of its own accord: styles, and links that begin and end.
+STYLE_OR_LINK = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[a-z0-9=._-]*;([\x21-\x7e]*)\x1b\\")
+
+
+@dataclass
+class Terminal:
+    """A pseudo terminal; `painted` is every byte that a text screen wrote to it."""
+
+    width: int
+    painted: bytes = b""
+
+    def show(self, exchange: Exchange, *, app_url: str | None = APP, compact: bool = False) -> str:
+        """Show an exchange and return what was written, as text."""
+        master, slave = os.openpty()
+        with os.fdopen(slave, "w", encoding="utf-8") as stream, Path(os.devnull).open("w", encoding="utf-8") as nothing:
+            into = bytearray()
+            thread = threading.Thread(target=_read_terminal, args=(master, into))
+            thread.start()
+            screen = TextScreen(
+                stream,
+                nothing,
+                environ={"COLUMNS": str(self.width), "LINES": "50", "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+                compact=compact,
+                app_url=app_url,
+                on_broken=lambda: None,
+            )
+            screen.exchanged(exchange)
+            screen.close()
+        thread.join(10)
+        os.close(master)
+        self.painted = bytes(into)
+        return self.painted.decode("utf-8")
+
+    def lines(self) -> list[str]:
+        """Return what a person sees."""
+        screen = pyte.Screen(self.width, 100)
+        pyte.ByteStream(screen).feed(self.painted)
+        assert screen.title == ""
+        return [line.rstrip() for line in screen.display]
+
+
+def _read_terminal(master: int, into: bytearray) -> None:
+    with suppress(OSError):  # Linux: the other side has gone
+        while part := os.read(master, 65536):
+            into += part
+
+
+def hostile(kind: Kind, run_id: str) -> Exchange:
+    """Return an exchange with commands to a terminal wherever a stranger's text can be."""
+    body = json.dumps({COMMANDS: [COMMANDS]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return an_exchange(
+        an_invocation(body, method=COMMANDS, target=COMMANDS),
+        payload=Payload(
+            kind=kind,
+            run_id=run_id,
+            action=COMMANDS,
+            operation=COMMANDS,
+            event=COMMANDS,
+            user=COMMANDS,
+            origin=COMMANDS,
+            blueprint=COMMANDS,
+            entity=COMMANDS,
+            inputs={} if kind is Kind.UNKNOWN else {COMMANDS: COMMANDS, "b": [COMMANDS]},
+            censored=(COMMANDS,),
+            changes=(Change(COMMANDS, COMMANDS, [COMMANDS]),),
+            document={COMMANDS: [COMMANDS]},
+            problem=COMMANDS if kind is Kind.CHANGE_LOG else None,
+        ),
+        verdict=Verdict(status=Status.REENCODED, reading=COMMANDS, causes=(Cause(COMMANDS, COMMANDS, COMMANDS),)),
+        delivery=Delivery(url=COMMANDS, fault=COMMANDS, error=COMMANDS, body=COMMANDS.encode("utf-8", "replace")),
+        answer=Answer(status=502, body=COMMANDS.encode("utf-8", "replace")),
+    )
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+
+
+@posix
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("run_id", [RUN_ID, COMMANDS, "r_1&x=y", "wfnr_abc"])
+@pytest.mark.parametrize("width", [60, 120])
+def test_of_all_that_is_painted_only_our_styles_and_links_command_the_terminal(
+    kind: Kind, run_id: str, width: int
+) -> None:
+    terminal = Terminal(width)
+    text = terminal.show(hostile(kind, run_id))
+    assert b"\x1b" in terminal.painted
+    # A handler's body keeps its tabs: they are how it is laid out.
+    left = STYLE_OR_LINK.sub("", text).replace("\r\n", "").replace("\t", "")
+    assert [character for character in left if not character.isprintable()] == []
+    page = f"{APP}/organization/run?runId={run_id}"
+    assert [link for link in STYLE_OR_LINK.findall(text) if link] == ([page] if run_id in {RUN_ID, "wfnr_abc"} else [])
+    terminal.lines()
+
+
+@posix
+def test_a_compact_line_on_a_terminal_commands_nothing() -> None:
+    left = Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True)
+    assert left.removesuffix("\r\n").isprintable()
+    assert len(left) < 450
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_words_stay_whole_below_their_value(width: int) -> None:
+    words = (
+        "The signature matches neither the body as it arrived nor any other form of it, or it was changed on its way."
+    )
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", words, "Compare the client secret."),))
+    terminal = Terminal(width)
+    terminal.show(an_exchange(verdict=verdict, answer=Answer(status=401)))
+    lines = terminal.lines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
+    end = lines.index("  fix        Compare the client secret.")
+    assert end - start > 1
+    assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
+    assert " ".join(line[13:] for line in lines[start:end]) == f"wrong-secret: {words}"
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_a_line_to_type_is_one_line_to_the_terminal(width: int) -> None:
+    command = f"port-hook report-run {RUN_ID} --status success"
+    document = a_document(context={"runId": RUN_ID, "entity": "東京 " * 30})
+    terminal = Terminal(width)
+    text = terminal.show(an_exchange(an_invocation(a_body(document)), answer=OK))
+    assert command in STYLE_OR_LINK.sub("", text)
+    assert f"  run        {RUN_ID}" in terminal.lines()
+    # pyte leaves the cell behind a wide character empty.
+    assert sum(line.count("東京") for line in terminal.lines()) == 30

@@ -19,6 +19,7 @@ from typing import Any
 import pyte
 import pytest
 
+from port_hook_cli.core.causes import WRONG_SECRET
 from port_hook_cli.core.models import Headers
 from tests.factories import RUN_ID, a_body, a_document, signed
 from tests.processes import Listener, environment
@@ -151,6 +152,22 @@ def test_the_line_to_type_is_whole_on_a_narrow_terminal(folder: Path) -> None:
     assert REPORT in terminal.text
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_on_a_narrow_terminal_a_cause_goes_on_below_itself(folder: Path, columns: int) -> None:
+    body = json.dumps(a_document()).encode()
+    with a_terminal(folder, COLUMNS=str(columns)) as terminal:
+        assert terminal.post(body, signed(b"another body", timestamp=str(int(time.time())))) == 401
+        assert terminal.end() == 0
+    screen = pyte.Screen(columns, 60)
+    pyte.ByteStream(screen).feed(bytes(terminal.raw))
+    lines = [line.rstrip() for line in screen.display]
+    start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
+    end = next(number for number, line in enumerate(lines) if line.startswith("  fix        "))
+    assert end - start > 1
+    assert " ".join(line[13:] for line in lines[start:end]) == f"wrong-secret: {WRONG_SECRET.words}"
+    assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
+
+
 def test_a_stranger_cannot_command_the_terminal(folder: Path) -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;AAAA\x07\x9b31m\x00\r[/x][blink]\u202e\ud800"
     document = {
@@ -160,6 +177,7 @@ def test_a_stranger_cannot_command_the_terminal(folder: Path) -> None:
     document["payload"]["properties"] = {hostile: hostile}
     with a_terminal(folder) as terminal:
         assert terminal.post(document) == 200
+        assert terminal.post({**a_document(), "context": {"runId": f"r_{hostile}"}}) == 200
         assert terminal.post(json.dumps([hostile]).encode()) == 200
         assert terminal.post(hostile.encode("utf-8", "surrogatepass")) == 200
         assert terminal.end() == 0

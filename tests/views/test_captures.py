@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from port_hook_cli.core.models import Answer, Cause, Delivery, Exchange, Headers, Status, Verdict
+from port_hook_cli.core.models import Answer, Cause, Delivery, Exchange, Headers, Payload, Status, Verdict
 from port_hook_cli.views.captures import COLUMNS, capture_lines, captures_lines, captures_table
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 
@@ -57,12 +57,12 @@ def is_harmless(text: str) -> bool:
 
 def test_lines_are_aligned_under_their_headers() -> None:
     header, first, second = captures_lines([a_full_one(), an_exchange(an_invocation(b"?", id="f", headers=Headers()))])
-    assert header.split() == ["id", "time", "status", "method", "action", "run", "id", "answer", "handler"]
+    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "answer", "handler"]
     assert len(re.split(r" {2,}", first)) == len(COLUMNS)
     assert first.index(RUN_ID) == header.index("run id")
     assert first.split()[-2:] == ["500", "500"]
     assert second.index("f") == 0
-    assert second.split()[-4:] == ["-"] * 4
+    assert second.endswith("  (no action)       -                   -       -")
 
 
 def test_a_handler_that_gave_no_status_shows_why() -> None:
@@ -119,7 +119,7 @@ def test_one_capture_is_shown_in_full() -> None:
         '"resourceType": "run"',
         "http://127.0.0.1:8000/ 500 in 12.3 ms",
         "Server: sample",
-        '{"oops":1}',
+        '"oops": 1',
         "X-Answer: yes",
         "ff fe",
     ):
@@ -159,7 +159,38 @@ def test_of_a_binary_body_an_excerpt_is_shown() -> None:
 def test_a_huge_body_is_cut_with_a_word_about_the_rest() -> None:
     text = full(an_exchange(an_invocation(b"x" * 100_000)))
     assert len(text) < 70_000
-    assert "… 34,464 more characters" in text
+    assert "and more; --body has all 100,000 bytes" in text
+
+
+def test_of_huge_answers_it_is_said_where_they_are_whole() -> None:
+    exchange = an_exchange(
+        delivery=Delivery(url="http://h/", status=200, body=b"y" * 100_000),
+        answer=Answer(status=200, body=b"z" * 90_000),
+    )
+    text = full(exchange)
+    assert text.count("and more; --json has all") == 2
+    assert len(text) < 140_000
+
+
+def test_no_field_fills_the_screen() -> None:
+    long = "\x1b" * 100_000
+    headers = Headers(((long, long),))
+    text = full(
+        an_exchange(
+            an_invocation(b"", id=long, method=long, target=long, headers=headers, replay_of=long),
+            payload=Payload(run_id=long, action=long, operation=long, event=long, problem=long),
+            verdict=Verdict(status=Status.INVALID, reading=long, causes=(Cause(long, long, long),)),
+            delivery=Delivery(url=long, fault=long, error=long, headers=headers),
+        )
+    )
+    assert max(map(len, text.splitlines())) < 1300
+    assert len(text) < 8000
+
+
+def test_a_long_header_in_utf8_is_cut_and_still_read_as_that() -> None:
+    value = ("é" * 500).encode().decode("latin-1")
+    text = full(an_exchange(an_invocation(headers=Headers((("x-long", value),)))))
+    assert f"x-long: {'é' * 199}…" in text
 
 
 def test_a_body_nested_too_deeply_is_shown_as_it_is() -> None:

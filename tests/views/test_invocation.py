@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from unicodedata import bidirectional, category
 
@@ -16,24 +17,18 @@ from rich.text import Text
 
 from port_hook_cli.core import answering, causes
 from port_hook_cli.core.answering import OK
-from port_hook_cli.core.models import Answer, Cause, Delivery, Exchange, Headers, Kind, Payload, Status, Verdict
+from port_hook_cli.core.models import Answer, Cause, Change, Delivery, Exchange, Headers, Kind, Payload, Status, Verdict
 from port_hook_cli.core.payload import read_payload
-from port_hook_cli.views.invocation import (
-    body_text,
-    clock_time,
-    compact_line,
-    exchange_lines,
-    payload_lines,
-    value_text,
-)
+from port_hook_cli.views.invocation import clock_time, compact_line, exchange_lines, payload_lines
 from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
 
 URL = "http://127.0.0.1:8000/"
 APP = "https://app.port.io"
 REPORT = f"port-hook report-run {RUN_ID} --status success"
 OVERRIDES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-# What clears a screen, ends a C string, reads as rich markup, turns a line around, and cannot be encoded.
-HOSTILE = "\x1b[2J\x00[/x][bold red]\u202e\u2066\ud800\x9b31m\x07\u2028end"
+UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
+# What clears a screen, ends a C string, reads as rich markup, turns a line around, hides, and cannot be encoded.
+HOSTILE = "\x1b[2J\x00[/x][bold red]\u202e\u2066\u061c\u200b\U000e0041\ud800\x9b31m\x07\u2028end"
 
 
 def lines_of(exchange: Exchange, *, app_url: str | None = None) -> list[str]:
@@ -54,14 +49,15 @@ def value_at(label: str, lines: Sequence[str]) -> str:
 def is_safe(text: str) -> bool:
     """Whether a terminal would show `text` as characters and nothing else, and any stream can encode it."""
     return not any(
-        category(character) in {"Cc", "Cs", "Zl", "Zp"} or bidirectional(character) in OVERRIDES for character in text
+        category(character) in UNSEEN or bidirectional(character) in OVERRIDES or character in "\u061c\u200b\U000e0041"
+        for character in text
     )
 
 
 def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
     delivery = Delivery(url=URL, status=202, latency_ms=12.34)
     assert lines_of(an_exchange(delivery=delivery, answer=Answer(status=202))) == [
-        f"{clock_time(NOW)}  valid  create_vm CREATE  POST /  0123456789ab",
+        f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  -> 202  0123456789ab",
         f"  run        {RUN_ID}",
         "  by         zoë@example.com from UI",
         "  blueprint  vm",
@@ -78,6 +74,7 @@ def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
 
 def test_before_it_is_answered_nothing_is_said_of_an_answer() -> None:
     lines = lines_of(an_exchange())
+    assert lines[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
     assert not any(line.startswith(("  answered", "  in Port")) for line in lines)
 
 
@@ -119,7 +116,7 @@ AUTOMATION = {
 
 def test_an_automation_shows_its_event_and_what_changed() -> None:
     assert lines_of(of(AUTOMATION)) == [
-        f"{clock_time(NOW)}  valid  UPDATE  POST /  0123456789ab",
+        f"{clock_time(NOW)}  automation UPDATE service/checkout  POST /  signature valid  -> 200  0123456789ab",
         "  by         auth0|1 from API",
         "  blueprint  service",
         "  entity     checkout",
@@ -127,6 +124,11 @@ def test_an_automation_shows_its_event_and_what_changed() -> None:
         '             p.n: 1 -> [1, "é"]',
         "  answered   200",
     ]
+
+
+def test_a_change_log_is_named_as_one() -> None:
+    line = lines_of(of({"changelogDestination": {}, "action": "DELETE", "context": {"blueprint": "vm"}, "diff": {}}))[0]
+    assert "  change log DELETE vm  POST /" in line
 
 
 def test_of_very_many_changes_the_first_are_shown() -> None:
@@ -140,7 +142,7 @@ UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("
 
 def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported() -> None:
     lines = lines_of(an_exchange(verdict=UNVERIFIED, answer=answering.refused(UNVERIFIED)))
-    assert "  invalid  create_vm" in lines[0]
+    assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
     assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.words}"
     assert value_at("fix", lines) == causes.WRONG_SECRET.fix
     assert "  cause      clock-skew: late" in lines
@@ -162,17 +164,35 @@ def test_a_replay_that_is_let_through_is_a_warning() -> None:
 
 
 def test_a_handlers_failure_shows_its_body_and_a_hint() -> None:
-    delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=b'{"cpu": "too\tmany"}\nsee\x1b[2J log\xff')
+    delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=b"too\tmany CPUs\nsee\x1b[2J log")
     lines = lines_of(an_exchange(delivery=delivery, answer=Answer(status=422)))
     start = lines.index("  forwarded  http://127.0.0.1:8000/  422 in 3.0 ms")
-    assert lines[start + 1 : start + 3] == ['             {"cpu": "too\tmany"}', r"             see\x1b[2J log\xff"]
+    assert lines[start + 1 : start + 3] == ["             too\tmany CPUs", r"             see\x1b[2J log"]
     assert "its answer says which field" in value_at("hint", lines)
 
 
+def failure(body: bytes) -> list[str]:
+    """Return the lines below `forwarded` of a handler that answered 500 with `body`, up to the hint."""
+    lines = lines_of(an_exchange(delivery=Delivery(url=URL, status=500, body=body), answer=Answer(status=500)))
+    start = next(number for number, line in enumerate(lines) if line.startswith("  forwarded"))
+    return [line[13:] for line in lines[start + 1 : lines.index(f"  hint       {value_at('hint', lines)}")]]
+
+
+def test_json_of_a_handlers_failure_is_indented() -> None:
+    assert failure(b'{"cpu":["too","many"]}') == ["{", '  "cpu": [', '    "too",', '    "many"', "  ]", "}"]
+
+
+def test_what_is_no_text_of_a_handlers_failure_is_counted() -> None:
+    assert failure(b"\xff\x00" * 1024) == ["(2,048 bytes that are not UTF-8 text)"]
+
+
+def test_of_a_handlers_failure_24_lines_are_shown_and_where_the_rest_is() -> None:
+    assert failure(b"line\n" * 24) == ["line"] * 24
+    assert failure(b"line\n" * 25) == ["line"] * 24 + ["and more; `port-hook show ID` shows it"]
+
+
 def test_of_a_handlers_long_failure_2_kb_are_shown() -> None:
-    delivery = Delivery(url=URL, status=500, body=b"\xfe" * 100 + b"~" * 100_000)
-    shown = "".join(lines_of(an_exchange(delivery=delivery, answer=Answer(status=500))))
-    assert 1500 < shown.count("~") <= 1948
+    assert failure(b"~" * 100_000) == ["~" * 2047 + "…", "and more; `port-hook show ID` shows it"]
 
 
 def test_a_handlers_success_does_not_show_its_body() -> None:
@@ -206,13 +226,19 @@ def test_a_synchronised_run_ends_with_the_answer_and_needs_no_report(status: int
 def test_a_run_that_may_be_synchronised_shows_both_ends(status: int, end: str) -> None:
     lines = lines_of(of(synchronised(None), answer=Answer(status=status)))
     assert f"ends with this answer ({end}); any other stays IN_PROGRESS" in value_at("in Port", lines)
-    assert lines[-1].strip() == REPORT
+    assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
+
+
+def test_after_an_answer_that_is_no_success_a_failure_is_what_to_report() -> None:
+    delivery = Delivery(url=URL, fault="unreachable", error="refused")
+    lines = lines_of(an_exchange(delivery=delivery, answer=answering.undelivered(delivery)))
+    assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status failure"
 
 
 def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
     assert lines_of(of({"hello": {"wörld": [1.0, None]}})) == [
-        f"{clock_time(NOW)}  valid  unknown  POST /  0123456789ab",
-        "             {",
+        f"{clock_time(NOW)}  (no action)  POST /  signature valid  -> 200  0123456789ab",
+        "  body       {",
         '               "hello": {',
         '                 "wörld": [',
         "                   1.0,",
@@ -227,9 +253,9 @@ def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("body", "problem", "shown"),
     [
-        (b"", "the body is empty", None),
-        (b"hello\nworld", "the body is not JSON", "             world"),
-        (b"a\xff\x00", "the body is not UTF-8", r"             a\xff\x00"),
+        (b"", "empty", None),
+        (b"hello\nworld", "not JSON (line 1, column 1)", "             world"),
+        (b"a\xff\x00", "not UTF-8 text (at byte 1)", "             (3 bytes that are not UTF-8 text)"),
         (b"[" * 100_000, "nested too deeply", "[" * 2047 + "…"),
     ],
 )
@@ -237,13 +263,6 @@ def test_what_is_not_json_says_so_and_is_shown_as_text(body: bytes, problem: str
     lines = lines_of(of(body))
     assert problem in value_at("body", lines)
     assert shown is None or any(line.endswith(shown) for line in lines)
-
-
-def test_json_that_is_too_deep_to_be_indented_is_shown_as_it_came() -> None:
-    deep: Any = 1
-    for _ in range(100_000):
-        deep = [deep]
-    assert body_text(Payload(document=deep), b"[[\x1b 1]]") == r"[[\x1b 1]]"
 
 
 def links(lines: Sequence[Text]) -> list[tuple[str, str]]:
@@ -263,15 +282,33 @@ def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
     assert links(list(exchange_lines(exchange, app_url=""))) == []
 
 
+@pytest.mark.parametrize(
+    "run_id", [HOSTILE, "r_\x1b]0;PWNED\x07\x1b[2J", "r_1&runId=r_2", "wfnr_" + "a" * 1000, "x" * 10_000]
+)
+def test_what_is_no_run_id_is_no_link_and_not_offered_to_a_shell(run_id: str) -> None:
+    exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), answer=OK)
+    lines = list(exchange_lines(exchange, app_url=APP))
+    assert links(lines) == []
+    assert not any("report-run" in line.plain for line in lines)
+    assert any("until its result is reported" in line.plain or "reported" in line.plain for line in lines)
+
+
+@pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])
+def test_an_id_that_a_shell_or_an_option_parser_would_read_is_not_part_of_a_line_to_type(run_id: str) -> None:
+    lines = lines_of(an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), answer=OK))
+    assert not any("report-run" in line for line in lines)
+
+
 def test_the_words_are_the_same_with_a_link() -> None:
     exchange = an_exchange(answer=OK)
     assert lines_of(exchange, app_url=APP) == lines_of(exchange, app_url=None)
 
 
 def test_the_line_to_type_is_never_broken_or_cut() -> None:
-    node_run = "wfnr_" + "A1b2" * 100
-    lines = lines_of(of(a_document(context={"runId": node_run}, **{"x" * 200: "y" * 10_000})))
-    assert lines[-1].strip() == f"port-hook report-run {node_run} --status success"
+    node_run = "wfnr_" + "A1b2" * 20
+    lines = list(exchange_lines(of(a_document(context={"runId": node_run}, **{"x" * 200: "y" * 10_000})), app_url=None))
+    assert lines[-1].plain.strip() == f"port-hook report-run {node_run} --status success"
+    assert lines[-1].no_wrap
 
 
 def hostile_documents() -> list[Any]:
@@ -311,16 +348,64 @@ def test_hostile_text_in_any_field_is_written_out_on_the_line_it_belongs_to(docu
     assert any("[/x][bold red]" in line for line in shown)
 
 
-def test_a_string_of_json_is_shown_on_one_line_with_its_escapes() -> None:
-    assert value_text("a\nb\x1b\u202e") == r'"a\nb\u001b\u202e"'
-    assert value_text({"a": [1, None, True, "é"]}) == '{"a": [1, null, true, "é"]}'
+LONG = "\x1b" * 100_000
 
 
-def test_a_value_too_deep_to_be_written_says_so() -> None:
-    deep: Any = 1
-    for _ in range(100_000):
-        deep = [deep]
-    assert value_text(deep) == "(nested too deeply to be shown)"
+def endless() -> Exchange:
+    """Return an exchange whose every field is long enough to fill a screen for minutes."""
+    payload = Payload(
+        kind=Kind.AUTOMATION,
+        run_id=LONG,
+        action=LONG,
+        operation=LONG,
+        event=LONG,
+        user=LONG,
+        origin=LONG,
+        blueprint=LONG,
+        entity=LONG,
+        inputs={LONG: LONG, LONG + "2": [LONG]},
+        censored=(LONG, LONG),
+        changes=(Change(LONG, LONG, {LONG: LONG}),),
+        document={LONG: LONG},
+        problem=LONG,
+    )
+    return an_exchange(
+        an_invocation(LONG.encode(), method=LONG, target=LONG, id=LONG),
+        payload=payload,
+        verdict=Verdict(status=Status.REENCODED, reading=LONG, causes=(Cause(LONG, LONG, LONG),) * 2),
+        delivery=Delivery(url=LONG, fault=LONG, error=LONG, body=LONG.encode()),
+        answer=Answer(status=502),
+    )
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_nothing_from_the_wire_fills_the_screen(kind: Kind) -> None:
+    exchange = endless()
+    exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
+    lines = lines_of(exchange, app_url=APP)
+    # Each is one field, or two of a change; the long ones are the beginnings of two bodies.
+    assert max(map(len, lines)) < 2100
+    assert sum(map(len, lines)) < 10_000
+    assert len(lines) < 30
+
+
+def test_a_compact_line_is_bounded() -> None:
+    line = compact_line(endless())
+    assert len(line) < 450
+    assert "signature reencoded" in line
+    assert "-> 502" in line
+
+
+def test_a_name_of_an_input_takes_40_columns_at_most() -> None:
+    lines = lines_of(of(a_document(payload={"properties": {"n" * 1000: 1, "b": 2}})))
+    assert value_at("inputs", lines) == "n" * 39 + "…  1"
+    assert "             " + "b".ljust(40) + "  2" in lines
+
+
+def test_words_of_our_own_are_never_cut() -> None:
+    verdict = Verdict(status=Status.INVALID, causes=(causes.untried("It is too large for more."),))
+    lines = lines_of(an_exchange(verdict=verdict, answer=answering.refused(verdict)))
+    assert "It is too large for more." in value_at("cause", lines)
 
 
 def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None:
@@ -328,26 +413,32 @@ def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None
     verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
     line = compact_line(an_exchange(verdict=verdict, delivery=delivery, answer=Answer(status=500)))
     assert line == (
-        f"{clock_time(NOW)}  0123456789ab  valid  POST /  create_vm CREATE  {RUN_ID}  "
-        "[replayed, timestamp-unit]  handler 500 in 2.0 ms  answered 500"
+        f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  [replayed, timestamp-unit]  "
+        f"handler 500 in 2.0 ms  -> 500  {RUN_ID}  0123456789ab"
     )
 
 
 def test_a_compact_line_of_what_says_nothing_is_short_and_of_a_long_path_is_cut() -> None:
     invocation = an_invocation(b"", target="/" + "p" * 500)
     line = compact_line(an_exchange(invocation, payload=read_payload(b"", Headers())))
-    assert line == f"{clock_time(NOW)}  0123456789ab  valid  POST /{'p' * 78}…  unknown  -"
+    path = f"/{'p' * 78}…"
+    assert line == f"{clock_time(NOW)}  (no action)  POST {path}  signature valid  (no run)  0123456789ab"
+
+
+@pytest.mark.parametrize(("latency_ms", "words"), [(999.94, "999.9 ms"), (1000.0, "1.0 s"), (30_012.0, "30.0 s")])
+def test_a_latency_of_a_second_and_more_is_in_seconds(latency_ms: float, words: str) -> None:
+    delivery = Delivery(url=URL, status=200, latency_ms=latency_ms)
+    assert value_at("forwarded", lines_of(an_exchange(delivery=delivery, answer=OK))) == f"{URL}  200 in {words}"
 
 
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("kind", Kind)
 def test_every_status_and_kind_can_be_shown(status: Status, kind: Kind) -> None:
-    exchange = an_exchange(verdict=Verdict(status=status), answer=OK)
-    assert f"  {status}  " in lines_of(exchange)[0]
-    assert f"  {status}  " in compact_line(exchange)
-    unread = of(b"{}", verdict=Verdict(status=status))
-    assert lines_of(unread)[0].startswith(f"{clock_time(NOW)}  {status}  unknown")
-    assert all(isinstance(line, Text) for line in payload_lines(unread.payload, b"{}", app_url=APP)), kind
+    exchange = of(b"{}", verdict=Verdict(status=status))
+    exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
+    assert f"  signature {status}  " in lines_of(exchange)[0]
+    assert f"  signature {status}  " in compact_line(exchange)
+    assert len(list(payload_lines(exchange.payload, b"{}", app_url=APP))) == (kind is Kind.UNKNOWN)
 
 
 def test_no_secret_is_shown() -> None:

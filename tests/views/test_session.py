@@ -13,9 +13,7 @@ from port_hook_cli.core.models import Answer
 from port_hook_cli.views.session import ready_lines, summary_lines
 from tests.factories import SECRET
 
-VERIFYING = (
-    "signatures with the client secret; timestamps may be 300 s off; what fails is answered 401 and not forwarded"
-)
+VERIFYING = "signatures, timestamps within 300 s"
 URL = "http://127.0.0.1:8787/"
 
 
@@ -69,10 +67,10 @@ def test_of_a_made_up_answer_the_status_is_said_and_its_bytes_are_not_shown() ->
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        ({"secret": None}, "nothing (--no-verify): anybody who knows the URL can reach your handler"),
-        ({"strict": True}, "only raw-byte matches are forwarded"),
-        ({"allow_unverified": True}, "what fails is forwarded all the same (--allow-unverified)"),
-        ({"tolerance_s": 12.5}, "timestamps may be 12.5 s off"),
+        ({"secret": None}, "nothing (--no-verify)"),
+        ({"strict": True}, "only raw bytes count (--strict)"),
+        ({"allow_unverified": True}, "what fails is forwarded, too (--allow-unverified)"),
+        ({"tolerance_s": 12.5}, "timestamps within 12.5 s"),
     ],
 )
 def test_what_is_verified_is_said(policy: dict[str, Any], words: str) -> None:
@@ -89,7 +87,18 @@ def waiting(count: int) -> OrderedDict[str, None]:
 
 def test_a_summary_counts_and_says_no_more_when_nothing_waits() -> None:
     tally = Tally(received=7, verified=4, refused=3, handler_failures=1)
-    assert list(summary_lines(tally)) == ["7 received, 4 verified, 3 refused, 1 handler failures"]
+    assert list(summary_lines(tally)) == ["7 received, 4 verified, 3 refused, 1 handler failure"]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_handlers_that_failed_are_counted_in_good_english(count: int) -> None:
+    (line,) = summary_lines(Tally(handler_failures=count))
+    assert line.endswith(f", {count} handler failures")
+
+
+def test_what_is_made_up_is_said() -> None:
+    assert beside("Made up", ready(fail_first=2, delay_s=1.5)) == ["500 for the first 2, answers 1.5 s late"]
+    assert beside("Made up", ready()) == []
 
 
 def test_what_was_passed_over_is_told() -> None:
@@ -108,3 +117,15 @@ def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted()
     assert told.startswith("12 runs wait ")
     assert [line.split()[2] for line in lines[:5]] == [f"r_{number:016}" for number in range(7, 12)]
     assert lines[5:] == ["  and 7 more: port-hook captures"]
+
+
+@pytest.mark.parametrize(
+    "run_id", ["$(reboot)", "r_1; reboot", "--help", "r_\x1b]0;owned\x07\x1b[2J\u202e", "r" * 100_000]
+)
+def test_an_id_that_nobody_should_paste_is_named_without_a_command(run_id: str) -> None:
+    _, told, line = summary_lines(Tally(waiting=OrderedDict.fromkeys([run_id])))
+    assert told.startswith("1 run waits ")
+    assert line.startswith("  run ")
+    assert "report-run" not in line
+    assert line.isprintable()
+    assert len(line) < 220

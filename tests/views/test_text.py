@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.views.text import printable, printable_lines, shorten, wire_text
+from port_hook_cli.views.text import brief, printable, printable_lines, shorten, wire_text
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 
@@ -19,11 +19,45 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]))
         ("\x9b31m", "\\x9b31m"),
         ("\u202eevil", "\\u202eevil"),
         ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
         ("[red]Zoë 🚢", "[red]Zoë 🚢"),
+        ("❤️ שלום مرحبا 東京 ก็", "❤️ שלום مرحبا 東京 ก็"),
     ],
 )
 def test_control_characters_are_written_out(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        (0x00, 0x1F),
+        (0x7F, 0x9F),
+        (0xAD, 0xAD),
+        (0x061C, 0x061C),
+        (0x180E, 0x180E),
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x206F),
+        (0xFEFF, 0xFEFF),
+        (0xFFF9, 0xFFFB),
+        (0xE0000, 0xE007F),
+        (0xE0100, 0xE01EF),
+    ],
+)
+def test_what_commands_turns_or_hides_text_is_written_out(first: int, last: int) -> None:
+    for code in range(first, last + 1):
+        assert printable(chr(code)).isprintable(), hex(code)
+        assert printable(chr(code)).startswith("\\"), hex(code)
+        assert chr(code) in "\n\t" or printable_lines(chr(code)) == printable(chr(code)), hex(code)
+
+
+@given(ANY_TEXT, st.integers(1, 50))
+def test_a_brief_text_is_printable_and_keeps_the_limit(text: str, limit: int) -> None:
+    short = brief(text, limit)
+    assert len(short) <= limit
+    assert printable(short) == short
+    assert short == printable(text) or short.endswith("…")
 
 
 @given(ANY_TEXT)
