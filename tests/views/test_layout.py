@@ -68,7 +68,8 @@ def test_wide_characters_count_twice() -> None:
 
 
 def test_a_headline_with_wide_characters_in_the_place_of_a_label_fits() -> None:
-    lines = fitted(Text(f"12:00:00  {'東京' * 10}  POST /{'p' * 60}  signature valid"), width=60)
+    lines = fitted(Text(f"12:00:00  {'東京' * 60}  POST /  signature valid"), width=60)
+    assert len(lines) > 1
     assert all(cell_len(line) <= 60 for line in lines)
 
 
