@@ -29,7 +29,7 @@ demo: $(VENV)/.run ## Show the main job on this machine; sets itself up
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests; sets itself up
-	$(BIN)/pytest --quiet
+	$(BIN)/pytest --quiet -n auto
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Make the development environment in .venv

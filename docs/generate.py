@@ -30,7 +30,12 @@ _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 def command(*args: str) -> str:
     """Run port-hook in an empty folder, 100 columns wide, and return its stdout."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {"PATH": os.environ["PATH"], "HOME": folder, "COLUMNS": "100", "TERMINAL_WIDTH": "100"}
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": folder,
+            "COLUMNS": "100",
+            "TERMINAL_WIDTH": "100",
+        }
         done = subprocess.run(
             [sys.executable, "-m", "port_hook_cli", *args],
             check=True,

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -58,12 +59,12 @@ class PortRun:
 
 def create_vm(run_id: str, inputs: dict[str, Any]) -> None:
     """Do the work and report it; runs after the invocation has been accepted."""
-    run = PortRun(run_id)
     try:
-        run.log(f"creating {inputs['title']} with {inputs['cpu']} CPUs")
-        run.end("SUCCESS", f"{inputs['title']} is up")
-    except KeyError as missing:
-        run.end("FAILURE", f"the input {missing} is missing")
+        run = PortRun(run_id)
+        run.log(f"creating {inputs.get('title')} with {inputs.get('cpu')} CPUs")
+        run.end("SUCCESS", f"{inputs.get('title')} is up")
+    except urllib.error.URLError as problem:  # a run that has ended, wrong credentials, no network
+        print(f"{run_id} could not be reported: {problem}", flush=True)
 
 
 class Webhook(BaseHTTPRequestHandler):
@@ -91,6 +92,6 @@ class Webhook(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Webhook)
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 8000), Webhook)
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -64,6 +64,7 @@ class CommandGroup(TyperGroup):
         ctx.obj = runtime = ctx.obj or system_runtime()
         try:
             code = super().invoke(ctx) or ExitCode.OK
+            runtime.stdout.flush()
         except typer.BadParameter as wrong:
             name_variable(wrong, runtime)
             raise

@@ -48,7 +48,8 @@ class Runtime:
 def system_runtime() -> Runtime:
     """Return the runtime of the real process.
 
-    A character that the terminal's encoding lacks is written out instead of ending the command.
+    A stream that was closed (`>&-`) is nowhere. A character that the terminal's encoding lacks is written out instead
+    of ending the command.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -57,7 +58,11 @@ def system_runtime() -> Runtime:
         environ=os.environ,
         cwd=Path.cwd(),
         home=Path.home(),
-        stdin=sys.stdin.buffer,
-        stdout=sys.stdout,
-        stderr=sys.stderr,
+        stdin=sys.stdin.buffer if sys.stdin else io.BytesIO(),
+        stdout=sys.stdout or _nowhere(),
+        stderr=sys.stderr or _nowhere(),
     )
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")

@@ -21,7 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from port_hook_cli.core.models import Delivery, Headers, Invocation
 
 # Shorter than any server's keep-alive, so that a connection is not taken again while its server is hanging up.
-_KEEP_IDLE_S = 2.0
+_KEEP_IDLE_S = 1.0
 _MOST_HEADER_BYTES = 256 * 1024
 _Origin = tuple[str, str, int]
 
@@ -85,8 +85,10 @@ class Forwarder:
         return link
 
     def _put_back(self, origin: _Origin, link: ResponseHandler) -> None:
-        if link.should_close or not link.is_connected():
-            link.close()
+        transport = link.transport
+        # An answer may come before the request has been sent as a whole: the rest of it would meet the next one.
+        if link.should_close or transport is None or transport.is_closing() or _is_still_sending(transport):
+            link.abort()
         else:
             self._idle.setdefault(origin, []).append((link, time.monotonic()))
 
@@ -108,6 +110,10 @@ class Forwarder:
                 return "unreachable", f"nothing answers on {place}: is your handler running?"
             case _:
                 return "unreachable", f"{place} cannot be reached: {error}"
+
+
+def _is_still_sending(transport: asyncio.BaseTransport) -> bool:
+    return isinstance(transport, asyncio.Transport) and transport.get_write_buffer_size() > 0
 
 
 def _split(url: str) -> tuple[_Origin, str]:

@@ -26,6 +26,7 @@ Receive = Callable[[Invocation, str], Awaitable[Answer]]
 # Port's own header fields are small; a proxy may add long ones (tokens, traces), and a debugger should show them.
 _MOST_HEADER_BYTES = 256 * 1024
 _NO_BODY = frozenset({204, 304})
+_LEAVE_S = 0.2
 
 
 class Receiver:
@@ -69,7 +70,7 @@ class Receiver:
             max_field_size=_MOST_HEADER_BYTES,
         )
         try:
-            self._sockets = await loop.create_server(self._http, host, port, backlog=512)
+            self._sockets = await loop.create_server(self._http, host, port, backlog=128)
         except OSError as error:
             raise cannot_listen(host, port, error) from None
         address = self._sockets.sockets[0].getsockname()
@@ -81,10 +82,20 @@ class Receiver:
             return
         self._sockets.close()
         self._http.pre_shutdown()
-        await self._http.shutdown(drain_s)
+        connections = (link for link in self._http.connections if isinstance(link, _Connection))
+        if under_way := {link.task for link in connections if link.task and not link.task.done()}:
+            _, late = await asyncio.wait(under_way, timeout=drain_s)
+            for task in late:
+                task.cancel()
+        await self._http.shutdown(_LEAVE_S)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(request.protocol, _Connection):
+            request.protocol.task = asyncio.current_task()
         target = request.raw_path
+        if refusal := _refuse_form(request):
+            self._notice(f"answered {refusal.status} to {request.method} {target[:200]}")
+            return _WireAnswer(request, refusal, close=True)
         if not is_below(target, self._mount):
             self._notice(f"answered 404 to {request.method} {target}: not below {self._mount}")
             return _WireAnswer(request, answering.outside(self._mount))
@@ -118,9 +129,9 @@ class Receiver:
         except TimeoutError:
             self._notice(f"answered 408 to {request.method} {request.raw_path}: the body did not arrive in time")
             return answering.too_slow(self._body_timeout_s)
-        except (web.RequestPayloadError, ConnectionError) as error:
+        except (web.RequestPayloadError, ConnectionError):
             self._notice(f"a client left in the middle of {request.method} {request.raw_path}; nothing was captured")
-            raise ConnectionResetError from error
+            return answering.unreadable(400, "the body broke off")
         return self._too_large(request, f"over {self._max_body} bytes") if whole is None else whole
 
     def _too_large(self, request: web.BaseRequest, size: str) -> Answer:
@@ -128,6 +139,16 @@ class Receiver:
             f"answered 413 to {request.method} {request.raw_path}: a body of {size}, not captured (limit --max-body)"
         )
         return answering.too_large(self._max_body)
+
+
+def _refuse_form(request: web.BaseRequest) -> Answer | None:
+    """Return the answer to what no webhook sends: a proxy's request, or a body in another coding than chunked."""
+    if not request.raw_path.startswith("/"):
+        return answering.unsupported(400, "the request's target is no path: port-hook is not a proxy")
+    coding = request.headers.get("Transfer-Encoding")
+    if coding and coding.strip().lower() != "chunked":
+        return answering.unsupported(501, "port-hook takes no other transfer-encoding than chunked")
+    return None
 
 
 async def _read_up_to(stream: StreamReader, limit: int) -> bytes | None:
@@ -174,7 +195,8 @@ class _WireAnswer(web.StreamResponse):
 
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
         writer = self._request.writer
-        await writer.write_eof(self._head() + (b"" if self._request.method == "HEAD" else self._answer.body))
+        has_body = self._request.method != "HEAD" and self._answer.status not in _NO_BODY
+        await writer.write_eof(self._head() + (self._answer.body if has_body else b""))
 
     def _head(self) -> bytes:
         answer = self._answer
@@ -207,11 +229,14 @@ class _Server(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_tell",)
+    """One connection. `task` is what serves its latest request."""
+
+    __slots__ = ("_tell", "task")
 
     def __init__(self, server: web.Server, tell: Callable[[str], None], **options: Any) -> None:
         super().__init__(server, **options)
         self._tell = tell
+        self.task: asyncio.Task[Any] | None = None
 
     def handle_error(
         self,
@@ -221,6 +246,6 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what could not be parsed (400), and what failed in port-hook itself (500)."""
-        reason = message or str(exc) or type(exc).__name__
-        self._tell(f"answered {status} to a request from {request.remote or 'unknown'}: {reason.splitlines()[0]}")
+        reason = " ".join((message or str(exc) or type(exc).__name__).split())[:200]
+        self._tell(f"answered {status} to a request from {request.remote or 'unknown'}: {reason}")
         return _WireAnswer(request, answering.unreadable(status, reason), close=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import shutil
 import string
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,7 +61,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
             console.print("4. The same request, but with its body changed on the way (2 CPUs became 64):\n")
             await _send(_tampered(invocation), url)
             _show(console, shown[1])
-            console.print(_NEXT)
+            console.print(_NEXT + _where_it_is(runtime))
     verified = shown[0].verdict.status == "valid" and run.status == "SUCCESS"
     return ExitCode.OK if verified and shown[1].answer and shown[1].answer.status == 401 else ExitCode.FAILED  # noqa: PLR2004
 
@@ -119,6 +121,13 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
     )
 
 
+def _where_it_is(runtime: Runtime) -> str:
+    """Return how to make the lines above work, where `port-hook` alone would not be found."""
+    if shutil.which("port-hook", path=runtime.environ.get("PATH")):
+        return ""
+    return f"\nport-hook is in {Path(sys.executable).parent}; put that folder on your PATH to type it as above.\n"
+
+
 def _run_id(invocation: Invocation) -> str:
     from port_hook_cli.core.payload import read_payload
 
@@ -138,7 +147,8 @@ async def _send(invocation: Invocation, url: str) -> None:
 
 def _show(console: Console, exchange: Exchange) -> None:
     from port_hook_cli.views.invocation import exchange_lines
+    from port_hook_cli.views.layout import fit
 
-    for line in exchange_lines(exchange, app_url=None):
+    for line in fit(exchange_lines(exchange, app_url=None), console):
         console.print(line, soft_wrap=True)
     console.print()

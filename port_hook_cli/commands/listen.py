@@ -109,6 +109,10 @@ def listen(
         {"--compact": compact, "--full": full},
         {"--allow-unverified": allow_unverified, "--no-verify": no_verify},
         {"--allow-unverified": allow_unverified, "--strict": strict},
+        {"--no-verify": no_verify, "--strict": strict},
+        {"--no-verify": no_verify, "--refuse-replays": refuse_replays},
+        {"--json": json_, "--compact": compact},
+        {"--json": json_, "--full": full},
         {"--respond": bool(respond), "--forward-to": bool(forward_to)},
         {"--public-url": bool(public_url), "--tunnel": tunnel is not TunnelKind.NONE},
         {"--once": once, "--count": count is not None},
@@ -138,7 +142,7 @@ def listen(
         max_body=max_body,
         forward_timeout_s=forward_timeout,
         tunnel=tunnel,
-        public_url=public_url,
+        public_url=_public_url(public_url),
         copy=copy,
         count=1 if once else count,
         timeout_s=timeout,
@@ -187,6 +191,12 @@ def _refuse_contradictions(*groups: dict[str, bool]) -> None:
     for group in groups:
         if all(group.values()):
             raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
+
+
+def _public_url(text: str | None) -> str | None:
+    if text and not text.startswith(("https://", "http://")):
+        raise UsageError(f"--public-url {text!r} is no URL", hint="write it as https://…")
+    return text
 
 
 def _routes(forward_to: str | None, routes: list[str], path: str) -> Routes:

@@ -59,7 +59,7 @@ def replay(
     ] = None,
     timeout_s: Annotated[
         float, typer.Option("--timeout", metavar="S", min=0, help="How long an answer may take; 0 waits for ever.")
-    ] = 30.0,
+    ] = 40.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests, send nothing.")] = False,
     json: options.Json = False,
     store: options.Store = None,

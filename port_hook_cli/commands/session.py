@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from port_hook_cli.adapters.forwarder import Forwarder
 from port_hook_cli.adapters.receiver import Receiver
@@ -17,15 +18,17 @@ from port_hook_cli.adapters.signals import stop_signal
 from port_hook_cli.adapters.store import CaptureStore, StoreWriter, open_store
 from port_hook_cli.adapters.tunnels import Tunnel, TunnelKind, open_tunnel
 from port_hook_cli.core.expectations import Expectation
-from port_hook_cli.core.listening import Policy, Tally
-from port_hook_cli.core.models import Exchange
+from port_hook_cli.core.listening import Policy
+from port_hook_cli.core.models import SIGNATURE_HEADER, Exchange, Headers
 from port_hook_cli.core.records import ready_event, summary_event
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.core.verification import signature_key
+from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.flows.listening import Listening, Onlooker
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.session import ready_lines, summary_lines
 
 DRAIN_S = 2.0
+_SILENCE_S = 10.0
 T = TypeVar("T")
 # Drawing for a terminal takes milliseconds, in a thread; by default it may keep the interpreter for 5 of them.
 _SWITCH_INTERVAL_S = 0.001
@@ -82,25 +85,41 @@ class _Watcher:
         self._plan, self._screen, self._stop = plan, screen, stop
         self.shown = 0
         self.unexpected = 0
-
-    @property
-    def enough(self) -> bool:
-        return self._plan.count is not None and self.shown >= self._plan.count
+        self.enough = False
 
     def exchanged(self, exchange: Exchange) -> None:
+        if self.enough:  # it was under way when the last one wanted came in
+            return
         self.shown += 1
         if self._plan.expect and not (exchange.answer and self._plan.expect.met_by(exchange.answer.status)):
             self.unexpected += 1
         self._screen.exchanged(exchange)
-        if self.enough:
+        if self.shown == self._plan.count:
+            self.enough = True
             self._stop.set()
 
     def notice(self, text: str) -> None:
         self._screen.notice(text)
 
 
+class _Complaints:
+    """What the event loop complains of, as one line now and then: no tracebacks, and no flood of them."""
+
+    def __init__(self, notice: Callable[[str], None], now: Callable[[], float]) -> None:
+        self._notice, self._now = notice, now
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        words = f"{context['message']} ({context.get('exception') or 'no more is known'})"
+        last, told_at = self._last
+        if words == last and self._now() - told_at < _SILENCE_S:
+            return
+        self._last = (words, self._now())
+        self._notice(words)
+
+
 @asynccontextmanager
-async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIterator[tuple[Address, Tally]]:
+async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIterator[tuple[Address, Listening]]:
     """Listen for as long as the context lasts; on its way out, what is in flight gets two seconds."""
     async with AsyncExitStack() as stack:
         store = open_store(
@@ -121,9 +140,11 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
             max_body=plan.max_body,
         )
         host, port = await receiver.start(plan.host, plan.port)
+        _refuse_to_loop(plan, host, port)
+        stack.callback(flow.close)
         stack.push_async_callback(receiver.close, DRAIN_S)
         public_url = await _open_public_url(plan, runtime, port, tunnels, onlooker)
-        yield Address(_url(host, port) + plan.policy.routes.mount, public_url), flow.tally
+        yield Address(_url(host, port) + plan.policy.routes.mount, public_url), flow
 
 
 async def run_session(plan: Plan, runtime: Runtime, screen: Screen, broken: asyncio.Event) -> ExitCode:
@@ -135,18 +156,21 @@ async def run_session(plan: Plan, runtime: Runtime, screen: Screen, broken: asyn
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         with stop_signal() as stop:
+            asyncio.get_running_loop().set_exception_handler(_Complaints(screen.notice, runtime.now))
             watcher = _Watcher(plan, screen, stop)
             async with AsyncExitStack() as stack:
                 started = await _unless_stopped(stack.enter_async_context(listening(plan, runtime, watcher)), stop)
                 if started is None:
                     return ExitCode.OK
-                address, tally = started
+                address, flow = started
                 _show_ready(plan, runtime, screen, address)
                 await _wait(plan, stop, broken)
-            for line in summary_lines(tally):
+                if flow.in_flight:
+                    screen.notice(f"Stopping; {flow.in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")
+            for line in summary_lines(flow.tally):
                 screen.notice(line)
-            screen.event(summary_event(tally))
-            return _outcome(plan, watcher)
+            screen.event(summary_event(flow.tally))
+            return _outcome(plan, watcher, screen)
     finally:
         screen.close()
         sys.setswitchinterval(interval)
@@ -171,9 +195,18 @@ async def _wait(plan: Plan, stop: asyncio.Event, broken: asyncio.Event) -> None:
         task.cancel()
 
 
-def _outcome(plan: Plan, watcher: _Watcher) -> ExitCode:
-    too_few = plan.count is not None and plan.timeout_s is not None and not watcher.enough
-    return ExitCode.FAILED if too_few or watcher.unexpected else ExitCode.OK
+def _outcome(plan: Plan, watcher: _Watcher, screen: Screen) -> ExitCode:
+    """Return the exit code, and say what was expected and did not come."""
+    complaints = []
+    if plan.count is not None and plan.timeout_s is not None and not watcher.enough:
+        complaints.append(f"error: {watcher.shown} of {plan.count} invocations came in {plan.timeout_s:g} s")
+    if plan.expect and plan.timeout_s is not None and not watcher.shown:
+        complaints.append(f"error: nothing came that could have been answered with {plan.expect.text}")
+    if plan.expect and watcher.unexpected:
+        complaints.append(f"error: {watcher.unexpected} of {watcher.shown} answers were not {plan.expect.text}")
+    for complaint in complaints:
+        screen.notice(complaint)
+    return ExitCode.FAILED if complaints else ExitCode.OK
 
 
 def _show_ready(plan: Plan, runtime: Runtime, screen: Screen, address: Address) -> None:
@@ -186,11 +219,22 @@ def _show_ready(plan: Plan, runtime: Runtime, screen: Screen, address: Address) 
     screen.event(ready_event(url=address.url, public_url=address.public_url))
 
 
+def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:
+    """Raise UsageError for a target that is the listener itself: each request would come back as another."""
+    routes = plan.policy.routes
+    for target in (routes.default, *routes.by_action.values()):
+        parts = urlsplit(target or "")
+        if parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104
+            raise UsageError(f"{target} is this listener itself", hint="give the port that your handler listens on")
+
+
 async def _open_public_url(
     plan: Plan, runtime: Runtime, port: int, stack: AsyncExitStack, onlooker: Onlooker
 ) -> str | None:
     if plan.tunnel is TunnelKind.NONE:
-        return plan.public_url
+        mount = plan.policy.routes.mount
+        own = plan.public_url
+        return own.rstrip("/") + mount if own and urlsplit(own).path in {"", "/"} else own
     tunnel = await open_tunnel(
         plan.tunnel, f"http://127.0.0.1:{port}", environ=runtime.environ, home=runtime.home, notice=onlooker.notice
     )
@@ -203,8 +247,10 @@ async def _tell_when_lost(tunnel: Tunnel, onlooker: Onlooker) -> None:
     onlooker.notice(f"tunnel lost: {await tunnel.lost()} Nothing reaches this listener from outside; start it again.")
 
 
-def _recent_signatures(store: CaptureStore, since_s: float) -> dict[str, float]:
-    return dict(store.recent_signatures(since_s))
+def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float]:
+    known = store.recent_signatures(since_s)
+    keys = ((signature_key(Headers(((SIGNATURE_HEADER, text),))), received_at) for text, received_at in known)
+    return {key: received_at for key, received_at in keys if key is not None}
 
 
 def _url(host: str, port: int) -> str:

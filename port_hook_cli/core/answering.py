@@ -10,6 +10,7 @@ from port_hook_cli.core.models import Answer, Delivery, Headers, Kind, Payload, 
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
+_BODILESS = frozenset({204, 304})
 OK = Answer(status=200, headers=_JSON, body=b'{"ok": true}')
 
 
@@ -42,6 +43,11 @@ def too_slow(timeout_s: float) -> Answer:
     return _problem(408, "too-slow", f"the body did not arrive within {timeout_s:g} s")
 
 
+def unsupported(status: int, message: str) -> Answer:
+    """Return the answer to a form of request that is not for a webhook: a proxy's, or a coding nobody asked for."""
+    return _problem(status, "unsupported", message)
+
+
 def unreadable(status: int, reason: str) -> Answer:
     """Return the answer to what is no HTTP request that could be read, or that failed on this side."""
     return _problem(status, "unreadable" if status // 100 == 4 else "internal", reason)  # noqa: PLR2004 - 4xx
@@ -64,12 +70,23 @@ def parse_answer(text: str, read_file: ReadFile) -> Answer:
     A body that reads as JSON is sent as `application/json`, any other as plain text.
     """
     status, colon, body = text.partition(":")
-    if not (status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses of HTTP
+    if not (len(status) == 3 and status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses
         raise BadAnswer(f"'{status}' is not an HTTP status from 200 to 599")
+    if int(status) in _BODILESS:
+        if body:
+            raise BadAnswer(f"an answer with status {status} has no body")
+        return Answer(status=int(status))
     if not colon:
         return Answer(status=int(status), headers=_JSON, body=b"{}")
-    content = read_file(body[1:]) if body.startswith("@") else body.encode("utf-8", "surrogateescape")
+    content = read_file(body[1:]) if body.startswith("@") else _encode(body)
     return Answer(status=int(status), headers=_content_type(content), body=content)
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise BadAnswer(f"the body has a character that cannot be sent (at {error.start})") from None
 
 
 def _content_type(content: bytes) -> Headers:

@@ -47,8 +47,8 @@ def parse_target(text: str) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        raise BadTarget(f"'{text}' is not a URL: {error}") from None
+    except ValueError:
+        raise BadTarget(f"'{text}' is not a URL with a port from 1 to 65535") from None
     if parts.scheme not in {"http", "https"}:
         raise BadTarget(f"'{text}' starts with neither http:// nor https://")
     if not parts.hostname or port == 0:
@@ -91,7 +91,8 @@ def join_target(base: str, target: str, *, mount: str = "/") -> str:
     """
     parts = urlsplit(base)
     origin = f"{parts.scheme}://{parts.netloc}"
-    path, mark, query = target.partition("?")
+    # Whatever the sender wrote is a path: nothing of it may become a part of the host.
+    path, mark, query = (target if target.startswith("/") else f"/{target}").partition("?")
     if parts.path not in {"", "/"}:
         below = path[len(mount.rstrip("/")) :] if is_below(target, mount) else path
         path = parts.path if below in {"", "/"} else parts.path.rstrip("/") + below
@@ -121,6 +122,8 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
         for lowered, (name, value) in zip(received.names, received.items, strict=True)
         if lowered not in dropped
     ]
+    if "host" not in received.names:  # HTTP/1.0 needs none; HTTP/1.1, in which it goes on, does
+        kept.insert(0, ("host", host))
     kept.append(("x-forwarded-for", ", ".join((*received.all("x-forwarded-for"), client))))
     if received.get("x-forwarded-host") is None:
         kept.append(("x-forwarded-host", received.get("host") or host))

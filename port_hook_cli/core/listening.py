@@ -31,7 +31,11 @@ class Policy:
 
 @dataclass(slots=True)
 class Tally:
-    """What a listener counted. `waiting` holds the runs that only a report can end, the latest 1,000 of them."""
+    """What a listener counted.
+
+    `verified` are the requests with a good signature that were accepted, `refused` those that were answered 401 or
+    could not be saved. `waiting` holds the runs that only a report can end, the latest 1,000 of them.
+    """
 
     received: int = 0
     verified: int = 0

@@ -17,6 +17,7 @@ from port_hook_cli.core.models import Headers, Kind, Payload
 
 # How long a workflow node run's id is, Port does not say; what is longer than this is none.
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
+_ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 # A hostile body must not make the search for a run id expensive.
 _MOST_VALUES_SEARCHED = 10_000
 # Python's int() refuses more digits than this; the value is shown as a float, as JavaScript would read it.
@@ -62,7 +63,11 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
 
 
 def find_run_id(document: Any, headers: Headers) -> str | None:
-    """Return the run id: from the payload's context, the `RUN_ID` header, or any string that is one, in this order."""
+    """Return the run id: from the payload's context, the `RUN_ID` header, or any string that is one, in this order.
+
+    What an event or an input says of a run is about another one: neither is searched before everything else, and an
+    event is not searched at all.
+    """
     root = document if isinstance(document, dict) else {}
     port_context = _dict(root, "port_context")
     found = _text(_dict(root, "context").get("runId"), port_context.get("runId"), port_context.get("run_id"))
@@ -71,7 +76,10 @@ def find_run_id(document: Any, headers: Headers) -> str | None:
     header = (headers.get("run_id") or "").strip()
     if is_run_id(header):
         return header
-    return next((text for text in _strings(document) if is_run_id(text)), None)
+    named = (_dict(root, "run").get("id"), root.get("runId"), root.get("run_id"))
+    rest = {key: value for key, value in root.items() if key not in _ABOUT_OTHERS}
+    inputs = [_dict(root, "payload"), root.get("inputs")] if "event" not in root and "diff" not in root else []
+    return next((text for text in (*named, *_strings([rest if root else document, inputs])) if is_run_id(text)), None)
 
 
 def _parse(body: bytes) -> tuple[Any, str | None]:

@@ -9,30 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from port_hook_cli.core import answering
+from port_hook_cli.core.causes import REPLAYED
 from port_hook_cli.core.forwarding import forwarded_headers, relayed_headers
 from port_hook_cli.core.listening import Policy, Tally
-from port_hook_cli.core.models import (
-    SIGNATURE_HEADER,
-    Answer,
-    Delivery,
-    Exchange,
-    Headers,
-    Invocation,
-    Payload,
-    Status,
-    Verdict,
-)
-from port_hook_cli.core.payload import read_payload
-from port_hook_cli.core.verification import UNCHECKED, judge
+from port_hook_cli.core.models import Answer, Delivery, Exchange, Headers, Invocation, Payload, Status, Verdict
+from port_hook_cli.core.verification import signature_key
 from port_hook_cli.errors import StoreError
+from port_hook_cli.flows.reading import Reader
 
 # Bounds what a listener remembers, however long it runs.
 _MOST_SIGNATURES = 20_000
-# Up to so many bytes, reading and judging take a few milliseconds at most, whatever the body holds.
-_QUICK_BODY = 16 * 1024
+_FAILED = 500
 _MOST_WAITING_RUNS = 1_000
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED})
 _WAITING = frozenset({answering.RunFate.WAITS, answering.RunFate.DEPENDS})
@@ -75,21 +66,21 @@ class Listening:
         store: Saving,
         forwarder: Forwarding,
         onlooker: Onlooker,
-        seen: Mapping[str, float] | None = None,
+        seen: Mapping[bytes, float] | None = None,
     ) -> None:
         self.policy = policy
         self.tally = Tally()
+        self.in_flight = 0
         self._store = store
         self._forwarder = forwarder
         self._onlooker = onlooker
+        self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._failures_left = policy.fail_first
 
     async def receive(self, invocation: Invocation, client: str) -> Answer:
         """Return the answer to `invocation`, which came from the address `client`."""
-        # A diagnosis of a large body takes up to seconds; other requests are answered meanwhile.
-        is_quick = len(invocation.body) <= _QUICK_BODY and not invocation.headers.get("content-encoding")
-        exchange = self._read(invocation) if is_quick else await asyncio.to_thread(self._read, invocation)
+        exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
         answer = refusal or self._answer_of_ours(exchange)
@@ -101,41 +92,42 @@ class Listening:
                 exchange, answer = await self._forward(exchange, client)
         except StoreError as error:
             return self._unsaved(exchange, error)
+        if answer.status >= _FAILED:
+            self._seen.forget(signature_key(invocation.headers))
         if self.policy.delay_s:
             await asyncio.sleep(self.policy.delay_s)
         # The answer goes out first; whoever looks on comes after it.
         asyncio.get_running_loop().call_soon(self._look_on, exchange, answer, refusal is not None)
         return answer
 
-    def _read(self, invocation: Invocation) -> Exchange:
-        return Exchange(
-            invocation=invocation,
-            verdict=self._judge(invocation),
-            payload=read_payload(invocation.body, invocation.headers),
-        )
+    async def _read(self, invocation: Invocation) -> Exchange:
+        key, now = signature_key(invocation.headers), invocation.received_at
+        seen = self._seen.has(key, now)
+        exchange = self._reader.at_once(invocation, seen=seen) or await self._reader.in_time(invocation, seen=seen)
+        if exchange.verdict.status not in _VERIFIED:
+            return exchange
+        # A large body takes its time to read: another with this signature may have come in between.
+        if not seen and self._seen.has(key, now):
+            verdict = replace(exchange.verdict, causes=(REPLAYED, *exchange.verdict.causes))
+            exchange = replace(exchange, verdict=verdict)
+        self._seen.note(key, now)
+        return exchange
+
+    def close(self) -> None:
+        """Let go of what reads requests in the background."""
+        self._reader.close()
 
     def _look_on(self, exchange: Exchange, answer: Answer, is_refused: bool) -> None:
         if exchange.delivery is not None:
             self._store.complete(exchange)
-        self.tally.verified += exchange.verdict.status in _VERIFIED
         if is_refused:
             self.tally.refused += 1
         else:
-            self._count(exchange, answer)
-        if self._is_wanted(exchange.payload):
+            self.tally.verified += exchange.verdict.status in _VERIFIED
+        if is_refused or self._is_wanted(exchange.payload):
+            if not is_refused:
+                self._count(exchange, answer)
             self._onlooker.exchanged(exchange)
-
-    def _judge(self, invocation: Invocation) -> Verdict:
-        if self.policy.secret is None:
-            return UNCHECKED
-        return judge(
-            invocation.headers,
-            invocation.body,
-            self.policy.secret,
-            now=invocation.received_at,
-            tolerance_s=self.policy.tolerance_s,
-            seen=self._seen.note(invocation.headers.get(SIGNATURE_HEADER), invocation.received_at),
-        )
 
     def _answer_of_ours(self, exchange: Exchange) -> Answer | None:
         """Return the answer that needs no handler, or None when the handler is to be asked."""
@@ -157,17 +149,39 @@ class Listening:
 
     async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Answer]:
         """Ask the handler while the commit is under way; raises StoreError when that failed, whatever was answered."""
-        saved = self._store.save(exchange)
         invocation = exchange.invocation
         url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
         headers = forwarded_headers(invocation, url, client=client, scheme=self.policy.scheme)
-        delivery = await self._forwarder.forward(invocation, url, headers)
-        await saved
+        saved = asyncio.ensure_future(self._store.save(exchange))
+        self.in_flight += 1
+        try:
+            delivery = await self._forwarder.forward(invocation, url, headers)
+        except asyncio.CancelledError:
+            saved.cancel()
+            self._interrupted(exchange, url)
+            raise
+        finally:
+            self.in_flight -= 1
+        try:
+            await saved
+        except StoreError:
+            self._onlooker.notice(f"the handler on {url} did get what could not be saved")
+            raise
         answer = _relay(delivery)
         return _with(exchange, answer, delivery), answer
 
+    def _interrupted(self, exchange: Exchange, url: str) -> None:
+        """Show what the end of the listener cut off: Port gets no answer, so there is none to tell of."""
+        words = "the listener was stopped before the handler had answered; Port got no answer either"
+        cut_off = Delivery(url=url, fault="interrupted", error=words)
+        self.tally.verified += exchange.verdict.status in _VERIFIED
+        self.tally.handler_failures += 1
+        self._store.complete(_with(exchange, None, cut_off))
+        self._onlooker.exchanged(_with(exchange, None, cut_off))
+
     def _unsaved(self, exchange: Exchange, error: StoreError) -> Answer:
         answer = answering.not_saved(error.message)
+        self._seen.forget(signature_key(exchange.invocation.headers))
         self._onlooker.notice(f"not saved, answered 500: {error.message} {error.hint}".rstrip())
         self._onlooker.exchanged(_with(exchange, answer))
         self.tally.refused += 1
@@ -185,7 +199,7 @@ class Listening:
                 tally.waiting.popitem(last=False)
 
 
-def _with(exchange: Exchange, answer: Answer, delivery: Delivery | None = None) -> Exchange:
+def _with(exchange: Exchange, answer: Answer | None, delivery: Delivery | None = None) -> Exchange:
     return Exchange(
         invocation=exchange.invocation,
         verdict=exchange.verdict,
@@ -202,18 +216,30 @@ def _relay(delivery: Delivery) -> Answer:
 
 
 class _SeenSignatures:
-    """The signatures met within the tolerance, the latest 20,000 of them."""
+    """The good signatures met within the tolerance, the latest 20,000 of them.
 
-    def __init__(self, tolerance_s: float, known: Mapping[str, float]) -> None:
+    Only what was judged good is remembered, so that nobody else can push it out. What was answered with a server
+    error is forgotten: whoever sends it again does what was asked of them.
+    """
+
+    def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
         self._tolerance_s = tolerance_s
-        self._received_at: OrderedDict[str, float] = OrderedDict(known)
+        self._received_at: OrderedDict[bytes, float] = OrderedDict(known)
 
-    def note(self, signature: str | None, now: float) -> bool:
-        """Return whether `signature` was met within the tolerance before `now`, and remember it."""
-        if signature is None:
-            return False
-        before = self._received_at.get(signature)
-        self._received_at[signature] = now
+    def has(self, key: bytes | None, now: float) -> bool:
+        """Return whether a signature was met within the tolerance before `now` (seconds since the epoch)."""
+        before = None if key is None else self._received_at.get(key)
+        return before is not None and now - before <= self._tolerance_s
+
+    def forget(self, key: bytes | None) -> None:
+        """Forget a signature, if it was remembered."""
+        if key is not None:
+            self._received_at.pop(key, None)
+
+    def note(self, key: bytes | None, now: float) -> None:
+        """Remember a signature that was judged good."""
+        if key is None:
+            return
+        self._received_at[key] = now
         if len(self._received_at) > _MOST_SIGNATURES:
             self._received_at.popitem(last=False)
-        return before is not None and now - before <= self._tolerance_s

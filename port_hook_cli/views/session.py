@@ -19,8 +19,10 @@ def ready_lines(policy: Policy, *, url: str, public_url: str | None) -> Iterator
         yield f"Public URL    {public_url}   <- paste this as the webhook URL of your action"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
-    if policy.fail_first or policy.delay_s:
-        yield f"Made up       500 for the first {policy.fail_first}, answers {policy.delay_s:g} s late"
+    if policy.fail_first:
+        yield f"Failing       the first {policy.fail_first} with 500 (--fail-first)"
+    if policy.delay_s:
+        yield f"Delaying      each answer by {policy.delay_s:g} s (--delay)"
     yield "Stop with Ctrl-C."
     yield ""
 

@@ -20,7 +20,7 @@ STATUS_WORDS = {
     Status.UNCHECKED: "the signature was not checked",
 }
 
-MOST_WORDS = 400
+MOST_WORDS = 600
 """How many characters of a cause's words are shown: all of ours, and the beginning of a capture file's."""
 
 _YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}

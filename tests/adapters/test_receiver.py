@@ -102,6 +102,13 @@ async def test_a_head_request_gets_the_length_and_no_body() -> None:
     assert answer.endswith(b"\r\n\r\n")
 
 
+async def test_an_answer_without_content_has_no_body_on_the_wire() -> None:
+    async with receiving() as world:
+        world.answer = Answer(status=204, body=b"{}")
+        answer = await world.exchange(request(b"x"))
+    assert answer == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
+
+
 async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() -> None:
     async with receiving(max_body=1000) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -202,3 +209,43 @@ async def test_an_address_that_is_not_ours_is_a_problem_in_words() -> None:
     receiver = Receiver(World().receive, now=lambda: 0, new_id=lambda: "x", notice=print)
     with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1"):
         await receiver.start("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("line", ["CONNECT @127.0.0.1:9 HTTP/1.1", "GET http://h/x HTTP/1.1", "OPTIONS * HTTP/1.1"])
+async def test_a_proxys_request_is_refused_and_not_captured(line: str) -> None:
+    async with receiving() as world:
+        answer = await world.exchange(f"{line}\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert world.received == []
+
+
+async def test_a_transfer_coding_that_is_not_understood_is_a_501() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+        )
+    assert answer.startswith(b"HTTP/1.1 501 ")
+
+
+async def test_closing_waits_for_what_is_under_way_as_long_as_it_was_told_and_no_longer() -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(invocation: Invocation, client: str) -> Answer:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return FINE
+
+    receiver = Receiver(hang, now=lambda: 0, new_id=lambda: "x", notice=print)
+    _, port = await receiver.start("127.0.0.1", 0)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request(b"x"))
+    await asyncio.wait_for(started.wait(), 5)
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    await receiver.close(0.5)
+    assert 0.4 < loop.time() - before < 1.5
+    assert ended.is_set()
+    writer.close()

@@ -30,7 +30,9 @@ def no_file(name: str) -> bytes:
 @pytest.mark.parametrize(
     ("text", "status", "body", "headers"),
     [
-        ("204", 204, b"{}", JSON),
+        ("202", 202, b"{}", JSON),
+        ("204", 204, b"", ()),
+        ("304:", 304, b"", ()),
         ('201:{"id": "a:b"}', 201, b'{"id": "a:b"}', JSON),
         ("200:", 200, b"", TEXT),
         ("503:down for now", 503, b"down for now", TEXT),
@@ -75,7 +77,12 @@ def test_no_text_raises_anything_but_bad_answer(text: str, content: bytes) -> No
     assert 200 <= answer.status <= 599
 
 
-@given(st.integers(200, 599), st.binary(max_size=200))
+def test_a_status_without_a_body_takes_none() -> None:
+    with pytest.raises(BadAnswer, match="has no body"):
+        parse_answer("204:x", no_file)
+
+
+@given(st.integers(200, 599).filter(lambda status: status not in {204, 304}), st.binary(max_size=200))
 def test_a_body_from_a_file_is_never_changed(status: int, content: bytes) -> None:
     answer = parse_answer(f"{status}:@f", lambda _: content)
     assert (answer.status, answer.body) == (status, content)

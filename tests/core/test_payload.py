@@ -73,6 +73,10 @@ def test_an_entity_object_is_known_by_its_identifier() -> None:
         ({"x": "r_0000000000000000"}, Headers((("RUN_ID", RUN_ID),)), RUN_ID),
         ({"deep": [{"er": [f"see {RUN_ID}", RUN_ID]}]}, NONE, RUN_ID),
         ({"node": "wfnr_Abc123"}, NONE, "wfnr_Abc123"),
+        ({"inputs": {"linked": "r_linkedlinked1234"}, "run": {"id": RUN_ID}}, NONE, RUN_ID),
+        ({"note": "r_linkedlinked1234", "run_id": RUN_ID}, NONE, RUN_ID),
+        ({"inputs": {"linked": RUN_ID}}, NONE, RUN_ID),
+        ({"event": {"action": "UPDATE", "diff": {"after": {"id": RUN_ID}}}, "inputs": None}, NONE, None),
         ({"x": f"{RUN_ID}x", "y": "r_short"}, Headers((("RUN_ID", "nonsense"),)), None),
     ],
 )

@@ -367,6 +367,53 @@ def test_a_full_disk_is_a_500_that_the_terminal_tells_of(folder: Path) -> None:
         assert len(list(store.find())) == statuses.count(200)
 
 
+def test_a_target_that_is_the_listener_itself_is_refused(folder: Path) -> None:
+    port = free_port()
+    result = listen_and_fail(folder, "--port", str(port), "--forward-to", f"localhost:{port}/x")
+    assert result.returncode == 2
+    assert b"is this listener itself" in result.stderr
+
+
+def test_a_hanging_handler_is_said_to_be_waited_for_and_then_left(folder: Path) -> None:
+    with (
+        handler(delay_s=30) as target,
+        listener(folder, "--forward-to", target.url) as running,
+        socket.create_connection((running.host, running.port)) as connection,
+    ):
+        connection.sendall(raw_request(a_body(), now_signed(a_body())))
+        while not target.requests:
+            connection.settimeout(0.02)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+        began = time.monotonic()
+        running.process.terminate()
+        out, told = running.process.communicate(timeout=15)
+    assert time.monotonic() - began < 5
+    assert running.process.returncode == 0
+    assert b"1 still in your handler" in told
+    record = json.loads(out.splitlines()[0])
+    assert "stopped before the handler had answered" in record["delivery"]["error"]
+    assert record["answer"] is None
+
+
+def test_what_was_expected_and_did_not_come_is_said(folder: Path) -> None:
+    with listener(folder, "--once", "--expect-status", "204") as running:
+        running.post(a_body(), now_signed(a_body()))
+        _, told = running.process.communicate(timeout=10)
+    assert b"error: 1 of 1 answers were not 204" in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a POSIX shell")
+@pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_is_nowhere_and_no_bug(folder: Path, closing: str) -> None:
+    command = f'"{sys.executable}" -m port_hook_cli listen --port 0 --timeout 0.2 {closing}'
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=folder, env=environment(folder), capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stdout + done.stderr
+
+
 def raw_request(body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> bytes:
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join((*lines, f"content-length: {len(body)}", "", "")).encode("latin-1") + body

@@ -403,9 +403,13 @@ def test_a_name_of_an_input_takes_40_columns_at_most() -> None:
 
 
 def test_words_of_our_own_are_never_cut() -> None:
-    verdict = Verdict(status=Status.INVALID, causes=(causes.untried("It is too large for more."),))
-    lines = lines_of(an_exchange(verdict=verdict, answer=answering.refused(verdict)))
-    assert "It is too large for more." in value_at("cause", lines)
+    # The longest is this one, when sentences on all that was left untried follow it.
+    cause = replace(
+        causes.WRONG_SECRET, words=" ".join((causes.WRONG_SECRET.words, *["It is too large for that."] * 12))
+    )
+    lines = lines_of(an_exchange(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
+    assert value_at("cause", lines) == f"{cause.slug}: {cause.words}"
+    assert value_at("fix", lines) == cause.fix
 
 
 def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None:

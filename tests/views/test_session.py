@@ -97,8 +97,10 @@ def test_handlers_that_failed_are_counted_in_good_english(count: int) -> None:
 
 
 def test_what_is_made_up_is_said() -> None:
-    assert beside("Made up", ready(fail_first=2, delay_s=1.5)) == ["500 for the first 2, answers 1.5 s late"]
-    assert beside("Made up", ready()) == []
+    lines = ready(fail_first=2, delay_s=1.5)
+    assert beside("Failing", lines) == ["the first 2 with 500 (--fail-first)"]
+    assert beside("Delaying", lines) == ["each answer by 1.5 s (--delay)"]
+    assert beside("Failing", ready()) == beside("Delaying", ready()) == []
 
 
 def test_what_was_passed_over_is_told() -> None:

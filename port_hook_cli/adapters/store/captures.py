@@ -108,7 +108,7 @@ class CaptureStore:
         return bool(self._rows(statements.SEEN, [since_s, text_column(signature)]))
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
-        """Return signature header and time of each signed request captured at `since_s` or later, oldest first."""
+        """Return signature header and time of each verified request captured at `since_s` or later, oldest first."""
         return self._rows(statements.RECENT_SIGNATURES, [since_s])
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ SEEN = "SELECT 1 FROM captures INDEXED BY arrivals WHERE received_at >= ? AND si
 
 RECENT_SIGNATURES = """
     SELECT signature, received_at FROM captures INDEXED BY arrivals
-    WHERE received_at >= ? AND signature IS NOT NULL ORDER BY received_at
+    WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
 """
 
 OLDEST_NUMBER = "SELECT min(seq) FROM captures"

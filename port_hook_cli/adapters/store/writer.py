@@ -22,6 +22,8 @@ from port_hook_cli.errors import StoreError
 
 # How long an outcome waits for a save to travel with.
 _OUTCOME_DELAY_S = 0.05
+# A file that stays locked does not keep a listener from ending: what waits for it was not acknowledged.
+_CLOSE_S = 3.0
 # Up to so many bytes of bodies a commit is quick wherever the disk is.
 _QUICK_BYTES = 256 * 1024
 
@@ -95,8 +97,9 @@ class StoreWriter:
             self._closed = True
             self._turn_over()
             self._queue.put(None)
-        await asyncio.shield(self._ended)
-        self._thread.join()
+        await asyncio.wait({self._ended}, timeout=_CLOSE_S)
+        if self._ended.done():
+            self._thread.join()
 
     def _turn_over(self) -> None:
         """Commit what this turn of the loop has brought, here or in the thread."""

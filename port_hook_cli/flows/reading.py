@@ -1,0 +1,114 @@
+"""Reading and judging requests without holding up the event loop.
+
+The signature's plain check takes microseconds and is done at once. What takes longer goes to one of two threads:
+one for requests that Port has signed, and one, with a short queue, for everything else. So whoever sends rubbish
+waits for other rubbish only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from port_hook_cli.core.models import Cause, Exchange, Invocation, Payload, Status, Verdict
+from port_hook_cli.core.payload import read_payload
+from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.verification import UNCHECKED, judge, judge_plainly
+
+T = TypeVar("T")
+
+# Up to so many bytes, a body is read in a millisecond or so.
+_QUICK_BYTES = 16 * 1024
+# Of a request that nobody has signed, no larger body is parsed, and no more than this many wait for a diagnosis.
+_MOST_UNSIGNED_BYTES = 1024 * 1024
+_MOST_WAITING = 16
+
+UNDIAGNOSED = Verdict(
+    status=Status.INVALID,
+    causes=(
+        Cause(
+            "undiagnosed",
+            "The signature does not match the raw bytes; too many such requests came at once to look for the reason.",
+            "`port-hook verify ID` looks for it.",
+        ),
+    ),
+)
+_UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
+_TOO_LARGE = Payload(problem="not read: large and not signed")
+
+
+class Reader:
+    """Makes the exchange of an invocation. `secret` None means that nothing is verified."""
+
+    def __init__(self, secret: Secret | None, *, tolerance_s: float) -> None:
+        self._secret = secret
+        self._tolerance_s = tolerance_s
+        self._signed = ThreadPoolExecutor(1, "reader")
+        self._unsigned = ThreadPoolExecutor(1, "diagnosis")
+        self._waiting = 0
+
+    def at_once(self, invocation: Invocation, *, seen: bool) -> Exchange | None:
+        """Return the exchange of a request that takes no time to read and judge, None for any other.
+
+        `seen` says that its signature was judged good before.
+        """
+        if len(invocation.body) > _QUICK_BYTES:
+            return None
+        verdict = self._plain_verdict(invocation, seen=seen)
+        if verdict is None:
+            return None
+        payload = read_payload(invocation.body, invocation.headers)
+        return Exchange(invocation=invocation, verdict=verdict, payload=payload)
+
+    async def in_time(self, invocation: Invocation, *, seen: bool) -> Exchange:
+        """Return the exchange of any request."""
+        verdict = self._plain_verdict(invocation, seen=seen)
+        if verdict is None or verdict.status in _UNSIGNED:
+            return await self._diagnosed(invocation, seen=seen)
+        payload = await self._run(self._signed, lambda: read_payload(invocation.body, invocation.headers))
+        return Exchange(invocation=invocation, verdict=verdict, payload=payload)
+
+    def close(self) -> None:
+        """Let go of the threads; what waits for them is given up."""
+        self._signed.shutdown(wait=False, cancel_futures=True)
+        self._unsigned.shutdown(wait=False, cancel_futures=True)
+
+    def _plain_verdict(self, invocation: Invocation, *, seen: bool) -> Verdict | None:
+        if self._secret is None:
+            return UNCHECKED
+        return judge_plainly(
+            invocation.headers,
+            invocation.body,
+            self._secret,
+            now=invocation.received_at,
+            tolerance_s=self._tolerance_s,
+            seen=seen,
+        )
+
+    async def _diagnosed(self, invocation: Invocation, *, seen: bool) -> Exchange:
+        if self._waiting >= _MOST_WAITING:
+            return Exchange(invocation=invocation, verdict=UNDIAGNOSED, payload=_TOO_LARGE)
+        self._waiting += 1
+        try:
+            return await self._run(self._unsigned, lambda: self._diagnose(invocation, seen=seen))
+        finally:
+            self._waiting -= 1
+
+    def _diagnose(self, invocation: Invocation, *, seen: bool) -> Exchange:
+        assert self._secret is not None
+        verdict = judge(
+            invocation.headers,
+            invocation.body,
+            self._secret,
+            now=invocation.received_at,
+            tolerance_s=self._tolerance_s,
+            seen=seen,
+        )
+        is_small = len(invocation.body) <= _MOST_UNSIGNED_BYTES
+        payload = read_payload(invocation.body, invocation.headers) if is_small else _TOO_LARGE
+        return Exchange(invocation=invocation, verdict=verdict, payload=payload)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
