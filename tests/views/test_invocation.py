@@ -385,7 +385,7 @@ def test_nothing_from_the_wire_fills_the_screen(kind: Kind) -> None:
     lines = lines_of(exchange, app_url=APP)
     # Each is one field, or two of a change; the long ones are the beginnings of two bodies.
     assert max(map(len, lines)) < 2100
-    assert sum(map(len, lines)) < 10_000
+    assert sum(map(len, lines)) < 12_000
     assert len(lines) < 30
 
 
