@@ -5,7 +5,7 @@ The slugs are an interface: they travel in `--json` records and are listed in do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from port_hook_cli.core.models import Cause
@@ -19,6 +19,7 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "reserialised-python": "the signature matches the body as Python's json.dumps writes it",
         "reserialised-python-compact": "the signature matches the body as json.dumps writes it without spaces",
         "reserialised-indented": "the signature matches the body written with indentation",
+        "meaning-changed": "the body that arrived does not, or not for every reader, mean what was signed",
         "trailing-newline": "a line break at the body's end was added or removed",
         "timestamp-unit": "the timestamp is in milliseconds, or was signed in another unit than it was sent",
         "timestamp-malformed": "the timestamp is not a whole number",
@@ -88,6 +89,22 @@ RESERIALISED_PYTHON_UNESCAPED = Cause(
     "The signature matches the body as json.dumps(body, separators=(',', ':'), ensure_ascii=False) writes it, the form "
     "in which Port's Kafka messages are signed.",
     "Verify that form of the parsed body, or sign the bytes that are sent.",
+)
+MEANING_CHANGED = Cause(
+    "meaning-changed",
+    "The document that arrived is not the signed one: a number changed its value, as one does that is beyond double "
+    "precision or range.",
+    "Send such numbers as strings, or sign the bytes that are sent.",
+)
+KEY_DOUBLED = Cause(
+    "meaning-changed",
+    "An object has a key twice, of which some readers take the first value and others the last.",
+    "Send each key once. If Port sent this, somebody changed the body on its way.",
+)
+NOT_COMPARED = Cause(
+    "meaning-changed",
+    "Whether the body still means what was signed was not looked at: it is too large or too deeply nested for that.",
+    "Send the signed bytes untouched.",
 )
 NEWLINE_ADDED = Cause(
     "trailing-newline",
@@ -169,9 +186,21 @@ COMPRESSED = Cause(
     "The body arrived compressed; the signature was made before that.",
     "Verify the decompressed body, or keep the proxy from compressing requests.",
 )
+COMPRESSED_UNDECLARED = Cause(
+    "content-encoding",
+    "The body arrived compressed, which its content-encoding does not say, or not clearly; the signature was made "
+    "before that.",
+    "Send the content-encoding along, or keep the proxy from compressing requests.",
+)
 CHARSET = Cause(
     "charset",
     "The body arrived in another character set; the signature was made over its UTF-8 form.",
+    "Send the body as UTF-8.",
+)
+CHARSET_UNDECLARED = Cause(
+    "charset",
+    "The body arrived in another character set than UTF-8 or the one that its content-type declares; the signature was "
+    "made over its UTF-8 form.",
     "Send the body as UTF-8.",
 )
 REPLAYED = Cause(
@@ -202,6 +231,6 @@ def reserialised_indented(style: str) -> Cause:
     )
 
 
-def untried(reason: str) -> Cause:
-    """Return `WRONG_SECRET` saying, too, which forms were left out."""
-    return Cause(WRONG_SECRET.slug, f"{WRONG_SECRET.words} {reason}", WRONG_SECRET.fix)
+def wrong_secret(untried: Iterable[str]) -> Cause:
+    """Return `WRONG_SECRET` with the sentences that say which forms were left out."""
+    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.words, *untried)), WRONG_SECRET.fix)

@@ -2,7 +2,7 @@
 
 Four things can deviate, alone or together: how the header is written, the secret, the timestamp's text, and the form
 of the body. Each combination costs one HMAC over the body. All secrets and timestamps are tried with the body as it
-arrived, all forms with the exact secret and timestamp, and the rest as far as `COMBINED_BYTES` goes.
+arrived, all forms with the exact secret and timestamp, and the rest as far as the budget goes.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import hmac
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeAlias
 
 from port_hook_cli.core import causes
-from port_hook_cli.core.forms import RAW, Form, byte_forms, is_document, json_forms
+from port_hook_cli.core.budget import COMBINED_BYTES, Budget
+from port_hook_cli.core.forms import RAW, Form, byte_forms, json_forms, unwrap
+from port_hook_cli.core.likeness import Likeness, likeness
 from port_hook_cli.core.models import Cause, Headers
 from port_hook_cli.core.signature import SignatureReading
 from port_hook_cli.core.signing import digest
-
-COMBINED_BYTES = 8 * 2**20
-"""How many bytes are hashed at most for combinations of a changed body with a changed secret or timestamp."""
 
 MAX_TIMESTAMP_CHARACTERS = 64
 """Longer timestamps are malformed, and nothing is hashed over them."""
@@ -41,6 +41,10 @@ class Variant:
     causes: tuple[Cause, ...] = ()
 
 
+Key: TypeAlias = tuple[Variant, Variant]
+"""A secret and a timestamp."""
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """One combination that the signature matches. `causes` are its deviations, the most telling first."""
@@ -50,6 +54,23 @@ class Match:
     is_same_document: bool
     is_exact: bool
     """Whether secret, timestamp and the header's notation are as they should be, and only the body deviates."""
+
+
+Found: TypeAlias = list[tuple[SignatureReading, Variant, Variant, Form]]
+
+_CHANGES = {
+    Likeness.CHANGED: causes.MEANING_CHANGED,
+    Likeness.KEY_DOUBLED: causes.KEY_DOUBLED,
+    Likeness.NOT_COMPARED: causes.NOT_COMPARED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All matches, and in sentences what was left untried."""
+
+    matches: tuple[Match, ...]
+    untried: tuple[str, ...]
 
 
 def secret_variants(secret: str) -> tuple[Variant, ...]:
@@ -85,24 +106,38 @@ def find_matches(
     secrets: Sequence[Variant],
     body: bytes,
     headers: Headers,
-) -> tuple[Match, ...]:
+) -> Findings:
     """Return what one of `signatures` matches: several, if forms of the body have the same bytes. Never raises."""
-    if not signatures or not secrets:
-        return ()
-    exact = [(secrets[0], timestamps[0])]
-    others = list(product(secrets, timestamps))[1:]
-    search = _Search(signatures)
-    raw = [Form(RAW, (), body)]
+    budget = Budget()
+    steps = unwrap(body, headers, budget)
+    found = _search(_Search(signatures, budget), list(product(secrets, timestamps)), steps)
+    alike = {form.body: likeness(steps[-1].body, form.body) for *_, form in found}
+    return Findings(tuple(_match(*one, alike[one[-1].body]) for one in found), tuple(budget.untried))
+
+
+def _search(search: _Search, keys: Sequence[Key], steps: Sequence[Form]) -> Found:
+    exact, others = keys[:1], keys[1:]
     small_bytes: list[Form] = []
     small_json: list[Form] = []
     room = COMBINED_BYTES // max(1, len(others))
     return (
-        search.matches(exact, raw)
-        or search.matches(exact, _keeping(small_bytes, byte_forms(body, headers)))
-        or search.matches(others, raw)
-        or search.matches(exact, _keeping(small_json, json_forms(body, headers)))
+        search.matches(exact, steps[:1])
+        or search.matches(exact, _keeping(small_bytes, byte_forms(steps)))
+        or search.matches(others, steps[:1])
+        or search.matches(exact, _keeping(small_json, json_forms(steps, search.budget)))
         or search.matches(others, _within(small_bytes, room))
         or search.matches(others, _within(small_json, room))
+    )
+
+
+def _match(signature: SignatureReading, secret: Variant, timestamp: Variant, form: Form, like: Likeness) -> Match:
+    around = (*secret.causes, *signature.causes, *timestamp.causes)
+    change = _CHANGES.get(like) if form.reading != RAW else None
+    return Match(
+        reading=form.reading,
+        causes=(*around, *form.causes, *((change,) if change else ())),
+        is_same_document=form.is_declared and like is Likeness.SAME,
+        is_exact=not around,
     )
 
 
@@ -147,23 +182,16 @@ def _within(forms: list[Form], room: int) -> Iterator[Form]:
 @dataclass(frozen=True, slots=True)
 class _Search:
     signatures: Sequence[SignatureReading]
+    budget: Budget
 
-    def matches(self, keys: Sequence[tuple[Variant, Variant]], forms: Iterable[Form]) -> tuple[Match, ...]:
-        return tuple(
-            self._match(signature, secret, timestamp, form)
+    def matches(self, keys: Sequence[Key], forms: Iterable[Form]) -> Found:
+        return [
+            (signature, secret, timestamp, form)
             for form in forms
             for secret, timestamp in keys
+            if self.budget.takes(len(form.body))
             for signature in self._matching(digest(secret.text, timestamp.text, form.body))
-        )
+        ]
 
     def _matching(self, expected: bytes) -> list[SignatureReading]:
         return [reading for reading in self.signatures if hmac.compare_digest(expected, reading.digest)][:1]
-
-    def _match(self, signature: SignatureReading, secret: Variant, timestamp: Variant, form: Form) -> Match:
-        around = (*secret.causes, *signature.causes, *timestamp.causes)
-        return Match(
-            reading=form.reading,
-            causes=(*around, *form.causes),
-            is_same_document=form.reading == RAW or is_document(form.body),
-            is_exact=not around,
-        )

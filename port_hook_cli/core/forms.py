@@ -10,16 +10,19 @@ import json
 import re
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from port_hook_cli.core import causes
+from port_hook_cli.core.budget import Budget
+from port_hook_cli.core.likeness import MAX_DOCUMENT_BYTES, is_dense
 from port_hook_cli.core.models import Cause, Headers
-from port_hook_cli.core.renderings import is_json, renderings
+from port_hook_cli.core.renderings import renderings
 
 MAX_DECOMPRESSED_BYTES = 10 * 2**20
-MAX_DOCUMENT_BYTES = 2**20
-"""Larger bodies are not parsed: an unsigned one must not keep the listener busy (see docs/decisions)."""
+MAX_UNDECLARED_BYTES = 2**18
+"""What is decompressed at most of a body that only looks compressed, without a content-encoding that says so."""
+
 MAX_COMBINED_BYTES = 2**16
 """JSON forms up to this size are also tried with a line break behind them."""
 
@@ -31,7 +34,16 @@ _CHARSETS = {
     "iso-8859-15": "iso-8859-15",
     "windows-1252": "cp1252",
     "cp1252": "cp1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "utf-32": "utf-32",
+    "utf-32le": "utf-32-le",
+    "utf-32be": "utf-32-be",
 }
+_GZIP_MAGIC = b"\x1f\x8b"
+_GUESSED = "latin-1"
+_FAMILY = len("utf-16")
 _declared_charset = re.compile(r'charset ?= ?"?([\w.-]+)', re.IGNORECASE).search
 
 
@@ -42,19 +54,31 @@ class Form:
     reading: str
     causes: tuple[Cause, ...]
     body: bytes
+    is_declared: bool = True
+    """Whether the headers declare each encoding that was undone: only then every receiver undoes it, too."""
 
     def then(self, reading: str, body: bytes, *deviations: Cause) -> Form:
         """Return the form that one more step makes of this one."""
         name = reading if self.reading == RAW else f"{self.reading}+{reading}"
-        return Form(name, (*self.causes, *deviations), body)
+        return replace(self, reading=name, causes=(*self.causes, *deviations), body=body)
 
 
 RAW = "raw"
 
 
-def byte_forms(body: bytes, headers: Headers) -> Iterator[Form]:
-    """Yield forms of `body` that need no JSON. Never raises; decompresses at most `MAX_DECOMPRESSED_BYTES`."""
-    steps = _unwrapped(body, headers)
+def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
+    """Return `body` and what each step of undoing its encodings makes of it. Never raises."""
+    inflated = _decompressed(body, headers, budget)
+    steps = [Form(RAW, (), body), *([inflated] if inflated else [])]
+    for step in (_in_utf8, _without_bom):
+        made = step(steps[-1], headers)
+        if made is not None:
+            steps.append(made)
+    return tuple(steps)
+
+
+def byte_forms(steps: Sequence[Form]) -> Iterator[Form]:
+    """Yield the forms of an unwrapped body that need no JSON. Never raises."""
     yield from steps[1:]
     for step in steps:
         yield from _line_breaks(step)
@@ -63,78 +87,93 @@ def byte_forms(body: bytes, headers: Headers) -> Iterator[Form]:
         yield last.then("with-bom", BOM_UTF8 + last.body, causes.BOM_REMOVED)
 
 
-def json_forms(body: bytes, headers: Headers) -> Iterator[Form]:
-    """Yield the JSON document in `body` as other serialisers write it, the likelier first. Never raises."""
-    base = _unwrapped(body, headers)[-1]
-    text = _text(base.body) if len(base.body) <= MAX_DOCUMENT_BYTES else None
-    for rendering in renderings(text) if text is not None else ():
+def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
+    """Yield the JSON document in an unwrapped body as other serialisers write it, the likelier first. Never raises."""
+    base = steps[-1]
+    text = _document_text(base.body, budget)
+    for rendering in renderings(text, budget) if text is not None else ():
         rendered = _bytes(rendering.text)
         if rendered is None:
             continue
         form = base.then(rendering.reading, rendered, rendering.cause)
-        if rendered != body:
+        if rendered != steps[0].body:
             yield form
         if len(rendered) <= MAX_COMBINED_BYTES:
             yield form.then("with-trailing-newline", rendered + b"\n", causes.NEWLINE_REMOVED)
 
 
-def is_document(body: bytes) -> bool:
-    """Return whether `body` is JSON, with or without a byte order mark. Never raises."""
-    text = _text(body.removeprefix(BOM_UTF8))
-    return text is not None and is_json(text)
+def _document_text(body: bytes, budget: Budget) -> str | None:
+    if len(body) > MAX_DOCUMENT_BYTES:
+        budget.leave_out("Other forms of the JSON were not tried: it is larger than 1 MiB.")
+        return None
+    text = _text(body)
+    if text is not None and is_dense(text):
+        budget.leave_out("Other forms of the JSON were not tried: it holds too many values.")
+        return None
+    return text
 
 
-def _unwrapped(body: bytes, headers: Headers) -> list[Form]:
-    """Return `body` and what each step of undoing its wrappings makes of it."""
-    steps = [Form(RAW, (), body)]
-    for step in (_decompressed, _in_utf8, _without_bom):
-        made = step(steps[-1], headers)
-        if made is not None:
-            steps.append(made)
-    return steps
-
-
-def _decompressed(form: Form, headers: Headers) -> Form | None:
-    encoding = (headers.get("content-encoding") or "").strip().lower()
-    if encoding in {"gzip", "x-gzip"} or form.body.startswith(b"\x1f\x8b"):
-        window_bits, name = [31], "decoded-gzip"
+def _decompressed(body: bytes, headers: Headers, budget: Budget) -> Form | None:
+    encoding = ", ".join(headers.all("content-encoding")).strip().lower()
+    window_bits: tuple[int, ...]
+    if body.startswith(_GZIP_MAGIC):
+        window_bits, name, is_declared = (31,), "gzip", encoding in {"gzip", "x-gzip"}
     elif encoding == "deflate":
         # Half of the world sends zlib's wrapper, as RFC 9110 says, the other half the bare stream.
-        window_bits, name = [15, -15], "decoded-deflate"
+        window_bits, name, is_declared = (15, -15), "deflate", True
     else:
         return None
-    inflated = next((content for bits in window_bits if (content := _inflate(form.body, bits)) is not None), None)
-    return None if inflated is None else form.then(name, inflated, causes.COMPRESSED)
+    limit = MAX_DECOMPRESSED_BYTES if is_declared else MAX_UNDECLARED_BYTES
+    inflated = [content for bits in window_bits if (content := _inflate(body, bits, limit, budget)) is not None]
+    if not inflated:
+        return None
+    # Bytes that are a stream in both notations mean two things.
+    is_certain = is_declared and len(inflated) == 1
+    cause = causes.COMPRESSED if is_certain else causes.COMPRESSED_UNDECLARED
+    return Form(f"decoded-{name}", (cause,), inflated[0], is_certain)
 
 
-def _inflate(body: bytes, window_bits: int) -> bytes | None:
+def _inflate(body: bytes, window_bits: int, limit: int, budget: Budget) -> bytes | None:
+    """Return what exactly one complete stream holds; of what follows it, every receiver would make something else."""
     stream = zlib.decompressobj(window_bits)
     try:
-        content = stream.decompress(body, MAX_DECOMPRESSED_BYTES + 1)
+        content = stream.decompress(body, limit + 1)
     except zlib.error:
         return None
-    return content if stream.eof and len(content) <= MAX_DECOMPRESSED_BYTES else None
+    if len(content) > limit:
+        budget.leave_out(f"The body was not decompressed: that makes more than {limit // 1024:,} KiB.")
+        return None
+    return content if stream.eof and not stream.unused_data else None
 
 
 def _in_utf8(form: Form, headers: Headers) -> Form | None:
-    charset = _charset(form.body, headers)
+    charset = _charset(form.body)
     if charset is None:
         return None
+    match = _declared_charset(headers.get("content-type") or "")
+    declared = _CHARSETS.get(
+        match[1].lower().replace("utf-16-", "utf-16").replace("utf-32-", "utf-32") if match else ""
+    )
+    if declared and charset == _GUESSED:
+        charset = declared
+    is_declared = declared in {charset, charset[:_FAMILY]}
     try:
-        return form.then(f"decoded-{charset}", form.body.decode(charset).encode(), causes.CHARSET)
+        text = form.body.decode(charset)
     except UnicodeError:
         return None
+    utf_8 = _bytes(text)
+    if utf_8 is None:
+        return None
+    made = form.then(f"decoded-{charset}", utf_8, causes.CHARSET if is_declared else causes.CHARSET_UNDECLARED)
+    return replace(made, is_declared=form.is_declared and is_declared)
 
 
-def _charset(body: bytes, headers: Headers) -> str | None:
-    """Return what the body is written in, if not in UTF-8: the declaration is believed only where UTF-8 fails."""
+def _charset(body: bytes) -> str | None:
+    """Return what the body is written in, if not in UTF-8."""
     detected = json.detect_encoding(body)
     if not detected.startswith("utf-8"):
         return detected
-    if _text(body) is not None:
-        return None
-    declared = _declared_charset(headers.get("content-type") or "")
-    return _CHARSETS.get(declared[1].lower(), "latin-1") if declared else "latin-1"
+    return None if _text(body) is not None else _GUESSED
 
 
 def _without_bom(form: Form, _headers: Headers) -> Form | None:

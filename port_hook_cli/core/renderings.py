@@ -10,17 +10,30 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from port_hook_cli.core import causes
+from port_hook_cli.core.budget import Budget
 from port_hook_cli.core.ecmajson import NotJson, stringify
+from port_hook_cli.core.likeness import count_marks
 from port_hook_cli.core.models import Cause
 
 MAX_INDENTED_CHARACTERS = 2**18
-"""Longer texts are not written with indentation, which costs most and can grow with the square of the depth."""
+"""Longer texts are not written with indentation, which costs most."""
 
-_INDENTED_LIMIT = 8 * MAX_INDENTED_CHARACTERS
+MAX_INDENTED_MARKS = 2**12
+"""Nor are documents with more commas, colons and brackets."""
+
+_TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
+"""Indentation can grow with the square of the depth: texts that are longer with tabs are given up."""
+
 _INDENTS = {"2": ("  ", "2 spaces"), "4": ("    ", "4 spaces"), "tab": ("\t", "a tab")}
 _COMPACT = (",", ":")
 _beyond_ascii = re.compile(r"[^\x00-~]").sub
 _NOTHING = object()
+
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+_CLOSERS = frozenset("]}")
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# What stands before the next mark that is followed or led by white space. An empty container stays as it is.
+_up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{{}},:]|\Z)").findall
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +45,25 @@ class Rendering:
     text: str
 
 
-def renderings(text: str) -> Iterator[Rendering]:
+def renderings(text: str, budget: Budget) -> Iterator[Rendering]:
     """Yield the document in `text` as other serialisers write it, the likelier first. Never raises.
 
     A serialiser that would fail on the document is left out: Node on deep nesting, Python on that and on very long
     whole numbers, both on text that is not JSON.
     """
     document = _python_document(text)
-    yield from _compact(text, document)
-    yield from _spaced(document)
-    if len(text) <= MAX_INDENTED_CHARACTERS:
-        yield from _indented(text, document)
-
-
-def is_json(text: str) -> bool:
-    """Return whether Node or Python reads `text` as JSON."""
-    return _stringify(text) is not None or _python_document(text) is not _NOTHING
-
-
-def _compact(text: str, document: Any) -> Iterator[Rendering]:
     js, unescaped = _stringify(text), _dumps(document, separators=_COMPACT, ensure_ascii=False)
+    yield from _compact(text, document, js, unescaped)
+    yield from _spaced(document)
+    if len(text) > MAX_INDENTED_CHARACTERS:
+        budget.leave_out("Indented forms were not tried: the body is larger than 256 KiB.")
+    elif count_marks(text) > MAX_INDENTED_MARKS:
+        budget.leave_out("Indented forms were not tried: the body holds too many values.")
+    else:
+        yield from _indented(js, unescaped, budget)
+
+
+def _compact(text: str, document: Any, js: str | None, unescaped: str | None) -> Iterator[Rendering]:
     node = _rendering("js", causes.RESERIALISED_JS, js)
     python = _rendering("python-compact", causes.RESERIALISED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
     # Where the two are the same text, the body tells who wrote it: Python, if it is what json.dumps writes.
@@ -65,10 +77,10 @@ def _spaced(document: Any) -> Iterator[Rendering]:
     yield from _rendering("python-unescaped", causes.RESERIALISED_PYTHON, _dumps(document, ensure_ascii=False))
 
 
-def _indented(text: str, document: Any) -> Iterator[Rendering]:
+def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[Rendering]:
     """Yield the indented forms. Inside strings a tab is always escaped, so that every tab here is indentation."""
-    node = _stringify(text, "\t", limit=_INDENTED_LIMIT)
-    unescaped = _dump_with_tabs(document)
+    node = _with_tabs(js, budget)
+    unescaped = node if compact == js else _with_tabs(compact, budget)
     escaped = None if unescaped is None else _beyond_ascii(_escape, unescaped)
     for name, (indent, words) in _INDENTS.items():
         # Of styles that come out the same, the last counts.
@@ -90,9 +102,9 @@ def _escape(match: re.Match[str]) -> str:
     return encode_basestring_ascii(match[0])[1:-1]
 
 
-def _stringify(text: str, indent: str = "", **limit: int) -> str | None:
+def _stringify(text: str) -> str | None:
     try:
-        return stringify(text, indent, **limit)
+        return stringify(text)
     except NotJson:
         return None
 
@@ -111,17 +123,22 @@ def _dumps(document: Any, **style: Any) -> str | None:
         return None
 
 
-def _dump_with_tabs(document: Any) -> str | None:
-    """Return `document` indented with tabs, unless that is too long."""
-    if document is _NOTHING:
+def _with_tabs(compact: str | None, budget: Budget) -> str | None:
+    """Return a compact text indented with tabs, as both languages do it, unless that is too long."""
+    if compact is None:
         return None
-    chunks, length = [], 0
-    try:
-        for chunk in json.JSONEncoder(indent="\t", ensure_ascii=False).iterencode(document):
-            chunks.append(chunk)
-            length += len(chunk)
-            if length > _INDENTED_LIMIT:
-                return None
-    except RecursionError:
-        return None
-    return "".join(chunks)
+    pieces: list[str] = []
+    breaks, depth, room = ["\n"], 0, _TABBED_LIMIT - len(compact)
+    for run, mark in _up_to_mark(compact):
+        depth += _STEPS.get(mark, 0)
+        if depth == len(breaks):
+            breaks.append(breaks[-1] + "\t")
+        room -= depth if mark != ":" else 0
+        if room < 0:
+            budget.leave_out("Indented forms were not tried: the body is nested too deeply.")
+            return None
+        if mark in _CLOSERS:
+            pieces += (run, breaks[depth], mark)
+        else:
+            pieces += (run, mark, " " if mark == ":" else breaks[depth] if mark else "")
+    return "".join(pieces)

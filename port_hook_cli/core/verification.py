@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 
 from port_hook_cli.core import causes
+from port_hook_cli.core.claim import OWS, Claim, read_fields, whole_number
 from port_hook_cli.core.clock_skew import clock_skew
 from port_hook_cli.core.diagnosis import (
     MAX_TIMESTAMP_CHARACTERS,
@@ -17,10 +19,9 @@ from port_hook_cli.core.diagnosis import (
     secret_variants,
     timestamp_variants,
 )
-from port_hook_cli.core.forms import MAX_DOCUMENT_BYTES, RAW
-from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers, Status, Verdict
+from port_hook_cli.core.forms import RAW
+from port_hook_cli.core.models import SIGNATURE_HEADER, Cause, Headers, Status, Verdict
 from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.renderings import MAX_INDENTED_CHARACTERS
 from port_hook_cli.core.signature import SignatureReading, read_signature
 from port_hook_cli.core.signing import VERSION, digest
 
@@ -31,40 +32,10 @@ MILLISECONDS_FROM = 10**11
 UNCHECKED = Verdict(status=Status.UNCHECKED)
 """The verdict of those who asked not to verify."""
 
-_MAX_VALUES = 4
-"""Of headers that are doubled more often, only these are looked at."""
-
-_MAX_FIELD = 4_096
 _SIGNATURE_CHARACTERS = len("v1,") + 44
 _PREFIX = VERSION.encode() + b","
-_OWS = " \t"
 _plain_seconds = re.compile("[0-9]{1,11}").fullmatch
-_whole_number = re.compile("-?[0-9]{1,18}").fullmatch
-_signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What the headers say. `is_joined` means that one field held several values, as a doubled one does in Node."""
-
-    signatures: Sequence[str]
-    timestamps: Sequence[str]
-    is_joined: bool = False
-
-    @property
-    def doubling(self) -> tuple[Cause, ...]:
-        """The cause for more than one value of either."""
-        if len(self.signatures) == 1 and len(self.timestamps) == 1:
-            return ()
-        is_same = len(set(self.signatures)) == 1 and len(set(self.timestamps)) == 1
-        return (causes.HEADER_REPEATED if is_same else causes.HEADER_AMBIGUOUS,)
-
-    def separated(self) -> _Claim:
-        """Return this claim with joined values taken apart."""
-        signatures = [part for value in self.signatures for part in _signatures_in(value)]
-        timestamps = [part for value in self.timestamps for part in _timestamps_in(value)]
-        is_joined = len(signatures) > len(self.signatures) or len(timestamps) > len(self.timestamps)
-        return _Claim(signatures[:_MAX_VALUES], timestamps[:_MAX_VALUES], is_joined)
+_as_port_writes_it = re.compile(r"v1,[A-Za-z0-9+/]{43}=").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +77,7 @@ def judge(
     plain = judge_plainly(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
         return plain
-    claim = _Claim(*_fields(headers)).separated()
+    claim = Claim(*read_fields(headers)).separated()
     return _diagnose(claim, headers, body, secret.reveal(), now=now, tolerance_s=tolerance_s, seen=seen)
 
 
@@ -124,9 +95,9 @@ def judge_plainly(
     Costs one HMAC over `body` at most. It decides what is signed exactly as Port does it (valid, or stale), and what
     no diagnosis could say more of: a header that is missing or malformed, an empty secret.
     """
-    signatures, timestamps = _fields(headers)
+    signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
-        return _missing(_Claim(signatures, timestamps))
+        return _missing(Claim(signatures, timestamps))
     key = secret.reveal()
     is_signed = _is_signed(signatures[0], timestamps[0], body, key)
     # What nearly every request is, before anything is built that only a warning or a diagnosis needs.
@@ -134,11 +105,11 @@ def judge_plainly(
         age_s = now - int(timestamps[0])
         if abs(age_s) <= tolerance_s:
             return Verdict(status=Status.VALID, reading=RAW, age_s=age_s)
-    claim = _Claim(signatures, timestamps)
+    claim = Claim(signatures, timestamps)
     clock = _clock(timestamps[0], now, tolerance_s)
     if is_signed and clock.age_s is not None:
         return _good(Status.VALID, RAW, (), clock, _repeats(claim, seen=seen))
-    return _hopeless(claim.separated(), key, body, now, tolerance_s)
+    return _hopeless(claim.separated(), key, now, tolerance_s)
 
 
 def signature_key(headers: Headers) -> bytes | None:
@@ -147,57 +118,40 @@ def signature_key(headers: Headers) -> bytes | None:
     Of a request that `judge` found good these are the HMAC itself, and it is the first signature that was found good:
     so a request that is sent again has the same key, however the header is written or doubled then.
     """
-    first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(_OWS))), "")
-    reading = read_signature(first)
+    first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
+    if _as_port_writes_it(first):  # nearly always, and on the listener's path
+        return a2b_base64(first[3:])
+    reading = read_signature(first) if first else None
     return reading.digest if reading else None
 
 
-def _fields(headers: Headers) -> tuple[list[str], list[str]]:
-    """Return every signature and every timestamp that is not empty."""
-    signatures = [text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(_OWS))]
-    timestamps = [text for value in headers.all(TIMESTAMP_HEADER) if (text := value.strip(_OWS))]
-    return signatures, timestamps
-
-
-def _hopeless(claim: _Claim, key: str, body: bytes, now: float, tolerance_s: float) -> Verdict | None:
+def _hopeless(claim: Claim, key: str, now: float, tolerance_s: float) -> Verdict | None:
     """Return the verdict on a claim that nothing can match."""
-    readings = _readings(claim.signatures)
+    readings = claim.readings()
     if readings and key and len(claim.timestamps[0]) <= MAX_TIMESTAMP_CHARACTERS:
         return None
-    return _unmatched(claim, _clock(claim.timestamps[0], now, tolerance_s), readings, len(body))
+    return _unmatched(claim, _clock(claim.timestamps[0], now, tolerance_s), readings)
 
 
 def _diagnose(
-    claim: _Claim, headers: Headers, body: bytes, key: str, *, now: float, tolerance_s: float, seen: bool
+    claim: Claim, headers: Headers, body: bytes, key: str, *, now: float, tolerance_s: float, seen: bool
 ) -> Verdict:
     clock = _clock(claim.timestamps[0], now, tolerance_s)
-    readings = _readings(claim.signatures)
-    matches = find_matches(readings, timestamp_variants(claim.timestamps), secret_variants(key), body, headers)
-    if not matches:
-        return _unmatched(claim, clock, readings, len(body))
-    return _matched(claim, clock, matches, seen=seen)
+    readings = claim.readings()
+    found = find_matches(readings, timestamp_variants(claim.timestamps), secret_variants(key), body, headers)
+    if not found.matches:
+        return _unmatched(claim, clock, readings, found.untried)
+    return _matched(claim, clock, found.matches, seen=seen)
 
 
-def _signatures_in(value: str) -> list[str]:
-    """Return the signatures that a field holds. Another begins with a version, after a comma and a space."""
-    return [part for part in _signature_joint(value) if part] if len(value) <= _MAX_FIELD else [value]
-
-
-def _timestamps_in(value: str) -> list[str]:
-    if len(value) > MAX_TIMESTAMP_CHARACTERS:
-        return [value]
-    parts = [part.strip(_OWS) for part in value.split(",", _MAX_VALUES)]
-    return parts if all(_whole_number(part) for part in parts) else [value]
-
-
-def _missing(claim: _Claim) -> Verdict:
+def _missing(claim: Claim) -> Verdict:
     signature = () if claim.signatures else (causes.SIGNATURE_MISSING,)
     timestamp = () if claim.timestamps else (causes.TIMESTAMP_MISSING,)
     return Verdict(status=Status.MISSING, causes=(*signature, *timestamp))
 
 
 def _clock(timestamp: str, now: float, tolerance_s: float) -> _Clock:
-    if not _whole_number(timestamp):
+    if not whole_number(timestamp):
         return _Clock(None, tolerance_s)
     signed = int(timestamp)
     is_milliseconds = signed >= MILLISECONDS_FROM
@@ -211,19 +165,8 @@ def _is_signed(signature: str, timestamp: str, body: bytes, key: str) -> bool:
     return compare_digest(expected, signature.encode("utf-8", "surrogatepass")) and key != ""
 
 
-def _repeats(claim: _Claim, *, seen: bool) -> tuple[Cause, ...]:
+def _repeats(claim: Claim, *, seen: bool) -> tuple[Cause, ...]:
     return (causes.REPLAYED, *claim.doubling) if seen else claim.doubling
-
-
-def _readings(signatures: Sequence[str]) -> list[SignatureReading]:
-    """Return what the signatures mean; any but the first deviates by not being the first."""
-    readings = []
-    for position, value in enumerate(signatures):
-        reading = read_signature(value)
-        if reading is not None:
-            extra = (causes.HEADER_AMBIGUOUS,) if position else ()
-            readings.append(SignatureReading(reading.digest, (*extra, *reading.causes)))
-    return readings
 
 
 def _good(
@@ -238,7 +181,7 @@ def _good(
     )
 
 
-def _matched(claim: _Claim, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
+def _matched(claim: Claim, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
     """Return the verdict on a signature that matches something, though not what it should."""
     deviations = tuple(cause for match in matches for cause in match.causes)
     repeats = _repeats(claim, seen=seen)
@@ -256,24 +199,16 @@ def _matched(claim: _Claim, clock: _Clock, matches: tuple[Match, ...], *, seen: 
     )
 
 
-def _unmatched(claim: _Claim, clock: _Clock, readings: list[SignatureReading], body_bytes: int) -> Verdict:
+def _unmatched(claim: Claim, clock: _Clock, readings: list[SignatureReading], untried: Sequence[str] = ()) -> Verdict:
     notation = readings[0].causes if readings else (causes.NOT_A_SIGNATURE,)
     is_malformed = not readings or clock.age_s is None
     malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
-    wrong = () if is_malformed else (_wrong_secret(body_bytes),)
+    wrong = () if is_malformed else (causes.wrong_secret(untried),)
     return Verdict(
         status=Status.MALFORMED if is_malformed else Status.INVALID,
         causes=_distinct((*notation, *malformed, *wrong, *clock.skew, *claim.doubling)),
         age_s=clock.age_s,
     )
-
-
-def _wrong_secret(body_bytes: int) -> Cause:
-    if body_bytes > MAX_DOCUMENT_BYTES:
-        return causes.untried("Other forms of the JSON were not tried: it is larger than 1 MiB.")
-    if body_bytes > MAX_INDENTED_CHARACTERS:
-        return causes.untried("Indented forms were not tried: the body is larger than 256 KiB.")
-    return causes.WRONG_SECRET
 
 
 def _distinct(found: Iterable[Cause]) -> tuple[Cause, ...]:

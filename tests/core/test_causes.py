@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.core import causes
+from port_hook_cli.core.budget import Budget
 from port_hook_cli.core.causes import CAUSES
-from port_hook_cli.core.forms import byte_forms
+from port_hook_cli.core.forms import byte_forms, unwrap
 from port_hook_cli.core.models import Cause, Headers, Status
 from port_hook_cli.core.renderings import renderings
 
@@ -30,8 +31,10 @@ def test_the_page_lists_exactly_the_statuses_there_are() -> None:
 
 
 def test_the_page_lists_every_reading() -> None:
-    found = {rendering.reading for text in ('{"n": 1.0, "s": "ë"}', "[1]") for rendering in renderings(text)}
-    found |= {form.reading for body in (b"\n", b"\xef\xbb\xbf") for form in byte_forms(body, Headers())}
+    found = {rendering.reading for text in ('{"n": 1.0, "s": "ë"}', "[1]") for rendering in renderings(text, Budget())}
+    found |= {
+        form.reading for body in (b"\n", b"\xef\xbb\xbf") for form in byte_forms(unwrap(body, Headers(), Budget()))
+    }
     assert {step for reading in found for step in reading.split("+")} <= first_column("Readings")
 
 

@@ -1,0 +1,95 @@
+"""Whether two JSON texts mean the same to every reader: the condition for forwarding a body that was not signed so.
+
+Readers differ where JSON leaves room: the first or the last of two equal keys counts, numbers are doubles or exact. So
+an object with a key twice is like nothing, and numbers are alike if they are the same decimal number, not the same
+double.
+"""
+
+from __future__ import annotations
+
+import json
+from codecs import BOM_UTF8
+from decimal import Decimal, InvalidOperation
+from enum import Enum, auto
+from typing import Any
+
+MAX_DOCUMENT_BYTES = 2**20
+"""Larger bodies are not parsed: an unsigned one must not keep the listener busy (see docs/decisions)."""
+
+_MAX_MARKS = 2**16
+_FREE_MARKS = 2**12
+_CHARACTERS_PER_MARK = 8
+
+
+class Likeness(Enum):
+    """What came of the comparison of the document that was sent with the one that was signed."""
+
+    SAME = auto()
+    CHANGED = auto()
+    KEY_DOUBLED = auto()
+    NO_DOCUMENT = auto()
+    NOT_COMPARED = auto()
+
+
+def likeness(sent: bytes, signed: bytes) -> Likeness:
+    """Return how like each other two bodies in UTF-8 are; the signed one may have a byte order mark. Never raises.
+
+    Documents that are larger than `MAX_DOCUMENT_BYTES`, too dense or too deep for Python (about 1,000 levels) are not
+    compared.
+    """
+    if max(len(sent), len(signed)) > MAX_DOCUMENT_BYTES:
+        return Likeness.NOT_COMPARED
+    try:
+        texts = (sent.decode(), signed.removeprefix(BOM_UTF8).decode())
+        if any(map(is_dense, texts)):
+            return Likeness.NOT_COMPARED
+        one, other = map(_meaning, texts)
+        is_same = one == other
+    except _KeyDoubledError:
+        return Likeness.KEY_DOUBLED
+    except (RecursionError, InvalidOperation):
+        return Likeness.NOT_COMPARED
+    except ValueError:
+        return Likeness.NO_DOCUMENT
+    return Likeness.SAME if is_same else Likeness.CHANGED
+
+
+def is_dense(text: str) -> bool:
+    """Return whether a JSON text has more marks than 4,096 and one per 8 characters, or 65,536: then it is not parsed.
+
+    Each costs a microsecond or two in every serialiser, and a byte or two to send.
+    """
+    return count_marks(text) > min(_MAX_MARKS, _FREE_MARKS + len(text) // _CHARACTERS_PER_MARK)
+
+
+def count_marks(text: str) -> int:
+    """Return how many commas, colons and opening brackets there are: no JSON text holds more values than that."""
+    return sum(map(text.count, ",:[{"))
+
+
+class _KeyDoubledError(ValueError):
+    pass
+
+
+def _meaning(text: str) -> Any:
+    # Numbers and constants become tuples, which no other value is, so that `1` is not `true`.
+    return json.loads(
+        text, parse_int=_whole, parse_float=_fraction, parse_constant=lambda name: (name,), object_pairs_hook=_object
+    )
+
+
+def _whole(literal: str) -> tuple[Decimal, bool]:
+    return Decimal(literal), True
+
+
+def _fraction(literal: str) -> tuple[Decimal, bool]:
+    """Return the number, and whether a reader of doubles sees what a reader of whole numbers would."""
+    exact, double = Decimal(literal), float(literal)
+    return exact, not double.is_integer() or exact == double
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise _KeyDoubledError
+    return found
