@@ -21,6 +21,9 @@ MAX_INDENTED_CHARACTERS = 2**18
 MAX_INDENTED_MARKS = 2**12
 """Nor are documents with more commas, colons and brackets."""
 
+MAX_DIGITS = 400
+"""Python's forms of longer whole numbers are not made, which costs the square of the digits. No double needs as many."""
+
 _TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
 """Indentation can grow with the square of the depth: texts that are longer with tabs are given up."""
 
@@ -28,6 +31,7 @@ _INDENTS = {"2": ("  ", "2 spaces"), "4": ("    ", "4 spaces"), "tab": ("\t", "a
 _COMPACT = (",", ":")
 _beyond_ascii = re.compile(r"[^\x00-~]").sub
 _NOTHING = object()
+_long_number = re.compile(rf"[0-9]{{{MAX_DIGITS}}}").search
 
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CLOSERS = frozenset("]}")
@@ -48,10 +52,10 @@ class Rendering:
 def renderings(text: str, budget: Budget) -> Iterator[Rendering]:
     """Yield the document in `text` as other serialisers write it, the likelier first. Never raises.
 
-    A serialiser that would fail on the document is left out: Node on deep nesting, Python on that and on very long
-    whole numbers, both on text that is not JSON.
+    A serialiser that would fail on the document is left out: Node on deep nesting, Python on that, both on text that
+    is not JSON.
     """
-    document = _python_document(text)
+    document = _python_document(text, budget)
     js, unescaped = _stringify(text), _dumps(document, separators=_COMPACT, ensure_ascii=False)
     yield from _compact(text, document, js, unescaped)
     yield from _spaced(document)
@@ -109,7 +113,10 @@ def _stringify(text: str) -> str | None:
         return None
 
 
-def _python_document(text: str) -> Any:
+def _python_document(text: str, budget: Budget) -> Any:
+    if _long_number(text):
+        budget.leave_out(f"Python's forms were not tried: a number has {MAX_DIGITS} digits or more.")
+        return _NOTHING
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

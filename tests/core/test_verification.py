@@ -473,6 +473,11 @@ class TestCost:
         verdict = verdict_on(signed(b"other"), b'{"a":' * 900 + b"1" + b"}" * 900)
         assert "nested too deeply" in verdict.causes[0].words
 
+    def test_long_numbers_are_not_written_by_python(self) -> None:
+        verdict = verdict_on(signed(b"other"), b"[" + b"1" * 4_000 + b"]")
+        assert "a number has 400 digits or more" in verdict.causes[0].words
+        assert verdict_on(signed(b"[null]"), b"[ " + b"1" * 400 + b"]").reading == "js"
+
     def test_a_large_body_is_not_hashed_with_every_secret(self) -> None:
         body = b"\xfe" * (8 * 2**20)
         verdict = verdict_on(signed(b"other"), body, Secret(f'"{KEY}"'))
