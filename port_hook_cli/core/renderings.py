@@ -22,7 +22,7 @@ MAX_INDENTED_MARKS = 2**12
 """Nor are documents with more commas, colons and brackets."""
 
 MAX_DIGITS = 400
-"""Python's forms of longer whole numbers are not made, which costs the square of the digits. No double needs as many."""
+"""Python's forms of longer whole numbers are not made: that costs the square of the digits, and no double has as many."""
 
 _TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
 """Indentation can grow with the square of the depth: texts that are longer with tabs are given up."""
@@ -31,7 +31,7 @@ _INDENTS = {"2": ("  ", "2 spaces"), "4": ("    ", "4 spaces"), "tab": ("\t", "a
 _COMPACT = (",", ":")
 _beyond_ascii = re.compile(r"[^\x00-~]").sub
 _NOTHING = object()
-_long_number = re.compile(rf"[0-9]{{{MAX_DIGITS}}}").search
+_long_number = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS}}}").search
 
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CLOSERS = frozenset("]}")
