@@ -22,7 +22,7 @@ MAX_INDENTED_MARKS = 2**12
 """Nor are documents with more commas, colons and brackets."""
 
 MAX_DIGITS = 400
-"""Python's forms of longer whole numbers are not made: that costs the square of the digits, which no double has."""
+"""Of longer whole numbers no Python form is made: that costs the square of the digits, and no double has as many."""
 
 _TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
 """Indentation can grow with the square of the depth: texts that are longer with tabs are given up."""
