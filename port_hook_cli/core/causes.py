@@ -13,6 +13,7 @@ from port_hook_cli.core.models import Cause
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
         "wrong-secret": "nothing matches: the secret of another organisation, or a changed body or timestamp",
+        "undiagnosed": "nothing was looked for: too many requests without a good signature came at once",
         "secret-whitespace": "the secret has white space around it, on one of the two sides",
         "secret-quoted": "the secret has quotation marks around it, on one of the two sides",
         "reserialised-js": "the signature matches the body as JSON.stringify writes it",
@@ -46,6 +47,11 @@ WRONG_SECRET = Cause(
     "or the body or the timestamp was changed on its way.",
     "Compare the client secret with the one of the organisation that sent this (in Port: Credentials). If it is the "
     "same one, look for a proxy or middleware that rewrites the body.",
+)
+UNDIAGNOSED = Cause(
+    "undiagnosed",
+    "The signature does not match the raw bytes; too many such requests came at once to look for the reason.",
+    "`port-hook verify ID` looks for it.",
 )
 SECRET_TRIMMED = Cause(
     "secret-whitespace",

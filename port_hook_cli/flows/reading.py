@@ -12,7 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from port_hook_cli.core.models import Cause, Exchange, Invocation, Payload, Status, Verdict
+from port_hook_cli.core import causes
+from port_hook_cli.core.models import Exchange, Invocation, Payload, Status, Verdict
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.core.verification import UNCHECKED, judge, judge_plainly
@@ -25,18 +26,9 @@ _QUICK_BYTES = 16 * 1024
 _MOST_UNSIGNED_BYTES = 1024 * 1024
 _MOST_WAITING = 16
 
-UNDIAGNOSED = Verdict(
-    status=Status.INVALID,
-    causes=(
-        Cause(
-            "undiagnosed",
-            "The signature does not match the raw bytes; too many such requests came at once to look for the reason.",
-            "`port-hook verify ID` looks for it.",
-        ),
-    ),
-)
+UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
-_TOO_LARGE = Payload(problem="not read: large and not signed")
+_NOT_READ = Payload(problem="not read, for want of a good signature")
 
 
 class Reader:
@@ -66,7 +58,7 @@ class Reader:
         """Return the exchange of any request."""
         verdict = self._plain_verdict(invocation, seen=seen)
         if verdict is None or verdict.status in _UNSIGNED:
-            return await self._diagnosed(invocation, seen=seen)
+            return await self._diagnosed(invocation, verdict, seen=seen)
         payload = await self._run(self._signed, lambda: read_payload(invocation.body, invocation.headers))
         return Exchange(invocation=invocation, verdict=verdict, payload=payload)
 
@@ -87,18 +79,18 @@ class Reader:
             seen=seen,
         )
 
-    async def _diagnosed(self, invocation: Invocation, *, seen: bool) -> Exchange:
+    async def _diagnosed(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Exchange:
         if self._waiting >= _MOST_WAITING:
-            return Exchange(invocation=invocation, verdict=UNDIAGNOSED, payload=_TOO_LARGE)
+            return Exchange(invocation=invocation, verdict=plain or UNDIAGNOSED, payload=_NOT_READ)
         self._waiting += 1
         try:
-            return await self._run(self._unsigned, lambda: self._diagnose(invocation, seen=seen))
+            return await self._run(self._unsigned, lambda: self._diagnose(invocation, plain, seen=seen))
         finally:
             self._waiting -= 1
 
-    def _diagnose(self, invocation: Invocation, *, seen: bool) -> Exchange:
+    def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Exchange:
         assert self._secret is not None
-        verdict = judge(
+        verdict = plain or judge(
             invocation.headers,
             invocation.body,
             self._secret,
@@ -107,7 +99,7 @@ class Reader:
             seen=seen,
         )
         is_small = len(invocation.body) <= _MOST_UNSIGNED_BYTES
-        payload = read_payload(invocation.body, invocation.headers) if is_small else _TOO_LARGE
+        payload = read_payload(invocation.body, invocation.headers) if is_small else _NOT_READ
         return Exchange(invocation=invocation, verdict=verdict, payload=payload)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:

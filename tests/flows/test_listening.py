@@ -163,6 +163,14 @@ async def test_when_too_many_wait_for_a_diagnosis_the_next_is_refused_without_on
     assert len(world.saved) == 40
 
 
+async def test_a_missing_signature_is_called_missing_however_many_come() -> None:
+    world = World()
+    unsigned = an_invocation(a_body(a_document(filler="x" * 20_000)), headers=Headers())
+    async with listening(world) as flow:
+        await asyncio.gather(*(flow.receive(unsigned, "c") for _ in range(40)))
+    assert {exchange.verdict.status for exchange in world.shown} == {Status.MISSING}
+
+
 async def test_what_the_end_cuts_off_is_shown_and_kept_as_interrupted() -> None:
     world = World(hold=asyncio.Event())
     async with listening(world) as flow:
