@@ -22,7 +22,7 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.flows.reading import Reader
 
 # Bounds what a listener remembers, however long it runs.
-_MOST_SIGNATURES = 20_000
+_MOST_SIGNATURES = 10_000
 _FAILED = 500
 _MOST_WAITING_RUNS = 1_000
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED})
@@ -216,7 +216,7 @@ def _relay(delivery: Delivery) -> Answer:
 
 
 class _SeenSignatures:
-    """The good signatures met within the tolerance, the latest 20,000 of them.
+    """The good signatures met within the tolerance, the latest 10,000 of them.
 
     Only what was judged good is remembered, so that nobody else can push it out. What was answered with a server
     error is forgotten: whoever sends it again does what was asked of them.
