@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 import traceback
 from collections.abc import Mapping
@@ -35,6 +34,8 @@ def report_crash(bug: Exception, *, environ: Mapping[str, str], stderr: TextIO) 
 
 
 def _describe(bug: Exception) -> str:
+    import platform
+
     trace = "".join(traceback.format_exception(bug))
     return (
         f"# port-hook {__version__} crashed\n\n"

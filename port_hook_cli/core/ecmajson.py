@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from json import JSONDecoder
 from typing import TypeAlias, cast
 
@@ -88,14 +87,17 @@ def _flat(pieces: list[Piece]) -> Iterator[str]:
             stack.pop()
 
 
-@dataclass(slots=True)
 class _Level:
     """An open container: where its pieces begin and, of an object, its keys and where each member begins."""
 
-    closer: str
-    start: int
-    keys: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
+    # Written out: to have `dataclass` write it would be a hundredth of the whole of `port-hook sign`.
+    __slots__ = ("closer", "keys", "start", "starts")
+
+    def __init__(self, closer: str, start: int) -> None:
+        self.closer = closer
+        self.start = start
+        self.keys: list[str] = []
+        self.starts: list[int] = []
 
     @property
     def is_in_order(self) -> bool:
