@@ -10,6 +10,9 @@ HASHED_BYTES = 64 * 2**20
 COMBINED_BYTES = 4 * 2**20
 """How many of them for combinations of a changed body with a changed secret or timestamp, of each family of forms."""
 
+MILLISECONDS_BODY_BYTES = 2**14
+"""Only over bodies up to this size is each millisecond of a second tried: that hashes 16 MiB, in 10 to 50 ms."""
+
 
 @dataclass(slots=True)
 class Budget:

@@ -2,7 +2,8 @@
 
 Four things can deviate, alone or together: how the header is written, the secret, the timestamp's text, and the form
 of the body. Each combination costs one HMAC over the body. All secrets and timestamps are tried with the body as it
-arrived, all forms with the exact secret and timestamp, and the rest as far as the budget goes.
+arrived, all forms with the exact secret and timestamp, and the rest as far as the budget goes. Last come the
+milliseconds of the timestamp's second, with nothing else changed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import product
 from typing import TypeAlias
 
 from port_hook_cli.core import causes
-from port_hook_cli.core.budget import COMBINED_BYTES, Budget
+from port_hook_cli.core.budget import COMBINED_BYTES, MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.core.forms import RAW, Form, byte_forms, json_forms, unwrap
 from port_hook_cli.core.likeness import Likeness, likeness
 from port_hook_cli.core.models import Cause, Headers
@@ -23,6 +24,9 @@ from port_hook_cli.core.signing import digest
 
 MAX_TIMESTAMP_CHARACTERS = 64
 """Longer timestamps are malformed, and nothing is hashed over them."""
+
+_MOST_DIGITS_OF_SECONDS = 11
+"""More digits are milliseconds already: as seconds they would lie beyond the year 5138."""
 
 _KEPT_BYTES = 2**16
 """Only forms up to this size are combined with changed secrets and timestamps."""
@@ -100,6 +104,15 @@ def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
     return _distinct(found)
 
 
+def millisecond_variants(timestamp: str) -> Iterator[Variant]:
+    """Yield a timestamp in seconds with each millisecond of that second but the first, which the other unit covers.
+
+    A sender that cuts the header to seconds and signs the milliseconds leaves no other trace of them.
+    """
+    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _MOST_DIGITS_OF_SECONDS:
+        yield from (Variant(f"{timestamp}{ms:03}", (causes.TIMESTAMP_UNIT,)) for ms in range(1, 1000))
+
+
 def find_matches(
     signatures: Sequence[SignatureReading],
     timestamps: Sequence[Variant],
@@ -127,7 +140,17 @@ def _search(search: _Search, keys: Sequence[Key], steps: Sequence[Form]) -> Foun
         or search.matches(exact, _keeping(small_json, json_forms(steps, search.budget)))
         or search.matches(others, _within(small_bytes, room))
         or search.matches(others, _within(small_json, room))
+        or search.matches(_in_milliseconds(exact, steps[0], search.budget), steps[:1])
     )
+
+
+def _in_milliseconds(exact: Sequence[Key], raw: Form, budget: Budget) -> Sequence[Key]:
+    keys = [(secret, moment) for secret, seconds in exact for moment in millisecond_variants(seconds.text)]
+    if keys and len(raw.body) > MILLISECONDS_BODY_BYTES:
+        kib = MILLISECONDS_BODY_BYTES // 1024
+        budget.leave_out(f"The timestamp's milliseconds were not tried: the body is larger than {kib} KiB.")
+        return ()
+    return keys
 
 
 def _match(signature: SignatureReading, secret: Variant, timestamp: Variant, form: Form, like: Likeness) -> Match:

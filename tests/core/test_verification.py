@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.core import causes
-from port_hook_cli.core.budget import Budget
+from port_hook_cli.core.budget import MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.core.causes import CAUSES
 from port_hook_cli.core.ecmajson import stringify
 from port_hook_cli.core.forms import json_forms, unwrap
@@ -100,6 +100,29 @@ class TestTime:
         verdict = verdict_on(sent(sign(BODY, SECRET, signed_as), sent_as))
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
         assert "Sign the exact text" in verdict.hint
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.binary(max_size=MILLISECONDS_BODY_BYTES), st.integers(0, 10**11 - 1), st.integers(0, 999))
+    def test_whatever_millisecond_of_the_sent_second_was_signed_is_found(self, body: bytes, s: int, ms: int) -> None:
+        verdict = verdict_on(sent(sign(body, SECRET, f"{s}{ms:03}"), str(s)), body, now=float(s))
+        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
+
+    def test_milliseconds_are_tried_with_nothing_else_changed_and_not_over_a_large_body(self) -> None:
+        moment, other_second = f"{STAMP}123", f"{int(NOW) + 1}123"
+        assert verdict_on(sent(sign(BODY, SECRET, other_second), STAMP)).slugs == ("wrong-secret",)
+        assert verdict_on(sent(sign(BODY, Secret(f"{KEY}\n"), moment), STAMP)).slugs == ("wrong-secret",)
+        assert verdict_on(sent(sign(BODY, SECRET, moment), STAMP), BODY + b"\n").slugs == ("wrong-secret",)
+        body = bytes(MILLISECONDS_BODY_BYTES + 1)
+        (cause,) = verdict_on(sent(sign(body, SECRET, moment), STAMP), body).causes
+        assert cause.slug == "wrong-secret"
+        assert "milliseconds were not tried: the body is larger than 16 KiB." in cause.words
+        (cause,) = verdict_on(sent(sign(body, SECRET, f"{STAMP}000"), STAMP), body).causes
+        assert cause.slug == "timestamp-unit"
+
+    @pytest.mark.parametrize("stamp", [f"{STAMP}123", "soon", ""])
+    def test_of_a_timestamp_that_is_not_in_seconds_no_milliseconds_are_left_out(self, stamp: str) -> None:
+        verdict = verdict_on(sent(sign(b"", SECRET, STAMP), stamp), bytes(MILLISECONDS_BODY_BYTES + 1))
+        assert not any("milliseconds were not tried" in cause.words for cause in verdict.causes)
 
     @pytest.mark.parametrize("timestamp", ["1700000000.5", "now", "1_700_000_000", "٣", "²", "9" * 64, "+1", "0x10"])
     def test_a_timestamp_that_is_no_whole_number_is_malformed_unless_it_was_signed_so(self, timestamp: str) -> None:
