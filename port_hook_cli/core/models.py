@@ -41,8 +41,9 @@ class Headers:
     def all(self, name: str) -> tuple[str, ...]:
         """Return every value of the field `name`, in wire order."""
         wanted = name.lower()
-        if wanted not in self.names:
-            return ()
+        count = self.names.count(wanted)
+        if count <= 1:  # nearly always, and on the listener's path
+            return (self.items[self.names.index(wanted)][1],) if count else ()
         return tuple([item[1] for key, item in zip(self.names, self.items, strict=True) if key == wanted])
 
     def get(self, name: str) -> str | None:

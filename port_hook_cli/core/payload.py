@@ -22,6 +22,8 @@ _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 _MOST_VALUES_SEARCHED = 10_000
 # Python's int() refuses more digits than this; the value is shown as a float, as JavaScript would read it.
 _MOST_INT_DIGITS = 4_000
+# Stands for every object that is not there; never written to. A new one for each was a tenth of the reading.
+_NOTHING: dict[str, Any] = {}
 
 
 def is_run_id(text: object) -> bool:
@@ -181,7 +183,7 @@ def _flag(*candidates: Any) -> bool | None:
 
 def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
     found = value.get(key)
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else _NOTHING
 
 
 def _strings(document: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from port_hook_cli.core.models import (
@@ -157,7 +158,13 @@ def _delivery_json(delivery: Delivery, *, keep_secrets: bool) -> str:
 
 
 def _answer_json(answer: Answer, *, keep_secrets: bool) -> str:
-    return _encode({"status": answer.status, "headers": _kept_headers(answer.headers, keep_secrets=keep_secrets)})
+    return _answer_text(answer.status, _kept_headers(answer.headers, keep_secrets=keep_secrets))
+
+
+# A listener gives few different answers, whose bodies stand in a column of their own.
+@lru_cache(maxsize=64)
+def _answer_text(status: int, headers: tuple[tuple[str, str], ...]) -> str:
+    return _encode({"status": status, "headers": headers})
 
 
 def _read_delivery(fields: dict[str, Any]) -> Delivery | None:
