@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.models import Delivery, Exchange, Headers, Invocation
 from port_hook_cli.core.payload import is_run_id
+from port_hook_cli.core.runs import is_node_run
 from port_hook_cli.core.sources import Source, from_exchange, from_file, from_run
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError
 from port_hook_cli.flows.pacing import Pace
@@ -43,7 +44,8 @@ class Places:
 async def find_source(name: str, places: Places) -> Source:
     """Return what `name` stands for: a file, else a run, else a capture.
 
-    Raises StoreError, or what asking Port's API raised, with every place that was searched.
+    Raises StoreError, or what asking Port's API raised, with every place that was searched. Port is asked about action
+    runs only.
     """
     content = places.read_file(name)
     if content is not None:
@@ -67,6 +69,13 @@ async def _find_run(name: str, places: Places) -> Source:
     captured = None if captures is None else next(captures.find(run_id=name, limit=1), None)
     if captured is not None:
         return from_exchange(name, captured)
+    if is_node_run(name):
+        # Of these, Port's API reference documents updates and logs, and no route that reads one.
+        raise StoreError(
+            f"There is no file {name} and no capture of that run here, and Port's API shows no node run's request: "
+            "runs of workflow nodes are replayed from captures only.",
+            hint="Capture it with `port-hook listen` when the node runs again, or give a file with its payload.",
+        )
     try:
         return from_run(name, await places.get_run(name))
     except PortHookError as problem:

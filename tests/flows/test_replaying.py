@@ -21,7 +21,9 @@ from port_hook_cli.flows.replaying import (
     unexpected,
     without_answer,
 )
-from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
+
+NODE_RUN = "wfnr_abc123"
 
 
 class Shelf:
@@ -84,6 +86,28 @@ async def test_a_run_that_nobody_knows_says_everywhere_it_was_looked_for() -> No
 
     with pytest.raises(PortApiError, match=rf"404\. Port was asked because there is no file {RUN_ID} and no capture"):
         await find_source(RUN_ID, places(Shelf(), get_run=get_run))
+
+
+@pytest.mark.parametrize("shelf", [None, Shelf()])
+async def test_a_workflow_nodes_run_that_was_never_captured_is_not_asked_of_port(shelf: Shelf | None) -> None:
+    asked: list[str] = []
+
+    async def get_run(run_id: str) -> Mapping[str, Any]:
+        asked.append(run_id)
+        return {"id": run_id, "payload": {"body": {}}}
+
+    with pytest.raises(
+        StoreError, match=r"no capture of that run here, and Port's API shows no .* captures only"
+    ) as it:
+        await find_source(NODE_RUN, places(shelf, get_run=get_run))
+    assert "port-hook listen" in it.value.hint
+    assert "file" in it.value.hint
+    assert asked == []
+
+
+async def test_a_workflow_nodes_run_is_replayed_from_its_capture() -> None:
+    shelf = Shelf(an_exchange(an_invocation(a_body(a_document(context={"runId": NODE_RUN})), id="node")))
+    assert (await find_source(NODE_RUN, places(shelf))).invocation.replay_of == "node"
 
 
 async def test_without_credentials_a_run_that_was_not_captured_is_a_settings_problem() -> None:
