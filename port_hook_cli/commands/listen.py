@@ -11,7 +11,7 @@ import typer
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET
 from port_hook_cli.adapters.tunnels import TunnelKind
 from port_hook_cli.commands.credentials import read_settings
-from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance
+from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance, finite
 from port_hook_cli.core.answering import OK, BadAnswer, parse_answer
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.forwarding import BadTarget, Routes, parse_target
@@ -67,10 +67,13 @@ def listen(
         str | None,
         typer.Option(metavar="STATUS[:BODY|:@FILE]", help="Answer this instead of forwarding. Default: 200."),
     ] = None,
-    delay: Annotated[float, typer.Option(metavar="S", help="Wait so long before answering.", min=0)] = 0.0,
+    delay: Annotated[
+        float, typer.Option(metavar="S", help="Wait so long before answering.", min=0, callback=finite)
+    ] = 0.0,
     fail_first: Annotated[int, typer.Option(metavar="N", help="Answer 500 to the first N invocations.", min=0)] = 0,
     forward_timeout: Annotated[
-        float, typer.Option(metavar="S", help="How long the handler may take; 0 waits for ever.", min=0)
+        float,
+        typer.Option(metavar="S", help="How long the handler may take; 0 waits for ever.", min=0, callback=finite),
     ] = 30.0,
     only: Annotated[
         list[str] | None,
@@ -80,7 +83,9 @@ def listen(
     once: Annotated[bool, typer.Option("--once", help="Stop after one invocation.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Stop after so long; exit 1 if --count was not reached.", min=0),
+        typer.Option(
+            metavar="S", help="Stop after so long; exit 1 if --count was not reached.", min=0, callback=finite
+        ),
     ] = None,
     expect_status: Annotated[
         str | None, typer.Option(metavar="CODE|2xx", help="Exit 1 unless every answer had this status.")

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from port_hook_cli.core.signing import TimestampUnit
+
+
+def finite(seconds: float | None) -> float | None:
+    """Return an option's value; raises BadParameter for `inf` and `nan`, which Python reads as floats, too."""
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is not a number of seconds.")
+    return seconds
+
+
+def is_given(ctx: typer.Context, parameter: str) -> bool:
+    """Return whether an option stands on the command line; a default from the environment does not count."""
+    source = ctx.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
 
 Json = Annotated[
     bool,
@@ -30,5 +45,6 @@ SecretFile = Annotated[
 ]
 Unit = Annotated[TimestampUnit, typer.Option("--timestamp-unit", help="Seconds, as documented, or milliseconds.")]
 Tolerance = Annotated[
-    float, typer.Option("--tolerance", help="How many seconds a timestamp may be off.", metavar="S", min=0)
+    float,
+    typer.Option("--tolerance", help="How many seconds a timestamp may be off.", metavar="S", min=0, callback=finite),
 ]

@@ -58,7 +58,14 @@ def replay(
         str | None, typer.Option("--expect-status", metavar="CODE|2xx", help="Exit 1 unless every answer had it.")
     ] = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", metavar="S", min=0, help="How long an answer may take; 0 waits for ever.")
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="S",
+            min=0,
+            help="How long an answer may take; 0 waits for ever.",
+            callback=options.finite,
+        ),
     ] = 40.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests, send nothing.")] = False,
     json: options.Json = False,
@@ -70,6 +77,8 @@ def replay(
 
     A capture keeps its method, path, header fields and exact body; timestamp and signature are new.
     """
+    if as_captured and options.is_given(ctx, "unit"):
+        raise UsageError("--as-captured sends the captured timestamp, in its unit.", hint="Leave --timestamp-unit out.")
     plan = Plan(
         sources=sources,
         to=_target(to),
@@ -109,6 +118,8 @@ def _edits(assignments: list[str], unset: list[str]) -> Edits:
 
 
 def _refuse_contradictions(plan: Plan) -> None:
+    if "" in plan.sources:
+        raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
     if plan.rewriting.as_captured and (plan.edits or plan.edit):
         raise UsageError(
             "--as-captured sends the captured bytes; --set, --unset and --edit change them.",

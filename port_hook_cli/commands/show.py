@@ -30,6 +30,8 @@ def show(
 
     if body + as_file + as_json > 1:
         raise UsageError("--body, --file and --json exclude each other.", hint="Give one of them.")
+    if not capture:
+        raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
     runtime: Runtime = ctx.obj
     with open_store(store, runtime.cwd) as kept:
         exchange = kept.get(capture)

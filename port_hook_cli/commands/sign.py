@@ -59,6 +59,10 @@ def sign(
     runtime: Runtime = ctx.obj
     if payload == secret_file == "-":
         raise UsageError("stdin cannot be both the payload and the secret.", hint="Give one of them as a file.")
+    if timestamp is not None and options.is_given(ctx, "unit"):
+        raise UsageError(
+            "--timestamp gives the header's text, so --timestamp-unit says nothing.", hint="Leave one of them out."
+        )
     secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
     url = _url(to)
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)

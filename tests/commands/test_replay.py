@@ -295,6 +295,37 @@ def test_an_unknown_source_says_where_it_was_looked_for(run: Run, folder: Path) 
     assert run("replay", "x" * 5000, "--to", "1", env=ENV).code == 8
 
 
+def test_an_empty_name_is_not_the_start_of_every_capture(run: Run, folder: Path, target: Handler) -> None:
+    store(folder)
+    result = run("replay", "last", "", "--to", target.url, env=ENV)
+    assert result.code == 2
+    assert "name of a source is empty" in result.err
+    assert target.requests == []
+
+
+def test_a_workflow_nodes_run_that_was_not_captured_is_asked_of_nobody(run: Run, target: Handler) -> None:
+    env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": target.url}
+    result = run("replay", "wfnr_abc123", "--to", target.url, env=env)
+    assert result.code == 8
+    assert "captures only" in result.err
+    assert "port-hook listen" in result.err
+    assert target.requests == []
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_timeout_is_a_number_of_seconds(run: Run, folder: Path, seconds: str) -> None:
+    result = run("replay", payload_file(folder), "--to", "1", "--timeout", seconds, env=ENV)
+    assert result.code == 2
+    assert f"{seconds} is not a number of seconds" in result.err
+
+
+def test_a_unit_for_a_captured_timestamp_is_refused_and_not_ignored(run: Run, folder: Path) -> None:
+    store(folder)
+    result = run("replay", "last", "--to", "1", "--as-captured", "--timestamp-unit", "ms")
+    assert result.code == 2
+    assert "--timestamp-unit" in result.err
+
+
 def test_without_a_secret_there_is_no_fresh_signature(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1")
     assert result.code == 4

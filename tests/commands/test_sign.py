@@ -148,6 +148,15 @@ def test_a_damaged_capture_file_is_not_signed(run: Run, folder: Path) -> None:
     assert "damaged capture" in result.err
 
 
+def test_a_unit_for_a_timestamp_that_is_given_as_text_is_refused_and_not_ignored(run: Run) -> None:
+    result = run("sign", "-", "--timestamp", "1700000000", "--timestamp-unit", "ms", stdin=b"{}", env=ENV)
+    assert (result.code, result.out) == (2, "")
+    assert "--timestamp-unit" in result.err
+    env = {**ENV, "PORT_HOOK_SIGN_TIMESTAMP_UNIT": "ms"}
+    result = run("sign", "-", "--timestamp", "1700000000", stdin=b"{}", env=env)
+    assert (result.code, result.out.split()[-1]) == (0, "1700000000")
+
+
 def test_the_timestamp_is_now_in_the_unit_asked_for(run: Run) -> None:
     seconds = run("sign", "-", stdin=b"{}", env=ENV).out.split()[-1]
     milliseconds = run("sign", "-", "--timestamp-unit", "ms", stdin=b"{}", env=ENV).out.split()[-1]

@@ -17,6 +17,7 @@ import pytest
 
 from port_hook_cli.adapters.store import open_store
 from port_hook_cli.core.models import Headers
+from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, a_document, signed
 from tests.processes import Listener, environment, listener
 from tests.servers import handler
@@ -300,6 +301,15 @@ def test_contradictions_and_nonsense_are_usage_errors(folder: Path, options: tup
     assert result.returncode == 2
     assert result.stderr.startswith(b"error: ")
     assert b"hint: " in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--tolerance", "--timeout", "--delay", "--forward-timeout"])
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_duration_is_a_number_of_seconds(run: Run, option: str, seconds: str) -> None:
+    result = run("listen", option, seconds)
+    assert result.code == 2
+    assert option in result.err
+    assert f"{seconds} is not a number of seconds" in result.err
 
 
 def test_a_killed_listener_has_kept_what_it_acknowledged(folder: Path) -> None:
