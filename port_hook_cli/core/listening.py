@@ -34,7 +34,8 @@ class Tally:
     """What a listener counted.
 
     `verified` are the requests with a good signature that were accepted, `refused` those that were answered 401 or
-    could not be saved. `waiting` holds the runs that only a report can end, the latest 1,000 of them.
+    could not be saved. `waiting` holds the runs that only a report can end, the latest 1,000 of them, and whether
+    the latest answer to each was anything but a 2xx.
     """
 
     received: int = 0
@@ -42,4 +43,4 @@ class Tally:
     refused: int = 0
     passed_over: int = 0
     handler_failures: int = 0
-    waiting: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    waiting: OrderedDict[str, bool] = field(default_factory=OrderedDict)

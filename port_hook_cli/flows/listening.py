@@ -194,7 +194,7 @@ class Listening:
         tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
         if run_id and answering.run_fate(exchange.payload, answer) in _WAITING:
-            tally.waiting[run_id] = None
+            tally.waiting[run_id] = answer.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
 

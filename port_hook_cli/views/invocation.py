@@ -35,8 +35,11 @@ _MOST_CHANGES = 20
 _FATES = {
     RunFate.SUCCESS: "the run is synchronised: this answer ends it as SUCCESS",
     RunFate.FAILURE: "the run is synchronised: this answer ends it as FAILURE",
-    RunFate.WAITS: "the run stays IN_PROGRESS until its result is reported",
-    RunFate.DEPENDS: "a synchronised run ends with this answer ({fate}); any other stays IN_PROGRESS until reported",
+    RunFate.WAITS: "the run stays IN_PROGRESS until success or failure is reported",
+    RunFate.DEPENDS: (
+        "a synchronised run ends with this answer ({fate}); "
+        "any other stays IN_PROGRESS until success or failure is reported"
+    ),
 }
 
 
@@ -158,7 +161,7 @@ def _answer(exchange: Exchange) -> Iterator[Text]:
     is_good = _is_2xx(exchange.answer)
     yield _line("in Port", Text(_FATES[fate].format(fate="SUCCESS" if is_good else "FAILURE")))
     if fate in {RunFate.WAITS, RunFate.DEPENDS}:
-        command = report_command(exchange.payload.run_id or "", status="success" if is_good else "failure")
+        command = report_command(exchange.payload.run_id or "", failed=not is_good)
         if command:
             yield _line("", Text(command, style="cyan", no_wrap=True))
 

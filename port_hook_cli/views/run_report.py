@@ -12,8 +12,13 @@ from port_hook_cli.views.text import printable
 _TYPEABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z")
 
 
-def report_command(run_id: str, *, status: str) -> str:
-    """Return the command that reports a run's end, to be copied; "" for an id that nobody should paste into a shell."""
+def report_command(run_id: str, *, failed: bool) -> str:
+    """Return the command that reports a run's end, to be copied; "" for an id that nobody should paste into a shell.
+
+    `failed` says that the answer was no 2xx. After a 2xx the work may yet end either way, which the words around the
+    command have to say: on the line itself it would be pasted, too, and be wider than 80 columns.
+    """
+    status = "failure" if failed else "success"
     return f"port-hook report-run {run_id} --status {status}" if _TYPEABLE.match(run_id) else ""
 
 

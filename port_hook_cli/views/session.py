@@ -36,9 +36,10 @@ def summary_lines(tally: Tally) -> Iterator[str]:
     )
     if tally.waiting:
         count = len(tally.waiting)
-        yield f"{count} {'run waits' if count == 1 else 'runs wait'} for a report, unless your backend has sent it:"
-        for run_id in list(tally.waiting)[-_MOST_RUNS:]:
-            yield f"  {report_command(run_id, status='success') or f'run {brief(run_id)}'}"
+        runs = "1 run waits" if count == 1 else f"{count} runs wait"
+        yield f"{runs} for a report of success or failure, unless your backend has sent it:"
+        for run_id, failed in list(tally.waiting.items())[-_MOST_RUNS:]:
+            yield f"  {report_command(run_id, failed=failed) or f'run {brief(run_id)}'}"
         if count > _MOST_RUNS:
             yield f"  and {count - _MOST_RUNS} more: port-hook captures"
 

@@ -151,7 +151,7 @@ def test_the_first_record_says_where_the_listener_is() -> None:
 
 def test_the_last_record_counts_and_names_the_runs_that_wait() -> None:
     tally = Tally(
-        received=9, verified=5, refused=3, passed_over=1, handler_failures=2, waiting=OrderedDict({RUN_ID: None})
+        received=9, verified=5, refused=3, passed_over=1, handler_failures=2, waiting=OrderedDict({RUN_ID: False})
     )
     assert records.summary_event(tally) == {
         "schema": "port-hook/event/1",

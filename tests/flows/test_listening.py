@@ -15,7 +15,7 @@ from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.models import Delivery, Exchange, Headers, Invocation, Status
 from port_hook_cli.errors import StoreError
 from port_hook_cli.flows.listening import Listening
-from tests.factories import SECRET, a_body, a_document, an_invocation, signed
+from tests.factories import RUN_ID, SECRET, a_body, a_document, an_invocation, signed
 
 
 @dataclass
@@ -74,6 +74,17 @@ async def test_a_valid_invocation_is_saved_forwarded_answered_and_completed() ->
     assert world.completed[0].delivery is not None
     assert world.shown[0].answer == answer
     assert (flow.tally.received, flow.tally.verified, len(flow.tally.waiting)) == (1, 1, 1)
+
+
+async def test_of_a_run_that_waits_its_latest_answer_is_remembered() -> None:
+    world = World(status=500)
+    async with listening(world) as flow:
+        await flow.receive(an_invocation(), "1.2.3.4")
+        await asyncio.sleep(0)
+        assert dict(flow.tally.waiting) == {RUN_ID: True}
+        world.status = 200
+        await flow.receive(an_invocation(), "1.2.3.4")
+    assert dict(flow.tally.waiting) == {RUN_ID: False}
 
 
 async def test_what_could_not_be_saved_is_a_500_whatever_the_handler_said() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +18,11 @@ from rich.text import Text
 
 from port_hook_cli.core import answering, causes
 from port_hook_cli.core.answering import OK
+from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import Answer, Cause, Change, Delivery, Exchange, Headers, Kind, Payload, Status, Verdict
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.views.invocation import clock_time, compact_line, exchange_lines, payload_lines
+from port_hook_cli.views.session import summary_lines
 from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
 
 URL = "http://127.0.0.1:8000/"
@@ -67,7 +70,7 @@ def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
         '             region  "eu-west-1"',
         "  forwarded  http://127.0.0.1:8000/  202 in 12.3 ms",
         "  answered   202",
-        "  in Port    the run stays IN_PROGRESS until its result is reported",
+        "  in Port    the run stays IN_PROGRESS until success or failure is reported",
         f"             {REPORT}",
     ]
 
@@ -235,6 +238,12 @@ def test_after_an_answer_that_is_no_success_a_failure_is_what_to_report() -> Non
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status failure"
 
 
+@pytest.mark.parametrize(("status", "failed"), [(200, False), (202, False), (302, True), (404, True), (502, True)])
+def test_the_line_to_type_is_the_one_of_the_summary(status: int, failed: bool) -> None:
+    *_, line = summary_lines(Tally(waiting=OrderedDict({RUN_ID: failed})))
+    assert lines_of(an_exchange(answer=Answer(status=status)))[-1].strip() == line.strip()
+
+
 def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
     assert lines_of(of({"hello": {"wörld": [1.0, None]}})) == [
         f"{clock_time(NOW)}  (no action)  POST /  signature valid  -> 200  0123456789ab",
@@ -290,7 +299,7 @@ def test_what_is_no_run_id_is_no_link_and_not_offered_to_a_shell(run_id: str) ->
     lines = list(exchange_lines(exchange, app_url=APP))
     assert links(lines) == []
     assert not any("report-run" in line.plain for line in lines)
-    assert any("until its result is reported" in line.plain or "reported" in line.plain for line in lines)
+    assert any("until success or failure is reported" in line.plain for line in lines)
 
 
 @pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])

@@ -81,8 +81,8 @@ def test_the_secret_is_not_said() -> None:
     assert not any(SECRET.reveal() in line for line in ready())
 
 
-def waiting(count: int) -> OrderedDict[str, None]:
-    return OrderedDict.fromkeys(f"r_{number:016}" for number in range(count))
+def waiting(count: int) -> OrderedDict[str, bool]:
+    return OrderedDict((f"r_{number:016}", False) for number in range(count))
 
 
 def test_a_summary_counts_and_says_no_more_when_nothing_waits() -> None:
@@ -110,8 +110,17 @@ def test_what_was_passed_over_is_told() -> None:
 
 def test_one_run_that_waits_has_its_line_to_type() -> None:
     _, told, line = summary_lines(Tally(waiting=waiting(1)))
-    assert told == "1 run waits for a report, unless your backend has sent it:"
+    assert told == "1 run waits for a report of success or failure, unless your backend has sent it:"
     assert line == "  port-hook report-run r_0000000000000000 --status success"
+
+
+def test_a_run_whose_handler_failed_has_a_failure_to_type_and_says_that_both_can_be_reported() -> None:
+    _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
+    assert told == "2 runs wait for a report of success or failure, unless your backend has sent it:"
+    assert lines == [
+        "  port-hook report-run r_good --status success",
+        "  port-hook report-run r_bad --status failure",
+    ]
 
 
 def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted() -> None:
@@ -125,7 +134,7 @@ def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted()
     "run_id", ["$(reboot)", "r_1; reboot", "--help", "r_\x1b]0;owned\x07\x1b[2J\u202e", "r" * 100_000]
 )
 def test_an_id_that_nobody_should_paste_is_named_without_a_command(run_id: str) -> None:
-    _, told, line = summary_lines(Tally(waiting=OrderedDict.fromkeys([run_id])))
+    _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
     assert told.startswith("1 run waits ")
     assert line.startswith("  run ")
     assert "report-run" not in line
