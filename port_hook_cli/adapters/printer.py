@@ -41,19 +41,27 @@ class BackgroundWriter:
         self._summarise = summarise
         self._on_broken = on_broken
         self._lossless = lossless
+        # What will be counted only is let go of at once: held until it is drawn, it would push what the listener works
+        # on out of the processor's cache, a tenth of what it can take.
+        self._room = _MOST_PENDING if lossless else COUNT_ABOVE
         self._pending: deque[Part] = deque()
         self._left_out = 0
+        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="printer", daemon=True)
         self._thread.start()
 
     def put(self, part: Part) -> None:
-        """Queue an item; when the reader has stalled and the queue is full, count it instead."""
-        if len(self._pending) >= _MOST_PENDING:
-            self._left_out += 1
-            return
-        self._pending.append(part)
+        """Queue an item. Without room for it the oldest one is counted instead; of a `lossless` writer, this one."""
+        with self._lock:
+            if len(self._pending) < self._room:
+                self._pending.append(part)
+            else:
+                self._left_out += 1
+                if not self._lossless:
+                    self._pending.popleft()
+                    self._pending.append(part)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -79,18 +87,17 @@ class BackgroundWriter:
 
     def _drain(self) -> None:
         while self._pending:
-            batch = [self._pending.popleft() for _ in range(len(self._pending))]
-            self._write(self._render(batch))
-        left_out, self._left_out = self._left_out, 0
-        if left_out:
-            self._write(self._summarise(left_out))
+            with self._lock:
+                batch, self._pending = self._pending, deque()
+                left_out, self._left_out = self._left_out, 0
+            self._write(self._render(list(batch), left_out))
 
-    def _render(self, batch: Sequence[Part]) -> str:
+    def _render(self, batch: Sequence[Part], left_out: int) -> str:
         if self._lossless:
-            return "".join(part(False) for part in batch)
-        shown = batch[-COMPACT_ABOVE:] if len(batch) > COUNT_ABOVE else batch
+            return "".join(part(False) for part in batch) + (self._summarise(left_out) if left_out else "")
+        shown = batch[-COMPACT_ABOVE:] if left_out else batch
         text = "".join(part(len(batch) > COMPACT_ABOVE) for part in shown)
-        return (self._summarise(len(batch) - len(shown)) if len(batch) > len(shown) else "") + text
+        return (self._summarise(left_out + len(batch) - len(shown)) if left_out else "") + text
 
 
 def _writer(stream: TextIO) -> Callable[[str], None]:
