@@ -23,6 +23,8 @@ from port_hook_cli.core.models import Delivery, Headers, Invocation
 # Shorter than any server's keep-alive, so that a connection is not taken again while its server is hanging up.
 _KEEP_IDLE_S = 1.0
 _MOST_HEADER_BYTES = 256 * 1024
+# As many as that gives room for; its parser takes doubled ones as they are.
+_MOST_HEADERS = _MOST_HEADER_BYTES // 4
 _Origin = tuple[str, str, int]
 
 
@@ -140,6 +142,7 @@ async def _answer(link: ResponseHandler, *, is_head: bool) -> tuple[int, Headers
         auto_decompress=False,
         max_line_size=_MOST_HEADER_BYTES,
         max_field_size=_MOST_HEADER_BYTES,
+        max_headers=_MOST_HEADERS,
     )
     while True:
         message, payload = await link.read()

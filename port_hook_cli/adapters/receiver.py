@@ -13,18 +13,27 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import StreamReader, web
+from aiohttp.http_parser import HttpRequestParser
 
 from port_hook_cli.adapters.port_owner import describe_owner
+from port_hook_cli.adapters.request_parser import RequestParser
 from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core import answering
-from port_hook_cli.core.forwarding import is_below
+from port_hook_cli.core.forwarding import is_below, with_length
 from port_hook_cli.core.models import Answer, Headers, Invocation
 from port_hook_cli.errors import ListenError
 
 Receive = Callable[[Invocation, str], Awaitable[Answer]]
 
 # Port's own header fields are small; a proxy may add long ones (tokens, traces), and a debugger should show them.
+# All of them together may have as many bytes, and that bounds how many they are.
 _MOST_HEADER_BYTES = 256 * 1024
+_PARSING: dict[str, Any] = {
+    "auto_decompress": False,
+    "max_line_size": _MOST_HEADER_BYTES,
+    "max_field_size": _MOST_HEADER_BYTES,
+    "max_headers": _MOST_HEADER_BYTES,
+}
 _NO_BODY = frozenset({204, 304})
 _LEAVE_S = 0.2
 
@@ -63,11 +72,9 @@ class Receiver:
             self._notice,
             access_log=None,
             logger=silent_logger(),
-            auto_decompress=False,
             keepalive_timeout=self._head_timeout_s,
             lingering_time=1.0,
-            max_line_size=_MOST_HEADER_BYTES,
-            max_field_size=_MOST_HEADER_BYTES,
+            **_PARSING,
         )
         try:
             self._sockets = await loop.create_server(self._http, host, port, backlog=128)
@@ -129,7 +136,11 @@ class Receiver:
         except TimeoutError:
             self._notice(f"answered 408 to {request.method} {request.raw_path}: the body did not arrive in time")
             return answering.too_slow(self._body_timeout_s)
-        except (web.RequestPayloadError, ConnectionError):
+        except web.RequestPayloadError as error:
+            reason = " ".join(str(error).split())[:200]
+            self._notice(f"answered 400 to {request.method} {request.raw_path}: {reason}; nothing was captured")
+            return answering.unreadable(400, f"the body broke off: {reason}")
+        except ConnectionError:
             self._notice(f"a client left in the middle of {request.method} {request.raw_path}; nothing was captured")
             return answering.unreadable(400, "the body broke off")
         return self._too_large(request, f"over {self._max_body} bytes") if whole is None else whole
@@ -178,7 +189,7 @@ def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
 
 
 class _WireAnswer(web.StreamResponse):
-    """An `Answer` written as it is: its fields in order, a content length, and nothing of aiohttp's own."""
+    """An `Answer` written as it is: its fields in order, its content length, and nothing of aiohttp's own."""
 
     def __init__(self, request: web.BaseRequest, answer: Answer, *, close: bool = False) -> None:
         super().__init__(status=answer.status)
@@ -201,9 +212,7 @@ class _WireAnswer(web.StreamResponse):
     def _head(self) -> bytes:
         answer = self._answer
         lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
-        lines.extend(f"{name}: {value}" for name, value in answer.headers)
-        if answer.status not in _NO_BODY:
-            lines.append(f"content-length: {len(answer.body)}")
+        lines.extend(f"{name}: {value}" for name, value in with_length(answer, method=self._request.method))
         if not self._stays_open:
             lines.append("connection: close")
         return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
@@ -233,10 +242,19 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ("_tell", "task")
 
-    def __init__(self, server: web.Server, tell: Callable[[str], None], **options: Any) -> None:
-        super().__init__(server, **options)
+    def __init__(
+        self, server: web.Server, tell: Callable[[str], None], *, loop: asyncio.AbstractEventLoop, **options: Any
+    ) -> None:
+        super().__init__(server, loop=loop, **options)
+        # There is no option for it: aiohttp's own parser refuses every doubled field of a list that it has.
+        self._parser: Any = RequestParser(self._parser, self._another_parser, _MOST_HEADER_BYTES)
         self._tell = tell
         self.task: asyncio.Task[Any] | None = None
+
+    def _another_parser(self) -> Any:
+        return HttpRequestParser(
+            self, self._loop, self._read_bufsize, payload_exception=web.RequestPayloadError, **_PARSING
+        )
 
     def handle_error(
         self,

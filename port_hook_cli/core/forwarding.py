@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from port_hook_cli.core.models import Headers, Invocation
+from port_hook_cli.core.models import Answer, Headers, Invocation
 
 HOP_BY_HOP = frozenset(
     {
@@ -134,8 +134,36 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
 
 def relayed_headers(headers: Headers) -> Headers:
     """Return the fields of a handler's answer that travel back to Port."""
-    dropped = _hop_by_hop(headers) | {"content-length"}
+    dropped = _hop_by_hop(headers)
     return Headers(tuple(item for item in headers if item[0].lower() not in dropped))
+
+
+def with_length(answer: Answer, *, method: str) -> Headers:
+    """Return the fields of `answer` to a request with `method`, with the one content length that it has, in place.
+
+    Where there is a body, that is its length, whatever the fields say. An answer without one, to HEAD or with status
+    304, may tell the length of the body that there would have been (RFC 9110, section 8.6): what the handler said,
+    or for an answer of our own the length of what it would have been.
+    """
+    length = _length(answer, method)
+    if "content-length" not in answer.headers.names:
+        return answer.headers if length is None else answer.headers.plus(("content-length", length))
+    items = []
+    for name, value in answer.headers:
+        if name.lower() != "content-length":
+            items.append((name, value))
+        elif length is not None:
+            items.append((name, length))
+            length = None
+    return Headers(tuple(items))
+
+
+def _length(answer: Answer, method: str) -> str | None:
+    if answer.status == 204:  # noqa: PLR2004 - it has no length, RFC 9110, section 8.6
+        return None
+    if answer.status == 304 or (method == "HEAD" and not answer.body):  # noqa: PLR2004 - not modified
+        return answer.headers.get("content-length")
+    return str(len(answer.body))
 
 
 def _hop_by_hop(headers: Headers) -> frozenset[str]:

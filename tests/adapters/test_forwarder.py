@@ -238,6 +238,16 @@ async def test_a_long_header_of_an_answer_is_read() -> None:
     assert len(delivery.headers.get("x") or "") == 100_000
 
 
+async def test_doubled_and_many_fields_of_an_answer_are_read() -> None:
+    many = [("X", str(number)) for number in range(5_000)]
+    items = [("Content-Type", "a"), ("content-type", "b"), ("Server", "1"), ("Server", "2"), *many]
+    head = "".join(f"{name}: {value}\r\n" for name, value in (*items, ("content-length", "2")))
+    async with serving(once(b"HTTP/1.1 200 OK\r\n" + head.encode() + b"\r\nok")) as server:
+        delivery = await forward(request(), server.url)
+    assert (delivery.status, delivery.body, delivery.error) == (200, b"ok", None)
+    assert list(delivery.headers)[:-1] == items
+
+
 async def test_the_answer_to_head_has_a_length_and_no_body_and_the_connection_goes_on() -> None:
     talk, requests = always(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n", OK)
     async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +109,21 @@ async def test_an_answer_without_content_has_no_body_on_the_wire() -> None:
     assert answer == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
 
 
+async def test_a_length_without_a_body_goes_back_as_the_handler_said_it_and_the_connection_goes_on() -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        for method, status in (("HEAD", 200), ("GET", 304)):
+            world.answer = Answer(status=status, headers=Headers((("Content-Length", "42"), ("X", "1"))))
+            writer.write(f"{method} / HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert head.partition(b"\r\n")[2] == b"Content-Length: 42\r\nX: 1\r\n\r\n"
+        world.answer = Answer(status=200, headers=Headers((("Content-Length", "42"), ("X", "1"))), body=b"fine")
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        answer = await asyncio.wait_for(reader.readuntil(b"fine"), 5)
+        writer.close()
+    assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\n\r\nfine"
+
+
 async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() -> None:
     async with receiving(max_body=1000) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -180,6 +195,126 @@ async def test_a_header_of_64_kb_and_doubled_ones_arrive() -> None:
         await world.exchange(request(b"", f"X-Long: {long}", "X-Port-Signature: a", "X-Port-Signature: b"))
     assert world.received[0].headers.get("x-long") == long
     assert world.received[0].headers.all("x-port-signature") == ("a", "b")
+
+
+ONCE_ONLY = [
+    "Content-Type",
+    "User-Agent",
+    "Host",
+    "Server",
+    "ETag",
+    "Content-Location",
+    "Content-Range",
+    "Max-Forwards",
+]
+TWICE = b"POST /2 HTTP/1.1\r\nHost: h\r\nContent-Type: a\r\nX: 1\r\ncontent-type: b\r\nContent-Length: 2\r\n\r\nhi"
+OF_TWICE = (("Host", "h"), ("Content-Type", "a"), ("X", "1"), ("content-type", "b"), ("Content-Length", "2"))
+PLAIN = b"POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"POST /1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nTrailer: 1\r\n\r\n"
+BARE = b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize("name", ONCE_ONLY)
+async def test_a_field_that_may_stand_once_only_arrives_as_often_as_it_was_sent(name: str) -> None:
+    async with receiving() as world:
+        answer = await world.exchange(request(b"hi", f"{name}: 1", "X: 2", f"{name.lower()}:  3 ", f"{name}: 1"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert world.received[0].headers.items[-4:] == ((name, "1"), ("X", "2"), (name.lower(), "3"), (name, "1"))
+    assert world.received[0].body == b"hi"
+
+
+@pytest.mark.parametrize("step", [1, 7, 40, 95])
+@pytest.mark.parametrize("first", [PLAIN, CHUNKED, BARE, TWICE], ids=["length", "chunked", "no body", "doubled"])
+async def test_doubled_fields_arrive_on_a_connection_that_others_came_on_in_whatever_pieces(
+    first: bytes, step: int
+) -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        for sent in (first, TWICE, first, TWICE):
+            for start in range(0, len(sent), step):
+                writer.write(sent[start : start + step])
+                await writer.drain()
+                await asyncio.sleep(0)
+            assert (await asyncio.wait_for(reader.readuntil(b"fine"), 5)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    assert [len(invocation.body) for invocation in world.received[1::2]] == [2, 2]
+    assert [invocation.headers.items for invocation in world.received[1::2]] == [OF_TWICE, OF_TWICE]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Content-Length: 2", "Content-Length: 2"),
+        ("Content-Length: 2", "content-length: 40"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "transfer-encoding: identity"),
+        ("Content-Length: 2", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "Content-Length: 2"),
+    ],
+    ids=" + ".join,
+)
+@pytest.mark.parametrize("more", [(), ("Content-Type: a", "Content-Type: b")], ids=["alone", "beside another"])
+async def test_two_words_on_where_a_request_ends_are_refused(fields: tuple[str, ...], more: tuple[str, ...]) -> None:
+    lines = ("POST / HTTP/1.1", "Host: h", *more, *fields, "", "hi")
+    async with receiving() as world:
+        answer = await world.exchange("\r\n".join(lines).encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert world.received == []
+    assert "answered 400" in world.notices[0]
+
+
+async def test_a_field_that_hides_in_a_request_sent_ahead_is_never_taken_for_a_head() -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: h\r\nX: 1\r\nX: 2\r\nServer: 1\r\nServer: 2\r\nConnection: close\r\n\r\n"
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(PLAIN + b"GET /next HTTP/1.1\r\nHost: h\r\nX: ")
+        await asyncio.wait_for(reader.readuntil(b"fine"), 5)
+        writer.write(hidden)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert [invocation.target for invocation in world.received] == ["/1"]
+    assert "'Host'" in world.notices[0]
+
+
+async def test_thousands_of_fields_arrive() -> None:
+    fields = tuple(f"X-{number}: {number}" for number in range(10_000))
+    async with receiving() as world:
+        answer = await world.exchange(request(b"hi", *fields))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert [f"{name}: {value}" for name, value in world.received[0].headers.items[-10_000:]] == [*fields]
+
+
+@pytest.mark.parametrize("field", [b"X: " + b"x" * 1000 + b"\r\n", b"X:\r\n" * 250], ids=["long", "many"])
+@pytest.mark.parametrize(
+    "begun",
+    [b"POST / HTTP/1.1\r\n", TWICE[: TWICE.index(b"Content-Length")], CHUNKED[: CHUNKED.index(b"Trailer")]],
+    ids=["head", "head with doubled fields", "trailers"],
+)
+async def test_fields_without_end_are_a_400_that_says_so(begun: bytes, field: bytes) -> None:
+    sent = len(begun)
+    async with receiving() as world, asyncio.timeout(10):
+        _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(begun)
+        with suppress(ConnectionError):  # it hangs up while there is more to come
+            while not any("answered 400" in notice for notice in world.notices):
+                writer.write(field)
+                sent += len(field)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
+    assert "more than 262144 bytes" in world.notices[-1]
+    assert 256 * 1024 < sent < 768 * 1024
+    assert [invocation.body for invocation in world.received] == [b"next"]
+
+
+async def test_a_whole_head_above_the_limit_is_a_400_too() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(request(b"", *("X: " + "x" * 1000,) * 261))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert world.received == []
 
 
 async def test_a_bug_behind_it_is_a_500_without_a_traceback() -> None:

@@ -14,8 +14,9 @@ from port_hook_cli.core.forwarding import (
     join_target,
     parse_target,
     relayed_headers,
+    with_length,
 )
-from port_hook_cli.core.models import Headers
+from port_hook_cli.core.models import Answer, Headers
 from tests.factories import an_invocation
 
 
@@ -111,8 +112,34 @@ def test_what_a_tunnel_said_of_the_client_is_kept_and_added_to() -> None:
 
 
 def test_an_answer_travels_back_less_its_framing() -> None:
-    headers = Headers((("Content-Length", "3"), ("X", "1"), ("Connection", "keep-alive"), ("X", "2")))
+    headers = Headers((("Transfer-Encoding", "chunked"), ("X", "1"), ("Connection", "keep-alive"), ("X", "2")))
     assert relayed_headers(headers).items == (("X", "1"), ("X", "2"))
+
+
+LENGTH = ("Content-Length", "42")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "body", "fields", "sent"),
+    [
+        ("GET", 200, b"ab", (LENGTH, ("X", "1")), (("Content-Length", "2"), ("X", "1"))),
+        ("GET", 200, b"ab", (LENGTH, ("X", "1"), LENGTH), (("Content-Length", "2"), ("X", "1"))),
+        ("GET", 200, b"", (LENGTH,), (("Content-Length", "0"),)),
+        ("GET", 200, b"ab", (("X", "1"),), (("X", "1"), ("content-length", "2"))),
+        ("HEAD", 200, b"", (LENGTH, ("X", "1")), (LENGTH, ("X", "1"))),
+        ("HEAD", 200, b"", (("X", "1"),), (("X", "1"),)),
+        ("HEAD", 200, b"ab", (("X", "1"),), (("X", "1"), ("content-length", "2"))),
+        ("GET", 304, b"", (LENGTH, ("X", "1")), (LENGTH, ("X", "1"))),
+        ("GET", 304, b"", (("X", "1"),), (("X", "1"),)),
+        ("GET", 204, b"ab", (LENGTH, ("X", "1")), (("X", "1"),)),
+        ("HEAD", 204, b"", (LENGTH,), ()),
+    ],
+)
+def test_an_answer_tells_the_length_that_it_has_or_would_have_had(
+    method: str, status: int, body: bytes, fields: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
+) -> None:
+    answer = Answer(status=status, headers=Headers(fields), body=body)
+    assert with_length(answer, method=method).items == sent
 
 
 @given(st.text(), st.sampled_from(["/", "/a", "/a/b/"]))

@@ -120,6 +120,53 @@ def test_forwarding_is_byte_exact(folder: Path) -> None:
     assert head.startswith(b"HTTP/1.1 207 ")
 
 
+def test_doubled_and_many_fields_are_kept_and_handed_on_and_back(folder: Path) -> None:
+    extra = (
+        ("User-Agent", "one"),
+        ("Content-Type", "application/json"),
+        ("user-agent", "two"),
+        ("Content-Type", "text/plain"),
+        *((f"X-{number}", "1") for number in range(3_000)),
+    )
+    answered = b"".join(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in extra)
+    answer = b"HTTP/1.1 200 OK\r\n" + answered + b"content-length: 2\r\n\r\nok"
+    headers = Headers((*now_signed(a_body()), *extra))
+    with handler(answer) as target, listener(folder, "--forward-to", target.url) as running:
+        with socket.create_connection((running.host, running.port)) as connection:
+            connection.sendall(raw_request(a_body(), headers))
+            got = receive(connection)
+        record = running.record()
+        (request,) = target.requests
+
+    assert record["verdict"]["status"] == "valid"
+    assert [field for field in request.fields if field in extra] == [*extra]
+    assert got == answer
+    with open_store(None, folder) as store:
+        capture = store.get(record["id"])
+    assert [field for field in capture.invocation.headers if field in extra] == [*extra]
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "said"),
+    [
+        ("HEAD", "200 OK", b"Content-Length: 42\r\n"),
+        ("HEAD", "200 OK", b""),
+        ("GET", "304 Not Modified", b"content-length: 42\r\n"),
+    ],
+)
+def test_a_length_without_a_body_is_the_handlers_word(folder: Path, method: str, status: str, said: bytes) -> None:
+    answer = f"HTTP/1.1 {status}\r\nX-A: 1\r\n".encode() + said + b"X-B: 2\r\n\r\n"
+    with (
+        handler(answer) as target,
+        listener(folder, "--forward-to", target.url) as running,
+        socket.create_connection((running.host, running.port)) as connection,
+    ):
+        connection.sendall(raw_request(b"", now_signed(b"").plus(("Connection", "close")), method=method))
+        got = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert got == answer.removesuffix(b"\r\n") + b"connection: close\r\n\r\n"
+
+
 def test_the_handlers_answer_goes_back_and_is_recorded(folder: Path) -> None:
     answer = b"HTTP/1.1 503 No\r\ncontent-length: 5\r\n\r\nsorry"
     with handler(answer) as target, listener(folder, "--forward-to", target.url) as running:
