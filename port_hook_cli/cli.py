@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from port_hook_cli import __version__
+from port_hook_cli.adapters.signals import stopping_at_once
 from port_hook_cli.commands.defaults import default_map, name_variable
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
@@ -124,6 +126,13 @@ def root(
 
 def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
     """Run port-hook and return its exit code. No exception leaves this function."""
+    words = sys.argv[1:] if argv is None else argv
+    # Stopped while its modules are still being imported, a listener ends as it does later: with 0 and no traceback.
+    with stopping_at_once() if list(words[:1]) == ["listen"] else nullcontext():
+        return _run(argv, runtime)
+
+
+def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
     try:
         app(args=None if argv is None else list(argv), prog_name="port-hook", obj=runtime)
     except SystemExit as end:

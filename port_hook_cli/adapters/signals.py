@@ -1,13 +1,67 @@
-"""Ctrl-C and SIGTERM as an event, so that a server can end in its own time."""
+"""Ctrl-C and SIGTERM: as an event, so that a server can end in its own time, and what they do before and without it."""
 
 from __future__ import annotations
 
-import asyncio
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio  # at run time when a server starts: `sign` and `--help` do without it
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+_TERMINATED = 128 + signal.SIGTERM
+
+
+class _Terminated(SystemExit):
+    """SIGTERM on its way up the stack: a SystemExit, because asyncio lets only that and Ctrl-C through."""
+
+
+@contextmanager
+def stopping_at_once() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process with 0, at once and without a word, until `stop_signal` takes over.
+
+    For the start of a server, which has received nothing yet and leaves nothing behind. An exception would do for most
+    of it, but not in the callbacks of imports, where Python drops it. After `stop_signal` they do nothing: the server
+    is ending already, and what it ends with is its own.
+    """
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    for number in _STOPPING:
+        _install(number, _end_process)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            _install(number, handler)
+
+
+@contextmanager
+def unwinding_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that nothing temporary is left, before it ends the process as it always does."""
+    before = signal.getsignal(signal.SIGTERM)
+    _install(signal.SIGTERM, _unwind)
+    try:
+        yield
+    except _Terminated:
+        _install(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    finally:
+        _install(signal.SIGTERM, before)
+
+
+def _end_process(*_: object) -> None:
+    os._exit(0)
+
+
+def _pass_over(*_: object) -> None:
+    return
+
+
+def _unwind(*_: object) -> None:
+    raise _Terminated(_TERMINATED)
 
 
 @contextmanager
@@ -16,6 +70,8 @@ def stop_signal() -> Iterator[asyncio.Event]:
 
     Windows' event loop takes no signal handlers; there the interpreter's own are used.
     """
+    import asyncio
+
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     before = {number: signal.getsignal(number) for number in _STOPPING}
 
@@ -33,7 +89,7 @@ def stop_signal() -> Iterator[asyncio.Event]:
         for number, handler in before.items():
             with suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.remove_signal_handler(number)
-            _install(number, handler)
+            _install(number, _pass_over if handler is _end_process else handler)
 
 
 def _install(number: signal.Signals, handler: object) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
+from port_hook_cli.adapters.signals import unwinding_on_sigterm
 from port_hook_cli.commands import options
 from port_hook_cli.commands.batch import Plan, run_batch
 from port_hook_cli.core.editing import Assignment, Edits
@@ -100,7 +102,9 @@ def replay(
         secret_file=secret_file,
     )
     _refuse_contradictions(plan)
-    return run_batch(plan, ctx.obj)
+    # While the payload is being edited, it lies in a file that nobody else would delete.
+    with unwinding_on_sigterm() if edit else nullcontext():
+        return run_batch(plan, ctx.obj)
 
 
 def _target(to: str) -> str:
