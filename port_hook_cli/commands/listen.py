@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET
-from port_hook_cli.adapters.tunnels import TunnelKind
 from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance, finite
 from port_hook_cli.core.answering import OK, BadAnswer, parse_answer
@@ -18,6 +17,7 @@ from port_hook_cli.core.forwarding import BadTarget, Routes, parse_target
 from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.models import Answer
 from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.tunnel_choice import BadTunnel, TunnelChoice, TunnelKind, parse_tunnel
 from port_hook_cli.errors import ExitCode, SettingsError, UsageError
 from port_hook_cli.runtime import Runtime
 
@@ -45,7 +45,13 @@ def listen(
         list[str] | None,
         typer.Option(metavar="ACTION=URL", help="Send one action's invocations to another handler (repeatable)."),
     ] = None,
-    tunnel: Annotated[TunnelKind, typer.Option(help="How to be reachable from Port.")] = TunnelKind.NONE,
+    tunnel: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|ssh://USER@HOST|https://smee.io/CHANNEL",
+            help="How to be reachable from Port: none, ngrok.",
+        ),
+    ] = "none",
     public_url: Annotated[
         str | None, typer.Option(metavar="URL", help="The public URL of a tunnel that you run yourself.")
     ] = None,
@@ -119,7 +125,7 @@ def listen(
         {"--json": json_, "--compact": compact},
         {"--json": json_, "--full": full},
         {"--respond": bool(respond), "--forward-to": bool(forward_to)},
-        {"--public-url": bool(public_url), "--tunnel": tunnel is not TunnelKind.NONE},
+        {"--public-url": bool(public_url), "--tunnel": tunnel != TunnelKind.NONE},
         {"--once": once, "--count": count is not None},
     )
     from port_hook_cli.commands.session import Plan
@@ -135,7 +141,7 @@ def listen(
         respond=_answer(respond, runtime.cwd) if respond else OK,
         delay_s=delay,
         fail_first=fail_first,
-        scheme="https" if tunnel is not TunnelKind.NONE or (public_url or "").startswith("https") else "http",
+        scheme="https" if tunnel != TunnelKind.NONE or (public_url or "").startswith("https") else "http",
     )
     plan = Plan(
         policy=policy,
@@ -146,7 +152,7 @@ def listen(
         keep_secrets=keep_secrets,
         max_body=max_body,
         forward_timeout_s=forward_timeout,
-        tunnel=tunnel,
+        tunnel=_tunnel(tunnel),
         public_url=_public_url(public_url),
         copy=copy,
         count=1 if once else count,
@@ -196,6 +202,13 @@ def _refuse_contradictions(*groups: dict[str, bool]) -> None:
     for group in groups:
         if all(group.values()):
             raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
+
+
+def _tunnel(text: str) -> TunnelChoice:
+    try:
+        return parse_tunnel(text)
+    except BadTunnel as error:
+        raise UsageError(f"--tunnel: {error}", hint="`port-hook listen --help` lists them") from None
 
 
 def _public_url(text: str | None) -> str | None:

@@ -16,11 +16,12 @@ from port_hook_cli.adapters.forwarder import Forwarder
 from port_hook_cli.adapters.receiver import Receiver
 from port_hook_cli.adapters.signals import stop_signal
 from port_hook_cli.adapters.store import CaptureStore, StoreWriter, open_store
-from port_hook_cli.adapters.tunnels import Tunnel, TunnelKind, open_tunnel
+from port_hook_cli.adapters.tunnels import Opening, Tunnel, open_tunnel
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.models import SIGNATURE_HEADER, Exchange, Headers
 from port_hook_cli.core.records import ready_event, summary_event
+from port_hook_cli.core.tunnel_choice import NO_TUNNEL, TunnelChoice, TunnelKind
 from port_hook_cli.core.verification import signature_key
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.flows.listening import Listening, Onlooker
@@ -62,7 +63,7 @@ class Plan:
     keep_secrets: bool = False
     max_body: int = 10 * 1024 * 1024
     forward_timeout_s: float = 30.0
-    tunnel: TunnelKind = TunnelKind.NONE
+    tunnel: TunnelChoice = NO_TUNNEL
     public_url: str | None = None
     copy: bool = False
     count: int | None = None
@@ -231,13 +232,14 @@ def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:
 async def _open_public_url(
     plan: Plan, runtime: Runtime, port: int, stack: AsyncExitStack, onlooker: Onlooker
 ) -> str | None:
-    if plan.tunnel is TunnelKind.NONE:
+    if plan.tunnel.kind is TunnelKind.NONE:
         mount = plan.policy.routes.mount
         own = plan.public_url
         return own.rstrip("/") + mount if own and urlsplit(own).path in {"", "/"} else own
-    tunnel = await open_tunnel(
-        plan.tunnel, f"http://127.0.0.1:{port}", environ=runtime.environ, home=runtime.home, notice=onlooker.notice
+    opening = Opening(
+        local_url=f"http://127.0.0.1:{port}", environ=runtime.environ, home=runtime.home, notice=onlooker.notice
     )
+    tunnel = await open_tunnel(plan.tunnel, opening)
     stack.push_async_callback(tunnel.close)
     stack.callback(asyncio.create_task(_tell_when_lost(tunnel, onlooker)).cancel)
     return tunnel.url + plan.policy.routes.mount

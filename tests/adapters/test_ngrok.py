@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.adapters.tunnels import Tunnel, TunnelKind, open_tunnel
+from port_hook_cli.adapters.tunnels import Opening, Tunnel, open_tunnel
 from port_hook_cli.adapters.tunnels.ngrok import NgrokTunnel, open_ngrok
 from port_hook_cli.adapters.tunnels.ngrok_errors import Failure, explain
 from port_hook_cli.adapters.tunnels.ngrok_files import find_agent, find_config, managed_agent
+from port_hook_cli.core.tunnel_choice import TunnelChoice, TunnelKind
 from port_hook_cli.errors import TunnelError, UsageError
 
 STANDIN = Path(__file__).parents[1] / "standins" / "ngrok.py"
@@ -401,13 +402,12 @@ async def test_on_linux_it_does_not_outlive_its_leash_either(agent: Standin) -> 
 
 
 async def test_the_registry_opens_a_tunnel_by_its_kind(agent: Standin) -> None:
-    tunnel = await open_tunnel(
-        TunnelKind.NGROK, UNUSED, environ=agent.environ, home=agent.home, notice=agent.notices.append
-    )
+    opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.home, notice=agent.notices.append)
+    tunnel = await open_tunnel(TunnelChoice(TunnelKind.NGROK), opening)
     async with closing(tunnel):
         assert tunnel.url.startswith("http://127.0.0.1:")
     with pytest.raises(UsageError):
-        await open_tunnel(TunnelKind.NONE, UNUSED, environ={}, home=agent.home, notice=agent.notices.append)
+        await open_tunnel(TunnelChoice(TunnelKind.NONE), opening)
 
 
 def program(path: Path, text: str = "#!/bin/sh\n") -> Path:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from port_hook_cli.core.reach import Probing
+from port_hook_cli.core.tunnel_choice import TunnelChoice, TunnelKind
 from port_hook_cli.errors import UsageError
-
-
-class TunnelKind(StrEnum):
-    """The values of `--tunnel`."""
-
-    NONE = "none"
-    NGROK = "ngrok"
 
 
 class Tunnel(Protocol):
@@ -23,6 +18,19 @@ class Tunnel(Protocol):
     @property
     def url(self) -> str:
         """The public URL, without a slash at its end."""
+        ...
+
+    @property
+    def relays_answers(self) -> bool:
+        """Whether the sender gets the local server's answer; a relay answers by itself."""
+        ...
+
+    def health(self) -> str:
+        """Return "" while the tunnel believes that it works, else why it does not, as a clause. Costs nothing."""
+        ...
+
+    async def probe(self, path: str, token: str) -> Probing:
+        """Ask the listener for `path` (below `url`) through the tunnel, which it answers with `token`. Never raises."""
         ...
 
     async def lost(self) -> str:
@@ -34,25 +42,39 @@ class Tunnel(Protocol):
         ...
 
 
-async def open_tunnel(
-    kind: TunnelKind,
-    local_url: str,
-    *,
-    environ: Mapping[str, str],
-    home: Path,
-    notice: Callable[[str], None],
-    timeout_s: float = 20,
-) -> Tunnel:
-    """Open a tunnel of this kind to `local_url` (as `http://127.0.0.1:PORT`).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What every tunnel needs to be opened.
 
-    `notice` is called with a sentence for stderr when something unusual takes its time, such as a download.
-    Raises `TunnelError` when the tunnel is not open after `timeout_s` seconds or cannot be, `UsageError` for
-    `TunnelKind.NONE`.
+    `local_url` is `http://127.0.0.1:PORT`. `notice` takes a sentence for stderr when something unusual takes its time,
+    such as a download. `ask` puts a yes-or-no question to the user and returns the answer; it is False at once where
+    nobody can be asked. `timeout_s` bounds the opening, in seconds. `public_url` is the user's own name for the far
+    end, `domain` a static domain of theirs (ngrok).
     """
-    match kind:
+
+    local_url: str
+    environ: Mapping[str, str]
+    home: Path
+    notice: Callable[[str], None]
+    ask: Callable[[str], bool] = lambda _: False
+    timeout_s: float = 20.0
+    public_url: str | None = None
+    domain: str | None = None
+    accept_host_key: str | None = None
+
+
+async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
+    """Open a tunnel; raises TunnelError when it is not open in time or cannot be, UsageError for none."""
+    match choice.kind:
         case TunnelKind.NGROK:
             from port_hook_cli.adapters.tunnels.ngrok import open_ngrok
 
-            return await open_ngrok(local_url, environ=environ, home=home, notice=notice, timeout_s=timeout_s)
-        case TunnelKind.NONE:
+            return await open_ngrok(
+                opening.local_url,
+                environ=opening.environ,
+                home=opening.home,
+                notice=opening.notice,
+                timeout_s=opening.timeout_s,
+            )
+        case _:
             raise UsageError("There is no tunnel to open.", hint="Choose one with `--tunnel`.")

@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from port_hook_cli.adapters.prober import probe
 from port_hook_cli.adapters.tunnels.ngrok_errors import NO_TOKEN_HINT, Failure, explain
 from port_hook_cli.adapters.tunnels.ngrok_files import find_agent, find_config, managed_agent
+from port_hook_cli.core.reach import Probing
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.views.text import printable
 
@@ -43,6 +45,7 @@ class NgrokTunnel:
         self.url = ""
         self.log: deque[str] = deque(maxlen=20)
         self.close_timeout_s: float = 3
+        self.relays_answers = True
         self._leash = leash
         self._rest: asyncio.Task[None] | None = None
 
@@ -57,6 +60,14 @@ class NgrokTunnel:
                 self._rest = asyncio.create_task(self._read_on())
                 return
         raise explain(Failure(kind="Gone"), self.log)
+
+    def health(self) -> str:
+        """Return "" while the agent runs: it connects anew by itself, and says so in its log only."""
+        return "" if self._leash.returncode is None else "the ngrok agent has ended"
+
+    async def probe(self, path: str, token: str) -> Probing:
+        """Ask the listener for `path` through the public URL."""
+        return await probe(self.url + path, token)
 
     async def lost(self) -> str:
         """Wait until the tunnel ends without having been closed; return what happened."""

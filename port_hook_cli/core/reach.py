@@ -1,0 +1,36 @@
+"""Whether a listener can be reached through its public URL, as its own probe found it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# What the edge of a tunnel answers when there is nothing behind it: gateways' statuses, and Cloudflare's own.
+_NOBODY_BEHIND = frozenset({502, 503, 504, *range(520, 528), 530})
+
+
+class Reach(StrEnum):
+    """How a public URL fares."""
+
+    REACHABLE = "reachable"
+    UNREACHABLE = "unreachable"
+    TAKEN = "taken"
+    """Somebody else answers there: the URL has expired, or was never this listener's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """What one probe found. `latency_ms` is known where the listener answered; `words` say why it did not."""
+
+    reach: Reach
+    latency_ms: float | None = None
+    words: str = ""
+
+
+def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> Probing:
+    """Return what the answer to a probe says; only this listener knows `token`, and answers with nothing else."""
+    if body == token.encode():
+        return Probing(Reach.REACHABLE, latency_ms)
+    if status in _NOBODY_BEHIND:
+        return Probing(Reach.UNREACHABLE, None, f"the far end answers {status}: nothing is behind it")
+    return Probing(Reach.TAKEN, None, f"somebody else answers there, with status {status}")
