@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -205,17 +206,22 @@ class _WireAnswer(web.StreamResponse):
         return None
 
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
-        writer = self._request.writer
-        has_body = self._request.method != "HEAD" and self._answer.status not in _NO_BODY
-        await writer.write_eof(self._head() + (self._answer.body if has_body else b""))
+        answer, method = self._answer, self._request.method
+        has_body = method != "HEAD" and answer.status not in _NO_BODY
+        fields = with_length(answer, method=method).items
+        await self._request.writer.write_eof(
+            _head(answer.status, fields, self._stays_open) + (answer.body if has_body else b"")
+        )
 
-    def _head(self) -> bytes:
-        answer = self._answer
-        lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
-        lines.extend(f"{name}: {value}" for name, value in with_length(answer, method=self._request.method))
-        if not self._stays_open:
-            lines.append("connection: close")
-        return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
+
+# Most of a listener's answers are the same.
+@lru_cache(maxsize=64)
+def _head(status: int, fields: tuple[tuple[str, str], ...], stays_open: bool) -> bytes:
+    lines = [f"HTTP/1.1 {status} {_reason(status)}"]
+    lines.extend(f"{name}: {value}" for name, value in fields)
+    if not stays_open:
+        lines.append("connection: close")
+    return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
 
 
 def _reason(status: int) -> str:

@@ -47,6 +47,8 @@ class RequestParser:
     def feed_data(self, data: bytes) -> _Found:
         """Return the messages that `data` completes the heads of, as aiohttp's parser does; raises BadHttpMessage."""
         in_body = not self._payload.is_eof()
+        if not (data or in_body or self._refusal):
+            return self._left_over()
         self._ending = (self._ending + data[-4:])[-4:]
         if in_body:
             self._after_head += len(data)
@@ -60,7 +62,7 @@ class RequestParser:
                 raise
             found = self._read_again(refusal)
         if found[0]:
-            self._begin(found[0], in_body)
+            self._begin(found[0], in_body=in_body)
         else:
             self._bound(len(data), in_body)
         if self._head is not None and (in_body or found[0]) and self._payload.is_eof():
@@ -81,7 +83,14 @@ class RequestParser:
         """Say whether what follows is another protocol."""
         self._parser.set_upgraded(val)
 
-    def _begin(self, messages: Sequence[_Message], in_body: bool) -> None:
+    def _left_over(self) -> _Found:
+        """Answer whether anything has been put by, which aiohttp asks after each body: nearly always, nothing."""
+        found: _Found = self._parser.feed_data(b"")
+        if found[0]:
+            self._begin(found[0], in_body=False)
+        return found
+
+    def _begin(self, messages: Sequence[_Message], *, in_body: bool) -> None:
         self._payload = messages[-1][1]
         self._body_size = self._payload.total_bytes
         self._without_end = 0
