@@ -280,3 +280,15 @@ def test_a_full_disk_acknowledges_nothing_until_there_is_space_again_and_a_read_
     assert len(report["saved"]) > 20
     assert report["failures"] == len(report["problems"]) == 1
     assert "captures.db could not be" in report["read_only"]
+
+
+async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
+    writer: StoreWriter, store: CountedStore
+) -> None:
+    before = store.path.stat().st_size
+    async with asyncio.timeout(10):
+        for number in range(700):  # far from where SQLite would do it by itself, in the middle of a commit
+            await writer.save(a_capture(number))
+        while store.path.stat().st_size < before + 100_000:
+            await asyncio.sleep(0.005)
+    assert len(saved(store.path.parents[1])) == 700

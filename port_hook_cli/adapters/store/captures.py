@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -110,6 +110,14 @@ class CaptureStore:
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
         """Return signature header and time of each verified request captured at `since_s` or later, oldest first."""
         return self._rows(statements.RECENT_SIGNATURES, [since_s])
+
+    def checkpoint(self) -> None:
+        """Copy what was committed from the log into the file, beside whatever else is done; best effort.
+
+        On a connection of its own, so that another thread may go on writing meanwhile.
+        """
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as beside:
+            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Drop what this store added over the limit, and close the file."""

@@ -16,7 +16,8 @@ BUSY_TIMEOUT_S = 5.0
 
 _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 
-# A checkpoint costs an fsync or two. Every 16 MiB instead of every 4 MiB keeps it out of the 99th percentile.
+# A checkpoint costs an fsync or two. Every 16 MiB instead of every 4 MiB keeps it out of the 99th percentile; and a
+# listener's thread has done most of it by then (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _CACHE_KIB = 2048
 

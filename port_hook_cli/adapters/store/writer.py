@@ -2,7 +2,8 @@
 
 A commit is done at once, on the loop: it takes a tenth of a millisecond, less than a thread takes to wake up. What
 would take longer is left to a thread: large bodies, and a file that another program has locked. While the thread has
-something to do, everything goes through it, so that the order stays.
+something to write, everything goes through it, so that the order stays. Besides, it copies what was committed from
+the log of SQLite into its file, which would hold up the loop for ten milliseconds now and then.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ _OUTCOME_DELAY_S = 0.05
 _CLOSE_S = 3.0
 # Up to so many bytes of bodies a commit is quick wherever the disk is.
 _QUICK_BYTES = 256 * 1024
+# Well before SQLite would do it by itself in the middle of a commit (see `opening`).
+_CHECKPOINT_ROWS = 600
+
+
+class _Checkpoint:
+    """Asks the thread for a checkpoint."""
 
 
 class _Batch:
@@ -63,7 +70,8 @@ class StoreWriter:
         self._later: asyncio.TimerHandle | None = None
         self._closed = False
         self._ended: asyncio.Future[None] = loop.create_future()
-        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
+        self._until_checkpoint = _CHECKPOINT_ROWS
         self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
@@ -119,7 +127,10 @@ class StoreWriter:
             while self._queue.qsize():  # nobody else takes from this queue
                 handed.append(self._queue.get())
             is_open = handed[-1] is not None
-            self._commit([batch for batch in handed if batch is not None], patient=True)
+            if batches := [batch for batch in handed if isinstance(batch, _Batch)]:
+                self._commit(batches, patient=True)
+            elif is_open:
+                self._store.checkpoint()
         self._store.close()
         self._tell(self._ended.set_result, None)
 
@@ -142,7 +153,14 @@ class StoreWriter:
             self._tell(self._settle_thread, batches, problem)
         else:
             self._settle(batches, problem)
+            self._ask_for_checkpoint(len(rows))
         return True
+
+    def _ask_for_checkpoint(self, rows: int) -> None:
+        self._until_checkpoint -= rows
+        if self._until_checkpoint <= 0:
+            self._until_checkpoint = _CHECKPOINT_ROWS
+            self._queue.put(_Checkpoint())
 
     def _settle_thread(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
         self._in_thread -= len(batches)
