@@ -33,6 +33,7 @@ class CountedStore(CaptureStore):
         self.commits: list[tuple[int, int]] = []
         self.failure: Exception | None = None
         self.has_outcomes = threading.Event()
+        self.has_checkpoint = threading.Event()
         self.is_closed = threading.Event()
 
     def write(self, rows: Sequence[Row], outcomes: Sequence[Row], *, patient: bool = True) -> None:
@@ -43,6 +44,10 @@ class CountedStore(CaptureStore):
             self.commits.append((len(rows), len(outcomes)))
         if outcomes:
             self.has_outcomes.set()
+
+    def checkpoint(self) -> None:
+        super().checkpoint()
+        self.has_checkpoint.set()
 
     def close(self) -> None:
         super().close()
@@ -289,6 +294,6 @@ async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
     async with asyncio.timeout(10):
         for number in range(700):  # far from where SQLite would do it by itself, in the middle of a commit
             await writer.save(a_capture(number))
-        while store.path.stat().st_size < before + 100_000:
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(store.has_checkpoint.wait, 10)
+    assert store.path.stat().st_size > before + 100_000
     assert len(saved(store.path.parents[1])) == 700
