@@ -76,5 +76,9 @@ async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
                 notice=opening.notice,
                 timeout_s=opening.timeout_s,
             )
+        case TunnelKind.SMEE:
+            from port_hook_cli.adapters.tunnels.smee import open_smee
+
+            return await open_smee(choice.address, opening)
         case _:
             raise UsageError("There is no tunnel to open.", hint="Choose one with `--tunnel`.")
