@@ -7,7 +7,7 @@ import shlex
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 
 from port_hook_cli.adapters.tunnels import Opening, Tunnel, open_tunnel
 from port_hook_cli.adapters.tunnels.ngrok import NgrokTunnel, open_ngrok
-from port_hook_cli.adapters.tunnels.ngrok_errors import Failure, explain
+from port_hook_cli.adapters.tunnels.ngrok_errors import Failure, explain, session_trouble
 from port_hook_cli.adapters.tunnels.ngrok_files import find_agent, find_config, managed_agent
 from port_hook_cli.core.tunnel_choice import TunnelChoice, TunnelKind
 from port_hook_cli.errors import TunnelError, UsageError
@@ -39,15 +39,22 @@ class Standin:
     our_end: int
     notices: list[str] = field(default_factory=list)
 
-    async def open(self, upstream: str = UNUSED, timeout_s: float = 10) -> NgrokTunnel:
+    async def open(self, upstream: str = UNUSED, timeout_s: float = 10, domain: str | None = None) -> NgrokTunnel:
         return await open_ngrok(
-            upstream, environ=self.environ, home=self.home, notice=self.notices.append, timeout_s=timeout_s
+            Opening(
+                local_url=upstream,
+                environ=self.environ,
+                home=self.home,
+                notice=self.notices.append,
+                timeout_s=timeout_s,
+                domain=domain,
+            )
         )
 
-    async def failure(self, mode: str, timeout_s: float = 10) -> TunnelError:
+    async def failure(self, mode: str, timeout_s: float = 10, domain: str | None = None) -> TunnelError:
         self.environ["NGROK_STANDIN"] = mode
         with pytest.raises(TunnelError) as caught:
-            await self.open(timeout_s=timeout_s)
+            await self.open(timeout_s=timeout_s, domain=domain)
         return caught.value
 
     def private_files(self) -> list[Path]:
@@ -126,6 +133,13 @@ async def closing(tunnel: Tunnel) -> AsyncIterator[None]:
         await tunnel.close()
 
 
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for what no event tells, two seconds at most."""
+    async with asyncio.timeout(2):
+        while not happened():  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.01)
+
+
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -199,6 +213,71 @@ async def test_an_endpoint_named_port_hook_in_the_users_settings_is_taken_up(age
     settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
     await (await agent.open()).close()
     assert (agent.home.parent / "deleted").read_text() == "port-hook-api"
+
+
+@pytest.mark.parametrize("domain", ["hooks.ngrok.app", "https://Hooks.ngrok.app/"])
+async def test_a_domain_of_the_user_s_becomes_the_public_url(agent: Standin, domain: str) -> None:
+    tunnel = await agent.open(domain=domain)
+    async with closing(tunnel):
+        assert tunnel.url == "https://hooks.ngrok.app"
+
+
+async def test_it_wins_over_the_endpoint_in_the_users_settings(agent: Standin) -> None:
+    settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
+    tunnel = await agent.open(domain="hooks.ngrok.app")
+    async with closing(tunnel):
+        assert tunnel.url == "https://hooks.ngrok.app"
+
+
+@pytest.mark.parametrize("domain", ["hooks", "http://hooks.ngrok.app", "a.b/c", "-a.b", "x.y:1", "a b.c", "a..b"])
+async def test_what_is_no_domain_is_refused_before_anything_is_started(agent: Standin, domain: str) -> None:
+    with pytest.raises(UsageError, match="is no domain"):
+        await agent.open(domain=domain)
+    assert not agent.private_files()
+
+
+@pytest.mark.parametrize(
+    ("mode", "happened"),
+    [
+        ("313", "The plan of this ngrok account does not serve that domain (ERR_NGROK_313)."),
+        ("319", "The domain is not reserved for this ngrok account (ERR_NGROK_319)."),
+        ("320", "The domain is not reserved for this ngrok account (ERR_NGROK_320)."),
+    ],
+)
+async def test_a_domain_that_is_not_the_user_s_is_told_in_plain_words(agent: Standin, mode: str, happened: str) -> None:
+    problem = await agent.failure(mode, domain="hooks.ngrok.app")
+    assert problem.message == happened
+    assert "https://dashboard.ngrok.com/domains" in problem.hint
+    assert "--domain" in problem.hint
+    await agent.gone()
+
+
+async def test_a_lost_session_is_ill_health_until_there_is_another(agent: Standin) -> None:
+    tunnel = await agent.open()
+    async with closing(tunnel):
+        pid = await agent.pid()
+        assert tunnel.health() == ""
+        os.kill(pid, signal.SIGUSR1)
+        await until(lambda: tunnel.health() == "ngrok has lost its session and is connecting anew")
+        os.kill(pid, signal.SIGUSR2)
+        await until(lambda: tunnel.health() == "")
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: tunnel.health() == "the ngrok agent has ended")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        't=1 lvl=info msg="join connections" obj=join err="session closed"',
+        "failed to reconnect session",
+        't=1 lvl=info msg="a request for failed to reconnect session"',
+        "",
+    ],
+)
+def test_only_the_agent_s_own_message_says_something_of_the_session(line: str) -> None:
+    assert session_trouble(line) is None
 
 
 async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home(
@@ -354,9 +433,12 @@ async def test_the_file_with_the_token_is_for_this_user_only_and_gone_when_the_t
 HOLDER = """
 import asyncio, os, sys
 from pathlib import Path
+from port_hook_cli.adapters.tunnels import Opening
 from port_hook_cli.adapters.tunnels.ngrok import open_ngrok
 async def hold():
-    opened = open_ngrok("http://127.0.0.1:9", environ=os.environ, home=Path(sys.argv[1]), notice=print)
+    opened = open_ngrok(
+        Opening(local_url="http://127.0.0.1:9", environ=os.environ, home=Path(sys.argv[1]), notice=print)
+    )
     print((await opened).url, flush=True)
     await asyncio.Event().wait()
 asyncio.run(hold())

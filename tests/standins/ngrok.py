@@ -8,12 +8,14 @@ It prints the agent's log lines, serves GET, POST and DELETE /api/endpoints, and
 byte for byte, from a port of its own on 127.0.0.1 to the upstream. It says its process id to the named pipe in
 NGROK_STANDIN_PIPE and keeps that pipe open until it dies.
 
-NGROK_STANDIN chooses how it fails: `105`, `107`, `108`, `334`, `9999` (a code nobody knows), `offline`, `silent`,
-`chatty` (a log that never gets to a session), `exits`, `odd-log`, `old` (no endpoint API), `other-program`.
+NGROK_STANDIN chooses how it fails: `105`, `107`, `108`, `9999` (a code nobody knows), `313`, `319`, `320`, `334` (an
+endpoint is refused), `offline`, `silent`, `chatty` (a log that never gets to a session), `exits`, `odd-log`, `old`
+(no endpoint API), `other-program`. On SIGUSR1 it logs that it lost its session, on SIGUSR2 that it has one again.
 
-Limits: there is no ngrok service behind it, so it takes every token unless told not to, never reconnects, speaks no
-TLS, adds no headers (ngrok adds X-Forwarded-*), and its public URL is reachable on this machine only. The words of
-the errors are those that users of ngrok have published; the service may say them differently today.
+Limits: there is no ngrok service behind it, so it takes every token and domain unless told not to, never really
+reconnects, speaks no TLS, adds no headers (ngrok adds X-Forwarded-*), and its public URL is reachable on this machine
+only; an endpoint that asks for a URL of its own is told that it has it, and is reachable nowhere. The words of the
+errors are those that ngrok or users of it have published; the service may say them differently today.
 """
 
 from __future__ import annotations
@@ -38,6 +40,13 @@ REFUSALS = {
     "108": ACCOUNT + " in the dashboard:\\nhttps://dashboard.ngrok.com/agents",
     "4018": "Usage of ngrok requires a verified account and authtoken.\\n\\nSign up for an account: https://…/signup",
     "9999": "Something new \\x1b[31mhappened",
+}
+
+ENDPOINT_REFUSALS = {
+    "313": "Custom subdomains are a feature on ngrok's paid plans.\r\nFailed to bind the custom subdomain 'x'",
+    "319": "You must reserve a custom hostname for your account before it can be bound.\r\nFailed to bind the domain",
+    "320": "This domain is reserved for another account.\r\nFailed to bind the domain",
+    "334": "The endpoint 'https://x.example' is already online.",
 }
 
 
@@ -127,12 +136,12 @@ class Api(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Start an endpoint."""
         wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if MODE == "334":
-            err = "failed to start tunnel: The endpoint 'https://x.example' is already online.\r\n\r\nERR_NGROK_334"
+        if MODE in ENDPOINT_REFUSALS:
+            err = f"failed to start tunnel: {ENDPOINT_REFUSALS[MODE]}\r\n\r\nERR_NGROK_{MODE}"
             self.answer(502, {"error_code": 103, "status_code": 502, "msg": "failed", "details": {"err": err}})
             return
         forwarder = self.forwarders[wanted["name"]] = Forwarder(wanted["upstream"]["url"])
-        url = f"http://127.0.0.1:{forwarder.server_address[1]}"
+        url = wanted.get("url") or f"http://127.0.0.1:{forwarder.server_address[1]}"
         self.endpoints[wanted["name"]] = {**wanted, "url": url, "uri": f"/api/endpoints/{wanted['name']}"}
         log("info", "started tunnel", obj="tunnels", name=wanted["name"], url=url)
         self.answer(201, self.endpoints[wanted["name"]])
@@ -147,6 +156,18 @@ class Api(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Keep quiet."""
+
+
+def lose_session(*_: object) -> None:
+    """Log what an agent logs when its connection breaks and it finds no other."""
+    log("eror", "session closed, starting reconnect loop", obj="csess", id="37e06e0f0ba", err="session closed")
+    log("eror", "failed to reconnect session", obj="csess", err="dial tcp: i/o timeout")
+
+
+def start_session(*_: object) -> None:
+    """Log what an agent logs when it has a session."""
+    log("info", "client session established", obj="tunnels.session")
+    log("info", "tunnel session started", obj="tunnels.session")
 
 
 def start(options: dict[str, str]) -> None:
@@ -175,8 +196,9 @@ def start(options: dict[str, str]) -> None:
     if MODE in REFUSALS:
         refuse(MODE, str(token))
     threading.Thread(target=api.serve_forever, daemon=True).start()
-    log("info", "client session established", obj="tunnels.session")
-    log("info", "tunnel session started", obj="tunnels.session")
+    signal.signal(signal.SIGUSR1, lose_session)
+    signal.signal(signal.SIGUSR2, start_session)
+    start_session()
     wait_for_ever()
 
 

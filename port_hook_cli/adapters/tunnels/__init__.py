@@ -69,13 +69,11 @@ async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
         case TunnelKind.NGROK:
             from port_hook_cli.adapters.tunnels.ngrok import open_ngrok
 
-            return await open_ngrok(
-                opening.local_url,
-                environ=opening.environ,
-                home=opening.home,
-                notice=opening.notice,
-                timeout_s=opening.timeout_s,
-            )
+            return await open_ngrok(opening)
+        case TunnelKind.CLOUDFLARED:
+            from port_hook_cli.adapters.tunnels.cloudflared import open_cloudflared
+
+            return await open_cloudflared(opening)
         case TunnelKind.SMEE:
             from port_hook_cli.adapters.tunnels.smee import open_smee
 

@@ -1,6 +1,6 @@
 """The leash: a process between port-hook and the ngrok agent, so that the agent never outlives port-hook.
 
-Run as a script, `python -IS leash.py`, by `ngrok.py`; it knows the standard library and pyngrok only. One line
+Run as a script, `python -IS leash.py`, by `ngrok.py`; it is a tether (see `tether.py`) that knows pyngrok. One line
 of JSON on stdin is its order; then stdin stays open for as long as the tunnel is wanted. The kernel closes that
 pipe however port-hook ends, `kill -9` included, and then the leash kills the agent and itself. What it has to
 say goes to stdout, one JSON object per line: `log`, `url`, `error` or `ended`.
@@ -12,13 +12,11 @@ nothing, its progress bar on stdout, and its logger that would write to a user's
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,15 +27,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+if __name__ == "__main__":
+    # A script knows no packages yet, isolated as it is.
+    sys.path.insert(0, str(Path(__file__).parents[3]))
+from port_hook_cli.adapters.tunnels.tether import LONGEST, claim_streams, death_tie, end_family
+
 # The agent's endpoint API, which pyngrok 9 speaks, came with this version.
 OLDEST_AGENT = (3, 16)
 # A user's ngrok settings may define an endpoint of this name, say with a reserved domain; pyngrok takes it up.
 ENDPOINT = "port-hook"
 MASK = "***"
 _HANG_UP_TIMEOUT_S = 1
-# Characters of one line; port-hook reads lines of up to 64 kB.
-_LONGEST = 4096
-_PR_SET_PDEATHSIG = 1
 
 
 class OldAgentError(Exception):
@@ -72,7 +72,7 @@ class Leash:
         if self.hang_up:
             with contextlib.suppress(Exception):
                 self.hang_up()
-        _end_family()
+        end_family()
 
     def remove_folder(self) -> None:
         """Remove the private files; an agent that is up has read them."""
@@ -81,7 +81,7 @@ class Leash:
 
 def main() -> None:
     """Read the order, open the tunnel, hold it until it ends or port-hook does."""
-    port_hook, reports = _claim_streams()
+    port_hook, reports = claim_streams()
     order = json.loads(port_hook.readline())
     sys.path[:] = order["import_path"]
     leash = Leash(reports, Path(tempfile.mkdtemp(prefix="port-hook-ngrok-")))
@@ -90,26 +90,9 @@ def main() -> None:
         _hold(order, leash)
     except Exception as problem:  # noqa: BLE001 - port-hook puts it into words
         status = getattr(problem, "status_code", None)
-        leash.report(error={"kind": type(problem).__name__, "message": str(problem)[:_LONGEST], "status": status})
+        leash.report(error={"kind": type(problem).__name__, "message": str(problem)[:LONGEST], "status": status})
     leash.remove_folder()
-    _end_family()
-
-
-def _claim_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Keep stdin and stdout for the talk with port-hook: neither pyngrok nor the agent inherits them."""
-    port_hook, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(nowhere, 1)
-    return port_hook, reports
-
-
-def _end_family() -> None:
-    """Kill this process and every one it started."""
-    if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], check=False)  # noqa: S603, S607
-    else:
-        os.killpg(0, signal.SIGKILL)  # port-hook made the leash the leader of its own group
+    end_family()
 
 
 def _hold(order: dict[str, Any], leash: Leash) -> None:
@@ -129,9 +112,11 @@ def _hold(order: dict[str, Any], leash: Leash) -> None:
         ngrok_path=order["agent"],
         config_path=settings,
         startup_timeout=order["timeout_s"],
-        log_event_callback=lambda log: leash.report(log=log.line[:_LONGEST]),
+        log_event_callback=lambda log: leash.report(log=log.line[:LONGEST]),
     )
-    tunnel = ngrok.connect(order["upstream"], name=ENDPOINT, pyngrok_config=config)
+    # What is passed here wins over the endpoint in the user's settings.
+    wanted = {"url": order["url"]} if order["url"] else {}
+    tunnel = ngrok.connect(order["upstream"], name=ENDPOINT, pyngrok_config=config, **wanted)
     agent = process.get_process(config)
     leash.hang_up = lambda: ngrok.api_request(
         f"{agent.api_url}{tunnel.uri}", method="DELETE", timeout=_HANG_UP_TIMEOUT_S
@@ -143,22 +128,14 @@ def _hold(order: dict[str, Any], leash: Leash) -> None:
 
 def _tie_children() -> None:
     """Make pyngrok start the agent as it should be: its stderr in its log, and bound to the leash's life by Linux."""
-    plain, leash = subprocess.Popen, os.getpid()
-    prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
-
-    def tie() -> None:
-        if prctl:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != leash:
-                os._exit(1)
+    plain, tie = subprocess.Popen, death_tie()
 
     def popen(command: list[str], **options: Any) -> Any:
         options = {"stderr": subprocess.STDOUT, **options}
         if options.get("universal_newlines"):
             # One odd byte would end the thread that reads the agent's log.
             options |= {"encoding": "utf-8", "errors": "replace"}
-        # The kernel's signal follows the end of the thread that started the agent: the main one, which holds it.
-        return plain(command, preexec_fn=tie if prctl else None, **options)
+        return plain(command, preexec_fn=tie, **options)
 
     # pyngrok offers no say in how it starts the agent.
     setattr(subprocess, "Popen", popen)  # noqa: B010 - no type checker lets a class be replaced

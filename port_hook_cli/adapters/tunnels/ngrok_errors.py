@@ -21,6 +21,16 @@ _WRONG_TOKEN = (
     "ngrok does not accept the authtoken",
     f"Copy it anew from {_AUTHTOKEN_PAGE}. NGROK_AUTHTOKEN in the environment wins over ngrok's own settings.",
 )
+_DOMAINS_PAGE = "https://dashboard.ngrok.com/domains"
+_OTHER_DOMAIN = "or leave the domain out (`--domain`, or `url` in ngrok's settings) and take the one that ngrok gives"
+_NOT_YOURS = (
+    "The domain is not reserved for this ngrok account",
+    f"Reserve it at {_DOMAINS_PAGE}, with the account that the authtoken is of, {_OTHER_DOMAIN}.",
+)
+_PAID_DOMAIN = (
+    "The plan of this ngrok account does not serve that domain",
+    f"Give the domain that {_DOMAINS_PAGE} lists for the account, {_OTHER_DOMAIN}.",
+)
 _TOO_OLD = ("ngrok no longer serves this version of its agent", "Run `ngrok update`, then try again.")
 
 # https://ngrok.com/docs/errors; the codes are stable, the sentences with them are not.
@@ -34,10 +44,15 @@ _CODES = {
     ),
     "120": _TOO_OLD,
     "121": _TOO_OLD,
+    "313": _PAID_DOMAIN,
+    "314": _PAID_DOMAIN,
+    "319": _NOT_YOURS,
+    "320": _NOT_YOURS,
     "334": (
         "The account's ngrok address is already online from somewhere else",
         "Stop the agent that holds it: `pgrep -af ngrok`, or https://dashboard.ngrok.com/endpoints, shows which.",
     ),
+    "354": _NOT_YOURS,
     "3200": (
         "ngrok reports the endpoint as offline",
         "Try again; if it stays so, see https://dashboard.ngrok.com/endpoints.",
@@ -72,6 +87,10 @@ _KINDS = {
     ),
 }
 _OFFLINE = re.compile(r"failed to reconnect session|dial tcp|no such host|network is unreachable|i/o timeout")
+# The agent's log lines, in logfmt: `t=… lvl=eror msg="failed to reconnect session" obj=tunnels.session …`.
+_MESSAGE = re.compile(r't=\S+ lvl=\w+ msg="([^"]*)"')
+_SESSION_LOST = re.compile(r"failed to reconnect session|session closed|heartbeat timeout")
+_SESSION_BACK = ("client session established", "tunnel session started")
 _LAST_WORDS = 5
 
 
@@ -85,6 +104,16 @@ class Failure:
     kind: str
     message: str = ""
     status: int | None = None
+
+
+def session_trouble(line: str) -> str | None:
+    """Return what a line of the agent's log says of its session: "" for a new one, a clause for a lost one, or None."""
+    match = _MESSAGE.match(line)
+    if not match:
+        return None
+    if match[1] in _SESSION_BACK:
+        return ""
+    return "ngrok has lost its session and is connecting anew" if _SESSION_LOST.match(match[1]) else None
 
 
 def explain(failure: Failure, log: Iterable[str] = ()) -> TunnelError:

@@ -1,0 +1,191 @@
+"""A stand-in for `cloudflared tunnel --url URL` as far as port-hook needs one: a quick tunnel without the internet.
+
+    cloudflared.py FOLDER tunnel [--config FILE] --url URL --metrics HOST:PORT [--grace-period D] [other flags]
+
+It prints cloudflared's log to stderr, serves /ready and /quicktunnel at the metrics address, and really forwards: byte
+for byte, from a port of its own on 127.0.0.1 to URL. Like the program itself it prints the URL before the tunnel is
+up, reads config.yml in ~/.cloudflared unless --config names another, and refuses a quick tunnel where that file has
+a tunnel in it. On SIGTERM it waits for its grace period and ends.
+
+FOLDER is the test's. The stand-in writes `seen` there (its arguments and environment, as JSON), says its process id
+to the named pipe `pipe`, and keeps that open until it dies. A file `mode` chooses how it fails: `offline`, `limited`
+(429), `outage`, `odd-answer` (of /quicktunnel), `never-ready`, `slow` (ready when a file `go` is there), `chatty` (a
+log without end before anything else), `exits`, `old-flags`, `stubborn` (SIGTERM changes nothing). While there is a
+file `down`, /ready answers 503.
+
+Its public URL cannot be https://NAME.trycloudflare.com, as that would lead to the internet. So /quicktunnel names a
+host with a scheme, `http://127.0.0.1:PORT`: cloudflared takes a host name with its scheme from Cloudflare's API, and
+port-hook takes one from cloudflared.
+
+Limits: no edge, no TLS, no QUIC; it adds no headers (cloudflared adds CF-Connecting-IP and X-Forwarded-*), has no
+limit of 100 MB or of 100 s to an answer, and knows a config.yml by one word. The words of the log are those of its
+source and of what users have published.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+FOLDER = Path(sys.argv[1])
+API = "https://api.trycloudflare.com/tunnel"
+NO_NETWORK = "dial tcp: lookup api.trycloudflare.com: network is unreachable"
+NO_JSON = "invalid character 'e' looking for beginning of value"
+TOO_MANY = 'status_code="429 Too Many Requests"'
+REFUSALS = {
+    "offline": [f'failed to request quick Tunnel: Post "{API}": {NO_NETWORK}'],
+    "limited": [
+        f'ERR Error unmarshaling QuickTunnel response: error code: 1015 error="{NO_JSON}" {TOO_MANY}',
+        f"failed to unmarshal quick Tunnel: {NO_JSON}",
+    ],
+    "outage": [f"failed to unmarshal quick Tunnel: {NO_JSON}"],
+    "exits": ["something \x1b[2J\x07new"],
+}
+
+
+def mode() -> str:
+    """How to fail; "" for not at all."""
+    return (FOLDER / "mode").read_text() if (FOLDER / "mode").exists() else ""
+
+
+def log(words: str) -> None:
+    """Print a line of the log."""
+    stamp = "" if words.startswith("failed") else "2026-01-01T00:00:00Z "
+    sys.stderr.write(f"{stamp}{words}\n")
+    sys.stderr.flush()
+
+
+class Forwarding(socketserver.BaseRequestHandler):
+    """One connection to the public port, passed on byte for byte."""
+
+    server: Forwarder
+
+    def handle(self) -> None:
+        """Pump both ways until both have said all."""
+        with socket.create_connection(self.server.origin) as origin:
+            pump = threading.Thread(target=copy, args=(self.request, origin))
+            pump.start()
+            copy(origin, self.request)
+            pump.join()
+
+
+def copy(source: socket.socket, sink: socket.socket) -> None:
+    """Copy until the source has said all."""
+    while chunk := source.recv(65536):
+        sink.sendall(chunk)
+    sink.shutdown(socket.SHUT_WR)
+
+
+class Forwarder(socketserver.ThreadingTCPServer):
+    """The public side of the tunnel."""
+
+    daemon_threads = True
+
+    def __init__(self, url: str) -> None:
+        at = urlsplit(url)
+        self.origin = (at.hostname or "", at.port or 80)
+        super().__init__(("127.0.0.1", 0), Forwarding)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+
+def metrics_handler(hostname: str, is_ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+    """Make the handler of the metrics address."""
+
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Answer what is known."""
+            if self.path == "/ready":
+                ready = is_ready()
+                self.answer(200 if ready else 503, {"status": 200 if ready else 503, "readyConnections": int(ready)})
+            elif self.path == "/quicktunnel":
+                self.answer(200, {"hostname": 'x"\x1b[2J' if mode() == "odd-answer" else hostname})
+            else:
+                self.answer(404, {})
+
+        def answer(self, status: int, document: object) -> None:
+            """Answer with JSON, its end being that of the connection."""
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Keep quiet."""
+
+    return Metrics
+
+
+def refuse(lines: list[str]) -> None:
+    """End as cloudflared does where it gets no tunnel."""
+    for line in lines:
+        log(line)
+    sys.exit(1)
+
+
+def end_softly(grace: str) -> None:
+    """Do what SIGTERM does: say so, and end when the grace period is over."""
+    # Not through sys.stderr: the signal may come while it is being written to.
+    os.write(2, b"2026-01-01T00:00:00Z INF Initiating graceful shutdown due to signal terminated ...\n")
+    if mode() != "stubborn":
+        time.sleep(float(grace.removesuffix("ms")) / 1000 if grace.endswith("ms") else float(grace.removesuffix("s")))
+        os._exit(0)
+
+
+def run(options: dict[str, str]) -> None:
+    """Open the tunnel and hold it."""
+    config = Path(options.get("--config") or Path.home() / ".cloudflared" / "config.yml")
+    if config.exists() and "tunnel:" in config.read_text().splitlines()[0]:
+        refuse(["Use `cloudflared tunnel run` to start tunnel of-the-user"])
+    if mode() == "old-flags":
+        refuse(["Incorrect Usage: flag provided but not defined: -grace-period"])
+    while mode() == "chatty":
+        log("INF " + "x" * 100_000 + "\x1b[2J\xff")
+    log("INF Thank you for trying Cloudflare Tunnel. Doing so, without a Cloudflare account, is a quick way to …")
+    log("INF Requesting new quick Tunnel on trycloudflare.com...")
+    if mode() in REFUSALS:
+        refuse(REFUSALS[mode()])
+    hostname = f"http://127.0.0.1:{Forwarder(options['--url']).server_address[1]}"
+    log("INF |  Your quick Tunnel has been created! Visit it at (it may take some time to be reachable):  |")
+    log(f"INF |  {hostname}  |")
+    host, port = options["--metrics"].rsplit(":", 1)
+    handler = metrics_handler(hostname, is_ready)
+    metrics = ThreadingHTTPServer((host, int(port)), handler)
+    threading.Thread(target=metrics.serve_forever, args=(0.01,), daemon=True).start()
+    log(f"INF Starting metrics server on {host}:{metrics.server_address[1]}/metrics")
+    if mode() == "never-ready":
+        log('ERR Failed to dial a quic connection error="failed to dial to edge with quic: timeout" connIndex=0')
+    else:
+        log("INF Registered tunnel connection connIndex=0 protocol=quic")
+    threading.Event().wait()
+
+
+def is_ready() -> bool:
+    """Whether /ready is to say so."""
+    waits = mode() == "slow" and not (FOLDER / "go").exists()
+    return not (waits or mode() == "never-ready" or (FOLDER / "down").exists())
+
+
+def main() -> None:
+    """Do what the command line says."""
+    arguments = sys.argv[2:]
+    (FOLDER / "seen").write_text(json.dumps({"arguments": arguments, "environment": dict(os.environ)}))
+    pipe = os.open(FOLDER / "pipe", os.O_WRONLY)
+    os.write(pipe, f"{os.getpid()}\n".encode())
+    flags = [part for part in arguments[1:] if part != "--no-autoupdate"]
+    options = dict(zip(flags[::2], flags[1::2], strict=True))
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    signal.signal(signal.SIGTERM, lambda *_: end_softly(options.get("--grace-period", "30s")))
+    run(options)
+
+
+main()
