@@ -183,7 +183,7 @@ def listening(folder: str, *options: str, as_json: bool = False) -> Iterator[tup
     What a person would see is measured unless `as_json`; the URL is read from stderr then.
     """
     reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    command = [*PORT_HOOK, "listen", "--port", "0", *options, *(["--json"] if as_json else [])]
+    command = [*PORT_HOOK, "listen", "--tunnel", "none", "--port", "0", *options, *(["--json"] if as_json else [])]
     process = subprocess.Popen(
         command,
         cwd=folder,

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     PORT_API = 7
     STORE = 8
     RUN_ENDED = 9
+    TUNNEL_LOST = 10
     BUG = 70
     INTERRUPTED = 130
 
@@ -44,6 +45,7 @@ _MEANINGS = {
     ExitCode.PORT_API: "Port's API refused or could not be reached",
     ExitCode.STORE: "no such capture or file, or a store that cannot be read or written",
     ExitCode.RUN_ENDED: "the run has already ended and takes no more reports",
+    ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
     ExitCode.BUG: "a bug in port-hook; a crash report was written",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C before it was done",
 }
@@ -107,6 +109,12 @@ class RunEndedError(PortApiError):
 
     exit_code = ExitCode.RUN_ENDED
     code = "run-ended"
+
+
+class RetargetError(PortHookError):
+    """An action that cannot be pointed elsewhere, or not put back."""
+
+    code = "retarget"
 
 
 class StoreError(PortHookError):

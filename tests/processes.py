@@ -17,11 +17,15 @@ from urllib.parse import urlsplit
 from port_hook_cli.core.models import Headers
 from tests.factories import SECRET
 
+# What a developer's machine could reach the internet by is left alone, unless a test names a tunnel.
+NO_TUNNEL = {"PORT_HOOK_LISTEN_TUNNEL": "none"}
+
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """The environment of a process under test: nothing of Port's but what the test gives."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH") if name in os.environ}
-    return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal(), **extra}
+    ours = {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal()}
+    return {**kept, **ours, **NO_TUNNEL, **extra}
 
 
 class Listener:

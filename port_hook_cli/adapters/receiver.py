@@ -22,6 +22,7 @@ from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core import answering
 from port_hook_cli.core.forwarding import is_below, with_length
 from port_hook_cli.core.models import Answer, Headers, Invocation
+from port_hook_cli.core.reach import Echo
 from port_hook_cli.errors import ListenError
 
 Receive = Callable[[Invocation, str], Awaitable[Answer]]
@@ -40,7 +41,10 @@ _LEAVE_S = 0.2
 
 
 class Receiver:
-    """An HTTP server that turns requests into invocations. Durations in seconds, sizes in bytes."""
+    """An HTTP server that turns requests into invocations. Durations in seconds, sizes in bytes.
+
+    `echo` is answered to whoever knows its path, and goes nowhere else.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Receiver:
         now: Callable[[], float],
         new_id: Callable[[], str],
         notice: Callable[[str], None],
+        echo: Echo | None = None,
         mount: str = "/",
         max_body: int = 10 * 1024 * 1024,
         head_timeout_s: float = 75.0,
@@ -58,6 +63,7 @@ class Receiver:
         self._now = now
         self._new_id = new_id
         self._notice = notice
+        self._echo = echo
         self._mount = mount
         self._max_body = max_body
         self._head_timeout_s = head_timeout_s
@@ -104,6 +110,8 @@ class Receiver:
         if refusal := _refuse_form(request):
             self._notice(f"answered {refusal.status} to {request.method} {target[:200]}")
             return _WireAnswer(request, refusal, close=True)
+        if self._echo and target.endswith(self._echo.path):  # a tunnel may put a path of its own before it
+            return _WireAnswer(request, Answer(status=200, body=self._echo.token.encode()))
         if not is_below(target, self._mount):
             self._notice(f"answered 404 to {request.method} {target}: not below {self._mount}")
             return _WireAnswer(request, answering.outside(self._mount))

@@ -74,7 +74,7 @@ async def _stage(
     from port_hook_cli.adapters.port_api import PortApi
     from port_hook_cli.adapters.sample_handler import sample_handler
     from port_hook_cli.adapters.sandbox import Sandbox
-    from port_hook_cli.commands.session import Plan, listening
+    from port_hook_cli.commands.serving import Plan, listening
     from port_hook_cli.core.forwarding import Routes
     from port_hook_cli.core.listening import Policy
 
@@ -98,12 +98,12 @@ async def _stage(
         async with sample_handler(work) as handler_url:
             policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
             plan = Plan(policy=policy, port=0, store=folder / "captures.db")
-            async with listening(plan, runtime, Onlooker()) as (address, _):
+            async with listening(plan, runtime, Onlooker()) as serving:
                 console.print("1. Everything runs on this machine:\n")
                 console.print(f"  Port's API (a stand-in)  {sandbox.url}")
-                console.print(f"  the listener             {address.url}")
+                console.print(f"  the listener             {serving.url}")
                 console.print(f"  a handler                {handler_url}\n")
-                yield sandbox, address.url, shown
+                yield sandbox, serving.url, shown
 
 
 def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:

@@ -22,7 +22,10 @@ from port_hook_cli.errors import ExitCode, SettingsError, UsageError
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
-    from port_hook_cli.commands.session import Plan
+    from port_hook_cli.commands.session import Session
+
+# `ssh -R` to a server of one's own may end behind a name of one's own.
+_BESIDE_OWN_URL = frozenset({TunnelKind.NONE, TunnelKind.SSH})
 
 
 def listen(
@@ -46,14 +49,35 @@ def listen(
         typer.Option(metavar="ACTION=URL", help="Send one action's invocations to another handler (repeatable)."),
     ] = None,
     tunnel: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="NAME|ssh://USER@HOST|https://smee.io/CHANNEL",
-            help="How to be reachable from Port: none, ngrok.",
+            metavar="NAME|URL",
+            help="How to be reachable from Port: auto (the first that is usable), none, ngrok, cloudflared, smee, "
+            "localhost.run, serveo.net, a.pinggy.io, ssh://USER@HOST, https://smee.io/CHANNEL. Default: auto.",
         ),
-    ] = "none",
+    ] = None,
     public_url: Annotated[
         str | None, typer.Option(metavar="URL", help="The public URL of a tunnel that you run yourself.")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(metavar="NAME", help="Your static domain (--tunnel ngrok).")] = None,
+    accept_host_key: Annotated[
+        str | None,
+        typer.Option(metavar="SHA256:…", help="Take an SSH server's key with this fingerprint without asking."),
+    ] = None,
+    probe_interval: Annotated[
+        float,
+        typer.Option(
+            metavar="S",
+            help="Ask for yourself through the public URL so often; 0 never does.",
+            min=0,
+            callback=finite,
+        ),
+    ] = 30.0,
+    exit_on_tunnel_loss: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", help="Exit 10 when nobody gets through the tunnel for so long.", min=0, callback=finite
+        ),
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the public URL to the clipboard.")] = False,
     tolerance: Tolerance = 300.0,
@@ -125,11 +149,21 @@ def listen(
         {"--json": json_, "--compact": compact},
         {"--json": json_, "--full": full},
         {"--respond": bool(respond), "--forward-to": bool(forward_to)},
-        {"--public-url": bool(public_url), "--tunnel": tunnel != TunnelKind.NONE},
         {"--once": once, "--count": count is not None},
     )
-    from port_hook_cli.commands.session import Plan
+    from port_hook_cli.commands.asking import asker
+    from port_hook_cli.commands.reaching import Reaching
+    from port_hook_cli.commands.serving import Plan
+    from port_hook_cli.commands.session import Session
 
+    reaching = Reaching(
+        choice=_tunnel(tunnel, public_url, domain, accept_host_key),
+        public_url=_public_url(public_url),
+        domain=domain,
+        accept_host_key=accept_host_key,
+        probe_interval_s=probe_interval,
+        exit_after_s=exit_on_tunnel_loss,
+    )
     policy = Policy(
         secret=None if no_verify else _secret(runtime, org, secret_file),
         routes=_routes(forward_to, route or [], path),
@@ -141,7 +175,7 @@ def listen(
         respond=_answer(respond, runtime.cwd) if respond else OK,
         delay_s=delay,
         fail_first=fail_first,
-        scheme="https" if tunnel != TunnelKind.NONE or (public_url or "").startswith("https") else "http",
+        scheme="https" if reaching.is_https else "http",
     )
     plan = Plan(
         policy=policy,
@@ -152,17 +186,15 @@ def listen(
         keep_secrets=keep_secrets,
         max_body=max_body,
         forward_timeout_s=forward_timeout,
-        tunnel=_tunnel(tunnel),
-        public_url=_public_url(public_url),
-        copy=copy,
         count=1 if once else count,
         timeout_s=timeout,
         expect=Expectation.parse(expect_status) if expect_status else None,
     )
-    return asyncio.run(_run(plan, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_))
+    session = Session(plan=plan, reaching=reaching, ask=asker(runtime), copy=copy)
+    return asyncio.run(_run(session, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_))
 
 
-async def _run(plan: Plan, runtime: Runtime, *, app_url: str | None, compact: bool, as_json: bool) -> ExitCode:
+async def _run(session: Session, runtime: Runtime, *, app_url: str | None, compact: bool, as_json: bool) -> ExitCode:
     from port_hook_cli.adapters.screen import JsonScreen, TextScreen
     from port_hook_cli.commands.session import run_session
 
@@ -183,7 +215,7 @@ async def _run(plan: Plan, runtime: Runtime, *, app_url: str | None, compact: bo
             on_broken=on_broken,
         )
     )
-    return await run_session(plan, runtime, screen, broken)
+    return await run_session(session, runtime, screen, broken)
 
 
 def _secret(runtime: Runtime, org: str | None, secret_file: str | None) -> Secret:
@@ -204,11 +236,18 @@ def _refuse_contradictions(*groups: dict[str, bool]) -> None:
             raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
 
 
-def _tunnel(text: str) -> TunnelChoice:
+def _tunnel(text: str | None, public_url: str | None, domain: str | None, host_key: str | None) -> TunnelChoice:
+    """Return the tunnel to open: the one that was named, else none beside a URL of the user's own, else any."""
     try:
-        return parse_tunnel(text)
+        choice = parse_tunnel(text or (TunnelKind.NONE if public_url else TunnelKind.AUTO))
     except BadTunnel as error:
         raise UsageError(f"--tunnel: {error}", hint="`port-hook listen --help` lists them") from None
+    _refuse_contradictions(
+        {"--public-url": bool(public_url), f"--tunnel {choice.name}": choice.kind not in _BESIDE_OWN_URL},
+        {"--domain": bool(domain), f"--tunnel {choice.name}": choice.kind is not TunnelKind.NGROK},
+        {"--accept-host-key": bool(host_key), f"--tunnel {choice.name}": choice.kind is not TunnelKind.SSH},
+    )
+    return choice
 
 
 def _public_url(text: str | None) -> str | None:

@@ -34,3 +34,11 @@ def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> Pr
     if status in _NOBODY_BEHIND:
         return Probing(Reach.UNREACHABLE, None, f"the far end answers {status}: nothing is behind it")
     return Probing(Reach.TAKEN, None, f"somebody else answers there, with status {status}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Echo:
+    """The one path that a listener answers to itself, and with what; both are random, and nobody else knows them."""
+
+    path: str
+    token: str

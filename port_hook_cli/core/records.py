@@ -12,6 +12,7 @@ from typing import Any
 from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Delivery, Exchange, Verdict
 from port_hook_cli.core.snippets import SignedRequest
+from port_hook_cli.core.tunnel_report import TunnelReport
 
 EVENT = "port-hook/event/1"
 VERDICT = "port-hook/verdict/1"
@@ -108,7 +109,17 @@ def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:
     return {"schema": EVENT, "type": "ready", "url": url, "public_url": public_url}
 
 
-def summary_event(tally: Tally) -> dict[str, Any]:
+def tunnel_event(report: TunnelReport) -> dict[str, Any]:
+    """Return a change of the tunnel as the record that `listen --json` prints."""
+    return {"schema": EVENT, "type": "tunnel", **_tunnel_fields(report), "previous_url": report.previous_url}
+
+
+def _tunnel_fields(report: TunnelReport) -> dict[str, Any]:
+    latency_ms = None if report.latency_ms is None else round(report.latency_ms, 3)
+    return {"state": str(report.state), "url": report.url, "latency_ms": latency_ms, "reason": report.reason or None}
+
+
+def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[str, Any]:
     """Return the last record of `listen --json`. `waiting` holds at most the latest 1,000 run ids."""
     return {
         "schema": EVENT,
@@ -119,4 +130,5 @@ def summary_event(tally: Tally) -> dict[str, Any]:
         "passed_over": tally.passed_over,
         "handler_failures": tally.handler_failures,
         "waiting": list(tally.waiting),
+        "tunnel": None if tunnel is None else _tunnel_fields(tunnel),
     }

@@ -1,0 +1,157 @@
+"""How a session gets its public URL, and keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from port_hook_cli.adapters.tunnels import Opening, Tunnel, open_tunnel
+from port_hook_cli.adapters.tunnels.own import OwnUrl
+from port_hook_cli.commands.serving import Serving
+from port_hook_cli.core.tunnel_choice import NO_TUNNEL, TunnelChoice, TunnelKind
+from port_hook_cli.core.tunnel_report import TunnelReport
+from port_hook_cli.errors import TunnelError
+from port_hook_cli.flows.keeping import Keeper
+
+NO_TUNNEL_LINES = (
+    "No tunnel: only this machine reaches the listener. For a public URL set NGROK_AUTHTOKEN and install ngrok,",
+    "or install cloudflared, or `pip install 'port-hook[ssh]'`; `--tunnel none` says nothing of it.",
+)
+
+_HTTPS = frozenset({TunnelKind.NGROK, TunnelKind.CLOUDFLARED, TunnelKind.SMEE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaching:
+    """What a session was asked for: a tunnel, or the URL of one that the user runs (`public_url`).
+
+    `probe_interval_s` 0 asks nothing through it. `exit_after_s` ends the session when it could not be reached for so
+    long; None never does.
+    """
+
+    choice: TunnelChoice = NO_TUNNEL
+    public_url: str | None = None
+    domain: str | None = None
+    accept_host_key: str | None = None
+    probe_interval_s: float = 30.0
+    exit_after_s: float | None = None
+
+    @property
+    def is_https(self) -> bool:
+        """Whether Port calls by https, as far as that is known before a tunnel is open."""
+        return self.choice.kind in _HTTPS or (self.public_url or "").startswith("https")
+
+
+class Way:
+    """The way from Port to a listener, kept open."""
+
+    def __init__(self, keeper: Keeper, mount: str, *, relays_answers: bool) -> None:
+        self.relays_answers = relays_answers
+        self._keeper, self._mount = keeper, mount
+        self._keeping: asyncio.Task[None] | None = None
+
+    @property
+    def public_url(self) -> str:
+        """The URL to paste now."""
+        return with_mount(self._keeper.latest.url, self._mount)
+
+    @property
+    def report(self) -> TunnelReport:
+        """How it stands."""
+        return replace(self._keeper.latest, url=self.public_url)
+
+    @property
+    def lost_count(self) -> int:
+        """How often the tunnel ended."""
+        return self._keeper.lost_count
+
+    def begin(self) -> None:
+        """Begin to watch it."""
+        self._keeping = asyncio.create_task(self._keeper.keep())
+
+    async def leave(self) -> None:
+        """Stop watching; the tunnel stays open for what is in flight."""
+        if self._keeping:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+
+
+@asynccontextmanager
+async def reachable(
+    reaching: Reaching, opening: Opening, serving: Serving, mount: str, report: Callable[[TunnelReport], None]
+) -> AsyncIterator[Way | None]:
+    """Give the way to a listener, or None where there is none; `report` takes each change, with the URL to paste."""
+    opened = await _open_way(reaching, opening)
+    if opened is None:
+        yield None
+        return
+    tunnel, choice = opened
+
+    def tell(change: TunnelReport) -> None:
+        before = change.previous_url
+        pasted = with_mount(before, mount) if before else None
+        report(replace(change, url=with_mount(change.url, mount), previous_url=pasted))
+
+    keeper = Keeper(
+        tunnel,
+        _reopen(choice, opening),
+        probe_path=serving.echo.path,
+        token=serving.echo.token,
+        report=tell,
+        moved=_nothing_to_do,
+        probe_interval_s=reaching.probe_interval_s,
+    )
+    serving.after_drain.push_async_callback(keeper.close)
+    way = Way(keeper, mount, relays_answers=tunnel.relays_answers)
+    try:
+        yield way
+    finally:
+        await way.leave()
+
+
+async def _nothing_to_do(_: str) -> None:
+    return
+
+
+async def _open_way(reaching: Reaching, opening: Opening) -> tuple[Tunnel, TunnelChoice] | None:
+    """Return the way from Port to the listener and what it is, or None where there is none and none was asked for."""
+    choice = reaching.choice
+    if choice.kind is TunnelKind.NONE:
+        return (OwnUrl(reaching.public_url), choice) if reaching.public_url else None
+    if choice.kind is TunnelKind.AUTO:
+        return await _open_first_usable(opening)
+    return await open_tunnel(choice, opening), choice
+
+
+async def _open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | None:
+    from port_hook_cli.adapters.tunnels.usable import usable_tunnels
+
+    for choice, reason in usable_tunnels(opening.environ, opening.home):
+        opening.notice(f"Opening a tunnel by {choice.name}, as {reason} …")
+        try:
+            return await open_tunnel(choice, opening), choice
+        except TunnelError as problem:
+            opening.notice(f"not by {choice.name}: {problem.message} {problem.hint}".rstrip())
+    for line in NO_TUNNEL_LINES:
+        opening.notice(line)
+    return None
+
+
+def _reopen(choice: TunnelChoice, opening: Opening) -> Callable[[str | None], Awaitable[Tunnel]]:
+    """Return what opens the same way anew. Nobody is asked then: whoever sat there may be gone."""
+
+    async def again(previous_url: str | None) -> Tunnel:
+        return await open_tunnel(choice, replace(opening, ask=lambda _: False, previous_url=previous_url))
+
+    return again
+
+
+def with_mount(url: str, mount: str) -> str:
+    """Return the public URL to paste: that of the tunnel with the path that the listener serves.
+
+    A URL of the user's own that has a path keeps it.
+    """
+    return url.rstrip("/") + mount if urlsplit(url).path in {"", "/"} else url

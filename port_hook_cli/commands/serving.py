@@ -1,0 +1,106 @@
+"""The listener itself: the store, the forwarder and the server, put together and taken apart in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from port_hook_cli.adapters.forwarder import Forwarder
+from port_hook_cli.adapters.receiver import Receiver
+from port_hook_cli.adapters.store import CaptureStore, StoreWriter, open_store
+from port_hook_cli.core.expectations import Expectation
+from port_hook_cli.core.listening import Policy
+from port_hook_cli.core.models import SIGNATURE_HEADER, Headers
+from port_hook_cli.core.reach import Echo
+from port_hook_cli.core.verification import signature_key
+from port_hook_cli.errors import UsageError
+from port_hook_cli.flows.listening import Listening, Onlooker
+from port_hook_cli.runtime import Runtime
+
+DRAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a listener was asked for. Durations in seconds, sizes in bytes; None and 0 mean no bound."""
+
+    policy: Policy
+    host: str = "127.0.0.1"
+    port: int = 8787
+    store: Path | None = None
+    max_captures: int = 10_000
+    keep_secrets: bool = False
+    max_body: int = 10 * 1024 * 1024
+    forward_timeout_s: float = 30.0
+    count: int | None = None
+    timeout_s: float | None = None
+    expect: Expectation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A listener that is up. `url` is where it is on this machine, `echo` what it answers to its own probes.
+
+    What `after_drain` holds is closed when nothing is in flight any more, before the store is.
+    """
+
+    url: str
+    port: int
+    flow: Listening
+    echo: Echo
+    after_drain: AsyncExitStack = field(repr=False)
+
+
+@asynccontextmanager
+async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIterator[Serving]:
+    """Listen for as long as the context lasts; on its way out, what is in flight gets two seconds."""
+    async with AsyncExitStack() as stack:
+        store = open_store(
+            plan.store, runtime.cwd, create=True, max_captures=plan.max_captures, keep_secrets=plan.keep_secrets
+        )
+        seen = _recent_signatures(store, runtime.now() - plan.policy.tolerance_s)
+        writer = StoreWriter(store, asyncio.get_running_loop())
+        stack.push_async_callback(writer.close)
+        forwarder = await stack.enter_async_context(Forwarder(timeout_s=plan.forward_timeout_s))
+        flow = Listening(plan.policy, store=writer, forwarder=forwarder, onlooker=onlooker, seen=seen)
+        after_drain = await stack.enter_async_context(AsyncExitStack())  # answers travel through what is in it
+        echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
+        receiver = Receiver(
+            flow.receive,
+            now=runtime.now,
+            new_id=runtime.new_id,
+            notice=onlooker.notice,
+            echo=echo,
+            mount=plan.policy.routes.mount,
+            max_body=plan.max_body,
+        )
+        host, port = await receiver.start(plan.host, plan.port)
+        stack.callback(flow.close)
+        stack.push_async_callback(receiver.close, DRAIN_S)
+        _refuse_to_loop(plan, host, port)
+        url = _url(host, port) + plan.policy.routes.mount
+        yield Serving(url=url, port=port, flow=flow, echo=echo, after_drain=after_drain)
+
+
+def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:
+    """Raise UsageError for a target that is the listener itself: each request would come back as another."""
+    routes = plan.policy.routes
+    for target in (routes.default, *routes.by_action.values()):
+        parts = urlsplit(target or "")
+        if parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104
+            raise UsageError(f"{target} is this listener itself", hint="give the port that your handler listens on")
+
+
+def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float]:
+    known = store.recent_signatures(since_s)
+    keys = ((signature_key(Headers(((SIGNATURE_HEADER, text),))), received_at) for text, received_at in known)
+    return {key: received_at for key, received_at in keys if key is not None}
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

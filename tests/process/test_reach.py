@@ -1,0 +1,137 @@
+"""A public URL that is watched by a real listener: reachable, cut off, somebody else's, and given up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.factories import a_body, signed
+from tests.processes import Listener, listener
+from tests.servers import in_thread
+
+
+@dataclass
+class Relay:
+    """A port before a listener, as the far end of a tunnel is one: it hands bytes on, or hangs up without an upstream.
+
+    It adds no field, speaks no TLS, and does not end a connection that is under way when its upstream changes.
+    """
+
+    upstream: int = 0
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.upstream:
+            there, back = await asyncio.open_connection("127.0.0.1", self.upstream)
+            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while part := await reader.read(65536):
+            writer.write(part)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    it = Relay()
+
+    async def start() -> Callable[[], Awaitable[None]]:
+        server = await asyncio.start_server(it.serve, "127.0.0.1", 0)
+        it.port = server.sockets[0].getsockname()[1]
+
+        async def stop() -> None:
+            server.close()
+
+        return stop
+
+    with in_thread(start):
+        yield it
+
+
+@pytest.fixture
+def listening(folder: Path, relay: Relay) -> Iterator[Listener]:
+    with listener(folder, "--public-url", relay.url, "--probe-interval", "0.1") as running:
+        yield running
+
+
+def tunnel_record(listening: Listener) -> dict[str, Any]:
+    record = listening.record()
+    assert record["type"] == "tunnel"
+    return record
+
+
+def until_reachable(listening: Listener) -> None:
+    while tunnel_record(listening)["state"] != "reachable":
+        pass
+
+
+def test_a_way_that_is_cut_and_comes_back_is_told_of_within_two_seconds(listening: Listener, relay: Relay) -> None:
+    assert tunnel_record(listening)["state"] == "unreachable"
+    relay.upstream = listening.port
+    cut_or_mended = time.monotonic()
+    record = tunnel_record(listening)
+    assert (record["state"], record["url"], record["previous_url"]) == ("reachable", f"{relay.url}/", None)
+    assert record["latency_ms"] > 0
+    assert time.monotonic() - cut_or_mended < 2
+    relay.upstream = 0
+    cut_or_mended = time.monotonic()
+    record = tunnel_record(listening)
+    assert record["state"] == "unreachable"
+    assert record["reason"]
+    assert time.monotonic() - cut_or_mended < 2
+    code, records = listening.stop()
+    assert code == ExitCode.OK
+    assert records[-1]["tunnel"]["state"] == "unreachable"
+
+
+def test_a_probe_is_neither_counted_nor_saved(listening: Listener, relay: Relay, run: Any) -> None:
+    relay.upstream = listening.port
+    until_reachable(listening)
+    _, records = listening.stop()
+    assert records[-1]["received"] == 0
+    assert run("captures", "--json").records == []
+
+
+def test_somebody_else_at_the_url_is_told_apart(listening: Listener, relay: Relay, tmp_path: Path) -> None:
+    assert tunnel_record(listening)["state"] == "unreachable"
+    other = tmp_path / "other"
+    other.mkdir()
+    with listener(other) as somebody_else:
+        relay.upstream = somebody_else.port
+        record = tunnel_record(listening)
+    assert record["state"] == "taken"
+    assert "somebody else" in record["reason"]
+
+
+def test_what_comes_through_is_verified_and_saved_like_any_other(listening: Listener, relay: Relay) -> None:
+    relay.upstream = listening.port
+    until_reachable(listening)
+    listening.port = relay.port
+    status, _ = listening.post(a_body(), signed(a_body(), timestamp=str(int(time.time()))))
+    assert status == 200
+    assert listening.record()["verdict"]["status"] == "valid"
+
+
+def test_a_script_is_let_go_when_the_way_stays_lost(folder: Path, relay: Relay) -> None:
+    options = ("--public-url", relay.url, "--probe-interval", "0.1", "--exit-on-tunnel-loss", "0.3")
+    with listener(folder, *options) as listening:
+        out, err = listening.process.communicate(timeout=20)
+    assert listening.process.returncode == ExitCode.TUNNEL_LOST == 10
+    assert b'"state":"unreachable"' in out
+    assert b"error: the tunnel was lost" in err
