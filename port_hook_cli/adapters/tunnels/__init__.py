@@ -49,7 +49,8 @@ class Opening:
     `local_url` is `http://127.0.0.1:PORT`. `notice` takes a sentence for stderr when something unusual takes its time,
     such as a download. `ask` puts a yes-or-no question to the user and returns the answer; it is False at once where
     nobody can be asked. `timeout_s` bounds the opening, in seconds. `public_url` is the user's own name for the far
-    end, `domain` a static domain of theirs (ngrok).
+    end, `domain` a static domain of theirs (ngrok). `accept_host_key` is the fingerprint of an SSH server's key that is
+    taken without asking. `previous_url` is that of the tunnel that this one replaces, to be had again if it can.
     """
 
     local_url: str
@@ -61,6 +62,7 @@ class Opening:
     public_url: str | None = None
     domain: str | None = None
     accept_host_key: str | None = None
+    previous_url: str | None = None
 
 
 async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
@@ -78,5 +80,9 @@ async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
             from port_hook_cli.adapters.tunnels.smee import open_smee
 
             return await open_smee(choice.address, opening)
+        case TunnelKind.SSH if choice.address:
+            from port_hook_cli.adapters.tunnels.ssh import open_ssh
+
+            return await open_ssh(choice.address, opening)
         case _:
             raise UsageError("There is no tunnel to open.", hint="Choose one with `--tunnel`.")
