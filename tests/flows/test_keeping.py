@@ -90,8 +90,8 @@ class Watched:
 
 @pytest.fixture
 async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, Keeper]]:
-    def begin(interval_s: float = 0.01, **options: Probing) -> tuple[Watched, Keeper]:
-        watched = Watched(ATunnel(**options))
+    def begin(interval_s: float = 0.01, probing: Probing = REACHABLE) -> tuple[Watched, Keeper]:
+        watched = Watched(ATunnel(probing=probing))
         keeper = watched.keeper(interval_s)
         task = asyncio.ensure_future(keeper.keep())
         request.addfinalizer(task.cancel)
