@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from port_hook_cli.adapters.tunnels import Opening, open_tunnel
+from port_hook_cli.adapters.tunnels.relay_stream import explain
 from port_hook_cli.adapters.tunnels.smee import SmeeTunnel, open_smee
 from port_hook_cli.core.models import Headers
 from port_hook_cli.core.reach import Probing, Reach
@@ -19,22 +21,33 @@ from port_hook_cli.core.tunnel_choice import parse_tunnel
 from port_hook_cli.errors import TunnelError
 from tests.factories import a_body, signed
 from tests.processes import Listener, listener
-from tests.servers import Handler, RawRequest
+from tests.servers import RawRequest
 from tests.standins.smee import Relay, relay_in_thread
 
 BODY = '{"context":{"runId":"r_1"},"name":"Zoë\u2028","n":1e+21}'.encode()
 
 
 class Arrivals(list[RawRequest]):
-    """What a handler got, to be awaited."""
+    """A server in place of the listener: keeps what it got, and answers when `gate` is open, after `delay_s`."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay_s: float) -> None:
         super().__init__()
         self.queue: asyncio.Queue[RawRequest] = asyncio.Queue()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.delay_s = delay_s
 
-    def append(self, request: RawRequest) -> None:
-        super().append(request)
-        self.queue.put_nowait(request)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(int(RawRequest(head, b"").value("content-length") or 0))
+            self.append(RawRequest(head, body))
+            self.queue.put_nowait(self[-1])
+            await self.gate.wait()
+            await asyncio.sleep(self.delay_s)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            await writer.drain()
+        writer.close()
 
 
 @dataclass
@@ -58,9 +71,8 @@ class World:
 async def opened(
     channel: str, *, silence_s: float = 70, delay_s: float = 0, local_url: str = ""
 ) -> AsyncIterator[World]:
-    arrivals, notices = Arrivals(), list[str]()
-    handler = Handler(delay_s=delay_s, requests=arrivals, answer=b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-    server = await asyncio.start_server(handler.serve, "127.0.0.1", 0, limit=2**26, backlog=256)
+    arrivals, notices = Arrivals(delay_s), list[str]()
+    server = await asyncio.start_server(arrivals.serve, "127.0.0.1", 0, limit=2**26, backlog=256)
     local_url = local_url or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     tunnel = await open_smee(channel, opening(local_url, notices), silence_s=silence_s)
     try:
@@ -169,6 +181,24 @@ async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
         assert time.monotonic() - started > 200 / 32 * 0.02
 
 
+async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.arrivals.gate.clear()
+        for _ in range(90):
+            relay.say(f'data: {{"body":"{"x" * 2**20}"}}\n\n')
+        relay.say('data: {"body":"last"}\n\n')
+        world.tunnel.probe_timeout_s = 0.1
+        async with asyncio.timeout(20):
+            # A probe's event stands behind those that wait; that they came says that the relay works.
+            while await world.tunnel.probe("/", "t") != Probing(Reach.REACHABLE):
+                pass
+        assert len(world.arrivals) == 32
+        world.arrivals.gate.set()
+        while (await world.arrival()).body != b'"last"':
+            pass
+        assert len(world.arrivals) > 91 - 32
+
+
 async def test_a_stream_that_is_cut_is_connected_anew() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(3):
@@ -241,6 +271,9 @@ async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
         assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
         relay.trouble = "refuses"
         words = "the relay answers 503 to a request"
+        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        relay.trouble = "hangs-up"
+        words = "the relay takes no request: it broke the connection off"
         assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
 
 
@@ -323,6 +356,7 @@ async def test_a_server_that_gives_no_events_is_told_in_words(trouble: str, word
         ("page", "it answers with a page"),
         ("gone", "it knows no such channel (404)"),
         ("leads-away", "it made a channel elsewhere, at https://relay.example/new; give that URL yourself"),
+        ("odd", "it made a channel elsewhere, at http://[xxx"),
     ],
 )
 async def test_a_server_that_makes_no_channel_is_told_in_words(trouble: str, words: str) -> None:
@@ -336,6 +370,40 @@ async def test_a_stream_that_never_begins_is_not_ready(gosmee: bool) -> None:
         error = await failure(relay.channel, timeout_s=0.3)
         assert "it does not answer within 0.3 s" in error.message
         await asyncio.wait_for(relay.until(streams=0), 5)
+
+
+async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
+    async with Relay.serve(trouble="ends") as relay, opened(relay.channel) as world:
+        await world.until(lambda: "it ended the stream" in world.tunnel.health())
+        relay.trouble = ""
+        await world.until(lambda: not world.tunnel.health())
+
+
+async def test_opening_can_be_stopped() -> None:
+    async with Relay.serve(trouble="mute") as relay:
+        task = asyncio.create_task(open_smee(relay.channel, opening()))
+        await asyncio.wait_for(relay.until(streams=1), 5)
+        task.cancel()
+        await asyncio.wait({task}, timeout=2)
+        assert task.cancelled()
+        await asyncio.wait_for(relay.until(streams=0), 5)
+
+
+async def test_a_server_that_leads_to_new_and_nowhere_else_makes_no_channel() -> None:
+    async with Relay.serve(trouble="circles") as relay:
+        assert "it makes no channels" in (await failure(f"{relay.url}/new")).message
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), "it does not answer"),
+        (httpx.ReadTimeout(""), "it has gone silent"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_what_breaks_a_stream_off_is_put_into_words(error: Exception, words: str) -> None:
+    assert explain(error) == words
 
 
 async def test_a_relay_that_is_not_there_is_told_in_words() -> None:

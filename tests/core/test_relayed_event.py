@@ -149,6 +149,12 @@ def test_a_value_beyond_ascii_becomes_the_bytes_that_the_relay_was_sent(encoding
     assert read(f'{{"x-a":"é",{body}}}').headers.raw() == [(b"x-a", "é".encode(encoding))]
 
 
+@pytest.mark.parametrize("body", ['"body":{}', '"bodyB":"e30="'])
+def test_a_value_that_no_encoding_has_is_sent_all_the_same(body: str) -> None:
+    value = read(f'{{"x-a":"\\u20ac\\ud800",{body}}}').headers.raw()
+    assert value == [(b"x-a", "\u20ac\ud800".encode("utf-8", "surrogatepass"))]
+
+
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.lists(st.text(), min_size=1))))
 def test_the_query_means_the_same_again(query: dict[str, str | list[str]]) -> None:
     pairs = [(name, one) for name, v in query.items() for one in (v if isinstance(v, list) else [v])]

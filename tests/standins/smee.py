@@ -15,7 +15,8 @@ base64. 202 for a POST; 400 for what is no JSON, 413 above 25 MiB. Who has 100 e
 
 A test may `cut` the streams, make it `go_away` and `come_back` (on the same port), and `say` anything on the streams.
 `trouble` says what it does wrong: `mute` (streams without a `ready`), `deaf` (it takes requests and passes none on),
-`page`, `gone` (404), `refuses` (503), `leads-away` (301).
+`page`, `gone` (404), `refuses` (503), `leads-away` (301), `circles` (/new leads to /new), `hangs-up` (before it
+answers), `ends` (streams end after their beginning), `odd` (what it says is no URL and too long).
 
 Limits: keys of headers that look like numbers stay where they are (JavaScript would sort them); the query is parsed one
 level deep; no redelivery, no protected channels, no TLS; Go's escapes of `<`, `>` and `&` are not written.
@@ -42,6 +43,7 @@ from tests.servers import in_thread
 PING_S = 30.0
 CHANNEL = "AbCdEfGhIjKlMnOp"
 _GOSMEE_UNREAD = 100
+_REFUSALS = {"gone": web.HTTPNotFound, "refuses": web.HTTPServiceUnavailable}
 Write = Callable[[str], Awaitable[None]]
 
 
@@ -116,17 +118,20 @@ class Relay:
     async def _with_trouble(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        if self.trouble in _REFUSALS:
+            raise _REFUSALS[self.trouble]()
         match self.trouble:
             case "page":
                 return await self._page(request)
-            case "gone":
-                raise web.HTTPNotFound
-            case "refuses":
-                raise web.HTTPServiceUnavailable
             case "leads-away":
                 raise web.HTTPMovedPermanently(f"https://relay.example{request.path}")
-            case _:
-                return await handler(request)
+            case "circles":
+                raise web.HTTPTemporaryRedirect("/new")
+            case "odd":
+                return web.Response(text=f"http://[{'x' * 2**20}")
+            case "hangs-up" if request.transport:
+                request.transport.abort()
+        return await handler(request)
 
     async def _new(self, request: web.Request) -> web.Response:
         if self.gosmee:
@@ -177,17 +182,18 @@ class Relay:
         try:
             for event in hello if self.trouble != "mute" else ():
                 await write(event)
-            while True:
+            while self.trouble != "ends":
                 try:
                     event = await asyncio.wait_for(queue.get(), self.ping_s)
                 except TimeoutError:
                     event = ping
                 await write(event)
         except ConnectionError:
-            return response
+            pass
         finally:
             del self._queues[queue]
             self._changed.set()
+        return response
 
     def _publish(self, data: str) -> None:
         if self.trouble != "deaf":
