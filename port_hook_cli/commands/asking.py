@@ -1,20 +1,21 @@
-"""Questions that only a person can answer."""
+"""Whom a session may ask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from port_hook_cli.adapters.tunnels import nobody
+from port_hook_cli.commands.confirming import can_ask, confirm_in_loop
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.text import printable_lines
 
 
-def asker(runtime: Runtime) -> Callable[[str], bool]:
+def asker(runtime: Runtime) -> Callable[[str], Awaitable[bool]]:
     """Return what puts a yes-or-no question to whoever sits at the terminal; where nobody does, the answer is no."""
-    if not (runtime.stdin.isatty() and runtime.stderr.isatty()):
-        return lambda _: False
+    if not can_ask(runtime):
+        return nobody
 
-    def ask(question: str) -> bool:
-        print(f"{printable_lines(question)} [y/N] ", end="", file=runtime.stderr, flush=True)
-        return runtime.stdin.readline().strip().lower() in {b"y", b"yes"}
+    async def ask(question: str) -> bool:
+        return await confirm_in_loop(printable_lines(question), runtime, default=False)
 
     return ask

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from port_hook_cli.adapters.tunnels import Opening, Tunnel, open_tunnel
+from port_hook_cli.adapters.tunnels import Opening, Tunnel, nobody, open_tunnel
 from port_hook_cli.adapters.tunnels.own import OwnUrl
 from port_hook_cli.commands.serving import Serving
 from port_hook_cli.core.tunnel_choice import NO_TUNNEL, TunnelChoice, TunnelKind
@@ -144,7 +144,7 @@ def _reopen(choice: TunnelChoice, opening: Opening) -> Callable[[str | None], Aw
     """Return what opens the same way anew. Nobody is asked then: whoever sat there may be gone."""
 
     async def again(previous_url: str | None) -> Tunnel:
-        return await open_tunnel(choice, replace(opening, ask=lambda _: False, previous_url=previous_url))
+        return await open_tunnel(choice, replace(opening, ask=nobody, previous_url=previous_url))
 
     return again
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from port_hook_cli.adapters.signals import stop_signal
-from port_hook_cli.adapters.tunnels import Opening
+from port_hook_cli.adapters.tunnels import Opening, nobody
 from port_hook_cli.commands.reaching import Reaching, Way, reachable
 from port_hook_cli.commands.serving import DRAIN_S, Plan, Serving, listening
 from port_hook_cli.core.models import Exchange
@@ -53,7 +53,7 @@ class Session:
 
     plan: Plan
     reaching: Reaching = field(default_factory=Reaching)
-    ask: Callable[[str], bool] = lambda _: False
+    ask: Callable[[str], Awaitable[bool]] = nobody
     copy: bool = False
 
 

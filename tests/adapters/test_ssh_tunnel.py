@@ -57,8 +57,7 @@ class User:
     def own_known_hosts(self) -> Path:
         return self.home / ".port-hook" / "known_hosts"
 
-    def ask(self, question: str) -> bool:
-        assert threading.current_thread() is not threading.main_thread(), "a question must not hold up the listener"
+    async def ask(self, question: str) -> bool:
         self.questions.append(question)
         return self.answer
 

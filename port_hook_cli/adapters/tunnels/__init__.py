@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,11 @@ class Tunnel(Protocol):
         ...
 
 
+async def nobody(_: str) -> bool:
+    """Answer no: the `ask` of those who sit at no terminal."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """What every tunnel needs to be opened.
@@ -57,7 +62,7 @@ class Opening:
     environ: Mapping[str, str]
     home: Path
     notice: Callable[[str], None]
-    ask: Callable[[str], bool] = lambda _: False
+    ask: Callable[[str], Awaitable[bool]] = nobody
     timeout_s: float = 20.0
     public_url: str | None = None
     domain: str | None = None

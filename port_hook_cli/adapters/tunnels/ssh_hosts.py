@@ -6,7 +6,6 @@ our own, so that nothing port-hook was told is trusted by other programs.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Sequence
@@ -96,7 +95,7 @@ class KnownHosts:
         if opening.accept_host_key is not None:
             if opening.accept_host_key != offer.fingerprint:
                 raise _other_than_told(offer, opening.accept_host_key)
-        elif await asyncio.to_thread(opening.ask, _question(offer)):
+        elif await opening.ask(_question(offer)):
             self._remember(offer)
         else:
             raise _not_admitted(offer)

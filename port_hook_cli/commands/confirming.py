@@ -1,0 +1,50 @@
+"""Questions on the terminal: asked on stderr, answered on stdin."""
+
+from __future__ import annotations
+
+import asyncio
+
+from port_hook_cli.runtime import Runtime
+
+
+def can_ask(runtime: Runtime) -> bool:
+    """Whether somebody is there to answer: stdin and stderr are a terminal."""
+    return runtime.stdin.isatty() and runtime.stderr.isatty()
+
+
+def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
+    """Return the answer; Enter means `default`, the end of stdin and anything else no. `question` is printable.
+
+    Not for use in a running loop, which would have Ctrl-C wait for the answer.
+    """
+    _put(question, runtime, default=default)
+    return _meaning(runtime.stdin.readline(), runtime, default=default)
+
+
+async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:
+    """Return the answer as `confirm` does, while the loop goes on and can be stopped."""
+    loop = asyncio.get_running_loop()
+    is_ready = asyncio.Event()
+    _put(question, runtime, default=default)
+    try:
+        loop.add_reader(runtime.stdin.fileno(), is_ready.set)
+    except NotImplementedError:  # Windows: there a Ctrl-C is followed by Enter
+        line = await asyncio.to_thread(runtime.stdin.readline)
+    else:
+        try:
+            await is_ready.wait()
+        finally:
+            loop.remove_reader(runtime.stdin.fileno())
+        line = runtime.stdin.readline()
+    return _meaning(line, runtime, default=default)
+
+
+def _put(question: str, runtime: Runtime, *, default: bool) -> None:
+    print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=runtime.stderr, flush=True)
+
+
+def _meaning(line: bytes, runtime: Runtime, *, default: bool) -> bool:
+    if not line.endswith(b"\n"):
+        print(file=runtime.stderr)
+    answer = line.strip().lower()
+    return answer in {b"y", b"yes"} or (default and line.endswith(b"\n") and not answer)
