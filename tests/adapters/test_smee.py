@@ -436,7 +436,9 @@ def test_a_signed_invocation_through_a_relay_is_valid(tmp_path: Path, gosmee: bo
             assert status(it) == "valid"
         assert relay.loop
         relay.loop.call_soon_threadsafe(relay.cut)
-        asyncio.run_coroutine_threadsafe(relay.until(streams=0), relay.loop).result(5)
-        asyncio.run_coroutine_threadsafe(relay.until(streams=1), relay.loop).result(5)
+        asyncio.run_coroutine_threadsafe(relay.until(streams=1, connections=2), relay.loop).result(5)
         invoke(relay.channel, BODY)
         assert status(it) == "valid"
+        started = time.monotonic()
+        assert it.stop()[0] == 0
+        assert time.monotonic() - started < 5

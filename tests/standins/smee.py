@@ -108,9 +108,9 @@ class Relay:
             if not (self.gosmee and queue.qsize() >= _GOSMEE_UNREAD):
                 queue.put_nowait(text)
 
-    async def until(self, streams: int) -> None:
-        """Wait until so many streams are connected."""
-        while len(self._queues) != streams:
+    async def until(self, streams: int, connections: int = 0) -> None:
+        """Wait until so many streams are connected, and so many have ever been at least."""
+        while len(self._queues) != streams or self.connections < connections:
             self._changed.clear()
             await self._changed.wait()
 
@@ -119,7 +119,7 @@ class Relay:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if self.trouble in _REFUSALS:
-            raise _REFUSALS[self.trouble]()
+            raise _REFUSALS[self.trouble]
         match self.trouble:
             case "page":
                 return await self._page(request)
