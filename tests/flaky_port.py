@@ -1,8 +1,8 @@
 """A stand-in of Port's API that fails on command.
 
-It knows one run, tokens and the routes that reporting uses. Its limits: it checks no bodies and keeps no log texts
-beside the calls it saw. Faults are taken from `script` in order, one per call other than the token's, which has its
-own `token_script`; None lets a call through.
+It knows one run, actions, tokens and the routes that reporting and retargeting use. Its limits: it checks no bodies and
+keeps no log texts beside the calls it saw. Faults are taken from `script` in order, one per call other than the
+token's, which has its own `token_script`; None lets a call through.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ class FlakyPort:
         self.script = deque(script)
         self.token_script = deque(token_script)
         self.run: dict[str, Any] = {"id": "r_QOz6WoOB1Q2lmhZZ", "status": "IN_PROGRESS"}
+        self.actions: dict[str, dict[str, Any]] = {}
         self.calls: list[Seen] = []
         self.tokens: list[str] = []
         self.good: set[str] = set()
         self.expires_in: Any = 3600
+        self.hanging = asyncio.Event()
         self._end = asyncio.Event()
 
     @property
@@ -86,13 +88,18 @@ class FlakyPort:
             return web.json_response({"ok": False, "error": "unauthorized", "message": "jwt expired"}, status=401)
         fault = self.script.popleft() if self.script else None
         if fault is None:
-            return self._take(request.method, self.calls[-1].body)
+            return self._take(request, self.calls[-1].body)
         if fault.after:
-            self._take(request.method, self.calls[-1].body)
+            self._take(request, self.calls[-1].body)
         return await self._fail(request, fault)
 
-    def _take(self, method: str, body: Any) -> web.Response:
-        if method == "GET":
+    def _take(self, request: web.Request, body: Any) -> web.Response:
+        identifier = request.path.removeprefix("/v1/actions/")
+        if identifier in self.actions:
+            if request.method == "PUT":
+                self.actions[identifier] = {"id": self.actions[identifier]["id"], **body}
+            return web.json_response({"ok": True, "action": self.actions[identifier]})
+        if request.method == "GET":
             return web.json_response({"ok": True, "run": self.run})
         if self.run["status"] != "IN_PROGRESS":
             slug = {"ok": False, "error": "run_exhausted", "message": "Action run already finished execution"}
@@ -102,6 +109,7 @@ class FlakyPort:
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.Response:
         if fault.hang:
+            self.hanging.set()
             await self._end.wait()
         if fault.lose and request.transport:
             request.transport.abort()

@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, NoReturn, Self
 
 import httpx
 
 from port_hook_cli.adapters.patience import Failure, Patience
-from port_hook_cli.core.api_answers import problem_of, read_object, retry_after_s, run_ended
+from port_hook_cli.core.api_answers import action_problem, problem_of, read_object, retry_after_s, run_ended
 from port_hook_cli.core.log_splitting import encode_body
 from port_hook_cli.core.redaction import MASK, Secret
+from port_hook_cli.core.retargeting import action_path
 from port_hook_cli.core.runs import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.errors import PortApiError, RunEndedError
 
@@ -89,11 +90,33 @@ class PortApi:
         for call in log_calls(run_id, message):
             await self.send(call)
 
+    async def get_action(self, identifier: str) -> dict[str, Any]:
+        """Return the action or automation as Port shows it; PortApiError says what an error means for it."""
+        action: dict[str, Any] = self._part(await self._send_of_action(identifier, "GET"), "action", dict)
+        return action
+
+    async def put_action(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace the action or automation by `body`, and return it as Port shows it then.
+
+        Sent again after a lost answer: the second time changes nothing more.
+        """
+        shown = (await self._send_of_action(identifier, "PUT", body)).get("action")
+        return shown if isinstance(shown, dict) else dict(body)
+
+    async def _send_of_action(
+        self, identifier: str, method: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        patience = Patience(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), Failure):
+            problem = action_problem(identifier, outcome.status, outcome.problem, changing=body is not None)
+            await patience.wait(replace(outcome, problem=problem))
+        return outcome
+
     async def send(self, call: Call) -> dict[str, Any]:
         """Make one call of a report and return Port's answer; `{}` when a status turns out to be taken already."""
         patience = Patience(self._sleep, self._on_retry)
         while True:
-            outcome = await self._try_authorized(call)
+            outcome = await self._try_authorized(call.method, call.path, call.body, call)
             if isinstance(outcome, dict):
                 return outcome
             if isinstance(outcome.problem, RunEndedError):
@@ -134,14 +157,16 @@ class PortApi:
             return {}
         raise run_ended(call.run_id, status)
 
-    async def _try_authorized(self, call: Call) -> dict[str, Any] | Failure:
+    async def _try_authorized(
+        self, method: str, path: str, body: Mapping[str, Any] | None, call: Call | None = None
+    ) -> dict[str, Any] | Failure:
         """Try once; when a token that was good before is refused, once more with a fresh one."""
         had = self._token is not None and self._now() < self._token.expires_at
-        outcome = await self._try(call.method, call.path, call.body, await self._bearer(), call)
+        outcome = await self._try(method, path, body, await self._bearer(), call)
         if not had or not isinstance(outcome, Failure) or outcome.status != HTTPStatus.UNAUTHORIZED:
             return outcome
         self._token = None
-        return await self._try(call.method, call.path, call.body, await self._bearer(), call)
+        return await self._try(method, path, body, await self._bearer(), call)
 
     async def _bearer(self) -> Secret:
         if self._token is None or self._now() >= self._token.expires_at:

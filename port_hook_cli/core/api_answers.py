@@ -53,6 +53,35 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
     return PortApiError(f"Port's API answered {_name(status)}{doing}: {_words(answer, body)}", hint=hint)
 
 
+def action_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
+    """Return `problem`, which an answer about an action or automation stands for, in words that speak of that.
+
+    `status` is None when there was no answer; `changing` tells a PUT from a GET.
+    """
+    doing = "change" if changing else "read"
+    match status:
+        case HTTPStatus.FORBIDDEN:
+            return PortApiError(
+                f"These credentials may not {doing} the action {identifier}. {problem.message}",
+                hint="Use credentials of a role that may (Port shows them under `...` > Credentials).",
+            )
+        case HTTPStatus.NOT_FOUND:
+            return PortApiError(
+                f"Port knows no action or automation {identifier}.",
+                hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
+                " PORT_API_URL) are those of its organisation.",
+            )
+        case HTTPStatus.UNPROCESSABLE_ENTITY:
+            return PortApiError(
+                f"Port does not take the action {identifier} back as it would be sent. {problem.message}",
+                hint="Change the URL in Port by hand; see what it says above.",
+            )
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return PortApiError(problem.message, hint="Port takes at most 1 MiB in one request.")
+        case _:
+            return problem
+
+
 def run_ended(run_id: str, status: str | None) -> RunEndedError:
     """Return the problem of a run that takes no more updates; `status` is what it ended with, if that is known."""
     how = f" with {status}" if status else ""

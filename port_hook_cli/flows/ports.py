@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from port_hook_cli.core.retarget_entry import Entry
 from port_hook_cli.core.runs import Call
 
 
@@ -25,4 +26,44 @@ class Chunks(Protocol):
 
     async def get(self) -> bytes:
         """Wait for the next chunk. Being cancelled loses none."""
+        ...
+
+
+class ActionApi(Protocol):
+    """Port's API, as far as changing an action needs it. Both methods raise PortApiError."""
+
+    async def get_action(self, identifier: str, /) -> Mapping[str, Any]:
+        """Return the action as Port shows it."""
+        ...
+
+    async def put_action(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Replace the action and return it as Port shows it then."""
+        ...
+
+
+class Claim(Protocol):
+    """The right to change one action, and its place in the journal. All but `release` raise StoreError."""
+
+    def read(self) -> Entry | None:
+        """Return what is written, or None."""
+        ...
+
+    def write(self, entry: Entry, /) -> None:
+        """Write the entry; it is on disk when this returns."""
+        ...
+
+    def finish(self) -> None:
+        """Take the entry out of the journal, and let go of the action."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the action; what is written stays."""
+        ...
+
+
+class Journal(Protocol):
+    """Where it is written down what was changed in Port, before it is changed."""
+
+    def claim(self, api_url: str, original_id: str, identifier: str, /) -> Claim:
+        """Return the claim on an action; raises RetargetError while another process holds it."""
         ...

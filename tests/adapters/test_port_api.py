@@ -312,3 +312,45 @@ async def test_an_empty_secret_breaks_nothing() -> None:
     async with flaky(Fault(status=404), client_secret=Secret("")) as (_, api, _pauses):
         with pytest.raises(PortApiError, match="An internal error"):
             await api.get_run(RUN_ID)
+
+
+async def test_an_action_is_read_and_replaced_and_a_lost_answer_is_asked_for_again() -> None:
+    async with flaky(BUSY, None, LOST_BUT_TAKEN, Fault(status=429, headers={"retry-after": "7"})) as (
+        port,
+        api,
+        pauses,
+    ):
+        port.actions["create_vm"] = {"id": "a", "identifier": "create_vm"}
+        assert await api.get_action("create_vm") == {"id": "a", "identifier": "create_vm"}
+        shown = await api.put_action("create_vm", {"identifier": "create_vm", "title": "T"})
+        assert shown == {"id": "a", "identifier": "create_vm", "title": "T"}
+        assert [call.method for call in port.calls] == ["GET", "GET", "PUT", "PUT", "PUT"]
+    assert pauses[-1] == 7
+
+
+async def test_an_answer_that_shows_no_action_leaves_what_was_sent() -> None:
+    async with flaky(Fault(status=200, body=b'{"ok":true}')) as (_, api, _):
+        assert await api.put_action("create_vm", {"title": "T"}) == {"title": "T"}
+
+
+@pytest.mark.parametrize(
+    ("status", "reading", "changing"),
+    [
+        (401, "401", "401"),
+        (403, "may not read the action a b", "may not change the action a b"),
+        (404, "Port knows no action or automation a b.", "Port knows no action or automation a b."),
+        (409, "identifier_taken", "identifier_taken"),
+        (413, "413", "413"),
+        (422, "would be sent", "would be sent"),
+    ],
+)
+async def test_what_port_says_of_an_action_is_said_in_words_that_fit(status: int, reading: str, changing: str) -> None:
+    body = b'{"ok":false,"error":"identifier_taken","message":"m"}'
+    async with flaky(*[Fault(status=status, body=body)] * 4) as (port, api, _):
+        for call, words in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
+            with pytest.raises(PortApiError) as problem:
+                await call
+            assert words in problem.value.message
+            assert type(problem.value) is PortApiError
+            assert "run" not in problem.value.hint
+        assert {call.path for call in port.calls} == {"/v1/actions/a%20b"}

@@ -1,0 +1,76 @@
+"""Actions to be pointed elsewhere, and a `Retargeting` that is as `listen` builds it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.adapters.journal import FOLDER, Claim, Journal
+from port_hook_cli.adapters.port_api import PortApi
+from port_hook_cli.adapters.sandbox import Sandbox
+from port_hook_cli.core.putting_back import Outcome
+from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.samples import create_vm_action
+from port_hook_cli.flows.retargeting import Retargeting
+from tests.factories import NOW
+
+ONE, TWO = "https://one.example/hook", "https://two.example/hook"
+
+
+def an_action(identifier: str = "create_vm", **method: Any) -> dict[str, Any]:
+    """An action that goes through the agent and sends a template; `method` are fields of its invocation method."""
+    action = create_vm_action()
+    template = {"run": "{{ .run.id }}", "n": 1, "flag": True, "é": None}
+    fields = {"agent": True, "headers": {"RUN_ID": "{{ .run.id }}", "authorization": "Bearer s3cret"}, "body": template}
+    return {**action, "identifier": identifier, "invocationMethod": {**action["invocationMethod"], **fields, **method}}
+
+
+class MortalJournal(Journal):
+    """A journal whose process can die without a word: the locks are let go of, the files stay."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self._claims: list[Claim] = []
+
+    def claim(self, api_url: str, original_id: str, identifier: str) -> Claim:
+        self._claims.append(super().claim(api_url, original_id, identifier))
+        return self._claims[-1]
+
+    def die(self) -> None:
+        for claim in self._claims:
+            claim.release()
+
+
+@asynccontextmanager
+async def a_retargeting(
+    api_url: str,
+    home: Path,
+    *,
+    client_id: str = "id",
+    client_secret: Secret | None = None,
+    journal: Journal | None = None,
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
+) -> AsyncIterator[Retargeting]:
+    """A retargeting with its own client; what it changed is not put back when the block ends."""
+
+    async def no_pause(_: float) -> None:
+        return
+
+    async with PortApi(
+        api_url=api_url, client_id=client_id, client_secret=client_secret or Secret("s"), sleep=no_pause
+    ) as api:
+        yield Retargeting(
+            api=api, journal=journal or Journal(home), api_url=api_url, now=lambda: NOW, pid=1, on_outcome=on_outcome
+        )
+
+
+def of_sandbox(sandbox: Sandbox) -> dict[str, Any]:
+    """What `a_retargeting` needs to talk to `sandbox`."""
+    return {"api_url": sandbox.url, "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+
+
+def journal_files(home: Path) -> list[Path]:
+    """What is in the journal's folder."""
+    return sorted((home / FOLDER).iterdir()) if (home / FOLDER).is_dir() else []
