@@ -1,4 +1,4 @@
-"""A sample invocation: the "Create VM" action of Port's guides, in the default shape of a webhook payload."""
+"""Samples: the "Create VM" action of Port's guides, and an invocation of it in the default shape of a payload."""
 
 from __future__ import annotations
 
@@ -38,4 +38,23 @@ def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
             "properties": {"title": "dev-env", "cpu": 2, "memory": 4, "region": "eu-west-1"},
             "censoredProperties": [],
         },
+    }
+
+
+def create_vm_action() -> dict[str, Any]:
+    """Return "Create VM" as Port's API takes an action; the inputs are those of the payload above."""
+    action: dict[str, Any] = create_vm("", at="")["payload"]["action"]
+    inputs = {"title": "string", "cpu": "number", "memory": "number", "region": "string"}
+    properties = {name: {"type": kind, "title": name.title()} for name, kind in inputs.items()}
+    return {
+        **action,
+        "icon": "Server",
+        "description": "Create a virtual machine",
+        "trigger": {
+            **action["trigger"],
+            "blueprintIdentifier": "vm",
+            "userInputs": {"properties": properties, "required": ["title"], "order": list(inputs)},
+        },
+        "requiredApproval": False,
+        "publish": True,
     }

@@ -411,3 +411,63 @@ def test_any_request_has_an_answer_that_is_json(
     request = ApiRequest(method=method, segments=segments, query=query, token=state.give_token(), body=body)
     given = answer(state, request)
     assert json.loads(json.dumps(given.document))["ok"] is (given.status < 400)
+
+
+ACTION = "/v1/actions/create_vm"
+
+
+async def test_an_action_is_replaced_by_what_is_put_but_for_what_port_sets(client: httpx.AsyncClient) -> None:
+    before = (await client.get(ACTION)).json()["action"]
+    body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")} | {"title": "Other"}
+    after = (await client.put(ACTION, json=body)).json()["action"]
+    assert after == (await client.get(ACTION)).json()["action"]
+    kept = {name: before[name] for name in ("id", "createdAt", "createdBy")}
+    assert {**after, "updatedAt": None, "updatedBy": None} == {**kept, **body, "updatedAt": None, "updatedBy": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"id": "action_1"}, "found 'id'"),
+        ({"updatedAt": "now"}, "found 'updatedAt'"),
+        ({"icon": None}, "body/icon must be string"),
+        ({"trigger": {"type": "cron"}}, "body/trigger"),
+        ({"invocationMethod": {"type": "WEBHOOK"}}, "body/invocationMethod must have required property 'url'"),
+        ({"invocationMethod": {"type": "WEBHOOK", "url": "u", "secret": "s"}}, "found 'secret'"),
+        ({"invocationMethod": {"type": "WEBHOOK", "url": "u", "agent": 1}}, "body/invocationMethod/agent"),
+        ({"invocationMethod": {"type": "CARRIER_PIGEON"}}, "body/invocationMethod"),
+    ],
+)
+async def test_a_field_that_does_not_belong_into_an_action_is_refused(
+    client: httpx.AsyncClient, change: dict[str, Any], words: str
+) -> None:
+    before = (await client.get(ACTION)).json()["action"]
+    body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")}
+    status, slug, message = await refusal(client.put(ACTION, json=body | change))
+    assert (status, slug) == (422, "invalid_request")
+    assert words in message
+    assert (await client.get(ACTION)).json()["action"] == before
+
+
+async def test_an_unknown_action_is_not_found_and_a_taken_name_is_taken(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    sandbox.add_action({**sandbox.actions["create_vm"], "identifier": "a/b"})
+    body = {key: sandbox.actions["create_vm"][key] for key in ("identifier", "trigger", "invocationMethod")}
+    assert (await refusal(client.get("/v1/actions/other")))[:2] == (404, "not_found")
+    assert (await refusal(client.put("/v1/actions/other", json=body)))[:2] == (404, "not_found")
+    assert (await refusal(client.put("/v1/actions/a%2Fb", json=body)))[:2] == (409, "identifier_taken")
+    assert (await client.put("/v1/actions/a%2Fb", json={**body, "identifier": "c"})).status_code == 200
+    assert set(sandbox.actions) == {"create_vm", "c"}
+
+
+async def test_actions_are_shown_to_nobody_without_a_token_and_errors_have_ports_shape(sandbox: Sandbox) -> None:
+    schemas = {
+        status: answer_schema(port_openapi(), "get", "/v1/actions/{action_identifier}", status) for status in (401, 404)
+    }
+    async with httpx.AsyncClient(base_url=sandbox.url) as client:
+        answer = await client.get(ACTION)
+        assert (answer.status_code, faults(answer.json(), schemas[401])) == (401, [])
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+        answer = await client.get("/v1/actions/other")
+        assert (answer.status_code, faults(answer.json(), schemas[404])) == (404, [])

@@ -62,6 +62,42 @@ NODE_LOGS: Fields = {
         "must be array of logs, each with a message and a level of INFO, WARN, ERROR or DEBUG",
     )
 }
+_BOOLEAN: Rule = (lambda value: isinstance(value, bool)), "must be boolean"
+_COMPUTED: Rule = (lambda value: isinstance(value, bool | str)), "must be boolean or string"
+_METHODS = ("KAFKA", "WEBHOOK", "GITHUB", "GITLAB", "AZURE_DEVOPS", "UPSERT_ENTITY", "INTEGRATION_ACTION")
+ACTION: Fields = {
+    "identifier": _STRING,
+    "title": _STRING,
+    "icon": _STRING,
+    "description": _STRING,
+    "trigger": (
+        (lambda value: isinstance(value, dict) and value.get("type") in ("self-service", "automation")),
+        "must be object with the type self-service or automation",
+    ),
+    "invocationMethod": (
+        (lambda value: isinstance(value, dict) and value.get("type") in _METHODS),
+        f"must be object with one of the types {', '.join(_METHODS)}",
+    ),
+    "requiredApproval": (
+        (lambda value: isinstance(value, bool) or (isinstance(value, dict) and value.get("type") in ("ANY", "ALL"))),
+        "must be boolean or object with the type ANY or ALL",
+    ),
+    "approvalNotification": _OBJECT,
+    "publish": _BOOLEAN,
+    "allowAnyoneToViewRuns": _BOOLEAN,
+}
+WEBHOOK: Fields = {
+    "type": _STRING,
+    "url": _STRING,
+    "agent": _COMPUTED,
+    "synchronized": _COMPUTED,
+    "method": _STRING,
+    "headers": (
+        (lambda value: isinstance(value, dict) and all(isinstance(held, str) for held in value.values())),
+        "must be object of strings",
+    ),
+    "body": ((lambda value: isinstance(value, dict | list)), "must be array or object"),
+}
 _QUERY: Fields = {
     "version": _one_of("v1", "v2"),
     "active": _one_of("true", "false"),

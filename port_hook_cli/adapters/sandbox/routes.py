@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.adapters.sandbox import checks
+from port_hook_cli.adapters.sandbox.actions import replace_action, show_action
 from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, Refused, check_query, read_body
 from port_hook_cli.adapters.sandbox.state import SandboxRun, SandboxState
 from port_hook_cli.core.records import format_time
@@ -41,6 +42,10 @@ def _route(state: SandboxState, request: ApiRequest) -> ApiAnswer:
             return _list_runs(state, request)
         case (method, "v1", "actions", "runs", run_id, *rest):
             return _action_run(state, request, (method, *rest), run_id)
+        case ("GET", "v1", "actions", identifier):
+            return show_action(state, identifier)
+        case ("PUT", "v1", "actions", identifier):
+            return replace_action(state, request, identifier)
         case (method, "v1", "workflows", "nodes", "runs", run_id, *rest):
             return _node_run(state, request, (method, *rest), run_id)
         case _:

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
@@ -81,6 +81,15 @@ class Sandbox:
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
         """Add, or start anew, a run in progress; `fields` are those of `SandboxRun`, such as `action`."""
         return self._state.add_run(run_id, **fields)
+
+    @property
+    def actions(self) -> dict[str, dict[str, Any]]:
+        """The actions and automations by identifier, as they stand."""
+        return self._state.actions
+
+    def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Add, or replace, an action or automation; `fields` are those that Port's API takes."""
+        return self._state.add_action(fields)
 
     async def wait_for_end(self, run_id: str) -> SandboxRun:
         """Wait until the run has ended, and return it. The run need not exist yet."""

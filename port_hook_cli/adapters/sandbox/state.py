@@ -1,9 +1,9 @@
-"""What the sandbox knows: its credentials, the tokens it gave, and the runs."""
+"""What the sandbox knows: its credentials, the tokens it gave, the runs and the actions."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from port_hook_cli.core.payload import is_run_id
 from port_hook_cli.core.records import format_time
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.core.runs import is_node_run
+from port_hook_cli.core.samples import create_vm_action
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
 IN_PROGRESS = "IN_PROGRESS"
@@ -101,7 +102,10 @@ class SandboxRun:
 
 
 class SandboxState:
-    """Credentials, tokens and runs of one sandbox. `now` returns seconds since the epoch."""
+    """Credentials, tokens, runs and actions of one sandbox. `now` returns seconds since the epoch.
+
+    There is one action to begin with, "Create VM".
+    """
 
     def __init__(self, *, now: Callable[[], float], strict_runs: bool, token_lifetime_s: float) -> None:
         self.now = now
@@ -109,8 +113,10 @@ class SandboxState:
         self.client_secret = Secret(secrets.token_hex(32))
         self.token_lifetime_s = token_lifetime_s
         self.runs: dict[str, SandboxRun] = {}
+        self.actions: dict[str, dict[str, Any]] = {}
         self._strict_runs = strict_runs
         self._tokens: dict[str, float] = {}
+        self.add_action(create_vm_action())
 
     def give_token(self) -> str:
         """Return a fresh token; it is good for `token_lifetime_s` seconds."""
@@ -127,6 +133,20 @@ class SandboxState:
         now = self.now()
         run = self.runs[run_id] = SandboxRun(id=run_id, created_at=now, updated_at=now, **fields)
         return run
+
+    def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Add, or replace, an action or automation; `fields` are those that Port's API takes, `identifier` among them.
+
+        What Port sets itself is added where it is not given.
+        """
+        at = format_time(self.now())
+        action = self.actions[str(fields["identifier"])] = {
+            "id": f"action_{secrets.token_hex(8)}",
+            **fields,
+            **{name: fields.get(name, self.client_id) for name in ("createdBy", "updatedBy")},
+            **{name: fields.get(name, at) for name in ("createdAt", "updatedAt")},
+        }
+        return action
 
     def find_run(self, name: str) -> tuple[SandboxRun | None, bool]:
         """Return the run with this id or external id, and whether it was made up just now.
