@@ -30,7 +30,12 @@ COMMANDS = {
     "captures": "List what was captured, newest first.",
     "show": "Show one capture in full.",
     "sandbox": "Run a local stand-in of Port's API.",
+    "restore": "Put back the actions that a killed listener left pointing at it.",
 }
+
+
+# adapters/journal.py's folder in the home, here so that nothing is imported to see that it is empty.
+_RETARGETS = ".port-hook/retargets"
 
 
 def _load(name: str) -> Any:
@@ -56,6 +61,13 @@ class CommandGroup(TyperGroup):
             ctx.default_map = {cmd_name: default_map(cmd_name, command.params, ctx.obj)}
         return command
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that `args` begin with; what a killed listener left behind is told before it runs."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name != "restore" and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
+            _tell_of_leftovers(ctx.obj)
+        return name, command, rest
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -78,6 +90,20 @@ class CommandGroup(TyperGroup):
         except BrokenPipeError:
             code = _leave_quietly()
         raise typer.Exit(int(code))
+
+
+def _tell_of_leftovers(runtime: Runtime) -> None:
+    """Say how many actions still point at a listener that has ended. With none, it costs one look for a folder."""
+    try:
+        has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
+    except OSError:
+        return
+    if has_any:
+        from port_hook_cli.adapters.journal import Journal
+        from port_hook_cli.views.retargeting import leftover_line
+
+        if count := Journal(runtime.home).count_leftovers():
+            print(leftover_line(count), file=runtime.stderr)
 
 
 def _leave_quietly() -> ExitCode:

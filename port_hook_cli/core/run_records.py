@@ -1,4 +1,4 @@
-"""The versioned records of `report-run --json` and `sandbox --json`, described in docs/reference/json-records.md."""
+"""The versioned records of `report-run`, `restore` and `sandbox`, described in docs/reference/json-records.md."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from port_hook_cli.core.records import format_time
+from port_hook_cli.core.retarget_entry import Entry
 from port_hook_cli.core.runs import Call, Reported
 
 REPORT = "port-hook/report/1"
+RESTORE = "port-hook/restore/1"
 SANDBOX = "port-hook/sandbox/1"
 
 
@@ -37,6 +39,18 @@ def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[
         "page": None,
         "dry_run": True,
         "calls": shown,
+    }
+
+
+def restore_record(entry: Entry, outcome: str, words: str, *, dry_run: bool) -> dict[str, Any]:
+    """Return how it went to put one action back; `words` say more than `outcome`."""
+    return {
+        "schema": RESTORE,
+        "action": entry.identifier,
+        "api_url": entry.api_url,
+        "outcome": outcome,
+        "message": words,
+        "dry_run": dry_run,
     }
 
 

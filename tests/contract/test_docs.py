@@ -18,6 +18,7 @@ from port_hook_cli.core import capture_file, records, run_records
 from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import Answer, Delivery, Exchange, Status
 from port_hook_cli.core.payload import read_payload
+from port_hook_cli.core.retarget_entry import Entry
 from port_hook_cli.core.runs import Reported
 from port_hook_cli.core.verification import judge
 from tests.conftest import Run
@@ -92,6 +93,7 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield dict.fromkeys(capture_file.to_capture(exchange))
     yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
     yield run_records.dry_run_record("r", [], api_url="u")
+    yield run_records.restore_record(Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False)
     yield run_records.sandbox_ready_record("u", "i", "s")
     yield run_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
 

@@ -1,0 +1,186 @@
+"""A process that is killed while it points an action elsewhere and back: whatever the moment, `restore` undoes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.adapters.sandbox import ApiEvent, Sandbox
+from port_hook_cli.core.retargeting import settable
+from tests.processes import environment
+from tests.retargets import ONE, TWO, an_action, journal_files
+from tests.sandboxes import a_sandbox, environ_of
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")
+
+POINTS = 100
+# Forks a child for each line `IDENTIFIER LINE` on stdin. The child points the action at one URL, at another and back,
+# as a listener does, and kills itself, with no chance to clean up, before the LINE-th line of port-hook's own code that
+# it runs (0: never). When it has ended, `IDENTIFIER PID STATUS LINES-RUN` is printed.
+DRIVER = """
+import asyncio, os, signal, sys
+from pathlib import Path
+import port_hook_cli
+from port_hook_cli.adapters.sandbox import Sandbox
+from tests.retargets import ONE, TWO, a_retargeting
+from port_hook_cli.core.redaction import Secret
+
+OURS = tuple(str(Path(port_hook_cli.__file__).parent / name) for name in
+             ("flows/retargeting.py", "adapters/journal.py", "adapters/port_api.py"))
+ran = 0
+
+def trace_until(last):
+    def trace(frame, event, argument):
+        global ran
+        if not frame.f_code.co_filename.endswith(OURS):
+            return None
+        if event == "line":
+            ran += 1
+            if ran == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+    return trace
+
+async def listen(identifier):
+    async with a_retargeting(os.environ["PORT_API_URL"], Path.home(), client_id=os.environ["PORT_CLIENT_ID"],
+                             client_secret=Secret(os.environ["PORT_CLIENT_SECRET"])) as flow:
+        await flow.prepare([identifier])
+        await flow.apply(ONE)
+        await flow.apply(TWO)
+        await flow.restore()
+
+for order in sys.stdin:
+    identifier, last = order.split()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        sys.settrace(trace_until(int(last)))
+        asyncio.run(listen(identifier))
+        sys.settrace(None)
+        os.write(writing, str(ran).encode())
+        os._exit(0)
+    print(identifier, child, flush=True)
+    os.close(writing)
+    _, status = os.waitpid(child, 0)
+    print(identifier, child, status, os.read(reading, 20).decode() or 0, flush=True)
+    os.close(reading)
+"""
+
+
+class Driver:
+    """The process above, and the children that are to be killed by what the sandbox sees."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._child = 0
+        self._known = threading.Event()
+        self._calls_left = 0
+
+    def run(self, identifier: str, *, line: int = 0, call: int = 0) -> tuple[int, int]:
+        """Let one child live, and return its status and how many lines it ran.
+
+        It is killed before its line `line`, or when the sandbox has carried out its `call`th call but not answered it.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._calls_left = call
+        self._known.clear()
+        self._process.stdin.write(f"{identifier} {line}\n")
+        self._process.stdin.flush()
+        self._child = int(self._process.stdout.readline().split()[1])
+        self._known.set()
+        _, _, status, ran = self._process.stdout.readline().split()
+        return int(status), int(ran)
+
+    def on_event(self, _: ApiEvent) -> None:
+        """Count the calls of the child that lives; in the sandbox's thread, before the answer is sent."""
+        if self._calls_left:
+            self._calls_left -= 1
+            if not self._calls_left and self._known.wait(10):
+                os.kill(self._child, signal.SIGKILL)
+
+
+@contextmanager
+def a_driver(home: Path) -> Iterator[tuple[Driver, Sandbox]]:
+    drivers: list[Driver] = []
+
+    def on_event(event: ApiEvent) -> None:
+        drivers[0].on_event(event)
+
+    with a_sandbox(on_event=on_event) as sandbox:
+        root = str(Path(__file__).parents[2])
+        with subprocess.Popen(
+            [sys.executable, "-c", DRIVER],
+            cwd=root,
+            env=environment(home, PYTHONPATH=root) | environ_of(sandbox),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            drivers.append(Driver(process))
+            yield drivers[0], sandbox
+
+
+def restore(home: Path, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "port_hook_cli", "restore"],
+        cwd=home,
+        env=environment(home) | environ_of(sandbox),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def texts(sandbox: Sandbox) -> dict[str, str]:
+    """Every action as JSON text, key by key, but for what Port sets itself."""
+    return {name: json.dumps({"id": action["id"], **settable(action)}) for name, action in sandbox.actions.items()}
+
+
+def urls(sandbox: Sandbox) -> Counter[Any]:
+    return Counter(action["invocationMethod"]["url"] for action in sandbox.actions.values())
+
+
+def test_a_hundred_kills_and_no_action_is_left_wrong(tmp_path: Path) -> None:
+    chance = random.Random(20261124)  # noqa: S311 - the same kills each time
+    with a_driver(tmp_path) as (driver, sandbox):
+        for number in range(POINTS + 1):
+            sandbox.add_action(an_action(f"vm_{number}"))
+        before = texts(sandbox)
+        driver.run(f"vm_{POINTS}")  # makes the journal's folders, which the others find
+        status, lines = driver.run(f"vm_{POINTS}")
+        assert (status, texts(sandbox)) == (0, before)
+        assert lines > 200
+        calls = 8  # token, GET; GET, PUT; GET, PUT; GET, PUT
+        for number in range(POINTS):
+            by_line = number % 4 != 0
+            status, _ = driver.run(
+                f"vm_{number}",
+                line=chance.randint(1, lines) if by_line else 0,
+                call=0 if by_line else number // 4 % calls + 1,
+            )
+            assert status == signal.SIGKILL
+        # Or the test would show nothing: every state that a kill can leave is there, among them unknown answers.
+        assert all(urls(sandbox)[url] >= 5 for url in (ONE, TWO, "https://example.com"))
+        assert sum(path.suffix == ".json" for path in journal_files(tmp_path)) > sum(
+            urls(sandbox)[url] for url in (ONE, TWO)
+        )
+        done = restore(tmp_path, sandbox)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert texts(sandbox) == before
+        assert [path for path in journal_files(tmp_path) if path.suffix == ".json"] == []
+        assert restore(tmp_path, sandbox).stdout == "Nothing to restore.\n"
