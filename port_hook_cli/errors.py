@@ -117,6 +117,12 @@ class RetargetError(PortHookError):
     code = "retarget"
 
 
+class RenderError(PortHookError):
+    """A template that cannot be rendered: its braces, a key, or, where that is asked for, an expression."""
+
+    code = "render"
+
+
 class StoreError(PortHookError):
     """A capture that is unknown, or a store that cannot be read or written."""
 

@@ -1,0 +1,74 @@
+"""Port's templates rendered with jq: the template language of the core, and the process that evaluates."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+from port_hook_cli.adapters.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
+from port_hook_cli.core.ecmajson import NotJson
+from port_hook_cli.core.ecmaread import write_json
+from port_hook_cli.core.template_braces import BadTemplate
+from port_hook_cli.core.templates import ExpressionFailed, Rendering, prepare
+from port_hook_cli.errors import RenderError
+
+
+class Renderer:
+    """Renders templates; its jq stays warm from one to the next. A context manager, or call `close`.
+
+    Threads and tasks may share one: they take turns. `timeout_s` is seconds for all expressions of one template.
+    """
+
+    def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Start nothing yet; raises RenderError when jq is not installed."""
+        self._worker = JqWorker(timeout_s=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End jq's process."""
+        self._worker.close()
+
+    def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
+        """Return what Port would make of `template` over `data`, both JSON values: a JSON value, or UNDEFINED.
+
+        Raises RenderError for a template that Port refuses, one that takes too long or too much memory, and with
+        `strict` for an expression that fails.
+        """
+        return self.render_and_tell(template, data, strict=strict).value
+
+    def render_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
+        """Do what `render` does, and tell which expressions became null because they failed."""
+        try:
+            prepared = prepare(template)
+            outcomes = self._worker.evaluate(prepared.programs, _as_text(data)) if prepared.expressions else []
+            return prepared.assemble(outcomes, strict=strict)
+        except BadTemplate as error:
+            raise RenderError(f"{error}.", hint="See docs/reference/templates.md for the rules.") from error
+        except ExpressionFailed as error:
+            raise RenderError(
+                f"{{{{ {error.error.expression.strip()} }}}}: {error}",
+                hint="Correct the expression; without --strict it becomes null, as it does in Port.",
+            ) from error
+
+    async def arender(self, template: Any, data: Any, *, strict: bool = False) -> Any:
+        """Do what `render` does, without holding up the event loop."""
+        return await asyncio.to_thread(self.render, template, data, strict=strict)
+
+    async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
+        """Do what `render_and_tell` does, without holding up the event loop."""
+        return await asyncio.to_thread(self.render_and_tell, template, data, strict=strict)
+
+
+def _as_text(data: Any) -> str:
+    try:
+        return write_json(data)
+    except NotJson as error:
+        raise RenderError(f"The data is not JSON: {error}.", hint="Give a JSON document.") from error

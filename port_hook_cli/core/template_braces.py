@@ -1,0 +1,124 @@
+"""Where the jq expressions of a template stand: double braces, the quotes in them, and what they are evaluated as.
+
+The rules and the words of the errors are those of Port's template engine, npm `@port-labs/jq-node-bindings`. It
+counts in UTF-16, as JavaScript does, and so do the indices in its errors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+"""White space as JavaScript's `\\s` and `trim` have it, for a character class."""
+
+_TRIMMED = re.compile(rf"\A[{JS_SPACE}]+|[{JS_SPACE}]+\Z")
+_SPREAD = re.compile(rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}").fullmatch
+# A quote that opens a string stands at the start or behind white space, one that closes it at the end or before some.
+_QUOTE_AT_AN_EDGE = re.compile(rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_BRACES = 2
+
+
+class BadTemplate(ValueError):
+    """A template that Port's engine refuses, in the engine's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of a template: `expressions` are jq, `pieces` what stands around them (one more than expressions).
+
+    `is_whole`: the string is one expression and nothing else, so its value keeps its type.
+    """
+
+    pieces: tuple[str, ...]
+    expressions: tuple[str, ...]
+    is_whole: bool
+
+
+def trim(text: str) -> str:
+    """Return `text` without white space at its ends, as JavaScript trims."""
+    return _TRIMMED.sub("", text)
+
+
+def is_spread(key: str) -> bool:
+    """Whether a key says that the object which is its value is to be spread into the one around it."""
+    return bool(_SPREAD(trim(key)))
+
+
+def requote(expression: str) -> str:
+    """Return `expression` with single quotes that open or close a string made double, and sound for UTF-8."""
+    quoted = _QUOTE_AT_AN_EDGE.sub(lambda match: f'{match[1] or ""}"{match[2] or ""}', expression)
+    return _LONE_SURROGATE.sub("\ufffd", quoted)
+
+
+def split(template: str) -> Text:
+    """Return the expressions in a string of a template; raises BadTemplate for double braces that do not pair."""
+    if "{{" not in template and "}}" not in template:
+        return Text((template,), (), is_whole=False)
+    spans = _Reading(template).spans()
+    starts = [0, *(end + _BRACES for _, end in spans)]
+    ends = [*(start - _BRACES for start, _ in spans), len(template)]
+    trimmed = trim(template)
+    return Text(
+        pieces=tuple(template[start:end] for start, end in zip(starts, ends, strict=True)),
+        expressions=tuple(template[start:end] for start, end in spans),
+        is_whole=len(spans) == 1 and trimmed.startswith("{{") and trimmed.endswith("}}"),
+    )
+
+
+class _Reading:
+    """One walk over a template, in which a character means what the ones before it make of it."""
+
+    def __init__(self, template: str) -> None:
+        self._template = template
+        self._quote = ""
+        self._start = 0  # of the open expression; an expression never starts before 2
+        self._spans: list[tuple[int, int]] = []
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return where each expression starts and ends, without its braces."""
+        position = 0
+        while position < len(self._template):
+            position = self._step(position) + 1
+        if self._start:
+            raise BadTemplate(
+                f"Found opening double braces in index {self._index(self._start - _BRACES)}"
+                " without closing double braces"
+            )
+        return self._spans
+
+    def _step(self, position: int) -> int:
+        """Read the character at `position`; return the position of the last one that was used up."""
+        character = self._template[position]
+        if self._start and character == "\\":
+            return position + 1
+        if self._start and character in {'"', "'"}:
+            if not self._quote:
+                self._quote = character
+            elif self._quote == character:
+                self._quote = ""
+        elif not self._quote and character in {"{", "}"} and position and self._template[position - 1] == character:
+            self._open(position) if character == "{" else self._close(position)
+            # Three braces in a row are not twice two.
+            return position + (self._template[position + 1 : position + 2] == character)
+        return position
+
+    def _open(self, position: int) -> None:
+        if self._start:
+            raise BadTemplate(
+                f"Found double braces in index {self._index(position - 1)}"
+                f" inside other one in index {self._index(self._start - _BRACES)}"
+            )
+        self._start = position + 1
+
+    def _close(self, position: int) -> None:
+        if not self._start:
+            raise BadTemplate(
+                f"Found closing double braces in index {self._index(position - 1)} without opening double braces"
+            )
+        self._spans.append((self._start, position - 1))
+        self._start = 0
+
+    def _index(self, position: int) -> int:
+        return position + sum(character > "\uffff" for character in self._template[:position])
