@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -29,12 +28,9 @@ from port_hook_cli.errors import TunnelError
 from tests.factories import SECRET, a_body, signed
 from tests.processes import listener
 from tests.servers import Handler, handler
+from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import BANNERS, SshServer, ssh_server
 
-SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-needs_sshd = pytest.mark.skipif(
-    SSHD is None or sys.platform == "win32", reason="no sshd here (Debian: apt-get install openssh-server)"
-)
 UNUSED = "http://127.0.0.1:9"
 
 
@@ -106,98 +102,10 @@ async def closing(tunnel: Tunnel) -> AsyncIterator[Tunnel]:
         await tunnel.close()
 
 
-@dataclass
-class Sshd:
-    """A real OpenSSH server on a free port: `sshd -i` for each connection, as inetd would start it."""
-
-    folder: Path
-    port: int = 0
-    settings: list[str] = field(default_factory=lambda: ["AllowTcpForwarding remote", "GatewayPorts no"])
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def address(self) -> str:
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}"
-
-    @property
-    def known_as(self) -> str:
-        return f"[127.0.0.1]:{self.port} {(self.folder / 'host_key.pub').read_text()}"
-
-    def start(self, connection: socket.socket) -> None:
-        config = self.folder / "sshd_config"
-        config.write_text("\n".join(self.settings) + "\n" + _SSHD_CONFIG.format(folder=self.folder))
-        with connection, (self.folder / "sshd.log").open("ab") as log:
-            command, number = [str(SSHD), "-i", "-e", "-f", str(config)], connection.fileno()
-            self.processes.append(
-                subprocess.Popen(command, stdin=number, stdout=number, stderr=log, start_new_session=True)
-            )
-
-    def signal(self, number: int) -> None:
-        """Send a signal to all that serves the connections."""
-        for process in self.processes:
-            for pid in [process.pid, *children(process.pid)]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-
-
-_SSHD_CONFIG = """
-HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
-PidFile none
-UsePAM no
-StrictModes no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-"""
-
-
-def children(pid: int) -> list[int]:
-    """The processes below `pid`; a child that changed its user keeps its parent."""
-    done = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    direct = [child for child, parent in pairs if parent == pid]
-    return direct + [below for child in direct for below in children(child)]
-
-
-@contextlib.contextmanager
-def sshd_running(folder: Path) -> Iterator[Sshd]:
-    folder.mkdir()
-    if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    key = asyncssh.generate_private_key("ssh-ed25519")
-    key.write_private_key(folder / "host_key")
-    (folder / "host_key").chmod(0o600)
-    key.write_public_key(folder / "host_key.pub")
-    server = socket.create_server(("127.0.0.1", 0))
-    it = Sshd(folder, server.getsockname()[1])
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                it.start(server.accept()[0])
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield it
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        thread.join()
-        it.signal(signal.SIGKILL)
-        for process in it.processes:
-            process.wait()
-
-
 @pytest.fixture
 def sshd(tmp_path: Path, user: User) -> Iterator[Sshd]:
     """A server that knows the user's key and is known to them."""
-    with sshd_running(tmp_path / "sshd") as it:
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        key.write_private_key(user.ssh / "id_ed25519")
-        key.write_public_key(it.folder / "authorized_keys")
-        user.knows(it.known_as)
+    with sshd_for(user.home, tmp_path / "sshd") as it:
         yield it
 
 
