@@ -20,7 +20,10 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Fault:
-    """Answer `status`, or lose the connection; `after` the call took effect, or before."""
+    """Answer `status`, or lose the connection; `after` the call took effect, or before.
+
+    With a `gate`, nothing is wrong but that the call waits for it.
+    """
 
     status: int = 0
     body: bytes = b'{"ok":false,"error":"internal_error","message":"An internal error occurred"}'
@@ -28,6 +31,7 @@ class Fault:
     lose: bool = False
     hang: bool = False
     after: bool = False
+    gate: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,10 @@ class FlakyPort:
             return web.json_response({"ok": False, "error": "unauthorized", "message": "jwt expired"}, status=401)
         fault = self.script.popleft() if self.script else None
         if fault is None:
+            return self._take(request, self.calls[-1].body)
+        if fault.gate:
+            self.hanging.set()
+            await fault.gate.wait()
             return self._take(request, self.calls[-1].body)
         if fault.after:
             self._take(request, self.calls[-1].body)

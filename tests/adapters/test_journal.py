@@ -3,6 +3,8 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,25 @@ def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
         claim.path.with_suffix(".new").write_text("{")
         claim.finish()
     assert journal_files(tmp_path) == []
+
+
+def test_of_many_that_want_an_action_one_at_a_time_has_it(tmp_path: Path) -> None:
+    # Files of finished locks are deleted under the others: who locks a deleted one has nothing.
+    inside, seen = [0], []
+
+    def listen() -> int:
+        claimed = 0
+        for _ in range(150):
+            with suppress(RetargetError), Journal(tmp_path).claim(*KEY) as claim:
+                inside[0] += 1
+                seen.append(inside[0])
+                for _ in range(5):
+                    claim.read()  # lets the other threads in
+                claimed += 1
+                inside[0] -= 1
+        return claimed
+
+    with ThreadPoolExecutor(4) as threads:
+        claimed = sum(future.result() for future in [threads.submit(listen) for _ in range(4)])
+    assert claimed > 4
+    assert set(seen) == {1}

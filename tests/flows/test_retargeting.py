@@ -271,6 +271,37 @@ async def test_a_cancelled_change_is_finished_and_then_put_back(tmp_path: Path) 
     assert journal_files(tmp_path) == []
 
 
+async def test_a_change_that_port_takes_late_is_waited_for_before_it_is_undone(tmp_path: Path) -> None:
+    original = {"id": "a", **an_action()}
+    gate = asyncio.Event()
+    async with FlakyPort((None, None, Fault(gate=gate))).serve() as port:
+        port.actions["create_vm"] = original
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            applying = asyncio.create_task(flow.apply(ONE))
+            await port.hanging.wait()
+            applying.cancel()
+            restoring = asyncio.create_task(flow.restore())
+            with pytest.raises(asyncio.CancelledError):
+                await applying
+            asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a look at Port that would be too early
+            assert [outcome.end for outcome in await restoring] == [End.RESTORED]
+        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+
+
+async def test_what_stands_in_the_way_of_several_actions_is_said_of_each(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with retargeting(sandbox, tmp_path) as flow:
+        await flow.prepare(["create_vm", "delete_vm"])
+        for action in sandbox.actions.values():
+            action["title"] = "Theirs"
+        with pytest.raises(RetargetError) as problem:
+            await flow.apply(ONE)
+        assert await flow.restore() == ()
+        assert {call.split()[0] for call in problem.value.message.split(". ")} == {"create_vm", "delete_vm"}
+        await flow.apply(ONE)
+    assert method(sandbox)["url"] == "https://example.com"
+
+
 async def test_putting_back_outlasts_cancellations_and_passes_them_on(tmp_path: Path) -> None:
     original = {"id": "a", **an_action()}
     async with FlakyPort().serve() as port:
