@@ -80,6 +80,13 @@ def listen(
         ),
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the public URL to the clipboard.")] = False,
+    retarget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ACTION", help="Point this action of Port's at the public URL until the end (repeatable)."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --retarget changes anything.")] = False,
     tolerance: Tolerance = 300.0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Forward only what is signed over its raw bytes ('valid').")
@@ -154,7 +161,7 @@ def listen(
     from port_hook_cli.commands.asking import asker
     from port_hook_cli.commands.reaching import Reaching
     from port_hook_cli.commands.serving import Plan
-    from port_hook_cli.commands.session import Session
+    from port_hook_cli.commands.session import Retarget, Session
 
     reaching = Reaching(
         choice=_tunnel(tunnel, public_url, domain, accept_host_key),
@@ -190,7 +197,15 @@ def listen(
         timeout_s=timeout,
         expect=Expectation.parse(expect_status) if expect_status else None,
     )
-    session = Session(plan=plan, reaching=reaching, ask=asker(runtime), copy=copy)
+    session = Session(
+        plan=plan,
+        reaching=reaching,
+        ask=asker(runtime),
+        copy=copy,
+        retarget=Retarget(actions=retarget, settings=read_settings(runtime, org=org, secret_file=secret_file), yes=yes)
+        if retarget
+        else None,
+    )
     return asyncio.run(_run(session, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_))
 
 

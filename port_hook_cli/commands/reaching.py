@@ -13,7 +13,7 @@ from port_hook_cli.adapters.tunnels.own import OwnUrl
 from port_hook_cli.commands.serving import Serving
 from port_hook_cli.core.tunnel_choice import NO_TUNNEL, TunnelChoice, TunnelKind
 from port_hook_cli.core.tunnel_report import TunnelReport
-from port_hook_cli.errors import TunnelError
+from port_hook_cli.errors import PortHookError, TunnelError
 from port_hook_cli.flows.keeping import Keeper
 
 NO_TUNNEL_LINES = (
@@ -48,8 +48,12 @@ class Reaching:
 class Way:
     """The way from Port to a listener, kept open."""
 
+    follow: Callable[[str], Awaitable[None]]
+    """Awaited with each URL to paste after the first; a PortHookError of it is told."""
+
     def __init__(self, keeper: Keeper, mount: str, *, relays_answers: bool) -> None:
         self.relays_answers = relays_answers
+        self.follow = _nothing_to_do
         self._keeper, self._mount = keeper, mount
         self._keeping: asyncio.Task[None] | None = None
 
@@ -95,13 +99,19 @@ async def reachable(
         pasted = with_mount(before, mount) if before else None
         report(replace(change, url=with_mount(change.url, mount), previous_url=pasted))
 
+    async def moved(url: str) -> None:
+        try:
+            await way.follow(with_mount(url, mount))
+        except PortHookError as problem:
+            opening.notice(f"error: {problem.message} {problem.hint}".rstrip())
+
     keeper = Keeper(
         tunnel,
         _reopen(choice, opening),
         probe_path=serving.echo.path,
         token=serving.echo.token,
         report=tell,
-        moved=_nothing_to_do,
+        moved=moved,
         probe_interval_s=reaching.probe_interval_s,
     )
     serving.after_drain.push_async_callback(keeper.close)

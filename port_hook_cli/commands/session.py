@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
+from port_hook_cli.adapters.settings import Settings
 from port_hook_cli.adapters.signals import stop_signal
 from port_hook_cli.adapters.tunnels import Opening, nobody
 from port_hook_cli.commands.reaching import Reaching, Way, reachable
+from port_hook_cli.commands.retarget import retargeted
 from port_hook_cli.commands.serving import DRAIN_S, Plan, Serving, listening
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.core.records import ready_event, summary_event, tunnel_event
+from port_hook_cli.core.tunnel_choice import TunnelKind
 from port_hook_cli.core.tunnel_report import TunnelReport
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.session import ready_lines, summary_lines
 from port_hook_cli.views.tunnel import tunnel_lines, tunnel_summary
@@ -45,6 +49,15 @@ class Screen(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retarget:
+    """Actions to point at the listener for as long as it runs; `yes` asks nobody."""
+
+    actions: Sequence[str]
+    settings: Settings
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What `listen` was asked for: the listener, the way from Port to it, and what is done with the URL.
 
@@ -55,6 +68,7 @@ class Session:
     reaching: Reaching = field(default_factory=Reaching)
     ask: Callable[[str], Awaitable[bool]] = nobody
     copy: bool = False
+    retarget: Retarget | None = None
 
 
 class _Watcher:
@@ -147,8 +161,11 @@ async def _start(
     session: Session, runtime: Runtime, watcher: _Watcher, stack: AsyncExitStack
 ) -> tuple[Serving, Way | None]:
     serving = await stack.enter_async_context(listening(session.plan, runtime, watcher))
+    mount = session.plan.policy.routes.mount
+    # A relay hands on requests without the path that Port called.
+    below = mount.rstrip("/") if session.reaching.choice.kind is TunnelKind.SMEE else ""
     opening = Opening(
-        local_url=f"http://127.0.0.1:{serving.port}",
+        local_url=f"http://127.0.0.1:{serving.port}{below}",
         environ=runtime.environ,
         home=runtime.home,
         notice=watcher.notice,
@@ -157,9 +174,23 @@ async def _start(
         domain=session.reaching.domain,
         accept_host_key=session.reaching.accept_host_key,
     )
-    mount = session.plan.policy.routes.mount
     way = await stack.enter_async_context(reachable(session.reaching, opening, serving, mount, watcher.tunnel))
+    if session.retarget:
+        wanted = session.retarget
+        url = way.public_url if way else _url_of_the_sandbox_s_neighbour(wanted.settings, serving.url)
+        pointing = await stack.enter_async_context(
+            retargeted(wanted.actions, wanted.settings, runtime, url, yes=wanted.yes, notice=watcher.notice)
+        )
+        if way:
+            way.follow = pointing.apply
     return serving, way
+
+
+def _url_of_the_sandbox_s_neighbour(settings: Settings, local_url: str) -> str:
+    """Return the listener's own URL for a stand-in of Port on this machine; raises UsageError for the real one."""
+    if urlsplit(settings.api_url).hostname in {"127.0.0.1", "localhost", "::1"}:
+        return local_url
+    raise UsageError("--retarget needs a public URL, and there is none.", hint="Choose a tunnel with --tunnel.")
 
 
 async def _unless_stopped(starting: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
@@ -204,7 +235,8 @@ def _show_ready(session: Session, runtime: Runtime, screen: Screen, serving: Ser
     for line in ready_lines(session.plan.policy, url=serving.url, public_url=public_url):
         screen.notice(line)
     if way and not way.relays_answers:
-        screen.notice("This relay answers Port by itself: what your handler answers does not reach Port.\n")
+        screen.notice("This relay answers Port by itself: what your handler answers does not reach Port.")
+        screen.notice("")
     if session.copy:
         from port_hook_cli.adapters.clipboard import copy
 
