@@ -2,4 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from port_hook_cli.api import Cause, Status, Verdict, render, sign, verify
+
 __version__ = "0.1.0"
+__all__ = ["Cause", "Status", "Verdict", "__version__", "render", "sign", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when it is asked for: the command line needs none of it to start.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from port_hook_cli import api
+
+    return getattr(api, name)

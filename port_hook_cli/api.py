@@ -1,0 +1,75 @@
+"""port-hook's Python side: what a backend's own tests and scripts may call.
+
+What stands in `__all__` here is promised as the command line is: see docs/reference/python.md. Everything else in the
+package is port-hook's own affair. Each name can be imported from `port_hook_cli` itself, which loads it when it is
+first asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from port_hook_cli.core.ecmajson import stringify
+from port_hook_cli.core.models import Cause, Headers, Status, Verdict
+from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.signing import TimestampUnit, signed_headers
+from port_hook_cli.core.verification import DEFAULT_TOLERANCE_S, judge
+
+__all__ = ["Cause", "Status", "Verdict", "render", "sign", "verify"]
+
+_JSON = ("content-type", "application/json")
+
+
+def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple[dict[str, str], bytes]:
+    """Return the header fields and the body of the request that Port would send for `payload`.
+
+    Bytes are signed as they are. A string is JSON text, and anything else a JSON value; both are signed, as Port does
+    it, in the form that JSON.stringify gives them. `timestamp` is seconds since the epoch; the default is now. Raises
+    ValueError for what is no JSON.
+    """
+    body = payload if isinstance(payload, bytes) else stringify(_text(payload)).encode()
+    stamp = TimestampUnit.SECONDS.stamp(time.time() if timestamp is None else timestamp)
+    return dict((_JSON, *signed_headers(body, Secret(secret), stamp))), body
+
+
+def verify(
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    body: bytes,
+    secret: str,
+    *,
+    now: float | None = None,
+    tolerance_s: float = DEFAULT_TOLERANCE_S,
+) -> Verdict:
+    """Return the verdict on a request: its `status`, and for anything but `valid` the `causes` with their fixes.
+
+    `headers` are a mapping or pairs, in any case; `body` is the exact bytes. `now` is seconds since the epoch, the
+    default the clock. Never raises for what the request says. `verdict.status == "valid"` is the only yes.
+    """
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    fields = Headers(tuple((str(name), str(value)) for name, value in pairs))
+    moment = time.time() if now is None else now
+    return judge(fields, body, Secret(secret), now=moment, tolerance_s=tolerance_s)
+
+
+def render(template: object, data: object, *, strict: bool = False) -> Any:
+    """Return what Port makes of a template (`{{ … }}` with jq) over `data`, both JSON values; None for undefined.
+
+    A jq error gives None, or with `strict` an exception. Needs the extra `render`. Starts a process for jq each time:
+    for many templates use `port_hook_cli.adapters.rendering.Renderer` within your own tests.
+    """
+    from port_hook_cli.adapters.rendering import Renderer
+    from port_hook_cli.core.templates import Undefined
+
+    with Renderer() as renderer:
+        rendered = renderer.render(template, data, strict=strict)
+    return None if isinstance(rendered, Undefined) else rendered
+
+
+def _text(payload: object) -> str:
+    if isinstance(payload, str):
+        return payload
+    from port_hook_cli.core.ecmaread import write_json
+
+    return write_json(payload)

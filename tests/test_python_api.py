@@ -1,0 +1,72 @@
+"""What `port_hook_cli` offers to a backend's own tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import port_hook_cli
+from port_hook_cli import Status, render, sign, verify
+
+SECRET = "a-secret"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_what_is_signed_is_valid(payload: object) -> None:
+    headers, body = sign(payload, SECRET)
+    assert verify(headers, body, SECRET).status is Status.VALID
+
+
+def test_bytes_are_signed_as_they_are_and_text_as_port_writes_it() -> None:
+    assert sign(b'{ "a": 1.0 }', SECRET)[1] == b'{ "a": 1.0 }'
+    assert sign('{ "a": 1.0 }', SECRET)[1] == b'{"a":1}'
+    assert sign({"a": 1.0, "é": [None]}, SECRET)[1] == '{"a":1,"é":[null]}'.encode()
+
+
+def test_the_moment_is_the_caller_s() -> None:
+    headers, body = sign({}, SECRET, timestamp=1_700_000_000)
+    assert headers["x-port-timestamp"] == "1700000000"
+    assert verify(headers, body, SECRET, now=1_700_000_100.0).status == "valid"
+    late = verify(headers, body, SECRET, now=1_700_000_400.0)
+    assert (late.status, late.slugs) == ("stale", ("clock-skew",))
+
+
+def test_a_verdict_says_what_is_wrong_and_takes_any_kind_of_headers() -> None:
+    headers, body = sign({"a": 1}, SECRET)
+    pairs = [(name.upper(), value) for name, value in headers.items()]
+    assert verify(pairs, body, SECRET).status is Status.VALID
+    wrong = verify(pairs, body, "another")
+    assert (wrong.status, wrong.slugs) == (Status.INVALID, ("wrong-secret",))
+    assert wrong.causes[0].fix
+    assert verify({}, body, SECRET).status is Status.MISSING
+
+
+@pytest.mark.parametrize("text", ["", "{", "nope"])
+def test_what_is_no_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        sign(text, SECRET)
+
+
+def test_a_template_is_rendered_as_port_does() -> None:
+    pytest.importorskip("jq")
+    assert render({"cpu": "{{ .inputs.cpu }}", "x": "{{ .nope | empty }}"}, {"inputs": {"cpu": 2}}) == {"cpu": 2}
+
+
+def test_importing_the_package_loads_nothing_of_it() -> None:
+    program = "import sys, port_hook_cli; print(sorted(n for n in sys.modules if n.startswith('port_hook_cli')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['port_hook_cli']"
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nope"):
+        port_hook_cli.__getattr__("nope")
