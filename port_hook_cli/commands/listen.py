@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET
 from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.commands.listen_options import (
+    read_answer,
+    read_public_url,
+    read_routes,
+    read_tunnel,
+    refuse_contradictions,
+)
 from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance, finite
-from port_hook_cli.core.answering import OK, BadAnswer, parse_answer
+from port_hook_cli.core.answering import OK
 from port_hook_cli.core.expectations import Expectation
-from port_hook_cli.core.forwarding import BadTarget, Routes, parse_target
 from port_hook_cli.core.listening import Policy
-from port_hook_cli.core.models import Answer
 from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.tunnel_choice import BadTunnel, TunnelChoice, TunnelKind, parse_tunnel
-from port_hook_cli.errors import ExitCode, SettingsError, UsageError
+from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
     from port_hook_cli.commands.session import Session
-
-# `ssh -R` to a server of one's own may end behind a name of one's own.
-_BESIDE_OWN_URL = frozenset({TunnelKind.NONE, TunnelKind.SSH})
 
 
 def listen(
@@ -147,7 +147,7 @@ def listen(
     saved, answered 401 and not forwarded.
     """
     runtime: Runtime = ctx.obj
-    _refuse_contradictions(
+    refuse_contradictions(
         {"--compact": compact, "--full": full},
         {"--allow-unverified": allow_unverified, "--no-verify": no_verify},
         {"--allow-unverified": allow_unverified, "--strict": strict},
@@ -164,8 +164,8 @@ def listen(
     from port_hook_cli.commands.session import Retarget, Session
 
     reaching = Reaching(
-        choice=_tunnel(tunnel, public_url, domain, accept_host_key),
-        public_url=_public_url(public_url),
+        choice=read_tunnel(tunnel, public_url, domain, accept_host_key),
+        public_url=read_public_url(public_url),
         domain=domain,
         accept_host_key=accept_host_key,
         probe_interval_s=probe_interval,
@@ -173,13 +173,13 @@ def listen(
     )
     policy = Policy(
         secret=None if no_verify else _secret(runtime, org, secret_file),
-        routes=_routes(forward_to, route or [], path),
+        routes=read_routes(forward_to, route or [], path),
         tolerance_s=tolerance,
         strict=strict,
         allow_unverified=allow_unverified,
         refuse_replays=refuse_replays,
         only=frozenset(only or ()),
-        respond=_answer(respond, runtime.cwd) if respond else OK,
+        respond=read_answer(respond, runtime.cwd) if respond else OK,
         delay_s=delay,
         fail_first=fail_first,
         scheme="https" if reaching.is_https else "http",
@@ -243,59 +243,3 @@ def _app_url(runtime: Runtime, org: str | None) -> str | None:
         return read_settings(runtime, org=org, secret_file=None, needs=("api_url",)).app_url
     except SettingsError:
         return None
-
-
-def _refuse_contradictions(*groups: dict[str, bool]) -> None:
-    for group in groups:
-        if all(group.values()):
-            raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
-
-
-def _tunnel(text: str | None, public_url: str | None, domain: str | None, host_key: str | None) -> TunnelChoice:
-    """Return the tunnel to open: the one that was named, else none beside a URL of the user's own, else any."""
-    try:
-        choice = parse_tunnel(text or (TunnelKind.NONE if public_url else TunnelKind.AUTO))
-    except BadTunnel as error:
-        raise UsageError(f"--tunnel: {error}", hint="`port-hook listen --help` lists them") from None
-    _refuse_contradictions(
-        {"--public-url": bool(public_url), f"--tunnel {choice.name}": choice.kind not in _BESIDE_OWN_URL},
-        {"--domain": bool(domain), f"--tunnel {choice.name}": choice.kind is not TunnelKind.NGROK},
-        {"--accept-host-key": bool(host_key), f"--tunnel {choice.name}": choice.kind is not TunnelKind.SSH},
-    )
-    return choice
-
-
-def _public_url(text: str | None) -> str | None:
-    if text and not text.startswith(("https://", "http://")):
-        raise UsageError(f"--public-url {text!r} is no URL", hint="write it as https://…")
-    return text
-
-
-def _routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
-    by_action = {}
-    for text in routes:
-        action, equals, target = text.partition("=")
-        if not (action and equals and target):
-            raise UsageError(f"--route {text!r} is not ACTION=URL", hint="write it as --route create_vm=8001")
-        by_action[action] = _target(target, "--route")
-    if not path.startswith("/") or "?" in path:
-        raise UsageError(f"--path {path!r} is not a path", hint="write it as --path /webhook")
-    return Routes(default=_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path)
-
-
-def _target(text: str, option: str) -> str:
-    try:
-        return parse_target(text)
-    except BadTarget as error:
-        raise UsageError(f"{option}: {error}", hint="give a port, host:port or a URL") from None
-
-
-def _answer(text: str, cwd: Path) -> Answer:
-    try:
-        return parse_answer(text, lambda name: (cwd / name).read_bytes())
-    except BadAnswer as error:
-        raise UsageError(
-            f"--respond: {error}", hint="write it as 503, 200:'{\"ok\":true}' or 200:@answer.json"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"--respond: cannot read the file: {error.strerror}", hint="check the path after @") from None
