@@ -74,6 +74,10 @@ test-wheel: build ## Run the tests against the built wheel, without the source f
 	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
 	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet
 
+.PHONY: conformance
+conformance: $(VENV)/.dev ## Compare templates with Port's own engine; needs npm and a C toolchain
+	PYTHONPATH=. $(BIN)/python tests/conformance/run.py
+
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure what the README claims; prints ratios
 	$(BIN)/python bench/run.py

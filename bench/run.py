@@ -1,6 +1,6 @@
 """Measure what port-hook promises, each pair side by side in one run, and print ratios.
 
-    python bench/run.py [startup] [throughput] [latency] [memory] [demo]
+    python bench/run.py [startup] [throughput] [latency] [memory] [demo] [render]
 
 Absolute numbers are this machine's; the ratios are what is promised. HTTPie and Express are installed into
 `.bench/` from their registries; where that is not possible the comparison is left out, and it says so.
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))  # for tests.conformance
 SCRATCH = HERE.parent / ".bench"
 PORT_HOOK = [str(Path(sys.executable).parent / "port-hook")]
 SECRET = "bench-secret"
@@ -43,7 +44,14 @@ def row(what: str, figures: str, ratio: float | None = None, bar: str = "") -> N
 
 def main(wanted: list[str]) -> None:
     SCRATCH.mkdir(exist_ok=True)
-    parts = {"startup": startup, "throughput": throughput, "latency": latency, "memory": memory, "demo": demo}
+    parts = {
+        "startup": startup,
+        "throughput": throughput,
+        "latency": latency,
+        "memory": memory,
+        "demo": demo,
+        "render": render,
+    }
     for name, measure in parts.items():
         if not wanted or name in wanted:
             print(f"\n{name}")
@@ -272,6 +280,25 @@ def demo() -> None:
     with tempfile.TemporaryDirectory() as folder:
         times = interleaved({"demo": seconds_of([*PORT_HOOK, "demo"], folder)}, rounds=5)
     row("port-hook demo", f"{times['demo']:.2f} s", None, "under 3 s")
+
+
+# --- rendering --------------------------------------------------------------------------------------------------
+
+
+def render(bodies: int = 3_000, rounds: int = 5) -> None:
+    from port_hook_cli.adapters.rendering import Renderer
+    from tests.conformance.cases import BODY, DATA
+
+    with Renderer() as renderer:
+
+        def seconds() -> float:
+            started = time.perf_counter()
+            for _ in range(bodies):
+                renderer.render(BODY, DATA)
+            return time.perf_counter() - started
+
+        taken = interleaved({"render": seconds}, rounds=rounds)["render"]
+    row("bodies of ten expressions rendered", f"{bodies / taken:.0f}/s", None, "at least 2000/s")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ CLOSED_ENVIRONMENT = "def env: {}; {} as $ENV | "
 
 # As many programs as Port's engine keeps compiled.
 _MOST_PROGRAMS = 1000
+_NOTHING = object()
 _UNDEFINED = '["u"]'
 _CAUGHT = '{error: (if type == "string" then . else null end)}'
 
@@ -141,8 +142,8 @@ class _Worker:
         except ValueError as error:
             return json.dumps(["e", "compile", str(error)])
         try:
-            results = list(zip(compiled.input_text(data), (0,), strict=False))
-            return self._success(results[0][0]) if results else _UNDEFINED
+            result = next(iter(compiled.input_text(data)), _NOTHING)
+            return _UNDEFINED if result is _NOTHING else self._success(result)
         except ValueError as error:
             return _failure(str(error) if self._is_text(str(error), program, data) else None)
         except (RecursionError, MemoryError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from typing import Any, BinaryIO, Literal
 
 from port_hook_cli.adapters import jq_process
 from port_hook_cli.core.ecmajson import NotJson
-from port_hook_cli.core.ecmaread import read_written
+from port_hook_cli.core.ecmaread import read_result
 from port_hook_cli.core.templates import UNDEFINED, JqError
 from port_hook_cli.errors import RenderError
 
@@ -149,7 +148,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _read(line: bytes, program: str) -> Any:
     try:
-        kind, *rest = read_written(line.decode())
+        kind, *rest = read_result(line.decode())
     except NotJson:
         return JqError(program, "run-time", "jq: error: the result is nested too deep")
     if kind == "u":
@@ -170,10 +169,3 @@ def _message(kind: Literal["compile", "run-time"], message: str) -> str:
     last = errors[-1].removeprefix("jq: error") if errors else f": {message}"
     shown = _first_line.sub(lambda match: f"{match[1]}{max(int(match[2]) - _MARGIN, 1)}", last)
     return f"jq: compile error{shown}"
-
-
-def check_timeout(seconds: float) -> float:
-    """Return `seconds` when a process can be stopped after them; raises ValueError."""
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError("not a time above 0")
-    return seconds

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from rich.text import Text
 
 from port_hook_cli.adapters.console import rich_console
 from port_hook_cli.adapters.printer import BackgroundWriter
+from port_hook_cli.core.encrypted_inputs import Decryption
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.core.records import EVENT, invocation_event
 from port_hook_cli.views.invocation import compact_line, exchange_lines
@@ -20,7 +21,11 @@ _CLOSE_S = 2.0
 
 
 class TextScreen:
-    """Invocations to stdout, everything else to stderr."""
+    """Invocations to stdout, everything else to stderr.
+
+    `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
+    not raise.
+    """
 
     def __init__(
         self,
@@ -31,8 +36,10 @@ class TextScreen:
         compact: bool,
         app_url: str | None,
         on_broken: Callable[[], None],
+        reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
     ) -> None:
         self._paint = _painter(stdout, environ)
+        self._reveal = reveal
         self._compact = compact
         self._app_url = app_url
         self._out = BackgroundWriter(stdout, summarise=_and_more, on_broken=on_broken)
@@ -57,7 +64,8 @@ class TextScreen:
     def _show(self, exchange: Exchange, *, compact: bool) -> str:
         if compact:
             return f"{compact_line(exchange)}\n"
-        return self._paint(exchange_lines(exchange, app_url=self._app_url)) + "\n"
+        decrypted = self._reveal(exchange) if self._reveal else ()
+        return self._paint(exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted)) + "\n"
 
 
 class JsonScreen:

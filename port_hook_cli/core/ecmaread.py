@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from port_hook_cli.core.ecmajson import NotJson, stringify
@@ -23,22 +23,25 @@ _LARGEST = int(1.7976931348623157e308)
 
 def read_json(text: str) -> Any:
     """Return `JSON.parse(text)`; raises NotJson where it would throw, and for nesting that Python cannot follow."""
-    return read_written(stringify(text))
+    return _read(stringify(text), float)
 
 
-def read_written(text: str) -> Any:
-    """Return the value of a text that a JSON writer wrote, numbers as JavaScript has them. Keys keep their order.
+def read_result(text: str) -> Any:
+    """Return the value of a text that jq's results were written as, numbers as JavaScript has them.
 
-    The largest double stands for infinity: jq writes the one for the other, and nobody means the number.
+    Keys keep their order. The largest double stands for infinity: jq gives the one for the other, and nobody means
+    the number. Raises NotJson for nesting that Python cannot follow.
     """
+    return _read(text, _fraction)
+
+
+def _read(text: str, read_fraction: Callable[[str], float]) -> Any:
     try:
-        return _loads_exactly(text) if _has_long_number(text) else json.loads(text)
+        if not _has_long_number(text):
+            return json.loads(text)
+        return json.loads(text, parse_int=_whole_number, parse_float=read_fraction)
     except RecursionError:
         raise NotJson("nested too deep") from None
-
-
-def _loads_exactly(text: str) -> Any:
-    return json.loads(text, parse_int=_whole_number, parse_float=_fraction)
 
 
 def _fraction(digits: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 """White space as JavaScript's `\\s` and `trim` have it, for a character class."""
@@ -18,6 +19,8 @@ _SPREAD = re.compile(rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPAC
 _QUOTE_AT_AN_EDGE = re.compile(rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACES = 2
+# Texts whose reading is remembered: the templates of an organisation are few, and are rendered often.
+_REMEMBERED = 1000
 
 
 class BadTemplate(ValueError):
@@ -46,12 +49,14 @@ def is_spread(key: str) -> bool:
     return bool(_SPREAD(trim(key)))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def requote(expression: str) -> str:
     """Return `expression` with single quotes that open or close a string made double, and sound for UTF-8."""
     quoted = _QUOTE_AT_AN_EDGE.sub(lambda match: f'{match[1] or ""}"{match[2] or ""}', expression)
     return _LONE_SURROGATE.sub("\ufffd", quoted)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def split(template: str) -> Text:
     """Return the expressions in a string of a template; raises BadTemplate for double braces that do not pair."""
     if "{{" not in template and "}}" not in template:

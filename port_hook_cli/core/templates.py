@@ -154,8 +154,8 @@ class _Assembly:
                     f"Evaluated object key should be undefined, null or string. Original key: {key},"
                     f" evaluated to: {_stringify(rendered)}"
                 )
-            if rendered:
-                yield _text_key(rendered), self.render(element)
+            if rendered and isinstance(rendered, str):
+                yield rendered, self.render(element)
 
     def _spread(self, key: str, element: Any) -> Iterator[tuple[str, Any]]:
         spread = self.render(element)
@@ -192,11 +192,6 @@ class _Assembly:
         if outcome not in self.errors:
             self.errors.append(outcome)
         return None
-
-
-def _text_key(rendered: Any) -> str:
-    assert isinstance(rendered, str)
-    return rendered
 
 
 def _settle(value: Any) -> Any:

@@ -7,7 +7,7 @@ terminal they are for (`views.layout`); one that is meant to be copied says `no_
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.text import Text
 from port_hook_cli.core.answering import RunFate, run_fate
 from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.delivery_hints import delivery_hint
+from port_hook_cli.core.encrypted_inputs import Decryption
 from port_hook_cli.core.models import Answer, Delivery, Exchange, Kind, Payload, Status, Verdict
 from port_hook_cli.core.payload import is_run_id
 from port_hook_cli.views.bodies import body_text, bytes_text, value_text
@@ -66,11 +67,15 @@ def compact_line(exchange: Exchange) -> str:
     return "  ".join((*parts, brief(payload.run_id or "(no run)", 40), brief(invocation.id, 20)))
 
 
-def exchange_lines(exchange: Exchange, *, app_url: str | None) -> Iterator[Text]:
-    """Yield an exchange in full, line by line; `app_url` is where a run's page is, when it is known."""
+def exchange_lines(exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = ()) -> Iterator[Text]:
+    """Yield an exchange in full, line by line.
+
+    `app_url` is where a run's page is, when it is known; `decrypted` are inputs that were decrypted for the screen.
+    """
     yield _head(exchange)
     yield from _verdict(exchange.verdict)
     yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
+    yield from _decrypted(decrypted)
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
     yield from _answer(exchange)
@@ -182,6 +187,23 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Text]:
         yield _line("" if index else label, text)
     if len(values) > len(shown):
         yield _line("", Text(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
+
+
+def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Text]:
+    names = [brief(str(decryption.path), _NAME_WIDTH) for decryption in decryptions]
+    width = max(map(len, names), default=0)
+    for index, (name, decryption) in enumerate(zip(names, decryptions, strict=True)):
+        text = Text.assemble((name.ljust(width), "bold"), "  ", _decrypted_value(decryption))
+        yield _line("" if index else "decrypted", text)
+
+
+def _decrypted_value(decryption: Decryption) -> Text:
+    if decryption.plaintext is None:
+        return Text(f"not decrypted: {brief(decryption.words)}", style="yellow")
+    value = decryption.value
+    if value is None:
+        return Text(f"({len(decryption.plaintext):,} bytes that are not UTF-8 text)", style="dim")
+    return Text(value_text(value), style="magenta")
 
 
 def _block(label: str, body: bytes, text: str | None) -> Iterator[Text]:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,10 @@ import pyte
 import pytest
 
 from port_hook_cli.adapters.screen import JsonScreen, TextScreen
+from port_hook_cli.adapters.store import open_store
 from port_hook_cli.core.answering import OK
+from port_hook_cli.core.encrypted_inputs import Decryption
+from port_hook_cli.core.json_paths import JsonPath
 from port_hook_cli.core.models import Answer, Cause, Change, Delivery, Exchange, Kind, Payload, Status, Verdict
 from port_hook_cli.core.records import invocation_event, ready_event
 from port_hook_cli.views.invocation import compact_line, exchange_lines
@@ -77,9 +80,20 @@ def _close(streams: Streams) -> None:
             stream.close()
 
 
-def text_screen(streams: Streams, *, compact: bool = False) -> TextScreen:
+def text_screen(
+    streams: Streams,
+    *,
+    compact: bool = False,
+    reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
+) -> TextScreen:
     return TextScreen(
-        streams.stdout, streams.stderr, environ={}, compact=compact, app_url=None, on_broken=streams.broken.set
+        streams.stdout,
+        streams.stderr,
+        environ={},
+        compact=compact,
+        app_url=None,
+        on_broken=streams.broken.set,
+        reveal=reveal,
     )
 
 
@@ -115,6 +129,43 @@ def test_a_compact_screen_has_a_line_for_each(streams: Streams) -> None:
         screen.exchanged(exchange)
     screen.close()
     assert streams.end()[0].splitlines() == [compact_line(exchange) for exchange in exchanges]
+
+
+def test_what_is_decrypted_for_the_screen_is_shown_there_and_not_put_into_the_exchange(
+    streams: Streams, tmp_path: Path
+) -> None:
+    threads: list[str] = []
+
+    def reveal(exchange: Exchange) -> list[Decryption]:
+        threads.append(threading.current_thread().name)
+        return [Decryption(path=JsonPath.parse("password"), plaintext=exchange.invocation.id.encode() + b" s3cret")]
+
+    streams.start_reading()
+    exchange = an_exchange(answer=OK)
+    screen = text_screen(streams, reveal=reveal)
+    screen.exchanged(exchange)
+    screen.close()
+    assert '  decrypted  password  "0123456789ab s3cret"\n' in streams.end()[0]
+    assert threads == ["printer"]
+    assert b"s3cret" not in json.dumps(invocation_event(exchange)).encode()
+    with open_store(tmp_path / "captures.db", tmp_path, create=True) as store:
+        store.add([exchange])
+    assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.glob("captures.db*"))
+
+
+def test_nothing_is_decrypted_for_a_line_that_does_not_show_it(streams: Streams) -> None:
+    revealed: list[Exchange] = []
+
+    def reveal(exchange: Exchange) -> list[Decryption]:
+        revealed.append(exchange)
+        return []
+
+    streams.start_reading()
+    screen = text_screen(streams, compact=True, reveal=reveal)
+    screen.exchanged(numbered(1))
+    screen.close()
+    assert len(streams.end()[0].splitlines()) == 1
+    assert revealed == []
 
 
 @pytest.mark.parametrize("build", [text_screen, json_screen])

@@ -18,6 +18,9 @@ from rich.text import Text
 
 from port_hook_cli.core import answering, causes
 from port_hook_cli.core.answering import OK
+from port_hook_cli.core.encrypted_inputs import Decryption
+from port_hook_cli.core.encryption import Problem
+from port_hook_cli.core.json_paths import JsonPath
 from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import Answer, Cause, Change, Delivery, Exchange, Headers, Kind, Payload, Status, Verdict
 from port_hook_cli.core.payload import read_payload
@@ -87,6 +90,30 @@ def test_an_entity_and_the_names_of_encrypted_inputs_are_shown() -> None:
     lines = lines_of(of(document))
     assert value_at("entity", lines) == "vm-1"
     assert value_at("encrypted", lines) == "password, token"
+
+
+def test_decrypted_inputs_are_marked_as_such_and_harmless() -> None:
+    document = a_document()
+    document["payload"]["censoredProperties"] = ["password"]
+    plaintexts = {"payload.properties.password": HOSTILE, "a": '{"b":1}', "long": "x" * 1000}
+    decrypted = [
+        Decryption(path=JsonPath.parse(path), plaintext=text.encode("utf-8", "replace"))
+        for path, text in plaintexts.items()
+    ]
+    decrypted += [
+        Decryption(path=JsonPath.parse("bytes"), plaintext=b"\xff\x1b"),
+        Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, words="it does not open"),
+    ]
+    lines = [line.plain for line in exchange_lines(of(document), app_url=None, decrypted=decrypted)]
+    start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
+    shown = [line[13:] for line in lines[start : start + 5]]
+    assert lines[start - 1].startswith("  encrypted")
+    assert shown[0].startswith('payload.properties.password  "\\u001b[2J')
+    assert shown[1] == "a".ljust(27) + '  {"b": 1}'
+    assert shown[2].endswith("x…")
+    assert shown[3] == "bytes".ljust(27) + "  (2 bytes that are not UTF-8 text)"
+    assert shown[4] == "bad\\x1b".ljust(27) + "  not decrypted: it does not open"
+    assert all(map(is_safe, lines))
 
 
 def test_many_inputs_are_cut_with_their_number() -> None:

@@ -1,0 +1,55 @@
+"""Templates and data as a user gives them: JSON, YAML, or text with double braces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from port_hook_cli.core.ecmajson import NotJson
+from port_hook_cli.core.ecmaread import read_json, write_json
+from port_hook_cli.errors import UsageError
+
+
+def read_template(text: str, *, name: str) -> Any:
+    """Return the template in `text`: a JSON or YAML document, else the text itself where it holds double braces.
+
+    Raises UsageError for a text that begins as a JSON document but is none, and for one that is no template at all.
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        return read_json(text)
+    except NotJson as error:
+        begins_as_json = text.lstrip()[:1] in {"{", "["} and not text.lstrip().startswith("{{")
+        if begins_as_json:
+            raise UsageError(f"{name} is not JSON: {error}.", hint="Correct it.") from error
+    try:
+        return _read_yaml(text)
+    except NotJson as error:
+        if "{{" in text:
+            return text.removesuffix("\n")
+        raise UsageError(
+            f"{name} is neither JSON nor YAML: {error}.", hint="In YAML, a value that begins with {{ needs quotes."
+        ) from error
+
+
+def read_data(content: bytes, *, name: str) -> Any:
+    """Return the JSON document in `content`; raises UsageError when it is none."""
+    try:
+        return read_json(content.decode("utf-8-sig"))
+    except ValueError as error:  # NotJson and UnicodeDecodeError
+        raise UsageError(f"{name} is not JSON: {error}.", hint="Give the trigger's data as a JSON document.") from error
+
+
+def _read_yaml(text: str) -> Any:
+    """Return a YAML document as JSON; raises NotJson. Timestamps stay text, as JSON has none."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers = {  # noqa: RUF012 - yaml's own attribute
+            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    try:
+        return read_json(write_json(yaml.load(text, Loader)))  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise NotJson(" ".join(str(error).split())) from error

@@ -1,0 +1,147 @@
+"""Compare `port-hook render` with Port's own engine: `make conformance`.
+
+The engine is npm `@port-labs/jq-node-bindings` in the release named below, the newest that is published; it is built
+into `.bench/` and needs npm, a C++ compiler, autoconf, automake, libtool, flex and bison. Everything that guides show,
+every rule and 2,000 made-up templates go through both. A difference is an error unless `KNOWN` tells it, with the
+reason; docs/reference/templates.md lists those.
+"""
+
+# ruff: noqa: T201 - printing is its job
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from port_hook_cli.adapters.rendering import Renderer
+from port_hook_cli.core.ecmaread import read_json, write_json
+from port_hook_cli.core.templates import UNDEFINED
+from port_hook_cli.errors import RenderError
+from tests.conformance.cases import DATA, GUIDES, RULES, made_up
+
+RELEASE = "0.0.12"
+HERE = Path(__file__).parent
+SCRATCH = HERE.parents[1] / ".bench" / "jq-node-bindings"
+PACKAGE = {
+    "private": True,
+    "allowScripts": {"@port-labs/jq-node-bindings": True},
+    "dependencies": {"@port-labs/jq-node-bindings": RELEASE},
+}
+
+# What is known to differ -> the templates that show it.
+KNOWN: dict[str, tuple[Any, ...]] = {
+    "`spreadValue()` came after this release": tuple(
+        template for template in RULES if isinstance(template, dict) and "spreadValue" in str(template)
+    ),
+    "jq has changed: `pick`, `ltrimstr` of what is no string, a string times 0": (
+        "{{ pick(.run) }}",
+        '{{ .inputs.cpu | ltrimstr("a") }}',
+        '{{ "a" * 0 }}',
+    ),
+    "jq writes numbers into text as they were written: `-2.50`, `1E+21`": (
+        "{{ @base64 }}",
+        "{{ tojson }}",
+        "{{ -2.50 | tostring }}{{ .inputs.name }}{{ -2.50 + empty }}{{1}}",
+    ),
+    "a NUL ends a string": ('{{ "a\\u0000b" }}',),
+}
+
+
+def main() -> int:
+    """Compare, print a table, and return 1 for a difference that is not known."""
+    if not _install():
+        print("Port's engine could not be built here: nothing was compared")
+        return 1
+    templates = [*GUIDES, *RULES, *made_up(2_000, seed=20260102)]
+    data = read_json(json.dumps(DATA))
+    counts: Counter[str] = Counter()
+    with Renderer() as renderer, ExitStack() as engines:
+        engine = engines.enter_context(_engine())
+        for template in templates:
+            theirs = _theirs(engine, template)
+            if theirs is None:  # the release frees memory twice, now and then: it is asked once more
+                engine = engines.enter_context(_engine())
+                theirs = _theirs(engine, template)
+            counts[_judge(template, theirs or {"crash": True}, _ours(renderer, template, data))] += 1
+    print(f"\n@port-labs/jq-node-bindings {RELEASE}, {len(templates)} templates")
+    for verdict, count in counts.most_common():
+        print(f"{count:6} {verdict}")
+    return int(counts["DIFFERENT"] > 0)
+
+
+def _judge(template: Any, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    if theirs == ours:
+        return "the same"
+    for reason, examples in KNOWN.items():
+        if template in examples:
+            return f"known: {reason}"
+    print(f"{json.dumps(template)}\n   Port: {theirs}\n   ours: {ours}")
+    return "DIFFERENT"
+
+
+def _theirs(engine: tuple[IO[str], IO[str]], template: Any) -> dict[str, Any] | None:
+    requests, answers = engine
+    requests.write(json.dumps({"template": template, "data": DATA}) + "\n")
+    requests.flush()
+    line = answers.readline()
+    return dict(json.loads(line)) if line else None
+
+
+def _ours(renderer: Renderer, template: Any, data: Any) -> dict[str, Any]:
+    """Render twice: programs that come again are run in another way."""
+    first, second = (_render(renderer, template, data) for _ in range(2))
+    return first if first == second else {"first": first, "second": second}
+
+
+def _render(renderer: Renderer, template: Any, data: Any) -> dict[str, Any]:
+    try:
+        value = renderer.render(read_json(json.dumps(template)), data)
+    except RenderError as error:
+        return {"error": error.message.removesuffix(".")}
+    return {"text": None if value is UNDEFINED else write_json(value)}
+
+
+def _install() -> bool:
+    if (SCRATCH / "node_modules" / "@port-labs" / "jq-node-bindings" / "build" / "Release").exists():
+        return True
+    if not shutil.which("npm"):
+        return False
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    (SCRATCH / "package.json").write_text(json.dumps(PACKAGE), "utf-8")
+    # Debian's headers of Node, so that node-gyp does not fetch them.
+    headers = {"npm_config_nodedir": "/usr"} if Path("/usr/include/node/node.h").exists() else {}
+    done = subprocess.run(
+        ["npm", "install", "--silent", "--no-audit", "--no-fund"],
+        cwd=SCRATCH,
+        env={**os.environ, **headers},
+        check=False,
+    )
+    return done.returncode == 0
+
+
+@contextmanager
+def _engine() -> Iterator[tuple[IO[str], IO[str]]]:
+    environment = {**os.environ, "NODE_PATH": str(SCRATCH / "node_modules")}
+    with subprocess.Popen(
+        ["node", str(HERE / "engine.js")],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdin, process.stdout
+        process.stdin.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
