@@ -52,6 +52,8 @@ class Renderer:
             return prepared.assemble(outcomes, strict=strict)
         except BadTemplate as error:
             raise RenderError(f"{error}.", hint="See docs/reference/templates.md for the rules.") from error
+        except RecursionError as error:
+            raise RenderError("The result is nested too deep.", hint="Have the expressions nest less.") from error
         except ExpressionFailed as error:
             raise RenderError(
                 f"{{{{ {error.error.expression.strip()} }}}}: {error}",

@@ -5,19 +5,23 @@ A field is only ever added. A change of meaning gets a new number in `schema`.
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
+from port_hook_cli.core.ecmaread import write_json
 from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Delivery, Exchange, Verdict
 from port_hook_cli.core.snippets import SignedRequest
+from port_hook_cli.core.templates import UNDEFINED, Rendering
 from port_hook_cli.core.tunnel_report import TunnelReport
 
 EVENT = "port-hook/event/1"
 VERDICT = "port-hook/verdict/1"
 DELIVERY = "port-hook/delivery/1"
 SIGNATURE = "port-hook/signature/1"
+RENDERING = "port-hook/rendering/1"
 
 
 def format_time(epoch_s: float) -> str:
@@ -131,4 +135,17 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
         "handler_failures": tally.handler_failures,
         "waiting": list(tally.waiting),
         "tunnel": None if tunnel is None else _tunnel_fields(tunnel),
+    }
+
+
+def rendering_record(rendering: Rendering) -> dict[str, Any]:
+    """Return a rendered template as the record that `render --json` prints. `result` is as JSON.stringify has it."""
+    return {
+        "schema": RENDERING,
+        "result": None if rendering.value is UNDEFINED else json.loads(write_json(rendering.value)),
+        "undefined": rendering.value is UNDEFINED,
+        "errors": [
+            {"expression": error.expression.strip(), "kind": error.kind, "message": error.message}
+            for error in rendering.errors
+        ],
     }

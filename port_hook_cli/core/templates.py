@@ -121,8 +121,8 @@ class Prepared:
         key that is dropped is not looked at.
         """
         assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)
-        value = assembly.render(self.template)
-        return Rendering(value=_settle(value), errors=tuple(assembly.errors))
+        value = _settle(assembly.render(self.template))
+        return Rendering(value=value, errors=tuple(assembly.errors))
 
 
 class _Assembly:

@@ -17,6 +17,7 @@ import pytest
 
 from port_hook_cli.adapters.jq_worker import MAX_RESULT_BYTES, JqWorker
 from port_hook_cli.adapters.rendering import Renderer
+from port_hook_cli.core.ecmaread import write_json
 from port_hook_cli.core.templates import UNDEFINED, JqError
 from port_hook_cli.errors import RenderError
 
@@ -207,3 +208,17 @@ def test_half_a_character_makes_the_data_unreadable_for_jq_as_in_port() -> None:
         rendering = renderer.render_and_tell("{{ .a }}", {"a": "\ud800"})
     assert rendering.value is None
     assert "surrogate" in rendering.errors[0].message
+
+
+@pytest.mark.parametrize("levels", [300, 700, 900, 990, 1500])
+def test_a_result_that_nests_deep_is_given_or_refused_in_words(levels: int) -> None:
+    template: Any = f"{{{{ reduce range({levels}) as $i (1; [.]) }}}}"
+    for _ in range(100):
+        template = [template]
+    refusal = ""
+    with Renderer() as renderer:
+        try:
+            write_json(renderer.render(template, {}))
+        except RenderError as error:
+            refusal = error.message
+    assert refusal in {"", "The result is nested too deep."}

@@ -20,6 +20,7 @@ from port_hook_cli.core.models import Answer, Delivery, Exchange, Status
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.retarget_entry import Entry
 from port_hook_cli.core.runs import Reported
+from port_hook_cli.core.templates import JqError, Rendering
 from port_hook_cli.core.verification import judge
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_invocation, signed
@@ -88,6 +89,8 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield records.ready_event(url="u", public_url=None)
     yield records.summary_event(Tally())
     yield records.verdict_record(verdict)
+    failed = JqError("foo", "compile", "jq: compile error")
+    yield records.rendering_record(Rendering(value={}, errors=(failed,)))
     yield records.delivery_record(delivery, source="s", run_id=None)
     yield capture_file.capture_summary(exchange)
     yield dict.fromkeys(capture_file.to_capture(exchange))
