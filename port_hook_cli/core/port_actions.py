@@ -1,0 +1,139 @@
+"""An action or automation of Port, read: what starts it, what it asks for, and the request that it sends.
+
+Fields: Port's API reference, "Change an action/automation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+WEBHOOK = "WEBHOOK"
+_FIELDS = frozenset({"invocationMethod", "trigger"})
+
+
+class BadAction(ValueError):
+    """A document that is no action or automation whose webhook could be sent; the message says why."""
+
+
+class ActionKind(StrEnum):
+    """What starts it: a person, or an event."""
+
+    SELF_SERVICE = "self-service"
+    AUTOMATION = "automation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortAction:
+    """An action or automation that is invoked by a webhook.
+
+    `inputs` are the declared inputs by name; None where the action declares none, so that nothing can be said of what
+    is given. `required` is a list of names or a `jqQuery` that gives one. `condition` is the trigger's own, `method`
+    the invocation method, `approval` whether Port asks somebody before it sends.
+    """
+
+    identifier: str
+    kind: ActionKind
+    title: str | None = None
+    operation: str | None = None
+    blueprint: str | None = None
+    inputs: Mapping[str, Any] | None = None
+    required: Any = ()
+    condition: Mapping[str, Any] | None = None
+    approval: bool = False
+    method: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the action says what is sent; otherwise it is Port's default payload."""
+        return self.method.get("body") is not None
+
+
+def read_action(document: Any) -> PortAction:
+    """Return the action in a document as Port's API takes or shows one; raises BadAction."""
+    action = _unwrapped(document)
+    if not isinstance(action, Mapping):
+        raise BadAction(f"is {_noun(action)}, and an action is an object")
+    identifier = action.get("identifier")
+    if not isinstance(identifier, str) or not identifier:
+        raise BadAction("has no `identifier`")
+    trigger = _part(action, "trigger")
+    if trigger.get("type") not in set(ActionKind):
+        raise BadAction("has a `trigger` whose `type` is neither self-service nor automation")
+    kind = ActionKind(trigger["type"])
+    asked = trigger.get("userInputs")
+    inputs = asked.get("properties") if isinstance(asked, Mapping) else None
+    event = trigger.get("event")
+    return PortAction(
+        identifier=identifier,
+        kind=kind,
+        title=_text(action.get("title")),
+        operation=_text(trigger.get("operation")),
+        blueprint=_text(trigger.get("blueprintIdentifier"))
+        or _text(event.get("blueprintIdentifier") if isinstance(event, Mapping) else None),
+        inputs=inputs if isinstance(inputs, Mapping) else None,
+        required=asked.get("required") or () if isinstance(asked, Mapping) else (),
+        condition=trigger["condition"] if isinstance(trigger.get("condition"), Mapping) else None,
+        approval=bool(action.get("requiredApproval")),
+        method=_webhook(_part(action, "invocationMethod")),
+    )
+
+
+def pick_action(document: Any, identifier: str | None) -> Any:
+    """Return the action called `identifier` of a document that holds one or several; raises BadAction.
+
+    None stands for the only one.
+    """
+    listed = document.get("actions") if isinstance(document, Mapping) else document
+    if not isinstance(listed, list):
+        found = _unwrapped(document)
+        if identifier is not None and _name(found) != identifier:
+            raise BadAction(f"holds the action {_name(found)}, and not {identifier}")
+        return found
+    names = [_name(_unwrapped(each)) for each in listed]
+    if identifier is None and len(listed) == 1:
+        return listed[0]
+    if identifier is None or identifier not in names:
+        which = f"has no action {identifier} among its {len(names)}" if identifier else f"holds {len(names)} actions"
+        raise BadAction(f"{which}: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}")  # noqa: PLR2004 - a line
+    return listed[names.index(identifier)]
+
+
+def _webhook(method: Mapping[str, Any]) -> Mapping[str, Any]:
+    if method.get("type") != WEBHOOK:
+        kind = method.get("type") or "nothing known"
+        raise BadAction(f"is invoked by {kind}, and only a {WEBHOOK} sends a request that could be made here")
+    if method.get("url") is None:
+        raise BadAction("has no `url` in its `invocationMethod`")
+    return method
+
+
+def _unwrapped(document: Any) -> Any:
+    """Return what an answer of Port's API (`{"ok": true, "action": …}`) holds, and any other document as it is."""
+    if isinstance(document, Mapping) and not _FIELDS & document.keys() and isinstance(document.get("action"), Mapping):
+        return document["action"]
+    return document
+
+
+def _part(action: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = action.get(name)
+    if not isinstance(part, Mapping):
+        raise BadAction(f"has no `{name}`")
+    return part
+
+
+def _name(action: Any) -> str:
+    name = action.get("identifier") if isinstance(action, Mapping) else None
+    return name if isinstance(name, str) else "(without an identifier)"
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _noun(value: Any) -> str:
+    if isinstance(value, str):
+        return "a text"
+    return "a list" if isinstance(value, Sequence) else "empty" if value is None else "a single value"
