@@ -30,6 +30,8 @@ COMMANDS = {
     "report-run": "Report the progress and result of an action run to Port.",
     "captures": "List what was captured, newest first.",
     "show": "Show one capture in full.",
+    "decrypt": "Decrypt the encrypted inputs of a payload.",
+    "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in of Port's API.",
     "restore": "Put back the actions that a killed listener left pointing at it.",
 }

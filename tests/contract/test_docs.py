@@ -14,7 +14,10 @@ import pytest
 
 from port_hook_cli import __version__
 from port_hook_cli.cli import COMMANDS
-from port_hook_cli.core import capture_file, records, run_records
+from port_hook_cli.core import capture_file, encrypted_inputs, records, run_records
+from port_hook_cli.core.encrypted_inputs import Decryption
+from port_hook_cli.core.encryption import Scheme
+from port_hook_cli.core.json_paths import JsonPath
 from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import Answer, Delivery, Exchange, Status
 from port_hook_cli.core.payload import read_payload
@@ -97,6 +100,8 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
     yield run_records.dry_run_record("r", [], api_url="u")
     yield run_records.restore_record(Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False)
+    yield encrypted_inputs.decryption_record(Decryption(path=JsonPath(("a",)), plaintext=b"\xff"))
+    yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
     yield run_records.sandbox_ready_record("u", "i", "s")
     yield run_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"aiohttp", "asyncio", "asyncssh", "dotenv", "httpx", "pyngrok", "rich", "sqlite3", "yaml"}
+HEAVY = {"aiohttp", "asyncio", "asyncssh", "cryptography", "dotenv", "httpx", "pyngrok", "rich", "sqlite3", "yaml"}
 
 
 def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
