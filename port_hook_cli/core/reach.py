@@ -7,6 +7,8 @@ from enum import StrEnum
 
 # What the edge of a tunnel answers when there is nothing behind it: gateways' statuses, and Cloudflare's own.
 _NOBODY_BEHIND = frozenset({502, 503, 504, *range(520, 528), 530})
+# What an edge answers that has too much to do: in a burst, Cloudflare's quick tunnels take 200 requests at once.
+_TOO_MUCH = frozenset({408, 425, 429})
 
 
 class Reach(StrEnum):
@@ -33,6 +35,8 @@ def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> Pr
         return Probing(Reach.REACHABLE, latency_ms)
     if status in _NOBODY_BEHIND:
         return Probing(Reach.UNREACHABLE, None, f"the far end answers {status}: nothing is behind it")
+    if status in _TOO_MUCH:
+        return Probing(Reach.UNREACHABLE, None, f"the far end answers {status}: too much comes to it")
     return Probing(Reach.TAKEN, None, f"somebody else answers there, with status {status}")
 
 
