@@ -22,6 +22,7 @@ NO_TUNNEL_LINES = (
 )
 
 _HTTPS = frozenset({TunnelKind.NGROK, TunnelKind.CLOUDFLARED, TunnelKind.SMEE})
+_OFTEN_S, _SELDOM_S = 1.0, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,11 @@ class Reaching:
         """Whether Port calls by https, as far as that is known before a tunnel is open."""
         return self.choice.kind in _HTTPS or (self.public_url or "").startswith("https")
 
+    @property
+    def keepalive_s(self) -> float:
+        """How often a far end is asked for a sign of life: as often as the listener asks for itself, within reason."""
+        return min(max(self.probe_interval_s, _OFTEN_S), _SELDOM_S) if self.probe_interval_s else _SELDOM_S
+
 
 class Way:
     """The way from Port to a listener, kept open."""
@@ -51,10 +57,10 @@ class Way:
     follow: Callable[[str], Awaitable[None]]
     """Awaited with each URL to paste after the first; a PortHookError of it is told."""
 
-    def __init__(self, keeper: Keeper, mount: str, *, relays_answers: bool) -> None:
+    def __init__(self, keeper: Keeper, mount: str, *, relays_answers: bool, notice: Callable[[str], None]) -> None:
         self.relays_answers = relays_answers
         self.follow = _nothing_to_do
-        self._keeper, self._mount = keeper, mount
+        self._keeper, self._mount, self._notice = keeper, mount, notice
         self._keeping: asyncio.Task[None] | None = None
 
     @property
@@ -75,12 +81,17 @@ class Way:
     def begin(self) -> None:
         """Begin to watch it."""
         self._keeping = asyncio.create_task(self._keeper.keep())
+        self._keeping.add_done_callback(self._ended)
 
     async def leave(self) -> None:
         """Stop watching; the tunnel stays open for what is in flight."""
         if self._keeping:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
+
+    def _ended(self, keeping: asyncio.Task[None]) -> None:
+        if not keeping.cancelled() and (error := keeping.exception()):
+            self._notice(f"error: the tunnel is no longer watched: {type(error).__name__}: {error}")
 
 
 @asynccontextmanager
@@ -111,11 +122,12 @@ async def reachable(
         probe_path=serving.echo.path,
         token=serving.echo.token,
         report=tell,
+        notice=opening.notice,
         moved=moved,
         probe_interval_s=reaching.probe_interval_s,
     )
     serving.after_drain.push_async_callback(keeper.close)
-    way = Way(keeper, mount, relays_answers=tunnel.relays_answers)
+    way = Way(keeper, mount, relays_answers=tunnel.relays_answers, notice=opening.notice)
     try:
         yield way
     finally:
@@ -140,18 +152,24 @@ async def _open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | 
     from port_hook_cli.adapters.tunnels.usable import usable_tunnels
 
     for choice, reason in usable_tunnels(opening.environ, opening.home):
-        opening.notice(f"Opening a tunnel by {choice.name}, as {reason} …")
+        opening.notice(f"Opening a tunnel by {choice.name}, as {reason}; --tunnel none opens none …")
         try:
             return await open_tunnel(choice, opening), choice
         except TunnelError as problem:
-            opening.notice(f"not by {choice.name}: {problem.message} {problem.hint}".rstrip())
+            for line in f"not by {choice.name}: {problem.message} {problem.hint}".rstrip().splitlines():
+                opening.notice(line)
     for line in NO_TUNNEL_LINES:
         opening.notice(line)
     return None
 
 
-def _reopen(choice: TunnelChoice, opening: Opening) -> Callable[[str | None], Awaitable[Tunnel]]:
-    """Return what opens the same way anew. Nobody is asked then: whoever sat there may be gone."""
+def _reopen(choice: TunnelChoice, opening: Opening) -> Callable[[str | None], Awaitable[Tunnel]] | None:
+    """Return what opens the same way anew; None for one of the user's own, which they alone can open.
+
+    Nobody is asked then: whoever sat there may be gone.
+    """
+    if choice.kind is TunnelKind.NONE:
+        return None
 
     async def again(previous_url: str | None) -> Tunnel:
         return await open_tunnel(choice, replace(opening, ask=nobody, previous_url=previous_url))

@@ -23,6 +23,7 @@ from port_hook_cli.flows.listening import Listening, Onlooker
 from port_hook_cli.runtime import Runtime
 
 DRAIN_S = 2.0
+_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user chose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +45,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """A listener that is up. `url` is where it is on this machine, `echo` what it answers to its own probes.
+    """A listener that is up. `url` is where it is, `echo` what it answers to its own probes.
+
+    `origin` is where this machine reaches it: a tunnel leads there, and nowhere else.
 
     What `after_drain` holds is closed when nothing is in flight any more, before the store is.
     """
 
     url: str
-    port: int
+    origin: str
     flow: Listening
     echo: Echo
     after_drain: AsyncExitStack = field(repr=False)
@@ -84,7 +87,8 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         stack.push_async_callback(receiver.close, DRAIN_S)
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
-        yield Serving(url=url, port=port, flow=flow, echo=echo, after_drain=after_drain)
+        origin = _url(_NEAREST.get(host, host), port)
+        yield Serving(url=url, origin=origin, flow=flow, echo=echo, after_drain=after_drain)
 
 
 def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:

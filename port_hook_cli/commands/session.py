@@ -7,20 +7,21 @@ import gc
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from port_hook_cli.adapters.settings import Settings
 from port_hook_cli.adapters.signals import stop_signal
 from port_hook_cli.adapters.tunnels import Opening, nobody
+from port_hook_cli.adapters.unwaited import UnwaitedThreads
 from port_hook_cli.commands.reaching import Reaching, Way, reachable
 from port_hook_cli.commands.retarget import retargeted
 from port_hook_cli.commands.serving import DRAIN_S, Plan, Serving, listening
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.core.records import ready_event, summary_event, tunnel_event
 from port_hook_cli.core.tunnel_choice import TunnelKind
-from port_hook_cli.core.tunnel_report import TunnelReport
+from port_hook_cli.core.tunnel_report import TunnelReport, TunnelState
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.session import ready_lines, summary_lines
@@ -77,6 +78,7 @@ class _Watcher:
     def __init__(self, session: Session, screen: Screen, stop: asyncio.Event) -> None:
         self._plan, self._screen, self._stop = session.plan, screen, stop
         self._exit_after_s = session.reaching.exit_after_s
+        self._has_probes = bool(session.reaching.probe_interval_s)
         self._cut_off: asyncio.TimerHandle | None = None
         self.shown = 0
         self.unexpected = 0
@@ -102,15 +104,18 @@ class _Watcher:
         for line in tunnel_lines(report):
             self._screen.notice(line)
         self._screen.event(tunnel_event(report))
-        if report.state.is_good and self._cut_off:
+        # That a tunnel was opened says nothing where a probe is to follow: it may be lost again, over and over.
+        is_through = report.state.is_good and not (self._has_probes and report.state is TunnelState.OPEN)
+        if is_through and self._cut_off:
             self._cut_off.cancel()
             self._cut_off = None
         elif not report.state.is_good and self._exit_after_s is not None and self._cut_off is None:
             self._cut_off = asyncio.get_running_loop().call_later(self._exit_after_s, self._give_up)
 
     def _give_up(self) -> None:
-        self.is_cut_off = True
-        self._stop.set()
+        if not self._stop.is_set():  # what ends already ends as it was told to
+            self.is_cut_off = True
+            self._stop.set()
 
 
 class _Complaints:
@@ -138,7 +143,9 @@ async def run_session(session: Session, runtime: Runtime, screen: Screen, broken
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         with stop_signal() as stop:
-            asyncio.get_running_loop().set_exception_handler(_Complaints(screen.notice, runtime.now))
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(_Complaints(screen.notice, runtime.now))
+            loop.set_default_executor(UnwaitedThreads())
             watcher = _Watcher(session, screen, stop)
             async with AsyncExitStack() as stack:
                 started = await _unless_stopped(_start(session, runtime, watcher, stack), stop)
@@ -165,7 +172,7 @@ async def _start(
     # A relay hands on requests without the path that Port called.
     below = mount.rstrip("/") if session.reaching.choice.kind is TunnelKind.SMEE else ""
     opening = Opening(
-        local_url=f"http://127.0.0.1:{serving.port}{below}",
+        local_url=f"{serving.origin}{below}",
         environ=runtime.environ,
         home=runtime.home,
         notice=watcher.notice,
@@ -173,8 +180,12 @@ async def _start(
         public_url=session.reaching.public_url,
         domain=session.reaching.domain,
         accept_host_key=session.reaching.accept_host_key,
+        keepalive_s=session.reaching.keepalive_s,
     )
     way = await stack.enter_async_context(reachable(session.reaching, opening, serving, mount, watcher.tunnel))
+    if way:
+        # Only now it is known for `auto`, and for a service that gives URLs away.
+        serving.flow.policy = replace(serving.flow.policy, scheme=urlsplit(way.public_url).scheme)
     if session.retarget:
         wanted = session.retarget
         url = way.public_url if way else _url_of_the_sandbox_s_neighbour(wanted.settings, serving.url)
@@ -201,7 +212,7 @@ async def _unless_stopped(starting: Coroutine[Any, Any, T], stop: asyncio.Event)
     if task.done():
         return task.result()
     task.cancel()
-    await asyncio.wait({task})
+    await asyncio.gather(task, return_exceptions=True)  # what it ran into while it was stopped interests nobody
     return None
 
 

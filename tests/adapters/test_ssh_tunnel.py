@@ -69,6 +69,7 @@ class User:
         public_url: str | None = None,
         accept_host_key: str | None = None,
         previous_url: str | None = None,
+        keepalive_s: float = 5,
     ) -> Opening:
         return Opening(
             local_url=local_url,
@@ -80,6 +81,7 @@ class User:
             public_url=public_url,
             accept_host_key=accept_host_key,
             previous_url=previous_url,
+            keepalive_s=keepalive_s,
         )
 
     async def problem(self, address: str, opening: Opening | None = None) -> TunnelError:
@@ -172,7 +174,7 @@ class TestAnOpensshServer:
     async def test_that_vanishes_without_a_word_is_noticed_and_closing_does_not_wait_for_it(
         self, sshd: Sshd, user: User
     ) -> None:
-        async with closing(await open_ssh(sshd.address, user.opening(), keepalive_s=0.1)) as tunnel:
+        async with closing(await open_ssh(sshd.address, user.opening(keepalive_s=0.1))) as tunnel:
             await asyncio.sleep(0.5)  # nothing to wait for: a server that is well is to be left alone
             assert tunnel.health() == ""
             sshd.signal(signal.SIGSTOP)

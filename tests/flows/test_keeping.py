@@ -28,6 +28,7 @@ class ATunnel:
         self.asked: list[tuple[str, str]] = []
         self.asked_thrice = asyncio.Event()
         self.closed = 0
+        self.close_problem: Exception | None = None
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def health(self) -> str:
@@ -44,6 +45,8 @@ class ATunnel:
 
     async def close(self) -> None:
         self.closed += 1
+        if self.close_problem:
+            raise self.close_problem
 
     def end(self, words: str) -> None:
         self._end.set_result(words)
@@ -55,28 +58,33 @@ class Watched:
 
     tunnel: ATunnel
     reports: asyncio.Queue[TunnelReport] = field(default_factory=asyncio.Queue)
+    notices: list[str] = field(default_factory=list)
     moves: list[str] = field(default_factory=list)
     openings: list[str | None] = field(default_factory=list)
-    following: list[ATunnel | TunnelError] = field(default_factory=list)
+    following: list[ATunnel | Exception] = field(default_factory=list)
+    move_problem: Exception | None = None
 
     async def open(self, before: str | None) -> Kept:
         self.openings.append(before)
         found = self.following.pop(0)
-        if isinstance(found, TunnelError):
+        if isinstance(found, Exception):
             raise found
         self.tunnel = found
         return found
 
     async def move(self, url: str) -> None:
         self.moves.append(url)
+        if self.move_problem:
+            raise self.move_problem
 
-    def keeper(self, interval_s: float = 0.01) -> Keeper:
+    def keeper(self, interval_s: float = 0.01, *, is_ours: bool = True) -> Keeper:
         return Keeper(
             self.tunnel,
-            self.open,
+            self.open if is_ours else None,
             probe_path="/p",
             token="t",
             report=self.reports.put_nowait,
+            notice=self.notices.append,
             moved=self.move,
             probe_interval_s=interval_s,
         )
@@ -90,9 +98,11 @@ class Watched:
 
 @pytest.fixture
 async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, Keeper]]:
-    def begin(interval_s: float = 0.01, probing: Probing = REACHABLE) -> tuple[Watched, Keeper]:
+    def begin(
+        interval_s: float = 0.01, probing: Probing = REACHABLE, *, is_ours: bool = True
+    ) -> tuple[Watched, Keeper]:
         watched = Watched(ATunnel(probing=probing))
-        keeper = watched.keeper(interval_s)
+        keeper = watched.keeper(interval_s, is_ours=is_ours)
         task = asyncio.ensure_future(keeper.keep())
         request.addfinalizer(task.cancel)
         return watched, keeper
@@ -188,3 +198,71 @@ async def test_without_probes_only_the_tunnel_s_own_word_counts(watch: Watch) ->
     assert watched.tunnel.asked == []
     await keeper.close()
     assert watched.tunnel.closed == 1
+
+
+async def test_a_defect_in_what_watches_is_told_and_ends_nothing(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.following = [ATunnel()]
+    watched.tunnel.probing = None  # type: ignore[assignment] # not what anybody expects
+    lost = await watched.next()
+    assert lost.state is TunnelState.LOST
+    assert lost.reason.startswith("It could not be watched any more: AttributeError:")
+    assert await watched.states(2) == [TunnelState.OPEN, TunnelState.REACHABLE]
+
+
+async def test_what_keeps_a_tunnel_from_being_opened_anew_is_told_once_whatever_it_is(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    refusal = TunnelError("The key has changed.", hint="Ask.")
+    watched.following = [refusal, TunnelError("The key has changed.", hint="Ask."), OSError("no \x1b fork"), ATunnel()]
+    watched.tunnel.end("It ended.")
+    assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
+    assert watched.notices == [
+        "The tunnel cannot be opened anew yet: The key has changed. Ask.",
+        r"The tunnel cannot be opened anew yet: OSError: no \x1b fork",
+    ]
+
+
+async def test_a_url_that_cannot_be_followed_is_told_and_watched_all_the_same(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.move_problem = KeyError("what")
+    watched.following = [ATunnel("https://two.example")]
+    watched.tunnel.end("It ended.")
+    assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
+    assert watched.notices == ["error: The new public URL could not be followed: KeyError: 'what'"]
+
+
+async def test_a_lost_tunnel_that_cannot_be_closed_is_replaced_all_the_same(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.tunnel.close_problem = OSError("gone")
+    watched.following = [ATunnel()]
+    watched.tunnel.end("It ended.")
+    assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
+    assert watched.notices == ["The lost tunnel could not be closed: OSError: gone"]
+
+
+async def test_a_way_of_the_users_own_is_never_given_up(watch: Watch) -> None:
+    watched, _ = watch(is_ours=False)
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.tunnel.probing = TAKEN
+    assert await watched.states(1) == [TunnelState.TAKEN]
+    watched.tunnel.probing = REACHABLE
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+
+
+async def test_tunnels_that_end_as_soon_as_they_are_open_are_opened_ever_more_slowly(watch: Watch) -> None:
+    watched, _ = watch()
+    loop = asyncio.get_running_loop()
+    took_s = []
+    for _ in range(4):
+        assert await watched.states(1) == [TunnelState.REACHABLE]
+        watched.following = [ATunnel()]
+        watched.tunnel.end("It ended.")
+        ended_at = loop.time()
+        assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
+        took_s.append(loop.time() - ended_at)
+    assert took_s[0] < 0.4  # 0.2 s at most, and what a busy machine takes
+    assert took_s[3] >= 0.8  # 1.6 s, or half of it

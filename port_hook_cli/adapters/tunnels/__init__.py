@@ -56,6 +56,7 @@ class Opening:
     nobody can be asked. `timeout_s` bounds the opening, in seconds. `public_url` is the user's own name for the far
     end, `domain` a static domain of theirs (ngrok). `accept_host_key` is the fingerprint of an SSH server's key that is
     taken without asking. `previous_url` is that of the tunnel that this one replaces, to be had again if it can.
+    `keepalive_s` is how often a far end that can be asked for a sign of life is asked (SSH), in seconds.
     """
 
     local_url: str
@@ -68,6 +69,7 @@ class Opening:
     domain: str | None = None
     accept_host_key: str | None = None
     previous_url: str | None = None
+    keepalive_s: float = 5.0
 
 
 async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:

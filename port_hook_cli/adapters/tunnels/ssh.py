@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from port_hook_cli.adapters.tunnels.ssh_tunnel import SshTunnel
 
 
-async def open_ssh(address: str, opening: Opening, *, keepalive_s: float = 5.0) -> SshTunnel:
+async def open_ssh(address: str, opening: Opening) -> SshTunnel:
     """Open a tunnel through `address`, an `ssh://` URL or the name of a service (see `core/ssh_destination.py`).
 
-    The server is asked for a sign of life every `keepalive_s` seconds; the tunnel is lost after three without one.
+    The server is asked for a sign of life every `opening.keepalive_s` seconds; the tunnel is lost after three without.
     Raises TunnelError, also when asyncssh is not installed. Cancelling it hangs up.
     """
     try:
@@ -27,4 +27,4 @@ async def open_ssh(address: str, opening: Opening, *, keepalive_s: float = 5.0) 
         ) from None
     from port_hook_cli.adapters.tunnels.ssh_opening import open_tunnel
 
-    return await open_tunnel(address, opening, keepalive_s)
+    return await open_tunnel(address, opening)

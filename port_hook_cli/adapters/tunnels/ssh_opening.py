@@ -61,7 +61,7 @@ class _Way:
         return tuple(map(str, files)) if isinstance(files, list) else ()
 
 
-async def open_tunnel(address: str, opening: Opening, keepalive_s: float) -> SshTunnel:
+async def open_tunnel(address: str, opening: Opening) -> SshTunnel:
     """Open the tunnel; raises TunnelError. See `ssh.open_ssh`."""
     # asyncssh logs each connection, and prints what it takes for a problem.
     asyncssh.set_log_level(logging.CRITICAL + 1)
@@ -69,7 +69,7 @@ async def open_tunnel(address: str, opening: Opening, keepalive_s: float) -> Ssh
     trouble = Trouble(host=to.host, port=to.port or _SSH_PORT, home=opening.home, timeout_s=opening.timeout_s)
     ports = _ports(to, opening)
     try:
-        way = await _way(to, opening, keepalive_s)
+        way = await _way(to, opening)
     except TROUBLES as error:
         raise trouble.of(error) from None
     trouble = replace(trouble, port=way.port, identities=way.identities)
@@ -97,12 +97,12 @@ def _ports(to: Destination, opening: Opening) -> tuple[int, ...]:
     return ports
 
 
-async def _way(to: Destination, opening: Opening, keepalive_s: float) -> _Way:
+async def _way(to: Destination, opening: Opening) -> _Way:
     config = opening.home / ".ssh" / "config"
     arguments: dict[str, Any] = {
         "host": to.host,
         "config": [str(config)] if os.access(config, os.R_OK) else None,
-        "keepalive_interval": keepalive_s,
+        "keepalive_interval": opening.keepalive_s,
         "keepalive_count_max": _SIGNS_MISSED,
         "login_timeout": opening.timeout_s,
         "agent_forwarding": False,
