@@ -119,6 +119,20 @@ def test_somebody_else_at_the_url_is_told_apart(listening: Listener, relay: Rela
     assert "somebody else" in record["reason"]
 
 
+def test_a_url_of_the_users_own_is_found_again_when_somebody_else_had_it(
+    listening: Listener, relay: Relay, tmp_path: Path
+) -> None:
+    relay.upstream = listening.port
+    until_reachable(listening)
+    other = tmp_path / "other"
+    other.mkdir()
+    with listener(other) as somebody_else:
+        relay.upstream = somebody_else.port
+        assert tunnel_record(listening)["state"] == "taken"
+        relay.upstream = listening.port
+        assert tunnel_record(listening)["state"] == "reachable"
+
+
 def test_what_comes_through_is_verified_and_saved_like_any_other(listening: Listener, relay: Relay) -> None:
     relay.upstream = listening.port
     until_reachable(listening)

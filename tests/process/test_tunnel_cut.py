@@ -1,0 +1,442 @@
+"""A tunnel that is cut, stopped, slept through, replaced or not to be had, and what a listener makes of it.
+
+Nothing here leaves loopback: see `only_loopback`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import os
+import queue
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.adapters.store import open_store
+from port_hook_cli.adapters.tunnels import Opening, open_tunnel
+from port_hook_cli.commands.reaching import NO_TUNNEL_LINES
+from port_hook_cli.core.models import Headers
+from port_hook_cli.core.tunnel_choice import parse_tunnel
+from port_hook_cli.errors import ExitCode
+from tests.factories import a_body, a_document, signed
+from tests.processes import Listener, environment, listener
+from tests.servers import handler
+from tests.sshd import Sshd, needs_sshd, sshd_for
+from tests.standins.ssh_server import SshServer, ssh_server
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops processes with signals")
+
+STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
+BURST, AT_ONCE = 200, 64
+KNOWN_WITHIN_S = 2.0
+BACK_WITHIN_S = 5.0
+# With --probe-interval 0.2 the server is asked for a sign of life once a second, and lost after three without.
+KEEPALIVE_S = 3.0
+NEW_ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n\r\ndone"
+# What a keeper, a task or a thread that went wrong would leave behind.
+BAD_SIGNS = ("Traceback", "never retrieved", "was destroyed", "never awaited", "no longer watched", "not be watched")
+
+Record = dict[str, Any]
+
+
+def now_signed(body: bytes) -> Headers:
+    return signed(body, timestamp=str(int(time.time())))
+
+
+@dataclass
+class Told:
+    """What a listener tells, each record with the moment at which it came."""
+
+    listening: Listener
+    records: queue.Queue[tuple[float, Record]] = field(default_factory=queue.Queue)
+    err: str = ""
+
+    @property
+    def url(self) -> str:
+        return str(self.listening.ready["public_url"])
+
+    def read(self) -> None:
+        with contextlib.suppress(AssertionError):  # it has ended
+            while True:
+                record = self.listening.record()
+                self.records.put((time.monotonic(), record))
+
+    def until(self, is_wanted: Callable[[Record], bool], within_s: float = 10) -> tuple[float, Record]:
+        """Return the first record that is wanted, and when it came; those before it are dropped."""
+        deadline = time.monotonic() + within_s
+        while True:
+            came_at, record = self.records.get(timeout=max(0.01, deadline - time.monotonic()))
+            if is_wanted(record):
+                return came_at, record
+
+    def until_state(self, state: str, within_s: float = 10) -> tuple[float, Record]:
+        return self.until(lambda record: record["type"] == "tunnel" and record["state"] == state, within_s)
+
+    def at(self, url: str) -> Listener:
+        """The listener as it is reached at a public URL."""
+        return Listener(self.listening.process, {"url": url})
+
+    def invoke(self, url: str) -> tuple[int, bytes]:
+        """Send a signed invocation to a public URL, and see that it is shown as valid."""
+        body = a_body(a_document(sent_at=time.monotonic()))
+        answer = self.at(url).post(body, now_signed(body))
+        _, record = self.until(lambda record: record["type"] == "invocation" and record["verdict"]["status"] == "valid")
+        assert record["answer"]["status"] == answer[0]
+        return answer
+
+    def end(self) -> Record:
+        """Stop the listener; return the summary, the last record that it prints."""
+        process = self.listening.process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == ExitCode.OK
+        _, summary = self.until(lambda record: record["type"] == "summary")
+        assert process.stderr
+        self.err = process.stderr.read().decode()
+        assert not [sign for sign in BAD_SIGNS if sign in self.err]
+        return summary
+
+
+@contextlib.contextmanager
+def telling(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Told]:
+    with listener(folder, *options, env=env) as it:
+        told = Told(it)
+        reader = threading.Thread(target=told.read)
+        reader.start()
+        try:
+            yield told
+        finally:
+            it.process.kill()
+            reader.join(10)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path, folder: Path) -> Iterator[Sshd]:
+    """A server that lets the listener of `folder` in."""
+    with sshd_for(folder, tmp_path / "sshd") as it:
+        yield it
+
+
+class Cut:
+    """Sends signed invocations all at once, and cuts the tunnel when some are through."""
+
+    def __init__(self, sender: Listener, cut: Callable[[], None]) -> None:
+        self._sender, self._cut = sender, cut
+        self._lock = threading.Lock()
+        self.acknowledged: set[bytes] = set()
+        self.cut_at = 0.0
+
+    def run(self) -> None:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self._send, range(BURST)))
+
+    def _send(self, number: int) -> None:
+        body = a_body(a_document(number=number))
+        with contextlib.suppress(OSError, http.client.HTTPException):  # cut off
+            status, _ = self._sender.post(body, now_signed(body))
+            with self._lock:
+                if 200 <= status < 300:
+                    self.acknowledged.add(body)
+                    if len(self.acknowledged) == BURST // 5:
+                        self._cut()
+                        self.cut_at = time.monotonic()
+
+
+@needs_sshd
+class TestATunnelThroughSsh:
+    OPTIONS = ("--probe-interval", "0.2", "--tunnel")
+
+    def test_cut_in_a_burst_loses_nothing_acknowledged_and_is_back_at_the_same_url(
+        self, folder: Path, sshd: Sshd
+    ) -> None:
+        def cut() -> None:
+            sshd.is_away = True
+            sshd.signal(signal.SIGKILL)
+
+        with (
+            handler(NEW_ANSWER, delay_s=0.05) as local,
+            telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
+        ):
+            burst = Cut(told.at(told.url), cut)
+            burst.run()
+            lost_at, lost = told.until_state("lost")
+            assert lost_at - burst.cut_at < KNOWN_WITHIN_S
+            assert "has ended" in lost["reason"]
+            assert BURST // 5 <= len(burst.acknowledged) < BURST
+            sshd.is_away = False
+            back_at = time.monotonic()
+            reachable_at, reachable = told.until_state("reachable")
+            assert reachable_at - back_at < BACK_WITHIN_S
+            assert (reachable["url"], reachable["previous_url"]) == (told.url, None)
+            assert told.invoke(told.url) == (202, b"done")
+            summary = told.end()
+        assert summary["tunnel"]["state"] == "reachable"
+        assert "lost 1 time" in told.err
+        with open_store(None, folder) as store:
+            assert burst.acknowledged <= {capture.invocation.body for capture in store.find()}
+
+    def test_whose_far_end_vanishes_without_a_word_is_replaced(self, folder: Path, sshd: Sshd) -> None:
+        with (
+            handler(NEW_ANSWER) as local,
+            telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
+        ):
+            told.until_state("reachable")
+            stopped_at = time.monotonic()
+            sshd.signal(signal.SIGSTOP)
+            lost_at, lost = told.until_state("lost")
+            assert lost_at - stopped_at < KEEPALIVE_S + KNOWN_WITHIN_S
+            assert "no longer answers" in lost["reason"]
+            # The server that is stopped still holds the port, so that its successor has to give another one.
+            _, moved = told.until_state("open", BACK_WITHIN_S)
+            assert moved["previous_url"] == told.url
+            assert moved["url"] != told.url
+            told.until_state("reachable", BACK_WITHIN_S)
+            sshd.signal(signal.SIGCONT)
+            assert told.invoke(moved["url"]) == (202, b"done")
+            assert told.end()["tunnel"]["url"] == moved["url"]
+
+    def test_that_ended_while_the_listener_slept_is_opened_anew(self, folder: Path, sshd: Sshd) -> None:
+        sshd.settings += ["ClientAliveInterval 1", "ClientAliveCountMax 1"]
+        with (
+            handler(NEW_ANSWER) as local,
+            telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
+        ):
+            told.until_state("reachable")
+            told.listening.process.send_signal(signal.SIGSTOP)
+            for process in sshd.processes:
+                process.wait(15)  # the server has given the listener up
+            told.listening.process.send_signal(signal.SIGCONT)
+            awake_at = time.monotonic()
+            lost_at, _ = told.until_state("lost")
+            assert lost_at - awake_at < KNOWN_WITHIN_S
+            reachable_at, reachable = told.until_state("reachable")
+            assert reachable_at - awake_at < BACK_WITHIN_S
+            assert reachable["url"] == told.url
+            assert told.invoke(told.url) == (202, b"done")
+            told.end()
+
+    def test_that_comes_back_and_ends_over_and_over_lets_a_script_go(self, folder: Path, sshd: Sshd) -> None:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))  # behind the public URL there is nobody
+            number = closed.getsockname()[1]
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                there = f"{sshd.address}/{free.getsockname()[1]}"
+            own = ("--public-url", f"http://127.0.0.1:{number}", "--exit-on-tunnel-loss", "1")
+            with telling(folder, "--probe-interval", "60", "--tunnel", there, *own) as told:
+                told.until_state("unreachable")
+                deadline = time.monotonic() + 3
+                while told.listening.process.poll() is None and time.monotonic() < deadline:
+                    sshd.signal(signal.SIGKILL)
+                    with contextlib.suppress(queue.Empty):
+                        told.until_state("open", 0.5)
+                assert told.listening.process.wait(0.5) == ExitCode.TUNNEL_LOST
+
+
+@dataclass
+class Cloudflared:
+    """The stand-in, alone on a PATH of its own, and the pipe in which it says that it runs."""
+
+    folder: Path
+    pipe: int
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"PATH": str(self.folder / "bin")}
+
+    def mode(self, mode: str) -> None:
+        (self.folder / "mode").write_text(mode)
+
+    def pid(self) -> int:
+        """The process id of the one that was started last; waits for it."""
+        line = b""
+        while not line.endswith(b"\n"):
+            assert select.select([self.pipe], [], [], 10)[0], "no cloudflared was started"
+            line += os.read(self.pipe, 1)
+        return int(line)
+
+
+@pytest.fixture
+def cloudflared(tmp_path: Path) -> Iterator[Cloudflared]:
+    folder = tmp_path / "cloudflared"
+    (folder / "bin").mkdir(parents=True)
+    os.mkfifo(folder / "pipe")
+    program = folder / "bin" / "cloudflared"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-S", str(STANDIN), str(folder)])} "$@"\n')
+    program.chmod(0o755)
+    pipe = os.open(folder / "pipe", os.O_RDWR)
+    yield Cloudflared(folder, pipe)
+    os.close(pipe)
+
+
+def test_a_tunnel_leads_to_the_address_that_is_listened_on(folder: Path, cloudflared: Cloudflared) -> None:
+    options = ("--tunnel", "cloudflared", "--host", "::1")
+    with telling(folder, *options, env=cloudflared.environ) as told:
+        assert told.invoke(told.url)[0] == 200
+        told.end()
+
+
+class TestATunnelWithAnotherUrl:
+    def test_is_announced_as_a_record(self, folder: Path, cloudflared: Cloudflared) -> None:
+        with (
+            handler(NEW_ANSWER) as local,
+            telling(
+                folder,
+                *("--tunnel", "cloudflared", "--probe-interval", "0.2", "--forward-to", local.url),
+                env=cloudflared.environ,
+            ) as told,
+        ):
+            told.until_state("reachable")
+            os.kill(cloudflared.pid(), signal.SIGKILL)
+            told.until_state("lost", KNOWN_WITHIN_S)
+            _, moved = told.until_state("open", BACK_WITHIN_S)
+            assert moved["previous_url"] == told.url
+            assert moved["url"] != told.url
+            _, reachable = told.until_state("reachable", BACK_WITHIN_S)
+            assert (reachable["url"], reachable["previous_url"]) == (moved["url"], None)
+            assert told.invoke(moved["url"]) == (202, b"done")
+            told.end()
+
+    def test_is_announced_to_a_person_in_lines_that_cannot_be_missed(
+        self, folder: Path, cloudflared: Cloudflared
+    ) -> None:
+        command = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "cloudflared"]
+        environ = environment(folder, **cloudflared.environ)
+        process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        try:
+            assert process.stderr
+            lines = iter(lambda: process.stderr.readline().decode(), "")  # type: ignore[union-attr]
+            old = next(line.split()[2] for line in lines if line.startswith("Public URL"))
+            next(line for line in lines if line.startswith("tunnel reachable"))
+            os.kill(cloudflared.pid(), signal.SIGKILL)
+            next(line for line in lines if line.startswith("tunnel LOST"))
+            block = [next(lines) for _ in range(5)]
+            process.send_signal(signal.SIGINT)
+            rest = process.communicate(timeout=10)[1].decode()
+        finally:
+            process.kill()
+            process.wait()
+        assert block[0] == block[4] == "\n"
+        assert block[1].startswith("*** The public URL has changed.")
+        assert block[2] == f"    old  {old}\n"
+        assert block[3].startswith("    new  http://127.0.0.1:")
+        assert block[3].endswith("<- paste this as the webhook URL of your action\n")
+        assert old not in block[3]
+        assert "lost 1 time" in rest
+
+
+@pytest.fixture
+def only_loopback(folder: Path, cloudflared: Cloudflared) -> Iterator[dict[str, str]]:
+    """The environment of somebody who names no tunnel, and whose way out ends at a closed port of this machine.
+
+    Every SSH host is that port, by ~/.ssh/config, and so is every proxy that leads elsewhere; on PATH there is nothing
+    but the stand-in.
+    """
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody else gets it, and nobody listens
+        ssh_leads_to(folder, closed.getsockname()[1])
+        nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        proxies = {"HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "NO_PROXY": "127.0.0.1"}
+        yield {"PORT_HOOK_LISTEN_TUNNEL": "", **cloudflared.environ, **proxies}
+
+
+def ssh_leads_to(folder: Path, port: int) -> None:
+    (folder / ".ssh").mkdir(mode=0o700, exist_ok=True)
+    (folder / ".ssh" / "config").write_text(f"Host *\n  HostName 127.0.0.1\n  Port {port}\n")
+
+
+class TestAuto:
+    def test_takes_what_is_there_and_says_why(
+        self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
+    ) -> None:
+        with telling(folder, "--probe-interval", "0.2", env=only_loopback) as told:
+            cloudflared.pid()
+            told.until_state("reachable")
+            assert told.invoke(told.url)[0] == 200
+            told.end()
+        program = cloudflared.folder / "bin" / "cloudflared"
+        assert f"Opening a tunnel by cloudflared, as {program} is there; --tunnel none opens none …\n" in told.err
+
+    def test_takes_the_next_where_the_first_does_not_open_and_tells_the_handler_of_its_https(
+        self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
+    ) -> None:
+        cloudflared.mode("offline")
+        with handler(NEW_ANSWER) as local, ssh_server(SshServer("localhost.run")) as server:
+            ssh_leads_to(folder, server.port)
+            (folder / ".ssh" / "known_hosts").write_text(server.known_as)
+            # The URL that the stand-in gives is one of the real service's: nobody may ask for it.
+            options = ("--probe-interval", "0", "--forward-to", local.url)
+            with telling(folder, *options, env=only_loopback) as told:
+                assert told.url == "https://8beaa541ba3dc2.lhr.life/"
+                assert told.invoke(f"http://127.0.0.1:{server.edge}")[0] == 202
+                told.end()
+            (request,) = local.requests
+        assert request.value("x-forwarded-proto") == "https"
+        by_cloudflared, not_by, *_ = told.err.splitlines()
+        assert by_cloudflared.startswith("Opening a tunnel by cloudflared, as ")
+        assert not_by.startswith("not by cloudflared: cloudflared cannot reach Cloudflare from here.")
+        assert "Opening a tunnel by localhost.run, as the ssh extra is installed;" in told.err
+
+    def test_listens_for_this_machine_where_nothing_can_be_had(
+        self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
+    ) -> None:
+        (cloudflared.folder / "bin" / "cloudflared").unlink()
+        with telling(folder, env=only_loopback) as told:
+            assert told.listening.ready["public_url"] is None
+            assert told.invoke(told.listening.ready["url"])[0] == 200
+            assert told.end()["tunnel"] is None
+        assert "\n".join(("", *NO_TUNNEL_LINES, "")) in told.err
+        assert "not by localhost.run: Nothing listens on port" in told.err
+
+    def test_is_not_what_none_means(self, folder: Path, only_loopback: dict[str, str]) -> None:
+        with telling(folder, "--tunnel", "none", env=only_loopback) as told:
+            assert told.listening.ready["public_url"] is None
+            told.end()
+        assert "unnel" not in told.err
+
+
+class TestStartUp:
+    """`ready` comes within half a second of what the tunnel itself takes; both are measured here, the faster of two."""
+
+    @needs_sshd
+    async def test_through_ssh(self, folder: Path, sshd: Sshd) -> None:
+        # asyncssh looks for keys in the home folder of this process, which is another one.
+        (folder / ".ssh" / "config").write_text(f"IdentityFile {folder}/.ssh/id_ed25519\n")
+        await self._compare(folder, sshd.address, {})
+
+    async def test_through_cloudflared(self, folder: Path, cloudflared: Cloudflared) -> None:
+        await self._compare(folder, "cloudflared", cloudflared.environ)
+
+    @classmethod
+    async def _compare(cls, folder: Path, tunnel: str, environ: dict[str, str]) -> None:
+        without = min([await asyncio.to_thread(_ready_after, folder, "none", environ) for _ in range(2)])
+        with_it = min([await asyncio.to_thread(_ready_after, folder, tunnel, environ) for _ in range(2)])
+        alone = min([await _open_after(folder, tunnel, environ) for _ in range(2)])
+        assert with_it - without - alone < 0.5
+
+
+def _ready_after(folder: Path, tunnel: str, environ: dict[str, str]) -> float:
+    began = time.monotonic()
+    with listener(folder, "--tunnel", tunnel, env=environ):
+        return time.monotonic() - began
+
+
+async def _open_after(folder: Path, tunnel: str, environ: dict[str, str]) -> float:
+    opening = Opening(local_url="http://127.0.0.1:9", environ=environ, home=folder, notice=lambda _: None)
+    began = time.monotonic()
+    opened = await open_tunnel(parse_tunnel(tunnel), opening)
+    took_s = time.monotonic() - began
+    await opened.close()
+    return took_s
