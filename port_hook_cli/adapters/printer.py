@@ -86,15 +86,20 @@ class BackgroundWriter:
                 return
 
     def _drain(self) -> None:
+        left_out = 0
         while self._pending:
             with self._lock:
                 batch, self._pending = self._pending, deque()
-                left_out, self._left_out = self._left_out, 0
-            self._write(self._render(list(batch), left_out))
+                left_out, self._left_out = left_out + self._left_out, 0
+            if self._lossless:
+                self._write("".join(part(False) for part in batch))
+            else:
+                self._write(self._render(list(batch), left_out))
+                left_out = 0
+        if left_out:
+            self._write(self._summarise(left_out))
 
     def _render(self, batch: Sequence[Part], left_out: int) -> str:
-        if self._lossless:
-            return "".join(part(False) for part in batch) + (self._summarise(left_out) if left_out else "")
         shown = batch[-COMPACT_ABOVE:] if left_out else batch
         text = "".join(part(len(batch) > COMPACT_ABOVE) for part in shown)
         return (self._summarise(left_out + len(batch) - len(shown)) if left_out else "") + text
