@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -67,6 +68,13 @@ class Renderer:
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
         """Do what `render_and_tell` does, without holding up the event loop."""
         return await asyncio.to_thread(self.render_and_tell, template, data, strict=strict)
+
+    async def aevaluate(self, programs: Sequence[str], data: Any) -> list[Any]:
+        """Return what each jq program, without braces around it, gives over `data`: a value, UNDEFINED or a JqError.
+
+        Raises RenderError for one that takes too long or too much memory.
+        """
+        return await asyncio.to_thread(self._worker.evaluate, list(programs), _as_text(data))
 
 
 def _as_text(data: Any) -> str:

@@ -15,7 +15,7 @@ _FIELDS = frozenset({"invocationMethod", "trigger"})
 
 
 class BadAction(ValueError):
-    """A document that is no action or automation whose webhook could be sent; the message says why."""
+    """A document that is no action or automation whose webhook could be sent; the message goes on from its name."""
 
 
 class ActionKind(StrEnum):
