@@ -25,7 +25,13 @@ from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from port_hook_cli.commands.session import Session
+    from port_hook_cli.core.encrypted_inputs import Decryption
+    from port_hook_cli.core.models import Exchange
+
+    Reveal = Callable[[Exchange], Sequence[Decryption]]
 
 
 def listen(
@@ -127,6 +133,16 @@ def listen(
     expect_status: Annotated[
         str | None, typer.Option(metavar="CODE|2xx", help="Exit 1 unless every answer had this status.")
     ] = None,
+    decrypt: Annotated[
+        bool, typer.Option("--decrypt", help="Show encrypted inputs decrypted, in the terminal and nowhere else.")
+    ] = False,
+    decrypt_path: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Decrypt this property, whatever the payload names (repeatable)."),
+    ] = None,
+    private_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The private key of inputs with client-side encryption.")
+    ] = None,
     compact: Annotated[bool, typer.Option("--compact", help="One line per invocation.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Everything about each invocation (the default).")] = False,
     json_: Json = False,
@@ -155,6 +171,7 @@ def listen(
         {"--no-verify": no_verify, "--refuse-replays": refuse_replays},
         {"--json": json_, "--compact": compact},
         {"--json": json_, "--full": full},
+        {"--json": json_, "--decrypt": decrypt or bool(decrypt_path)},
         {"--respond": bool(respond), "--forward-to": bool(forward_to)},
         {"--once": once, "--count": count is not None},
     )
@@ -206,10 +223,21 @@ def listen(
         if retarget
         else None,
     )
-    return asyncio.run(_run(session, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_))
+    reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
+    return asyncio.run(
+        _run(session, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_, reveal=reveal)
+    )
 
 
-async def _run(session: Session, runtime: Runtime, *, app_url: str | None, compact: bool, as_json: bool) -> ExitCode:
+async def _run(
+    session: Session,
+    runtime: Runtime,
+    *,
+    app_url: str | None,
+    compact: bool,
+    as_json: bool,
+    reveal: Reveal | None,
+) -> ExitCode:
     from port_hook_cli.adapters.screen import JsonScreen, TextScreen
     from port_hook_cli.commands.session import run_session
 
@@ -228,9 +256,18 @@ async def _run(session: Session, runtime: Runtime, *, app_url: str | None, compa
             compact=compact,
             app_url=app_url,
             on_broken=on_broken,
+            reveal=reveal,
         )
     )
     return await run_session(session, runtime, screen, broken)
+
+
+def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, runtime: Runtime) -> Reveal:
+    """Return what decrypts the inputs that are shown; may ask for the passphrase of the key."""
+    from port_hook_cli.commands.keys import build_decrypter
+    from port_hook_cli.core.json_paths import JsonPath
+
+    return build_decrypter(secret, private_key, runtime, paths=tuple(map(JsonPath.parse, paths))).reveal
 
 
 def _secret(runtime: Runtime, org: str | None, secret_file: str | None) -> Secret:

@@ -19,9 +19,10 @@ from typing import Any
 import pyte
 import pytest
 
+from port_hook_cli.adapters.encryption import encrypt_aes_gcm
 from port_hook_cli.core.causes import WRONG_SECRET
 from port_hook_cli.core.models import Headers
-from tests.factories import RUN_ID, a_body, a_document, signed
+from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
 from tests.processes import Listener, environment
 from tests.servers import handler
 
@@ -218,3 +219,15 @@ def test_in_a_pipe_there_is_text_alone(folder: Path) -> None:
     assert f"  run        {RUN_ID}\n" in out.decode()
     assert out.decode().rstrip().endswith(REPORT)
     assert b"1 received, 1 verified" in err
+
+
+def test_encrypted_inputs_are_decrypted_on_the_screen_and_nowhere_else(folder: Path) -> None:
+    pytest.importorskip("cryptography")
+    document = a_document()
+    document["payload"]["properties"] |= {"password": encrypt_aes_gcm(SECRET, b"s3cret\x1b[2J")}
+    document["payload"]["censoredProperties"] = ["password"]
+    with a_terminal(folder, "--decrypt") as terminal:
+        assert terminal.post(document) == 200
+        assert terminal.end() == 0
+    assert any("password" in line and r"s3cret\x1b[2J" in line for line in terminal.screen().display)
+    assert all(b"s3cret" not in path.read_bytes() for path in (folder / ".port-hook").iterdir())
