@@ -229,5 +229,5 @@ def test_encrypted_inputs_are_decrypted_on_the_screen_and_nowhere_else(folder: P
     with a_terminal(folder, "--decrypt") as terminal:
         assert terminal.post(document) == 200
         assert terminal.end() == 0
-    assert any("password" in line and r"s3cret\x1b[2J" in line for line in terminal.screen().display)
+    assert any("password" in line and r"s3cret\u001b[2J" in line for line in terminal.screen().display)
     assert all(b"s3cret" not in path.read_bytes() for path in (folder / ".port-hook").iterdir())
