@@ -186,5 +186,5 @@ class Keeper:
 
 def _words(error: Exception) -> str:
     if isinstance(error, PortHookError):
-        return f"{error.message} {error.hint}".rstrip()
+        return " ".join(f"{error.message} {error.hint}".split())  # the last words of a program have lines
     return f"{type(error).__name__}: {brief(str(error))}"

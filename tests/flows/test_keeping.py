@@ -214,7 +214,7 @@ async def test_a_defect_in_what_watches_is_told_and_ends_nothing(watch: Watch) -
 async def test_what_keeps_a_tunnel_from_being_opened_anew_is_told_once_whatever_it_is(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    refusal = TunnelError("The key has changed.", hint="Ask.")
+    refusal = TunnelError("The key\n  has changed.", hint="Ask.")
     watched.following = [refusal, TunnelError("The key has changed.", hint="Ask."), OSError("no \x1b fork"), ATunnel()]
     watched.tunnel.end("It ended.")
     assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
