@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -159,6 +159,15 @@ async def test_a_new_channel_is_made(gosmee: bool) -> None:
         assert re.fullmatch(rf"{relay.url}/[-_0-9A-Za-z]{{12,16}}", world.tunnel.url)
         await post(world.tunnel.url)
         await world.arrival()
+
+
+async def test_a_channel_that_was_made_before_is_taken_again_if_it_can() -> None:
+    async with Relay.serve() as relay, opened(f"{relay.url}/new") as world:
+        for previous, is_kept in ((world.tunnel.url, True), ("http://127.0.0.1:9/gone", False)):
+            again = await open_smee(f"{relay.url}/new", replace(opening(), previous_url=previous))
+            await again.close()
+            assert (again.url == previous) is is_kept
+            assert again.url.startswith(f"{relay.url}/")
 
 
 async def test_it_is_what_tunnel_names() -> None:

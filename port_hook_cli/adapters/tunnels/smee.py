@@ -11,6 +11,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -44,10 +45,14 @@ _NOTICE_EVERY_S = 10.0
 async def open_smee(channel: str | None, opening: Opening, *, silence_s: float = SILENCE_S) -> SmeeTunnel:
     """Open the stream of `channel`, or of a new one at smee.io, and hand its events to the listener.
 
-    A URL that ends in `/new` makes a channel, too, at another server. `silence_s` is how long a stream may say
-    nothing, in seconds, before it counts as lost. Raises TunnelError.
+    A URL that ends in `/new` makes a channel, too, at another server; a channel that was made before is taken again if
+    the server still knows it. `silence_s` is how long a stream may say nothing, in seconds, before it counts as lost.
+    Raises TunnelError.
     """
     url = channel or _NEW_CHANNEL
+    if opening.previous_url and url.endswith("/new"):
+        with contextlib.suppress(TunnelError):  # actions name it
+            return await open_smee(opening.previous_url, replace(opening, previous_url=None), silence_s=silence_s)
     if "@" in urlsplit(url).netloc:
         raise TunnelError("A password in a channel's URL would be shown to whoever sees that URL.", hint=_HINT)
     timeout = httpx.Timeout(opening.timeout_s, read=silence_s)
