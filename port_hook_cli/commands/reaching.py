@@ -151,7 +151,7 @@ async def _open_way(reaching: Reaching, opening: Opening) -> tuple[Tunnel, Tunne
 async def _open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | None:
     from port_hook_cli.adapters.tunnels.usable import usable_tunnels
 
-    for choice, reason in usable_tunnels(opening.environ, opening.home):
+    for choice, reason in usable_tunnels(opening.environ, opening.home, can_ask=opening.ask is not nobody):
         opening.notice(f"Opening a tunnel by {choice.name}, as {reason}; --tunnel none opens none …")
         try:
             return await open_tunnel(choice, opening), choice

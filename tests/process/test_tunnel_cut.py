@@ -375,7 +375,7 @@ class TestAuto:
         cloudflared.mode("offline")
         with handler(NEW_ANSWER) as local, ssh_server(SshServer("localhost.run")) as server:
             ssh_leads_to(folder, server.port)
-            (folder / ".ssh" / "known_hosts").write_text(server.known_as)
+            (folder / ".ssh" / "known_hosts").write_text(f"# localhost.run\n{server.known_as}")
             # The URL that the stand-in gives is one of the real service's: nobody may ask for it.
             options = ("--probe-interval", "0", "--forward-to", local.url)
             with telling(folder, *options, env=only_loopback) as told:
@@ -398,7 +398,8 @@ class TestAuto:
             assert told.invoke(told.listening.ready["url"])[0] == 200
             assert told.end()["tunnel"] is None
         assert "\n".join(("", *NO_TUNNEL_LINES, "")) in told.err
-        assert "not by localhost.run: Nothing listens on port" in told.err
+        # Nobody is here to say yes to the key of a server that is not known.
+        assert "localhost.run" not in told.err
 
     def test_is_not_what_none_means(self, folder: Path, only_loopback: dict[str, str]) -> None:
         with telling(folder, "--tunnel", "none", env=only_loopback) as told:

@@ -17,14 +17,26 @@ SSH_SERVICE = "localhost.run"
 """The service that `auto` takes: it needs no account and answers by https."""
 
 
-def usable_tunnels(environ: Mapping[str, str], home: Path) -> Iterator[tuple[TunnelChoice, str]]:
-    """Yield what is usable, the best first, each with the reason why, as a clause. Opens and downloads nothing."""
+def usable_tunnels(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Iterator[tuple[TunnelChoice, str]]:
+    """Yield what is usable, the best first, each with the reason why, as a clause. Opens and downloads nothing.
+
+    `can_ask` says that somebody could say yes to the key of a server that is not known yet.
+    """
     if reason := _ngrok(environ, home):
         yield TunnelChoice(TunnelKind.NGROK), reason
     if program := shutil.which("cloudflared", path=environ.get("PATH", os.defpath)):
         yield TunnelChoice(TunnelKind.CLOUDFLARED), f"{program} is there"
-    if find_spec("asyncssh"):
+    if find_spec("asyncssh") and (can_ask or _knows_ssh_service(home)):
         yield TunnelChoice(TunnelKind.SSH, SSH_SERVICE), "the ssh extra is installed"
+
+
+def _knows_ssh_service(home: Path) -> bool:
+    """Return whether OpenSSH or port-hook has noted a key of the service under its plain name."""
+    for folder in (".port-hook", ".ssh"):
+        with suppress(OSError):
+            if SSH_SERVICE.encode() in (home / folder / "known_hosts").read_bytes():
+                return True
+    return False
 
 
 def _ngrok(environ: Mapping[str, str], home: Path) -> str:
