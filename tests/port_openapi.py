@@ -23,11 +23,16 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 def port_openapi() -> dict[str, Any]:
     """Return the document, or skip the test that asks for it."""
-    for place in filter(None, _PLACES):
-        if Path(place).is_file():
-            document: dict[str, Any] = json.loads(Path(place).read_bytes())
-            return document
-    pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
+    place = openapi_file()
+    if place is None:
+        pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
+    document: dict[str, Any] = json.loads(place.read_bytes())
+    return document
+
+
+def openapi_file() -> Path | None:
+    """Return where the document is, or None."""
+    return next((Path(place) for place in _PLACES if place and Path(place).is_file()), None)
 
 
 def answer_schema(document: dict[str, Any], method: str, route: str, status: int) -> Any:

@@ -79,3 +79,16 @@ def sandbox_call_record(
         "run_id": run_id,
         "note": note,
     }
+
+
+def sandbox_run_record(at: float, run_id: str, action: str, status: str, note: str) -> dict[str, Any]:
+    """Return one step in the life of a run that the sandbox started; `at` is seconds since the epoch."""
+    return {
+        "schema": SANDBOX,
+        "type": "run",
+        "at": format_time(at),
+        "run_id": run_id,
+        "action": action,
+        "status": status,
+        "note": note,
+    }

@@ -1,11 +1,11 @@
-"""What `sandbox` prints: the lines that point a backend at it, and one line per call."""
+"""What `sandbox` prints: the lines that point a backend at it, and one line per call and per step of a run."""
 
 from __future__ import annotations
 
 import shlex
 from datetime import UTC, datetime
 
-from port_hook_cli.views.text import printable
+from port_hook_cli.views.text import brief, printable
 
 
 def format_exports(url: str, client_id: str, client_secret: str) -> str:
@@ -21,6 +21,14 @@ def format_exports(url: str, client_id: str, client_secret: str) -> str:
 
 def format_api_event(at: float, method: str, path: str, status: int, note: str) -> str:
     """Return one call on one line; `at` is seconds since the epoch, shown as the time of day in UTC."""
-    time = datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
     told = f"  {printable(note)}" if note else ""
-    return f"{time} {printable(method)} {printable(path)} {status}{told}"
+    return f"{_time(at)} {printable(method)} {printable(path)} {status}{told}"
+
+
+def format_run_event(at: float, run_id: str, action: str, status: str, note: str) -> str:
+    """Return one step in the life of a run on one line; `at` is seconds since the epoch."""
+    return f"{_time(at)} run {printable(run_id)} {brief(action, 40)} {status}  {printable(note)}"
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")

@@ -1,13 +1,15 @@
-"""A local stand-in of Port's API: tokens, actions, action runs, workflow node runs, their logs, and Port's errors.
+"""A local stand-in of Port's side: its API for actions, runs, entities and the agent, and the sender of invocations.
 
-Its limits: it starts no actions, looks into no triggers and no invocation methods but WEBHOOK, keeps everything in
-memory, knows no approvals, entities, users, permissions or rate limits, and its words differ from Port's where the
-reference gives none.
+Its limits, which docs/reference/sandbox.md tells in full: one organisation and one user, no blueprints, permissions or
+workflows, no automations, no invocation methods but WEBHOOK, and words of its own where Port's reference gives none.
 """
 
 from __future__ import annotations
 
+from port_hook_cli.adapters.sandbox.delivering import Sending
+from port_hook_cli.adapters.sandbox.invoking import Invoker, PlainInvoker, RenderedRequest
+from port_hook_cli.adapters.sandbox.run import SandboxRun
 from port_hook_cli.adapters.sandbox.server import Sandbox
-from port_hook_cli.adapters.sandbox.state import ApiEvent, SandboxRun
+from port_hook_cli.adapters.sandbox.state import ApiEvent, RunEvent
 
-__all__ = ["ApiEvent", "Sandbox", "SandboxRun"]
+__all__ = ["ApiEvent", "Invoker", "PlainInvoker", "RenderedRequest", "RunEvent", "Sandbox", "SandboxRun", "Sending"]

@@ -5,28 +5,30 @@ Fields and errors: Port's API reference, "Get an action/automation" and "Change 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.adapters.sandbox import checks
-from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, Refused, read_body
+from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, Refused, invalid, read_body
 from port_hook_cli.adapters.sandbox.state import SandboxState
 from port_hook_cli.core.records import format_time
-from port_hook_cli.core.retargeting import value_at
+from port_hook_cli.core.retargeting import WEBHOOK, value_at
 from port_hook_cli.views.text import brief
 
 
-def show_action(state: SandboxState, identifier: str) -> ApiAnswer:
+def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiAnswer:
     """Return the answer to a GET; raises the 404 of an action that is not there."""
-    return ApiAnswer(status=200, document={"ok": True, "action": _find(state, identifier)})
+    return ApiAnswer(status=200, document={"ok": True, "action": find_action(state, identifier)})
 
 
 def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiAnswer:
     """Return the answer to a PUT, which replaces everything but what Port sets itself."""
-    known = _find(state, identifier)
+    known = find_action(state, identifier)
     body = read_body(request, checks.ACTION, ("identifier", "trigger", "invocationMethod"))
     if body["identifier"] != identifier and body["identifier"] in state.actions:
         raise Refused(409, "identifier_taken", f'An action with identifier "{body["identifier"]}" already exists')
-    _check_method(body["invocationMethod"])
+    if fault := find_method_fault(body["invocationMethod"]):
+        raise invalid(fault)
     replaced = {
         "id": known["id"],
         **body,
@@ -35,22 +37,23 @@ def replace_action(state: SandboxState, request: ApiRequest, identifier: str) ->
         "createdAt": known.get("createdAt", format_time(state.now())),
         "updatedAt": format_time(state.now()),
     }
-    del state.actions[identifier]
-    state.actions[body["identifier"]] = replaced
+    state.remove_action(identifier)
+    state.add_action(replaced)
     url = value_at(body, ("invocationMethod", "url"))
     note = f"changed {body['identifier']}" + (f", which points at {url}" if url else "")
     return ApiAnswer(status=200, document={"ok": True, "action": replaced}, note=brief(note))
 
 
-def _find(state: SandboxState, identifier: str) -> dict[str, Any]:
+def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
+    """Return an action as Port shows it; raises the 404."""
     action = state.actions.get(identifier)
     if action is None:
         raise Refused(404, "not_found", f'Action with identifier "{identifier}" was not found')
     return action
 
 
-def _check_method(method: dict[str, Any]) -> None:
-    if method.get("type") != "WEBHOOK":
-        return  # the other kinds are not looked into
-    if fault := checks.find_fault(method, checks.WEBHOOK, required=("type", "url")):
-        raise Refused(422, "invalid_request", fault.replace("body", "body/invocationMethod", 1))
+def find_method_fault(method: Mapping[str, Any], *, name_of: str = "body") -> str | None:
+    """Return what is wrong with an invocation method; kinds other than WEBHOOK are not looked into."""
+    if method.get("type") != WEBHOOK:
+        return None
+    return checks.find_fault(method, checks.WEBHOOK, required=("type", "url"), name_of=f"{name_of}/invocationMethod")

@@ -98,9 +98,70 @@ WEBHOOK: Fields = {
     ),
     "body": ((lambda value: isinstance(value, dict | list)), "must be array or object"),
 }
+NEW_RUN: Fields = {"properties": _OBJECT, "entity": _STRING}
+APPROVAL: Fields = {"status": _one_of("APPROVE", "DECLINE"), "description": _STRING}
+_COUNT: Rule = (
+    (lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1),
+    "must be a whole number >= 1",
+)
+CLAIM: Fields = {"installationId": _STRING, "limit": _COUNT, "invocationMethod": _one_of("WEBHOOK")}
+ACK: Fields = {"runIds": _STRINGS}
+ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
+
+
+def is_entity_name(value: Any) -> bool:
+    """Whether a value may identify an entity: Port's reference allows letters, digits and some marks."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_NAME
+        and value not in {".", ".."}
+        and all(letter.isalpha() or letter in "0123456789@_.+:\\/=-" for letter in value)
+    )
+
+
+def _is_search(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("combinator") in ("and", "or") and isinstance(value.get("rules"), list)
+
+
+def _is_relation(value: Any) -> bool:
+    names = value if isinstance(value, list) else [value]
+    return value is None or _is_search(value) or all(map(is_entity_name, names))
+
+
+def _or_null(rule: Rule) -> Rule:
+    is_right, words = rule
+    return (lambda value: value is None or is_right(value)), f"{words} or null"
+
+
+_LONGEST_NAME = 1000
+_TEAM: Rule = (
+    (lambda value: isinstance(value, str) or _is_list_of_strings(value) or _is_search(value)),
+    "must be string, array of strings or search query",
+)
+ENTITY: Fields = {
+    "identifier": (
+        is_entity_name,
+        "must be letters, digits and @_.+:\\/=- (a search query is not part of this sandbox)",
+    ),
+    "title": _STRING,
+    "icon": _STRING,
+    "team": _TEAM,
+    "properties": _OBJECT,
+    "relations": (
+        (lambda value: isinstance(value, dict) and all(map(_is_relation, value.values()))),
+        "must be object of entities' identifiers, arrays of them, search queries or nulls",
+    ),
+}
+ENTITY_PATCH: Fields = {**ENTITY, **{name: _or_null(ENTITY[name]) for name in ("title", "icon", "team")}}
+_SWITCH = _one_of("true", "false")
 _QUERY: Fields = {
     "version": _one_of("v1", "v2"),
-    "active": _one_of("true", "false"),
+    "active": _SWITCH,
+    "upsert": _SWITCH,
+    "merge": _SWITCH,
+    "validation_only": _SWITCH,
+    "create_missing_related_entities": _SWITCH,
+    "run_as": ((lambda value: value.count("@") == 1 and all(value.split("@"))), 'must match format "email"'),
     "source": (
         (lambda value: not set(value.split(",")) - {"UI", "API", "AUTOMATION"}),
         "must be UI, API or AUTOMATION",
@@ -109,19 +170,26 @@ _QUERY: Fields = {
 }
 
 
-def find_fault(body: Any, fields: Fields, *, required: tuple[str, ...] = ()) -> str | None:
-    """Return what is wrong with a request's body, naming the field, or None when it matches."""
+def find_fault(
+    body: Any, fields: Fields, *, required: tuple[str, ...] = (), others: bool = False, name_of: str = "body"
+) -> str | None:
+    """Return what is wrong with a request's body, naming the field, or None when it matches.
+
+    With `others`, fields that are not among `fields` may hold anything. `name_of` is what the body is called.
+    """
     if not isinstance(body, dict):
-        return "body must be object"
+        return f"{name_of} must be object"
     for name in required:
         if name not in body:
-            return f"body must have required property '{name}'"
+            return f"{name_of} must have required property '{name}'"
     for name, value in body.items():
         if name not in fields:
-            return f"body must NOT have additional properties; found '{name}'"
+            if others:
+                continue
+            return f"{name_of} must NOT have additional properties; found '{name}'"
         is_right, words = fields[name]
         if not is_right(value):
-            return f"body/{name} {words}"
+            return f"{name_of}/{name} {words}"
     return None
 
 

@@ -6,33 +6,54 @@ import asyncio
 import errno
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from port_hook_cli.adapters.port_owner import describe_owner
-from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, failed, too_large
+from port_hook_cli.adapters.sandbox.allowance import Allowance
+from port_hook_cli.adapters.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
+from port_hook_cli.adapters.sandbox.invoking import Invoker, PlainInvoker
+from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, failed, not_saved, too_large, too_many
 from port_hook_cli.adapters.sandbox.routes import answer
-from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, SandboxRun, SandboxState
+from port_hook_cli.adapters.sandbox.run import SandboxRun
+from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, RunEvent, SandboxState
 from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core.log_splitting import REQUEST_LIMIT
 from port_hook_cli.core.redaction import Secret
-from port_hook_cli.errors import ListenError
+from port_hook_cli.errors import ListenError, StoreError
+
+if TYPE_CHECKING:
+    from port_hook_cli.adapters.sandbox.state_file import StateFile
 
 _DRAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on: each is told an event that has happened."""
+
+    on_event: Callable[[ApiEvent], None]
+    on_run: Callable[[RunEvent], None]
 
 
 class Sandbox:
     """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`."""
 
-    def __init__(self, state: SandboxState, on_event: Callable[[ApiEvent], None]) -> None:
+    def __init__(self, state: SandboxState, watch: Watch, file: StateFile | None, allowance: Allowance) -> None:
         self.url = ""
         self._state = state
-        self._on_event = on_event
+        self._watch = watch
+        self._file = file
+        self._allowance = allowance
         self._changed = asyncio.Condition()
+        self._courier: Courier | None = None
+        self._news: set[asyncio.Task[None]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -45,23 +66,36 @@ class Sandbox:
         runs: Iterable[str] = (),
         strict_runs: bool = False,
         token_lifetime_s: float = TOKEN_LIFETIME_S,
+        actions: Iterable[Mapping[str, Any]] = (),
+        state: Path | None = None,
+        invoker: Invoker | None = None,
+        sending: Sending = DEFAULT_SENDING,
+        calls_per_minute: int = 0,
         on_event: Callable[[ApiEvent], None] = lambda _: None,
+        on_run: Callable[[RunEvent], None] = lambda _: None,
     ) -> AsyncIterator[Sandbox]:
         """Serve on `host`:`port` (0: a free one) until the block ends; raises ListenError when it cannot.
 
         `runs` are added at the start. With `strict_runs` every other run id is unknown; without, a well-formed one
-        is made up when it is first used. `on_event` is told each call when its answer is known.
+        is made up when it is first used. `actions` stand in for the sample. `state` is a file that everything is kept
+        in (StoreError when it cannot be used). `invoker` makes the requests of runs, `sending` says how they are sent.
+        `on_event` is told each call when its answer is known, `on_run` each step of a run that was started here.
         """
-        sandbox = cls(SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s), on_event)
-        for run_id in runs:
-            sandbox.add_run(run_id)
-        runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
-        await runner.setup()
-        try:
-            sandbox.url = await _listen(runner, host, port)
-            yield sandbox
-        finally:
-            await runner.cleanup()
+        known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
+        with _opened(state) as file:
+            sandbox = cls(known, Watch(on_event, on_run), file, Allowance(calls_per_minute, now))
+            _fill(known, file, actions, runs)
+            sandbox._commit()
+            sandbox._courier = Courier(known, invoker or PlainInvoker(), sandbox._commit, sending)
+            runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
+            await runner.setup()
+            try:
+                sandbox.url = await _listen(runner, host, port)
+                sandbox._courier.take_up()
+                yield sandbox
+            finally:
+                await runner.cleanup()
+                await sandbox._courier.close()
 
     @property
     def client_id(self) -> str:
@@ -102,11 +136,35 @@ class Sandbox:
         app.router.add_route("*", "/{path:.*}", self._answer)
         return app
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        given = await self._reply(request)
+    @property
+    def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The entities by blueprint and identifier, as they stand."""
+        return self._state.entities
+
+    def _commit(self) -> None:
+        """Save what has changed, and tell whoever waits or looks on; raises StoreError."""
+        self._save()
+        self._publish()
+
+    def _save(self) -> None:
+        if self._file is not None and (rows := self._state.changes()):
+            self._file.write(rows)
+        self._state.forget_changes()
+
+    def _publish(self) -> None:
+        news = asyncio.ensure_future(self._notify())
+        self._news.add(news)
+        news.add_done_callback(self._news.discard)
+        for event in self._state.take_told():
+            self._watch.on_run(event)
+
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
-        self._on_event(
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        given = await self._reply(request)
+        self._watch.on_event(
             ApiEvent(
                 at=self._state.now(),
                 method=request.method,
@@ -116,8 +174,14 @@ class Sandbox:
                 note=given.note,
             )
         )
+        self._publish()
+        if given.invokes is not None and self._courier is not None:
+            self._courier.send(given.invokes)
         return web.Response(
-            status=given.status, body=json.dumps(given.document).encode(), content_type="application/json"
+            status=given.status,
+            body=json.dumps(given.document).encode(),
+            content_type="application/json",
+            headers=given.headers,
         )
 
     async def _reply(self, request: web.Request) -> ApiAnswer:
@@ -127,10 +191,45 @@ class Sandbox:
             return too_large()
         except ConnectionError:
             return ApiAnswer(status=400, document={"ok": False}, note="the caller left in the middle of its request")
+        if wait_s := self._allowance.take():
+            return too_many(wait_s)
         try:
-            return answer(self._state, _api_request(request, body))
+            given = answer(self._state, _api_request(request, body))
+            self._save()
+        except StoreError as problem:
+            return not_saved(problem.message)
         except Exception as bug:  # noqa: BLE001 - the logger is silent, so the onlooker is told
             return failed(bug)
+        return given
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[StateFile | None]:
+    if path is None:
+        yield None
+        return
+    from port_hook_cli.adapters.sandbox.state_file import StateFile
+
+    with StateFile.open(path) as file:
+        yield file
+
+
+def _fill(
+    state: SandboxState, file: StateFile | None, actions: Iterable[Mapping[str, Any]], runs: Iterable[str]
+) -> None:
+    rows = list(file.rows()) if file is not None else []
+    given = list(actions)
+    try:
+        state.restore(rows)
+    except ValueError as problem:
+        raise StoreError(f"The state file is damaged: {problem}.", hint="Move it away to start anew.") from problem
+    if not rows:
+        state.start_anew(sample=not given)
+    for action in given:
+        state.add_action(action)
+    for run_id in runs:
+        if run_id not in state.runs:
+            state.add_run(run_id)
 
 
 def _api_request(request: web.Request, body: bytes) -> ApiRequest:
@@ -142,6 +241,7 @@ def _api_request(request: web.Request, body: bytes) -> ApiRequest:
         query={name: ",".join(request.query.getall(name)) for name in request.query},
         # Port's OpenAPI document describes the token as the whole header; its examples write `Bearer` before it.
         token=token.strip() if kind.lower() == "bearer" else kind,
+        reserved=request.headers.get("x-port-reserved-usage", "").lower() == "true",
         body=body,
     )
 

@@ -1,0 +1,76 @@
+"""A client of the sandbox whose every answer is held to Port's OpenAPI document, where this machine has it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from port_hook_cli.adapters.sandbox import Sandbox
+from tests.port_openapi import answer_schema, faults, openapi_file
+
+# The agent's routes are not in the document, and would be taken for others.
+AGENTS = ("/v1/actions/runs/ack", "/v1/actions/runs/claim-pending")
+# Port answers these, too, but its document does not say so: what has ended, is taken, or breaks.
+UNDOCUMENTED = {409, 429, 500}
+
+
+@asynccontextmanager
+async def a_client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client that has a token."""
+    async with httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [judge]}) as client:
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+        yield client
+
+
+async def token_of(client: httpx.AsyncClient, sandbox: Sandbox) -> str:
+    body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
+    answer = (await client.post("/v1/auth/access_token", json=body)).json()
+    return str(answer["accessToken"])
+
+
+async def refusal(answering: Any) -> tuple[int, str, str]:
+    response = await answering
+    document = response.json()
+    assert document["ok"] is False
+    return response.status_code, document["error"], document["message"]
+
+
+async def judge(response: httpx.Response) -> None:
+    """Fail when an answer is none that Port's document allows for the route; others are not looked at."""
+    await response.aread()
+    document = _document()
+    if document is None or response.status_code in UNDOCUMENTED:
+        return
+    route = _route(document, response.request)
+    if route is None:
+        return
+    where = (response.request.method, response.request.url.path, response.status_code)
+    if response.request.method == "GET" and route == "/v1/actions/{action_identifier}" and response.is_success:
+        return  # the document has no good answer for it
+    schema = answer_schema(document, response.request.method, route, response.status_code)
+    assert (where, faults(response.json(), schema)) == (where, [])
+
+
+@functools.cache
+def _document() -> dict[str, Any] | None:
+    place = openapi_file()
+    return None if place is None else json.loads(place.read_bytes())
+
+
+def _route(document: Mapping[str, Any], request: httpx.Request) -> str | None:
+    segments = request.url.raw_path.decode().partition("?")[0].split("/")
+    if request.url.path in AGENTS:
+        return None
+    fitting = [
+        path
+        for path, methods in document["paths"].items()
+        if request.method.lower() in methods
+        and len(path.split("/")) == len(segments)
+        and all(part[:1] == "{" or part == segment for part, segment in zip(path.split("/"), segments, strict=True))
+    ]
+    return min(fitting, key=lambda path: path.count("{"), default=None)
