@@ -25,6 +25,7 @@ COMMANDS = {
     "listen": "Receive Port's invocations: verify, explain, save, forward and answer them.",
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
+    "trigger": "Invoke an action or automation as Port does: check, render, sign, send.",
     "verify": "Say whether a signature is valid, and if not, why not.",
     "replay": "Send a saved or written payload again, freshly signed.",
     "report-run": "Report the progress and result of an action run to Port.",

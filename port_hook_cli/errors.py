@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     STORE = 8
     RUN_ENDED = 9
     TUNNEL_LOST = 10
+    NOT_TRIGGERED = 11
     BUG = 70
     INTERRUPTED = 130
 
@@ -41,11 +42,12 @@ _MEANINGS = {
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",
     ExitCode.SETTINGS: "a secret, a client id or a settings file is missing or unreadable",
     ExitCode.LISTEN: "the listener, a local server or the tunnel could not start",
-    ExitCode.TARGET: "the target of a forward or replay could not be reached",
+    ExitCode.TARGET: "the target of a forward, replay or trigger could not be reached",
     ExitCode.PORT_API: "Port's API refused or could not be reached",
     ExitCode.STORE: "no such capture or file, or a store that cannot be read or written",
     ExitCode.RUN_ENDED: "the run has already ended and takes no more reports",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
+    ExitCode.NOT_TRIGGERED: "`trigger`: the automation's condition is not met by the event, so nothing was sent",
     ExitCode.BUG: "a bug in port-hook; a crash report was written",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C before it was done",
 }

@@ -52,15 +52,19 @@ def _content(path: Path) -> bytes:
 
 
 def _parse(path: Path, text: str, prefix: str) -> DotenvFile:
+    values, bad = parse_dotenv(text)
+    wanted = {name: value for name, value in values.items() if name.startswith(prefix)}
+    return DotenvFile(path=path, values=wanted, bad_lines=bad)
+
+
+def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
+    """Return the variables in a `.env` file's text, and the numbers of the lines that could not be read."""
     # dotenv_values would drop the lines that it cannot read and tell only the log, without the file's name.
     from dotenv.parser import parse_stream
 
     bindings = list(parse_stream(io.StringIO(text)))
-    values = {
-        item.key: item.value for item in bindings if item.key and item.value is not None and item.key.startswith(prefix)
-    }
-    bad = tuple(_line(item.original.line, item.original.string) for item in bindings if item.error)
-    return DotenvFile(path=path, values=values, bad_lines=bad)
+    values = {item.key: item.value for item in bindings if item.key and item.value is not None}
+    return values, tuple(_line(item.original.line, item.original.string) for item in bindings if item.error)
 
 
 def _line(first: int, statement: str) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, NoReturn, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -102,6 +103,26 @@ class PortApi:
         """
         shown = (await self._send_of_action(identifier, "PUT", body)).get("action")
         return shown if isinstance(shown, dict) else dict(body)
+
+    async def start_run(self, identifier: str, body: Mapping[str, Any], *, run_as: str | None = None) -> dict[str, Any]:
+        """Run the action with `properties` and `entity` of `body`, and return the new run as Port shows it.
+
+        `run_as` is the email of the user to run it for. Never sent again where Port may have started a run already.
+        """
+        path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
+        patience = Patience(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try_authorized("POST", path, body), Failure):
+            if outcome.unclear:
+                raise PortApiError(
+                    f"It is not known whether Port started a run of {identifier}. {outcome.problem.message}",
+                    hint="Look at the action's runs in Port before triggering it again.",
+                ) from outcome.problem
+            problem = outcome.problem
+            if outcome.status == HTTPStatus.NOT_FOUND:
+                problem = action_problem(identifier, outcome.status, problem, changing=False)
+            await patience.wait(replace(outcome, problem=problem))
+        run: dict[str, Any] = self._part(outcome, "run", dict)
+        return run
 
     async def _send_of_action(
         self, identifier: str, method: str, body: Mapping[str, Any] | None = None

@@ -22,7 +22,7 @@ def read_template(text: str, *, name: str) -> Any:
         if begins_as_json:
             raise UsageError(f"{name} is not JSON: {error}.", hint="Correct it.") from error
     try:
-        return _read_yaml(text)
+        return read_yaml(text)
     except NotJson as error:
         if "{{" in text:
             return text.removesuffix("\n")
@@ -39,7 +39,7 @@ def read_data(content: bytes, *, name: str) -> Any:
         raise UsageError(f"{name} is not JSON: {error}.", hint="Give the trigger's data as a JSON document.") from error
 
 
-def _read_yaml(text: str) -> Any:
+def read_yaml(text: str) -> Any:
     """Return a YAML document as JSON; raises NotJson. Timestamps stay text, as JSON has none."""
     import yaml
 

@@ -102,7 +102,10 @@ def assemble(action: PortAction, run: Run, rendered: Any, errors: tuple[JqError,
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise _unusable("url", url, "not a URL that begins with https:// or http://", errors)
     flags = {name: _flag(name, parts.get(name), errors) for name in ("synchronized", "agent")}
-    body = parts.get("body", UNDEFINED) if action.has_body else default_payload(action, run, {**parts, **flags})
+    if action.has_body or method == "GET":  # a GET has a body only where the action says so
+        body = parts.get("body", UNDEFINED)
+    else:
+        body = default_payload(action, run, {**parts, **flags})
     return RenderedRequest(
         run_id=run.id,
         method=method,

@@ -76,7 +76,8 @@ async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[st
     await ask(rule_queries(declared, action.required))
     errors = [answer for answer in answers.values() if isinstance(answer, JqError)]
     rules = settle(declared, action.required, {query: _value(answer) for query, answer in answers.items()})
-    return Filled(values=values, rules=rules, errors=tuple(errors))
+    ordered = {name: values[name] for name in (*declared, *values) if name in values}
+    return Filled(values=ordered, rules=rules, errors=tuple(errors))
 
 
 def _value(outcome: Any) -> Any:

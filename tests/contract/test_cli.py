@@ -18,7 +18,7 @@ from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 
 DOCS = Path(__file__).parents[2] / "docs"
-FILES_OF_SECRETS = {"--secret-file"}
+FILES_OF_SECRETS = {"--secret-file", "--secrets"}
 
 
 def command(name: str) -> Any:

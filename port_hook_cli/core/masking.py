@@ -1,0 +1,52 @@
+"""Known secret values taken out of what is shown: texts, bytes and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from port_hook_cli.core.redaction import MASK
+
+
+class Masker:
+    """Replaces secret values by `***`, also where they stand in JSON or in a URL. Empty values are no secrets.
+
+    What an expression makes of a secret (its base64, a part of it) is another value, and stays.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        values = {value for value in secrets if value}
+        forms = {form for value in values for form in _forms(value)}
+        # The longest first: a secret may be a part of another.
+        self._forms = sorted(forms, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """Return `text` with every secret masked."""
+        for form in self._forms:
+            text = text.replace(form, MASK)
+        return text
+
+    def content(self, content: bytes) -> bytes:
+        """Return bytes with every secret masked."""
+        for form in self._forms:
+            content = content.replace(form.encode("utf-8", "surrogateescape"), MASK.encode())
+        return content
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value with every secret masked in its strings and keys."""
+        if not self._forms:
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(element) for element in value]
+        if isinstance(value, dict):
+            return {self.text(key): self.value(element) for key, element in value.items()}
+        return value
+
+
+def _forms(value: str) -> set[str]:
+    written = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return {value, quote(value, safe="", errors="replace"), quote(value, errors="replace"), *written}
