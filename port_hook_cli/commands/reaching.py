@@ -18,7 +18,7 @@ from port_hook_cli.flows.keeping import Keeper
 
 NO_TUNNEL_LINES = (
     "No tunnel: only this machine reaches the listener. For a public URL set NGROK_AUTHTOKEN and install ngrok,",
-    "or install cloudflared, or `pip install 'port-hook[ssh]'`; `--tunnel none` says nothing of it.",
+    "or install cloudflared, or use `--tunnel localhost.run` (port-hook[ssh]); `--tunnel none` says nothing of it.",
 )
 
 _HTTPS = frozenset({TunnelKind.NGROK, TunnelKind.CLOUDFLARED, TunnelKind.SMEE})

@@ -397,9 +397,9 @@ class TestAuto:
             assert told.listening.ready["public_url"] is None
             assert told.invoke(told.listening.ready["url"])[0] == 200
             assert told.end()["tunnel"] is None
-        assert "\n".join(("", *NO_TUNNEL_LINES, "")) in told.err
+        assert told.err.startswith("\n".join((*NO_TUNNEL_LINES, "")))
         # Nobody is here to say yes to the key of a server that is not known.
-        assert "localhost.run" not in told.err
+        assert "by localhost.run" not in told.err
 
     def test_is_not_what_none_means(self, folder: Path, only_loopback: dict[str, str]) -> None:
         with telling(folder, "--tunnel", "none", env=only_loopback) as told:
