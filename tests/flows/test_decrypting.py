@@ -66,6 +66,8 @@ def test_paths_stand_in_for_what_the_payload_names() -> None:
         (BY_KEY | BY_SECRET, encrypt_aes_gcm(SECRET, b"xyz")[:-2], Problem.TRUNCATED, "breaks off"),
         (BY_KEY | BY_SECRET, "s3cret", Problem.NOT_ENCRYPTED, "never encrypted, or cut"),
     ],
+    # What is encrypted is different each time, and a test's name must not be.
+    ids=["another secret", "too short for the key", "no key opens it", "cut", "plain"],
 )
 def test_when_no_key_opens_a_value_the_failure_that_says_most_is_told(
     deciphers: Any, value: str, problem: Problem, words: str
