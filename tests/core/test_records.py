@@ -15,6 +15,7 @@ from port_hook_cli.core.listening import Tally
 from port_hook_cli.core.models import Answer, Cause, Delivery, Headers, Status, Verdict
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.snippets import SignedRequest
+from port_hook_cli.core.tunnel_report import TunnelReport, TunnelState
 from tests.factories import NOW, RUN_ID, a_body, an_exchange, an_invocation, signed
 
 DELIVERED = Delivery(url="http://127.0.0.1:8000/", status=202, latency_ms=12.34567)
@@ -162,7 +163,25 @@ def test_the_last_record_counts_and_names_the_runs_that_wait() -> None:
         "passed_over": 1,
         "handler_failures": 2,
         "waiting": [RUN_ID],
+        "tunnel": None,
     }
+
+
+def test_a_change_of_the_tunnel_is_a_record_and_its_last_one_part_of_the_summary() -> None:
+    report = TunnelReport(
+        state=TunnelState.REACHABLE,
+        url="https://two.example/",
+        latency_ms=12.34567,
+        previous_url="https://one.example/",
+    )
+    fields = {"state": "reachable", "url": "https://two.example/", "latency_ms": 12.346, "reason": None}
+    assert records.tunnel_event(report) == {
+        "schema": "port-hook/event/1",
+        "type": "tunnel",
+        **fields,
+        "previous_url": "https://one.example/",
+    }
+    assert records.summary_event(Tally(), tunnel=report)["tunnel"] == fields
 
 
 def test_a_header_field_is_not_what_decides_the_run() -> None:
