@@ -199,7 +199,6 @@ def listen(
         respond=read_answer(respond, runtime.cwd) if respond else OK,
         delay_s=delay,
         fail_first=fail_first,
-        scheme="https" if reaching.is_https else "http",
     )
     plan = Plan(
         policy=policy,

@@ -21,7 +21,6 @@ NO_TUNNEL_LINES = (
     "or install cloudflared, or use `--tunnel localhost.run` (port-hook[ssh]); `--tunnel none` says nothing of it.",
 )
 
-_HTTPS = frozenset({TunnelKind.NGROK, TunnelKind.CLOUDFLARED, TunnelKind.SMEE})
 _OFTEN_S, _SELDOM_S = 1.0, 5.0
 
 
@@ -39,11 +38,6 @@ class Reaching:
     accept_host_key: str | None = None
     probe_interval_s: float = 30.0
     exit_after_s: float | None = None
-
-    @property
-    def is_https(self) -> bool:
-        """Whether Port calls by https, as far as that is known before a tunnel is open."""
-        return self.choice.kind in _HTTPS or (self.public_url or "").startswith("https")
 
     @property
     def keepalive_s(self) -> float:
