@@ -75,8 +75,9 @@ test-wheel: build ## Run the tests against the built wheel, without the source f
 	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet
 
 .PHONY: conformance
-conformance: $(VENV)/.dev ## Compare templates with Port's own engine; needs npm and a C toolchain
+conformance: $(VENV)/.dev ## Compare with Port's own engine and API document; needs npm and a C toolchain
 	PYTHONPATH=. $(BIN)/python tests/conformance/run.py
+	PORT_HOOK_CONFORMANCE=1 $(BIN)/pytest --quiet -p no:randomly tests/conformance
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure what the README claims; prints ratios

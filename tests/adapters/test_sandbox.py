@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from port_hook_cli.adapters.port_api import PortApi
 from port_hook_cli.adapters.sandbox import ApiEvent, Sandbox
 from port_hook_cli.adapters.sandbox.messages import ApiRequest
-from port_hook_cli.adapters.sandbox.routes import answer
+from port_hook_cli.adapters.sandbox.routes import ROUTES, answer
 from port_hook_cli.adapters.sandbox.state import SandboxState
 from port_hook_cli.core.log_splitting import REQUEST_LIMIT
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.errors import ListenError, PortApiError, RunEndedError
 from tests.factories import NOW, RUN_ID
 from tests.port_openapi import answer_schema, faults, port_openapi
+from tests.sandbox_clients import a_client, refusal, token_of
 
 NODE_RUN = "wfnr_abc123"
 RUN = f"/v1/actions/runs/{RUN_ID}"
@@ -36,22 +37,8 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=sandbox.url) as client:
-        token = await token_of(client, sandbox)
-        client.headers["authorization"] = f"Bearer {token}"
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         yield client
-
-
-async def token_of(client: httpx.AsyncClient, sandbox: Sandbox) -> str:
-    body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
-    answer = (await client.post("/v1/auth/access_token", json=body)).json()
-    return str(answer["accessToken"])
-
-
-async def refusal(answering: Any) -> tuple[int, str, str]:
-    response = await answering
-    document = response.json()
-    assert document["ok"] is False
-    return response.status_code, document["error"], document["message"]
 
 
 async def test_a_run_goes_from_in_progress_through_logs_and_fields_to_its_end(
@@ -247,7 +234,7 @@ async def test_a_node_run_keeps_its_result_output_and_logs(client: httpx.AsyncCl
 async def test_logs_are_paged(client: httpx.AsyncClient) -> None:
     for number in range(4):
         await client.post(f"{RUN}/logs", json={"message": str(number)})
-    page = (await client.get(f"{RUN}/logs?limit=2&offset=1")).json()["runLogs"]
+    page = (await client.get(f"{RUN}/logs?limit=2.0&offset=1.0")).json()["runLogs"]
     assert [log["message"] for log in page] == ["1", "2"]
     assert (await refusal(client.get(f"{RUN}/logs?limit=51")))[0] == 422
 
@@ -396,21 +383,96 @@ async def test_every_answer_is_one_that_port_gives(sandbox: Sandbox, client: htt
 
 
 SEGMENT = st.sampled_from(["v1", "actions", "runs", "workflows", "nodes", "logs", "response", RUN_ID, NODE_RUN, ""])
+PATH = st.sampled_from([tuple(route.path.split("/")[1:]) for route in ROUTES]).map(
+    lambda parts: tuple({"{action}": "create_vm", "{run_id}": RUN_ID}.get(part, part) for part in parts)
+)
+FIELD = st.sampled_from(
+    [
+        "properties",
+        "entity",
+        "status",
+        "identifier",
+        "relations",
+        "runIds",
+        "limit",
+        "installationId",
+        "invocationMethod",
+    ]
+)
 
 
 @given(
-    method=st.sampled_from(["GET", "POST", "PATCH", "PUT"]),
-    segments=st.lists(SEGMENT | st.text(max_size=5), max_size=7).map(tuple),
+    method=st.sampled_from(["GET", "POST", "PATCH", "PUT", "DELETE"]),
+    segments=PATH | st.lists(SEGMENT | st.text(max_size=5), max_size=7).map(tuple),
     query=st.dictionaries(st.sampled_from(["limit", "offset", "active", "source", "version"]), st.text(max_size=12)),
-    body=st.binary(max_size=40) | st.recursive(st.none() | st.text(), st.lists).map(lambda x: json.dumps(x).encode()),
+    body=st.binary(max_size=40)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text() | st.just("WEBHOOK"),
+        lambda inner: st.lists(inner) | st.dictionaries(FIELD, inner),
+    ).map(lambda document: json.dumps(document).encode()),
 )
 def test_any_request_has_an_answer_that_is_json(
     method: str, segments: tuple[str, ...], query: dict[str, str], body: bytes
 ) -> None:
     state = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
-    request = ApiRequest(method=method, segments=segments, query=query, token=state.give_token(), body=body)
+    state.start_anew(sample=True)
+    token = state.give_token()
+    request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
     given = answer(state, request)
-    assert json.loads(json.dumps(given.document))["ok"] is (given.status < 400)
+    assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
+    # And what it did can be kept.
+    other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
+    other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
+    assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
+
+
+@pytest.mark.parametrize("path", ["/v1/actions/a%0Ab", "/%0A", "//"])
+async def test_any_path_is_answered_in_json(client: httpx.AsyncClient, path: str) -> None:
+    assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+
+
+async def test_a_path_without_its_version_is_answered_the_same(client: httpx.AsyncClient) -> None:
+    run = await client.get(RUN.removeprefix("/v1"))
+    assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
+    assert (await refusal(client.get(f"/v1{RUN}")))[0] == 404
+    nobody = {"authorization": "Bearer nobody"}
+    assert (await refusal(client.get("/actions/create_vm", headers=nobody)))[0] == 401
+
+
+async def test_an_empty_name_of_an_entity_is_shown_as_one() -> None:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        sandbox.add_run(RUN_ID, entity="", blueprint="")
+        run = (await client.get(RUN)).json()["run"]
+    assert (run["entity"], run["blueprint"]) == ({"identifier": ""}, {"identifier": ""})
+
+
+async def test_too_many_calls_are_told_when_to_come_again() -> None:
+    clock = [NOW]
+    async with Sandbox.start(now=lambda: clock[0], calls_per_minute=3) as sandbox, a_client(sandbox) as client:
+        assert (await client.get(RUN)).status_code == 200
+        clock[0] += 12.5
+        assert (await client.get(RUN)).status_code == 200
+        refused = await client.get(RUN)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "48")
+        assert refused.json()["error"] == "rate_limit_exceeded"
+        clock[0] += 48
+        assert (await client.get(RUN)).status_code == 200
+
+
+async def test_our_own_client_waits_as_long_as_it_is_told() -> None:
+    clock, pauses = [NOW], []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    async with Sandbox.start(now=lambda: clock[0], calls_per_minute=2) as sandbox:
+        fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+        async with PortApi(api_url=sandbox.url, now=lambda: clock[0], sleep=sleep, **fields) as api:
+            await api.get_run(RUN_ID)
+            clock[0] += 50
+            await api.get_run(RUN_ID)
+    assert pauses == [10.0]
 
 
 ACTION = "/v1/actions/create_vm"

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from port_hook_cli.core.samples import create_vm_action
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import RUN_ID
@@ -105,3 +107,47 @@ def test_a_taken_port_is_told_with_a_way_out(run: Run) -> None:
 @pytest.mark.parametrize("run_id", ["", "a b"])
 def test_a_run_that_no_run_can_be_is_refused(run: Run, run_id: str) -> None:
     assert run("sandbox", "--run", run_id).code == ExitCode.USAGE
+
+
+def test_a_run_is_told_from_its_start_to_its_end(tmp_path: Path) -> None:
+    action = {**create_vm_action(), "identifier": "nowhere"}
+    (tmp_path / "action.json").write_text(json.dumps(action))
+    with a_process(tmp_path, "--actions", "action.json") as process:
+        env = exports(process)
+        body = {"clientId": env["PORT_CLIENT_ID"], "clientSecret": env["PORT_CLIENT_SECRET"]}
+        token = httpx.post(f"{env['PORT_API_URL']}/v1/auth/access_token", json=body).json()["accessToken"]
+        path, headers = f"{env['PORT_API_URL']}/v1/actions/nowhere/runs", {"authorization": f"Bearer {token}"}
+        run_id = httpx.post(path, json={"properties": {"title": "x"}}, headers=headers).json()["run"]["id"]
+        assert process.stderr
+        lines = [process.stderr.readline().split(maxsplit=1)[-1].rstrip() for _ in range(5)]
+    assert lines[2] == f"POST /v1/actions/nowhere/runs 202  started {run_id} for you@example.com"
+    assert lines[3].startswith(f"run {run_id} nowhere IN_PROGRESS  The sandbox sends to this machine only")
+    assert lines[4].startswith(f"run {run_id} nowhere FAILURE  ended ")
+
+
+def test_the_steps_of_a_run_are_records(tmp_path: Path) -> None:
+    with a_process(tmp_path, "--json") as process:
+        ready = json.loads(line(process))
+        body = {"clientId": ready["client_id"], "clientSecret": ready["client_secret"]}
+        token = httpx.post(f"{ready['url']}/v1/auth/access_token", json=body).json()["accessToken"]
+        path, headers = f"{ready['url']}/v1/actions/create_vm/runs", {"authorization": f"Bearer {token}"}
+        run_id = httpx.post(path, json={"properties": {"title": "x"}}, headers=headers).json()["run"]["id"]
+        records = [json.loads(line(process)) for _ in range(4)]
+    assert [record["type"] for record in records] == ["call", "call", "run", "run"]
+    last = records[-1]
+    assert (last["run_id"], last["action"], last["status"]) == (run_id, "create_vm", "FAILURE")
+    assert last.keys() == {"schema", "type", "at", "run_id", "action", "status", "note"}
+
+
+def test_a_bad_file_of_actions_is_named(run: Run, folder: Path) -> None:
+    (folder / "bad.json").write_text("{")
+    result = run("sandbox", "--actions", "bad.json")
+    assert result.code == ExitCode.USAGE
+    assert "bad.json" in result.err
+
+
+def test_a_file_that_is_no_state_is_left_alone(run: Run, folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    result = run("sandbox", "--state", "notes.txt")
+    assert result.code == ExitCode.STORE
+    assert (folder / "notes.txt").read_text() == "mine"

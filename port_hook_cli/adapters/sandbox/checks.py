@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from port_hook_cli.core.runs import RunStatus
 
+_written_number = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch
 Rule = tuple[Callable[[Any], bool], str]
 Fields = Mapping[str, Rule]
 
@@ -204,4 +206,4 @@ def find_query_fault(query: Mapping[str, str], *, most: int) -> str | None:
 
 
 def _is_number(text: str, least: int, most: int) -> bool:
-    return text.isascii() and text.isdigit() and least <= int(text[:9]) <= most
+    return _written_number(text) is not None and least <= float(text) <= most

@@ -17,8 +17,8 @@ def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswe
     """Return up to 50 entries, the oldest first."""
     check_query(request, most=_MOST_LOGS)
     run, made_up = find_run(state, run_id)
-    start = int(request.query.get("offset", "0"))
-    logs = run.logs[start : start + int(request.query.get("limit", _MOST_LOGS))]
+    start = int(float(request.query.get("offset", "0")))
+    logs = run.logs[start : start + int(float(request.query.get("limit", _MOST_LOGS)))]
     return shown(run, made_up, {"runLogs": logs})
 
 

@@ -126,8 +126,8 @@ class SandboxRun:
             "updatedAt": format_time(self.updated_at),
         }
         optional = {
-            "blueprint": self.blueprint and {"identifier": self.blueprint},
-            "entity": self.entity and {"identifier": self.entity},
+            "blueprint": _named(self.blueprint),
+            "entity": _named(self.entity),
             "summary": self.summary,
             "approval": self.approval,
             "response": self.response,
@@ -149,3 +149,7 @@ class SandboxRun:
             "updatedAt": format_time(self.updated_at),
             "completedAt": None if self.ended_at is None else format_time(self.ended_at),
         }
+
+
+def _named(identifier: str | None) -> dict[str, str] | None:
+    return None if identifier is None else {"identifier": identifier}

@@ -40,7 +40,7 @@ def list_runs(state: SandboxState, request: ApiRequest) -> ApiAnswer:
     check_query(request, most=_MOST_RUNS)
     wanted = request.query
     runs = [run for run in state.runs.values() if not is_node_run(run.id) and _matches(run, wanted)]
-    given = runs[: int(wanted.get("limit", _MOST_RUNS))]
+    given = runs[: int(float(wanted.get("limit", _MOST_RUNS)))]
     documents = [run.document() for run in given]
     return ApiAnswer(status=200, document={"ok": True, "runs": documents}, note=f"{len(given)} runs")
 

@@ -133,7 +133,7 @@ class Sandbox:
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=REQUEST_LIMIT)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)  # `.` would let a line feed through to aiohttp
         return app
 
     @property

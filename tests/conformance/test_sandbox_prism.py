@@ -1,0 +1,141 @@
+"""Prism, which knows nothing of port-hook, judges what our commands send and what the sandbox answers.
+
+It is installed into `.bench/` from npm. As a mock it answers from Port's OpenAPI document alone and refuses (422) what
+the document does not allow; as a proxy before the sandbox it refuses requests (422) and answers (500) that do not fit.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from port_hook_cli.adapters.sandbox import Sandbox
+from tests.conftest import Run
+from tests.factories import RUN_ID
+from tests.port_openapi import openapi_file
+from tests.sandboxes import a_sandbox, environ_of
+
+RELEASE = "5.14.2"
+SCRATCH = Path(__file__).parents[2] / ".bench" / "prism"
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.enable_socket]
+
+
+@pytest.fixture(scope="session")
+def prism() -> Path:
+    program = SCRATCH / "node_modules" / ".bin" / "prism"
+    if not program.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("npm is not on this machine")
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        (SCRATCH / "package.json").write_text('{"private": true}')
+        subprocess.run([npm, "install", "--silent", f"@stoplight/prism-cli@{RELEASE}"], cwd=SCRATCH, check=True)
+    return program
+
+
+@contextmanager
+def serving(prism: Path, *arguments: str) -> Iterator[str]:
+    """Run Prism and give its URL. It cannot take port 0, so a free one is looked for."""
+    document = openapi_file()
+    if document is None:
+        pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(prism), arguments[0], "-h", "127.0.0.1", "-p", str(port), str(document), *arguments[1:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "Prism is listening" in line:
+                    break
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+REPORTS = (
+    ("--log", "hi", "--log", "é \u2028"),
+    ("--status", "success"),
+    ("--status", "failure", "--summary", "s", "--label", "l"),
+    ("--link", "https://ci.example.com/7", "--link", "https://x.example"),
+    ("--link", "https://ci.example.com/7", "--external-run-id", "gh-7"),
+    ("--log", "x" * 1_200_000, "--status", "success"),
+)
+
+
+@pytest.mark.parametrize("flags", REPORTS, ids=range(len(REPORTS)))
+def test_ports_document_allows_what_report_run_sends(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
+    # The mock's runs have ended, at random, and report-run would say so: what it would send is sent one by one.
+    with serving(prism, "mock") as url:
+        env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": url}
+        (record,) = run("report-run", RUN_ID, *flags, "--dry-run", "--json", env=env).records
+        assert record["calls"]
+        for call in record["calls"]:
+            answer = httpx.request(
+                call["method"], call["url"], json=call["body"], headers={"authorization": "Bearer x"}, timeout=30
+            )
+            assert answer.status_code in {200, 201}, answer.text
+
+
+@contextmanager
+def behind(prism: Path) -> Iterator[tuple[Sandbox, dict[str, str]]]:
+    """Give a sandbox, and the environment that leads to it through Prism."""
+    with a_sandbox() as sandbox, serving(prism, "proxy", sandbox.url, "--errors") as url:
+        yield sandbox, {**environ_of(sandbox), "PORT_API_URL": url}
+
+
+@pytest.mark.parametrize("flags", REPORTS[:5], ids=range(5))
+def test_report_run_and_the_sandbox_speak_as_the_document_says(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
+    with behind(prism) as (sandbox, env):
+        result = run("report-run", RUN_ID, *flags, env=env)
+        assert (result.code, result.err) == (0, result.err)
+        assert RUN_ID in sandbox.runs
+
+
+def test_a_run_from_its_start_to_its_end_fits_the_document(prism: Path) -> None:
+    with behind(prism) as (sandbox, env):
+        action = sandbox.actions["create_vm"]
+        sandbox.add_action({**action, "requiredApproval": {"type": "ANY"}})
+        credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
+        with httpx.Client(base_url=env["PORT_API_URL"], timeout=30) as client:
+            token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
+            client.headers["authorization"] = f"Bearer {token}"
+            inputs = {"properties": {"title": "x"}, "entity": "dev"}
+            started = client.post("/v1/actions/create_vm/runs", json=inputs)
+            assert started.status_code == 202, started.text
+            run = f"/v1/actions/runs/{started.json()['run']['id']}"
+            approved = client.patch(f"{run}/approval", json={"status": "APPROVE", "description": "go"})
+            assert approved.status_code == 201, approved.text
+            entity = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2}, "relations": {"team": None}}
+            for answer in (
+                client.get("/v1/actions/runs", params={"action": "create_vm", "limit": 5}),
+                client.post("/v1/blueprints/vm/entities", params={"upsert": "true"}, json=entity),
+                client.patch("/v1/blueprints/vm/entities/dev", json={"title": None}),
+                client.put("/v1/blueprints/vm/entities/dev", json=entity),
+                client.get("/v1/blueprints/vm/entities/dev"),
+            ):
+                assert answer.status_code in {200, 201}, answer.text
+            ended = _ended(client, run)
+            assert (ended["status"], "--allow-remote" in ended["summary"]) == ("FAILURE", True)
+            assert client.get(f"{run}/logs").json()["runLogs"]
+
+
+def _ended(client: httpx.Client, run: str) -> dict[str, str]:
+    deadline = time.monotonic() + 10
+    while True:
+        answer = client.get(run, params={"version": "v2"})
+        assert answer.status_code == 200, answer.text
+        if "endedAt" in answer.json()["run"]:
+            shown: dict[str, str] = answer.json()["run"]
+            return shown
+        assert time.monotonic() < deadline
