@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.core.encryption import Scheme
 from port_hook_cli.core.inputs import Encryption
+from port_hook_cli.core.port_actions import BadAction, read_action
 from port_hook_cli.core.redaction import Secret
+from port_hook_cli.errors import UsageError
 from port_hook_cli.flows.triggering import Invoker
+
+if TYPE_CHECKING:
+    from port_hook_cli.adapters.sandbox import RenderedRequest
 
 
 @contextmanager
@@ -31,3 +37,39 @@ def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: f
 
     with Renderer(timeout_s=timeout_s) as renderer:
         yield Invoker(renderer, check=find_faults, encrypt=encrypt, strict=strict)
+
+
+class SandboxInvoker:
+    """The maker of invocations as the sandbox asks for it; its runs are started through the API."""
+
+    def __init__(self, invoker: Invoker) -> None:
+        self._invoker = invoker
+
+    async def request(
+        self,
+        action: Mapping[str, Any],
+        *,
+        properties: Mapping[str, Any],
+        entity: Mapping[str, Any] | None,
+        run_id: str,
+        by: Mapping[str, Any],
+        at: str,
+    ) -> RenderedRequest:
+        """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
+        from port_hook_cli.adapters.sandbox import RenderedRequest
+
+        try:
+            known = read_action(action)
+        except BadAction as error:
+            raise UsageError(f"The action {error}.", hint="Correct the action.") from error
+        made = await self._invoker.request(
+            known, properties=properties, entity=entity, run_id=run_id, by=by, at=at, origin="API"
+        )
+        return RenderedRequest(
+            method=made.method,
+            url=made.url,
+            headers=made.headers,
+            body=made.content,
+            agent=made.agent,
+            synchronized=made.synchronized,
+        )

@@ -161,7 +161,7 @@ def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
     if said is None:
         return None
     algorithm = said.get("algorithm") if isinstance(said, Mapping) else said
-    if algorithm not in set(Scheme):
+    if algorithm not in list(Scheme):
         raise BadAction(f"encrypts its input {name} with {algorithm!r}, and Port knows {' and '.join(Scheme)}")
     key = said.get("key") if isinstance(said, Mapping) else None
     if algorithm == Scheme.CLIENT_SIDE and not isinstance(key, str):

@@ -60,7 +60,7 @@ def read_action(document: Any) -> PortAction:
     if not isinstance(identifier, str) or not identifier:
         raise BadAction("has no `identifier`")
     trigger = _part(action, "trigger")
-    if trigger.get("type") not in set(ActionKind):
+    if trigger.get("type") not in list(ActionKind):
         raise BadAction("has a `trigger` whose `type` is neither self-service nor automation")
     kind = ActionKind(trigger["type"])
     asked = trigger.get("userInputs")

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from port_hook_cli.core.runs import ended_status
 
-INTERVAL_S = 1.0
-"""Seconds between two looks at a run."""
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 1.0
+"""Seconds between two looks at a run: few at first, as many runs end at once."""
 
 
 class Runs(Protocol):
@@ -39,7 +40,7 @@ async def follow(
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + wait_s
-    seen, logged = _standing(run), 0
+    seen, logged, pause_s = _standing(run), 0, FIRST_PAUSE_S
     while True:
         run = await runs.get_run(str(run["id"]))
         # Looked at after the status, so that the log of a run that has ended is whole.
@@ -53,7 +54,8 @@ async def follow(
         left_s = deadline - clock()
         if ended_status(run) is not None or left_s <= 0:
             return run
-        await sleep(min(INTERVAL_S, left_s))
+        await sleep(min(pause_s, left_s))
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def _standing(run: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.core.masking import Masker
+
+
+@given(st.text(min_size=4).filter(lambda text: "*" not in text), st.text())
+def test_no_secret_is_left_in_text_json_or_a_url(secret: str, around: str) -> None:
+    masker = Masker([secret])
+    for form in (
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, "", errors="replace"),
+    ):
+        assert form not in masker.text(around + form).replace(around, "")
+    assert masker.value({secret: [secret, 1, None]}) == {"***": ["***", 1, None]}
+
+
+def test_a_secret_that_holds_another_goes_first() -> None:
+    assert Masker(["key", "key-2"]).text("key-2 key") == "*** ***"
+
+
+def test_nothing_is_no_secret() -> None:
+    assert Masker(["", ""]).text("abc") == "abc"
+    assert Masker([]).value({"a": ["b"]}) == {"a": ["b"]}
+
+
+def test_bytes_that_are_no_text_stay() -> None:
+    assert Masker(["sécret"]).content("sécret".encode() + b"\xff") == b"***\xff"
