@@ -14,14 +14,16 @@ import pytest
 
 from port_hook_cli import __version__
 from port_hook_cli.cli import COMMANDS
-from port_hook_cli.core import capture_file, encrypted_inputs, records, run_records
+from port_hook_cli.core import capture_file, encrypted_inputs, records, run_records, trigger_records
 from port_hook_cli.core.encrypted_inputs import Decryption
 from port_hook_cli.core.encryption import Scheme
 from port_hook_cli.core.json_paths import JsonPath
 from port_hook_cli.core.listening import Tally
+from port_hook_cli.core.masking import Masker
 from port_hook_cli.core.models import Answer, Delivery, Exchange, Status
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.retarget_entry import Entry
+from port_hook_cli.core.run_request import RenderedRequest
 from port_hook_cli.core.runs import Reported
 from port_hook_cli.core.templates import JqError, Rendering
 from port_hook_cli.core.verification import judge
@@ -102,6 +104,10 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield run_records.restore_record(Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False)
     yield encrypted_inputs.decryption_record(Decryption(path=JsonPath(("a",)), plaintext=b"\xff"))
     yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
+    made = RenderedRequest(run_id="r", method="POST", url="u", headers=(), body={}, errors=(failed,))
+    yield trigger_records.invocation_record("a", made, {}, url="u", delivery=delivery, fate=None, masker=Masker(()))
+    yield trigger_records.unmet_record("a", [("false", "is false")])
+    yield trigger_records.run_record("a", {}, page="")
     yield run_records.sandbox_ready_record("u", "i", "s")
     yield run_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
 
