@@ -1,0 +1,47 @@
+"""Actions as a test names them: a file, a mapping, or the identifier of one that the sandbox has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from port_hook_cli.adapters.sandbox.action_files import read_actions
+from port_hook_cli.core.port_actions import BadAction, pick_action
+from port_hook_cli.errors import UsageError
+from port_hook_cli.pytest_plugin.rendering import as_port_action
+
+ActionSource = str | PurePath | Mapping[str, Any]
+_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
+
+
+def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any] | None:
+    """Return an action as Port's API takes it, None for an identifier.
+
+    A relative path is looked for in each of `folders`. Raises UsageError for what is no action whose webhook could be
+    sent, and for a file that is not there or holds several and none is named with `#`.
+    """
+    if isinstance(source, Mapping):
+        as_port_action(source)
+        return source
+    name, mark, identifier = str(source).rpartition("#")
+    path = Path(name if mark else identifier)
+    if isinstance(source, str) and path.suffix.lower() not in _SUFFIXES:
+        return None
+    file = _find(path, folders)
+    try:
+        picked = pick_action(read_actions([file]), identifier if mark else None)
+    except BadAction as error:
+        hint = f"Name one of them: {path}#IDENTIFIER."
+        raise UsageError(f"{file} {error}.", hint=hint) from error
+    as_port_action(picked)
+    found: Mapping[str, Any] = picked
+    return found
+
+
+def _find(path: Path, folders: Sequence[Path]) -> Path:
+    places = [folder / path for folder in dict.fromkeys(folders)]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise UsageError(f"There is no file {' nor '.join(str(place) for place in dict.fromkeys(places))}.")
+    return found

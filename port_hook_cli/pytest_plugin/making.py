@@ -1,0 +1,96 @@
+"""Starting a run in the sandbox: its request is rendered and signed, and left for somebody to send."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
+
+from port_hook_cli.adapters.sandbox import RenderedRequest
+from port_hook_cli.core.port_actions import ActionKind, PortAction
+from port_hook_cli.core.records import format_time
+from port_hook_cli.core.samples import create_vm
+from port_hook_cli.core.signing import TimestampUnit, signed_headers
+from port_hook_cli.core.trigger_documents import read_by
+from port_hook_cli.errors import UsageError
+from port_hook_cli.pytest_plugin.rendering import as_port_action, as_sent
+from port_hook_cli.pytest_plugin.runs import PortRequest
+from port_hook_cli.pytest_plugin.world import World
+
+
+class About(TypedDict, total=False):
+    """What else may be said of a run.
+
+    `entity` is the one that it runs on, `event` what an automation runs for, `by` who started it (a user, or the whole
+    of `trigger.by`), `secrets` the organisation's secrets by name, as templates see them.
+    """
+
+    entity: Mapping[str, Any]
+    event: Mapping[str, Any]
+    by: Mapping[str, Any]
+    secrets: Mapping[str, str]
+
+
+async def make_request(world: World, identifier: str, inputs: Mapping[str, Any], about: About) -> PortRequest:
+    """Return the signed request of a new run of an action in the sandbox; raises PortHookError."""
+    action = as_port_action(world.sandbox.actions[identifier])
+    await _refuse_what_does_not_run(world, action, about.get("event"))
+    somebody: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
+    by = read_by(about["by"], somebody) if "by" in about else somebody
+    run_id = "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
+    rendered = await world.invoker.request(
+        action,
+        run_id=run_id,
+        by=by,
+        at=format_time(world.now()),
+        properties=inputs,
+        entity=about.get("entity"),
+        event=about.get("event"),
+        secrets=about.get("secrets"),
+    )
+    sent = as_sent(rendered)
+    entity = about.get("entity") or {}
+    world.sandbox.add_run(
+        run_id,
+        action=identifier,
+        blueprint=action.blueprint,
+        entity=entity.get("identifier"),
+        properties=dict(inputs),
+        payload=sent.document(),
+    )
+    request = PortRequest(
+        run_id=run_id,
+        action=identifier,
+        method=sent.method,
+        url=sent.url,
+        path=path_of(sent.url),
+        headers=_signed(world, sent),
+        body=sent.body,
+        synchronized=sent.synchronized,
+        errors=rendered.errors,
+    )
+    world.requests[run_id] = request
+    return request
+
+
+async def _refuse_what_does_not_run(world: World, action: PortAction, event: Mapping[str, Any] | None) -> None:
+    if action.kind is not ActionKind.AUTOMATION:
+        return
+    if event is None:
+        raise UsageError(f"The automation {action.identifier} runs for an event: give it as `event`.")
+    if unmet := await world.invoker.unmet(action, event):
+        told = "; ".join(f"{each.expression} {each.words}" for each in unmet)
+        raise UsageError(f"The automation {action.identifier} does not run for this event: {told}.")
+
+
+def _signed(world: World, request: RenderedRequest) -> dict[str, str]:
+    stamp = TimestampUnit.SECONDS.stamp(world.now())
+    return dict((*request.headers, *signed_headers(request.body, world.sandbox.client_secret, stamp)))
+
+
+def path_of(url: str) -> str:
+    """Return a URL's path and query."""
+    parts = urlsplit(url)
+    return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"

@@ -1,0 +1,114 @@
+"""What tests get to see: a request as Port sends it, a backend's answer, and a run as it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.core.models import Delivery
+from port_hook_cli.core.templates import JqError
+from port_hook_cli.views.text import brief
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRequest:
+    """A signed request as Port sends it. `dataclasses.replace` makes one that was changed on its way.
+
+    `path` is the URL's path and query, for test clients. `errors` are the template expressions that failed and so
+    became null. With `synchronized`, the HTTP answer is what ends the run.
+    """
+
+    run_id: str
+    action: str
+    method: str
+    url: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes
+    synchronized: bool = False
+    errors: tuple[JqError, ...] = ()
+
+    def json(self) -> Any:
+        """Return the body as a JSON value; raises ValueError for none."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A backend's HTTP answer. The names of `headers` are in lower case; `latency_ms` is milliseconds."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = b""
+    latency_ms: float = 0.0
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Answer | None:
+        """Return the answer that a delivery got, None for one that got none."""
+        if delivery.status is None:
+            return None
+        return cls(
+            status=delivery.status,
+            headers={name.lower(): value for name, value in delivery.headers},
+            body=delivery.body,
+            latency_ms=delivery.latency_ms,
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is a 2xx."""
+        return self.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body as a JSON value; raises ValueError for none."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Run:
+    """A run as it stood when it was asked for. `logs` are the messages of its log, `entities` what was tied to it.
+
+    `request` is what was sent for it and `answer` what the backend answered; both are None for a run that was only
+    added, `answer` also where a test client has it.
+    """
+
+    id: str
+    action: str
+    status: str
+    ended: bool
+    status_label: str | None = None
+    summary: str | None = None
+    link: str | list[str] = ""
+    external_run_id: str | None = None
+    response: Any = None
+    logs: tuple[str, ...] = ()
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    entities: tuple[str, ...] = ()
+    request: PortRequest | None = None
+    answer: Answer | None = None
+
+    def __repr__(self) -> str:
+        """Return what pytest shows beside an assertion that failed."""
+        told = [f"{self.id} of {self.action}: {self.status}"]
+        told += [f"answered {self.answer.status}"] if self.answer else []
+        told += [f"{name} {brief(str(value))!r}" for name, value in self._reported() if value]
+        return f"<Run {', '.join(told)}>"
+
+    def _reported(self) -> list[tuple[str, Any]]:
+        last = self.logs[-1] if self.logs else None
+        return [("label", self.status_label), ("summary", self.summary), ("last log", last)]
+
+
+class RunNotEnded(AssertionError):
+    """A run that nobody has ended: the backend refused the request, or reported nothing in time. `run` is the run."""
+
+    def __init__(self, message: str, run: Run) -> None:
+        super().__init__(message)
+        self.run = run

@@ -1,0 +1,141 @@
+"""The fixture `port_sandbox`: a test's view of the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.adapters.sandbox import ApiEvent, SandboxRun
+from port_hook_cli.errors import UsageError
+from port_hook_cli.pytest_plugin.actions import ActionSource, load_action
+from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded
+from port_hook_cli.pytest_plugin.telling import tell_all, tell_why_not_ended
+from port_hook_cli.pytest_plugin.world import World, at_the_test
+
+
+class PortSandbox:
+    """A running stand-in of Port, in which nothing has happened before this test.
+
+    `environ` points a backend at it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_API_BASE_URL. The
+    credentials are made up for the session and open nothing else. Relative paths of actions start beside the test's
+    file, else in pytest's root folder.
+    """
+
+    def __init__(self, world: World, *, folders: Sequence[Path]) -> None:
+        self.environ = world.environ
+        self.url = world.sandbox.url
+        self.client_id = world.sandbox.client_id
+        self.world = world
+        self._folders = folders
+
+    def __repr__(self) -> str:
+        return f"<PortSandbox {self.url}>"
+
+    @property
+    def client_secret(self) -> str:
+        """The secret that invocations are signed with."""
+        return self.world.sandbox.client_secret.reveal()
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """The runs of this test by id, as they stand."""
+        return self.world.do(lambda: {run_id: self.shown(run) for run_id, run in self.world.sandbox.runs.items()})
+
+    @property
+    def calls(self) -> tuple[ApiEvent, ...]:
+        """The calls that were answered in this test: each has `method`, `path`, `status`, `run_id` and `note`."""
+        return self.world.do(lambda: tuple(self.world.calls))
+
+    @property
+    def actions(self) -> dict[str, dict[str, Any]]:
+        """The actions and automations by identifier, as Port's API shows them; `create_vm` is a sample."""
+        return self.world.do(lambda: deepcopy(self.world.sandbox.actions))
+
+    @property
+    def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The entities that the backend has made, by blueprint and identifier."""
+        return self.world.do(lambda: deepcopy(self.world.sandbox.entities))
+
+    def add_action(self, action: ActionSource) -> str:
+        """Add, or replace, an action: a JSON or YAML file, FILE#ID, or a mapping. Return its identifier.
+
+        Raises UsageError for what is no action, and for an identifier that the sandbox does not have.
+        """
+        __tracebackhide__ = True
+        try:
+            document = load_action(action, self._folders)
+        except UsageError as error:
+            raise at_the_test(error) from None
+        identifier = str(action) if document is None else str(document["identifier"])
+        if document is not None:
+            self.world.do(lambda: self.world.sandbox.add_action(document))
+        elif identifier not in (known := self.actions):
+            raise UsageError(f"The sandbox has no action {identifier}, but {', '.join(known)}.")
+        return identifier
+
+    def add_run(self, run_id: str, *, action: str = "create_vm") -> Run:
+        """Add, or start anew, a run in progress, for a request that the test makes itself."""
+        return self.world.do(lambda: self.shown(self.world.sandbox.add_run(run_id, action=action)))
+
+    def wait_for_end(self, run_id: str, *, timeout_s: float | None = None) -> Run:
+        """Wait until a run has ended, and return it; raises RunNotEnded after `timeout_s` seconds."""
+        __tracebackhide__ = True
+        return self.world.call(self.ended(run_id, timeout_s, blocks=is_in_event_loop()))
+
+    async def await_end(self, run_id: str, *, timeout_s: float | None = None) -> Run:
+        """Do what `wait_for_end` does, without holding up the event loop of the test."""
+        __tracebackhide__ = True
+        return await self.world.acall(self.ended(run_id, timeout_s))
+
+    def story(self) -> str:
+        """Return what has happened in words, which pytest shows with a test that failed."""
+        runs = self.runs
+        return tell_all(list(runs.values()), self.calls) if runs or self.calls else ""
+
+    def shown(self, run: SandboxRun) -> Run:
+        """Return a run as it stands. For the thread of the event loop, as is `ended`."""
+        return Run(
+            id=run.id,
+            action=run.action,
+            status=run.status,
+            ended=run.ended,
+            status_label=run.status_label,
+            summary=run.summary,
+            link=run.link,
+            external_run_id=run.external_run_id,
+            response=run.response,
+            logs=tuple(str(log.get("message", "")) for log in run.logs),
+            properties=dict(run.properties),
+            entities=tuple(run.entities),
+            request=self.world.requests.get(run.id),
+            answer=self.world.answers.get(run.id),
+        )
+
+    async def ended(self, run_id: str, timeout_s: float | None = None, *, blocks: bool = False) -> Run:
+        """Wait until a run has ended, and return it; `blocks` says that the test's own event loop stands meanwhile."""
+        __tracebackhide__ = True
+        seconds = self.world.timeout_s if timeout_s is None else timeout_s
+        if run_id not in self.world.sandbox.runs:
+            raise UsageError(f"There is no run {run_id} in the sandbox.", hint="port_sandbox.add_run adds one.")
+        try:
+            async with asyncio.timeout(seconds):
+                return self.shown(await self.world.sandbox.wait_for_end(run_id))
+        except TimeoutError:
+            raise self.not_ended(run_id, f"after {seconds:g} s", blocks=blocks) from None
+
+    def not_ended(self, run_id: str, when: str, *, blocks: bool = False) -> RunNotEnded:
+        """Return the failure of a run that is still in progress. For the thread of the event loop."""
+        run = self.shown(self.world.sandbox.runs[run_id])
+        return RunNotEnded(tell_why_not_ended(run, when, tuple(self.world.calls), blocks=blocks), run)
+
+
+def is_in_event_loop() -> bool:
+    """Whether the caller holds up an event loop of its own by waiting."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""What happened to runs, in the words that a failed test shows. No secret is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from port_hook_cli.adapters.sandbox import ApiEvent
+from port_hook_cli.pytest_plugin.runs import Run
+from port_hook_cli.views.text import brief, printable
+
+_REFUSED = frozenset({400, 401, 403})
+_MOST = 20
+
+
+def tell_all(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
+    """Return the latest runs of a test and the calls that the sandbox answered, a few lines for each run."""
+    lines = [line for run in runs[-_MOST:] for line in (f"{run.id} of {brief(run.action)}: {run.status}", *_told(run))]
+    return "\n".join([*lines, *_called(calls)])
+
+
+def tell_why_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks: bool) -> str:
+    """Return why a run is still in progress, as far as that can be seen, and what to do about it."""
+    lines = [f"The run {run.id} of {brief(run.action)} has not ended; it is {run.status} {when}."]
+    lines += [*_told(run), *_called([call for call in calls if call.run_id in {run.id, None}])]
+    return "\n".join([*lines, *(f"hint: {hint}" for hint in _hints(run, calls, blocks=blocks))])
+
+
+def _told(run: Run) -> Iterator[str]:
+    request, answer = run.request, run.answer
+    if request is not None:
+        yield f"  request   {printable(request.method)} {brief(request.url)} ({len(request.body)} bytes, signed)"
+        for error in request.errors:
+            yield f"  template  {{{{ {brief(error.expression.strip())} }}}} became null: {brief(error.message)}"
+    if answer is not None:
+        took = f" in {answer.latency_ms:.1f} ms" if answer.latency_ms else ""  # unknown for a test client's
+        yield f"  answered  {answer.status}{took}  {brief(answer.text)}".rstrip()
+    for message in run.logs[-_MOST:]:
+        yield f"  log       {brief(message)}"
+    for name, value in (("label", run.status_label), ("summary", run.summary), ("link", run.link)):
+        if value:
+            yield f"  {name:<9} {brief(str(value))}"
+
+
+def _called(calls: Sequence[ApiEvent]) -> Iterator[str]:
+    for call in calls[-_MOST:]:
+        yield f"  call      {printable(call.method)} {brief(call.path)} {call.status}  {brief(call.note)}".rstrip()
+
+
+def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str]:
+    if run.answer is not None and run.answer.status in _REFUSED:
+        yield (
+            "The request was signed as Port signs, with the secret in port_sandbox.environ. Does the backend read "
+            "PORT_CLIENT_SECRET from there, and verify the raw bytes of the body, and not JSON written anew?"
+        )
+    elif run.answer is not None and not run.answer.ok:
+        yield "An answer that is not 2xx ends no run in Port either; `wait=False` returns without waiting for an end."
+    elif any(call.status in {401, 403} for call in calls):
+        yield "Port's API refused the backend: does it take PORT_CLIENT_ID and PORT_CLIENT_SECRET from the environment?"
+    elif not calls and (run.answer is not None or run.request is None):
+        yield "The backend has called nothing in the sandbox: does it take PORT_API_URL from port_sandbox.environ?"
+    if blocks:
+        yield "The test waited in its own event loop, which stood still: in an async test, await ainvoke or await_end."

@@ -1,0 +1,303 @@
+"""`port_sandbox` and `port_hook` as a backend's tests use them; they are loaded here as they are anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from port_hook_cli import Status, verify
+from port_hook_cli.core.forwarding import BadTarget
+from port_hook_cli.core.inputs import InvalidInputs
+from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.pytest_plugin import PortHook, PortSandbox, RunNotEnded
+from tests.servers import application
+
+SCALE: dict[str, Any] = {
+    "identifier": "scale",
+    "trigger": {
+        "type": "self-service",
+        "operation": "DAY-2",
+        "blueprintIdentifier": "service",
+        "userInputs": {"properties": {"replicas": {"type": "number", "default": 1}, "why": {"type": "string"}}},
+    },
+    "invocationMethod": {
+        "type": "WEBHOOK",
+        "url": "http://127.0.0.1:9/scale?by={{ .trigger.by.user.email }}",
+        "method": "PUT",
+        "headers": {"RUN_ID": "{{ .run.id }}"},
+        "body": {"run": "{{ .run.id }}", "replicas": "{{ .inputs.replicas }}", "service": "{{ .entity.identifier }}"},
+    },
+}
+SYNCHRONIZED = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "synchronized": True}}
+ON_DELETION: dict[str, Any] = {
+    "identifier": "on_deletion",
+    "trigger": {
+        "type": "automation",
+        "event": {"type": "ENTITY_DELETED", "blueprintIdentifier": "service"},
+        "condition": {"type": "JQ", "expressions": ['.diff.before.identifier == "billing"'], "combinator": "and"},
+    },
+    "invocationMethod": {"type": "WEBHOOK", "url": "http://127.0.0.1:9/", "body": {"gone": "{{ .event.diff.before }}"}},
+}
+
+
+def a_backend(environ: Mapping[str, str], *, status: int = 202, reports: bool = True) -> web.Application:
+    """A backend that verifies, and reports before it answers; its limit: it knows the run by RUN_ID alone."""
+
+    async def take(request: web.Request) -> web.Response:
+        verdict = verify(request.headers, await request.read(), environ["PORT_CLIENT_SECRET"])
+        if verdict.status is not Status.VALID:
+            return web.json_response({"error": verdict.slugs}, status=401)
+        if reports:
+            await report(environ, request.headers["RUN_ID"])
+        return web.json_response({"path": request.path_qs}, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", take)
+    return app
+
+
+async def report(environ: Mapping[str, str], run_id: str) -> None:
+    async with httpx.AsyncClient(base_url=f"{environ['PORT_API_URL']}/v1") as port:
+        credentials = {"clientId": environ["PORT_CLIENT_ID"], "clientSecret": environ["PORT_CLIENT_SECRET"]}
+        token = (await port.post("/auth/access_token", json=credentials)).json()["accessToken"]
+        port.headers["authorization"] = f"Bearer {token}"
+        await port.post(f"/actions/runs/{run_id}/logs", json={"message": "scaling"})
+        fields = {"status": "SUCCESS", "summary": "scaled", "link": "https://ci.example.com/1", "statusLabel": "done"}
+        (await port.patch(f"/actions/runs/{run_id}", json=fields)).raise_for_status()
+
+
+@contextmanager
+def serving(sandbox: PortSandbox, **behaviour: Any) -> Iterator[str]:
+    with application(a_backend(sandbox.environ, **behaviour)) as url:
+        yield url
+
+
+class TestSandbox:
+    @pytest.mark.parametrize("test", ["one", "another"])
+    def test_each_test_begins_with_nothing(self, port_sandbox: PortSandbox, port_hook: PortHook, test: str) -> None:
+        assert (port_sandbox.runs, port_sandbox.calls, port_sandbox.entities) == ({}, (), {})
+        assert list(port_sandbox.actions) == ["create_vm"]
+        port_hook.request(SCALE)
+        assert (len(port_sandbox.runs), list(port_sandbox.actions)) == (1, ["create_vm", "scale"])
+
+    def test_the_environment_points_at_it_and_its_secret_does_not_show(
+        self, port_sandbox: PortSandbox, port_environ: dict[str, str]
+    ) -> None:
+        assert port_sandbox.environ == port_environ
+        assert port_environ["PORT_API_URL"] == port_sandbox.url
+        assert port_environ["PORT_CLIENT_SECRET"] == port_sandbox.client_secret
+        assert port_sandbox.client_secret not in repr(port_sandbox)
+
+    def test_a_report_to_a_run_of_an_earlier_test_is_not_taken(self, port_sandbox: PortSandbox) -> None:
+        with httpx.Client(base_url=port_sandbox.url) as port:
+            credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
+            token = port.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
+            headers = {"authorization": f"Bearer {token}"}
+            answer = port.patch("/v1/actions/runs/r_0123456789abcdef", json={"status": "SUCCESS"}, headers=headers)
+        assert answer.status_code == 404
+        assert port_sandbox.runs == {}
+        assert [call.status for call in port_sandbox.calls] == [200, 404]
+
+    def test_a_run_that_a_backend_starts_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
+        with serving(port_sandbox) as url, httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
+            port_sandbox.add_action(
+                {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": f"{url}/é/{{{{ .inputs.why }}}}"}}
+            )
+            credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
+            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
+            headers = {"authorization": f"Bearer {token}"}
+            started = port.post("/actions/scale/runs", json={"properties": {"why": "load"}}, headers=headers)
+            run = port_sandbox.wait_for_end(started.json()["run"]["id"])
+        assert (run.status, run.summary) == ("SUCCESS", "scaled")
+
+    def test_waiting_for_a_run_that_nobody_added_says_so(self, port_sandbox: PortSandbox) -> None:
+        with pytest.raises(UsageError, match="no run r_x") as caught:
+            port_sandbox.wait_for_end("r_x")
+        assert "add_run" in caught.value.__notes__[0]
+
+
+class TestRequest:
+    def test_it_is_what_port_would_send(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        service = {"identifier": "billing", "blueprint": "service"}
+        request = port_hook.request(SCALE, {"replicas": 3}, entity=service, by={"email": "me@example.com"})
+        assert (request.method, request.path) == ("PUT", "/scale?by=me@example.com")
+        assert request.json() == {"run": request.run_id, "replicas": 3, "service": "billing"}
+        assert request.headers["RUN_ID"] == request.run_id
+        assert verify(request.headers, request.body, port_sandbox.client_secret).status == "valid"
+        run = port_sandbox.runs[request.run_id]
+        assert (run.action, run.status, run.properties) == ("scale", "IN_PROGRESS", {"replicas": 3})
+
+    @pytest.mark.parametrize("name", ["scale.json", "all.json#scale", "scale.yaml"])
+    def test_an_action_may_be_a_file_beside_the_project(self, name: str, tmp_path: Path, port_hook: PortHook) -> None:
+        file = name.partition("#")[0]
+        other = {**SCALE, "identifier": "other"}
+        (tmp_path / file).write_text(json.dumps([other, SCALE] if file == "all.json" else SCALE))
+        assert port_hook.request(f"{tmp_path}/{name}").action == "scale"
+        assert port_hook.request("scale").action == "scale"
+
+    @pytest.mark.parametrize(
+        ("action", "words"),
+        [
+            ("nothing", "no action nothing, but create_vm"),
+            ("nothing.yaml", "no file"),
+            ({"identifier": "a"}, "The action a has no `trigger`"),
+            ({}, "has no `identifier`"),
+            ({**SCALE, "invocationMethod": {"type": "GITHUB"}}, "invoked by GITHUB"),
+        ],
+    )
+    def test_what_is_no_action_is_said(self, action: Any, words: str, port_hook: PortHook) -> None:
+        with pytest.raises(UsageError, match=words):
+            port_hook.request(action)
+
+    def test_a_file_of_several_actions_needs_a_name(self, tmp_path: Path, port_hook: PortHook) -> None:
+        (tmp_path / "all.json").write_text(json.dumps([SCALE, {**SCALE, "identifier": "other"}]))
+        with pytest.raises(UsageError, match="holds 2 actions: scale, other") as caught:
+            port_hook.request(tmp_path / "all.json")
+        assert "all.json#IDENTIFIER" in caught.value.__notes__[0]
+
+    def test_inputs_that_port_would_refuse_are_refused(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        with pytest.raises(InvalidInputs, match="replicas") as caught:
+            port_hook.request(SCALE, {"replicas": "three"})
+        assert not hasattr(caught.value, "__notes__")  # its hint speaks of the command line
+        assert port_sandbox.runs == {}
+
+    def test_an_automation_runs_for_an_event_that_meets_its_condition(self, port_hook: PortHook) -> None:
+        event = {"diff": {"before": {"identifier": "billing"}, "after": None}}
+        assert port_hook.request(ON_DELETION, event=event).json() == {"gone": {"identifier": "billing"}}
+        with pytest.raises(UsageError, match="does not run for this event"):
+            port_hook.request(ON_DELETION, event={"diff": {"before": {"identifier": "other"}}})
+        with pytest.raises(UsageError, match="runs for an event"):
+            port_hook.request(ON_DELETION)
+
+
+class TestSign:
+    def test_the_run_that_a_payload_names_can_be_reported(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        payload = {"action": "create_vm", "context": {"runId": "r_0123456789abcdef"}, "title": "zoë"}
+        headers, body = port_hook.sign(payload)
+        assert verify(headers, body, port_sandbox.client_secret).status == "valid"
+        assert port_sandbox.runs["r_0123456789abcdef"].status == "IN_PROGRESS"
+
+    def test_a_request_to_be_refused_can_be_made(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        wrong = port_hook.sign({}, secret="another")
+        late = port_hook.sign({}, timestamp=1_700_000_000)
+        assert [verify(*each, port_sandbox.client_secret).status for each in (wrong, late)] == ["invalid", "stale"]
+        assert port_sandbox.runs == {}
+
+
+class TestAnswered:
+    @pytest.mark.parametrize(
+        ("status", "body", "ends", "response"),
+        [(200, '{"a": 1}', "SUCCESS", {"a": 1}), (500, b"broken", "FAILURE", "broken"), (204, b"", "SUCCESS", None)],
+    )
+    def test_it_ends_a_synchronized_run(
+        self, port_hook: PortHook, status: int, body: bytes | str, ends: str, response: Any
+    ) -> None:
+        run = port_hook.answered(port_hook.request(SYNCHRONIZED), status, body)
+        assert (run.status, run.response) == (ends, response)
+
+    def test_it_ends_no_other_run(self, port_hook: PortHook) -> None:
+        run = port_hook.answered(port_hook.request(SCALE), 200, "{}")
+        assert (run.status, run.ended, run.answer and run.answer.status) == ("IN_PROGRESS", False, 200)
+
+
+class TestInvoke:
+    def test_the_run_is_returned_when_it_has_ended(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        with serving(port_sandbox) as url:
+            run = port_hook.invoke(SCALE, {"replicas": 2}, to=url)
+        assert (run.status, run.status_label, run.summary, run.logs) == ("SUCCESS", "done", "scaled", ("scaling",))
+        assert run.link == "https://ci.example.com/1"
+        assert run.answer is not None
+        assert run.answer.json() == {"path": "/scale?by=zo%C3%AB@example.com"}
+        assert run.request is not None
+        assert (run.request.url.partition("/scale")[0], run.request.json()["replicas"]) == (url, 2)
+        assert repr(run) == (
+            f"<Run {run.id} of scale: SUCCESS, answered 202, label 'done', summary 'scaled', last log 'scaling'>"
+        )
+
+    def test_a_path_of_the_target_s_own_is_kept(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        with serving(port_sandbox) as url:
+            run = port_hook.invoke(SCALE, to=f"{url}/mine?x=1")
+        assert run.answer is not None
+        assert run.answer.json() == {"path": "/mine?x=1"}
+        assert run.request is not None
+        assert run.request.path == "/mine?x=1"
+
+    def test_a_synchronized_run_ends_with_the_answer(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        with serving(port_sandbox, status=503, reports=False) as url:
+            run = port_hook.invoke(SYNCHRONIZED, to=url)
+        assert (run.status, run.summary) == ("FAILURE", "The webhook answered 503.")
+
+    async def test_a_backend_in_the_test_s_own_event_loop_is_awaited(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
+        async with TestServer(a_backend(port_sandbox.environ)) as server:
+            run = await port_hook.ainvoke(SCALE, to=server.port)
+            assert (await port_sandbox.await_end(run.id)).status == run.status == "SUCCESS"
+
+    async def test_waiting_in_the_backend_s_own_event_loop_is_seen(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
+        async with TestServer(a_backend(port_sandbox.environ)) as server:
+            with pytest.raises(RunNotEnded, match="without an answer") as caught:
+                port_hook.invoke(SCALE, to=server.port, timeout_s=0.1)
+        assert "await ainvoke" in str(caught.value)
+
+    def test_a_refusal_is_told_at_once(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        wrong = {**port_sandbox.environ, "PORT_CLIENT_SECRET": "another"}
+        with application(a_backend(wrong)) as url, pytest.raises(RunNotEnded) as caught:
+            port_hook.invoke(SCALE, to=url)
+        assert (caught.value.run.status, caught.value.run.answer and caught.value.run.answer.status) == (
+            "IN_PROGRESS",
+            401,
+        )
+        words = str(caught.value)
+        assert "stays so: the backend answered 401" in words
+        assert "wrong-secret" in words
+        assert "Does the backend read PORT_CLIENT_SECRET from there" in words
+        assert port_sandbox.client_secret not in words
+
+    def test_without_waiting_a_refusal_is_a_run_like_any(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        with serving(port_sandbox, status=500, reports=False) as url:
+            run = port_hook.invoke(SCALE, to=url, wait=False)
+        assert (run.status, run.answer and run.answer.status) == ("IN_PROGRESS", 500)
+
+    def test_a_backend_that_reports_nothing_is_told(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        with serving(port_sandbox, reports=False) as url, pytest.raises(RunNotEnded, match=r"after 0\.1 s") as caught:
+            port_hook.invoke(SCALE, to=url, timeout_s=0.1)
+        assert "called nothing in the sandbox: does it take PORT_API_URL" in str(caught.value)
+
+    def test_a_backend_with_other_credentials_is_told(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        with serving(port_sandbox, reports=False) as url, httpx.Client(base_url=port_sandbox.url) as port:
+            port.post("/v1/auth/access_token", json={"clientId": "mine", "clientSecret": "mine"})
+            with pytest.raises(RunNotEnded, match="Port's API refused the backend"):
+                port_hook.invoke(SCALE, to=url, timeout_s=0.1)
+
+    def test_expressions_that_failed_are_told(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "body": {"x": "{{ .inputs | nope }}"}}}
+        port_hook.request(action)
+        assert "{{ .inputs | nope }} became null" in port_sandbox.story()
+
+    def test_nothing_that_listens_is_an_error_of_its_own(self, port_hook: PortHook) -> None:
+        with pytest.raises(TargetError, match=r"scale could not be invoked: nothing listens on 127\.0\.0\.1:9"):
+            port_hook.invoke(SCALE, to=9)
+
+    def test_another_machine_is_sent_to_only_by_name(self, port_hook: PortHook) -> None:
+        with pytest.raises(UsageError, match=r"https://example\.com, which is not on this machine"):
+            port_hook.invoke("create_vm", {"title": "x"})
+        with pytest.raises(BadTarget):
+            port_hook.invoke("create_vm", {"title": "x"}, to="ftp://x")
+
+
+def test_a_changed_request_is_what_a_test_client_sends(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    request = port_hook.request(SCALE)
+    changed = replace(request, body=request.body + b" ")
+    assert verify(changed.headers, changed.body, port_sandbox.client_secret).status != "valid"

@@ -1,0 +1,216 @@
+"""The plugin in a user's own test suite: pytest as a process, in a folder of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+# A backend for such a suite: it verifies, and reports before it answers. Its limit: one action, one request at a time.
+BACKEND = """
+import json, os, threading, urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+import pytest
+from port_hook_cli import verify
+
+def call(method, path, document, token=""):
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    url = os.environ["PORT_API_URL"] + "/v1" + path
+    request = urllib.request.Request(url, json.dumps(document).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+class Webhook(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        good = verify(self.headers, body, os.environ["PORT_CLIENT_SECRET"]).status == "valid"
+        if good:
+            credentials = {"clientId": os.environ["PORT_CLIENT_ID"], "clientSecret": os.environ["PORT_CLIENT_SECRET"]}
+            token = call("POST", "/auth/access_token", credentials)["accessToken"]
+            run = "/actions/runs/" + json.loads(body)["context"]["runId"]
+            call("PATCH", run, {"status": "SUCCESS", "summary": "up"}, token)
+        self.send_response(202 if good else 401)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+@pytest.fixture
+def url(port_sandbox, monkeypatch):
+    for name, value in port_sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    with HTTPServer(("127.0.0.1", 0), Webhook) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+"""
+# What is not the plugin's: it must do without, and a suite may have any of them.
+ALONE = ("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error")
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makeconftest(BACKEND)
+    return pytester
+
+
+def test_synchronous_and_asynchronous_tests_use_it_without_another_plugin(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import asyncio
+
+        def test_synchronous(port_hook, url):
+            assert port_hook.invoke("create_vm", {"title": "x"}, to=url).status == "SUCCESS"
+
+        def test_asynchronous(port_hook, port_sandbox, url):
+            async def test():
+                runs = [port_hook.ainvoke("create_vm", {"title": name}, to=url) for name in "abc"]
+                return [run.status for run in await asyncio.gather(*runs)]
+            assert asyncio.run(test()) == ["SUCCESS"] * 3
+            assert len(port_sandbox.runs) == 3
+        """
+    )
+    suite.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
+
+
+def test_it_goes_with_pytest_asyncio(suite: pytest.Pytester) -> None:
+    suite.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
+    suite.makepyfile(
+        """
+        async def test_asynchronous(port_hook, url):
+            assert (await port_hook.ainvoke("create_vm", {"title": "x"}, to=url)).summary == "up"
+        """
+    )
+    suite.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+
+
+def test_a_failure_tells_what_was_sent_and_answered_and_no_secret(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        def test_refused(port_hook, port_sandbox, port_environ, url, monkeypatch):
+            monkeypatch.setenv("PORT_CLIENT_SECRET", "another")
+            print("the secret is " + port_sandbox.client_secret)
+            port_hook.invoke("create_vm", {"title": "x"}, to=url)
+
+        def test_wrong(port_hook, url):
+            run = port_hook.invoke("create_vm", {"title": "x"}, to=url)
+            assert run.summary == "down"
+        """
+    )
+    result = suite.runpytest_subprocess(*ALONE)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            '>*port_hook.invoke("create_vm", {"title": "x"}, to=url)',
+            "E*RunNotEnded: The run r_* of create_vm has not ended; it is IN_PROGRESS and stays so: *answered 401.",
+            "E*hint: The request was signed as Port signs*",
+            "*port-hook*",
+            "  request   POST http://127.0.0.1:*",
+            "  answered  401*",
+            "*port-hook*",
+            "r_* of create_vm: SUCCESS",
+            "  summary   up",
+            "  call      PATCH /v1/actions/runs/r_* 200*",
+        ]
+    )
+    text = result.stdout.str()
+    secret = text.rpartition("the secret is ")[2].split()[0]
+    assert text.count(secret) == 1
+    assert "world.py" not in text  # the traceback ends in the test
+
+
+def test_a_suite_that_does_not_use_it_loads_nothing_of_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_loaded():
+            assert {name for name in sys.modules if name.startswith("port_hook_cli")} == {
+                "port_hook_cli", "port_hook_cli.pytest_plugin"
+            }
+            assert {"aiohttp", "httpx", "jq", "asyncio"} & set(sys.modules) == set()
+        """
+    )
+    ours_alone = [("-p", f"no:{name}") for name in ("hypothesispytest", "socket", "xdist", "timeout", "cov")]
+    result = pytester.runpytest_subprocess(*ALONE, *(word for pair in ours_alone for word in pair))
+    result.assert_outcomes(passed=1)
+
+
+def test_what_is_not_installed_is_said_when_the_fixture_is_used(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        no_jq="""
+        # Stands in for a machine without the extra: Python takes these for modules that cannot be found.
+        import sys
+        sys.modules["jq"] = sys.modules["jsonschema"] = None
+        """,
+        test_it="""
+        def test_other(): pass
+        def test_sandbox(port_sandbox): assert port_sandbox.runs == {}
+        def test_hook(port_hook): pass
+        """,
+    )
+    result = suite.runpytest_subprocess(*ALONE, "-p", "no_jq")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*port_hook needs jq, jsonschema: pip install 'port-hook?pytest?'"])
+
+
+def test_workers_share_nothing(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(6))
+        def test_alone(port_hook, port_sandbox, url, number):
+            assert port_hook.invoke("create_vm", {"title": "x"}, to=url).status == "SUCCESS"
+            assert len(port_sandbox.runs) == 1
+        """
+    )
+    suite.runpytest_subprocess(*ALONE, "-n", "2").assert_outcomes(passed=6)
+
+
+def test_the_settings_name_actions_and_a_time_out(pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("port")
+    (folder / "scale.yaml").write_text(
+        "identifier: scale\ntrigger: {type: self-service}\ninvocationMethod: {type: WEBHOOK, url: 'http://127.0.0.1/s'}"
+    )
+    pytester.makeini("[pytest]\nport_hook_actions = port\nport_hook_timeout = 0.05")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("again", [1, 2])
+        def test_actions(port_hook, port_sandbox, again):
+            request = port_hook.request("scale")
+            with pytest.raises(AssertionError, match="after 0.05 s"):
+                port_sandbox.wait_for_end(request.run_id)
+        """
+    )
+    pytester.runpytest_subprocess(*ALONE, "--strict-config").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
+        ("port_hook_actions = nowhere.yaml", "*nowhere.yaml cannot be read*"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_said(pytester: pytest.Pytester, setting: str, words: str) -> None:
+    pytester.makeini(f"[pytest]\n{setting}")
+    pytester.makepyfile("def test_it(port_sandbox): pass")
+    result = pytester.runpytest_subprocess(*ALONE)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([words])
+
+
+@pytest.mark.parametrize("warnings", ["error", "default"])
+def test_a_suite_without_sockets_is_told_what_to_allow(pytester: pytest.Pytester, warnings: str) -> None:
+    pytester.makepyfile("def test_it(port_sandbox): pass")
+    result = pytester.runpytest_subprocess(*ALONE, "-W", warnings, "--disable-socket")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*run pytest with --allow-hosts=127.0.0.1"])
+    allowed = pytester.runpytest_subprocess(*ALONE, "--disable-socket", "--allow-hosts=127.0.0.1")
+    allowed.assert_outcomes(passed=1)
