@@ -8,8 +8,8 @@ first asked for.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
 
 from port_hook_cli.core.ecmajson import stringify
 from port_hook_cli.core.models import Cause, Headers, Status, Verdict
@@ -20,6 +20,15 @@ from port_hook_cli.core.verification import DEFAULT_TOLERANCE_S, judge
 __all__ = ["Cause", "Status", "Verdict", "render", "sign", "verify"]
 
 _JSON = ("content-type", "application/json")
+
+
+@runtime_checkable
+class HasItems(Protocol):
+    """Header fields as a mapping, or as another class of a framework that gives them by `items()`."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return the fields' names and values."""
+        ...
 
 
 def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple[dict[str, str], bytes]:
@@ -35,7 +44,7 @@ def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple
 
 
 def verify(
-    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    headers: HasItems | Iterable[tuple[str, str]],
     body: bytes,
     secret: str,
     *,
@@ -44,10 +53,10 @@ def verify(
 ) -> Verdict:
     """Return the verdict on a request: its `status`, and for anything but `valid` the `causes` with their fixes.
 
-    `headers` are a mapping or pairs, in any case; `body` is the exact bytes. `now` is seconds since the epoch, the
-    default the clock. Never raises for what the request says. `verdict.status == "valid"` is the only yes.
+    `headers` are pairs or anything with `items()`, in any case; `body` is the exact bytes. `now` is seconds since the
+    epoch, the default the clock. Never raises for what the request says. `verdict.status == "valid"` is the only yes.
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = headers.items() if isinstance(headers, HasItems) else headers
     fields = Headers(tuple((str(name), str(value)) for name, value in pairs))
     moment = time.time() if now is None else now
     return judge(fields, body, Secret(secret), now=moment, tolerance_s=tolerance_s)

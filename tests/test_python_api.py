@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from email.message import Message
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,10 @@ def test_a_verdict_says_what_is_wrong_and_takes_any_kind_of_headers() -> None:
     headers, body = sign({"a": 1}, SECRET)
     pairs = [(name.upper(), value) for name, value in headers.items()]
     assert verify(pairs, body, SECRET).status is Status.VALID
+    message = Message()  # what http.server gives
+    for name, value in pairs:
+        message[name] = value
+    assert verify(message, body, SECRET).status is Status.VALID
     wrong = verify(pairs, body, "another")
     assert (wrong.status, wrong.slugs) == (Status.INVALID, ("wrong-secret",))
     assert wrong.causes[0].fix
