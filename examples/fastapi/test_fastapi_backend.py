@@ -1,0 +1,43 @@
+"""The backend's tests. FastAPI's test client runs the background work before it returns the answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fastapi.testclient import TestClient
+from fastapi_backend import app
+
+from port_hook_cli.pytest_plugin import PortHook, PortRequest, PortSandbox
+
+
+@pytest.fixture
+def client(port_sandbox: PortSandbox, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    for name, value in port_sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    return TestClient(app)
+
+
+def send(client: TestClient, request: PortRequest) -> int:
+    answer = client.request(request.method, request.path, headers=request.headers, content=request.body)
+    return int(answer.status_code)
+
+
+def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox, client: TestClient) -> None:
+    request = port_hook.request("create_vm.yaml", {"title": "dev-env"})
+    assert send(client, request) == 202
+    run = port_sandbox.wait_for_end(request.run_id)
+    assert run.status == "SUCCESS"
+    assert run.summary == "dev-env is up"
+    assert run.logs == ("creating dev-env with 2 CPUs",)
+    assert run.link == "https://vms.example.com/dev-env"
+
+
+def test_what_was_changed_on_its_way_is_refused(port_hook: PortHook, client: TestClient) -> None:
+    request = port_hook.request("create_vm.yaml", {"title": "dev-env", "cpu": 2})
+    assert send(client, replace(request, body=request.body.replace(b'"cpu":2', b'"cpu":64'))) == 401
+
+
+def test_an_old_request_is_refused(port_hook: PortHook, client: TestClient) -> None:
+    headers, body = port_hook.sign({"runId": "r_0123456789abcdef"}, timestamp=1_700_000_000)
+    assert client.post("/port/create-vm", headers=headers, content=body).status_code == 401

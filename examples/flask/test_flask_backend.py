@@ -1,0 +1,57 @@
+"""The backend's tests: with Flask's own test client, and over HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from flask_backend import app
+from werkzeug.serving import make_server
+
+from port_hook_cli.pytest_plugin import PortHook, PortSandbox
+
+
+@pytest.fixture(autouse=True)
+def _credentials(port_sandbox: PortSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in port_sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    request = port_hook.request("create_vm.yaml", {"title": "dev-env", "cpu": 4})
+    answer = app.test_client().open(
+        request.path, method=request.method, headers=dict(request.headers), data=request.body
+    )
+    assert answer.status_code == 202
+    run = port_sandbox.wait_for_end(request.run_id)
+    assert (run.status, run.summary) == ("SUCCESS", "dev-env is up")
+    assert run.logs == ("creating dev-env with 4 CPUs",)
+
+
+def test_a_vm_is_created_over_http(port_hook: PortHook, url: str) -> None:
+    run = port_hook.invoke("create_vm.yaml", {"title": "dev-env"}, to=url)
+    assert run.status == "SUCCESS"
+    assert run.answer is not None
+    assert run.answer.json() == {"accepted": run.id}
+
+
+def test_a_name_that_is_forbidden_fails(port_hook: PortHook, url: str) -> None:
+    run = port_hook.invoke("create_vm.yaml", {"title": "forbidden-name"}, to=url)
+    assert (run.status, run.summary) == ("FAILURE", "no such name here")
+
+
+def test_another_organisation_s_request_is_refused(port_hook: PortHook) -> None:
+    headers, body = port_hook.sign({"runId": "r_0123456789abcdef"}, secret="another")
+    assert app.test_client().post("/port/create-vm", headers=headers, data=body).status_code == 401

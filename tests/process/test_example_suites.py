@@ -1,0 +1,31 @@
+"""The examples that are whole backends, tested as their users test them: `pytest examples/NAME`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Where `make bench` installs Express; nothing is installed for a test.
+PREPARED = ROOT / ".bench" / "express" / "node_modules"
+SUITES = {"aws-lambda": 3, "express": 3, "fastapi": 3, "flask": 4}
+
+
+def test_no_suite_is_left_out() -> None:
+    assert {file.parent.name for file in (ROOT / "examples").glob("*/pytest.ini")} == set(SUITES)
+
+
+@pytest.mark.parametrize(("name", "tests"), SUITES.items())
+def test_its_suite_passes(name: str, tests: int) -> None:
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "-p", "no:asyncio", f"examples/{name}"]
+    environ = {**os.environ, "NODE_PATH": str(PREPARED)} if PREPARED.is_dir() else dict(os.environ)
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    if skipped := re.search(r"SKIPPED .*?: (.*)", done.stdout):
+        pytest.skip(f"{name}: {skipped[1]}")
+    assert f"{tests} passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
