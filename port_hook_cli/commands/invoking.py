@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.core import run_request
 from port_hook_cli.core.encryption import Scheme
 from port_hook_cli.core.inputs import Encryption
 from port_hook_cli.core.port_actions import BadAction, read_action
@@ -56,8 +57,6 @@ class SandboxInvoker:
         at: str,
     ) -> RenderedRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
-        from port_hook_cli.adapters.sandbox import RenderedRequest
-
         try:
             known = read_action(action)
         except BadAction as error:
@@ -65,11 +64,19 @@ class SandboxInvoker:
         made = await self._invoker.request(
             known, properties=properties, entity=entity, run_id=run_id, by=by, at=at, origin="API"
         )
-        return RenderedRequest(
-            method=made.method,
-            url=made.url,
-            headers=made.headers,
-            body=made.content,
-            agent=made.agent,
-            synchronized=made.synchronized,
-        )
+        return as_sent(made)
+
+
+def as_sent(made: run_request.RenderedRequest) -> RenderedRequest:
+    """Return a request as the sandbox takes it: with its bytes, and with header fields as text."""
+    from port_hook_cli.adapters.sandbox import RenderedRequest
+
+    return RenderedRequest(
+        method=made.method,
+        url=made.url,
+        # A rendered field is the wire's bytes as Latin-1; the sandbox writes text in UTF-8.
+        headers=tuple((name, value.encode("latin-1").decode("utf-8")) for name, value in made.headers),
+        body=made.content,
+        agent=made.agent,
+        synchronized=made.synchronized,
+    )

@@ -7,9 +7,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from port_hook_cli.adapters.sandbox.action_files import read_actions
-from port_hook_cli.core.port_actions import BadAction, pick_action
+from port_hook_cli.core.port_actions import BadAction, PortAction, pick_action, read_action
 from port_hook_cli.errors import UsageError
-from port_hook_cli.pytest_plugin.rendering import as_port_action
 
 ActionSource = str | PurePath | Mapping[str, Any]
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
@@ -37,6 +36,15 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     as_port_action(picked)
     found: Mapping[str, Any] = picked
     return found
+
+
+def as_port_action(document: Any) -> PortAction:
+    """Return an action as Port's API takes or shows it; raises UsageError for anything else."""
+    try:
+        return read_action(document)
+    except BadAction as error:
+        identifier = document.get("identifier") if isinstance(document, Mapping) else None
+        raise UsageError(f"The action {identifier or 'that was given'} {error}.") from error
 
 
 def _find(path: Path, folders: Sequence[Path]) -> Path:

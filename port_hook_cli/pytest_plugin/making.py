@@ -9,13 +9,14 @@ from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from port_hook_cli.adapters.sandbox import RenderedRequest
+from port_hook_cli.commands.invoking import as_sent
 from port_hook_cli.core.port_actions import ActionKind, PortAction
 from port_hook_cli.core.records import format_time
 from port_hook_cli.core.samples import create_vm
 from port_hook_cli.core.signing import TimestampUnit, signed_headers
 from port_hook_cli.core.trigger_documents import read_by
 from port_hook_cli.errors import UsageError
-from port_hook_cli.pytest_plugin.rendering import as_port_action, as_sent
+from port_hook_cli.pytest_plugin.actions import as_port_action
 from port_hook_cli.pytest_plugin.runs import PortRequest
 from port_hook_cli.pytest_plugin.world import World
 

@@ -10,21 +10,20 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from port_hook_cli.adapters.sandbox import ApiEvent, Sandbox
+from port_hook_cli.adapters.sandbox import ApiEvent, RenderedRequest, Sandbox
 from port_hook_cli.adapters.sandbox.action_files import read_actions
 from port_hook_cli.adapters.sender import Sender
-from port_hook_cli.commands.invoking import invoking
+from port_hook_cli.commands.invoking import SandboxInvoker, invoking
 from port_hook_cli.core.forwarding import BadTarget
 from port_hook_cli.core.redaction import MASK
 from port_hook_cli.core.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.flows.triggering import Invoker
-from port_hook_cli.pytest_plugin.rendering import RenderingInvoker
 from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, RunNotEnded
 
 _T = TypeVar("_T")
@@ -62,9 +61,7 @@ class World:
         """Start the sandbox; raises ListenError, and UsageError for a file that holds no action."""
         self._actions = [create_vm_action(), *read_actions(actions)]
         self.sender = await self._stack.enter_async_context(Sender(timeout_s=0))
-        starting = Sandbox.start(
-            strict_runs=True, invoker=RenderingInvoker(lambda: self.invoker), on_event=self.calls.append
-        )
+        starting = Sandbox.start(strict_runs=True, invoker=_Starter(self), on_event=self.calls.append)
         self.sandbox = await self._stack.enter_async_context(starting)
         self._clear()
 
@@ -128,6 +125,16 @@ class World:
         self.calls.clear()
         for action in self._actions:
             self.sandbox.add_action(action)
+
+
+class _Starter:
+    """Makes the requests of runs that a backend starts through the sandbox's API, once there are any."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def request(self, action: Mapping[str, Any], **run: Any) -> RenderedRequest:
+        return await SandboxInvoker(self._world.invoker).request(action, **run)
 
 
 def at_the_test(error: _E) -> _E:

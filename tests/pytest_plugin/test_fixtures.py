@@ -33,7 +33,7 @@ SCALE: dict[str, Any] = {
         "type": "WEBHOOK",
         "url": "http://127.0.0.1:9/scale?by={{ .trigger.by.user.email }}",
         "method": "PUT",
-        "headers": {"RUN_ID": "{{ .run.id }}"},
+        "headers": {"RUN_ID": "{{ .run.id }}", "x-name": "zoë"},
         "body": {"run": "{{ .run.id }}", "replicas": "{{ .inputs.replicas }}", "service": "{{ .entity.identifier }}"},
     },
 }
@@ -56,21 +56,22 @@ def a_backend(environ: Mapping[str, str], *, status: int = 202, reports: bool = 
         verdict = verify(request.headers, await request.read(), environ["PORT_CLIENT_SECRET"])
         if verdict.status is not Status.VALID:
             return web.json_response({"error": verdict.slugs}, status=401)
+        name = request.headers["x-name"].encode("utf-8", "surrogateescape").decode()
         if reports:
-            await report(environ, request.headers["RUN_ID"])
-        return web.json_response({"path": request.path_qs}, status=status)
+            await report(environ, request.headers["RUN_ID"], name)
+        return web.json_response({"path": request.path_qs, "name": name}, status=status)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", take)
     return app
 
 
-async def report(environ: Mapping[str, str], run_id: str) -> None:
+async def report(environ: Mapping[str, str], run_id: str, name: str) -> None:
     async with httpx.AsyncClient(base_url=f"{environ['PORT_API_URL']}/v1") as port:
         credentials = {"clientId": environ["PORT_CLIENT_ID"], "clientSecret": environ["PORT_CLIENT_SECRET"]}
         token = (await port.post("/auth/access_token", json=credentials)).json()["accessToken"]
         port.headers["authorization"] = f"Bearer {token}"
-        await port.post(f"/actions/runs/{run_id}/logs", json={"message": "scaling"})
+        await port.post(f"/actions/runs/{run_id}/logs", json={"message": f"scaling for {name}"})
         fields = {"status": "SUCCESS", "summary": "scaled", "link": "https://ci.example.com/1", "statusLabel": "done"}
         (await port.patch(f"/actions/runs/{run_id}", json=fields)).raise_for_status()
 
@@ -117,7 +118,7 @@ class TestSandbox:
             headers = {"authorization": f"Bearer {token}"}
             started = port.post("/actions/scale/runs", json={"properties": {"why": "load"}}, headers=headers)
             run = port_sandbox.wait_for_end(started.json()["run"]["id"])
-        assert (run.status, run.summary) == ("SUCCESS", "scaled")
+        assert (run.status, run.logs) == ("SUCCESS", ("scaling for zoë",))
 
     def test_waiting_for_a_run_that_nobody_added_says_so(self, port_sandbox: PortSandbox) -> None:
         with pytest.raises(UsageError, match="no run r_x") as caught:
@@ -213,21 +214,27 @@ class TestInvoke:
     def test_the_run_is_returned_when_it_has_ended(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
             run = port_hook.invoke(SCALE, {"replicas": 2}, to=url)
-        assert (run.status, run.status_label, run.summary, run.logs) == ("SUCCESS", "done", "scaled", ("scaling",))
+        assert (run.status, run.status_label, run.summary, run.logs) == (
+            "SUCCESS",
+            "done",
+            "scaled",
+            ("scaling for zoë",),
+        )
         assert run.link == "https://ci.example.com/1"
         assert run.answer is not None
-        assert run.answer.json() == {"path": "/scale?by=zo%C3%AB@example.com"}
+        assert run.answer.json() == {"path": "/scale?by=zo%C3%AB@example.com", "name": "zoë"}
         assert run.request is not None
         assert (run.request.url.partition("/scale")[0], run.request.json()["replicas"]) == (url, 2)
         assert repr(run) == (
-            f"<Run {run.id} of scale: SUCCESS, answered 202, label 'done', summary 'scaled', last log 'scaling'>"
+            f"<Run {run.id} of scale: SUCCESS, answered 202, label 'done', summary 'scaled', "
+            "last log 'scaling for zoë'>"
         )
 
     def test_a_path_of_the_target_s_own_is_kept(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
             run = port_hook.invoke(SCALE, to=f"{url}/mine?x=1")
         assert run.answer is not None
-        assert run.answer.json() == {"path": "/mine?x=1"}
+        assert run.answer.json()["path"] == "/mine?x=1"
         assert run.request is not None
         assert run.request.path == "/mine?x=1"
 
