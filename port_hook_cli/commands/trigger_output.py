@@ -40,7 +40,7 @@ def warn(request: RenderedRequest, masker: Masker, runtime: Runtime) -> None:
     """Tell on stderr which expressions became null because they failed, and who would send the request."""
     for error in request.errors:
         words = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
-        print(f"warning: {printable(masker.text(words))}", file=runtime.stderr)
+        print(f"warning: {printable(masker.message(words))}", file=runtime.stderr)
     if request.agent:
         print("note: the action has `agent` on: in Port, the execution agent would send this", file=runtime.stderr)
 

@@ -17,7 +17,7 @@ from port_hook_cli.commands.invoking import invoking
 from port_hook_cli.commands.trigger_files import find_action, locate, read_object
 from port_hook_cli.commands.trigger_output import Made, print_request, show_answer, show_request, warn
 from port_hook_cli.core.destination import destination
-from port_hook_cli.core.inputs import parse_input
+from port_hook_cli.core.inputs import parse_input, secret_texts
 from port_hook_cli.core.masking import Masker
 from port_hook_cli.core.models import Delivery, Headers, Invocation
 from port_hook_cli.core.port_actions import ActionKind, PortAction
@@ -28,7 +28,7 @@ from port_hook_cli.core.signing import TimestampUnit, signed_headers
 from port_hook_cli.core.snippets import SnippetFormat
 from port_hook_cli.core.trigger_documents import read_by, read_entity, read_event, read_inputs, read_secrets
 from port_hook_cli.core.trigger_records import unmet_record
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.flows.triggering import Invoker, Unmet
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.text import printable
@@ -102,8 +102,13 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     _refuse_what_cannot_run(action, documents)
     for note in _notes(action, documents, plan):
         print(f"note: {printable(note)}", file=runtime.stderr)
-    with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
-        return asyncio.run(_trigger(action, documents, plan, invoker, settings, runtime))
+    masker = Masker([*documents.secrets.values(), *secret_texts(action.inputs or {}, documents.properties)])
+    try:
+        with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
+            return asyncio.run(_trigger(action, documents, plan, invoker, masker, settings, runtime))
+    except PortHookError as problem:
+        problem.message = masker.message(problem.message)  # jq's errors quote values, and a URL may hold some
+        raise
 
 
 def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:
@@ -152,6 +157,7 @@ async def _trigger(
     documents: Documents,
     plan: TriggerPlan,
     invoker: Invoker,
+    masker: Masker,
     settings: Callable[[], Settings],
     runtime: Runtime,
 ) -> ExitCode:
@@ -169,7 +175,6 @@ async def _trigger(
         origin=plan.origin,
         secrets=documents.secrets,
     )
-    masker = Masker(documents.secrets.values())
     warn(request, masker, runtime)
     to = plan.routes.get(action.identifier, plan.to)
     url = destination(request.url, to, to_its_url=plan.to_its_url or not plan.sends)

@@ -85,9 +85,9 @@ def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any
 def plain_defaults(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fixed defaults of the inputs that are not given."""
     return {
-        name: rules["default"]
+        name: default
         for name, rules in _each(declared)
-        if name not in given and "default" in rules and query_in(rules["default"]) is None
+        if name not in given and (default := rules.get("default")) is not None and query_in(default) is None
     }
 
 
@@ -132,6 +132,13 @@ def query_in(value: Any) -> str | None:
     return query if isinstance(query, str) else None
 
 
+def secret_texts(declared: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every text in the values of the inputs that are encrypted: none of them may be shown."""
+    for name, rules in _each(declared):
+        if rules.get("encryption") is not None:
+            yield from _texts(values.get(name))
+
+
 def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
     """Return a value as a run's properties hold it: an entity as its identifier."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
@@ -174,6 +181,14 @@ def plaintext_of(value: Any) -> bytes:
     return (value if isinstance(value, str) else write_json(value)).encode("utf-8", "surrogatepass")
 
 
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
+
+
 def _each(declared: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return ((name, _rules(declared, name)) for name in declared)
 
@@ -193,7 +208,7 @@ def _settled(rules: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, 
     settled = {
         key: _answered(value, answers)
         for key, value in rules.items()
-        if key not in _LEFT_TO_PORT and (query_in(value) is None or key in _HIDING or _answered(value, answers))
+        if key not in _LEFT_TO_PORT and (key in _HIDING or _answered(value, answers) is not None)
     }
     if isinstance(rules.get("items"), Mapping):
         settled["items"] = _settled(rules["items"], answers)

@@ -9,6 +9,9 @@ from urllib.parse import quote
 
 from port_hook_cli.core.redaction import MASK
 
+# jq shows the first ten characters or so of a value in its errors. A shorter beginning gives little away.
+_SHORTEST_CUT = 4
+
 
 class Masker:
     """Replaces secret values by `***`, also where they stand in JSON or in a URL. Empty values are no secrets.
@@ -28,10 +31,18 @@ class Masker:
             text = text.replace(form, MASK)
         return text
 
+    def message(self, text: str) -> str:
+        """Return jq's words with every secret masked, also one that jq has cut short (`"abcdefg...`)."""
+        text = self.text(text)
+        for form in self._forms:
+            for length in range(len(form) - 1, _SHORTEST_CUT - 1, -1):
+                text = text.replace(f"{form[:length]}...", f"{MASK}...")
+        return text
+
     def content(self, content: bytes) -> bytes:
         """Return bytes with every secret masked."""
         for form in self._forms:
-            content = content.replace(form.encode("utf-8", "surrogateescape"), MASK.encode())
+            content = content.replace(form.encode("utf-8", "surrogatepass"), MASK.encode())
         return content
 
     def value(self, value: Any) -> Any:

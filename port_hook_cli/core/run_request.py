@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from port_hook_cli.core.ecmaread import write_json
 from port_hook_cli.core.port_actions import ActionKind, PortAction
@@ -99,7 +100,7 @@ def assemble(action: PortAction, run: Run, rendered: Any, errors: tuple[JqError,
     method, url = str(parts.get("method") or "POST").upper(), parts.get("url")
     if method not in METHODS:
         raise _unusable("method", parts.get("method"), f"not one of {', '.join(sorted(METHODS))}", errors)
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+    if not isinstance(url, str) or not _is_url(url):
         raise _unusable("url", url, "not a URL that begins with https:// or http://", errors)
     flags = {name: _flag(name, parts.get(name), errors) for name in ("synchronized", "agent")}
     if action.has_body or method == "GET":  # a GET has a body only where the action says so
@@ -149,6 +150,15 @@ def default_payload(action: PortAction, run: Run, method: Mapping[str, Any]) -> 
     }
 
 
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a number that is no port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
 def _headers(rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
     """Return the header fields: the action's own, after the content type that Port sets unless they do."""
     if not isinstance(rendered, Mapping | None):
@@ -160,7 +170,7 @@ def _headers(rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str
         text = value if isinstance(value, str) else write_json(value)
         if not _NAME.fullmatch(name) or _CONTROL.search(text):
             raise _unusable(f"headers.{name}", None, "not a header field that could be sent", errors)
-        given.append((name, text.strip(" \t").encode().decode("latin-1")))
+        given.append((name, text.strip(" \t").encode("utf-8", "replace").decode("latin-1")))
     has_type = any(name.lower() == "content-type" for name, _ in given)
     return tuple(given) if has_type else (("content-type", "application/json"), *given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,11 +37,12 @@ def invocation_record(
         "method": request.method,
         "url": masker.text(url),
         "headers": {name: masker.text(value) for name, value in headers.items()},
-        "body": None if request.body is UNDEFINED else masker.value(request.body),
+        "body": None if request.body is UNDEFINED else masker.value(json.loads(request.content)),
         "synchronized": request.synchronized,
         "agent": request.agent,
         "errors": [
-            {"expression": error.expression.strip(), "message": masker.text(error.message)} for error in request.errors
+            {"expression": error.expression.strip(), "message": masker.message(error.message)}
+            for error in request.errors
         ],
         "delivery": None if delivery is None else {**(delivery_fields(delivery) or {}), "url": masker.text(url)},
         "run_status": None if fate is None else _FATES.get(fate),

@@ -275,6 +275,43 @@ def test_secrets_are_sent_and_never_shown(run: Run, folder: Path, form: str) -> 
     assert "secrets are masked" in shown[2].err
 
 
+LONG = "correct-horse-battery-staple"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"body": "{{ .secrets.KEY.x }}"},
+        {"url": "{{ .secrets.KEY }}"},
+        {"url": "https://example.com/{{ .secrets.KEY }}"},
+        {"headers": "{{ .secrets.KEY }}"},
+    ],
+)
+def test_no_error_shows_a_secret(run: Run, folder: Path, method: dict[str, Any]) -> None:
+    action = write(folder, "a.json", an_action(**method))
+    secrets = write(folder, "s.json", {"KEY": LONG})
+    for more in ((), ("--strict",), ("--dry-run",)):
+        result = run("trigger", action, "--input", "title=a", "--secrets", secrets, *more, env=ENV)
+        assert "corr" not in result.out + result.err
+        assert "***" in result.out + result.err or method.get("body")
+
+
+def test_no_warning_shows_an_input_that_is_encrypted(run: Run, folder: Path, backend: Handler) -> None:
+    action = an_action()
+    action["trigger"]["userInputs"]["properties"] |= {
+        "key": {"type": "string", "encryption": "aes256-gcm"},
+        "cpu": {"type": "number", "default": {"jqQuery": ".form.key.x"}},
+    }
+    inputs = write(folder, "i.json", {"title": "a", "key": LONG})
+    args = ("trigger", write(folder, "a.json", action), "--to", backend.url, "--inputs", inputs)
+    result = run(*args, env=ENV)
+    assert result.code == 0
+    assert "became null: jq: error: Cannot index string" in result.err
+    strict = run(*args, "--strict", env=ENV)
+    assert strict.code == ExitCode.FAILED
+    assert "corr" not in result.out + result.err + strict.out + strict.err
+
+
 # --- inputs and jq --------------------------------------------------------------------------------------------------
 
 

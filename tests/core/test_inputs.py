@@ -18,6 +18,7 @@ from port_hook_cli.core.inputs import (
     plain_defaults,
     plaintext_of,
     rule_queries,
+    secret_texts,
     settle,
 )
 from port_hook_cli.core.port_actions import BadAction
@@ -64,7 +65,7 @@ def test_another_form_is_refused_without_its_value(text: str) -> None:
 
 
 def test_defaults_stand_for_what_is_not_given() -> None:
-    declared = {"a": {"default": 1}, "b": {"default": False}, "c": {"default": JQ}, "d": {}, "e": 7}
+    declared = {"a": {"default": 1}, "b": {"default": False}, "c": {"default": JQ}, "d": {"default": None}, "e": 7}
     assert plain_defaults(declared, {"a": None}) == {"b": False}
     assert default_queries(declared, {}) == {"c": ".form.cpu"}
     assert default_queries(declared, {"c": 1}) == {}
@@ -76,6 +77,16 @@ def test_the_programs_of_all_other_rules_are_found_once() -> None:
         "b": {"items": {"enum": JQ}},
     }
     assert rule_queries(declared, {"jqQuery": "req"}) == ("req", ".form.cpu", ".user")
+
+
+def test_the_texts_of_encrypted_inputs_are_secrets() -> None:
+    declared = {"a": {"encryption": "aes256-gcm"}, "b": {"encryption": {"algorithm": "client-side"}}, "c": {}}
+    values = {"a": "x", "b": {"k": ["y", 1, {"l": "z"}]}, "c": "open"}
+    assert list(secret_texts(declared, values)) == ["x", "y", "z"]
+
+
+def test_an_empty_choice_that_is_computed_allows_nothing() -> None:
+    assert settle({"a": {"enum": JQ}}, (), {".form.cpu": []}).declared == {"a": {"enum": []}}
 
 
 def test_answers_take_the_places_of_their_programs() -> None:

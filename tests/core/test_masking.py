@@ -33,3 +33,13 @@ def test_nothing_is_no_secret() -> None:
 
 def test_bytes_that_are_no_text_stay() -> None:
     assert Masker(["sécret"]).content("sécret".encode() + b"\xff") == b"***\xff"
+
+
+def test_what_jq_has_cut_short_is_masked_too() -> None:
+    masker = Masker(["correct-horse-battery"])
+    assert masker.message('Cannot index string ("correct-ho...) with "x"') == 'Cannot index string ("***...) with "x"'
+    assert masker.message("cor...") == "cor..."
+
+
+def test_lone_surrogates_are_no_problem() -> None:
+    assert Masker(["a\ud800b"]).content(b'"a\\ud800b"') == b'"***"'

@@ -80,6 +80,7 @@ def test_a_get_has_a_body_only_where_the_action_says_so() -> None:
 
 def test_what_port_sets_itself_is_not_taken_from_the_action() -> None:
     headers = {"X-Port-Signature": "v1,x", "x-port-timestamp": "1", "Host": "h", "Content-Length": "9", "x": "ü"}
+    assert rendered(headers={"x": "\ud800"}).headers[1:] == (("x", "?"),)
     assert rendered(headers=headers).headers[1:] == (("x", "ü".encode().decode("latin-1")),)
 
 
@@ -95,6 +96,9 @@ def test_flags_are_truth_values_or_their_names(said: Any, meant: bool) -> None:
     ("fields", "words"),
     [
         ({"url": "ftp://x"}, '`url` rendered to "ftp://x"'),
+        ({"url": "https://["}, '`url` rendered to "https://["'),
+        ({"url": "https://h:99999/"}, "`url` rendered to"),
+        ({"url": "https:///x"}, "`url` rendered to"),
         ({"url": 7}, "`url` rendered to 7"),
         ({"method": "BREW"}, '`method` rendered to "BREW"'),
         ({"headers": "x"}, '`headers` rendered to "x", which is not an object'),
