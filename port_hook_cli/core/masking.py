@@ -47,15 +47,21 @@ class Masker:
 
     def value(self, value: Any) -> Any:
         """Return a JSON value with every secret masked in its strings and keys."""
-        if not self._forms:
-            return value
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, list):
-            return [self.value(element) for element in value]
-        if isinstance(value, dict):
-            return {self.text(key): self.value(element) for key, element in value.items()}
-        return value
+        root: list[Any] = [value]
+        # A loop: documents may be nested deeper than Python's stack.
+        places: list[tuple[Any, Any]] = [(root, 0)] if self._forms else []
+        while places:
+            holder, key = places.pop()
+            found = holder[key]
+            if isinstance(found, str):
+                holder[key] = self.text(found)
+            elif isinstance(found, list):
+                holder[key] = list(found)
+                places += [(holder[key], index) for index in range(len(found))]
+            elif isinstance(found, dict):
+                holder[key] = {self.text(name): element for name, element in found.items()}
+                places += [(holder[key], name) for name in holder[key]]
+        return root[0]
 
 
 def _forms(value: str) -> set[str]:

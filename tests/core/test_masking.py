@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import quote
 
 from hypothesis import given
@@ -43,3 +44,19 @@ def test_what_jq_has_cut_short_is_masked_too() -> None:
 
 def test_lone_surrogates_are_no_problem() -> None:
     assert Masker(["a\ud800b"]).content(b'"a\\ud800b"') == b'"***"'
+
+
+def test_depth_is_no_problem() -> None:
+    deep: Any = "secret"
+    for _ in range(5000):
+        deep = [deep]
+    masked = Masker(["secret"]).value(deep)
+    while isinstance(masked, list):
+        (masked,) = masked
+    assert masked == "***"
+
+
+def test_the_value_itself_stays_as_it_is() -> None:
+    value = {"a": ["secret"]}
+    assert Masker(["secret"]).value(value) == {"a": ["***"]}
+    assert value == {"a": ["secret"]}
