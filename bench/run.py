@@ -1,6 +1,6 @@
 """Measure what port-hook promises, each pair side by side in one run, and print ratios.
 
-    python bench/run.py [startup] [throughput] [latency] [memory] [demo] [render] [trigger]
+    python bench/run.py [startup] [throughput] [latency] [memory] [demo] [render] [trigger] [pytest]
 
 Absolute numbers are this machine's; the ratios are what is promised. HTTPie and Express are installed into
 `.bench/` from their registries; where that is not possible the comparison is left out, and it says so.
@@ -53,6 +53,7 @@ def main(wanted: list[str]) -> None:
         "demo": demo,
         "render": render,
         "trigger": trigger,
+        "pytest": in_pytest,
     }
     for name, measure in parts.items():
         if not wanted or name in wanted:
@@ -354,6 +355,29 @@ async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, flo
                     times["trigger"].append(between - started)
                     times["direct"].append(time.perf_counter() - between)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+# --- in pytest --------------------------------------------------------------------------------------------------
+
+
+def in_pytest() -> None:
+    """Time runs from `invoke` to SUCCESS in a suite, and what the plugin costs a suite that does not use it."""
+    alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:asyncio"]
+    with tempfile.TemporaryDirectory() as folder:
+        times, other = Path(folder, "times"), Path(folder, "test_other.py")
+        suite = [*alone, "--rootdir", folder, "-c", os.devnull, str(HERE / "pytest_suite.py")]
+        subprocess.run(suite, check=True, capture_output=True, env={**os.environ, "BENCH_TIMES": str(times)})
+        first, *warm = (float(line) for line in times.read_text().splitlines())
+        other.write_text("def test_other(): pass\n")
+        commands = {"with": [*alone, str(other)], "without": [*alone, "-p", "no:port_hook", str(other)]}
+        costs = interleaved({name: seconds_of(command, folder) for name, command in commands.items()}, rounds=15)
+    row(
+        "a run from invoke to SUCCESS in pytest",
+        f"median {statistics.median(warm):.1f} ms, worst {max(warm):.1f} ms, first {first:.0f} ms",
+        None,
+        "under 50 ms after start-up",
+    )
+    compare("a suite without port-hook's fixtures, with the plugin", costs["with"], costs["without"], "at most 1.05")
 
 
 if __name__ == "__main__":

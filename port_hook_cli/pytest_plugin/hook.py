@@ -26,6 +26,7 @@ class PortHook:
     def __init__(self, sandbox: PortSandbox) -> None:
         self._sandbox = sandbox
         self._world = sandbox.world
+        self._world.do(self._world.warm_up)
 
     def sign(
         self, payload: object, *, secret: str | None = None, timestamp: int | None = None

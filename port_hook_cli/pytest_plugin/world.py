@@ -20,6 +20,7 @@ from port_hook_cli.adapters.sandbox.action_files import read_actions
 from port_hook_cli.adapters.sender import Sender
 from port_hook_cli.commands.invoking import SandboxInvoker, invoking
 from port_hook_cli.core.forwarding import BadTarget
+from port_hook_cli.core.port_actions import ActionKind, PortAction
 from port_hook_cli.core.redaction import MASK
 from port_hook_cli.core.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
@@ -30,6 +31,10 @@ _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Exception)
 TOLD = (PortHookError, RunNotEnded, BadTarget)
 """What a test is told: pytest shows the line of the test, and not how it came to be known."""
+
+_ANY = PortAction(
+    identifier="any", kind=ActionKind.AUTOMATION, condition={"type": "JQ", "expressions": ["true"]}, method={}
+)
 
 
 class Environ(dict[str, str]):
@@ -71,6 +76,12 @@ class World:
         if self._invoker is None:
             self._invoker = self._stack.enter_context(invoking(lambda: self.sandbox.client_secret))
         return self._invoker
+
+    def warm_up(self) -> None:
+        """Have jq started while a test still prepares; whatever is wrong with it, its first request tells."""
+        if self._invoker is None:
+            warming = asyncio.ensure_future(self.invoker.unmet(_ANY, {}))
+            warming.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     @property
     def environ(self) -> dict[str, str]:

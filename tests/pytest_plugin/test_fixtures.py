@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -97,6 +99,7 @@ class TestSandbox:
         assert port_environ["PORT_API_URL"] == port_sandbox.url
         assert port_environ["PORT_CLIENT_SECRET"] == port_sandbox.client_secret
         assert port_sandbox.client_secret not in repr(port_sandbox)
+        assert port_sandbox.client_secret not in repr(port_environ)
 
     def test_a_report_to_a_run_of_an_earlier_test_is_not_taken(self, port_sandbox: PortSandbox) -> None:
         with httpx.Client(base_url=port_sandbox.url) as port:
@@ -272,6 +275,25 @@ class TestInvoke:
         assert "Does the backend read PORT_CLIENT_SECRET from there" in words
         assert port_sandbox.client_secret not in words
 
+    async def test_a_refusal_is_told_to_an_asynchronous_test_too(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
+        async with TestServer(a_backend(port_sandbox.environ, status=500, reports=False)) as server:
+            with pytest.raises(RunNotEnded, match="ends no run in Port either; `wait=False` returns"):
+                await port_hook.ainvoke(SCALE, to=server.port)
+
+    def test_an_interrupt_ends_the_waiting_and_nothing_else(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
+        request = port_hook.request(SCALE)
+        waits = threading.get_ident()
+        interrupt = threading.Timer(0.1, signal.pthread_kill, (waits, signal.SIGINT))
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            port_sandbox.wait_for_end(request.run_id, timeout_s=20)
+        interrupt.join()
+        assert list(port_sandbox.runs) == [request.run_id]
+
     def test_without_waiting_a_refusal_is_a_run_like_any(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, status=500, reports=False) as url:
             run = port_hook.invoke(SCALE, to=url, wait=False)
@@ -292,6 +314,10 @@ class TestInvoke:
         action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "body": {"x": "{{ .inputs | nope }}"}}}
         port_hook.request(action)
         assert "{{ .inputs | nope }} became null" in port_sandbox.story()
+
+    def test_what_a_backend_wrote_cannot_move_the_cursor(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+        port_hook.answered(port_hook.request(SCALE), 200, b"\x1b[2J")
+        assert "answered  200  \\x1b[2J" in port_sandbox.story()
 
     def test_nothing_that_listens_is_an_error_of_its_own(self, port_hook: PortHook) -> None:
         with pytest.raises(TargetError, match=r"scale could not be invoked: nothing listens on 127\.0\.0\.1:9"):
