@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+ROOT = Path(__file__).parents[2]
 pytest_plugins = ["pytester"]
 
 # A backend for such a suite: it verifies, and reports before it answers. Its limit: one action, one request at a time.
@@ -214,3 +218,15 @@ def test_a_suite_without_sockets_is_told_what_to_allow(pytester: pytest.Pytester
     result.stdout.fnmatch_lines(["*run pytest with --allow-hosts=127.0.0.1"])
     allowed = pytester.runpytest_subprocess(*ALONE, "--disable-socket", "--allow-hosts=127.0.0.1")
     allowed.assert_outcomes(passed=1)
+
+
+def test_the_how_to_s_tests_pass_as_they_stand(pytester: pytest.Pytester) -> None:
+    page = (ROOT / "docs" / "how-to" / "test-a-backend.md").read_text("utf-8")
+    in_process = page.partition("## Test a server")[0]
+    blocks = re.findall(r"```python\n(.*?)```", in_process, re.DOTALL)
+    pytester.makepyfile(test_how_to="\n".join(blocks))
+    for name in ("fastapi_backend.py", "create_vm.yaml"):
+        (pytester.path / name).write_bytes((ROOT / "examples" / "fastapi" / name).read_bytes())
+    assert len(blocks) == 2
+    # What Starlette says of httpx as its test client's library is not ours.
+    pytester.runpytest_subprocess(*ALONE, "-W", "default").assert_outcomes(passed=4)
