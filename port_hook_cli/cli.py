@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ COMMANDS = {
 
 # adapters/journal.py's folder in the home, here so that nothing is imported to see that it is empty.
 _RETARGETS = ".port-hook/retargets"
+# What writing to a file that stdout leads to may end with, and no fault of ours.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 
 def _load(name: str) -> Any:
@@ -92,7 +95,14 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
         except BrokenPipeError:
-            code = _leave_quietly()
+            _let_go_of_stdout()
+            code = ExitCode.OK  # its reader has gone (`| head`), and knows why
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            _let_go_of_stdout()
+            print_problem(PortHookError(f"Not all could be printed: {error.strerror}.", hint="Make room."), runtime)
+            code = ExitCode.FAILED
         raise typer.Exit(int(code))
 
 
@@ -110,10 +120,9 @@ def _tell_of_leftovers(runtime: Runtime) -> None:
             print(leftover_line(count), file=runtime.stderr)
 
 
-def _leave_quietly() -> ExitCode:
-    """Say nothing when the reader of stdout has gone  (`| head`), and keep the interpreter's last flush quiet."""
+def _let_go_of_stdout() -> None:
+    """Lead stdout nowhere, or the interpreter's last flush of it would complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.OK
 
 
 def print_problem(problem: PortHookError, runtime: Runtime) -> None:

@@ -135,3 +135,24 @@ def test_the_first_lines_of_many_can_be_had_with_head(captured: Path) -> None:
     )
     assert done.stderr == b""
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize(
+    "arguments", [("captures", "--json"), ("sign", "payload.json"), ("show", "last")], ids=" ".join
+)
+def test_a_disk_that_is_full_is_said_to_be_and_is_no_bug(captured: Path, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "port_hook_cli", *arguments],
+            cwd=captured,
+            env=environment(captured),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"error: Not all could be printed: No space left on device.\nhint: Make room.\n" in done.stderr
+    assert b"bug" not in done.stderr
