@@ -72,7 +72,7 @@ test-wheel: build ## Run the tests against the built wheel, without the source f
 	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet
+	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet -n auto
 
 .PHONY: conformance
 conformance: $(VENV)/.dev ## Compare with Port's own engine and API document; needs npm and a C toolchain
