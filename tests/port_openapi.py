@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from pathlib import Path
@@ -33,6 +34,15 @@ def port_openapi() -> dict[str, Any]:
 def openapi_file() -> Path | None:
     """Return where the document is, or None."""
     return next((Path(place) for place in _PLACES if place and Path(place).is_file()), None)
+
+
+def with_shown_action(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with a good answer to a GET of an action, which it does not have."""
+    document = copy.deepcopy(document)
+    shown = {"type": "object", "required": ["ok", "action"], "properties": {"ok": {"const": True}}}
+    responses = document["paths"]["/v1/actions/{action_identifier}"]["get"]["responses"]
+    responses["200"] = {"description": "", "content": {"application/json": {"schema": shown}}}
+    return document
 
 
 def answer_schema(document: dict[str, Any], method: str, route: str, status: int) -> Any:

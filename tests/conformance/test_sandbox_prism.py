@@ -2,10 +2,12 @@
 
 It is installed into `.bench/` from npm. As a mock it answers from Port's OpenAPI document alone and refuses (422) what
 the document does not allow; as a proxy before the sandbox it refuses requests (422) and answers (500) that do not fit.
+The document has no PUT of an action, so what `listen --retarget` and `restore` put is judged by nobody here.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -18,10 +20,12 @@ import httpx
 import pytest
 
 from port_hook_cli.adapters.sandbox import Sandbox
+from port_hook_cli.core.samples import create_vm_action
 from tests.conftest import Run
 from tests.factories import RUN_ID
-from tests.port_openapi import openapi_file
+from tests.port_openapi import openapi_file, port_openapi, with_shown_action
 from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import handler
 
 RELEASE = "5.14.2"
 SCRATCH = Path(__file__).parents[2] / ".bench" / "prism"
@@ -43,9 +47,9 @@ def prism() -> Path:
 
 
 @contextmanager
-def serving(prism: Path, *arguments: str) -> Iterator[str]:
+def serving(prism: Path, *arguments: str, document: Path | None = None) -> Iterator[str]:
     """Run Prism and give its URL. It cannot take port 0, so a free one is looked for."""
-    document = openapi_file()
+    document = document or openapi_file()
     if document is None:
         pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
     with socket.socket() as probe:
@@ -88,9 +92,9 @@ def test_ports_document_allows_what_report_run_sends(prism: Path, run: Run, flag
 
 
 @contextmanager
-def behind(prism: Path) -> Iterator[tuple[Sandbox, dict[str, str]]]:
+def behind(prism: Path, document: Path | None = None) -> Iterator[tuple[Sandbox, dict[str, str]]]:
     """Give a sandbox, and the environment that leads to it through Prism."""
-    with a_sandbox() as sandbox, serving(prism, "proxy", sandbox.url, "--errors") as url:
+    with a_sandbox() as sandbox, serving(prism, "proxy", sandbox.url, "--errors", document=document) as url:
         yield sandbox, {**environ_of(sandbox), "PORT_API_URL": url}
 
 
@@ -100,6 +104,35 @@ def test_report_run_and_the_sandbox_speak_as_the_document_says(prism: Path, run:
         result = run("report-run", RUN_ID, *flags, env=env)
         assert (result.code, result.err) == (0, result.err)
         assert RUN_ID in sandbox.runs
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    """Port's document, with a good answer to the GET of an action."""
+    file = tmp_path / "port-api.json"
+    file.write_text(json.dumps(with_shown_action(port_openapi())))
+    return file
+
+
+def test_what_trigger_and_replay_ask_of_port_fits_the_document(
+    prism: Path, document: Path, run: Run, folder: Path
+) -> None:
+    (folder / "entity.json").write_text('{"identifier": "dev", "title": "Dev", "blueprint": "vm", "properties": {}}')
+    (folder / "user.json").write_text('{"email": "me@example.com"}')
+    start = ("trigger", "create_vm", "--input", "title=é", "--input", "cpu=4", "--entity", "entity.json")
+    with handler() as backend, behind(prism, document) as (sandbox, env):
+        action = create_vm_action()
+        webhook = {**action["invocationMethod"], "url": backend.url, "synchronized": True}
+        trigger = {**action["trigger"], "operation": "DAY-2"}
+        sandbox.add_action({**action, "trigger": trigger, "invocationMethod": webhook})
+        started = run(*start, "--user", "user.json", "--via-port", "--wait", "20", "--json", env=env)
+        assert (started.code, started.err) == (0, started.err)
+        (record,) = started.records
+        assert (record["status"], sandbox.runs[record["run_id"]].user_email) == ("SUCCESS", "me@example.com")
+        assert run("replay", record["run_id"], "--to", backend.url, env=env).code == 0
+        read = run(*start, "--to", backend.url, env=env)
+        assert (read.code, read.err) == (0, read.err)
+    assert len(backend.requests) == 3
 
 
 def test_a_run_from_its_start_to_its_end_fits_the_document(prism: Path) -> None:
