@@ -24,7 +24,8 @@ from port_hook_cli.adapters.rendering import Renderer
 from port_hook_cli.core.ecmaread import read_json, write_json
 from port_hook_cli.core.templates import UNDEFINED
 from port_hook_cli.errors import RenderError
-from tests.conformance.cases import DATA, GUIDES, RULES, made_up
+from tests.conformance.cases import DATA, GUIDES, RULES
+from tests.conformance.made_up import made_up
 
 RELEASE = "0.0.12"
 HERE = Path(__file__).parent
