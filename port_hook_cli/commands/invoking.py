@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from port_hook_cli.core import run_request
 from port_hook_cli.core.encryption import Scheme
 from port_hook_cli.core.inputs import Encryption
-from port_hook_cli.core.port_actions import BadAction, read_action
+from port_hook_cli.core.port_actions import webhook_action
 from port_hook_cli.core.redaction import Secret
-from port_hook_cli.errors import UsageError
 from port_hook_cli.flows.triggering import Invoker
 
 if TYPE_CHECKING:
-    from port_hook_cli.adapters.sandbox import RenderedRequest
+    from port_hook_cli.adapters.sandbox import Asked, RenderedRequest
 
 
 @contextmanager
@@ -46,25 +45,9 @@ class SandboxInvoker:
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker
 
-    async def request(
-        self,
-        action: Mapping[str, Any],
-        *,
-        properties: Mapping[str, Any],
-        entity: Mapping[str, Any] | None,
-        run_id: str,
-        by: Mapping[str, Any],
-        at: str,
-    ) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
-        try:
-            known = read_action(action)
-        except BadAction as error:
-            raise UsageError(f"The action {error}.", hint="Correct the action.") from error
-        made = await self._invoker.request(
-            known, properties=properties, entity=entity, run_id=run_id, by=by, at=at, origin="API"
-        )
-        return as_sent(made)
+        return as_sent(await self._invoker.request(webhook_action(action), origin="API", **asked))
 
 
 def as_sent(made: run_request.RenderedRequest) -> RenderedRequest:
@@ -79,4 +62,5 @@ def as_sent(made: run_request.RenderedRequest) -> RenderedRequest:
         body=made.content,
         agent=made.agent,
         synchronized=made.synchronized,
+        properties=made.properties,
     )

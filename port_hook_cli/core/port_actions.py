@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from port_hook_cli.errors import UsageError
+
 WEBHOOK = "WEBHOOK"
 _FIELDS = frozenset({"invocationMethod", "trigger"})
 
@@ -79,6 +81,15 @@ def read_action(document: Any) -> PortAction:
         approval=bool(action.get("requiredApproval")),
         method=_webhook(_part(action, "invocationMethod")),
     )
+
+
+def webhook_action(document: Any) -> PortAction:
+    """Return the action in a document whose webhook is to be sent; raises UsageError, which names it."""
+    try:
+        return read_action(document)
+    except BadAction as error:
+        identifier = document.get("identifier") if isinstance(document, Mapping) else None
+        raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint="Correct the action.") from error
 
 
 def pick_action(document: Any, identifier: str | None) -> Any:

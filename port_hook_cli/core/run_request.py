@@ -54,7 +54,7 @@ class RenderedRequest:
     """What Port would send, all but the signature.
 
     `body` is a JSON value, or UNDEFINED for none; `content` is its bytes. `errors` are the expressions that failed
-    and so became null. An `agent` has the request sent by Port's execution agent.
+    and so became null. An `agent` has the request sent by Port's execution agent. `properties` are those of the run.
     """
 
     run_id: str
@@ -64,6 +64,7 @@ class RenderedRequest:
     body: Any
     synchronized: bool = False
     agent: bool = False
+    properties: Mapping[str, Any] = field(default_factory=dict)
     errors: tuple[JqError, ...] = ()
 
     @property
@@ -115,6 +116,7 @@ def assemble(action: PortAction, run: Run, rendered: Any, errors: tuple[JqError,
         body=body,
         synchronized=flags["synchronized"],
         agent=flags["agent"],
+        properties=run.properties,
         errors=errors,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from port_hook_cli.adapters.sandbox.action_files import read_actions
-from port_hook_cli.core.port_actions import BadAction, PortAction, pick_action, read_action
+from port_hook_cli.core.port_actions import BadAction, pick_action, webhook_action
 from port_hook_cli.errors import UsageError
 
 ActionSource = str | PurePath | Mapping[str, Any]
@@ -21,7 +21,7 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     sent, and for a file that is not there or holds several and none is named with `#`.
     """
     if isinstance(source, Mapping):
-        as_port_action(source)
+        webhook_action(source)
         return source
     name, mark, identifier = str(source).rpartition("#")
     path = Path(name if mark else identifier)
@@ -33,18 +33,9 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     except BadAction as error:
         hint = f"Name one of them: {path}#IDENTIFIER."
         raise UsageError(f"{file} {error}.", hint=hint) from error
-    as_port_action(picked)
+    webhook_action(picked)
     found: Mapping[str, Any] = picked
     return found
-
-
-def as_port_action(document: Any) -> PortAction:
-    """Return an action as Port's API takes or shows it; raises UsageError for anything else."""
-    try:
-        return read_action(document)
-    except BadAction as error:
-        identifier = document.get("identifier") if isinstance(document, Mapping) else None
-        raise UsageError(f"The action {identifier or 'that was given'} {error}.") from error
 
 
 def _find(path: Path, folders: Sequence[Path]) -> Path:

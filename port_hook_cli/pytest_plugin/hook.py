@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from port_hook_cli import api
-from port_hook_cli.core.models import Headers
+from port_hook_cli.core.models import Delivery, Headers
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.pytest_plugin.actions import ActionSource
 from port_hook_cli.pytest_plugin.making import About, make_request, path_of
-from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, Run
+from port_hook_cli.pytest_plugin.runs import PortRequest, Run
 from port_hook_cli.pytest_plugin.sandbox import PortSandbox, is_in_event_loop
-from port_hook_cli.pytest_plugin.sending import record_answer, send, url_to
+from port_hook_cli.pytest_plugin.sending import record, send, url_to
 
 
 class PortHook:
@@ -58,13 +58,14 @@ class PortHook:
     def answered(self, request: PortRequest, status: int, body: bytes | str = b"") -> Run:
         """Record the answer that a test client got, as Port takes it: it ends a synchronized run and no other."""
         __tracebackhide__ = True
-        answer = Answer(status=status, body=body.encode() if isinstance(body, str) else body)
+        raw = body.encode() if isinstance(body, str) else body
+        delivery = Delivery(url=request.url, status=status, body=raw)
 
-        def record() -> Run:
-            record_answer(self._world, request, answer)
+        def taken() -> Run:
+            record(self._world, request, delivery)
             return self._sandbox.shown(self._world.sandbox.runs[request.run_id])
 
-        return self._world.do(record)
+        return self._world.do(taken)
 
     def invoke(
         self,

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.adapters.sandbox import RenderedRequest
 from port_hook_cli.commands.invoking import as_sent
-from port_hook_cli.core.port_actions import ActionKind, PortAction
+from port_hook_cli.core.port_actions import ActionKind, PortAction, webhook_action
 from port_hook_cli.core.records import format_time
 from port_hook_cli.core.samples import create_vm
 from port_hook_cli.core.signing import TimestampUnit, signed_headers
 from port_hook_cli.core.trigger_documents import read_by
 from port_hook_cli.errors import UsageError
-from port_hook_cli.pytest_plugin.actions import as_port_action
 from port_hook_cli.pytest_plugin.runs import PortRequest
 from port_hook_cli.pytest_plugin.world import World
 
@@ -36,7 +35,7 @@ class About(TypedDict, total=False):
 
 async def make_request(world: World, identifier: str, inputs: Mapping[str, Any], about: About) -> PortRequest:
     """Return the signed request of a new run of an action in the sandbox; raises PortHookError."""
-    action = as_port_action(world.sandbox.actions[identifier])
+    action = webhook_action(world.sandbox.actions[identifier])
     await _refuse_what_does_not_run(world, action, about.get("event"))
     somebody: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
     by = read_by(about["by"], somebody) if "by" in about else somebody
@@ -58,7 +57,7 @@ async def make_request(world: World, identifier: str, inputs: Mapping[str, Any],
         action=identifier,
         blueprint=action.blueprint,
         entity=entity.get("identifier"),
-        properties=dict(inputs),
+        properties=dict(rendered.properties),
         payload=sent.document(),
     )
     request = PortRequest(

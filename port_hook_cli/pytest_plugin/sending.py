@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any
 
 from port_hook_cli.core.destination import destination, is_loopback
 from port_hook_cli.core.forwarding import parse_target
-from port_hook_cli.core.models import Headers, Invocation
+from port_hook_cli.core.models import Delivery, Headers, Invocation
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.pytest_plugin.runs import Answer, PortRequest
 from port_hook_cli.pytest_plugin.world import World
@@ -42,28 +40,16 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> Answer |
             delivery = await world.sender.send(invocation, request.url)
     except TimeoutError:
         return None
-    answer = Answer.of(delivery)
+    answer = record(world, request, delivery)
     if answer is None:
         raise TargetError(f"{request.action} could not be invoked: {delivery.error}")
-    record_answer(world, request, answer)
     return answer
 
 
-def record_answer(world: World, request: PortRequest, answer: Answer) -> None:
-    """Record an answer as Port does: it ends a synchronized run, and becomes its response."""
-    world.answers[request.run_id] = answer
-    run = world.sandbox.runs[request.run_id]
-    if not request.synchronized or run.ended:
-        return
-    summary = {} if answer.ok else {"summary": f"The webhook answered {answer.status}."}
-    status = "SUCCESS" if answer.ok else "FAILURE"
-    run.update({"status": status, "response": _response(answer), **summary}, world.now())
-
-
-def _response(answer: Answer) -> Any:
-    """Return a body as a run's `response`, which is a string, an array or an object; None for no body."""
-    try:
-        document = json.loads(answer.text)
-    except (ValueError, RecursionError):
-        return answer.text or None
-    return document if isinstance(document, dict | list) else answer.text
+def record(world: World, request: PortRequest, delivery: Delivery) -> Answer | None:
+    """Record what became of a request as Port does, and return the answer; None where there was none."""
+    world.sandbox.record(request.run_id, delivery)
+    answer = Answer.of(delivery)
+    if answer is not None:
+        world.answers[request.run_id] = answer
+    return answer

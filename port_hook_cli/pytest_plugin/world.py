@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
-from port_hook_cli.adapters.sandbox import ApiEvent, RenderedRequest, Sandbox
+from port_hook_cli.adapters.sandbox import ApiEvent, Asked, RenderedRequest, Sandbox
 from port_hook_cli.adapters.sandbox.action_files import read_actions
 from port_hook_cli.adapters.sender import Sender
 from port_hook_cli.commands.invoking import SandboxInvoker, invoking
@@ -59,16 +59,14 @@ class World:
         self.answers: dict[str, Answer] = {}
         self._loop = loop
         self._stack = stack
-        self._actions: list[dict[str, Any]] = []
         self._invoker: Invoker | None = None
 
     async def start(self, actions: Sequence[Path]) -> None:
         """Start the sandbox; raises ListenError, and UsageError for a file that holds no action."""
-        self._actions = [create_vm_action(), *read_actions(actions)]
+        known = [create_vm_action(), *read_actions(actions)]
         self.sender = await self._stack.enter_async_context(Sender(timeout_s=0))
-        starting = Sandbox.start(strict_runs=True, invoker=_Starter(self), on_event=self.calls.append)
+        starting = Sandbox.start(strict_runs=True, actions=known, invoker=_Starter(self), on_event=self.calls.append)
         self.sandbox = await self._stack.enter_async_context(starting)
-        self._clear()
 
     @property
     def invoker(self) -> Invoker:
@@ -99,8 +97,8 @@ class World:
         return time.time()
 
     def start_anew(self) -> None:
-        """Forget the runs, actions and entities of a test."""
-        self.do(self._clear)
+        """Forget what has happened in a test, and give up what it left under way."""
+        self.call(self._start_anew())
 
     def do(self, act: Callable[[], _T]) -> _T:
         """Call `act` in the event loop's thread and return what it returns."""
@@ -130,12 +128,11 @@ class World:
         except TOLD as error:
             raise at_the_test(error) from None
 
-    def _clear(self) -> None:
-        for past in (self.sandbox.runs, self.sandbox.actions, self.sandbox.entities, self.requests, self.answers):
-            past.clear()
+    async def _start_anew(self) -> None:
+        await self.sandbox.start_anew()
+        self.requests.clear()
+        self.answers.clear()
         self.calls.clear()
-        for action in self._actions:
-            self.sandbox.add_action(action)
 
 
 class _Starter:
@@ -144,8 +141,8 @@ class _Starter:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def request(self, action: Mapping[str, Any], **run: Any) -> RenderedRequest:
-        return await SandboxInvoker(self._world.invoker).request(action, **run)
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+        return await SandboxInvoker(self._world.invoker).request(action, **asked)
 
 
 def at_the_test(error: _E) -> _E:

@@ -17,8 +17,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from port_hook_cli import Status, verify
+from port_hook_cli.adapters.encryption import decrypt_aes_gcm
 from port_hook_cli.core.forwarding import BadTarget
 from port_hook_cli.core.inputs import InvalidInputs
+from port_hook_cli.core.redaction import Secret
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, RunNotEnded
 from tests.servers import application
@@ -122,6 +124,27 @@ class TestSandbox:
             started = port.post("/actions/scale/runs", json={"properties": {"why": "load"}}, headers=headers)
             run = port_sandbox.wait_for_end(started.json()["run"]["id"])
         assert (run.status, run.logs) == ("SUCCESS", ("scaling for zoë",))
+
+    def test_a_secret_input_of_a_run_is_shown_encrypted_once_it_was_sent(self, port_sandbox: PortSandbox) -> None:
+        method = {"type": "WEBHOOK", "synchronized": True, "body": {"key": "{{ .inputs.key }}"}}
+        asked = {"properties": {"key": {"type": "string", "encryption": "aes256-gcm"}}}
+        with serving(port_sandbox) as url, httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
+            port_sandbox.add_action(
+                {
+                    "identifier": "seal",
+                    "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": asked},
+                    "invocationMethod": {**method, "url": url, "headers": {"x-name": "a", "RUN_ID": "{{ .run.id }}"}},
+                }
+            )
+            credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
+            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
+            headers = {"authorization": f"Bearer {token}"}
+            started = port.post("/actions/seal/runs", json={"properties": {"key": "hunter2"}}, headers=headers)
+            run_id = started.json()["run"]["id"]
+            port_sandbox.wait_for_end(run_id)
+            run = port.get(f"/actions/runs/{run_id}", headers=headers).json()["run"]
+        assert run["properties"] == run["payload"]["body"]
+        assert decrypt_aes_gcm(Secret(port_sandbox.client_secret), run["properties"]["key"]) == b"hunter2"
 
     def test_waiting_for_a_run_that_nobody_added_says_so(self, port_sandbox: PortSandbox) -> None:
         with pytest.raises(UsageError, match="no run r_x") as caught:
@@ -322,6 +345,15 @@ class TestInvoke:
     def test_nothing_that_listens_is_an_error_of_its_own(self, port_hook: PortHook) -> None:
         with pytest.raises(TargetError, match=r"scale could not be invoked: nothing listens on 127\.0\.0\.1:9"):
             port_hook.invoke(SCALE, to=9)
+
+    def test_a_run_that_nothing_listened_to_has_failed_as_in_port(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
+        with pytest.raises(TargetError):
+            port_hook.invoke(SCALE, to=9)
+        (run,) = port_sandbox.runs.values()
+        assert (run.status, run.logs) == ("FAILURE", (run.summary,))
+        assert "nothing listens on 127.0.0.1:9" in (run.summary or "")
 
     def test_another_machine_is_sent_to_only_by_name(self, port_hook: PortHook) -> None:
         with pytest.raises(UsageError, match=r"https://example\.com, which is not on this machine"):

@@ -7,9 +7,19 @@ workflows, no automations, no invocation methods but WEBHOOK, and words of its o
 from __future__ import annotations
 
 from port_hook_cli.adapters.sandbox.delivering import Sending
-from port_hook_cli.adapters.sandbox.invoking import Invoker, PlainInvoker, RenderedRequest
+from port_hook_cli.adapters.sandbox.invoking import Asked, Invoker, PlainInvoker, RenderedRequest
 from port_hook_cli.adapters.sandbox.run import SandboxRun
 from port_hook_cli.adapters.sandbox.server import Sandbox
 from port_hook_cli.adapters.sandbox.state import ApiEvent, RunEvent
 
-__all__ = ["ApiEvent", "Invoker", "PlainInvoker", "RenderedRequest", "RunEvent", "Sandbox", "SandboxRun", "Sending"]
+__all__ = [
+    "ApiEvent",
+    "Asked",
+    "Invoker",
+    "PlainInvoker",
+    "RenderedRequest",
+    "RunEvent",
+    "Sandbox",
+    "SandboxRun",
+    "Sending",
+]

@@ -17,6 +17,10 @@ class Allowance:
         self._now = now
         self._taken: deque[float] = deque()
 
+    def refill(self) -> None:
+        """Forget the calls that were counted."""
+        self._taken.clear()
+
     def take(self) -> int:
         """Return 0 and count a call, or the whole seconds until the next one is let through."""
         if not self._calls:

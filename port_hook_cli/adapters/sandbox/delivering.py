@@ -80,13 +80,33 @@ class Courier:
             elif run.phase is Phase.PENDING:
                 self.send(run.id)
 
-    async def close(self) -> None:
-        """Give up what is under way."""
-        for task in self._tasks:
+    async def give_up(self) -> None:
+        """End what is under way, and record nothing of it."""
+        under_way = tuple(self._tasks)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Give up what is under way, and close the connections."""
+        await self.give_up()
         if self._sender is not None:
             await self._sender.__aexit__(None, None, None)
+
+    def record(self, run: SandboxRun, delivery: Delivery) -> None:
+        """Record what became of the request that is a run's `payload`, as Port does. One that was not answered fails.
+
+        What cannot be saved now is saved with the next call.
+        """
+        if delivery.status is None:
+            self._fail(run, f"The webhook could not be invoked: {delivery.error}.")
+            return
+        run.phase = Phase.SENT
+        self._state.keep("run", run.id, run)
+        self._state.tell(run, f"answered {delivery.status} in {delivery.latency_ms:.1f} ms")
+        if not run.ended:
+            self._take_answer(run, delivery)
+        self._try_to_commit()
 
     async def _send(self, run: SandboxRun) -> None:
         try:
@@ -94,6 +114,8 @@ class Courier:
             if self._state.runs.get(run.id) is not run or run.ended:
                 return  # started anew, or ended by a report, while the request was made
             run.payload = request.document()
+            if request.properties is not None:
+                run.properties = dict(request.properties)
             if request.agent:
                 self._step(run, Phase.CLAIMABLE, "waits for Port's agent to claim it")
                 return
@@ -106,7 +128,7 @@ class Courier:
         except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
             self._fail(run, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
             return
-        self._record(run, request, delivery)
+        self.record(run, delivery)
 
     async def _requested(self, run: SandboxRun) -> RenderedRequest:
         action = self._state.actions.get(run.action)
@@ -165,23 +187,16 @@ class Courier:
         )
         return await self._sender.send(invocation, request.url)
 
-    def _record(self, run: SandboxRun, request: RenderedRequest, delivery: Delivery) -> None:
-        if delivery.status is None:
-            self._fail(run, f"The webhook could not be invoked: {delivery.error}.")
-            return
-        answered = f"answered {delivery.status} in {delivery.latency_ms:.1f} ms"
-        if run.ended or not request.synchronized:
-            if not delivery.ok and not run.ended:
-                self._state.add_log(run, {"message": f"The webhook answered {delivery.status}."}, by=_BY)
-            self._step(run, Phase.SENT, answered)
-            return
-        run.phase = Phase.SENT
-        self._state.tell(run, answered)
-        summary = {} if delivery.ok else {"summary": f"The webhook answered {delivery.status}."}
-        response = _response(delivery.body)
-        given = {} if response is None else {"response": response}
-        self._state.update_run(run, {"status": "SUCCESS" if delivery.ok else "FAILURE", **summary, **given})
-        self._try_to_commit()
+    def _take_answer(self, run: SandboxRun, delivery: Delivery) -> None:
+        """Let an answer end a synchronized run; of another, it is only logged that it was refused."""
+        refused = f"The webhook answered {delivery.status}."
+        if run.is_synchronized:
+            summary = {} if delivery.ok else {"summary": refused}
+            response = _response(delivery.body)
+            given = {} if response is None else {"response": response}
+            self._state.update_run(run, {"status": "SUCCESS" if delivery.ok else "FAILURE", **summary, **given})
+        elif not delivery.ok:
+            self._state.add_log(run, {"message": refused}, by=_BY)
 
     def _record_lost(self, run: SandboxRun) -> None:
         if run.is_synchronized:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
-from port_hook_cli.core.ecmajson import NotJson, stringify
+from port_hook_cli.core.ecmajson import NotJson
+from port_hook_cli.core.ecmaread import write_json
+from port_hook_cli.core.port_actions import PortAction, webhook_action
+from port_hook_cli.core.run_request import Run, default_payload
 from port_hook_cli.errors import PortHookError, RenderError
 
 _BODILESS = frozenset({"GET", "HEAD"})
@@ -17,7 +20,8 @@ _BODILESS = frozenset({"GET", "HEAD"})
 class RenderedRequest:
     """An action's request as it is sent, but for the signature. `headers` are those that the action asks for.
 
-    `body` is the exact bytes that are signed. With `agent`, it is Port's execution agent that sends it.
+    `body` is the exact bytes that are signed. With `agent`, it is Port's execution agent that sends it. `properties`
+    are the run's inputs as Port keeps them, secret ones encrypted; None leaves them as they were given.
     """
 
     method: str
@@ -26,6 +30,7 @@ class RenderedRequest:
     body: bytes = b""
     agent: bool = False
     synchronized: bool = False
+    properties: Mapping[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the request as Port keeps it in a run's `payload`."""
@@ -40,24 +45,25 @@ class RenderedRequest:
         }
 
 
+class Asked(TypedDict):
+    """What is known of a run whose request is asked for.
+
+    `by` is the trigger's `by` (orgId, userId, user{email, ...}), `at` its time in RFC 3339. `entity` is a whole entity,
+    with its `blueprint`.
+    """
+
+    properties: Mapping[str, Any]
+    entity: Mapping[str, Any] | None
+    run_id: str
+    by: Mapping[str, Any]
+    at: str
+
+
 class Invoker(Protocol):
     """Makes the request of a run."""
 
-    async def request(
-        self,
-        action: Mapping[str, Any],
-        *,
-        properties: Mapping[str, Any],
-        entity: Mapping[str, Any] | None,
-        run_id: str,
-        by: Mapping[str, Any],
-        at: str,
-    ) -> RenderedRequest:
-        """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent.
-
-        `by` is the trigger's `by` (orgId, userId, user{email, ...}), `at` its time in RFC 3339. `entity` is a whole
-        entity, with its `blueprint`.
-        """
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+        """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
         ...
 
 
@@ -67,24 +73,16 @@ class PlainInvoker:
     Its limits: it renders no templates, encrypts no inputs, and runs no automations.
     """
 
-    async def request(
-        self,
-        action: Mapping[str, Any],
-        *,
-        properties: Mapping[str, Any],
-        entity: Mapping[str, Any] | None,
-        run_id: str,
-        by: Mapping[str, Any],
-        at: str,
-    ) -> RenderedRequest:
-        """Return the request; raises RenderError for an action with templates, and for one that is no webhook."""
-        method = action["invocationMethod"]
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+        """Return the request; raises RenderError for an action with templates, and UsageError for one that is none."""
+        known = webhook_action(action)
+        method = known.method
         for name, value in method.items():
             if "{{" in json.dumps(value):
-                raise RenderError(f"The template in `{name}` of {action['identifier']} is not rendered here.")
+                raise RenderError(f"The template in `{name}` of {known.identifier} is not rendered here.")
         document = method.get("body")
         if document is None:
-            document = _default_payload(action, properties, entity, run_id, by, at)
+            document = default_payload(known, _run(known, asked), method)
         verb = str(method.get("method", "POST")).upper()
         # Port's documentation does not say that a GET or DELETE has no body, so only GET goes without the default one.
         bodiless = verb in _BODILESS and "body" not in method
@@ -98,43 +96,22 @@ class PlainInvoker:
         )
 
 
-def _default_payload(
-    action: Mapping[str, Any],
-    properties: Mapping[str, Any],
-    entity: Mapping[str, Any] | None,
-    run_id: str,
-    by: Mapping[str, Any],
-    at: str,
-) -> dict[str, Any]:
-    trigger = action["trigger"]
-    shown = {name: action[name] for name in ("id", "identifier", "title", "icon") if name in action}
-    return {
-        "action": action["identifier"],
-        "resourceType": "run",
-        "status": "TRIGGERED",
-        "trigger": {"by": by, "origin": "API", "at": at},
-        "context": {
-            "entity": entity and entity.get("identifier"),
-            "blueprint": trigger.get("blueprintIdentifier"),
-            "runId": run_id,
-        },
-        "payload": {
-            "entity": entity,
-            "action": {
-                **shown,
-                "trigger": {"type": trigger.get("type"), "operation": trigger.get("operation")},
-                "invocationMethod": action["invocationMethod"],
-            },
-            "properties": properties,
-            "censoredProperties": [],
-        },
-    }
+def _run(action: PortAction, asked: Asked) -> Run:
+    return Run(
+        id=asked["run_id"],
+        by=asked["by"],
+        at=asked["at"],
+        origin="API",
+        operation=action.operation,
+        properties=asked["properties"],
+        entity=asked["entity"],
+    )
 
 
 def _write(document: Any) -> bytes:
     try:
-        return stringify(json.dumps(document)).encode("utf-8", "replace")
-    except (NotJson, RecursionError) as problem:
+        return write_json(document).encode("utf-8", "replace")
+    except NotJson as problem:
         raise RenderError(f"The request's body cannot be written as JSON: {problem}.") from problem
 
 

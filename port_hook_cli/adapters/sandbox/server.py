@@ -22,9 +22,10 @@ from port_hook_cli.adapters.sandbox.invoking import Invoker, PlainInvoker
 from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, failed, not_saved, too_large, too_many
 from port_hook_cli.adapters.sandbox.routes import answer
 from port_hook_cli.adapters.sandbox.run import SandboxRun
-from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, RunEvent, SandboxState
+from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, Given, RunEvent, SandboxState
 from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core.log_splitting import REQUEST_LIMIT
+from port_hook_cli.core.models import Delivery
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.errors import ListenError, StoreError
 
@@ -45,14 +46,25 @@ class Watch:
 class Sandbox:
     """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`."""
 
-    def __init__(self, state: SandboxState, watch: Watch, file: StateFile | None, allowance: Allowance) -> None:
+    def __init__(
+        self,
+        state: SandboxState,
+        *,
+        given: Given,
+        invoker: Invoker,
+        sending: Sending,
+        watch: Watch,
+        file: StateFile | None,
+        allowance: Allowance,
+    ) -> None:
         self.url = ""
         self._state = state
+        self._given = given
+        self._courier = Courier(state, invoker, self._commit, sending)
         self._watch = watch
         self._file = file
         self._allowance = allowance
         self._changed = asyncio.Condition()
-        self._courier: Courier | None = None
         self._news: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -83,10 +95,17 @@ class Sandbox:
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
         with _opened(state) as file:
-            sandbox = cls(known, Watch(on_event, on_run), file, Allowance(calls_per_minute, now))
-            _fill(known, file, actions, runs)
+            sandbox = cls(
+                known,
+                given=Given(tuple(actions), tuple(runs)),
+                invoker=invoker or PlainInvoker(),
+                sending=sending,
+                watch=Watch(on_event, on_run),
+                file=file,
+                allowance=Allowance(calls_per_minute, now),
+            )
+            known.begin(sandbox._given, list(file.rows()) if file is not None else ())
             sandbox._commit()
-            sandbox._courier = Courier(known, invoker or PlainInvoker(), sandbox._commit, sending)
             runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
             await runner.setup()
             try:
@@ -124,6 +143,21 @@ class Sandbox:
     def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add, or replace, an action or automation; `fields` are those that Port's API takes."""
         return self._state.add_action(fields)
+
+    def record(self, run_id: str, delivery: Delivery) -> None:
+        """Record what became of the request of a run that somebody else has sent, as if it had been sent here."""
+        self._courier.record(self.runs[run_id], delivery)
+
+    async def start_anew(self) -> None:
+        """Give up what is under way and forget what has happened; the URL, the credentials and tokens stay.
+
+        The actions and runs that the sandbox was started with are there as at first; raises StoreError.
+        """
+        self._state.clear()
+        self._state.begin(self._given)
+        self._allowance.refill()
+        await self._courier.give_up()
+        self._commit()
 
     async def wait_for_end(self, run_id: str) -> SandboxRun:
         """Wait until the run has ended, and return it. The run need not exist yet."""
@@ -175,7 +209,7 @@ class Sandbox:
             )
         )
         self._publish()
-        if given.invokes is not None and self._courier is not None:
+        if given.invokes is not None:
             self._courier.send(given.invokes)
         return web.Response(
             status=given.status,
@@ -212,24 +246,6 @@ def _opened(path: Path | None) -> Iterator[StateFile | None]:
 
     with StateFile.open(path) as file:
         yield file
-
-
-def _fill(
-    state: SandboxState, file: StateFile | None, actions: Iterable[Mapping[str, Any]], runs: Iterable[str]
-) -> None:
-    rows = list(file.rows()) if file is not None else []
-    given = list(actions)
-    try:
-        state.restore(rows)
-    except ValueError as problem:
-        raise StoreError(f"The state file is damaged: {problem}.", hint="Move it away to start anew.") from problem
-    if not rows:
-        state.start_anew(sample=not given)
-    for action in given:
-        state.add_action(action)
-    for run_id in runs:
-        if run_id not in state.runs:
-            state.add_run(run_id)
 
 
 def _api_request(request: web.Request, body: bytes) -> ApiRequest:

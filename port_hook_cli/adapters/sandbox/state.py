@@ -6,7 +6,7 @@ import hmac
 import json
 import secrets
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from port_hook_cli.core.payload import is_run_id
 from port_hook_cli.core.records import format_time
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.core.samples import create_vm_action
+from port_hook_cli.errors import StoreError
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
 _ALPHABET = string.ascii_letters + string.digits
@@ -46,6 +47,14 @@ class RunEvent:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a sandbox has from the start: actions, which stand in for the sample, and ids of runs."""
+
+    actions: tuple[Mapping[str, Any], ...]
+    runs: tuple[str, ...]
+
+
 class SandboxState:
     """Credentials, runs, actions and entities of one sandbox. `now` returns seconds since the epoch.
 
@@ -60,7 +69,7 @@ class SandboxState:
         self.runs: dict[str, SandboxRun] = {}
         self.actions: dict[str, dict[str, Any]] = {}
         self.entities: dict[tuple[str, str], dict[str, Any]] = {}
-        self.organization: dict[str, Any] = {"id": f"org_{_random_name()}", "name": "sandbox", "settings": {}}
+        self.organization = _organization(f"org_{_random_name()}")
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._told: list[RunEvent] = []
@@ -71,6 +80,32 @@ class SandboxState:
         self.keep("organization", "", self.organization)
         if sample:
             self.add_action(create_vm_action())
+
+    def begin(self, given: Given, rows: Sequence[Row] = ()) -> None:
+        """Begin with what a file has, or anew, and with what is given; raises StoreError for a damaged file."""
+        try:
+            self.restore(rows)
+        except ValueError as problem:
+            raise StoreError(f"The state file is damaged: {problem}.", hint="Move it away to start anew.") from problem
+        if not rows:
+            self.start_anew(sample=not given.actions)
+        for action in given.actions:
+            self.add_action(action)
+        for run_id in given.runs:
+            if run_id not in self.runs:
+                self.add_run(run_id)
+
+    def clear(self) -> None:
+        """Forget all but the credentials and the organisation's id; tokens that were given stay good."""
+        for run in self.runs.values():
+            self.keep("run", run.id, None)
+            self._forget_logs(run)
+        self.runs.clear()
+        for identifier in list(self.actions):
+            self.remove_action(identifier)
+        for key in list(self.entities):
+            self.set_entity(*key, None)
+        self.organization = _organization(self.organization["id"])
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Take over what `changes` gave, logs after their runs; raises ValueError for what is no such thing."""
@@ -127,8 +162,8 @@ class SandboxState:
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
         """Add, or start anew, a run in progress; `fields` are those of `SandboxRun`."""
         now = self.now()
-        for number, _ in enumerate(self.runs[run_id].logs if run_id in self.runs else ()):
-            self.keep("log", _log_key(run_id, number), None)
+        if run_id in self.runs:
+            self._forget_logs(self.runs[run_id])
         run = self.runs[run_id] = SandboxRun(id=run_id, created_at=now, updated_at=now, **fields)
         self.keep("run", run_id, run)
         return run
@@ -197,11 +232,19 @@ class SandboxState:
             return self.add_run(name), True
         return run, False
 
+    def _forget_logs(self, run: SandboxRun) -> None:
+        for number, _ in enumerate(run.logs):
+            self.keep("log", _log_key(run.id, number), None)
+
     def _take_credentials(self, _: str, value: Any) -> None:
         self.client_id, self.client_secret = str(value["id"]), Secret(str(value["secret"]))
 
     def _mark(self, text: str) -> str:
         return hmac.new(self.client_secret.reveal().encode(), text.encode("utf-8", "replace"), "sha256").hexdigest()
+
+
+def _organization(identifier: str) -> dict[str, Any]:
+    return {"id": identifier, "name": "sandbox", "settings": {}}
 
 
 def _random_name() -> str:
