@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.adapters.extras import install_hint
 from port_hook_cli.core.encryption import (
     AES_GCM_IV_BYTES,
     CLIENT_SIDE_IV_BYTES,
@@ -34,7 +35,7 @@ def require_cryptography() -> None:
         import cryptography  # noqa: F401 - that it can be is what is asked
     except ImportError as error:
         raise PortHookError(
-            "Encrypted inputs need cryptography, which is not installed.", hint="pip install 'port-hook[render]'"
+            "Encrypted inputs need cryptography, which is not installed.", hint=install_hint("cryptography")
         ) from error
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from port_hook_cli.adapters import jq_process
+from port_hook_cli.adapters.extras import install_hint
 from port_hook_cli.core.ecmajson import NotJson
 from port_hook_cli.core.ecmaread import read_result
 from port_hook_cli.core.templates import UNDEFINED, JqError
@@ -40,9 +41,7 @@ class JqWorker:
         """Prepare the process without starting it; raises RenderError when jq is not installed."""
         spec = find_spec("jq")
         if spec is None or spec.origin is None:
-            raise RenderError(
-                "Rendering a template needs jq, which is not installed.", hint="pip install 'port-hook[render]'"
-            )
+            raise RenderError("Rendering a template needs jq, which is not installed.", hint=install_hint("jq"))
         self._order = {
             "jq": str(Path(spec.origin).parent),
             "timeout_s": timeout_s,
@@ -90,7 +89,7 @@ class JqWorker:
             assert self._process.stdout is not None
             if not self._process.stdout.readline():
                 self._end()
-                raise RenderError("jq could not be started.", hint="pip install --force-reinstall 'port-hook[render]'")
+                raise RenderError("jq could not be started.", hint=install_hint("--force-reinstall jq"))
         return self._process
 
     def _start(self) -> subprocess.Popen[bytes]:

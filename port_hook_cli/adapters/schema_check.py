@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from port_hook_cli.adapters.extras import install_hint
 from port_hook_cli.core.port_actions import BadAction
 from port_hook_cli.core.schema_words import Fault, python_pattern, schema_of
 from port_hook_cli.errors import RenderError
@@ -38,7 +39,7 @@ def _library() -> tuple[Any, Any]:
         from jsonschema.validators import extend
     except ImportError as error:
         raise RenderError(
-            "Checking inputs needs jsonschema, which is not installed.", hint="pip install 'port-hook[render]'"
+            "Checking inputs needs jsonschema, which is not installed.", hint=install_hint("jsonschema")
         ) from error
 
     def pattern(_: Any, wanted: str, instance: Any, __: Any) -> Iterator[Any]:

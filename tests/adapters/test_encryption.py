@@ -283,4 +283,4 @@ def test_without_the_package_it_is_said_what_to_install() -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "Encrypted inputs need cryptography, which is not installed." in done.stderr
-    assert "hint: pip install 'port-hook[render]'" in done.stderr
+    assert "-m pip install cryptography\n" in done.stderr

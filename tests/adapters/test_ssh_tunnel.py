@@ -507,5 +507,8 @@ except TunnelError as error:
 
 def test_without_asyncssh_the_way_to_get_it_is_told() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
-    assert done.stdout == "An SSH tunnel needs asyncssh, which is not installed. pip install 'port-hook[ssh]'\n"
+    assert done.stdout == (
+        "An SSH tunnel needs asyncssh, which is not installed. "
+        f"Install it where port-hook is: {sys.executable} -m pip install asyncssh\n"
+    )
     assert done.stderr == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from port_hook_cli.adapters.extras import install_hint
 from port_hook_cli.adapters.tunnels import Opening
 from port_hook_cli.errors import TunnelError
 
@@ -23,7 +24,7 @@ async def open_ssh(address: str, opening: Opening) -> SshTunnel:
         if error.name != "asyncssh":
             raise
         raise TunnelError(
-            "An SSH tunnel needs asyncssh, which is not installed.", hint="pip install 'port-hook[ssh]'"
+            "An SSH tunnel needs asyncssh, which is not installed.", hint=install_hint("asyncssh")
         ) from None
     from port_hook_cli.adapters.tunnels.ssh_opening import open_tunnel
 
