@@ -1,0 +1,77 @@
+"""How fast requests are made: templates alone, and whole invocations."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import time
+
+from bench.measuring import HERE, SECRET, interleaved, row
+from bench.servers import bare
+
+
+def render(bodies: int = 3_000, rounds: int = 5) -> None:
+    from port_hook_cli.adapters.rendering import Renderer
+    from tests.conformance.cases import BODY, DATA
+
+    with Renderer() as renderer:
+
+        def seconds() -> float:
+            started = time.perf_counter()
+            for _ in range(bodies):
+                renderer.render(BODY, DATA)
+            return time.perf_counter() - started
+
+        taken = interleaved({"render": seconds}, rounds=rounds)["render"]
+    row("bodies of ten expressions rendered", f"{bodies / taken:.0f}/s", None, "at least 2000/s")
+
+
+def trigger(requests: int = 200, rounds: int = 5) -> None:
+    """Compare an invocation that is made, signed and sent with the same bytes signed and sent; jq is warm."""
+    with bare() as url:
+        medians = asyncio.run(trigger_medians(url, requests, rounds))
+    made, direct = medians["trigger"] * 1000, medians["direct"] * 1000
+    row(
+        "added by making the request (inputs, jq, JSON)",
+        f"{made - direct:.2f} ms ({made:.2f} - {direct:.2f})",
+        made / direct,
+        "at most 15 ms added",
+    )
+
+
+async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, float]:
+    from port_hook_cli.adapters.sender import Sender
+    from port_hook_cli.commands.invoking import invoking
+    from port_hook_cli.core.models import Headers, Invocation
+    from port_hook_cli.core.port_actions import read_action
+    from port_hook_cli.core.redaction import Secret
+    from port_hook_cli.core.signing import TimestampUnit, signed_headers
+    from tests.conformance.cases import BODY, DATA
+
+    document = json.loads((HERE.parent / "examples" / "actions" / "create_vm.json").read_text())
+    document["invocationMethod"]["body"] = BODY
+    action, inputs = read_action(document), {"title": "dev-env", "cpu": 4}
+
+    async def send(sender: Sender, body: bytes) -> None:
+        fields = signed_headers(body, Secret(SECRET), TimestampUnit.SECONDS.stamp(time.time()))
+        headers = Headers((("content-type", "application/json"), *fields))
+        request = Invocation(id="b", received_at=0.0, method="POST", target="/", headers=headers, body=body)
+        assert (await sender.send(request, url)).ok
+
+    times: dict[str, list[float]] = {"trigger": [], "direct": []}
+    with invoking(lambda: Secret(SECRET)) as invoker:
+        async with Sender(timeout_s=10) as sender:
+            for number in range(requests * rounds):
+                started = time.perf_counter()
+                made = await invoker.request(
+                    action, run_id="r_QOz6WoOB1Q2lmhZZ", by=DATA["trigger"]["by"], at="", properties=inputs
+                )
+                body = made.content
+                await send(sender, body)
+                between = time.perf_counter()
+                await send(sender, body)
+                if number >= requests // 10:  # the first ones warm up
+                    times["trigger"].append(between - started)
+                    times["direct"].append(time.perf_counter() - between)
+    return {name: statistics.median(values) for name, values in times.items()}

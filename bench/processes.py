@@ -1,0 +1,80 @@
+"""How long whole processes take: start-up, the demo, and a suite in pytest."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.measuring import HERE, PORT_HOOK, SCRATCH, compare, interleaved, row, seconds_of
+
+HELLO = """
+import typer
+app = typer.Typer(rich_markup_mode=None)
+@app.command()
+def hello(name: str = "world"):
+    print(f"hello {name}")
+app()
+"""
+
+
+def startup() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        hello, payload = Path(folder, "hello.py"), Path(folder, "payload.json")
+        hello.write_text(HELLO)
+        payload.write_text('{"a":1}')
+        commands = {
+            "hello": [sys.executable, str(hello)],
+            "help": [*PORT_HOOK, "--help"],
+            "sign": [*PORT_HOOK, "sign", str(payload)],
+        }
+        httpie = install_httpie()
+        if httpie:
+            commands["httpie"] = [httpie, "--version"]
+        times = interleaved({name: seconds_of(command, folder) for name, command in commands.items()}, rounds=21)
+    for name in ("help", "sign"):
+        compare(f"port-hook {name} / typer hello-world", times[name], times["hello"], "at most 1.5")
+        if httpie:
+            compare(f"port-hook {name} / http --version", times[name], times["httpie"], "at most 0.5")
+
+
+def install_httpie() -> str | None:
+    http = SCRATCH / "httpie" / "bin" / "http"
+    if not http.exists():
+        try:
+            subprocess.run([sys.executable, "-m", "venv", str(http.parent.parent)], check=True)
+            pip = [str(http.parent / "python"), "-m", "pip", "install", "--quiet", "httpie"]
+            subprocess.run(pip, check=True, capture_output=True)
+        except subprocess.CalledProcessError:
+            print("  HTTPie could not be installed: not compared")
+            return None
+    return str(http)
+
+
+def demo() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        times = interleaved({"demo": seconds_of([*PORT_HOOK, "demo"], folder)}, rounds=5)
+    row("port-hook demo", f"{times['demo']:.2f} s", None, "under 3 s")
+
+
+def in_pytest() -> None:
+    """Time runs from `invoke` to SUCCESS in a suite, and what the plugin costs a suite that does not use it."""
+    alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:asyncio"]
+    with tempfile.TemporaryDirectory() as folder:
+        times, other = Path(folder, "times"), Path(folder, "test_other.py")
+        suite = [*alone, "--rootdir", folder, "-c", os.devnull, str(HERE / "pytest_suite.py")]
+        subprocess.run(suite, check=True, capture_output=True, env={**os.environ, "BENCH_TIMES": str(times)})
+        first, *warm = (float(line) for line in times.read_text().splitlines())
+        other.write_text("def test_other(): pass\n")
+        commands = {"with": [*alone, str(other)], "without": [*alone, "-p", "no:port_hook", str(other)]}
+        costs = interleaved({name: seconds_of(command, folder) for name, command in commands.items()}, rounds=15)
+    row(
+        "a run from invoke to SUCCESS in pytest",
+        f"median {statistics.median(warm):.1f} ms, worst {max(warm):.1f} ms, first {first:.0f} ms",
+        None,
+        "under 50 ms after start-up",
+    )
+    compare("a suite without port-hook's fixtures, with the plugin", costs["with"], costs["without"], "at most 1.05")

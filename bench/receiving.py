@@ -1,0 +1,80 @@
+"""How the listener takes invocations: how many, how fast it hands them on, and in how much memory."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import tempfile
+from typing import Any
+
+from bench.measuring import interleaved, load, row
+from bench.servers import bare, express, listening
+
+
+def throughput(requests: int = 20_000, rounds: int = 3) -> None:
+    with tempfile.TemporaryDirectory() as folder, bare() as bare_url, listening(folder) as (url, _):
+        measures = {"bare": lambda: load(bare_url, requests)["per_s"], "listen": lambda: load(url, requests)["per_s"]}
+        with express() as express_url:
+            if express_url:
+                measures["express"] = lambda: load(express_url, requests)["per_s"]
+            rates = interleaved(measures, rounds=rounds)
+    ours = rates["listen"]
+    row(
+        "listen (verified, saved) / bare aiohttp",
+        f"{ours:.0f}/s / {rates['bare']:.0f}/s",
+        ours / rates["bare"],
+        "at least 0.4 (hoped for: 0.5)",
+    )
+    if "express" in rates:
+        row(
+            "listen / Express verifier that saves nothing",
+            f"{ours:.0f}/s / {rates['express']:.0f}/s",
+            ours / rates["express"],
+            "above 1",
+        )
+
+
+def latency(requests: int = 3_000, rounds: int = 5) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        bare() as handler,
+        listening(folder, "--forward-to", handler) as (
+            url,
+            _,
+        ),
+    ):
+        direct: list[dict[str, Any]] = []
+        through: list[dict[str, Any]] = []
+        for number in range(rounds + 1):
+            for where, results in ((handler, direct), (url, through)):
+                result = load(where, requests, connections=1)
+                if number:
+                    results.append(result)
+    for percentile, most in (("p50_ms", 0.5), ("p99_ms", 2.0)):
+        with_us = statistics.median(result[percentile] for result in through)
+        without = statistics.median(result[percentile] for result in direct)
+        row(
+            f"added by forwarding, {percentile[:3]}",
+            f"{with_us - without:.2f} ms ({with_us:.2f} - {without:.2f})",
+            with_us / without,
+            f"at most {most} ms added",
+        )
+
+
+def memory() -> None:
+    with tempfile.TemporaryDirectory() as folder, listening(folder) as (url, pid):
+        load(url, 1_000)
+        after_1000 = resident_mib(pid)
+        load(url, 99_000)
+        after_100_000 = resident_mib(pid)
+    row(
+        "memory after 100,000 / after 1,000 invocations",
+        f"{after_100_000:.1f} MiB / {after_1000:.1f} MiB",
+        after_100_000 / after_1000,
+        "at most 1.2",
+    )
+
+
+def resident_mib(pid: int) -> float:
+    kib = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], check=True, capture_output=True, text=True).stdout
+    return int(kib) / 1024

@@ -1,0 +1,79 @@
+"""The servers that are loaded: the listener, a bare one, and an Express one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.measuring import HERE, PORT_HOOK, SCRATCH, SECRET
+
+
+@contextmanager
+def listening(folder: str, *options: str, as_json: bool = False) -> Iterator[tuple[str, int]]:
+    """Run `port-hook listen`, its output going to a pipe that is read; give its URL and process id.
+
+    What a person would see is measured unless `as_json`; the URL is read from stderr then.
+    """
+    reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    command = [*PORT_HOOK, "listen", "--tunnel", "none", "--port", "0", *options, *(["--json"] if as_json else [])]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "PORT_CLIENT_SECRET": SECRET, "HOME": folder},
+        stdout=reader.stdin,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        yield process.stderr.readline().split()[-1], process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert reader.stdin is not None
+        reader.stdin.close()
+        reader.wait()
+
+
+@contextmanager
+def bare() -> Iterator[str]:
+    with server([sys.executable, str(HERE / "bare_server.py")]) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
+
+
+@contextmanager
+def express() -> Iterator[str | None]:
+    folder = SCRATCH / "express"
+    if not (folder / "node_modules" / "express").exists():
+        if not shutil.which("npm"):
+            print("  npm is not on this machine: Express is not compared")
+            yield None
+            return
+        folder.mkdir(exist_ok=True)
+        subprocess.run(["npm", "init", "-y"], check=True, capture_output=True, cwd=folder)
+        if subprocess.run(
+            ["npm", "install", "--silent", "express"], capture_output=True, cwd=folder, check=False
+        ).returncode:
+            print("  Express could not be installed: not compared")
+            yield None
+            return
+    environment = {"PORT_CLIENT_SECRET": SECRET, "NODE_PATH": str(folder / "node_modules"), "NODE_ENV": "production"}
+    with server(["node", str(HERE / "express_verifier.js")], environment) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
+
+
+@contextmanager
+def server(command: list[str], environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
