@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -70,6 +70,8 @@ class CommandGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` begin with; what a killed listener left behind is told before it runs."""
+        # Where typer looks for what a mistyped name may have meant; the commands themselves are loaded by name.
+        self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
         if name != "restore" and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
             _tell_of_leftovers(ctx.obj)

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,7 +48,10 @@ def _private_file(text: str) -> Path:
 
 
 def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
-    command = environ.get("VISUAL") or environ.get("EDITOR") or _FALLBACK
+    named = environ.get("VISUAL") or environ.get("EDITOR")
+    if not named and not (sys.stdin and sys.stdin.isatty()):
+        raise UsageError("There is no terminal here to edit on.", hint="Set EDITOR, or change it with --set.")
+    command = named or _FALLBACK
     try:
         words = shlex.split(command, posix=os.name != "nt")
         ended = subprocess.run([*words, str(path)], check=False)  # noqa: S603 - the user's own editor

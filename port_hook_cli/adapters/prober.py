@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from functools import cache
@@ -45,7 +46,8 @@ def _words(error: Exception, timeout_s: float) -> str:
 
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return f"no answer within {timeout_s:g} s"
-    return str(error) or type(error).__name__
+    # An operating system's number says nothing to a person.
+    return re.sub(r"^\[Errno -?[0-9]+\] ", "", str(error)) or type(error).__name__
 
 
 @cache

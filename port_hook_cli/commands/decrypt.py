@@ -143,7 +143,7 @@ def _nothing_named(payload: Payload) -> PortHookError:
         "The payload names no encrypted property.",
         hint=f"Give the paths of the values. These look encrypted: {printable(likely)}."
         if likely
-        else "Give the paths of the values; none of them looks encrypted.",
+        else "None of its values looks encrypted either. Is it the right payload?",
     )
 
 

@@ -18,7 +18,7 @@ from port_hook_cli.flows.keeping import Keeper
 
 NO_TUNNEL_LINES = (
     "No tunnel: only this machine reaches the listener. For a public URL set NGROK_AUTHTOKEN and install ngrok,",
-    "or install cloudflared, or use `--tunnel localhost.run` (port-hook[ssh]); `--tunnel none` says nothing of it.",
+    "or install cloudflared, or use `--tunnel localhost.run` (by SSH). `--tunnel none` silences this.",
 )
 
 _OFTEN_S, _SELDOM_S = 1.0, 5.0
@@ -146,6 +146,9 @@ async def _open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | 
     from port_hook_cli.adapters.tunnels.usable import usable_tunnels
 
     for choice, reason in usable_tunnels(opening.environ, opening.home, can_ask=opening.ask is not nobody):
+        # An account or a program of one's own is a choice made; a stranger's service is not, before the first yes.
+        if choice.kind is TunnelKind.SSH and not await _agrees(choice, opening):
+            continue
         opening.notice(f"Opening a tunnel by {choice.name}, as {reason}; --tunnel none opens none …")
         try:
             return await open_tunnel(choice, opening), choice
@@ -155,6 +158,14 @@ async def _open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | 
     for line in NO_TUNNEL_LINES:
         opening.notice(line)
     return None
+
+
+async def _agrees(choice: TunnelChoice, opening: Opening) -> bool:
+    from port_hook_cli.adapters.tunnels.usable import knows_ssh_service
+
+    return knows_ssh_service(opening.home) or await opening.ask(
+        f"Open a public URL through {choice.name}? It needs no account, and can read all that comes through it."
+    )
 
 
 def _reopen(choice: TunnelChoice, opening: Opening) -> Callable[[str | None], Awaitable[Tunnel]] | None:

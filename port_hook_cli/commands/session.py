@@ -150,6 +150,7 @@ async def run_session(session: Session, runtime: Runtime, screen: Screen, broken
             async with AsyncExitStack() as stack:
                 started = await _unless_stopped(_start(session, runtime, watcher, stack), stop)
                 if started is None:
+                    screen.notice("Stopped before it was ready.")
                     return ExitCode.OK
                 serving, way = started
                 _show_ready(session, runtime, screen, serving, way)
@@ -243,7 +244,8 @@ def _outcome(session: Session, watcher: _Watcher, screen: Screen) -> ExitCode:
 
 def _show_ready(session: Session, runtime: Runtime, screen: Screen, serving: Serving, way: Way | None) -> None:
     public_url = way.public_url if way else None
-    for line in ready_lines(session.plan.policy, url=serving.url, public_url=public_url):
+    retargeted = session.retarget is not None
+    for line in ready_lines(session.plan.policy, url=serving.url, public_url=public_url, retargeted=retargeted):
         screen.notice(line)
     if way and not way.relays_answers:
         screen.notice("This relay answers Port by itself: what your handler answers does not reach Port.")

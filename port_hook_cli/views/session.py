@@ -12,11 +12,12 @@ from port_hook_cli.views.text import brief
 _MOST_RUNS = 5
 
 
-def ready_lines(policy: Policy, *, url: str, public_url: str | None) -> Iterator[str]:
-    """Yield what a person needs to know once the listener is up."""
+def ready_lines(policy: Policy, *, url: str, public_url: str | None, retargeted: bool = False) -> Iterator[str]:
+    """Yield what a person needs to know once the listener is up; of actions that were `retargeted`, that they were."""
     yield f"Listening on  {url}"
     if public_url:
-        yield f"Public URL    {public_url}   <- paste this as the webhook URL of your action"
+        what_to_do = "the actions point here now" if retargeted else "<- paste this as the webhook URL of your action"
+        yield f"Public URL    {public_url}   {what_to_do}"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
     if policy.fail_first:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -92,4 +93,20 @@ def test_an_editor_that_fails_ends_it(tmp_path: Path, temporary: Path, program: 
 def test_an_editor_that_cannot_start_is_told(temporary: Path, command: str) -> None:
     with pytest.raises(UsageError, match="cannot be started"):
         edit("{}", from_editor, environ={"EDITOR": command})
+    assert list(temporary.iterdir()) == []
+
+
+def test_without_a_terminal_and_a_named_editor_nothing_is_started(temporary: Path) -> None:
+    # vi would throw its escape sequences into whatever reads the output.
+    program = "from port_hook_cli.adapters.editor import edit; edit('{}', str, environ={})"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "There is no terminal here to edit on." in done.stderr
+    assert done.stdout == ""
     assert list(temporary.iterdir()) == []

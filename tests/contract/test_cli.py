@@ -112,3 +112,8 @@ def test_the_page_on_bad_signatures_names_causes_that_exist() -> None:
     }
     assert slugs
     assert slugs <= set(CAUSES)
+
+
+def test_a_mistyped_command_is_told_what_it_may_have_meant(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("listn").code == ExitCode.USAGE
+    assert "Did you mean 'listen'?" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from port_hook_cli.adapters.store import open_store
@@ -400,6 +401,31 @@ class TestAuto:
         assert told.err.startswith("\n".join((*NO_TUNNEL_LINES, "")))
         # Nobody is here to say yes to the key of a server that is not known.
         assert "by localhost.run" not in told.err
+
+    @pytest.mark.parametrize(
+        ("typed", "follows"), [("n", "No tunnel: only this machine"), ("y", "not by localhost.run")]
+    )
+    def test_asks_before_it_takes_a_stranger_s_service(
+        self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str], typed: str, follows: str
+    ) -> None:
+        (cloudflared.folder / "bin" / "cloudflared").unlink()
+        child = pexpect.spawn(
+            sys.executable,
+            ["-m", "port_hook_cli", "listen", "--port", "0"],
+            cwd=str(folder),
+            env=environment(folder, **only_loopback),
+            timeout=20,
+        )
+        try:
+            child.expect_exact("Open a public URL through localhost.run? It needs no account, and can read all")
+            child.sendline(typed)
+            child.expect_exact(follows)
+            child.expect_exact("Stop with Ctrl-C.")
+            child.sendintr()
+            child.expect(pexpect.EOF)
+        finally:
+            child.close(force=True)
+        assert child.exitstatus == 0
 
     def test_is_not_what_none_means(self, folder: Path, only_loopback: dict[str, str]) -> None:
         with telling(folder, "--tunnel", "none", env=only_loopback) as told:

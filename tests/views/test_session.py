@@ -21,6 +21,11 @@ def ready(*, public_url: str | None = None, **policy: Any) -> list[str]:
     return list(ready_lines(Policy(**{"secret": SECRET} | policy), url=URL, public_url=public_url))
 
 
+def test_a_url_that_actions_were_pointed_at_is_not_to_be_pasted() -> None:
+    lines = list(ready_lines(Policy(secret=SECRET), url=URL, public_url="https://a.example/", retargeted=True))
+    assert "Public URL    https://a.example/   the actions point here now" in lines
+
+
 def beside(label: str, lines: list[str]) -> list[str]:
     return [line[14:] for line in lines if line[:14].rstrip() == label]
 

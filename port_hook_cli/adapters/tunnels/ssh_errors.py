@@ -68,7 +68,8 @@ class Trouble:
         if isinstance(error, socket.gaierror):
             return TunnelError(
                 f"There is no host {host}: {error.strerror}.",
-                hint="Check the name and the network; names of ~/.ssh/config are spelt as they are there.",
+                hint="Check whether this machine can reach the internet, and the name; one of ~/.ssh/config is spelt "
+                "as it is there.",
             )
         # A host with more than one address gives one error for all of them, without a number of its own.
         if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):

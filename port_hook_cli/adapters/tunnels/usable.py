@@ -26,11 +26,11 @@ def usable_tunnels(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> 
         yield TunnelChoice(TunnelKind.NGROK), reason
     if program := shutil.which("cloudflared", path=environ.get("PATH", os.defpath)):
         yield TunnelChoice(TunnelKind.CLOUDFLARED), f"{program} is there"
-    if find_spec("asyncssh") and (can_ask or _knows_ssh_service(home)):
+    if find_spec("asyncssh") and (can_ask or knows_ssh_service(home)):
         yield TunnelChoice(TunnelKind.SSH, SSH_SERVICE), "the ssh extra is installed"
 
 
-def _knows_ssh_service(home: Path) -> bool:
+def knows_ssh_service(home: Path) -> bool:
     """Return whether OpenSSH or port-hook has noted a key of the service under its plain name."""
     for folder in (".port-hook", ".ssh"):
         with suppress(OSError):
