@@ -26,8 +26,12 @@ CLOSED_ENVIRONMENT = "def env: {}; {} as $ENV | "
 
 # As many programs as Port's engine keeps compiled.
 _MOST_PROGRAMS = 1000
+# Seconds: some days, which every system's timer can count.
+_LONGEST_ALARM = 1_000_000
 _NOTHING = object()
 _UNDEFINED = '["u"]'
+# Ends a program that is part of another: also its comment, which a backslash leads on to the next line.
+_END = "\n\n"
 _CAUGHT = '{error: (if type == "string" then . else null end)}'
 
 
@@ -72,6 +76,7 @@ def _shut_in(memory: int) -> None:
 
 def _set_alarm(seconds: float) -> None:
     """End the process in `seconds`, even in the midst of C code; 0: never."""
+    seconds = min(seconds, _LONGEST_ALARM)
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
     elif seconds:
@@ -126,7 +131,7 @@ class _Worker:
             for program in programs:
                 self._compiled(program)
             return self._compile(
-                ",".join(f"(try [first({CLOSED_ENVIRONMENT}{one}\n)] catch {_CAUGHT})" for one in programs)
+                ",".join(f"(try [first({CLOSED_ENVIRONMENT}{one}{_END})] catch {_CAUGHT})" for one in programs)
             )
         except ValueError:
             return False
@@ -174,7 +179,7 @@ class _Worker:
         if message[:1] not in '{[tfn"-0123456789':
             return True
         try:
-            caught = self._compile(f"try ({CLOSED_ENVIRONMENT}{program}\n) catch {_CAUGHT}")
+            caught = self._compile(f"try ({CLOSED_ENVIRONMENT}{program}{_END}) catch {_CAUGHT}")
             return [result for result in caught.input_text(data) if result == {"error": None}] == []
         except ValueError:
             return True

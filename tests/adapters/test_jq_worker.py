@@ -63,6 +63,20 @@ def test_the_first_result_counts(worker: JqWorker, program: str, result: Any) ->
         assert worker.evaluate([".a", program, ".b"], '{"a":1,"b":2}') == [1, result, 2]
 
 
+@pytest.mark.parametrize("comment", ["# \\", "# \\\r", "# \\\\\\"])
+def test_a_comment_ends_with_its_expression(worker: JqWorker, comment: str) -> None:
+    for _ in range(3):  # a backslash leads a comment on to the next line, and there must be nothing of another's
+        assert worker.evaluate([f"1 {comment}", "2", "3"], "null") == [1, 2, 3]
+
+
+def test_a_time_without_end_may_be_allowed() -> None:
+    worker = JqWorker(timeout_s=1e300)
+    try:
+        assert one(worker, ".a") == 1
+    finally:
+        worker.close()
+
+
 @pytest.mark.parametrize(
     ("program", "kind", "message"),
     [
