@@ -114,6 +114,7 @@ def test_the_page_on_bad_signatures_names_causes_that_exist() -> None:
     assert slugs <= set(CAUSES)
 
 
-def test_a_mistyped_command_is_told_what_it_may_have_meant(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("listn").code == ExitCode.USAGE
-    assert "Did you mean 'listen'?" in capsys.readouterr().err
+def test_a_mistyped_command_is_told_what_it_may_have_meant(run: Run) -> None:
+    result = run("listn")
+    assert result.code == ExitCode.USAGE
+    assert "Did you mean 'listen'?" in result.err

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pexpect
+import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from port_hook_cli.adapters.store import open_store
