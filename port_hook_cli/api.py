@@ -36,11 +36,11 @@ def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple
 
     Bytes are signed as they are. A string is JSON text, and anything else a JSON value; both are signed, as Port does
     it, in the form that JSON.stringify gives them. `timestamp` is seconds since the epoch; the default is now. Raises
-    ValueError for what is no JSON.
+    ValueError for what is no JSON, and for an empty secret.
     """
     body = payload if isinstance(payload, bytes) else stringify(_text(payload)).encode()
     stamp = TimestampUnit.SECONDS.stamp(time.time() if timestamp is None else timestamp)
-    return dict((_JSON, *signed_headers(body, Secret(secret), stamp))), body
+    return dict((_JSON, *signed_headers(body, _key(secret), stamp))), body
 
 
 def verify(
@@ -54,12 +54,13 @@ def verify(
     """Return the verdict on a request: its `status`, and for anything but `valid` the `causes` with their fixes.
 
     `headers` are pairs or anything with `items()`, in any case; `body` is the exact bytes. `now` is seconds since the
-    epoch, the default the clock. Never raises for what the request says. `verdict.status == "valid"` is the only yes.
+    epoch, the default the clock. Never raises for what the request says; raises ValueError for an empty secret, with which
+    anybody could sign. `verdict.status == "valid"` is the only yes.
     """
     pairs = headers.items() if isinstance(headers, HasItems) else headers
     fields = Headers(tuple((str(name), str(value)) for name, value in pairs))
     moment = time.time() if now is None else now
-    return judge(fields, body, Secret(secret), now=moment, tolerance_s=tolerance_s)
+    return judge(fields, body, _key(secret), now=moment, tolerance_s=tolerance_s)
 
 
 def render(template: object, data: object, *, strict: bool = False) -> Any:
@@ -74,6 +75,12 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
     with Renderer() as renderer:
         rendered = renderer.render(template, data, strict=strict)
     return None if isinstance(rendered, Undefined) else rendered
+
+
+def _key(secret: str) -> Secret:
+    if not secret:
+        raise ValueError("the client secret is empty: is PORT_CLIENT_SECRET set?")
+    return Secret(secret)
 
 
 def _text(payload: object) -> str:

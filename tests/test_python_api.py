@@ -55,6 +55,13 @@ def test_a_verdict_says_what_is_wrong_and_takes_any_kind_of_headers() -> None:
     assert verify({}, body, SECRET).status is Status.MISSING
 
 
+def test_an_empty_secret_which_anybody_has_signs_and_verifies_nothing() -> None:
+    with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
+        sign({}, "")
+    with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
+        verify(*sign({}, SECRET), "")
+
+
 @pytest.mark.parametrize("text", ["", "{", "nope"])
 def test_what_is_no_json_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="JSON"):
