@@ -31,7 +31,7 @@ class Made:
     @property
     def shown(self) -> Invocation:
         """The request with its secrets masked."""
-        raw = [(name, self.masker.content(value)) for name, value in self.invocation.headers.raw()]
+        raw = [(self.masker.content(name), self.masker.content(value)) for name, value in self.invocation.headers.raw()]
         body = self.masker.content(self.invocation.body)
         return replace(self.invocation, headers=Headers.from_raw(raw), body=body)
 
@@ -47,22 +47,20 @@ def warn(request: RenderedRequest, masker: Masker, runtime: Runtime) -> None:
 
 def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *, json: bool) -> None:
     """Print a request that is not sent: as HTTP, as a record, or as a command to paste."""
-    shown = made.shown
-    if (shown.headers, shown.body) != (made.invocation.headers, made.invocation.body):
+    shown, url = made.shown, made.masker.text(made.url)
+    if (shown.headers, shown.body, url) != (made.invocation.headers, made.invocation.body, made.url):
         print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
     if json:
         _emit(made, None, None, runtime)
         return
     if output is not None:
         headers = tuple((name, _text(value)) for name, value in shown.headers)
-        request = SignedRequest(
-            url=made.masker.text(made.url), headers=headers, body=shown.body, method=made.request.method
-        )
+        request = SignedRequest(url=url, headers=headers, body=shown.body, method=made.request.method)
         write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.views.deliveries import request_text
 
-    content = request_text(shown, made.masker.text(made.url))
+    content = request_text(shown, url)
     if runtime.stdout.isatty():
         print(printable_lines(content.replace(b"\r\n", b"\n").decode("utf-8", "replace")), file=runtime.stdout)
     else:
@@ -83,6 +81,8 @@ def show_request(made: Made, runtime: Runtime) -> None:
 def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
     """Show or record what came back, and what Port makes of it."""
     fate = _fate(made, delivery)
+    if delivery.error:  # it names the host, and a host can be made of anything
+        delivery = replace(delivery, error=made.masker.text(delivery.error))
     if json:
         _emit(made, delivery, fate, runtime)
         return

@@ -11,6 +11,8 @@ from port_hook_cli.core.redaction import MASK
 
 # jq shows the first ten characters or so of a value in its errors. A shorter beginning gives little away.
 _SHORTEST_CUT = 4
+# Nothing that is cut short, here or by jq, is longer.
+LONGEST_CUT = 256
 
 
 class Masker:
@@ -32,10 +34,10 @@ class Masker:
         return text
 
     def message(self, text: str) -> str:
-        """Return jq's words with every secret masked, also one that jq has cut short (`"abcdefg...`)."""
+        """Return an error's words with every secret masked, also one that was cut short (`"abcdefg...`), as jq cuts."""
         text = self.text(text)
         for form in self._forms:
-            for length in range(len(form) - 1, _SHORTEST_CUT - 1, -1):
+            for length in range(min(len(form) - 1, LONGEST_CUT), _SHORTEST_CUT - 1, -1):
                 text = text.replace(f"{form[:length]}...", f"{MASK}...")
         return text
 

@@ -25,6 +25,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _SET_BY_PORT = frozenset({"x-port-signature", "x-port-timestamp", "content-length", "host", "transfer-encoding"})
 _FLAGS = {None: False, False: False, True: True, "true": True, "false": False, "": False}
+_MOST_OF_A_VALUE = 200
 _CORRECT = "Correct the action's invocation method, or the data that it is rendered with."
 
 
@@ -184,6 +185,8 @@ def _flag(name: str, value: Any, errors: tuple[JqError, ...]) -> bool:
 
 
 def _unusable(name: str, value: Any, why: str, errors: tuple[JqError, ...]) -> RenderError:
-    shown = "nothing" if value is None or value is UNDEFINED else write_json(value)[:200]
+    shown = "nothing" if value is None or value is UNDEFINED else write_json(value)
+    if len(shown) > _MOST_OF_A_VALUE:
+        shown = f"{shown[:_MOST_OF_A_VALUE]}..."  # three dots, by which core/masking.py knows half a secret
     because = f" {{{{ {errors[0].expression.strip()} }}}} failed: {errors[0].message}" if errors else ""
     return RenderError(f"The action's `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)

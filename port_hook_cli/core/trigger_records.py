@@ -36,7 +36,7 @@ def invocation_record(
         "run_id": request.run_id,
         "method": request.method,
         "url": masker.text(url),
-        "headers": {name: masker.text(value) for name, value in headers.items()},
+        "headers": {masker.text(name): masker.text(value) for name, value in headers.items()},
         "body": None if request.body is UNDEFINED else masker.value(json.loads(request.content)),
         "synchronized": request.synchronized,
         "agent": request.agent,

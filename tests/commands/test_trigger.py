@@ -285,15 +285,19 @@ LONG = "correct-horse-battery-staple"
         {"url": "{{ .secrets.KEY }}"},
         {"url": "https://example.com/{{ .secrets.KEY }}"},
         {"headers": "{{ .secrets.KEY }}"},
+        {"url": "x" * 190 + "{{ .secrets.KEY }}"},  # half of it is shown
+        {"url": "http://me:{{ .secrets.KEY }}@127.0.0.1:9/"},
+        {"url": "http://{{ .secrets.KEY }}.localhost:9/"},
+        {"headers": {"{{ .secrets.KEY }}": "a"}, "url": "http://127.0.0.1:9/"},
     ],
 )
 def test_no_error_shows_a_secret(run: Run, folder: Path, method: dict[str, Any]) -> None:
     action = write(folder, "a.json", an_action(**method))
     secrets = write(folder, "s.json", {"KEY": LONG})
-    for more in ((), ("--strict",), ("--dry-run",)):
+    for more in ((), ("--strict",), ("--json",), ("--dry-run",), ("--dry-run", "--json"), ("--format", "curl")):
         result = run("trigger", action, "--input", "title=a", "--secrets", secrets, *more, env=ENV)
         assert "corr" not in result.out + result.err
-        assert "***" in result.out + result.err or method.get("body")
+        assert "***" in result.out + result.err or method.get("body") or method.get("headers")
 
 
 def test_no_warning_shows_an_input_that_is_encrypted(run: Run, folder: Path, backend: Handler) -> None:
