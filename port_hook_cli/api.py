@@ -54,7 +54,7 @@ def verify(
     """Return the verdict on a request: its `status`, and for anything but `valid` the `causes` with their fixes.
 
     `headers` are pairs or anything with `items()`, in any case; `body` is the exact bytes. `now` is seconds since the
-    epoch, the default the clock. Never raises for what the request says; raises ValueError for an empty secret, with which
+    epoch, the default the clock. Never raises for what the request says; ValueError is for an empty secret, with which
     anybody could sign. `verdict.status == "valid"` is the only yes.
     """
     pairs = headers.items() if isinstance(headers, HasItems) else headers
