@@ -8,6 +8,9 @@ from port_hook_cli.core.ecmajson import NotJson
 from port_hook_cli.core.ecmaread import read_json, write_json
 from port_hook_cli.errors import UsageError
 
+# Characters and values. A few aliases of aliases stand for more than any memory holds.
+_MOST_SIZE = 50_000_000
+
 
 def read_template(text: str, *, name: str) -> Any:
     """Return the template in `text`: a JSON or YAML document, else the text itself where it holds double braces.
@@ -50,6 +53,20 @@ def read_yaml(text: str) -> Any:
         }
 
     try:
-        return read_json(write_json(yaml.load(text, Loader)))  # noqa: S506 - a SafeLoader
+        document = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+        if _size(document, {}) > _MOST_SIZE:
+            raise NotJson("with its aliases written out it is too large")
+        return read_json(write_json(document))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise NotJson(" ".join(str(error).split())) from error
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Return about how long `value` is as JSON; `known` holds the sizes of what is aliased, by identity."""
+    if not isinstance(value, dict | list):
+        return len(value) + 1 if isinstance(value, str) else 1
+    if id(value) not in known:
+        known[id(value)] = 0  # what holds itself is refused elsewhere
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(element, known) for element in inner)
+    return known[id(value)]

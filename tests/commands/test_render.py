@@ -40,6 +40,20 @@ def test_a_yaml_file_is_a_template_whose_dates_stay_text(run: Run, folder: Path)
     assert result.records[0]["result"] == {"on_day": "2026-01-02", "id": "r_QOz6WoOB1Q2lmhZZ", "list": [64]}
 
 
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(run: Run, folder: Path) -> None:
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 30))]
+    (folder / "bomb.yaml").write_text("\n".join(lines))
+    result = run("render", "bomb.yaml", "--data", "data.json")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "with its aliases written out it is too large" in result.err
+
+
+def test_an_alias_is_written_out(run: Run, folder: Path) -> None:
+    (folder / "body.yaml").write_text('a: &a {id: "{{ .run.id }}"}\nb: [*a, *a]\n')
+    result = run("render", "body.yaml", "--data", "data.json", "--json")
+    assert result.records[0]["result"]["b"] == [{"id": "r_QOz6WoOB1Q2lmhZZ"}] * 2
+
+
 def test_json_on_the_command_line_and_data_on_stdin(run: Run) -> None:
     result = run("render", '{"cpu": "{{ .inputs.cpu }}"}', "--data", "-", stdin=json.dumps(DATA).encode())
     assert json.loads(result.out) == {"cpu": 64}
