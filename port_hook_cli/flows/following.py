@@ -12,6 +12,9 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 1.0
 """Seconds between two looks at a run: few at first, as many runs end at once."""
 
+LOG_S = 5.0
+"""Seconds that reading the log may go on when the time is over: one that grows as fast as it is read has no end."""
+
 
 class Runs(Protocol):
     """Port's API, as far as a run is followed. Both raise PortApiError."""
@@ -33,6 +36,7 @@ async def follow(
     on_change: Callable[[Mapping[str, Any]], None],
     on_log: Callable[[Mapping[str, Any]], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    log_s: float = LOG_S,
 ) -> Mapping[str, Any]:
     """Follow `run` until it ends or `wait_s` seconds have passed; return it as it stands then.
 
@@ -48,6 +52,8 @@ async def follow(
             logged += len(entries)
             for entry in entries:
                 on_log(entry)
+            if clock() > deadline + log_s:
+                break
         if _standing(run) != seen:
             seen = _standing(run)
             on_change(run)

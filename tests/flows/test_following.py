@@ -59,3 +59,19 @@ async def test_a_run_that_does_not_end_is_left_in_time() -> None:
     assert run["status"] == "WAITING_FOR_APPROVAL"
     assert watch.seen == ["log 0", "WAITING_FOR_APPROVAL"]
     assert watch.slept == []
+
+
+class EndlessLog(Runs):
+    """What has an entry more whenever it is asked, as an API does that takes no `offset`."""
+
+    async def run_logs(self, run_id: str, /, *, offset: int = 0) -> list[dict[str, Any]]:
+        await asyncio.sleep(0)
+        return [{"message": "again"}]
+
+
+async def test_a_log_without_an_end_is_left_in_time() -> None:
+    watch = Watch()
+    async with asyncio.timeout(10):
+        run = {"id": RUN_ID, "status": "IN_PROGRESS"}
+        await follow(EndlessLog("IN_PROGRESS"), run, wait_s=0.1, on_change=watch.change, on_log=watch.log, log_s=0.1)
+    assert "again" in watch.seen
