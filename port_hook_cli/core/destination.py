@@ -26,12 +26,15 @@ def destination(url: str, to: str | None, *, to_its_url: bool = False) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine by its very name: `localhost`, or an address of the loopback network."""
+    """Whether a URL's host is this machine by its very name: `localhost`, or an address of the loopback network.
+
+    A name below `localhost` is looked up like any other by some systems, and may be anybody's then.
+    """
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
         return False
-    if host == "localhost" or host.endswith(".localhost"):
+    if host == "localhost":
         return True
     try:
         return ip_address(host).is_loopback

@@ -29,7 +29,7 @@ def test_another_machine_is_called_only_when_it_is_said() -> None:
     ("url", "is_here"),
     [
         ("http://localhost", True),
-        ("http://app.localhost:80/", True),
+        ("http://app.localhost:80/", False),
         ("http://127.8.9.1/", True),
         ("http://[::1]:80", True),
         ("http://0.0.0.0", False),

@@ -366,3 +366,8 @@ def test_a_changed_request_is_what_a_test_client_sends(port_hook: PortHook, port
     request = port_hook.request(SCALE)
     changed = replace(request, body=request.body + b" ")
     assert verify(changed.headers, changed.body, port_sandbox.client_secret).status != "valid"
+
+
+def test_a_misspelt_keyword_is_not_passed_over(port_hook: PortHook) -> None:
+    with pytest.raises(TypeError, match="nothing is known as entiti: give entity, event, by, secrets"):
+        port_hook.request(SCALE, entiti={})  # type: ignore[call-arg]

@@ -99,7 +99,7 @@ class Courier:
         What cannot be saved now is saved with the next call.
         """
         if delivery.status is None:
-            self._fail(run, f"The webhook could not be invoked: {delivery.error}.")
+            self._fail(run, f"The webhook could not be invoked: {delivery.error}".rstrip("?.") + ".")
             return
         run.phase = Phase.SENT
         self._state.keep("run", run.id, run)
