@@ -34,7 +34,7 @@ class About(TypedDict, total=False):
 
 
 async def make_request(world: World, identifier: str, inputs: Mapping[str, Any], about: About) -> PortRequest:
-    """Return the signed request of a new run of an action in the sandbox; raises PortHookError, TypeError for `about`."""
+    """Return the signed request of a new run of an action; raises PortHookError, and TypeError for a wrong `about`."""
     if unknown := about.keys() - About.__annotations__.keys():
         raise TypeError(f"nothing is known as {', '.join(sorted(unknown))}: give {', '.join(About.__annotations__)}")
     action = webhook_action(world.sandbox.actions[identifier])
