@@ -122,15 +122,24 @@ class Invoker:
         """Return the run with its inputs, defaults among them, and the expressions of the form that failed."""
         user = {"userId": run.by.get("userId"), **_object(run.by.get("user"))}
         data = {"entity": run.entity or {}, "user": user}
+        try:
+            return await self._filled_in(action, run, given, data)
+        except BadAction as error:
+            raise UsageError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
+        except RecursionError as error:
+            raise UsageError(
+                f"The inputs of {action.identifier} are nested too deep.", hint="Nest fewer `items`, or give less."
+            ) from error
+
+    async def _filled_in(
+        self, action: PortAction, run: Run, given: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[Run, tuple[JqError, ...]]:
         filled = await fill(action, given, data=data, evaluate=self._renderer.aevaluate)
         if self._strict and filled.errors:
             error = filled.errors[0]
             raise RenderError(f"{error.expression}: {error.message}", hint="Correct the `jqQuery` of the input.")
-        try:
-            self._refuse_violations(action, filled)
-            return self._encrypted(run, filled), filled.errors
-        except BadAction as error:
-            raise UsageError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
+        self._refuse_violations(action, filled)
+        return self._encrypted(run, filled), filled.errors
 
     def _refuse_violations(self, action: PortAction, filled: Filled) -> None:
         if action.inputs is not None and (violations := filled.violations(self._check)):

@@ -257,6 +257,14 @@ async def test_an_action_that_is_declared_wrongly_is_named(invoker: Invoker, dec
         await request(invoker, an_action({"a": declared}), properties={"a": "x"})
 
 
+async def test_inputs_declared_deeper_than_they_can_be_checked_are_refused(invoker: Invoker) -> None:
+    declared: dict[str, Any] = {"type": "string"}
+    for _ in range(300):
+        declared = {"type": "array", "items": declared}
+    with pytest.raises(UsageError, match="The inputs of create_vm are nested too deep"):
+        await request(invoker, an_action({"a": declared}), properties={"a": [[]]})
+
+
 # --- automations ----------------------------------------------------------------------------------------------------
 
 EVENT = {"action": "UPDATE", "diff": {"before": {"tier": "silver"}, "after": {"tier": "gold"}}}
