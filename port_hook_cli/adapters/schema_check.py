@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from functools import cache
@@ -16,6 +19,17 @@ from port_hook_cli.errors import RenderError
 
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+
+
+_LONGEST_SEARCH_S = 1.0
+_MOST_CHARACTERS = 1000
+# It ends by itself where this process is killed. Text comes on stdin: it may be a secret.
+_SEARCH = """
+import json, re, signal, sys
+getattr(signal, "alarm", int)(3)
+pattern, text = json.load(sys.stdin)
+print("found" if re.search(pattern, text) else "none")
+"""
 
 
 def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
@@ -53,11 +67,32 @@ def _library() -> tuple[Any, Any]:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a JavaScript pattern is found in a text; one that Python cannot read is left to Port."""
+    """Whether a JavaScript pattern is found in a text; one that Python cannot read, or not in time, is left to Port."""
+    written = python_pattern(pattern)
     try:
-        return re.search(python_pattern(pattern), text) is not None
-    except re.error:
+        compiled = re.compile(written)
+    except (re.error, RecursionError, OverflowError):
         return True
+    if _is_quick(pattern, text):
+        return compiled.search(text) is not None
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, "-IS", "-c", _SEARCH],
+            input=json.dumps([written, text]).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_LONGEST_SEARCH_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    return done.stdout.strip() != b"none"
+
+
+def _is_quick(pattern: str, text: str) -> bool:
+    """Whether a search ends soon for certain; `(a+)+$` takes ages, and only the end of a process stops it."""
+    repeats = sum(map(pattern.count, "*+?{"))
+    return repeats == 0 or (repeats == 1 and "(" not in pattern and len(text) <= _MOST_CHARACTERS)
 
 
 def _is_url(text: str) -> bool:

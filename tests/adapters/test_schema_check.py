@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -54,6 +55,20 @@ def test_a_value_is_held_against_its_declaration(rules: Any, good: list[Any], ba
 
 def test_a_pattern_that_only_javascript_can_read_is_left_to_port() -> None:
     assert find_faults({"pattern": r"^\p{L}+$"}, "x") == []
+    assert find_faults({"pattern": "(" * 5000 + ")" * 5000}, "x") == []
+
+
+@pytest.mark.parametrize(("pattern", "text"), [("^(a+)+$", "a" * 40 + "!"), ("a+$", "a" * 200_000 + "!")])
+def test_a_pattern_that_takes_ages_is_left_to_port(pattern: str, text: str) -> None:
+    started = time.monotonic()
+    assert find_faults({"pattern": pattern}, text) == []
+    assert time.monotonic() - started < 10
+
+
+def test_a_pattern_that_could_take_ages_is_looked_for() -> None:
+    rules = {"pattern": "^([a-z0-9]+-?)+$"}
+    assert find_faults(rules, "create-vm-2") == []
+    assert [fault.keyword for fault in find_faults(rules, "Zoë \ud800")] == ["pattern"]
 
 
 @pytest.mark.parametrize(
