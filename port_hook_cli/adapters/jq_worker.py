@@ -84,6 +84,8 @@ class JqWorker:
             self._end()
 
     def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self._end()  # it died while it had nothing to do, which is no expression's fault
         if self._process is None:
             self._process = self._start()
             assert self._process.stdout is not None

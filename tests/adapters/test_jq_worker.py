@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -185,6 +186,19 @@ def test_the_process_ends_when_its_parent_is_killed(program: str) -> None:
 def _is_running(pid: int) -> bool:
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(shown.strip()) and not shown.startswith("Z")
+
+
+@posix_only
+def test_a_process_that_was_killed_while_it_waited_is_started_anew() -> None:
+    worker = JqWorker()
+    try:
+        assert one(worker, ".a") == 1
+        assert worker._process is not None
+        worker._process.kill()
+        os.waitid(os.P_PID, worker._process.pid, os.WEXITED | os.WNOWAIT)
+        assert one(worker, ".a") == 1
+    finally:
+        worker.close()
 
 
 def test_threads_share_a_worker(worker: JqWorker) -> None:
