@@ -1,6 +1,7 @@
 // A backend for Port's self-service actions in plain Node: verify over the raw bytes, and answer.
 //
-//   PORT_CLIENT_SECRET=… node examples/handler.mjs 8001
+//   set -a; . ./.env; set +a    # PORT_CLIENT_SECRET
+//   node examples/handler.mjs 8001
 //
 // The part to copy is isSignedByPort. It needs the raw body: JSON.stringify(JSON.parse(body)) is another
 // byte string as soon as anything between Port and you has written the JSON in its own way.
@@ -17,15 +18,30 @@ export function isSignedByPort(body, signature, timestamp, secret, now = Date.no
   return expected.length === received.length && timingSafeEqual(expected, received);
 }
 
+const port = process.argv[2] ?? "8001";
+if (["-h", "--help"].includes(port)) {
+  console.log("usage: node handler.mjs [PORT]    (default: 8001; 0 takes a free one)");
+  process.exit();
+}
+if (!/^\d+$/.test(port) || Number(port) > 65535) fail(`${port} is no port`);
+const secret = process.env.PORT_CLIENT_SECRET;
+if (!secret) fail("set PORT_CLIENT_SECRET, for instance: set -a; . ./.env; set +a");
+
+function fail(message) {
+  console.error(`handler.mjs: error: ${message}`);
+  process.exit(2);
+}
+
 const server = createServer(async (request, response) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const body = Buffer.concat(chunks);
   const { "x-port-signature": signature, "x-port-timestamp": timestamp } = request.headers;
-  const ok = isSignedByPort(body, signature, timestamp, process.env.PORT_CLIENT_SECRET);
+  const ok = isSignedByPort(body, signature, timestamp, secret);
   response.writeHead(ok ? 200 : 401, { "content-type": "application/json" });
   response.end(JSON.stringify(ok ? { ok, inputs: JSON.parse(body).payload?.properties } : { ok }));
 });
-server.listen(Number(process.argv[2] ?? 8001), "127.0.0.1", () =>
+server.on("error", (problem) => fail(`port ${port}: ${problem.message}`));
+server.listen(Number(port), "127.0.0.1", () =>
   console.log(`listening on http://127.0.0.1:${server.address().port}`),
 );

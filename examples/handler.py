@@ -1,18 +1,20 @@
 """A backend for Port's self-service actions in plain Python: verify, accept, work, report.
 
-    PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… python examples/handler.py 8000
+    set -a; . ./.env; set +a    # PORT_CLIENT_ID, PORT_CLIENT_SECRET and, for the sandbox, PORT_API_URL
+    python3 examples/handler.py 8000
 
 It needs nothing but the standard library. The parts to copy are `is_signed_by_port` and `PortRun`.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import os
-import sys
 import threading
 import time
 import urllib.error
@@ -77,10 +79,14 @@ class Webhook(BaseHTTPRequestHandler):
         if not is_signed_by_port(body, signature, timestamp, os.environ["PORT_CLIENT_SECRET"], time.time()):
             self._answer(401, {"error": "this was not signed by Port"})
             return
-        payload = json.loads(body)
-        run_id = payload["context"]["runId"]
+        try:
+            payload = json.loads(body)
+            run_id, inputs = payload["context"]["runId"], payload["payload"]["properties"]
+        except (ValueError, LookupError, TypeError):
+            self._answer(422, {"error": "this backend takes actions in Port's default shape"})
+            return
         self._answer(202, {"accepted": run_id})
-        threading.Thread(target=create_vm, args=(run_id, payload["payload"]["properties"])).start()
+        threading.Thread(target=create_vm, args=(run_id, inputs)).start()
 
     def _answer(self, status: int, document: dict[str, Any]) -> None:
         content = json.dumps(document).encode()
@@ -91,7 +97,21 @@ class Webhook(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 8000), Webhook)
+def main() -> None:
+    """Serve until Ctrl-C; ends with 2 and a line on stderr where that cannot begin."""
+    parser = argparse.ArgumentParser(description="A backend for Port's self-service actions, on this machine.")
+    parser.add_argument("port", nargs="?", type=int, default=8000, help="default: 8000; 0 takes a free one")
+    port = parser.parse_args().port
+    if missing := [name for name in ("PORT_CLIENT_ID", "PORT_CLIENT_SECRET") if not os.environ.get(name)]:
+        parser.error(f"set {' and '.join(missing)}, for instance: set -a; . ./.env; set +a")
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), Webhook)
+    except (OSError, OverflowError) as problem:
+        parser.error(f"port {port}: {problem}")
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
-    server.serve_forever()
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,16 @@ from tests.conftest import Run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACTIONS = {"create_vm.json": "create_vm", "scale_service.json": "scale_service", "entity_updated.json": None}
+NODE = shutil.which("node")
+HANDLERS = [
+    pytest.param([sys.executable, str(EXAMPLES / "handler.py")], id="python"),
+    pytest.param(
+        [NODE or "node", str(EXAMPLES / "handler.mjs")],
+        id="node",
+        marks=pytest.mark.skipif(NODE is None, reason="node is not on this machine"),
+    ),
+]
+CREDENTIALS = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s"}
 
 
 @contextmanager
@@ -74,3 +85,47 @@ def test_each_payload_is_read(name: str, action: str | None) -> None:
     assert payload.run_id is not None
     assert payload.action == action
     assert json.dumps(payload.inputs) != "{}" or payload.changes
+
+
+def ended(command: list[str], *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, timeout=20, check=False)
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_handler_without_its_secret_says_where_to_get_it(handler: list[str]) -> None:
+    done = ended(handler, "0", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": ""})
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: set PORT_CLIENT_SECRET, for instance: set -a; . ./.env; set +a\n")
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_handler_tells_how_it_is_called(handler: list[str]) -> None:
+    done = ended(handler, "--help", env={})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+@pytest.mark.parametrize("port", ["eighty", "70000", "-1"])
+def test_a_handler_refuses_what_is_no_port_in_a_line(handler: list[str], port: str) -> None:
+    done = ended(handler, port, env=CREDENTIALS)
+    assert done.returncode == 2
+    assert re.search(r"^handler\.(py|mjs): error: ", done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_handler_on_a_port_that_is_taken_says_so_in_a_line(handler: list[str]) -> None:
+    with running(*handler, "0", env=CREDENTIALS) as url:
+        port = url.rsplit(":", 1)[1]
+        done = ended(handler, port, env=CREDENTIALS)
+    assert done.returncode == 2
+    assert f"error: port {port}: " in done.stderr.splitlines()[-1]
+    assert "in use" in done.stderr
+
+
+def test_the_python_handler_refuses_a_payload_of_another_shape(run: Run) -> None:
+    with running(sys.executable, str(EXAMPLES / "handler.py"), "0", env=CREDENTIALS) as url:
+        payload = str(EXAMPLES / "payloads" / "scale_service.json")
+        result = run("replay", payload, "--to", url, "--expect-status", "422", env=CREDENTIALS)
+    assert result.code == 0
