@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from port_hook_cli.adapters.sandbox import Sandbox
 
 _NEXT = """\
-Next:
-  port-hook listen --forward-to 8000         the same with your own handler (needs PORT_CLIENT_SECRET)
-  port-hook listen --help                    tunnels, routes, made-up answers, use in scripts
-  port-hook sandbox                          Port's API on this machine, for your handler to report to
-  port-hook sign payload.json --format curl  a signed request to paste into a shell
-  port-hook verify --help                    why a signature that you have does not match
+Next, in the folder of the clone, each in a terminal of its own:
+  port-hook sandbox --port 8790 > .env    Port's API here; .env gets a secret
+  port-hook listen --tunnel none          what arrives, explained and saved
+  port-hook replay examples/payloads/create_vm.json --to 8787
+                                          an invocation, signed and sent
+
+`listen --tunnel none --forward-to 8000` hands it to your own handler.
+README.md goes on from there; `port-hook --help` lists the commands.
 """
 
 

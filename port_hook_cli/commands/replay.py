@@ -57,7 +57,10 @@ def replay(
         str | None, typer.Option("--rate", metavar="N/s", help="Send at most N a second (or N/m), evenly.")
     ] = None,
     expect_status: Annotated[
-        str | None, typer.Option("--expect-status", metavar="CODE|2xx", help="Exit 1 unless every answer had it.")
+        str | None,
+        typer.Option(
+            "--expect-status", metavar="CODE|2xx", help="Exit 1 unless every answer had it. Without: 0 for any answer."
+        ),
     ] = None,
     timeout_s: Annotated[
         float,

@@ -64,6 +64,38 @@ def test_every_command_line_in_the_docs_can_be_typed(page: str, line: str, helps
         assert re.search(rf"{option}\b", helps[words[1]]), f"{words[1]} has no {option}"
 
 
+def test_no_page_installs_from_an_index_that_does_not_have_it() -> None:
+    for page in PAGES:
+        installs = re.findall(r"pipx?\s+install\b[^\n`]*", page.read_text("utf-8"))
+        assert [line for line in installs if re.search(r"(?<![/.\w-])port-hook\b", line)] == [], page.name
+
+
+def shown_verdicts() -> Iterator[tuple[str, list[str]]]:
+    """The blocks that show a command with its whole output: the secret, the command line, the lines shown."""
+    page = (ROOT / "docs" / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    for block in re.findall(r"<!-- verify: [^\n]*-->\n```console\n(.*?)```", page, re.DOTALL):
+        yield block.split("PORT_CLIENT_SECRET=", 1)[1].split("\n")[0], block.splitlines()[1:]
+
+
+@pytest.mark.parametrize(("secret", "lines"), list(shown_verdicts()))
+def test_a_verdict_that_a_page_shows_is_the_one_given(secret: str, lines: list[str], run: Run, folder: Path) -> None:
+    (folder / "examples").symlink_to(ROOT / "examples")
+    result = run(*shlex.split(lines[0])[2:], env={"PORT_CLIENT_SECRET": secret})
+    assert result.out.splitlines() == lines[1:]
+    assert result.code == (0 if lines[1].startswith("valid") else 3)
+
+
+def test_both_verdicts_are_looked_at() -> None:
+    assert [lines[1].split(":")[0] for _, lines in shown_verdicts()] == ["valid", "reencoded"]
+
+
+def test_nothing_in_the_page_without_port_opens_a_tunnel() -> None:
+    page = (ROOT / "docs" / "how-to" / "use-without-port.md").read_text("utf-8")
+    listeners = re.findall(r"^port-hook listen.*", page, re.MULTILINE)
+    assert listeners
+    assert [line for line in listeners if "--tunnel none" not in line] == []
+
+
 def test_every_link_between_pages_leads_somewhere() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         if not page.exists():

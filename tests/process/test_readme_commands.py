@@ -1,0 +1,155 @@
+"""The command lines of the README and its like, typed one after another, as a new user would type them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import environment
+
+ROOT = Path(__file__).parents[2]
+_KEEPS_ITS_TERMINAL = re.compile(r"port-hook (sandbox|listen)\b|(handler)\.py\b")
+_READY = {"sandbox": "every call is shown", "listen": "Stop with Ctrl-C", "handler": "listening on"}
+_PORTS = {"8000": "handler", "8787": "listen"}
+
+
+class Terminals:
+    """A user in a copy of the clone: a command that goes on has a terminal of its own, the others run to their end.
+
+    Each of the ports that the pages name is one that was free: 0 where something is started, and what was taken after.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("node_modules"))
+        bin_folder = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._folder, self._env = folder, environment(folder, PATH=bin_folder)
+        del self._env["PORT_CLIENT_SECRET"]  # the pages have it from .env
+        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._ports: dict[str, str] = {}
+
+    def type(self, block: str) -> list[str]:
+        """Type each line of a block; return what those that ended have printed."""
+        printed, setup = [], "set -e"
+        for line in block.splitlines():
+            if re.match(r"umask |\. \S+$", line):
+                setup += f"\n{line}"
+            elif match := _KEEPS_ITS_TERMINAL.search(line):
+                self._start(match[1] or match[2], setup, line)
+            elif line:
+                printed.append(self._finish(setup, line))
+        return printed
+
+    def wait_for(self, name: str, text: str) -> str:
+        """Read what a running program prints up to a line with `text`; return it all."""
+        output, seen = self._running[name].stdout, []
+        assert output is not None
+        for line in output:
+            seen.append(line)
+            if text in line:
+                return "".join(seen)
+        raise AssertionError(f"{name} ended without {text!r}:\n{''.join(seen)}")
+
+    def close(self) -> None:
+        for name in list(self._running):
+            self._stop(name)
+
+    def _start(self, name: str, setup: str, line: str) -> None:
+        if name in self._running:  # the pages say to stop the one before
+            self._stop(name)
+        line = line.replace("port-hook listen", "port-hook listen --port 0")
+        line = re.sub(r"(--port|handler\.py) \d{4}", r"\1 0", line)
+        self._running[name] = subprocess.Popen(
+            ["sh", "-c", f"{setup}\n{self._with_ports(line)}"],
+            cwd=self._folder,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        told = self.wait_for(name, _READY[name])
+        self._ports[name] = next(iter(re.findall(r"(?:ing on) +http://127\.0\.0\.1:(\d+)", told)), "")
+
+    def _finish(self, setup: str, line: str) -> str:
+        done = subprocess.run(
+            ["sh", "-c", f"{setup}\n{self._with_ports(line)}"],
+            cwd=self._folder,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def _with_ports(self, line: str) -> str:
+        return re.sub(r"(?<=to )(8000|8787)\b", lambda match: self._ports[_PORTS[match[1]]], line)
+
+    def _stop(self, name: str) -> None:
+        process = self._running.pop(name)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+@pytest.fixture
+def terminals(folder: Path) -> Iterator[Terminals]:
+    terminals = Terminals(folder)
+    yield terminals
+    terminals.close()
+
+
+def blocks(page: str, heading: str = "") -> list[str]:
+    """Return the shell blocks of a page, or of one of its sections."""
+    text = (ROOT / page).read_text("utf-8")
+    if heading:
+        text = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_readme_without_port_runs_as_it_stands(terminals: Terminals, folder: Path) -> None:
+    printed = [text for block in blocks("README.md", "Use it without Port") for text in terminals.type(block)]
+
+    triggered, replayed, signed, rendered = printed
+    assert "answered   202 Accepted" in triggered
+    assert replayed.startswith("202 Accepted")
+    assert "--header 'x-port-signature: v1," in signed
+    assert '"message": "Scale Checkout to 4"' in rendered
+    told = terminals.wait_for("sandbox", "status SUCCESS")
+    assert 'log "creating dev-env with 4 CPUs"' in told
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_page_without_port_runs_as_it_stands(terminals: Terminals) -> None:
+    printed = [text for block in blocks("docs/how-to/use-without-port.md") for text in terminals.type(block)]
+
+    via_port, triggered, replayed, anew = printed
+    assert re.search(r"SUCCESS +dev-env is up$", via_port.strip())
+    assert "answered   202 Accepted" in triggered
+    assert replayed.startswith("202 Accepted")
+    assert anew.startswith("202 Accepted")
+
+
+def test_the_page_of_examples_runs_as_it_stands(terminals: Terminals) -> None:
+    trying, *_ = blocks("examples/README.md")
+    printed = terminals.type(trying)
+    assert "answered   202 Accepted" in printed[0]
+    terminals.wait_for("sandbox", "status SUCCESS")
+
+
+def test_what_the_demo_says_to_do_next_runs_as_it_stands(terminals: Terminals) -> None:
+    after = (ROOT / "README.md").read_text("utf-8").split("\nNext, ", 1)[1].split("```", 1)[0]
+    lines = re.findall(r"(?m)^  (port-hook .*?)(?:  .*)?$", after)
+    assert len(lines) == 3
+    assert terminals.type("\n".join(lines))[0].startswith("200 OK")
+    assert "signature valid" in terminals.wait_for("listen", "signature")
