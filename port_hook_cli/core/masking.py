@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from port_hook_cli.core.redaction import MASK
 _SHORTEST_CUT = 4
 # Nothing that is cut short, here or by jq, is longer.
 LONGEST_CUT = 256
+_LINE_ENDS = re.compile("[\t\r\n]")
 
 
 class Masker:
@@ -22,7 +24,8 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        values = {value for value in secrets if value}
+        # A URL loses its line ends and a header field its outer white space.
+        values = {form for value in secrets for form in (value, value.strip(), _LINE_ENDS.sub("", value)) if form}
         forms = {form for value in values for form in _forms(value)}
         # The longest first: a secret may be a part of another.
         self._forms = sorted(forms, key=len, reverse=True)

@@ -23,6 +23,8 @@ METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
 TEMPLATED = ("url", "method", "headers", "body", "synchronized", "agent")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+_LINE_ENDS = re.compile("[\t\r\n]")
+_OUTER = "".join(map(chr, range(0x21)))
 _SET_BY_PORT = frozenset({"x-port-signature", "x-port-timestamp", "content-length", "host", "transfer-encoding"})
 _FLAGS = {None: False, False: False, True: True, "true": True, "false": False, "": False}
 _MOST_OF_A_VALUE = 200
@@ -99,7 +101,7 @@ def template_data(action: PortAction, run: Run) -> dict[str, Any]:
 def assemble(action: PortAction, run: Run, rendered: Any, errors: tuple[JqError, ...] = ()) -> RenderedRequest:
     """Return the request that `request_template` was rendered to; raises RenderError for what cannot be sent."""
     parts = rendered if isinstance(rendered, Mapping) else {}
-    method, url = str(parts.get("method") or "POST").upper(), parts.get("url")
+    method, url = str(parts.get("method") or "POST").upper(), _cleaned(parts.get("url"))
     if method not in METHODS:
         raise _unusable("method", parts.get("method"), f"not one of {', '.join(sorted(METHODS))}", errors)
     if not isinstance(url, str) or not _is_url(url):
@@ -151,6 +153,11 @@ def default_payload(action: PortAction, run: Run, method: Mapping[str, Any]) -> 
             "censoredProperties": list(run.encrypted),
         },
     }
+
+
+def _cleaned(url: Any) -> Any:
+    """Return a URL without the characters that Node's `URL` takes out of it, line ends among them."""
+    return _LINE_ENDS.sub("", url).strip(_OUTER) if isinstance(url, str) else url
 
 
 def _is_url(text: str) -> bool:

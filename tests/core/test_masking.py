@@ -43,6 +43,12 @@ def test_what_jq_has_cut_short_is_masked_too() -> None:
     assert masker.message("cor...") == "cor..."
 
 
+def test_a_secret_is_known_without_what_urls_and_header_fields_lose() -> None:
+    masker = Masker([" to\nken \n"])
+    assert masker.text("http://e/?a=token ") == "http://e/?a=*** "
+    assert masker.text("x: to\nken.") == "x: ***."
+
+
 def test_a_long_secret_costs_no_time() -> None:
     masker = Masker(["a line of a certificate\n" * 20_000])
     started = time.monotonic()

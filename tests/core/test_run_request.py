@@ -78,6 +78,10 @@ def test_a_get_has_a_body_only_where_the_action_says_so() -> None:
     assert rendered(method="GET", body={}).content == b"{}"
 
 
+def test_a_url_loses_what_node_takes_out_of_it() -> None:
+    assert rendered(url=" http://h/a\r\nx: y\tz\n").url == "http://h/ax: yz"
+
+
 def test_what_port_sets_itself_is_not_taken_from_the_action() -> None:
     headers = {"X-Port-Signature": "v1,x", "x-port-timestamp": "1", "Host": "h", "Content-Length": "9", "x": "ü"}
     assert rendered(headers={"x": "\ud800"}).headers[1:] == (("x", "?"),)
