@@ -25,7 +25,8 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # A URL loses its line ends and a header field its outer white space.
-        values = {form for value in secrets for form in (value, value.strip(), _LINE_ENDS.sub("", value)) if form}
+        lost = {form for value in secrets for form in (value, _LINE_ENDS.sub("", value))}
+        values = {form for value in lost for form in (value, value.strip()) if form}
         forms = {form for value in values for form in _forms(value)}
         # The longest first: a secret may be a part of another.
         self._forms = sorted(forms, key=len, reverse=True)
