@@ -158,7 +158,9 @@ def test_what_is_not_installed_is_said_when_the_fixture_is_used(suite: pytest.Py
     )
     result = suite.runpytest_subprocess(*ALONE, "-p", "no_jq")
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*port_hook needs jq, jsonschema. Install it where port-hook is: *python* -m pip install jq jsonschema"])
+    result.stdout.fnmatch_lines(
+        ["*port_hook needs jq, jsonschema. Install it where port-hook is: *python* -m pip install jq jsonschema"]
+    )
 
 
 def test_workers_share_nothing(suite: pytest.Pytester) -> None:
