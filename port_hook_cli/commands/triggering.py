@@ -95,19 +95,19 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     settings = cache(partial(read_settings, runtime, org=plan.org, secret_file=plan.secret_file, needs=needs))
     action = find_action(source, runtime, settings)
     documents = _read_documents(action, plan, runtime)
-    if plan.via_port:
-        from port_hook_cli.commands.triggering_in_port import run_in_port
-
-        return run_in_port(action, documents, plan, settings(), runtime)
-    _refuse_what_cannot_run(action, documents)
-    for note in _notes(action, documents, plan):
-        print(f"note: {printable(note)}", file=runtime.stderr)
     masker = Masker([*documents.secrets.values(), *secret_texts(action.inputs or {}, documents.properties)])
     try:
+        if plan.via_port:
+            from port_hook_cli.commands.triggering_in_port import run_in_port
+
+            return run_in_port(action, documents, plan, settings(), runtime)
+        _refuse_what_cannot_run(action, documents)
+        for note in _notes(action, documents, plan):
+            print(f"note: {printable(note)}", file=runtime.stderr)
         with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
             return asyncio.run(_trigger(action, documents, plan, invoker, masker, settings, runtime))
     except PortHookError as problem:
-        problem.message = masker.message(problem.message)  # jq's errors quote values, and a URL may hold some
+        problem.message = masker.message(problem.message)  # jq and Port quote values, and a URL may hold some
         raise
 
 

@@ -481,6 +481,21 @@ def test_via_port_port_checks_the_inputs(run: Run) -> None:
     assert "title" in result.err
 
 
+def test_via_port_no_error_shows_an_input_that_is_encrypted(run: Run, folder: Path) -> None:
+    action = an_action()
+    action["trigger"]["userInputs"]["properties"]["key"] = {"type": "string", "encryption": "aes256-gcm"}
+    write(folder, "a.json", action)
+    inputs = write(folder, "i.json", {"title": "a", "key": LONG})
+    # An API that refuses whatever it is asked, and quotes what it was given.
+    body = json.dumps({"ok": False, "error": "invalid", "message": f"{LONG} is too long"}).encode()
+    with handler(b"HTTP/1.1 422 No\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)) as api:
+        environ = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": api.url}
+        result = run("trigger", "a.json", "--via-port", "--inputs", inputs, env=environ)
+    assert result.code == ExitCode.PORT_API
+    assert "*** is too long" in result.err
+    assert LONG not in result.err
+
+
 def test_an_automation_is_not_run_via_port(run: Run) -> None:
     result = run("trigger", TIER, "--via-port", env=ENV)
     assert result.code == ExitCode.USAGE
