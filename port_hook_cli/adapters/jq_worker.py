@@ -51,25 +51,42 @@ class JqWorker:
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._call: threading.Event | None = None  # whose turn it is; under the lock `_turn`
 
-    def evaluate(self, programs: Sequence[str], data: str) -> list[Any]:
+    def evaluate(self, programs: Sequence[str], data: str, *, stopped: threading.Event | None = None) -> list[Any]:
         """Return for each of `programs` its first result over `data`, UNDEFINED or a JqError.
 
-        `data` is one line of JSON. Raises RenderError when one of them takes too long, too much memory, or kills jq;
-        the next call starts a new process.
+        `data` is one line of JSON; `stopped` names this call for `stop`. Raises RenderError when one of them takes too
+        long, too much memory, or kills jq; the next call starts a new process.
         """
         if not programs:
             return []
         with self._lock:
+            _go_on_unless(stopped)
             process = self._running()
             try:
+                with self._turn:
+                    _go_on_unless(stopped)
+                    self._call = stopped
                 self._ask(process, programs, data)
                 answers = [self._answer(process, program) for program in programs]
             except BaseException:
                 # Whatever interrupted the exchange: what is still to come would be taken for the next one's answers.
                 self._end()
                 raise
+            finally:
+                with self._turn:
+                    self._call = None
             return answers
+
+    def stop(self, stopped: threading.Event) -> None:
+        """End the call of `evaluate` that `stopped` names, if it has not ended; others are left alone."""
+        stopped.set()
+        with self._turn:
+            process = self._process
+            if self._call is stopped and process is not None:
+                process.kill()
 
     def _answer(self, process: subprocess.Popen[bytes], program: str) -> Any:
         assert process.stdout is not None
@@ -133,6 +150,11 @@ class JqWorker:
         process.wait()
         for stream in (process.stdin, process.stdout):
             _close(stream)
+
+
+def _go_on_unless(stopped: threading.Event | None) -> None:
+    if stopped is not None and stopped.is_set():
+        raise RenderError("The rendering was stopped.")
 
 
 def _close(stream: BinaryIO | Any) -> None:

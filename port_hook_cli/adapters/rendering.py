@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from port_hook_cli.adapters.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
 from port_hook_cli.core.ecmajson import NotJson
@@ -13,6 +15,8 @@ from port_hook_cli.core.ecmaread import write_json
 from port_hook_cli.core.template_braces import BadTemplate
 from port_hook_cli.core.templates import ExpressionFailed, Rendering, prepare
 from port_hook_cli.errors import RenderError
+
+_Result = TypeVar("_Result")
 
 
 class Renderer:
@@ -47,9 +51,13 @@ class Renderer:
 
     def render_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
         """Do what `render` does, and tell which expressions became null because they failed."""
+        return self._render(template, data, strict=strict, stopped=None)
+
+    def _render(self, template: Any, data: Any, *, strict: bool, stopped: threading.Event | None) -> Rendering:
         try:
             prepared = prepare(template)
-            outcomes = self._worker.evaluate(prepared.programs, _as_text(data)) if prepared.expressions else []
+            programs = prepared.programs
+            outcomes = self._worker.evaluate(programs, _as_text(data), stopped=stopped) if programs else []
             return prepared.assemble(outcomes, strict=strict)
         except BadTemplate as error:
             raise RenderError(f"{error}.", hint="See docs/reference/templates.md for the rules.") from error
@@ -62,19 +70,27 @@ class Renderer:
             ) from error
 
     async def arender(self, template: Any, data: Any, *, strict: bool = False) -> Any:
-        """Do what `render` does, without holding up the event loop."""
-        return await asyncio.to_thread(self.render, template, data, strict=strict)
+        """Do what `render` does, without holding up the event loop. Cancelled, it stops jq at once."""
+        return (await self.arender_and_tell(template, data, strict=strict)).value
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Do what `render_and_tell` does, without holding up the event loop."""
-        return await asyncio.to_thread(self.render_and_tell, template, data, strict=strict)
+        """Do what `render_and_tell` does, without holding up the event loop. Cancelled, it stops jq at once."""
+        return await self._aside(partial(self._render, template, data, strict=strict))
 
     async def aevaluate(self, programs: Sequence[str], data: Any) -> list[Any]:
         """Return what each jq program, without braces around it, gives over `data`: a value, UNDEFINED or a JqError.
 
         Raises RenderError for one that takes too long or too much memory.
         """
-        return await asyncio.to_thread(self._worker.evaluate, list(programs), _as_text(data))
+        return await self._aside(partial(self._worker.evaluate, list(programs), _as_text(data)))
+
+    async def _aside(self, work: Callable[..., _Result]) -> _Result:
+        stopped = threading.Event()
+        try:
+            return await asyncio.to_thread(work, stopped=stopped)
+        except asyncio.CancelledError:
+            self._worker.stop(stopped)
+            raise
 
 
 def _as_text(data: Any) -> str:

@@ -220,6 +220,19 @@ async def test_a_renderer_is_used_without_holding_up_the_loop() -> None:
         assert await renderer.arender({"a": "{{ .x }}"}, {"x": [1.0]}) == {"a": [1]}
 
 
+async def test_a_rendering_that_is_cancelled_ends_at_once_and_alone() -> None:
+    with Renderer(timeout_s=30) as renderer:
+        assert await renderer.arender("{{ .a }}", {"a": 0}) == 0
+        started = time.monotonic()
+        endless = [asyncio.create_task(renderer.arender(f"{{{{ {ENDLESS} }}}}", {})) for _ in range(2)]
+        others = [asyncio.create_task(renderer.arender("{{ .a }} b", {"a": number})) for number in range(20)]
+        await asyncio.sleep(0)
+        for task in endless:
+            task.cancel()
+        assert await asyncio.gather(*others) == [f"{number} b" for number in range(20)]
+        assert time.monotonic() - started < 15
+
+
 def test_the_data_are_what_node_would_read() -> None:
     with Renderer() as renderer:
         data = {"b": 1, "2": 2, "1": 3, "big": 12345678901234567890, "one": 1.0, "much": float("inf")}
