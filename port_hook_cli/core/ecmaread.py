@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from port_hook_cli.core.ecmajson import NotJson, stringify
+from port_hook_cli.core.nesting import nests_too_deep
 
 _MAX_SAFE = 2**53
 _MAX_INDEX = 2**32 - 2
@@ -36,6 +37,8 @@ def read_result(text: str) -> Any:
 
 
 def _read(text: str, read_fraction: Callable[[str], float]) -> Any:
+    if nests_too_deep(text):
+        raise NotJson("nested too deep")
     try:
         if not _has_long_number(text):
             return json.loads(text)

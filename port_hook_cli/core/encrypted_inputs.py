@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from port_hook_cli.core.encryption import Problem, Scheme, looks_encrypted
 from port_hook_cli.core.json_paths import MISSING, JsonPath, Step, get_at, set_at
 from port_hook_cli.core.models import Payload
+from port_hook_cli.core.nesting import nests_too_deep
 
 DECRYPTION = "port-hook/decryption/1"
 ENCRYPTION = "port-hook/encryption/1"
@@ -149,7 +150,7 @@ def _path(queue: Sequence[tuple[int, Step, Any]], number: int) -> JsonPath:
 
 def _object_in(text: str) -> dict[str, Any] | None:
     """Return the object that `text` is the JSON of, None when it is not: a string may look like anything."""
-    if not text.lstrip(" \t\r\n").startswith("{"):
+    if not text.lstrip(" \t\r\n").startswith("{") or nests_too_deep(text):
         return None
     try:
         document = json.loads(text, parse_constant=_refuse, parse_float=_finite)
