@@ -22,7 +22,9 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+
 
 
 _LONGEST_SEARCH_S = 1.0
-_MOST_CHARACTERS = 1000
+_MOST_STEPS = 1_000_000
+_is_nested = re.compile(r"\)[*+?{]|\\[1-9k]").search
+_repeats = re.compile(r"[*+?]|\{[0-9]*,").findall
 # It ends by itself where this process is killed. Text comes on stdin: it may be a secret.
 _SEARCH = """
 import json, re, signal, sys
@@ -90,9 +92,12 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _is_quick(pattern: str, text: str) -> bool:
-    """Whether a search ends soon for certain; `(a+)+$` takes ages, and only the end of a process stops it."""
-    repeats = sum(map(pattern.count, "*+?{"))
-    return repeats == 0 or (repeats == 1 and "(" not in pattern and len(text) <= _MOST_CHARACTERS)
+    """Whether a search ends soon for certain; `(a+)+$` takes ages, and only the end of a process stops it.
+
+    Where no group is repeated and none is referred to, looking for where it begins and each repeat of no fixed length
+    take one more turn through the text at the most.
+    """
+    return not _is_nested(pattern) and (len(text) + 1) ** (1 + len(_repeats(pattern))) <= _MOST_STEPS
 
 
 def _is_url(text: str) -> bool:
