@@ -10,6 +10,7 @@ from port_hook_cli.core.samples import create_vm_action
 from port_hook_cli.errors import UsageError
 
 GOOD = create_vm_action()
+BOMB = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]" for n in range(12))
 YAML = """\
 identifier: scale
 trigger: {type: self-service, operation: DAY-2}
@@ -45,7 +46,7 @@ def test_files_and_folders_of_json_and_yaml_are_read(tmp_path: Path) -> None:
         ("a.json", json.dumps({**GOOD, "invocationMethod": {"type": "WEBHOOK"}}), "property 'url'"),
         ("a.json", json.dumps([GOOD, GOOD]), "create_vm is in"),
         ("a.yml", "a: [", "is no YAML"),
-        ("a.yml", "identifier: 2026-01-01", "quotes"),
+        ("a.yml", BOMB, "with its aliases written out it is too large"),
         ("a.yml", "!!python/object/apply:os.system [ls]", "is no YAML"),
     ],
 )
@@ -62,3 +63,8 @@ def test_a_file_that_is_not_there_and_a_folder_of_nothing_are_named(tmp_path: Pa
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(UsageError, match=str(path)):
             read_actions([path])
+
+
+def test_a_date_in_yaml_is_the_text_that_it_is_in_json(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(YAML.replace(YAML.splitlines()[0], "identifier: 2026-01-01", 1))
+    assert read_actions([tmp_path / "a.yml"])[0]["identifier"] == "2026-01-01"

@@ -9,6 +9,7 @@ from typing import Any
 
 from port_hook_cli.adapters.sandbox import checks
 from port_hook_cli.adapters.sandbox.actions import find_method_fault
+from port_hook_cli.adapters.template_file import read_yaml
 from port_hook_cli.core.retargeting import settable
 from port_hook_cli.errors import UsageError
 
@@ -65,20 +66,7 @@ def _read(file: Path) -> Any:
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is no text in UTF-8.", hint=_HINT) from error
     try:
-        return _read_yaml(text) if file.suffix.lower() in _YAML else json.loads(text)
+        return read_yaml(text) if file.suffix.lower() in _YAML else json.loads(text)
     except (ValueError, RecursionError) as error:
         kind = "YAML" if file.suffix.lower() in _YAML else "JSON"
         raise UsageError(f"{file} is no {kind}: {error}.", hint=_HINT) from error
-
-
-def _read_yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    try:
-        return json.loads(json.dumps(document, allow_nan=False))
-    except TypeError as error:  # a date, a set
-        raise ValueError(f"it holds what JSON cannot: {error}; put it in quotes") from error
