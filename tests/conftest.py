@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ import pytest
 
 from port_hook_cli.cli import main
 from port_hook_cli.runtime import Runtime
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and every process under test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
