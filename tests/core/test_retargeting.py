@@ -32,8 +32,8 @@ JSON = st.recursive(
 )
 ACTIONS = st.builds(
     lambda extra, method, url, agent: {
-        "id": "action_1",
         **extra,
+        "id": "action_1",
         "identifier": "a",
         "invocationMethod": {"type": "WEBHOOK", **method, "url": url, **agent},
         "updatedAt": "now",
