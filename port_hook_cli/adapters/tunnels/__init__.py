@@ -52,9 +52,9 @@ class Opening:
     """What every tunnel needs to be opened.
 
     `local_url` is `http://127.0.0.1:PORT`. `notice` takes a sentence for stderr when something unusual takes its time,
-    such as a download. `ask` puts a yes-or-no question to the user and returns the answer; it is False at once where
-    nobody can be asked. `timeout_s` bounds the opening, in seconds. `public_url` is the user's own name for the far
-    end, `domain` a static domain of theirs (ngrok). `accept_host_key` is the fingerprint of an SSH server's key that is
+    such as a download. Awaiting `ask` puts a yes-or-no question to the user and gives the answer; it is `nobody` where
+    nobody is there. `timeout_s` bounds the opening, in seconds. `public_url` is the user's own name for the far end,
+    `domain` a static domain of theirs (ngrok). `accept_host_key` is the fingerprint of an SSH server's key that is
     taken without asking. `previous_url` is that of the tunnel that this one replaces, to be had again if it can.
     `keepalive_s` is how often a far end that can be asked for a sign of life is asked (SSH), in seconds.
     """
