@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from port_hook_cli.core.limits import MOST_RESPONSE_BYTES, format_size
 from port_hook_cli.core.models import Delivery, Headers, Invocation
 
 # Shorter than any server's keep-alive, so that a connection is not taken again while its server is hanging up.
@@ -25,15 +26,25 @@ _KEEP_IDLE_S = 1.0
 _MOST_HEADER_BYTES = 256 * 1024
 # As many as that gives room for; its parser takes doubled ones as they are.
 _MOST_HEADERS = _MOST_HEADER_BYTES // 4
+_MOST_INTERIM = 32
+_SWITCHING_PROTOCOLS = 101
 _Origin = tuple[str, str, int]
 
 
-class Forwarder:
-    """Forwards invocations. `timeout_s` bounds one delivery, in seconds; 0 waits for ever."""
+class _TooLarge(Exception):
+    """A response is larger than is read of it; the message is a clause."""
 
-    def __init__(self, *, timeout_s: float) -> None:
+
+class Forwarder:
+    """Forwards invocations.
+
+    `timeout_s` bounds one delivery, in seconds; 0 waits indefinitely. A response's body may have `max_response` bytes.
+    """
+
+    def __init__(self, *, timeout_s: float, max_response: int = MOST_RESPONSE_BYTES) -> None:
         self._timeout_s = timeout_s
-        self._idle: dict[_Origin, list[tuple[ResponseHandler, float]]] = {}
+        self._max_response = max_response
+        self._idle: dict[_Origin, list[tuple[_Link, float]]] = {}
         self._trust: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
@@ -52,8 +63,10 @@ class Forwarder:
         try:
             async with asyncio.timeout(self._timeout_s or None):
                 status, fields, body = await self._exchange(invocation, url, headers)
-        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as error:
-            fault, words = self._explain(error, urlsplit(url).netloc)
+        except (aiohttp.ClientError, HttpProcessingError, _TooLarge, OSError, ValueError) as error:
+            fault, words = "too-large", str(error)
+            if not isinstance(error, _TooLarge):
+                fault, words = self._explain(error, urlsplit(url).netloc)
             return Delivery(url=url, latency_ms=_ms_since(started), fault=fault, error=words)
         return Delivery(url=url, status=status, latency_ms=_ms_since(started), headers=fields, body=body)
 
@@ -62,15 +75,16 @@ class Forwarder:
         link = await self._link(origin)
         try:
             assert link.transport is not None
+            link.begin()
             link.transport.write(_request(invocation, target, headers))
-            answer = await _answer(link, is_head=invocation.method == "HEAD")
+            answer = await _answer(link, self._max_response, is_head=invocation.method == "HEAD")
         except BaseException:
             link.abort()
             raise
         self._put_back(origin, link)
         return answer
 
-    async def _link(self, origin: _Origin) -> ResponseHandler:
+    async def _link(self, origin: _Origin) -> _Link:
         """Return a connection to `origin`: one that was used just now, or a new one."""
         links = self._idle.get(origin, [])
         now = time.monotonic()
@@ -82,16 +96,17 @@ class Forwarder:
         scheme, host, port = origin
         loop = asyncio.get_running_loop()
         _, link = await loop.create_connection(
-            lambda: ResponseHandler(loop), host, port, ssl=self._context() if scheme == "https" else None
+            lambda: _Link(loop), host, port, ssl=self._context() if scheme == "https" else None
         )
         return link
 
-    def _put_back(self, origin: _Origin, link: ResponseHandler) -> None:
+    def _put_back(self, origin: _Origin, link: _Link) -> None:
         transport = link.transport
         # An answer may come before the request has been sent as a whole: the rest of it would meet the next one.
         if link.should_close or transport is None or transport.is_closing() or _is_still_sending(transport):
             link.abort()
         else:
+            link.rest()
             self._idle.setdefault(origin, []).append((link, time.monotonic()))
 
     def _context(self) -> ssl.SSLContext:
@@ -112,6 +127,51 @@ class Forwarder:
                 return "unreachable", f"nothing answers on {place}: is your handler running?"
             case _:
                 return "unreachable", f"{place} cannot be reached: {error}"
+
+
+class _Link(ResponseHandler):
+    """A connection that gives up a response of which too much comes before or behind its body's bytes.
+
+    aiohttp limits each header field, not all of them together, and neither trailers nor what an idle server sends.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._is_idle = False
+        self._body_bytes = self._other_bytes = 0
+
+    def begin(self) -> None:
+        """Expect a response."""
+        self._is_idle = False
+        self._body_bytes = self._other_bytes = 0
+
+    def rest(self) -> None:
+        """Expect nothing until the next request."""
+        self._is_idle = True
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the response that is expected."""
+        if self._is_idle:
+            self.abort()
+            return
+        payload = self._payload
+        body_bytes = payload.total_bytes if payload is not None else 0
+        if body_bytes != self._body_bytes:
+            self._body_bytes, self._other_bytes = body_bytes, 0
+        elif self._other_bytes > _MOST_HEADER_BYTES:
+            self._give_up()
+            return
+        self._other_bytes += len(data)
+        super().data_received(data)
+
+    def _give_up(self) -> None:
+        size = format_size(_MOST_HEADER_BYTES)
+        error = _TooLarge(f"the header section or the trailers of the handler's response are larger than {size}")
+        self.set_exception(error)
+        if self._payload is not None:
+            self._payload.set_exception(error)
+        if self.transport is not None:
+            self.transport.abort()
 
 
 def _is_still_sending(transport: asyncio.BaseTransport) -> bool:
@@ -135,7 +195,7 @@ def _request(invocation: Invocation, target: str, headers: Headers) -> bytes:
     return b"\r\n".join((*lines, b"", invocation.body))
 
 
-async def _answer(link: ResponseHandler, *, is_head: bool) -> tuple[int, Headers, bytes]:
+async def _answer(link: _Link, max_response: int, *, is_head: bool) -> tuple[int, Headers, bytes]:
     link.set_response_params(
         skip_payload=is_head,
         read_until_eof=True,
@@ -144,12 +204,32 @@ async def _answer(link: ResponseHandler, *, is_head: bool) -> tuple[int, Headers
         max_field_size=_MOST_HEADER_BYTES,
         max_headers=_MOST_HEADERS,
     )
-    while True:
+    message, payload = await link.read()
+    interim = 0
+    while message.code < 200:  # noqa: PLR2004 - what comes before are interim responses
+        interim += 1
+        if message.code == _SWITCHING_PROTOCOLS:
+            raise aiohttp.ClientError("it switches to another protocol, and port-hook did not ask for that")
+        if interim > _MOST_INTERIM:
+            raise _TooLarge(f"the handler sent more than {_MOST_INTERIM} interim (1xx) responses")
         message, payload = await link.read()
-        if message.code >= 200:  # noqa: PLR2004 - what comes before are interim answers
-            break
-    body = payload.read_nowait() if payload.is_eof() else await payload.read()
+    body = payload.read_nowait() if payload.is_eof() else await _body(payload, max_response)
+    if len(body) > max_response:
+        raise _too_large(max_response)
     return message.code, Headers.from_raw(message.raw_headers), body
+
+
+async def _body(payload: aiohttp.StreamReader, max_response: int) -> bytes:
+    body = bytearray()
+    while part := await payload.readany():
+        body += part
+        if len(body) > max_response:
+            raise _too_large(max_response)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> _TooLarge:
+    return _TooLarge(f"the handler's response is larger than {format_size(limit)}; raise --max-response")
 
 
 def _ms_since(started: float) -> float:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx
 
+from port_hook_cli.core.limits import MOST_RESPONSE_BYTES, format_size
 from port_hook_cli.core.models import Delivery, Headers, Invocation
 
 KEPT_BYTES = 64 * 1024
@@ -27,18 +29,28 @@ _IDLE_S = 2.0
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
+class _TooLarge(Exception):
+    """A response is larger than is read of it."""
+
+
 class Sender:
     """Sends replays; use it with `async with`.
 
-    `timeout_s` bounds one send as a whole, in seconds; 0 waits for ever. There is a connection for each send that is
+    `timeout_s` bounds one send as a whole, in seconds; 0 waits indefinitely. A response's body may have `max_response`
+    bytes, as it comes over the wire. There is a connection for each send that is
     under way, each in a pool of its own: httpcore goes through a whole pool for each request and each answer.
     `open_transport` is for tests of what no real target does at will.
     """
 
     def __init__(
-        self, *, timeout_s: float, open_transport: Callable[[], httpx.AsyncBaseTransport] | None = None
+        self,
+        *,
+        timeout_s: float,
+        max_response: int = MOST_RESPONSE_BYTES,
+        open_transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self._timeout_s = timeout_s
+        self._max_response = max_response
         self._open_transport = open_transport or partial(_open_transport, system_trust())
         self._transports: list[httpx.AsyncBaseTransport] = []
         self._idle: list[httpx.AsyncBaseTransport] = []
@@ -59,7 +71,10 @@ class Sender:
         except TimeoutError:
             words = f"no answer within {self._timeout_s:g} s"
             delivery = Delivery(url=url, fault="timeout", error=words)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except _TooLarge:
+            words = f"the response is larger than {format_size(self._max_response)}"
+            delivery = Delivery(url=url, fault="too-large", error=words)
+        except (httpx.HTTPError, httpx.InvalidURL, zlib.error, OSError, ValueError) as error:
             fault, words = _explain(error, url)
             delivery = Delivery(url=url, fault=fault, error=words)
         return replace(delivery, latency_ms=watch.elapsed_ms())
@@ -87,15 +102,14 @@ class Sender:
             self._transports += self._idle
         return self._idle.pop()
 
-    @staticmethod
-    async def _answer(transport: httpx.AsyncBaseTransport, request: httpx.Request, url: str) -> Delivery:
+    async def _answer(self, transport: httpx.AsyncBaseTransport, request: httpx.Request, url: str) -> Delivery:
         response = await transport.handle_async_request(request)
         try:
             return Delivery(
                 url=url,
                 status=response.status_code,
                 headers=Headers.from_raw(response.headers.raw),
-                body=await _beginning(response),
+                body=await _beginning(response, self._max_response),
             )
         finally:
             await response.aclose()
@@ -127,6 +141,8 @@ def system_trust() -> ssl.SSLContext:
 
 def _check(invocation: Invocation, parts: SplitResult) -> None:
     """Raise ValueError for what httpcore and anyio would let escape as exceptions of libraries below them."""
+    if not invocation.method.isascii():
+        raise ValueError(f"the method {invocation.method!a} has characters that are not ASCII")
     if parts.port == 0:  # reading it raises ValueError for 65536 and more
         raise ValueError("there is no port 0")
     for length in invocation.headers.all("content-length"):
@@ -143,11 +159,48 @@ def _request_target(parts: SplitResult) -> bytes:
     return quote(target, safe=_ASCII, errors="surrogateescape").encode("ascii")
 
 
-async def _beginning(response: httpx.Response) -> bytes:
-    kept = bytearray()
-    async for chunk in response.aiter_bytes():
-        kept += chunk[: KEPT_BYTES - len(kept)]
+async def _beginning(response: httpx.Response, max_response: int) -> bytes:
+    """Return the first KEPT_BYTES of the body, unpacked where it was packed once; raises _TooLarge."""
+    unpack, kept, size = _unpacker(response), bytearray(), 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > max_response:
+            raise _TooLarge
+        if len(kept) < KEPT_BYTES:
+            kept += unpack(chunk, KEPT_BYTES - len(kept))
     return bytes(kept)
+
+
+def _unpacker(response: httpx.Response) -> Callable[[bytes, int], bytes]:
+    """Return what makes of a chunk at most so many bytes of the body; httpx's own decoders have no limit."""
+    match response.headers.get("content-encoding", "").strip().lower():
+        case "gzip" | "x-gzip":
+            return _Inflater(zlib.MAX_WBITS | 16).take
+        case "deflate":
+            return _Inflater(zlib.MAX_WBITS).take
+        case _:
+            return lambda chunk, most: chunk[:most]
+
+
+class _Inflater:
+    """Unpacks what zlib packed, no more at a time than is wanted; raises zlib.error."""
+
+    def __init__(self, wbits: int) -> None:
+        self._wbits = wbits
+        self._stream = zlib.decompressobj(wbits)
+        self._is_new = True
+
+    def take(self, chunk: bytes, most: int) -> bytes:
+        """Return up to `most` more bytes."""
+        is_first, self._is_new = self._is_new, False
+        try:
+            return self._stream.decompress(self._stream.unconsumed_tail + chunk, most)
+        except zlib.error:
+            if not is_first or self._wbits != zlib.MAX_WBITS:
+                raise
+        # `deflate` is a zlib stream, but some servers send it bare.
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        return self._stream.decompress(chunk, most)
 
 
 def _explain(error: Exception, url: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from port_hook_cli.commands.listen_options import (
     read_tunnel,
     refuse_contradictions,
 )
-from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance, finite
+from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance, finite, size
 from port_hook_cli.core.answering import OK
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.listening import Policy
@@ -154,6 +154,14 @@ def listen(
     max_body: Annotated[int, typer.Option(metavar="BYTES", help="Answer 413 to larger bodies.", min=1)] = 10
     * 1024
     * 1024,
+    max_response: Annotated[
+        int,
+        typer.Option(
+            metavar="SIZE",
+            help="Respond 502 when the handler's response is larger than SIZE, such as 500KiB.",
+            parser=size,
+        ),
+    ] = "32MiB",  # type: ignore[assignment] # `size` reads it
     secret_file: SecretFile = None,
     org: Org = None,
 ) -> ExitCode:
@@ -209,6 +217,7 @@ def listen(
         keep_secrets=keep_secrets,
         max_body=max_body,
         forward_timeout_s=forward_timeout,
+        max_response=max_response,
         count=1 if once else count,
         timeout_s=timeout,
         expect=Expectation.parse(expect_status) if expect_status else None,
@@ -218,7 +227,11 @@ def listen(
         reaching=reaching,
         ask=asker(runtime),
         copy=copy,
-        retarget=Retarget(actions=retarget, settings=read_settings(runtime, org=org, secret_file=secret_file), yes=yes)
+        retarget=Retarget(
+            actions=retarget,
+            settings=read_settings(runtime, org=org, secret_file=secret_file),
+            yes=yes,
+        )
         if retarget
         else None,
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from port_hook_cli.core.limits import parse_size
 from port_hook_cli.core.signing import TimestampUnit
 
 
@@ -16,6 +17,14 @@ def finite(seconds: float | None) -> float | None:
     if seconds is not None and not math.isfinite(seconds):
         raise typer.BadParameter(f"{seconds} is not a number of seconds.")
     return seconds
+
+
+def size(text: str) -> int:
+    """Return the bytes that an option's value names; raises BadParameter for what is not a size."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:
@@ -47,4 +56,14 @@ Unit = Annotated[TimestampUnit, typer.Option("--timestamp-unit", help="Seconds, 
 Tolerance = Annotated[
     float,
     typer.Option("--tolerance", help="How many seconds a timestamp may be off.", metavar="S", min=0, callback=finite),
+]
+ApiTimeout = Annotated[
+    float,
+    typer.Option(
+        "--api-timeout",
+        help="Give each request to Port's API S seconds, from connecting to the last byte.",
+        metavar="S",
+        min=0.1,
+        callback=finite,
+    ),
 ]

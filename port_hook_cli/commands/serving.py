@@ -14,6 +14,7 @@ from port_hook_cli.adapters.forwarder import Forwarder
 from port_hook_cli.adapters.receiver import Receiver
 from port_hook_cli.adapters.store import CaptureStore, StoreWriter, open_store
 from port_hook_cli.core.expectations import Expectation
+from port_hook_cli.core.limits import MOST_RESPONSE_BYTES
 from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.models import SIGNATURE_HEADER, Headers
 from port_hook_cli.core.reach import Echo
@@ -38,6 +39,7 @@ class Plan:
     keep_secrets: bool = False
     max_body: int = 10 * 1024 * 1024
     forward_timeout_s: float = 30.0
+    max_response: int = MOST_RESPONSE_BYTES
     count: int | None = None
     timeout_s: float | None = None
     expect: Expectation | None = None
@@ -69,7 +71,9 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         seen = _recent_signatures(store, runtime.now() - plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
         stack.push_async_callback(writer.close)
-        forwarder = await stack.enter_async_context(Forwarder(timeout_s=plan.forward_timeout_s))
+        forwarder = await stack.enter_async_context(
+            Forwarder(timeout_s=plan.forward_timeout_s, max_response=plan.max_response)
+        )
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, onlooker=onlooker, seen=seen)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # answers travel through what is in it
         echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))

@@ -9,6 +9,8 @@ _BY_FAULT = {
     "`port-hook replay last --to URL` sends it again",
     "timeout": "answer first and work afterwards, or give it longer with --forward-timeout S (0 waits for ever)",
     "interrupted": "`port-hook replay last --to URL` sends it again",
+    "too-large": "return less, or raise the limit with --max-response SIZE; `port-hook replay last --to URL` sends the "
+    "request again",
     "broken": "the handler's own log should say why it hung up",
 }
 _BY_STATUS = {

@@ -173,8 +173,8 @@ class Delivery:
     """One attempt to hand a request to a target.
 
     `status` is the target's HTTP status; when it is None, `error` says in words why there is none and `fault`
-    is its slug (`unreachable`, `timeout`, `broken`). `latency_ms` is milliseconds from the first byte sent to the
-    last byte received, or to the failure.
+    is its slug (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte
+    sent to the last byte received, or to the failure.
     """
 
     url: str

@@ -31,6 +31,7 @@ _FAULT_HINTS = {
     "unreachable": "Start the target, or check --to.",
     "timeout": "Give it longer with --timeout S; 0 waits for ever.",
     "broken": "The target's own log should say why.",
+    "too-large": "Have the target return a smaller response.",
 }
 
 

@@ -34,6 +34,7 @@ _FAULT_HINTS = {
     "unreachable": "start your handler, or check --to",
     "timeout": "give it longer with --timeout S; 0 waits for ever",
     "broken": "the handler's own log should say why",
+    "too-large": "have the handler return a smaller response",
 }
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _FATES = {

@@ -19,6 +19,7 @@ from port_hook_cli.adapters.sandbox.invoking import Invoker, RenderedRequest, in
 from port_hook_cli.adapters.sandbox.run import Phase, SandboxRun
 from port_hook_cli.adapters.sandbox.state import SandboxState
 from port_hook_cli.core.models import Delivery, Headers, Invocation
+from port_hook_cli.core.nesting import nests_too_deep
 from port_hook_cli.core.records import format_time
 from port_hook_cli.core.signing import TimestampUnit, signed_headers
 from port_hook_cli.errors import PortHookError
@@ -229,10 +230,13 @@ class Courier:
 
 
 def _response(body: bytes) -> Any:
-    """Return an answer's body as a run's `response`, which is a string, an array or an object; None for no body."""
+    """Return a response's body as a run's `response`: a string, an array or an object; None for no body.
+
+    JSON that nests too deep to be written again stays a string.
+    """
     text = body.decode("utf-8", "replace")
     try:
-        document = json.loads(text)
+        document = text if nests_too_deep(text) else json.loads(text)
     except (ValueError, RecursionError):
         return text or None
     return document if isinstance(document, dict | list) else text

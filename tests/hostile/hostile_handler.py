@@ -1,0 +1,42 @@
+"""A server in the place of the user's handler, or of what stands behind a redirect, that means harm.
+
+    async with HostileServer(endless_body).serve() as handler: ...
+    with hostile_handler(endless_body) as handler: ...      # in a thread, beside a process
+
+The tricks that suit any server are in `wire.py`; these need a handler's client, which keeps connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.hostile.wire import Connection, HostileServer, Trick
+from tests.servers import in_thread
+
+
+async def never_silent(connection: Connection) -> None:
+    """Answer well, and go on sending responses on the connection that is idle then."""
+    await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    await asyncio.sleep(0.05)
+    await connection.flood(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+
+async def ok(connection: Connection) -> None:
+    """Answer well."""
+    await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+
+async def many_interim(connection: Connection) -> None:
+    """Answer well after 33 interim responses."""
+    await connection.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 33)
+    await ok(connection)
+
+
+@contextmanager
+def hostile_handler(trick: Trick) -> Iterator[HostileServer]:
+    """Run a server in a thread."""
+    server = HostileServer(trick)
+    with in_thread(server.start):
+        yield server

@@ -1,0 +1,197 @@
+"""Handlers that mean harm: neither the listener nor a replay takes more from one than its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.adapters.forwarder import Forwarder
+from port_hook_cli.adapters.sender import KEPT_BYTES, Sender
+from port_hook_cli.adapters.store import open_store
+from port_hook_cli.core.models import Delivery, Headers
+from tests.conftest import Run
+from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
+from tests.hostile.hostile_api import bomb, gzip_bomb, gzip_bomb_in_gzip
+from tests.hostile.hostile_handler import hostile_handler, many_interim, never_silent, ok
+from tests.hostile.wire import (
+    SOCKET_BUFFERS,
+    HostileServer,
+    Trick,
+    drip,
+    endless_body,
+    endless_chunks,
+    endless_continue,
+    endless_field,
+    endless_fields,
+    endless_trailers,
+    reset_midway,
+    switch_protocols,
+)
+from tests.processes import listener
+
+MIB = 2**20
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+
+
+async def forward(server: HostileServer, *, timeout_s: float = 5, max_response: int = MIB) -> Delivery:
+    async with Forwarder(timeout_s=timeout_s, max_response=max_response) as forwarder:
+        invocation = an_invocation(b"{}")
+        return await forwarder.forward(invocation, server.url, invocation.headers)
+
+
+async def send(server: HostileServer, *, timeout_s: float = 5, max_response: int = MIB) -> Delivery:
+    async with Sender(timeout_s=timeout_s, max_response=max_response) as sender:
+        return await sender.send(an_invocation(b"{}"), server.url)
+
+
+@pytest.mark.parametrize(
+    ("trick", "words"),
+    [
+        (endless_body, "the handler's response is larger than 1 MiB; raise --max-response"),
+        (endless_chunks, "the handler's response is larger than 1 MiB; raise --max-response"),
+        (endless_fields, "the header section or the trailers of the handler's response are larger than 256 KiB"),
+        (endless_trailers, "the header section or the trailers of the handler's response are larger than 256 KiB"),
+        (endless_continue, "the handler sent more than 32 interim (1xx) responses"),
+        (many_interim, "the handler sent more than 32 interim (1xx) responses"),
+    ],
+)
+async def test_the_forwarder_hangs_up_on_a_response_without_end(trick: Trick, words: str) -> None:
+    async with HostileServer(trick).serve() as server, asyncio.timeout(10):
+        delivery = await forward(server, timeout_s=0)
+        await server.hung_up.wait()
+    assert (delivery.status, delivery.fault, delivery.error) == (None, "too-large", words)
+    assert server.sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("trick", [endless_field, switch_protocols])
+async def test_the_forwarder_hangs_up_on_a_response_that_it_cannot_read(trick: Trick) -> None:
+    async with HostileServer(trick).serve() as server, asyncio.timeout(10):
+        delivery = await forward(server, timeout_s=0)
+        await server.hung_up.wait()
+    assert (delivery.status, delivery.fault) == (None, "broken")
+    assert server.sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, None), (300_000, None)])
+async def test_the_forwarder_passes_on_a_response_up_to_the_limit(size: int, status: int | None) -> None:
+    async with HostileServer(lambda connection: connection.answer(b"x" * size)).serve() as server:
+        delivery = await forward(server, max_response=1000)
+    assert delivery.status == status
+    assert len(delivery.body) == (size if status else 0)
+
+
+async def test_the_forwarder_hangs_up_on_a_handler_that_sends_without_being_asked() -> None:
+    async with HostileServer(never_silent).serve() as server, asyncio.timeout(10):
+        async with Forwarder(timeout_s=5) as forwarder:
+            invocation = an_invocation(b"{}")
+            assert (await forwarder.forward(invocation, server.url, invocation.headers)).body == b"ok"
+            await server.hung_up.wait()
+        assert server.sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("trick", [drip, endless_continue, endless_chunks])
+async def test_a_forward_takes_no_longer_than_its_timeout(trick: Trick) -> None:
+    async with HostileServer(trick).serve() as server, asyncio.timeout(5):
+        delivery = await forward(server, timeout_s=0.3, max_response=2**40)
+    assert delivery.fault in {"timeout", "too-large"}
+
+
+async def test_a_response_that_comes_before_the_request_was_read_is_passed_on() -> None:
+    body = b"x" * 8 * MIB
+    async with HostileServer(ok, early=True).serve() as server, asyncio.timeout(10):
+        async with Forwarder(timeout_s=5) as forwarder:
+            invocation = an_invocation(body)
+            forwarded = await forwarder.forward(invocation, server.url, invocation.headers)
+        async with Sender(timeout_s=5) as sender:
+            sent = await sender.send(an_invocation(body), server.url)
+    assert (forwarded.body, sent.status) == (b"ok", 200)
+
+
+async def test_a_connection_that_is_reset_midway_is_a_broken_response() -> None:
+    async with HostileServer(reset_midway).serve() as server:
+        assert (await forward(server)).fault == "broken"
+        assert (await send(server)).fault == "broken"
+
+
+@pytest.mark.parametrize("trick", [endless_body, endless_chunks])
+async def test_a_replay_hangs_up_on_a_body_without_end(trick: Trick) -> None:
+    async with HostileServer(trick).serve() as server, asyncio.timeout(10):
+        delivery = await send(server, timeout_s=0)
+        await server.hung_up.wait()
+    assert (delivery.status, delivery.fault) == (None, "too-large")
+    assert delivery.error == "the response is larger than 1 MiB"
+    assert server.sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("trick", [endless_field, endless_fields, endless_trailers])
+async def test_a_replay_hangs_up_on_header_fields_without_end(trick: Trick) -> None:
+    async with HostileServer(trick).serve() as server, asyncio.timeout(10):
+        delivery = await send(server, timeout_s=0)
+        await server.hung_up.wait()
+    assert (delivery.status, delivery.fault) == (None, "broken")
+    assert server.sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("trick", [drip, endless_continue])
+async def test_a_replay_takes_no_longer_than_its_timeout(trick: Trick) -> None:
+    async with HostileServer(trick).serve() as server, asyncio.timeout(5):
+        delivery = await send(server, timeout_s=0.3)
+    assert (delivery.fault, delivery.error) == ("timeout", "no answer within 0.3 s")
+
+
+@pytest.mark.parametrize("trick", [gzip_bomb, gzip_bomb_in_gzip])
+async def test_a_replay_unpacks_no_more_than_it_keeps(trick: Trick) -> None:
+    bomb()  # making it takes memory, too
+    async with HostileServer(trick).serve() as server:
+        tracemalloc.start()
+        try:
+            delivery = await send(server)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert delivery.status == 200
+    assert len(delivery.body) <= KEPT_BYTES
+    assert peak < 16 * MIB
+
+
+def test_a_listener_answers_502_to_a_response_that_is_too_large_and_goes_on(tmp_path: Path) -> None:
+    body = a_body()
+    with (
+        hostile_handler(endless_body) as handler,
+        listener(tmp_path, "--forward-to", handler.url, "--max-response", "64KiB", "--tolerance", "1e12") as listening,
+    ):
+        status, answer = listening.post(body, signed(body))
+        record = listening.record()
+        again, _ = listening.post(body, signed(body))
+    assert (status, again) == (502, 502)
+    assert json.loads(answer)["error"] == "too-large"
+    assert json.loads(answer)["message"] == "the handler's response is larger than 64 KiB; raise --max-response"
+    assert record["delivery"]["error"] == json.loads(answer)["message"]
+
+
+def test_replay_says_that_a_response_is_too_large_and_exits_1(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    with hostile_handler(endless_body) as handler:
+        result = run("replay", "payload.json", "--to", handler.url, env=ENV)
+    assert (result.code, result.out) == (1, "")
+    assert "error: the response is larger than 32 MiB" in result.err
+    assert "hint: Have the target return a smaller response." in result.err
+    assert handler.sent < 32 * MIB + SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("options", [(), ("--as-captured",)])
+def test_replay_of_a_method_that_is_not_ascii_is_an_error_in_words(
+    run: Run, folder: Path, options: tuple[str, ...]
+) -> None:
+    invocation = an_invocation(method="P\xd6ST", headers=Headers((*signed(a_body()), ("x", "y"))))
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(invocation)])
+    with hostile_handler(ok) as handler:
+        result = run("replay", "last", "--to", handler.url, *options, env=ENV)
+    assert result.code == 1
+    assert "the method 'P\\xd6ST' has characters that are not ASCII" in result.err
+    assert handler.requests == []
