@@ -15,17 +15,21 @@ LONGEST_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A try that failed. `unclear`: Port may have taken the call all the same; `wait_s`: the pause it asks for."""
+    """A try that failed. `unclear`: Port may have taken the call all the same; `wait_s`: the pause it asks for.
+
+    `spent_s` is what the try took when it ended because its time was up, in seconds.
+    """
 
     problem: PortApiError
     status: int | None = None
     again: bool = True
     unclear: bool = False
     wait_s: float | None = None
+    spent_s: float = 0.0
 
 
 class Patience:
-    """The pauses of one call: at most 5 tries, and at most 30 s of waiting in all."""
+    """The pauses of one call: at most 5 tries, and at most 30 s of pauses and of tries that ran out of time."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]], on_retry: Callable[[str], None]) -> None:
         self._sleep = sleep
@@ -38,6 +42,7 @@ class Patience:
         if not failure.again:
             raise failure.problem
         self.tries += 1
+        self._left_s -= failure.spent_s
         pause_s = failure.wait_s
         if pause_s is None:
             pause_s = backoff_s(self.tries, random.random())  # noqa: S311 - spreads clients, guards nothing

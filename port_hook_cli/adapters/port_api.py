@@ -14,17 +14,29 @@ from urllib.parse import quote
 import httpx
 
 from port_hook_cli.adapters.patience import Failure, Patience
-from port_hook_cli.core.api_answers import action_problem, problem_of, read_object, retry_after_s, run_ended
+from port_hook_cli.adapters.proxies import BadProxy, open_client
+from port_hook_cli.core.api_answers import (
+    action_problem,
+    is_server_trouble,
+    is_worth_another_try,
+    problem_of,
+    read_object,
+    read_token,
+    retry_after_s,
+    run_ended,
+)
+from port_hook_cli.core.limits import API_TIMEOUT_S, MOST_API_BYTES, format_size
 from port_hook_cli.core.log_splitting import encode_body
 from port_hook_cli.core.redaction import MASK, Secret
 from port_hook_cli.core.retargeting import action_path
 from port_hook_cli.core.runs import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.errors import PortApiError, RunEndedError
+from port_hook_cli.views.text import brief
 
-_TIMEOUT_S = 15.0
 # A token is renewed this long before it expires, so that it does not do so on the way.
 _EXPIRY_MARGIN_S = 30.0
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
+_NOT_AS_PORT = "Check PORT_API_URL and any proxy between."
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -34,11 +46,27 @@ class _Token:
     expires_at: float
 
 
+class _Refused(Exception):
+    """A response that is not read to its end; the message says what is wrong with it, in words that follow "it"."""
+
+
+class _Progress:
+    """Knows whether a request has begun to be sent, from httpcore's `trace` extension."""
+
+    def __init__(self) -> None:
+        self.is_sent = False
+
+    async def on_event(self, name: str, _: object) -> None:
+        """Take an event."""
+        self.is_sent = self.is_sent or name.endswith("send_request_headers.started")
+
+
 class PortApi:
     """A client of Port's API; use it with `async with`.
 
-    `api_url` has neither `/v1` nor a trailing slash. A call is tried again after 429 (as `Retry-After` says),
-    5xx and lost connections, with the limits of `Patience`. A log whose answer was lost is sent again,
+    `api_url` has neither `/v1` nor a trailing slash. One request may take `timeout_s` seconds, from connecting to the
+    response's last byte; redirects are not followed. A call is tried again after 429 (as `Retry-After` says),
+    most of 5xx and lost connections, with the limits of `Patience`. A log whose answer was lost is sent again,
     so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
     PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words.
     """
@@ -52,7 +80,7 @@ class PortApi:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
-        timeout_s: float = _TIMEOUT_S,
+        timeout_s: float = API_TIMEOUT_S,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api_url = api_url
@@ -61,7 +89,11 @@ class PortApi:
         self._sleep = sleep
         self._now = now
         self._on_retry = on_retry
-        self._client = httpx.AsyncClient(transport=transport, timeout=timeout_s)
+        self._timeout_s = timeout_s
+        try:
+            self._client = open_client(api_url, transport=transport, timeout=None)
+        except BadProxy as bad:
+            raise PortApiError(f"Port's API cannot be reached: {bad}.", hint="Correct it, or unset it.") from bad
         self._token: _Token | None = None
 
     async def __aenter__(self) -> Self:
@@ -199,9 +231,13 @@ class PortApi:
         patience = Patience(self._sleep, self._on_retry)
         while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), Failure):
             await patience.wait(outcome)
-        value = self._part(outcome, "accessToken", str)
-        lifetime_s = outcome.get("expiresIn")
-        lifetime_s = lifetime_s if isinstance(lifetime_s, int | float) else 0.0
+        try:
+            given = read_token(outcome)
+        except ValueError as problem:
+            raise PortApiError(f"{self._api_url} gave {problem}.", hint=_NOT_AS_PORT) from None
+        if given is None:
+            raise self._not_port()
+        value, lifetime_s = given
         return _Token(Secret(value), self._now() + max(lifetime_s - _EXPIRY_MARGIN_S, lifetime_s / 2))
 
     async def _try(
@@ -212,30 +248,49 @@ class PortApi:
         token: Secret | None = None,
         call: Call | None = None,
     ) -> dict[str, Any] | Failure:
-        headers = {"accept": "application/json"}
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
         if body is not None:
             headers["content-type"] = "application/json"
         if token is not None:
             headers["authorization"] = f"Bearer {token.reveal()}"
         content = None if body is None else encode_body(body)
+        progress = _Progress()
         try:
-            response = await self._client.request(method, self._api_url + path, headers=headers, content=content)
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._client.stream(
+                    method,
+                    self._api_url + path,
+                    headers=headers,
+                    content=content,
+                    extensions={"trace": progress.on_event},
+                ) as response,
+            ):
+                return self._judge(response, await _read(response), call)
+        except TimeoutError:
+            return self._late(progress)
+        except _Refused as refused:
+            problem = PortApiError(f"{self._api_url} answered, but {refused}.", hint=_NOT_AS_PORT)
+            return Failure(problem=problem, again=False, unclear=True)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return self._lost(error)
-        return self._judge(response, call)
 
-    def _judge(self, response: httpx.Response, call: Call | None) -> dict[str, Any] | Failure:
+    def _judge(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | Failure:
         status = response.status_code
         if response.is_success:
-            return read_object(response.content) or Failure(problem=self._not_port(), again=False)
-        is_limited = status == HTTPStatus.TOO_MANY_REQUESTS
+            return read_object(body) or Failure(problem=self._not_port(), again=False)
         return Failure(
-            problem=problem_of(status, self._without_secrets(response.content), call),
+            problem=problem_of(status, self._without_secrets(body), call),
             status=status,
-            again=is_limited or response.is_server_error,
-            unclear=response.is_server_error,
+            again=is_worth_another_try(status),
+            unclear=is_server_trouble(status),
             wait_s=retry_after_s(response.headers.get("retry-after"), self._now()),
         )
+
+    def _late(self, progress: _Progress) -> Failure:
+        words = f"Port's API at {self._api_url} gave no whole response within {self._timeout_s:g} s."
+        hint = "Check the connection and PORT_API_URL, or give it longer with --api-timeout."
+        return Failure(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
 
     def _lost(self, error: Exception) -> Failure:
         reason = str(error) or type(error).__name__
@@ -247,9 +302,7 @@ class PortApi:
         )
 
     def _not_port(self) -> PortApiError:
-        return PortApiError(
-            f"{self._api_url} answered, but not as Port's API does.", hint="Check PORT_API_URL and any proxy between."
-        )
+        return PortApiError(f"{self._api_url} answered, but not as Port's API does.", hint=_NOT_AS_PORT)
 
     def _without_secrets(self, body: bytes) -> bytes:
         """Mask our own credentials, should an answer repeat what it was sent."""
@@ -257,6 +310,19 @@ class PortApi:
             if secret and secret.reveal():
                 body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
         return body
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Return the body, as it came; raises _Refused for one that is too large or encoded, which was not asked for."""
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise _Refused(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > MOST_API_BYTES:
+            raise _Refused(f"with more than {format_size(MOST_API_BYTES)}")
+    return bytes(body)
 
 
 def _raise_unknown(call: Call, problem: PortApiError) -> NoReturn:

@@ -16,10 +16,10 @@ _MOST_BYTES = 4096
 async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> Probing:
     """Ask for `url`, which only a listener that knows `token` answers with it, within `timeout_s` in all. Never raises.
 
-    A proxy that the environment names is used, and the system's authorities are trusted: who sits behind a proxy that
-    reads TLS reaches the tunnel as well as anybody.
+    A proxy that the environment names is used unless `url` is on this machine, and the system's authorities are
+    trusted: users behind a proxy that reads TLS can use the tunnel, too.
     """
-    import httpx
+    from port_hook_cli.adapters.proxies import open_client
 
     started = time.perf_counter()
     # ngrok shows a page of its own to what looks like a browser unless it is told not to.
@@ -27,7 +27,7 @@ async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> Probing:
     try:
         async with (
             asyncio.timeout(timeout_s),
-            httpx.AsyncClient(timeout=timeout_s, verify=_trust()) as client,
+            open_client(url, timeout=timeout_s, verify=_trust()) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
             body = b""
@@ -37,7 +37,7 @@ async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> Probing:
                     break
             latency_ms = (time.perf_counter() - started) * 1000
             return read_probe(response.status_code, body, token=token, latency_ms=latency_ms)
-    except Exception as error:  # noqa: BLE001 - such as ImportError and ValueError for a proxy in the environment
+    except Exception as error:  # noqa: BLE001 - such as BadProxy, and what a URL that no library can read raises
         return Probing(Reach.UNREACHABLE, None, _words(error, timeout_s))
 
 

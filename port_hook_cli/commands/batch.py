@@ -46,7 +46,7 @@ _SEPARATOR = b"\n\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The options of `replay`, read and checked. `to` is a URL; `timeout_s` is seconds, 0 for ever."""
+    """The options of `replay`, read and checked. `to` is a URL; Times are seconds; a `timeout_s` of 0 is no limit."""
 
     sources: Sequence[str]
     to: str
@@ -57,6 +57,7 @@ class Plan:
     series: Series
     expectation: Expectation | None
     timeout_s: float
+    api_timeout_s: float
     dry_run: bool
     json: bool
     store: Path | None
@@ -92,7 +93,7 @@ async def _find(plan: Plan, runtime: Runtime, settings: Callable[[], Settings]) 
         places = Places(
             read_file=partial(_read_file, runtime=runtime),
             open_captures=cache(partial(_open_captures, plan, runtime, stack)),
-            get_run=partial(_get_run, settings=settings, runtime=runtime),
+            get_run=partial(_get_run, settings=settings, runtime=runtime, api_timeout_s=plan.api_timeout_s),
         )
         return [await find_source(name, places) for name in plan.sources]
 
@@ -114,11 +115,19 @@ def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures |
     return stack.enter_context(open_store(plan.store, runtime.cwd))
 
 
-async def _get_run(run_id: str, *, settings: Callable[[], Settings], runtime: Runtime) -> Mapping[str, Any]:
+async def _get_run(
+    run_id: str, *, settings: Callable[[], Settings], runtime: Runtime, api_timeout_s: float
+) -> Mapping[str, Any]:
     client_id, secret = settings().require_client_id(), settings().require_secret()
     from port_hook_cli.adapters.port_api import PortApi
 
-    async with PortApi(api_url=settings().api_url, client_id=client_id, client_secret=secret, now=runtime.now) as port:
+    async with PortApi(
+        api_url=settings().api_url,
+        client_id=client_id,
+        client_secret=secret,
+        now=runtime.now,
+        timeout_s=api_timeout_s,
+    ) as port:
         return await port.get_run(run_id)
 
 

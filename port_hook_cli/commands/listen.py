@@ -16,9 +16,10 @@ from port_hook_cli.commands.listen_options import (
     read_tunnel,
     refuse_contradictions,
 )
-from port_hook_cli.commands.options import Json, Org, SecretFile, Store, Tolerance, finite, size
+from port_hook_cli.commands.options import ApiTimeout, Json, Org, SecretFile, Store, Tolerance, finite, size
 from port_hook_cli.core.answering import OK
 from port_hook_cli.core.expectations import Expectation
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.errors import ExitCode, SettingsError
@@ -162,6 +163,7 @@ def listen(
             parser=size,
         ),
     ] = "32MiB",  # type: ignore[assignment] # `size` reads it
+    api_timeout: ApiTimeout = API_TIMEOUT_S,
     secret_file: SecretFile = None,
     org: Org = None,
 ) -> ExitCode:
@@ -231,6 +233,7 @@ def listen(
             actions=retarget,
             settings=read_settings(runtime, org=org, secret_file=secret_file),
             yes=yes,
+            api_timeout_s=api_timeout,
         )
         if retarget
         else None,

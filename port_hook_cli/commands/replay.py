@@ -14,6 +14,7 @@ from port_hook_cli.core.editing import Assignment, Edits
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.forwarding import BadTarget, parse_target
 from port_hook_cli.core.json_paths import JsonPath
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.rewriting import Rewriting, parse_header, parse_method
 from port_hook_cli.core.signing import TimestampUnit
 from port_hook_cli.errors import ExitCode, UsageError
@@ -72,6 +73,7 @@ def replay(
             callback=options.finite,
         ),
     ] = 40.0,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests, send nothing.")] = False,
     json: options.Json = False,
     store: options.Store = None,
@@ -98,6 +100,7 @@ def replay(
         series=Series(times=times, concurrency=concurrency, rate_per_s=None if rate is None else parse_rate(rate)),
         expectation=None if expect_status is None else Expectation.parse(expect_status),
         timeout_s=timeout_s,
+        api_timeout_s=api_timeout_s,
         dry_run=dry_run,
         json=json,
         store=store,

@@ -14,6 +14,7 @@ from port_hook_cli.adapters.settings import ALL_NEEDS, Settings
 from port_hook_cli.commands import options
 from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.core.api_urls import run_page
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.run_ids import check_run_id, doubt_about
 from port_hook_cli.core.run_records import dry_run_record, report_record
 from port_hook_cli.core.runs import Call, Plan, Reported, RunReport, RunStatus, is_node_run, plan_report
@@ -53,6 +54,7 @@ def report_run(
         typer.Option("--log-file", help="A file to send as log, or - to send stdin as it comes.", metavar="FILE|-"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the calls; send nothing.")] = False,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
@@ -89,11 +91,13 @@ def report_run(
     if dry_run:
         _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings, runtime, as_json)
     else:
-        _print_reported(asyncio.run(_send(plan, settings, runtime, streamed)), settings, runtime, as_json)
+        _print_reported(
+            asyncio.run(_send(plan, settings, runtime, streamed, api_timeout_s)), settings, runtime, as_json
+        )
     return ExitCode.OK
 
 
-async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool) -> Reported:
+async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool, api_timeout_s: float) -> Reported:
     from port_hook_cli.adapters.port_api import PortApi
     from port_hook_cli.adapters.stream_chunks import StreamChunks
 
@@ -103,6 +107,7 @@ async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool
         client_id=client_id,
         client_secret=secret,
         now=runtime.now,
+        timeout_s=api_timeout_s,
         on_retry=lambda words: _note(words, runtime),
     ) as api:
         if not streamed:

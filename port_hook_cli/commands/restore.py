@@ -16,6 +16,7 @@ from port_hook_cli.adapters.settings import Settings
 from port_hook_cli.commands import options
 from port_hook_cli.commands.confirming import can_ask, confirm
 from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.putting_back import End, Outcome
 from port_hook_cli.core.run_records import restore_record
 from port_hook_cli.errors import ExitCode
@@ -33,6 +34,7 @@ class _Wish:
     overwrite: bool
     yes: bool
     as_json: bool
+    api_timeout_s: float
 
 
 def restore(
@@ -50,6 +52,7 @@ def restore(
     yes: Annotated[
         bool, typer.Option("--yes", help="Ask nothing; what somebody else has changed stays, without --overwrite.")
     ] = False,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
@@ -60,7 +63,7 @@ def restore(
     of a listener that still runs are left to it.
     """
     runtime: Runtime = ctx.obj
-    wish = _Wish(dry_run=dry_run, overwrite=overwrite, yes=yes, as_json=as_json)
+    wish = _Wish(dry_run=dry_run, overwrite=overwrite, yes=yes, as_json=as_json, api_timeout_s=api_timeout_s)
     found, codes = _find(Journal(runtime.home), actions or [], runtime)
     if not found:
         if not codes:
@@ -138,6 +141,7 @@ async def _put_back(
         client_id=client_id,
         client_secret=secret,
         now=runtime.now,
+        timeout_s=wish.api_timeout_s,
         on_retry=lambda words: _note(words, runtime),
     ) as api:
         for kept in found:

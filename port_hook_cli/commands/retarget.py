@@ -10,6 +10,7 @@ from port_hook_cli.adapters.journal import Journal
 from port_hook_cli.adapters.port_api import PortApi
 from port_hook_cli.adapters.settings import Settings
 from port_hook_cli.commands.confirming import can_ask, confirm_in_loop
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.putting_back import End, Outcome
 from port_hook_cli.errors import RetargetError, UsageError
 from port_hook_cli.flows.retargeting import Retargeting
@@ -29,6 +30,7 @@ async def retargeted(
     *,
     yes: bool,
     notice: Callable[[str], None],
+    api_timeout_s: float = API_TIMEOUT_S,
 ) -> AsyncIterator[Retargeting]:
     """Point `actions` at the public `url` for as long as the context lasts; call `apply` on it when the URL changes.
 
@@ -46,7 +48,12 @@ async def retargeted(
         raise UsageError("--retarget changes actions in Port, and nobody is here to ask.", hint="Add --yes.")
     client_id, secret = settings.require_client_id(), settings.require_secret()
     async with PortApi(
-        api_url=settings.api_url, client_id=client_id, client_secret=secret, now=runtime.now, on_retry=notice
+        api_url=settings.api_url,
+        client_id=client_id,
+        client_secret=secret,
+        now=runtime.now,
+        timeout_s=api_timeout_s,
+        on_retry=notice,
     ) as api:
         retargeting = Retargeting(
             api=api,

@@ -18,6 +18,7 @@ from port_hook_cli.adapters.unwaited import UnwaitedThreads
 from port_hook_cli.commands.reaching import Reaching, Way, reachable
 from port_hook_cli.commands.retarget import retargeted
 from port_hook_cli.commands.serving import DRAIN_S, Plan, Serving, listening
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.core.records import ready_event, summary_event, tunnel_event
 from port_hook_cli.core.tunnel_choice import TunnelKind
@@ -51,11 +52,15 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retarget:
-    """Actions to point at the listener for as long as it runs; `yes` asks nobody."""
+    """Actions to point at the listener for as long as it runs; `yes` asks nobody.
+
+    One call to Port's API may take `api_timeout_s` seconds.
+    """
 
     actions: Sequence[str]
     settings: Settings
     yes: bool = False
+    api_timeout_s: float = API_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +196,15 @@ async def _start(
         wanted = session.retarget
         url = way.public_url if way else _url_of_the_sandbox_s_neighbour(wanted.settings, serving.url)
         pointing = await stack.enter_async_context(
-            retargeted(wanted.actions, wanted.settings, runtime, url, yes=wanted.yes, notice=watcher.notice)
+            retargeted(
+                wanted.actions,
+                wanted.settings,
+                runtime,
+                url,
+                yes=wanted.yes,
+                notice=watcher.notice,
+                api_timeout_s=wanted.api_timeout_s,
+            )
         )
         if way:
             way.follow = pointing.apply

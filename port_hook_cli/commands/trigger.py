@@ -10,6 +10,7 @@ import typer
 from port_hook_cli.commands import options
 from port_hook_cli.commands.triggering import TriggerPlan, run_trigger
 from port_hook_cli.core.forwarding import BadTarget, parse_target
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.run_ids import check_run_id
 from port_hook_cli.core.signing import TimestampUnit
 from port_hook_cli.core.snippets import SnippetFormat
@@ -117,6 +118,7 @@ def trigger(
             callback=options.finite,
         ),
     ] = 40.0,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     json: options.Json = False,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
@@ -148,6 +150,7 @@ def trigger(
         no_sign=no_sign,
         unit=unit,
         timeout_s=timeout_s,
+        api_timeout_s=api_timeout_s,
         json=json,
         org=org,
         secret_file=secret_file,

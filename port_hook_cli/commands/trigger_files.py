@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from port_hook_cli.adapters.document_file import read_document, read_secrets_file
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import Settings
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.port_actions import BadAction, PortAction, pick_action, read_action
 from port_hook_cli.core.trigger_documents import BadDocument
 from port_hook_cli.errors import StoreError, UsageError
@@ -44,13 +45,15 @@ def locate(name: str, runtime: Runtime) -> Source:
     return Source(name)
 
 
-def find_action(source: Source, runtime: Runtime, settings: Callable[[], Settings]) -> PortAction:
+def find_action(
+    source: Source, runtime: Runtime, settings: Callable[[], Settings], *, api_timeout_s: float = API_TIMEOUT_S
+) -> PortAction:
     """Return the action at `source`.
 
     Raises UsageError for a file that holds none, StoreError, SettingsError and PortApiError.
     """
     if source.file is None:
-        document: Any = asyncio.run(_get_action(source.name, settings(), runtime))
+        document: Any = asyncio.run(_get_action(source.name, settings(), runtime, api_timeout_s))
         name = f"The action {source.name}"
     else:
         name = "stdin" if source.file == "-" else source.file
@@ -88,9 +91,15 @@ def _is_file(name: str, runtime: Runtime) -> bool:
         return False
 
 
-async def _get_action(identifier: str, settings: Settings, runtime: Runtime) -> dict[str, Any]:
+async def _get_action(identifier: str, settings: Settings, runtime: Runtime, api_timeout_s: float) -> dict[str, Any]:
     from port_hook_cli.adapters.port_api import PortApi
 
     client_id, secret = settings.require_client_id(), settings.require_secret()
-    async with PortApi(api_url=settings.api_url, client_id=client_id, client_secret=secret, now=runtime.now) as port:
+    async with PortApi(
+        api_url=settings.api_url,
+        client_id=client_id,
+        client_secret=secret,
+        now=runtime.now,
+        timeout_s=api_timeout_s,
+    ) as port:
         return await port.get_action(identifier)

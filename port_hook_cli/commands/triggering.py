@@ -38,7 +38,7 @@ _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerPlan:
-    """The options of `trigger`, read and checked. Targets are URLs; `wait_s` and `timeout_s` are seconds."""
+    """The options of `trigger`, read and checked. Targets are URLs; Times are seconds."""
 
     action: str
     to: str | None
@@ -61,6 +61,7 @@ class TriggerPlan:
     no_sign: bool
     unit: TimestampUnit
     timeout_s: float
+    api_timeout_s: float
     json: bool
     org: str | None
     secret_file: str | None
@@ -93,7 +94,7 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     source = locate(plan.action, runtime)
     needs = ALL_NEEDS if plan.via_port or source.file is None else ONLY_THE_SECRET
     settings = cache(partial(read_settings, runtime, org=plan.org, secret_file=plan.secret_file, needs=needs))
-    action = find_action(source, runtime, settings)
+    action = find_action(source, runtime, settings, api_timeout_s=plan.api_timeout_s)
     documents = _read_documents(action, plan, runtime)
     masker = Masker([*documents.secrets.values(), *secret_texts(action.inputs or {}, documents.properties)])
     try:

@@ -59,7 +59,12 @@ async def _run(
         show(log_line(entry))
 
     async with PortApi(
-        api_url=settings.api_url, client_id=client_id, client_secret=secret, now=runtime.now, on_retry=notice
+        api_url=settings.api_url,
+        client_id=client_id,
+        client_secret=secret,
+        now=runtime.now,
+        timeout_s=plan.api_timeout_s,
+        on_retry=notice,
     ) as api:
         run: Mapping[str, Any] = await api.start_run(
             action.identifier, _body(action, documents), run_as=_email(documents, plan)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
+from port_hook_cli.core.nesting import nests_too_deep
 from port_hook_cli.core.runs import Call
 from port_hook_cli.errors import PortApiError, RunEndedError
 
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 8.0
 _LONGEST_QUOTE = 500
+
+_NEVER = frozenset(
+    {
+        HTTPStatus.NOT_IMPLEMENTED,
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
+    }
+)
+_LONGEST_TOKEN = 16 * 1024
+_LONGEST_LIFETIME_S = 1e12
 
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "Check PORT_CLIENT_ID and PORT_CLIENT_SECRET, and that PORT_REGION or PORT_API_URL"
@@ -33,12 +45,47 @@ _SYNCHRONIZED = (
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`, or an empty one when it holds something else. Never raises."""
+    """Return the JSON object in `body`, or an empty one when it holds something else. Never raises.
+
+    A document that nests too deep to be written again counts as something else, and so do NaN and Infinity.
+    """
     try:
-        document = json.loads(body)
+        text = body.decode("utf-8-sig")
+        document = {} if nests_too_deep(text) else json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def is_worth_another_try(status: int) -> bool:
+    """Return whether the same call may get another response later: after 429 and most of 5xx."""
+    return status == HTTPStatus.TOO_MANY_REQUESTS or is_server_trouble(status)
+
+
+def is_server_trouble(status: int) -> bool:
+    """Return whether the server failed while it handled the call; it may have taken effect then."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NEVER
+
+
+def read_token(answer: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return the token that `answer` gives and how many seconds it lasts, or None for none that could be sent.
+
+    A lifetime that is not a number counts as 0. Raises ValueError with a clause for a token or lifetime that cannot be.
+    """
+    token, lifetime_s = answer.get("accessToken"), answer.get("expiresIn")
+    if not isinstance(token, str):
+        return None
+    if not token or len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("an access token that no HTTP header can carry")
+    if not isinstance(lifetime_s, int | float):
+        return token, 0.0
+    if not 0 <= lifetime_s <= _LONGEST_LIFETIME_S:
+        raise ValueError("an access token whose lifetime (`expiresIn`) is not a possible number of seconds")
+    return token, float(lifetime_s)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiError:

@@ -1,0 +1,201 @@
+"""Servers in the place of Port's API that mean harm: a call ends in time, within its limits, and in words."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.adapters.port_api import PortApi
+from port_hook_cli.errors import PortApiError
+from tests.factories import RUN_ID, SECRET
+from tests.hostile.hostile_api import (
+    HostileApi,
+    deep_json,
+    gzip_bomb,
+    gzip_bomb_in_gzip,
+    json_too_deep_to_write,
+    status,
+)
+from tests.hostile.wire import (
+    SOCKET_BUFFERS,
+    Trick,
+    drip,
+    endless_body,
+    endless_chunks,
+    endless_continue,
+    endless_field,
+    endless_fields,
+    endless_trailers,
+    reset_midway,
+)
+
+MIB = 2**20
+
+
+async def no_pause(_: float) -> None:
+    """Pause not at all."""
+
+
+def client(url: str, **options: Any) -> PortApi:
+    return PortApi(**{"api_url": url, "client_id": "id", "client_secret": SECRET, "sleep": no_pause, **options})
+
+
+async def failure(server: HostileApi, **options: Any) -> PortApiError:
+    """Return what asking for a run ends with."""
+    async with client(server.url, **options) as api:
+        with pytest.raises(PortApiError) as caught:
+            await api.get_run(RUN_ID)
+    return caught.value
+
+
+@pytest.mark.parametrize("trick", [drip, endless_continue])
+async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
+    async with HostileApi(trick).serve() as server, asyncio.timeout(5):
+        problem = await failure(server, timeout_s=0.2)
+    assert "gave no whole response within 0.2 s. (tried 5 times)" in problem.message
+    assert "--api-timeout" in problem.hint
+
+
+@pytest.mark.parametrize("trick", [endless_body, endless_chunks])
+async def test_a_response_is_read_up_to_8_mib(trick: Trick) -> None:
+    async with HostileApi(trick).serve() as server, asyncio.timeout(10):
+        problem = await failure(server)
+        await server.hung_up.wait()
+    assert problem.message.startswith(f"{server.url} answered, but with more than 8 MiB.")
+    assert server.sent < 8 * MIB + SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("trick", [endless_field, endless_fields, endless_trailers])
+async def test_header_fields_without_end_are_not_read_for_long(trick: Trick) -> None:
+    async with HostileApi(trick).serve() as server, asyncio.timeout(10):
+        problem = await failure(server)
+    assert "could not be reached" in problem.message
+    assert server.sent < 5 * SOCKET_BUFFERS  # five tries
+
+
+@pytest.mark.parametrize(("trick", "coding"), [(gzip_bomb, "gzip"), (gzip_bomb_in_gzip, "gzip, gzip")])
+async def test_a_response_that_is_packed_is_refused_and_not_unpacked(trick: Trick, coding: str) -> None:
+    async with HostileApi(trick).serve() as server:
+        problem = await failure(server)
+    words = f"{server.url} answered, but with a content-encoding that port-hook did not ask for ({coding})."
+    assert problem.message == words
+    assert all(b"accept-encoding: identity" in head.lower() for head in server.requests)
+    assert len(server.requests) == 2  # the token's and one more: it is not tried again
+
+
+@pytest.mark.parametrize("trick", [deep_json, json_too_deep_to_write])
+async def test_json_that_nests_too_deep_is_not_ports(trick: Trick) -> None:
+    async with HostileApi(trick).serve() as server:
+        problem = await failure(server)
+    assert problem.message == f"{server.url} answered, but not as Port's API does."
+
+
+async def test_a_connection_that_is_reset_midway_is_an_error_in_words() -> None:
+    async with HostileApi(reset_midway).serve() as server:
+        problem = await failure(server)
+    assert "could not be reached" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (b'{"accessToken": "t\xc3\xb6ken", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
+        (b'{"accessToken": "a\\r\\nx: y", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
+        (b'{"accessToken": "a b", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
+        (b'{"accessToken": "\\ud800", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
+        (b'{"accessToken": "", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
+        (b'{"accessToken": "%s", "expiresIn": 60}' % (b"x" * 2**20), "gave an access token that no HTTP header can"),
+        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 400), "whose lifetime (`expiresIn`) is not a possible"),
+        (b'{"accessToken": "t", "expiresIn": 1e999}', "whose lifetime (`expiresIn`) is not a possible number"),
+        (b'{"accessToken": "t", "expiresIn": -1}', "whose lifetime (`expiresIn`) is not a possible number"),
+        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 5000), "answered, but not as Port's API does"),
+        (b'{"accessToken": "t", "expiresIn": NaN}', "answered, but not as Port's API does"),
+        (b'{"accessToken": "t", "expiresIn": Infinity}', "answered, but not as Port's API does"),
+        (b'{"accessToken": ["t"], "expiresIn": 60}', "answered, but not as Port's API does"),
+    ],
+)
+async def test_a_token_that_cannot_be_used_is_an_error_in_words(token: bytes, words: str) -> None:
+    async with HostileApi(token=token).serve() as server:
+        problem = await failure(server)
+    assert words in problem.message
+    assert len(server.requests) == 1
+    assert "t\xf6ken" not in problem.message
+
+
+@pytest.mark.parametrize("line", ["501 Not Implemented", "505 Version", "511 Network Authentication Required"])
+async def test_a_status_that_means_never_is_not_tried_again(line: str) -> None:
+    async with HostileApi(status(line)).serve() as server:
+        problem = await failure(server)
+    assert f"answered {line[:3]}" in problem.message
+    assert len(server.requests) == 2  # the token's and one more
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "31", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_pause_that_a_server_asks_for_is_30_s_at_most(value: str) -> None:
+    async with HostileApi(status("429 Too Many", f"retry-after: {value}")).serve() as server, asyncio.timeout(5):
+        problem = await failure(server, sleep=asyncio.sleep)
+    assert "Port asks to wait" in problem.hint
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("line", ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+async def test_a_redirect_takes_neither_the_secret_nor_the_token_elsewhere(line: str) -> None:
+    async with HostileApi().serve() as elsewhere:
+        redirect = status(line, f"location: {elsewhere.url}/v1/auth/access_token")
+        async with HostileApi(redirect).serve() as server:
+            problem = await failure(server)
+            assert "does not redirect" in problem.hint
+        async with _RedirectsAll(redirect).serve() as server:
+            problem = await failure(server)
+            assert "does not redirect" in problem.hint
+    assert elsewhere.requests == []
+
+
+class _RedirectsAll(HostileApi):
+    def choose(self, connection: Any) -> Trick:
+        return self.trick
+
+
+async def test_a_response_that_comes_before_the_request_was_read_is_taken() -> None:
+    async with HostileApi(early=True).serve() as server, asyncio.timeout(10), client(server.url) as api:
+        await api.patch_run(RUN_ID, {"summary": "x" * 8 * MIB})
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
+async def test_no_proxy_is_asked_for_an_api_on_this_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with HostileApi().serve() as proxy, HostileApi().serve() as server:
+        monkeypatch.setenv(name, proxy.url)
+        for host in ("127.0.0.1", "localhost", "127.1"):
+            async with client(server.url.replace("127.0.0.1", host)) as api:
+                assert (await api.get_run(RUN_ID))["id"] == RUN_ID
+    assert proxy.requests == []
+
+
+async def test_a_proxy_is_asked_for_an_api_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with HostileApi().serve() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        async with client("http://api.port.invalid") as api:
+            assert (await api.get_run(RUN_ID))["id"] == RUN_ID
+    assert all(b" http://api.port.invalid/v1/" in head for head in proxy.requests)
+
+
+async def test_a_proxy_that_cannot_be_used_is_an_error_that_does_not_quote_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "gopher://user:hunter22@proxy.invalid")
+    with pytest.raises(PortApiError, match="HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used") as caught:
+        client("http://api.port.invalid")
+    assert "hunter22" not in caught.value.message
+
+
+async def test_a_netrc_file_adds_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password hunter22\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    (Path.home() / ".netrc").write_text(netrc.read_text())
+    async with HostileApi().serve() as server, client(server.url) as api:
+        await api.get_run(RUN_ID)
+    fields = [line for head in server.requests for line in head.split(b"\r\n") if b"authorization" in line.lower()]
+    assert [line.lower() for line in fields] == [b"authorization: bearer good"]
