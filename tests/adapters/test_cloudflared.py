@@ -211,6 +211,7 @@ async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home
         ("outage", "answered with something else than a tunnel", "cloudflarestatus.com"),
         ("old-flags", "does not know the options that port-hook gives it", "cloudflared update"),
         ("odd-answer", "does not say which public URL it has", "cloudflared update"),
+        ("deep-answer", "does not say which public URL it has", "cloudflared update"),
         ("exits", "cloudflared ended before the tunnel was open.", "--public-url"),
     ],
 )

@@ -326,6 +326,20 @@ async def test_a_failure_is_told_with_its_fix(agent: Standin, mode: str, happene
 
 
 @pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("huge-answer", "the agent's API sent more than 1 MiB"),
+        ("long-url", "the public URL has more than 2048 characters"),
+        ("huge-version", "The ngrok process exited with code"),
+    ],
+)
+async def test_an_agent_that_says_too_much_is_an_error_in_words(agent: Standin, mode: str, words: str) -> None:
+    problem = await agent.failure(mode)
+    assert words in problem.message
+    assert len(problem.message) < 3000
+
+
+@pytest.mark.parametrize(
     ("mode", "timeout_s", "happened", "hint"),
     [
         ("silent", 0.5, "did not open the tunnel within 0.5 s", "ngrok diagnose"),

@@ -6,13 +6,16 @@ import asyncio
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from port_hook_cli.adapters.forwarder import Forwarder
+from port_hook_cli.adapters.sandbox import Sandbox
 from port_hook_cli.adapters.sender import KEPT_BYTES, Sender
 from port_hook_cli.adapters.store import open_store
 from port_hook_cli.core.models import Delivery, Headers
+from port_hook_cli.core.samples import create_vm_action
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.hostile.hostile_api import bomb, gzip_bomb, gzip_bomb_in_gzip
@@ -32,6 +35,7 @@ from tests.hostile.wire import (
     switch_protocols,
 )
 from tests.processes import listener
+from tests.sandbox_clients import a_client
 
 MIB = 2**20
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -195,3 +199,36 @@ def test_replay_of_a_method_that_is_not_ascii_is_an_error_in_words(
     assert result.code == 1
     assert "the method 'P\\xd6ST' has characters that are not ASCII" in result.err
     assert handler.requests == []
+
+
+def _create_vm_at(url: str) -> dict[str, Any]:
+    action = create_vm_action()
+    return {**action, "invocationMethod": {**action["invocationMethod"], "url": url, "synchronized": True}}
+
+
+async def _run_in_sandbox(trick: Trick) -> dict[str, Any]:
+    """Run an action of a sandbox whose handler answers with `trick`; return the run as its API shows it."""
+    async with (
+        HostileServer(trick).serve() as handler,
+        Sandbox.start(actions=[_create_vm_at(handler.url)]) as sandbox,
+        a_client(sandbox) as client,
+    ):
+        inputs = {"properties": {"title": "dev-env", "cpu": 2}}
+        started = (await client.post("/v1/actions/create_vm/runs", json=inputs)).json()["run"]["id"]
+        await asyncio.wait_for(sandbox.wait_for_end(started), 10)
+        shown = await client.get(f"/v1/actions/runs/{started}", params={"version": "v2"})
+        run: dict[str, Any] = shown.json()["run"]
+        return run
+
+
+async def test_a_sandbox_fails_a_run_whose_response_is_too_large() -> None:
+    run = await _run_in_sandbox(endless_body)
+    assert run["status"] == "FAILURE"
+    assert run["summary"] == "The webhook could not be invoked: the response is larger than 32 MiB."
+
+
+async def test_a_sandbox_takes_json_that_nests_too_deep_as_text() -> None:
+    depth = 940
+    text = b"[" * depth + b"]" * depth
+    run = await _run_in_sandbox(lambda connection: connection.answer(text))
+    assert (run["status"], run["response"]) == ("SUCCESS", text.decode())

@@ -9,9 +9,9 @@ a tunnel in it. On SIGTERM it waits for its grace period and ends.
 
 FOLDER is the test's. The stand-in writes `seen` there (its arguments and environment, as JSON), says its process id
 to the named pipe `pipe`, and keeps that open until it dies. A file `mode` chooses how it fails: `offline`, `limited`
-(429), `outage`, `odd-answer` (of /quicktunnel), `never-ready`, `slow` (ready when a file `go` is there), `chatty` (a
-log without end before anything else), `exits`, `old-flags`, `stubborn` (SIGTERM changes nothing). While there is a
-file `down`, /ready answers 503.
+(429), `outage`, `odd-answer` and `deep-answer` (of /quicktunnel), `never-ready`, `slow` (ready when a file `go` is
+there), `chatty` (a log without end before anything else), `exits`, `old-flags`, `stubborn` (SIGTERM changes nothing).
+While there is a file `down`, /ready answers 503.
 
 Its public URL cannot be https://NAME.trycloudflare.com, as that would lead to the internet. So /quicktunnel names a
 host with a scheme, `http://127.0.0.1:PORT`: cloudflared takes a host name with its scheme from Cloudflare's API, and
@@ -107,6 +107,10 @@ def metrics_handler(hostname: str, is_ready: Callable[[], bool]) -> type[BaseHTT
             if self.path == "/ready":
                 ready = is_ready()
                 self.answer(200 if ready else 503, {"status": 200 if ready else 503, "readyConnections": int(ready)})
+            elif self.path == "/quicktunnel" and mode() == "deep-answer":
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"[" * 50_000)
             elif self.path == "/quicktunnel":
                 self.answer(200, {"hostname": 'x"\x1b[2J' if mode() == "odd-answer" else hostname})
             else:

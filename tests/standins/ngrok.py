@@ -10,7 +10,9 @@ NGROK_STANDIN_PIPE and keeps that pipe open until it dies.
 
 NGROK_STANDIN chooses how it fails: `105`, `107`, `108`, `9999` (a code nobody knows), `313`, `319`, `320`, `334` (an
 endpoint is refused), `offline`, `silent`, `chatty` (a log that never gets to a session), `exits`, `odd-log`, `old`
-(no endpoint API), `other-program`. On SIGUSR1 it logs that it lost its session, on SIGUSR2 that it has one again.
+(no endpoint API), `other-program`, `huge-answer` (2 MiB for an endpoint), `long-url` (100,000 characters),
+`huge-version` (an endless line for `--version`). On SIGUSR1 it logs that it lost its session, on SIGUSR2 that it has
+one again.
 
 Limits: there is no ngrok service behind it, so it takes every token and domain unless told not to, never really
 reconnects, speaks no TLS, adds no headers (ngrok adds X-Forwarded-*), and its public URL is reachable on this machine
@@ -142,6 +144,9 @@ class Api(BaseHTTPRequestHandler):
             return
         forwarder = self.forwarders[wanted["name"]] = Forwarder(wanted["upstream"]["url"])
         url = wanted.get("url") or f"http://127.0.0.1:{forwarder.server_address[1]}"
+        if MODE in {"huge-answer", "long-url"}:
+            self.answer(201, {**wanted, "url": url + "/" + "x" * (2**21 if MODE == "huge-answer" else 100_000)})
+            return
         self.endpoints[wanted["name"]] = {**wanted, "url": url, "uri": f"/api/endpoints/{wanted['name']}"}
         log("info", "started tunnel", obj="tunnels", name=wanted["name"], url=url)
         self.answer(201, self.endpoints[wanted["name"]])
@@ -206,6 +211,8 @@ def main() -> None:
     """Do what the command line says."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = sys.argv[1:]
+    while MODE == "huge-version" and arguments == ["--version"]:
+        sys.stdout.write("x" * 100_000)
     if arguments in (["--version"], ["version"]):
         say({"old": "ngrok version 3.9.0", "other-program": "frobnicate"}.get(MODE, "ngrok version 3.24.0"))
     elif arguments[:2] == ["config", "add-authtoken"]:

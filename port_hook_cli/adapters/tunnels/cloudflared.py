@@ -24,7 +24,7 @@ _ENVIRONMENT = frozenset(
     | {"TUNNEL_EDGE_BIND_ADDRESS", "TUNNEL_EDGE_IP_VERSION", "TUNNEL_REGION", "TUNNEL_TRANSPORT_PROTOCOL"}
 )
 _METRICS = re.compile(r"Starting metrics server on (127\.0\.0\.1):(\d{1,5})/metrics")
-_HOST = re.compile(r"(https?://)?[a-z0-9.-]+(:\d{1,5})?", re.IGNORECASE)
+_HOST = re.compile(r"(https?://)?[a-z0-9.-]{1,253}(:\d{1,5})?", re.IGNORECASE)
 _READY, _NOT_CONNECTED = 200, 503
 _POLL_AT_START_S = 0.05
 _POLL_S = 1.0
@@ -130,7 +130,7 @@ def _url(answer: bytes) -> str:
     """Return the public URL that /quicktunnel tells, as `{"hostname": …}`; as cloudflared, bear a scheme with it."""
     try:
         host = json.loads(answer)["hostname"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         host = None
     if not isinstance(host, str) or not _HOST.fullmatch(host):
         raise too_old("which public URL it has")

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ OLDEST_AGENT = (3, 16)
 ENDPOINT = "port-hook"
 MASK = "***"
 _HANG_UP_TIMEOUT_S = 1
+_MOST_API_BYTES = 1024 * 1024
+_LONGEST_URL = 2048
 
 
 class OldAgentError(Exception):
@@ -106,7 +109,7 @@ def _hold(order: dict[str, Any], leash: Leash) -> None:
         tempfile.tempdir = str(leash.folder)
         installer.install_ngrok(order["agent"])
     # pyngrok talks to the agent on this machine; a proxy that the environment names cannot reach it.
-    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({}), _ApiLimit()))
     _refuse_old_agent(process.capture_run_process(order["agent"], ["--version"]))
     config = conf.PyngrokConfig(
         ngrok_path=order["agent"],
@@ -122,7 +125,7 @@ def _hold(order: dict[str, Any], leash: Leash) -> None:
         f"{agent.api_url}{tunnel.uri}", method="DELETE", timeout=_HANG_UP_TIMEOUT_S
     )
     leash.remove_folder()
-    leash.report(url=tunnel.public_url)
+    leash.report(url=_bounded_url(str(tunnel.public_url)))
     leash.report(ended=agent.proc.wait())
 
 
@@ -135,10 +138,52 @@ def _tie_children() -> None:
         if options.get("universal_newlines"):
             # One odd byte would end the thread that reads the agent's log.
             options |= {"encoding": "utf-8", "errors": "replace"}
-        return plain(command, preexec_fn=tie, **options)
+        agent: Any = plain(command, preexec_fn=tie, **options)
+        if agent.stdout:
+            agent.stdout = _BoundedOutput(agent.stdout)
+        return agent
 
     # pyngrok offers no say in how it starts the agent.
     setattr(subprocess, "Popen", popen)  # noqa: B010 - no type checker lets a class be replaced
+
+
+class _BoundedOutput:
+    """The output of a program, of which no call returns more than LONGEST; pyngrok's calls have no limit."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+        self.close = stream.close
+
+    def readline(self) -> Any:
+        """Return a line, or the next part of a long one."""
+        return self._stream.readline(LONGEST)
+
+    def read(self) -> Any:
+        """Return the beginning of the output."""
+        return self._stream.read(LONGEST)
+
+
+class _ApiLimit(urllib.request.BaseHandler):
+    """Refuses responses of the agent's API that are larger than 1 MiB; pyngrok reads each as a whole."""
+
+    def http_response(self, _: urllib.request.Request, response: Any) -> Any:
+        """Return the response with a limit on what is read of it."""
+        read = response.read
+
+        def read_within_limit() -> bytes:
+            body: bytes = read(_MOST_API_BYTES + 1)
+            if len(body) > _MOST_API_BYTES:
+                raise urllib.error.URLError("the agent's API sent more than 1 MiB")
+            return body
+
+        response.read = read_within_limit
+        return response
+
+
+def _bounded_url(url: str) -> str:
+    if len(url) > _LONGEST_URL:
+        raise ValueError(f"the public URL has more than {_LONGEST_URL} characters")
+    return url
 
 
 def _settings(order: dict[str, Any], leash: Leash) -> str:

@@ -14,8 +14,8 @@ SILENCE_S = 70.0
 """Both servers send something every 30 s; who misses two of them has no connection any more."""
 
 _EVENT_STREAM = "text/event-stream"
-# gosmee takes bodies of 25 MiB and sends them in base64; nothing greater is a request.
-_LONGEST_EVENT = 64 * 1024 * 1024
+# gosmee takes bodies of 25 MiB and sends them in base64; nothing larger is a request.
+_LONGEST_EVENT = 36 * 1024 * 1024
 _MOST_REDIRECTS = 3
 _MOST_BYTES = 4096
 
@@ -104,6 +104,9 @@ def explain(error: Exception) -> str:
 def _problem(response: httpx.Response) -> NoStream | None:
     """Return why this is no stream of events, or None if it is one."""
     status = response.status_code
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if response.is_success and coding != "identity":
+        return NoStream(f"it answers with a content-encoding that port-hook did not ask for ({coding[:40]})")
     if response.is_success and _type_of(response) == _EVENT_STREAM:
         return None
     if status == HTTPStatus.NOT_FOUND:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 from httpx_sse import ServerSentEvent
 
+from port_hook_cli.adapters.proxies import BadProxy, open_client
 from port_hook_cli.adapters.sender import Sender, system_trust
 from port_hook_cli.adapters.tunnels import Opening
 from port_hook_cli.adapters.tunnels.relay_stream import SILENCE_S, NoStream, RelayStream, explain, make_channel
@@ -29,6 +30,7 @@ from port_hook_cli.views.text import brief
 _NEW_CHANNEL = "https://smee.io/new"
 _HINT = "`--tunnel smee` makes a channel at https://smee.io; a URL is that of a channel, as https://smee.io/CHANNEL."
 _PROBE_S = 10.0
+_SUCCESS = 2
 _CLOSE_S = 2.0
 # The longest pause between two tries leaves room for the try itself: 5 s after the relay is back, events come again.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 4.0
@@ -56,7 +58,10 @@ async def open_smee(channel: str | None, opening: Opening, *, silence_s: float =
     if "@" in urlsplit(url).netloc:
         raise TunnelError("A password in a channel's URL would be shown to whoever sees that URL.", hint=_HINT)
     timeout = httpx.Timeout(opening.timeout_s, read=silence_s)
-    client = httpx.AsyncClient(verify=system_trust(), timeout=timeout, headers={"user-agent": "port-hook"})
+    try:
+        client = open_client(url, verify=system_trust(), timeout=timeout, headers={"user-agent": "port-hook"})
+    except BadProxy as bad:
+        raise _failure(url, bad, opening.timeout_s) from None
     tunnel: SmeeTunnel | None = None
     try:
         async with asyncio.timeout(opening.timeout_s):
@@ -120,11 +125,9 @@ class SmeeTunnel:
         words = f"the relay did not take a request within {self.probe_timeout_s:g} s"
         try:
             async with asyncio.timeout(self.probe_timeout_s):
-                response = await self._client.post(
-                    self.url, content=probe_body(token), headers={"content-type": "application/json"}
-                )
-                if not response.is_success:
-                    return Probing(Reach.UNREACHABLE, None, f"the relay answers {response.status_code} to a request")
+                status = await self._post(probe_body(token))
+                if status // 100 != _SUCCESS:
+                    return Probing(Reach.UNREACHABLE, None, f"the relay answers {status} to a request")
                 words = f"the relay took a request, but did not hand it on within {self.probe_timeout_s:g} s"
                 return Probing(Reach.REACHABLE, (await heard - started) * 1000)
         except TimeoutError:
@@ -133,6 +136,12 @@ class SmeeTunnel:
             return Probing(Reach.UNREACHABLE, None, f"the relay takes no request: {brief(explain(error))}")
         finally:
             self._heard.pop(token, None)
+
+    async def _post(self, body: bytes) -> int:
+        """Send a request to the channel and return the status of the response, whose body is not read."""
+        headers = {"content-type": "application/json"}
+        async with self._client.stream("POST", self.url, content=body, headers=headers) as response:
+            return response.status_code
 
     async def lost(self) -> str:
         """Wait until the relay no longer knows the channel; a stream that breaks off is connected anew."""

@@ -73,13 +73,21 @@ class TetheredTunnel:
 
     async def next_report(self) -> dict[str, Any] | None:
         """Return what the tether says next, a log line being kept; None when it has ended."""
-        line = await self._tether.stdout.readline() if self._tether.stdout else b""
+        line = await self._next_line()
         report: dict[str, Any] | None = json.loads(line) if line else None
         if report and "log" in report and not self._closing:
             self.noted(report["log"])
         if report and "error" in report:
             self.problem = report["error"]
         return report
+
+    async def _next_line(self) -> bytes:
+        """Return the next line of the tether's output; one that is longer than asyncio reads counts as the end."""
+        try:
+            return await self._tether.stdout.readline() if self._tether.stdout else b""
+        except ValueError:
+            _kill(self._tether)
+            return b""
 
     async def _ended(self) -> None:
         await (asyncio.shield(self._rest) if self._rest else self._read_on())

@@ -1,0 +1,136 @@
+"""Relays and tunnels that mean harm: a listener takes no more from one than its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.adapters.prober import probe
+from port_hook_cli.adapters.tunnels import Opening
+from port_hook_cli.adapters.tunnels.smee import SmeeTunnel, open_smee
+from port_hook_cli.adapters.tunnels.tethered import TetheredTunnel
+from port_hook_cli.core.reach import Reach
+from port_hook_cli.errors import TunnelError
+from tests.hostile.hostile_api import bomb
+from tests.hostile.wire import (
+    SOCKET_BUFFERS,
+    Connection,
+    HostileServer,
+    Trick,
+    endless_body,
+    endless_chunks,
+    endless_continue,
+    endless_field,
+    endless_fields,
+)
+
+_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+
+
+async def open_relay(url: str, timeout_s: float = 5) -> SmeeTunnel:
+    return await open_smee(
+        f"{url}/channel",
+        Opening(
+            local_url="http://127.0.0.1:9",
+            environ={},
+            home=Path("/nowhere"),
+            notice=lambda _: None,
+            timeout_s=timeout_s,
+        ),
+    )
+
+
+async def packed_stream(connection: Connection) -> None:
+    await connection.send(_STREAM + b"content-encoding: gzip\r\n\r\n")
+    await connection.send(bomb())
+
+
+async def event_without_end(connection: Connection) -> None:
+    await connection.send(_STREAM + b"\r\ndata: ")
+    await connection.flood(b"x" * 1024)
+
+
+async def good_stream_but_endless_responses(connection: Connection) -> None:
+    """Open a stream for a GET; answer a POST, as a probe is, without end."""
+    if connection.head.startswith(b"POST"):
+        await endless_body(connection)
+    await connection.send(_STREAM + b"\r\nevent: ready\ndata: {}\n\n")
+    await connection.reader.read()
+
+
+@pytest.mark.parametrize(
+    ("trick", "words"),
+    [
+        (packed_stream, "it answers with a content-encoding that port-hook did not ask for (gzip)"),
+        (event_without_end, "it sends an event without end"),
+        (endless_field, "it broke the connection off"),
+        (endless_fields, "it broke the connection off"),
+    ],
+)
+async def test_a_relay_that_sends_too_much_is_an_error_in_words(trick: Trick, words: str) -> None:
+    async with HostileServer(trick).serve() as relay, asyncio.timeout(10):
+        with pytest.raises(TunnelError) as caught:
+            await open_relay(relay.url)
+    assert words in caught.value.message
+    assert relay.sent < 36 * 2**20 + SOCKET_BUFFERS
+
+
+async def test_opening_a_relay_takes_no_longer_than_its_timeout() -> None:
+    async with HostileServer(endless_continue).serve() as relay, asyncio.timeout(5):
+        with pytest.raises(TunnelError, match=r"within 0\.3 s"):
+            await open_relay(relay.url, timeout_s=0.3)
+
+
+async def test_a_probe_through_a_relay_reads_no_response_without_end() -> None:
+    async with HostileServer(good_stream_but_endless_responses).serve() as relay, asyncio.timeout(10):
+        tunnel = await open_relay(relay.url)
+        tunnel.probe_timeout_s = 0.3
+        found = await tunnel.probe("/", "token")
+        await relay.hung_up.wait()
+        await tunnel.close()
+    assert found.words == "the relay took a request, but did not hand it on within 0.3 s"
+    assert relay.sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("trick", [endless_body, endless_chunks, endless_continue, endless_fields, endless_field])
+async def test_a_probe_ends_in_time_whatever_answers_at_the_public_url(trick: Trick) -> None:
+    async with HostileServer(trick).serve() as server, asyncio.timeout(5):
+        found = await probe(server.url, "token", timeout_s=0.3)
+    assert found.reach in {Reach.UNREACHABLE, Reach.TAKEN}
+    assert server.sent < SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_no_proxy_is_asked_for_a_relay_or_a_listener_on_this_machine(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        HostileServer(endless_body).serve() as proxy,
+        HostileServer(good_stream_but_endless_responses).serve() as relay,
+        HostileServer(lambda connection: connection.answer(b"token")).serve() as listener,
+    ):
+        monkeypatch.setenv(name, proxy.url)
+        tunnel = await open_relay(relay.url)
+        await tunnel.close()
+        assert (await probe(listener.url, "token")).reach is Reach.REACHABLE
+    assert proxy.requests == []
+
+
+async def test_a_tether_that_sends_a_line_without_end_is_ended() -> None:
+    endless = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
+    tether = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        endless,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    tunnel = TetheredTunnel(tether)
+    async with asyncio.timeout(5):
+        assert await tunnel.next_report() is None
+        await tunnel.close()
+    assert tether.returncode is not None
