@@ -138,31 +138,36 @@ class _Link(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._is_idle = False
-        self._body_bytes = self._other_bytes = 0
+        self._body_bytes = self._unchecked_bytes = 0
 
     def begin(self) -> None:
         """Expect a response."""
         self._is_idle = False
-        self._body_bytes = self._other_bytes = 0
+        self._body_bytes = self._unchecked_bytes = 0
 
     def rest(self) -> None:
         """Expect nothing until the next request."""
         self._is_idle = True
+        self._unchecked_bytes = _MOST_HEADER_BYTES + 1
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the response that is expected."""
+        if self._unchecked_bytes > _MOST_HEADER_BYTES and not self._is_wanted():
+            return
+        self._unchecked_bytes += len(data)
+        super().data_received(data)
+
+    def _is_wanted(self) -> bool:
+        """Return whether the bytes since the last check held some of the body; give the response up otherwise."""
+        body_bytes = 0 if self._payload is None else self._payload.total_bytes
         if self._is_idle:
             self.abort()
-            return
-        payload = self._payload
-        body_bytes = payload.total_bytes if payload is not None else 0
-        if body_bytes != self._body_bytes:
-            self._body_bytes, self._other_bytes = body_bytes, 0
-        elif self._other_bytes > _MOST_HEADER_BYTES:
+            return False
+        if body_bytes == self._body_bytes:
             self._give_up()
-            return
-        self._other_bytes += len(data)
-        super().data_received(data)
+            return False
+        self._body_bytes, self._unchecked_bytes = body_bytes, 0
+        return True
 
     def _give_up(self) -> None:
         size = format_size(_MOST_HEADER_BYTES)
