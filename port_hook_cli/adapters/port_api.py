@@ -36,6 +36,7 @@ from port_hook_cli.views.text import brief
 # A token is renewed this long before it expires, so that it does not do so on the way.
 _EXPIRY_MARGIN_S = 30.0
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
+_LONGEST_ID = 200
 _NOT_AS_PORT = "Check PORT_API_URL and any proxy between."
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -106,12 +107,14 @@ class PortApi:
         """Return the action run as Port shows it; its `payload` is the request that Port sent."""
         answer = await self.send(self._read(run_id, f"{run_path(run_id)}?version=v2"))
         run: dict[str, Any] = self._part(answer, "run", dict)
-        return run
+        return run | {"id": run_id}
 
     async def run_logs(self, run_id: str, *, offset: int = 0) -> list[dict[str, Any]]:
         """Return up to 50 of the run's log entries, after the first `offset`."""
         answer = await self.send(self._read(run_id, f"{run_path(run_id)}/logs?limit=50&offset={offset}"))
         logs: list[dict[str, Any]] = self._part(answer, "runLogs", list)
+        if not all(isinstance(entry, dict) for entry in logs):
+            raise self._not_port()
         return logs
 
     async def patch_run(self, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,6 +157,8 @@ class PortApi:
                 problem = action_problem(identifier, outcome.status, problem, changing=False)
             await patience.wait(replace(outcome, problem=problem))
         run: dict[str, Any] = self._part(outcome, "run", dict)
+        if not _is_id(run.get("id")):
+            raise self._not_port()
         return run
 
     async def _send_of_action(
@@ -310,6 +315,10 @@ class PortApi:
             if secret and secret.reveal():
                 body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
         return body
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isascii() and value.isprintable()
 
 
 async def _read(response: httpx.Response) -> bytes:

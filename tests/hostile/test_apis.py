@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from port_hook_cli.adapters.patience import Failure, Patience
 from port_hook_cli.adapters.port_api import PortApi
 from port_hook_cli.errors import PortApiError
+from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET
 from tests.hostile.hostile_api import (
     HostileApi,
@@ -21,6 +23,7 @@ from tests.hostile.hostile_api import (
 )
 from tests.hostile.wire import (
     SOCKET_BUFFERS,
+    Connection,
     Trick,
     drip,
     endless_body,
@@ -31,6 +34,7 @@ from tests.hostile.wire import (
     endless_trailers,
     reset_midway,
 )
+from tests.servers import in_thread
 
 MIB = 2**20
 
@@ -57,6 +61,55 @@ async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
         problem = await failure(server, timeout_s=0.2)
     assert "gave no whole response within 0.2 s. (tried 5 times)" in problem.message
     assert "--api-timeout" in problem.hint
+
+
+async def test_a_call_that_spent_30_s_without_a_response_is_not_tried_again() -> None:
+    problem = PortApiError("Too slow.", hint="")
+    with pytest.raises(PortApiError, match="Too slow"):
+        await Patience(no_pause, lambda _: None).wait(Failure(problem=problem, spent_s=30))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report-run", RUN_ID, "--log", "x"),
+        ("replay", RUN_ID, "--to", "9"),
+        ("trigger", "create_vm", "--to", "9"),
+        ("trigger", "create_vm", "--via-port"),
+    ],
+)
+def test_each_command_that_calls_port_has_an_api_timeout(run: Run, command: tuple[str, ...]) -> None:
+    with in_thread((server := HostileApi(_too_late)).start):
+        environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": server.url}
+        result = run(*command, "--api-timeout", "0.1", env=environ)
+    assert result.code == 7
+    assert len(server.requests) == 3  # the token's, one that came too late, and one that was refused
+
+
+async def _too_late(connection: Connection) -> None:
+    """Answer the first call too late, and refuse the next one."""
+    if len(connection.server.requests) == 2:
+        await drip(connection)
+    await connection.answer(b"{}", status="403 Forbidden")
+
+
+@pytest.mark.parametrize("run_id", [b"5", b"null", b'""', b'"\\ud800"', b'"a\\nb"', b'"%s"' % (b"x" * 5000)])
+async def test_a_new_run_without_a_usable_id_is_not_ports(run_id: bytes) -> None:
+    async with (
+        HostileApi(lambda connection: connection.answer(b'{"run": {"id": %s}}' % run_id)).serve() as server,
+        client(server.url) as api,
+    ):
+        with pytest.raises(PortApiError, match="answered, but not as Port's API does"):
+            await api.start_run("create_vm", {})
+
+
+async def test_a_log_that_holds_anything_but_entries_is_not_ports() -> None:
+    async with (
+        HostileApi(lambda connection: connection.answer(b'{"runLogs": [{"message": "x"}, null]}')).serve() as server,
+        client(server.url) as api,
+    ):
+        with pytest.raises(PortApiError, match="answered, but not as Port's API does"):
+            await api.run_logs(RUN_ID)
 
 
 @pytest.mark.parametrize("trick", [endless_body, endless_chunks])

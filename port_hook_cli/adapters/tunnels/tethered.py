@@ -17,6 +17,8 @@ from port_hook_cli.adapters.prober import probe
 from port_hook_cli.core.reach import Probing
 from port_hook_cli.views.text import brief
 
+_BLOCK = 64 * 1024
+
 
 class TetheredTunnel:
     """What the tunnels of `tether.py` and `leash.py` have in common; see `port_hook_cli.adapters.tunnels.Tunnel`.
@@ -83,10 +85,15 @@ class TetheredTunnel:
 
     async def _next_line(self) -> bytes:
         """Return the next line of the tether's output; one that is longer than asyncio reads counts as the end."""
+        output = self._tether.stdout
+        if output is None:
+            return b""
         try:
-            return await self._tether.stdout.readline() if self._tether.stdout else b""
+            return await output.readline()
         except ValueError:
             _kill(self._tether)
+            while await output.read(_BLOCK):  # what it has written before it died is no report either
+                pass
             return b""
 
     async def _ended(self) -> None:
