@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,10 @@ import pytest
 
 from port_hook_cli.adapters.patience import Failure, Patience
 from port_hook_cli.adapters.port_api import PortApi
+from port_hook_cli.adapters.settings import Settings
+from port_hook_cli.commands.retarget import retargeted
 from port_hook_cli.errors import PortApiError
+from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET
 from tests.hostile.hostile_api import (
@@ -34,6 +39,7 @@ from tests.hostile.wire import (
     endless_trailers,
     reset_midway,
 )
+from tests.retargets import ONE, MortalJournal, a_retargeting, an_action
 from tests.servers import in_thread
 
 MIB = 2**20
@@ -84,6 +90,42 @@ def test_each_command_that_calls_port_has_an_api_timeout(run: Run, command: tupl
         result = run(*command, "--api-timeout", "0.1", env=environ)
     assert result.code == 7
     assert len(server.requests) == 3  # the token's, one that came too late, and one that was refused
+
+
+def test_restore_has_an_api_timeout(run: Run, tmp_path: Path) -> None:
+    async def good_then_too_late(connection: Connection) -> None:
+        if is_good:
+            await connection.answer(json.dumps({"ok": True, "action": an_action()}).encode())
+        else:
+            await _too_late(connection)
+
+    async def leave() -> None:
+        journal = MortalJournal(tmp_path / "home")
+        async with a_retargeting(server.url, tmp_path / "home", journal=journal) as flow:
+            await flow.prepare(["create_vm"])
+            await flow.apply(ONE)
+        journal.die()
+
+    is_good = True
+    with in_thread((server := HostileApi(good_then_too_late)).start):
+        asyncio.run(leave())
+        is_good = False
+        server.requests.clear()
+        environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": server.url}
+        result = run("restore", "--yes", "--api-timeout", "0.1", env=environ)
+    assert result.code == 7
+    assert len(server.requests) == 3
+
+
+async def test_listen_has_an_api_timeout_for_what_it_retargets(runtime: Callable[..., Runtime]) -> None:
+    async with HostileApi(_too_late).serve() as server:
+        settings = Settings(client_id="i", client_secret=SECRET, api_url=server.url)
+        with pytest.raises(PortApiError, match="403"):
+            async with retargeted(
+                ["create_vm"], settings, runtime(), ONE, yes=True, notice=lambda _: None, api_timeout_s=0.1
+            ):
+                pass
+        assert len(server.requests) == 3
 
 
 async def _too_late(connection: Connection) -> None:
