@@ -12,6 +12,7 @@ from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
 from port_hook_cli.adapters.signals import stopping_at_once
@@ -88,8 +89,8 @@ class CommandGroup(TyperGroup):
         try:
             code = super().invoke(ctx) or ExitCode.OK
             runtime.stdout.flush()
-        except typer.BadParameter as wrong:
-            name_variable(wrong, runtime)
+        except TyperException as wrong:
+            _make_readable(wrong, runtime)
             raise
         except PortHookError as problem:
             print_problem(problem, runtime)
@@ -106,6 +107,15 @@ class CommandGroup(TyperGroup):
             print_problem(PortHookError(f"Not all could be printed: {error.strerror}.", hint="Make room."), runtime)
             code = ExitCode.FAILED
         raise typer.Exit(int(code))
+
+
+def _make_readable(wrong: TyperException, runtime: Runtime) -> None:
+    """Let a complaint about the command line name the variable that a value came from, and hold visible text only."""
+    from port_hook_cli.views.text import printable_lines
+
+    wrong.message = printable_lines(wrong.message)
+    if isinstance(wrong, typer.BadParameter):
+        name_variable(wrong, runtime)
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:

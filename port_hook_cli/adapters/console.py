@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
+
+from port_hook_cli.views.text import printable_bytes, printable_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +37,22 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
         soft_wrap=not terminal,
         _environ=environ,
     )
+
+
+def write_content(
+    content: bytes, stream: TextIO, *, printable: Callable[[bytes], str] = printable_bytes, end: str = ""
+) -> None:
+    """Write exact bytes to a pipe or a file; to a terminal, what `printable` makes of them and `end`."""
+    if stream.isatty():
+        stream.write(printable(content) + end)
+        stream.flush()
+    else:
+        write_bytes(content, stream)
+
+
+def write_json_text(text: str, stream: TextIO) -> None:
+    """Write JSON as UTF-8 to a pipe or a file; to a terminal, with JSON's escapes for what cannot be seen."""
+    write_content(text.encode(), stream, printable=lambda _: printable_json(text))
 
 
 def write_bytes(content: bytes, stream: TextIO) -> None:

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.adapters.console import emit, rich_console, write_bytes
+from port_hook_cli.adapters.console import emit, rich_console, write_content
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.commands.credentials import read_settings
@@ -39,7 +39,7 @@ from port_hook_cli.flows.replaying import (
 )
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.deliveries import delivery_hint, delivery_view, format_latencies, request_text, tally_view
-from port_hook_cli.views.text import printable, printable_lines
+from port_hook_cli.views.text import printable
 
 _SEPARATOR = b"\n\n"
 
@@ -166,11 +166,7 @@ def _finish(request: Invocation, *, plan: Plan, runtime: Runtime, secret: Secret
 
 def _print_requests(replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], runtime: Runtime) -> ExitCode:
     content = _SEPARATOR.join(request_text(sign(replay.draft), replay.url) for replay in replays)
-    if runtime.stdout.isatty():
-        text = content.replace(b"\r\n", b"\n").decode("utf-8", "replace")
-        print(printable_lines(text), file=runtime.stdout)
-    else:
-        write_bytes(content, runtime.stdout)
+    write_content(content, runtime.stdout, end="\n")
     return ExitCode.OK
 
 

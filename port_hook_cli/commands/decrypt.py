@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from port_hook_cli.adapters.console import emit, write_bytes
+from port_hook_cli.adapters.console import emit, write_bytes, write_json_text
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.commands import options
@@ -152,10 +152,7 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
         text = stringify(json.dumps(document), "  ") + "\n"
     except (RecursionError, ValueError) as error:
         raise StoreError("The payload cannot be written as JSON.", hint="Leave --payload out.") from error
-    if runtime.stdout.isatty():
-        print(printable_lines(text), end="", file=runtime.stdout)
-    else:
-        write_bytes(text.encode(), runtime.stdout)
+    write_json_text(text, runtime.stdout)
 
 
 def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.adapters.console import emit, write_bytes
+from port_hook_cli.adapters.console import emit, write_json_text
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.commands import options
 from port_hook_cli.core.templates import UNDEFINED, Rendering
@@ -91,4 +91,4 @@ def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:
     elif rendering.value is not UNDEFINED:
         from port_hook_cli.core.ecmaread import write_json
 
-        write_bytes(f"{write_json(rendering.value, '  ')}\n".encode(), runtime.stdout)
+        write_json_text(f"{write_json(rendering.value, '  ')}\n", runtime.stdout)

@@ -20,6 +20,7 @@ from port_hook_cli.core.signing import TimestampUnit
 from port_hook_cli.errors import ExitCode, RenderError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.sandbox import format_api_event, format_exports, format_run_event
+from port_hook_cli.views.text import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.adapters.sandbox import ApiEvent, Invoker, RunEvent, Sandbox
@@ -135,7 +136,7 @@ class _Teller:
         print("Listening; every call is shown here. Ctrl-C ends it.", file=self.runtime.stderr, flush=True)
 
     def tell(self, words: str) -> None:
-        print(words, file=self.runtime.stderr, flush=True)
+        print(printable(words), file=self.runtime.stderr, flush=True)
 
     def tell_call(self, event: ApiEvent) -> None:
         fields = (event.at, event.method, event.path, event.status)

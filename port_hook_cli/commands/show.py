@@ -18,7 +18,9 @@ def show(
     capture: Annotated[
         str, typer.Argument(help="A capture's id, the start of one, or 'last'.", metavar="ID|last", show_default=False)
     ],
-    body: Annotated[bool, typer.Option("--body", help="Write the exact bytes of the body to stdout.")] = False,
+    body: Annotated[
+        bool, typer.Option("--body", help="Write the body's exact bytes to stdout; on a terminal, its printable form.")
+    ] = False,
     as_file: Annotated[
         bool, typer.Option("--file", help="Write a capture file to stdout, for `replay` and `verify`.")
     ] = False,
@@ -43,9 +45,9 @@ def show(
 
 
 def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
-    runtime.stdout.flush()
-    runtime.stdout.buffer.write(exchange.invocation.body)
-    runtime.stdout.buffer.flush()
+    from port_hook_cli.adapters.console import write_content
+
+    write_content(exchange.invocation.body, runtime.stdout, end="\n")
     return ExitCode.OK
 
 

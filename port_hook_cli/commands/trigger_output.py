@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from port_hook_cli.adapters.console import emit, rich_console, write_bytes
+from port_hook_cli.adapters.console import emit, rich_console, write_bytes, write_content
 from port_hook_cli.core.answering import RunFate, run_fate
 from port_hook_cli.core.masking import Masker
 from port_hook_cli.core.models import Answer, Delivery, Headers, Invocation
@@ -12,8 +12,9 @@ from port_hook_cli.core.redaction import mask_headers
 from port_hook_cli.core.run_request import RenderedRequest
 from port_hook_cli.core.snippets import SignedRequest, SnippetFormat, format_curl, format_httpie
 from port_hook_cli.core.trigger_records import invocation_record
+from port_hook_cli.core.url_text import percent_encoded
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.views.text import printable, printable_lines
+from port_hook_cli.views.text import printable
 
 _SNIPPETS = {SnippetFormat.CURL: format_curl, SnippetFormat.HTTPIE: format_httpie}
 
@@ -55,16 +56,13 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
         return
     if output is not None:
         headers = tuple((name, _text(value)) for name, value in shown.headers)
-        request = SignedRequest(url=url, headers=headers, body=shown.body, method=made.request.method)
+        request = SignedRequest(url=percent_encoded(url), headers=headers, body=shown.body, method=made.request.method)
         write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.views.deliveries import request_text
 
     content = request_text(shown, url)
-    if runtime.stdout.isatty():
-        print(printable_lines(content.replace(b"\r\n", b"\n").decode("utf-8", "replace")), file=runtime.stdout)
-    else:
-        write_bytes(content, runtime.stdout)
+    write_content(content, runtime.stdout, end="\n")
 
 
 def show_request(made: Made, runtime: Runtime) -> None:

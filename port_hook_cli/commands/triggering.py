@@ -31,7 +31,7 @@ from port_hook_cli.core.trigger_records import unmet_record
 from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.flows.triggering import Invoker, Unmet
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.views.text import printable
+from port_hook_cli.views.text import brief, printable
 
 _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
@@ -227,7 +227,7 @@ def _tell_unmet(action: PortAction, unmet: Sequence[Unmet], plan: TriggerPlan, r
     if plan.json:
         emit(unmet_record(action.identifier, [(each.expression, each.words) for each in unmet]), runtime.stdout)
     else:
-        print(f"The condition of {action.identifier} is not met, so nothing is sent:", file=runtime.stderr)
+        print(f"The condition of {brief(action.identifier)} is not met, so nothing is sent:", file=runtime.stderr)
         for each in unmet:
             print(f"  {printable(each.expression)} {printable(each.words)}", file=runtime.stderr)
     return ExitCode.NOT_TRIGGERED

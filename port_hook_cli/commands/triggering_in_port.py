@@ -17,7 +17,7 @@ from port_hook_cli.core.trigger_records import run_record
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.flows.following import follow
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.views.text import printable
+from port_hook_cli.views.text import brief, printable
 from port_hook_cli.views.triggering import log_line, run_line
 
 if TYPE_CHECKING:
@@ -124,5 +124,5 @@ def _exit_code(run: Mapping[str, Any], plan: TriggerPlan, runtime: Runtime) -> E
         return ExitCode.OK
     ended = ended_status(run)
     if ended is None:
-        print(f"error: {run.get('id')} has not ended within {plan.wait_s:g} s", file=runtime.stderr)
+        print(f"error: {brief(str(run.get('id')))} has not ended within {plan.wait_s:g} s", file=runtime.stderr)
     return ExitCode.OK if ended == "SUCCESS" else ExitCode.FAILED

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from port_hook_cli.core.unseen import is_visible
+
 
 class SnippetFormat(StrEnum):
     """The forms in which a signed request can be printed."""
@@ -52,7 +54,7 @@ def format_httpie(request: SignedRequest) -> str:
 
 def format_python(request: SignedRequest) -> str:
     """Return a Python program, without dependencies, that sends the request and prints the answer."""
-    fields = "\n".join(f"    {name!r}: {value!r}," for name, value in request.headers)
+    fields = "\n".join(f"    {_python_text(name)}: {_python_text(value)}," for name, value in request.headers)
     return f"""\
 import urllib.error
 import urllib.request
@@ -61,7 +63,7 @@ body = {python_bytes(request.body)}
 headers = {{
 {fields}
 }}
-request = urllib.request.Request({request.url!r}, data=body, headers=headers, method={request.method!r})
+request = urllib.request.Request({_python_text(request.url)}, data=body, headers=headers, method={request.method!r})
 try:
     answer = urllib.request.urlopen(request)
 except urllib.error.HTTPError as error:
@@ -76,8 +78,18 @@ def _piped(body: bytes, program: str, lines: list[str]) -> str:
 
 
 def shell_quoted(text: str) -> str:
-    """Return `text` as one word of a POSIX shell."""
-    return "'" + text.replace("'", "'\\''") + "'"
+    """Return `text` as one word of a POSIX shell, made of visible characters and line ends.
+
+    `printf` writes the other characters, because not every shell has `$'...'`. A command substitution drops the line
+    ends at the end of its output, so these follow it.
+    """
+    if is_visible(text):
+        return _in_quotes(text)
+    kept = text.rstrip("\n")
+    # An interactive bash expands `!` between double quotes, whatever is inside them.
+    written = f'"$(printf {_printf_format(kept)})"'.replace("!", "\\041") if kept else ""
+    ends = text[len(kept) :]
+    return written + (_in_quotes(ends) if ends else "")
 
 
 def printf_arguments(body: bytes) -> str:
@@ -86,11 +98,17 @@ def printf_arguments(body: bytes) -> str:
     Only characters that survive a terminal, a clipboard and a paste stand there as themselves.
     """
     text = body.decode("utf-8", "surrogateescape")
-    if text.isprintable():
-        return f"'%s' {shell_quoted(text)}"
+    return f"'%s' {_in_quotes(text)}" if is_visible(text) else _printf_format(text)
+
+
+def _in_quotes(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _printf_format(text: str) -> str:
     # A format that begins with a hyphen would be read as an option.
     first = "\\055" if text.startswith("-") else _in_format(text[0])
-    return shell_quoted(first + "".join(_in_format(character) for character in text[1:]))
+    return _in_quotes(first + "".join(_in_format(character) for character in text[1:]))
 
 
 def _in_format(character: str) -> str:
@@ -98,7 +116,7 @@ def _in_format(character: str) -> str:
         return "\\n"
     if character in "%\\":
         return character * 2
-    if character.isprintable():
+    if is_visible(character):
         return character
     return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
 
@@ -109,4 +127,9 @@ def python_bytes(body: bytes) -> str:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         return repr(body)
-    return repr(body) if text.isascii() else f"{text!r}.encode()"
+    return repr(body) if text.isascii() else f"{_python_text(text)}.encode()"
+
+
+def _python_text(text: str) -> str:
+    """Return a Python string for `text` in visible characters, some of which Python takes for printable."""
+    return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))

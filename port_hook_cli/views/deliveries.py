@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.core.models import Delivery, Invocation
 from port_hook_cli.core.redaction import mask_headers
 from port_hook_cli.core.tally import DeliveryTally
+from port_hook_cli.core.url_text import percent_encoded
 from port_hook_cli.views.text import brief, printable_lines
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def format_latencies(tally: DeliveryTally) -> str:
 
 def request_text(invocation: Invocation, url: str) -> bytes:
     """Return a request as HTTP/1.1 text with credentials masked; the body is exact."""
-    parts = urlsplit(url)
+    parts = urlsplit(percent_encoded(url))
     target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     headers = mask_headers(invocation.headers)
     lines = [f"{invocation.method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]

@@ -27,7 +27,7 @@ def format_api_event(at: float, method: str, path: str, status: int, note: str) 
 
 def format_run_event(at: float, run_id: str, action: str, status: str, note: str) -> str:
     """Return one step in the life of a run on one line; `at` is seconds since the epoch."""
-    return f"{_time(at)} run {printable(run_id)} {brief(action, 40)} {status}  {printable(note)}"
+    return f"{_time(at)} run {printable(run_id)} {brief(action, 40)} {printable(status)}  {printable(note)}"
 
 
 def _time(at: float) -> str:

@@ -6,16 +6,13 @@ through here before it is printed.
 
 from __future__ import annotations
 
+import json
 import re
 
-# Besides the control characters: line separators, what turns or hides text without being seen itself (marks and
-# overrides of direction, zero widths, tags), and lone surrogates, which no stream can encode.
-_UNSEEN = (
-    "\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e0fff\ud800-\udfff"
-)
-_UNSAFE = re.compile(f"[\x00-\x1f{_UNSEEN}]")
-_UNSAFE_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
+from port_hook_cli.core.unseen import UNSEEN
+
+_UNSAFE = re.compile(f"[\x00-\x1f{UNSEEN}]")
+_UNSAFE_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{UNSEEN}]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -40,6 +37,16 @@ def brief(text: str, limit: int = 200) -> str:
 def printable_lines(text: str) -> str:
     """Return `text` with line feeds and tabs kept and every other control character written out."""
     return _UNSAFE_IN_LINES.sub(_visible, text)
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON text as `printable_lines` does, but with JSON's escapes (`\u009b`), so that it is the same JSON."""
+    return _UNSAFE_IN_LINES.sub(lambda match: json.dumps(match.group())[1:-1], text)
+
+
+def printable_bytes(content: bytes) -> str:
+    r"""Return bytes as `printable_lines` shows their text; CRLF is one line end, a byte that is not UTF-8 `\xff`."""
+    return printable_lines(content.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace"))
 
 
 def wire_text(value: str) -> str:

@@ -18,6 +18,7 @@ from port_hook_cli.core.snippets import (
     python_bytes,
     shell_quoted,
 )
+from port_hook_cli.core.unseen import is_visible
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh", "busybox") if shutil.which(shell)]
 WITHOUT_NUL = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -54,14 +55,25 @@ def test_every_shell_here_writes_every_byte(shell: str) -> None:
 
 
 @given(st.text(WITHOUT_NUL))
-def test_a_quoted_word_is_one_word(text: str) -> None:
+@example("-n\x1b!\n\n")
+@example("\n")
+@example("a'b\u202e\\%s$HOME`id`")
+def test_a_quoted_word_is_one_visible_word(text: str) -> None:
     assert in_shell(f"printf %s {shell_quoted(text)}") == text.encode()
+    assert all(map(is_visible, shell_quoted(text).split("\n")))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_here_reads_a_quoted_word(shell: str) -> None:
+    text = "-e '\x1b[2J' \u202e!x%s\\ $HOME\n"
+    assert in_shell(f"printf %s {shell_quoted(text)}", shell) == text.encode()
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode)))
-def test_what_is_printed_holds_no_control_character(body: bytes) -> None:
-    assert printf_arguments(body).isprintable()
-    assert python_bytes(body).isprintable()
+@example("\u3164\ufe01\U000e0101".encode())
+def test_what_is_printed_is_visible(body: bytes) -> None:
+    assert is_visible(printf_arguments(body))
+    assert is_visible(python_bytes(body))
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode)))
@@ -92,3 +104,10 @@ def test_httpie_gets_the_body_on_stdin() -> None:
 @given(st.binary(max_size=20))
 def test_the_python_program_is_python(body: bytes) -> None:
     ast.parse(format_python(a_request(body)))
+
+
+def test_the_python_program_writes_out_what_cannot_be_seen() -> None:
+    program = format_python(a_request(url="http://127.0.0.1/\u3164\U000e0101"))
+    assert all(map(is_visible, program.splitlines()))
+    assert "\\U00003164\\U000e0101" in program
+    ast.parse(program)

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.views.text import brief, printable, printable_lines, shorten, wire_text
+from port_hook_cli.views.text import (
+    brief,
+    printable,
+    printable_bytes,
+    printable_json,
+    printable_lines,
+    shorten,
+    wire_text,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 
@@ -34,13 +44,20 @@ def test_control_characters_are_written_out(text: str, shown: str) -> None:
         (0x00, 0x1F),
         (0x7F, 0x9F),
         (0xAD, 0xAD),
+        (0x034F, 0x034F),
         (0x061C, 0x061C),
+        (0x115F, 0x1160),
         (0x180E, 0x180E),
         (0x200B, 0x200F),
         (0x2028, 0x202E),
         (0x2060, 0x206F),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0D),
         (0xFEFF, 0xFEFF),
+        (0xFFA0, 0xFFA0),
         (0xFFF9, 0xFFFB),
+        (0x1BCA0, 0x1BCA3),
+        (0x1D173, 0x1D17A),
         (0xE0000, 0xE007F),
         (0xE0100, 0xE01EF),
     ],
@@ -72,6 +89,17 @@ def test_lines_keep_their_line_feeds_and_tabs_and_nothing_else(text: str) -> Non
     shown = printable_lines(text)
     assert shown.count("\n") == text.count("\n")
     assert printable(shown.replace("\n", "").replace("\t", "")) == shown.replace("\n", "").replace("\t", "")
+
+
+@given(st.dictionaries(st.text(), st.lists(st.text())))
+def test_json_is_the_same_json_when_it_is_made_visible(document: Any) -> None:
+    shown = printable_json(json.dumps(document, ensure_ascii=False, indent=2))
+    assert json.loads(shown) == document
+    assert printable_lines(shown) == shown
+
+
+def test_bytes_are_shown_as_text() -> None:
+    assert printable_bytes(b"a\r\nb\xff\x1b\r\xe2\x80\xae") == "a\nb\\xff\\x1b\\r\\u202e"
 
 
 @given(st.binary())

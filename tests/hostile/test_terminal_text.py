@@ -1,0 +1,193 @@
+"""Text of a stranger on a terminal: every command writes it out, and a pipe gets the exact bytes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.adapters.encryption import encrypt_aes_gcm
+from port_hook_cli.adapters.store import open_store
+from port_hook_cli.core.capture_file import to_capture
+from port_hook_cli.core.models import Answer, Cause, Delivery, Headers, Status, Verdict
+from port_hook_cli.core.samples import create_vm_action
+from port_hook_cli.core.unseen import is_visible
+from tests.conftest import Run
+from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
+from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, on_terminal
+from tests.servers import Handler, handler
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_CLIENT_ID": "id"}
+BODY = json.dumps({"x": HOSTILE}, ensure_ascii=False).encode()
+ANSWER = (
+    f"HTTP/1.1 422 {HOSTILE_FIELD}\r\nx-odd: {HOSTILE_FIELD}\r\ncontent-type: application/json\r\n"
+    f"content-length: {len(BODY)}\r\n\r\n"
+).encode() + BODY
+PATH = f"/{HOSTILE_FIELD}?q={HOSTILE_FIELD}"
+
+
+@pytest.fixture
+def backend() -> Iterator[Handler]:
+    with handler(ANSWER) as it:
+        yield it
+
+
+def write(folder: Path, name: str, document: Any) -> None:
+    content = document if isinstance(document, bytes) else json.dumps(document, ensure_ascii=False).encode()
+    (folder / name).write_bytes(content)
+
+
+def an_action(**method: Any) -> dict[str, Any]:
+    action = create_vm_action()
+    method = {"headers": {"x-odd": HOSTILE_FIELD}, "body": {"x": HOSTILE}, **method}
+    return {**action, "title": HOSTILE, "invocationMethod": {**action["invocationMethod"], **method}}
+
+
+@pytest.fixture
+def planted(folder: Path) -> Path:
+    """A folder whose files, store and captures were written by a stranger."""
+    document = a_document(action=HOSTILE, trigger={"by": {"user": {"email": HOSTILE}}, "origin": HOSTILE})
+    document["payload"]["properties"] = {HOSTILE: HOSTILE, "password": encrypt_aes_gcm(SECRET, HOSTILE.encode())}
+    document["payload"]["censoredProperties"] = ["password", HOSTILE]
+    field = HOSTILE_FIELD.encode().decode("latin-1")
+    exchange = an_exchange(
+        an_invocation(
+            json.dumps(document, ensure_ascii=False).encode(),
+            target=f"/{HOSTILE}",
+            headers=Headers((("Host", field), ("x-odd", field), ("x-port-signature", field))),
+        ),
+        verdict=Verdict(status=Status.INVALID, reading=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
+        delivery=Delivery(url=f"http://h/{HOSTILE}", error=HOSTILE, fault=HOSTILE, body=BODY),
+        answer=Answer(status=500, headers=Headers((("x-odd", field),)), body=HOSTILE.encode()),
+    )
+    with open_store(None, folder, create=True) as store:
+        store.add([exchange])
+    write(folder, "capture.json", to_capture(exchange))
+    write(folder, "payload.json", document)
+    write(folder, "request.http", f"POST /{HOSTILE_FIELD} HTTP/1.1\r\nx-odd: {HOSTILE_FIELD}\r\n\r\n".encode() + BODY)
+    write(folder, "no-request", HOSTILE.encode())
+    write(folder, "action.json", an_action())
+    write(folder, "odd-name.json", {**an_action(), "identifier": HOSTILE})
+    write(folder, "bad-url.json", an_action(url=HOSTILE))
+    write(folder, "failing.json", an_action(body={"x": f'{{{{ "{HOSTILE_FIELD}" | error }}}}'}))
+    unmet = {"type": "JQ", "expressions": [f'.x == "{HOSTILE_FIELD}"'], "combinator": "and"}
+    event = {"type": "automation-trigger", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"}}
+    automation = {**an_action(), "identifier": HOSTILE, "trigger": {**event, "condition": unmet}}
+    write(folder, "automation.json", automation)
+    write(folder, "event.json", {"action": "UPDATE", "resourceType": "entity", "x": HOSTILE})
+    write(folder, "template.json", {HOSTILE: [HOSTILE, "{{ .x }}"]})
+    write(folder, "data.json", BODY)
+    (folder / ".env").write_text(
+        f"PORT_HOOK_REPORT_RUN_STATUS='{HOSTILE_FIELD}'\nPORT_HOOK_LISTEN_PORT='{HOSTILE_FIELD}'\n"
+    )
+    return folder
+
+
+COMMANDS = [
+    ("sign", "payload.json"),
+    ("sign", "payload.json", "--format", "curl"),
+    ("sign", "payload.json", "--format", "httpie"),
+    ("sign", "payload.json", "--format", "python"),
+    ("sign", "payload.json", "--format", "json"),
+    ("sign", "no-request"),
+    ("render", "template.json", "--data", "data.json"),
+    ("render", "template.json", "--data", "data.json", "--json"),
+    ("render", f'{{{{ "{HOSTILE_FIELD}" | error }}}}', "--data", "data.json"),
+    ("render", f'{{{{ "{HOSTILE_FIELD}" | error }}}}', "--data", "data.json", "--strict"),
+    ("render", "template.json", "--data", "no-request"),
+    ("trigger", "action.json", "--input", "title=a", "--to", "URL" + PATH),
+    ("trigger", "action.json", "--input", "title=a", "--to", "URL" + PATH, "--json"),
+    ("trigger", "action.json", "--input", "title=a", "--dry-run"),
+    ("trigger", "action.json", "--input", "title=a", "--format", "curl"),
+    ("trigger", "action.json", "--input", "title=a", "--format", "httpie"),
+    ("trigger", "action.json", "--input", f"title={HOSTILE}", "--input", f"{HOSTILE}=1"),
+    ("trigger", "odd-name.json", "--input", "title=a", "--dry-run"),
+    ("trigger", "bad-url.json", "--input", "title=a", "--dry-run"),
+    ("trigger", "failing.json", "--input", "title=a", "--dry-run"),
+    ("trigger", "automation.json", "--event", "event.json", "--dry-run"),
+    ("trigger", "odd-name.json", "--via-port", "--input", "title=a"),
+    ("verify", "capture.json"),
+    ("verify", "request.http"),
+    ("verify", "no-request"),
+    ("verify", "last"),
+    ("replay", "last", "--to", "URL"),
+    ("replay", "capture.json", "--to", "URL", "--dry-run"),
+    ("replay", "request.http", "--to", "URL", "--dry-run"),
+    ("replay", "last", "--to", "URL", "--times", "2", "--rate", "1000/s"),
+    ("captures",),
+    ("captures", "--json"),
+    ("show", "last"),
+    ("show", "last", "--body"),
+    ("show", "last", "--file"),
+    ("show", "last", "--json"),
+    ("show", HOSTILE),
+    ("decrypt", "last"),
+    ("decrypt", "last", "--payload"),
+    ("decrypt", "last", "--json"),
+    ("decrypt", "last", "payload.properties.password"),
+    ("decrypt", "no-request"),
+    ("report-run", RUN_ID),
+    ("report-run", RUN_ID, "--status", "success"),
+    ("report-run", RUN_ID, "--status", "success", "--summary", HOSTILE, "--dry-run"),
+    ("listen", "--tunnel", HOSTILE),
+    ("listen",),
+    (HOSTILE,),
+]
+
+
+@pytest.mark.parametrize("args", COMMANDS, ids=[ascii(" ".join(args))[:70] for args in COMMANDS])
+def test_a_terminal_gets_visible_text(planted: Path, backend: Handler, args: tuple[str, ...]) -> None:
+    env = {**ENV, "PORT_API_URL": backend.url}
+    shown = on_terminal(planted, *(word.replace("URL", backend.url) for word in args), env=env)
+    assert shown.unseen == []
+    assert shown.text.strip()
+    assert shown.code != 70
+
+
+def test_a_rendered_template_stays_json_on_a_terminal(planted: Path) -> None:
+    shown = on_terminal(planted, "render", "template.json", "--data", "data.json")
+    assert json.loads(shown.text) == {HOSTILE: [HOSTILE, HOSTILE]}
+    assert r"\u009b31m" in shown.text
+
+
+def test_a_decrypted_payload_stays_json_on_a_terminal(planted: Path) -> None:
+    shown = on_terminal(planted, "decrypt", "last", "--payload", env=ENV)
+    document = json.loads(shown.text.partition("error: ")[0])
+    assert document["payload"]["properties"]["password"] == HOSTILE
+
+
+def test_a_pipe_gets_the_exact_bytes(run: Run, planted: Path) -> None:
+    written = HOSTILE.replace("\x1b", "\\u001b").replace("\x07", "\\u0007").encode()
+    assert written in run("render", "template.json", "--data", "data.json").raw
+    assert run("show", "last", "--body").raw == (planted / "payload.json").read_bytes().replace(b"\\u009b", b"")
+    assert run("decrypt", "last", "payload.properties.password", env=ENV).raw == HOSTILE.encode()
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@pytest.mark.parametrize("shell", [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)])
+def test_the_pasted_curl_command_sends_what_trigger_sends(planted: Path, shell: str) -> None:
+    with handler() as target:
+        args = ("trigger", "action.json", "--input", "title=a", "--run-id", RUN_ID)
+        write(planted, "action.json", an_action(url=f"{target.url}{PATH}"))
+        shown = on_terminal(planted, *args, "--format", "curl", env=ENV)
+        subprocess.run([shell], input=shown.text.encode(), capture_output=True, check=True, timeout=20)
+        on_terminal(planted, *args, "--to-its-url", env=ENV)
+    pasted, sent = target.requests
+    assert pasted.line == sent.line
+    assert "%E2%80%AE" in pasted.line
+    assert pasted.value("x-odd") == sent.value("x-odd") == HOSTILE_FIELD.encode().decode("latin-1")
+    assert pasted.body == sent.body == json.dumps({"x": HOSTILE}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("output", ["curl", "httpie"])
+def test_a_piped_command_is_visible_text_too(run: Run, planted: Path, output: str) -> None:
+    result = run("trigger", "action.json", "--input", "title=a", "--format", output, env=ENV)
+    assert all(map(is_visible, result.out.splitlines()))
