@@ -74,6 +74,18 @@ test-wheel: build ## Run the tests against the built wheel, without the source f
 	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
 	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet -n auto
 
+# How many seconds each fuzz test runs for, and how many times each kill test kills.
+FUZZ_S ?= 120
+KILLS ?= 100
+
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## Fuzz the receiver and verification for FUZZ_S seconds each; prints the seed
+	PORT_HOOK_FUZZ_S=$(FUZZ_S) $(BIN)/pytest --quiet --capture=no --timeout=0 -p no:randomly tests/hostile/test_fuzz_verification.py tests/hostile/test_fuzz_receiver.py
+
+.PHONY: kill
+kill: $(VENV)/.dev ## Kill listener, sandbox and retargeting KILLS times each; prints what was lost
+	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_sandbox_kills.py tests/process/test_retarget_kills.py
+
 .PHONY: conformance
 conformance: $(VENV)/.dev ## Compare with Port's own engine and API document; needs npm and a C toolchain
 	PYTHONPATH=. $(BIN)/python tests/conformance/run.py

@@ -20,6 +20,10 @@ from tests.factories import SECRET
 # What a developer's machine could reach the internet by is left alone, unless a test names a tunnel.
 NO_TUNNEL = {"PORT_HOOK_LISTEN_TUNNEL": "none"}
 
+# How often the tests that kill processes do so at full size (`make kill`); 0 where they are to be quick. Read before a
+# test takes everything that begins with PORT_ out of the environment.
+KILLS = int(os.environ.get("PORT_HOOK_KILLS") or 0)
+
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """The environment of a process under test: nothing of Port's but what the test gives."""

@@ -19,13 +19,14 @@ import pytest
 
 from port_hook_cli.adapters.sandbox import ApiEvent, Sandbox
 from port_hook_cli.core.retargeting import settable
-from tests.processes import environment
+from tests.processes import KILLS, environment
 from tests.retargets import ONE, TWO, an_action, journal_files
 from tests.sandboxes import a_sandbox, environ_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")
 
-POINTS = 100
+POINTS = KILLS or 16
+ONE_IN = 4 if KILLS else 2  # so many are killed by a call, the others by a line
 # Forks a child for each line `IDENTIFIER LINE` on stdin. The child points the action at one URL, at another and back,
 # as a listener does, and kills itself, with no chance to clean up, before the LINE-th line of port-hook's own code that
 # it runs (0: never). When it has ended, `IDENTIFIER PID STATUS LINES-RUN` is printed.
@@ -155,7 +156,7 @@ def urls(sandbox: Sandbox) -> Counter[Any]:
     return Counter(action["invocationMethod"]["url"] for action in sandbox.actions.values())
 
 
-def test_a_hundred_kills_and_no_action_is_left_wrong(tmp_path: Path) -> None:
+def test_kills_at_any_moment_leave_no_action_wrong(tmp_path: Path) -> None:
     chance = random.Random(20261124)  # noqa: S311 - the same kills each time
     with a_driver(tmp_path) as (driver, sandbox):
         for number in range(POINTS + 1):
@@ -167,15 +168,16 @@ def test_a_hundred_kills_and_no_action_is_left_wrong(tmp_path: Path) -> None:
         assert lines > 200
         calls = 8  # token, GET; GET, PUT; GET, PUT; GET, PUT
         for number in range(POINTS):
-            by_line = number % 4 != 0
+            by_line = number % ONE_IN != 0
             status, _ = driver.run(
                 f"vm_{number}",
                 line=chance.randint(1, lines) if by_line else 0,
-                call=0 if by_line else number // 4 % calls + 1,
+                call=0 if by_line else number // ONE_IN % calls + 1,
             )
             assert status == signal.SIGKILL
         # Or the test would show nothing: every state that a kill can leave is there, among them unknown answers.
-        assert all(urls(sandbox)[url] >= 5 for url in (ONE, TWO, "https://example.com"))
+        found = urls(sandbox)
+        assert all(found[url] >= max(1, POINTS // 20) for url in (ONE, TWO, "https://example.com"))
         assert sum(path.suffix == ".json" for path in journal_files(tmp_path)) > sum(
             urls(sandbox)[url] for url in (ONE, TWO)
         )
@@ -184,3 +186,5 @@ def test_a_hundred_kills_and_no_action_is_left_wrong(tmp_path: Path) -> None:
         assert texts(sandbox) == before
         assert [path for path in journal_files(tmp_path) if path.suffix == ".json"] == []
         assert restore(tmp_path, sandbox).stdout == "Nothing to restore.\n"
+    wrong = found[ONE] + found[TWO]
+    sys.stdout.write(f"\nretarget: {POINTS} kills, {wrong} actions left pointing elsewhere, 0 after `restore`\n")
