@@ -51,7 +51,7 @@ def parse_request(content: bytes) -> RawRequest:
     body, more = _framed(headers, body)
     return RawRequest(
         method=first["method"].decode("latin-1"),
-        target=first["target"].decode("latin-1"),
+        target=first["target"].decode("utf-8", "surrogateescape"),
         headers=headers,
         body=body,
         remarks=(*remarks, *more),
