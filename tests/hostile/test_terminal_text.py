@@ -79,15 +79,13 @@ def planted(folder: Path) -> Path:
     write(folder, "bad-url.json", an_action(url=HOSTILE))
     write(folder, "failing.json", an_action(body={"x": f'{{{{ "{HOSTILE_FIELD}" | error }}}}'}))
     unmet = {"type": "JQ", "expressions": [f'.x == "{HOSTILE_FIELD}"'], "combinator": "and"}
-    event = {"type": "automation-trigger", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"}}
+    event = {"type": "automation", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"}}
     automation = {**an_action(), "identifier": HOSTILE, "trigger": {**event, "condition": unmet}}
     write(folder, "automation.json", automation)
     write(folder, "event.json", {"action": "UPDATE", "resourceType": "entity", "x": HOSTILE})
     write(folder, "template.json", {HOSTILE: [HOSTILE, "{{ .x }}"]})
     write(folder, "data.json", BODY)
-    (folder / ".env").write_text(
-        f"PORT_HOOK_REPORT_RUN_STATUS='{HOSTILE_FIELD}'\nPORT_HOOK_LISTEN_PORT='{HOSTILE_FIELD}'\n"
-    )
+    (folder / ".env").write_text(f"PORT_HOOK_REPORT_RUN_STATUS='{HOSTILE_FIELD}'\n")
     return folder
 
 
@@ -103,8 +101,8 @@ COMMANDS = [
     ("render", f'{{{{ "{HOSTILE_FIELD}" | error }}}}', "--data", "data.json"),
     ("render", f'{{{{ "{HOSTILE_FIELD}" | error }}}}', "--data", "data.json", "--strict"),
     ("render", "template.json", "--data", "no-request"),
-    ("trigger", "action.json", "--input", "title=a", "--to", "URL" + PATH),
-    ("trigger", "action.json", "--input", "title=a", "--to", "URL" + PATH, "--json"),
+    ("trigger", "action.json", "--input", "title=a", "--to", "URL"),
+    ("trigger", "action.json", "--input", "title=a", "--to", "URL", "--json"),
     ("trigger", "action.json", "--input", "title=a", "--dry-run"),
     ("trigger", "action.json", "--input", "title=a", "--format", "curl"),
     ("trigger", "action.json", "--input", "title=a", "--format", "httpie"),
@@ -137,7 +135,7 @@ COMMANDS = [
     ("report-run", RUN_ID),
     ("report-run", RUN_ID, "--status", "success"),
     ("report-run", RUN_ID, "--status", "success", "--summary", HOSTILE, "--dry-run"),
-    ("listen", "--tunnel", HOSTILE),
+    ("listen", "--port", HOSTILE),
     ("listen",),
     (HOSTILE,),
 ]
@@ -145,7 +143,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("args", COMMANDS, ids=[ascii(" ".join(args))[:70] for args in COMMANDS])
 def test_a_terminal_gets_visible_text(planted: Path, backend: Handler, args: tuple[str, ...]) -> None:
-    env = {**ENV, "PORT_API_URL": backend.url}
+    env = {**ENV, "PORT_API_URL": backend.url, "PORT_HOOK_LISTEN_PORT": HOSTILE_FIELD}  # no listener starts
     shown = on_terminal(planted, *(word.replace("URL", backend.url) for word in args), env=env)
     assert shown.unseen == []
     assert shown.text.strip()
