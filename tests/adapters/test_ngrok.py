@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.adapters.tunnels import Opening, Tunnel, open_tunnel
+from port_hook_cli.adapters.tunnels import Opening, Tunnel, nobody, open_tunnel
 from port_hook_cli.adapters.tunnels.ngrok import NgrokTunnel, open_ngrok
 from port_hook_cli.adapters.tunnels.ngrok_errors import Failure, explain, session_trouble
 from port_hook_cli.adapters.tunnels.ngrok_files import find_agent, find_config, managed_agent
@@ -38,6 +38,13 @@ class Standin:
     lines: asyncio.StreamReader
     our_end: int
     notices: list[str] = field(default_factory=list)
+    agrees: bool | None = None
+    """What the user answers; None where there is no user."""
+    questions: list[str] = field(default_factory=list)
+
+    async def ask(self, question: str) -> bool:
+        self.questions.append(question)
+        return self.agrees is True
 
     async def open(self, upstream: str = UNUSED, timeout_s: float = 10, domain: str | None = None) -> NgrokTunnel:
         return await open_ngrok(
@@ -46,6 +53,7 @@ class Standin:
                 environ=self.environ,
                 home=self.home,
                 notice=self.notices.append,
+                ask=nobody if self.agrees is None else self.ask,
                 timeout_s=timeout_s,
                 domain=domain,
             )
@@ -410,12 +418,32 @@ async def test_without_program_and_internet_the_ways_out_are_told(
     agent: Standin, capfd: pytest.CaptureFixture[str]
 ) -> None:
     agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
+    agent.agrees = True
     problem = await agent.failure("")
     assert problem.message == "There is no ngrok on this machine, and it could not be downloaded."
     for way in ("https://ngrok.com/download", "--public-url", "--tunnel none"):
         assert way in problem.hint
-    assert agent.notices == [f"There is no ngrok on this machine; downloading it to {agent.home}/.config/ngrok/ngrok …"]
+    assert agent.notices == [f"Downloading ngrok to {agent.home}/.config/ngrok/ngrok …"]
     assert capfd.readouterr() == ("", "")
+
+
+async def test_nothing_is_downloaded_when_the_user_declines(agent: Standin) -> None:
+    agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
+    agent.agrees = False
+    problem = await agent.failure("")
+    assert problem.message == "No ngrok program was found, and you declined the download."
+    assert "package manager" in problem.hint
+    assert agent.notices == []
+    (question,) = agent.questions
+    assert question.endswith("ngrok publishes no checksum for it, so port-hook cannot verify it.")
+
+
+async def test_nothing_is_downloaded_where_no_one_can_be_asked(agent: Standin) -> None:
+    agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
+    problem = await agent.failure("")
+    assert "only if you agree to it on a terminal" in problem.message
+    assert "https://ngrok.com/download" in problem.hint
+    assert agent.notices == []
 
 
 async def test_cancelling_while_it_starts_ends_the_agent(agent: Standin) -> None:

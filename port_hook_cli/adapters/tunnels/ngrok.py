@@ -8,8 +8,8 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from port_hook_cli.adapters.tunnels import Opening
-from port_hook_cli.adapters.tunnels.ngrok_errors import NO_TOKEN_HINT, Failure, explain, session_trouble
+from port_hook_cli.adapters.tunnels import Opening, nobody
+from port_hook_cli.adapters.tunnels.ngrok_errors import GET_NGROK_HINT, NO_TOKEN_HINT, Failure, explain, session_trouble
 from port_hook_cli.adapters.tunnels.ngrok_files import find_agent, find_config, managed_agent
 from port_hook_cli.adapters.tunnels.tethered import TetheredTunnel, closed_on_failure, start_tether
 from port_hook_cli.errors import TunnelError, UsageError
@@ -72,13 +72,14 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
     """Open an ngrok tunnel to `opening.local_url`; the agent ends when the tunnel is closed or this process dies.
 
     The authtoken comes from NGROK_AUTHTOKEN or the user's own ngrok settings and reaches the agent through a file
-    of mode 0600. Without any `ngrok` on this machine pyngrok downloads one, after a notice; that is not counted
-    in `opening.timeout_s`. `opening.domain` is the host name that the public URL is to have. Raises `TunnelError`,
+    of mode 0600. Without any `ngrok` on this machine pyngrok downloads one if the user agrees; that is not counted in
+    `opening.timeout_s`. `opening.domain` is the host name that the public URL is to have. Raises `TunnelError`,
     and `UsageError` for what is no domain. Cancelling it ends the agent, too.
     """
     order = _order(opening)
     if order.install:
-        opening.notice(f"There is no ngrok on this machine; downloading it to {order.agent} …")
+        await _agree_to_download(opening)
+        opening.notice(f"Downloading ngrok to {order.agent} …")
     # Port's secrets are none of the agent's business; pyngrok would put the token on its command line.
     kept = {n: v for n, v in opening.environ.items() if not n.startswith("PORT_") and n != "NGROK_AUTHTOKEN"}
     tunnel = NgrokTunnel(await start_tether(_LEASH, asdict(order), kept))
@@ -89,6 +90,24 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
     except TimeoutError:
         raise explain(Failure(kind="Timeout", message=f"{opening.timeout_s:g} s"), tunnel.log) from None
     return tunnel
+
+
+async def _agree_to_download(opening: Opening) -> None:
+    """Ask the user for a program that cannot be verified; raises TunnelError without a yes.
+
+    pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum for it.
+    """
+    if opening.ask is nobody:
+        raise TunnelError(
+            "No ngrok program was found. port-hook downloads one only if you agree to it on a terminal, "
+            "because it cannot verify the download.",
+            hint=GET_NGROK_HINT,
+        )
+    if not await opening.ask(
+        "No ngrok program was found. Download it from ngrok's CDN? "
+        "ngrok publishes no checksum for it, so port-hook cannot verify it."
+    ):
+        raise TunnelError("No ngrok program was found, and you declined the download.", hint=GET_NGROK_HINT)
 
 
 def _order(opening: Opening) -> Order:

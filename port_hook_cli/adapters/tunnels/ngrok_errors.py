@@ -17,6 +17,10 @@ NO_TOKEN_HINT = (
     f"Copy yours from {_AUTHTOKEN_PAGE} and run `ngrok config add-authtoken TOKEN` once, "
     "or set NGROK_AUTHTOKEN in the environment."
 )
+GET_NGROK_HINT = (
+    "Install ngrok with your package manager or from https://ngrok.com/download, so that `ngrok` is on PATH; "
+    f"or {_WITHOUT_NGROK}."
+)
 _WRONG_TOKEN = (
     "ngrok does not accept the authtoken",
     f"Copy it anew from {_AUTHTOKEN_PAGE}. NGROK_AUTHTOKEN in the environment wins over ngrok's own settings.",

@@ -1,0 +1,78 @@
+"""`listen --tunnel ngrok` without an ngrok program: a download that cannot be verified needs a yes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pexpect  # type: ignore[import-untyped]  # it has no types
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.processes import environment
+
+LISTEN = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "ngrok"]
+QUESTION = (
+    "No ngrok program was found. Download it from ngrok's CDN? "
+    "ngrok publishes no checksum for it, so port-hook cannot verify it. [y/N] "
+)
+
+
+def without_ngrok(folder: Path) -> dict[str, str]:
+    """An environment without ngrok, whose downloads would all fail at once."""
+    (folder / "bin").mkdir()
+    proxy = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    return environment(folder, PATH=str(folder / "bin"), NGROK_AUTHTOKEN="2abc_token", TERM="dumb", **proxy)
+
+
+def test_listen_refuses_to_download_ngrok_when_no_one_can_answer(folder: Path) -> None:
+    done = subprocess.run(
+        LISTEN,
+        cwd=folder,
+        env=without_ngrok(folder),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        input="y\n",
+    )
+    assert done.returncode == ExitCode.LISTEN
+    assert "error: No ngrok program was found. port-hook downloads one only if you agree" in done.stderr
+    assert "hint: Install ngrok with your package manager" in done.stderr
+    assert "Downloading" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [("n", "you declined the download"), ("", "you declined the download"), ("y", "it could not be downloaded")],
+)
+def test_listen_asks_on_a_terminal_before_it_downloads_ngrok(folder: Path, typed: str, told: str) -> None:
+    child = pexpect.spawn(
+        LISTEN[0],
+        LISTEN[1:],
+        cwd=str(folder),
+        env=without_ngrok(folder),
+        timeout=30,
+        encoding="utf-8",
+        dimensions=(40, 300),
+    )
+    child.expect_exact(QUESTION)
+    child.sendline(typed)
+    rest = child.read()
+    child.close()
+    assert told in rest
+    assert ("Downloading ngrok to " in rest) is (typed == "y")
+    assert child.exitstatus == ExitCode.LISTEN
+
+
+def test_auto_downloads_nothing(folder: Path) -> None:
+    command = [*LISTEN[:-1], "auto", "--timeout", "1"]
+    done = subprocess.run(
+        command, cwd=folder, env=without_ngrok(folder), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == ExitCode.OK
+    assert "No tunnel: only this machine reaches the listener." in done.stderr
+    assert "Downloading" not in done.stderr
+    assert not (folder / ".config").exists()
