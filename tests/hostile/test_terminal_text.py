@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import httpx
+import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
+from aiohttp import web
 
 from port_hook_cli.adapters.encryption import encrypt_aes_gcm
 from port_hook_cli.adapters.store import open_store
@@ -20,8 +25,9 @@ from port_hook_cli.core.samples import create_vm_action
 from port_hook_cli.core.unseen import is_visible
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
-from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, on_terminal
-from tests.servers import Handler, handler
+from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
+from tests.processes import environment
+from tests.servers import Handler, application, handler
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 
@@ -148,6 +154,49 @@ def test_a_terminal_gets_visible_text(planted: Path, backend: Handler, args: tup
     assert shown.unseen == []
     assert shown.text.strip()
     assert shown.code != 70
+
+
+async def answer_as_a_hostile_port(request: web.Request) -> web.Response:
+    run = {"id": HOSTILE, "status": "IN_PROGRESS", "statusLabel": HOSTILE, "summary": HOSTILE}
+    is_first = request.query.get("offset") == "0"
+    logs = [{"message": HOSTILE}] if is_first else []
+    return web.json_response({"ok": True, "accessToken": "t", "expiresIn": 3600, "run": run, "runLogs": logs})
+
+
+def test_a_run_of_a_hostile_port_is_followed_in_visible_text(planted: Path) -> None:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer_as_a_hostile_port)
+    with application(app) as url:
+        args = ("trigger", "action.json", "--input", "title=a", "--via-port", "--wait", "0.01")
+        shown = on_terminal(planted, *args, env={**ENV, "PORT_API_URL": url})
+    assert shown.unseen == []
+    assert (shown.code, "has not ended within" in shown.text, "log  \\x1b[2J" in shown.text) == (1, True, True)
+
+
+def test_a_sandbox_tells_calls_and_runs_in_visible_text(folder: Path) -> None:
+    command = ["-m", "port_hook_cli", "sandbox"]
+    env = environment(folder, TERM="xterm-256color")
+    options = {"cwd": str(folder), "env": env, "timeout": 20, "dimensions": (60, 300)}
+    child = pexpect.spawn(sys.executable, command, **options)
+    child.expect_exact("Ctrl-C ends it.\r\n")
+    told = dict(re.findall(r"export (\w+)=(\S+)", child.before.decode()))
+    credentials = {"clientId": told["PORT_CLIENT_ID"], "clientSecret": told["PORT_CLIENT_SECRET"]}
+    with httpx.Client(base_url=told["PORT_API_URL"]) as port:
+        token = port.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
+        port.headers["authorization"] = f"Bearer {token}"
+        run = quote(HOSTILE, safe="")
+        port.post(f"/v1/actions/runs/{run}/logs", json={"message": HOSTILE, "statusLabel": HOSTILE})
+        port.patch(f"/v1/actions/runs/{run}", json={"status": HOSTILE, "statusLabel": HOSTILE, "link": HOSTILE})
+        port.post("/v1/actions/create_vm/runs", json={"properties": {"title": HOSTILE, HOSTILE: 1}})
+        port.post(f"/v1/actions/{run}/runs", json={})
+        port.post("/v1/blueprints/x/entities", params={"run_id": HOSTILE}, json={"identifier": HOSTILE})
+        port.request("M-SEARCH", f"/{run}", headers={b"x-odd": HOSTILE_FIELD.encode()})
+    child.sendintr()
+    shown = Shown(0, child.before + child.read())
+    child.close()
+    assert child.exitstatus == 0
+    assert shown.unseen == []
+    assert "\\x1b[2J" in shown.text
 
 
 def test_a_rendered_template_stays_json_on_a_terminal(planted: Path) -> None:
