@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from port_hook_cli.adapters.store import open_store
 from port_hook_cli.core.models import Status
 from tests.factories import SECRET
@@ -27,6 +29,8 @@ from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
 from tests.hostile.mutations import BAD, GOOD, MOST_OF_A_BODY, Exchange, Signer
 from tests.processes import environment
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the listener is ended with SIGTERM")
 
 CASES = 1000  # of a round
 AT_ONCE = 24

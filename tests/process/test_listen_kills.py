@@ -16,11 +16,15 @@ from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from port_hook_cli.adapters.store import open_store
 from port_hook_cli.adapters.store.opening import store_path
 from port_hook_cli.core.models import Status
 from tests.factories import signed
 from tests.processes import KILLS, environment
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL")
 
 POINTS = KILLS or 4
 CLIENTS = 16
