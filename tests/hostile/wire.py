@@ -85,6 +85,7 @@ class HostileServer:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next round
 
         return stop
 
