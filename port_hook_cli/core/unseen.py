@@ -15,9 +15,9 @@ zero-width characters, blank letters, tags, and lone surrogates, which no stream
 U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are part of ordinary emoji.
 """
 
-_UNSEEN_OR_CONTROL = re.compile(f"[\x00-\x1f{UNSEEN}]")
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 
 
 def is_visible(text: str) -> bool:
     """Return whether a reader sees every character of `text` as it is, on one line."""
-    return text.isprintable() and not _UNSEEN_OR_CONTROL.search(text)
+    return text.isprintable() and (text.isascii() or not _UNSEEN.search(text))

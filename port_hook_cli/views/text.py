@@ -26,6 +26,8 @@ def _visible(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     r"""Return `text` on one line with every control character written out, as in `\x1b`."""
+    if text.isascii() and text.isprintable():  # nearly always, and for each line that a listener shows
+        return text
     return _UNSAFE.sub(_visible, text)
 
 
