@@ -83,6 +83,15 @@ class RequestParser:
         """Say whether what follows is another protocol."""
         self._parser.set_upgraded(val)
 
+    @property
+    def is_in_body(self) -> bool:
+        """Whether the latest request's body has not come completely."""
+        return not self._payload.is_eof()
+
+    def break_off(self, error: BaseException) -> None:
+        """Make reading the body under way fail with `error`."""
+        self._payload.set_exception(error)
+
     def _left_over(self) -> _Found:
         """Answer whether anything has been put by, which aiohttp asks after each body: nearly always, nothing."""
         found: _Found = self._parser.feed_data(b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 
 from port_hook_cli.core.models import Answer, Delivery, Headers, Kind, Payload, Status, Verdict
@@ -31,6 +32,11 @@ def not_saved(reason: str) -> Answer:
 def too_large(limit: int) -> Answer:
     """Return the 413 for a body above `limit` bytes."""
     return _problem(413, "too-large", f"the body is larger than {limit} bytes", "raise the limit with --max-body")
+
+
+def _busy() -> Answer:
+    problem = _problem(503, "busy", "too many requests are being handled", "send the request again in a second")
+    return replace(problem, headers=Headers((*_JSON.items, ("retry-after", "1"))))
 
 
 def outside(mount: str) -> Answer:
@@ -100,6 +106,10 @@ def _content_type(content: bytes) -> Headers:
 def _problem(status: int, error: str, message: str, hint: str = "") -> Answer:
     document = {"ok": False, "error": error, "message": message} | ({"hint": hint} if hint else {})
     return Answer(status=status, headers=_JSON, body=json.dumps(document).encode())
+
+
+BUSY = _busy()
+"""The 503 for a request that would make the listener hold more than it may; it is not captured."""
 
 
 class RunFate(StrEnum):

@@ -3,57 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import suppress
 
 import pytest
 
 from port_hook_cli.adapters.receiver import Receiver
 from port_hook_cli.core.models import Answer, Headers, Invocation
 from port_hook_cli.errors import ListenError
-
-FINE = Answer(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
-
-
-@dataclass
-class World:
-    """A receiver, what it received, and what it told the terminal."""
-
-    port: int = 0
-    received: list[Invocation] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    answer: Answer = FINE
-
-    async def receive(self, invocation: Invocation, client: str) -> Answer:
-        self.received.append(invocation)
-        return self.answer
-
-    async def exchange(self, request: bytes) -> bytes:
-        """Send bytes on a connection of their own and return all that comes back until it is closed."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(request)
-        try:
-            return await asyncio.wait_for(reader.read(), 10)
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def receiving(**options: Any) -> AsyncIterator[World]:
-    world = World()
-    receiver = Receiver(world.receive, now=lambda: 1.5, new_id=lambda: "abc", notice=world.notices.append, **options)
-    _, world.port = await receiver.start("127.0.0.1", 0)
-    try:
-        yield world
-    finally:
-        await receiver.close(2)
-
-
-def request(body: bytes = b"", *fields: str, method: str = "POST", target: str = "/") -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", "Host: h", "Connection: close", f"Content-Length: {len(body)}", *fields]
-    return "\r\n".join((*lines, "", "")).encode("latin-1") + body
+from tests.receivers import FINE, World, receiving, request
 
 
 async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:

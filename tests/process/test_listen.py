@@ -90,6 +90,17 @@ def test_a_stop_signal_drains_what_is_in_flight_and_exits_0(folder: Path, number
     assert json.loads(out.splitlines()[-1])["type"] == "summary"
 
 
+def test_a_client_that_half_closes_gets_what_the_handler_answers(folder: Path) -> None:
+    with handler(delay_s=0.2) as target, listener(folder, "--forward-to", target.url) as running:
+        with socket.create_connection((running.host, running.port), timeout=10) as connection:
+            connection.sendall(raw_request(a_body(), now_signed(a_body())))
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert running.record()["delivery"]["status"] == 200
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nok")
+
+
 def test_forwarding_is_byte_exact(folder: Path) -> None:
     body = '{"b": 1.0, "a":"\\u00e9 é"}\n'.encode()
     extra = (

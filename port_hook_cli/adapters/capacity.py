@@ -1,0 +1,57 @@
+"""How many bytes of request bodies a listener holds at once, over all of its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Capacity:
+    """A limit that all requests share. `tell` is called once for each period in which requests had to be refused.
+
+    Such a period ends when half of the limit is free again.
+    """
+
+    def __init__(self, limit: int, tell: Callable[[], None]) -> None:
+        self._limit = limit
+        self._tell = tell
+        self._is_exhausted = False
+        self.used = 0
+
+    def take(self, size: int) -> bool:
+        """Take `size` bytes; return whether there was room for them."""
+        if self.used + size <= self._limit:
+            self.used += size
+            return True
+        if not self._is_exhausted:
+            self._is_exhausted = True
+            self._tell()
+        return False
+
+    def give_back(self, size: int) -> None:
+        """Return `size` bytes that were taken."""
+        self.used -= size
+        if self._is_exhausted and self.used <= self._limit // 2:
+            self._is_exhausted = False
+
+
+class Share:
+    """What one request has taken of a capacity. It must be released when the request is over, however it ends."""
+
+    __slots__ = ("_capacity", "_size")
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._size = 0
+
+    def grow_to(self, size: int) -> bool:
+        """Make the share at least `size` bytes large; return whether there was room for that."""
+        if size > self._size:
+            if not self._capacity.take(size - self._size):
+                return False
+            self._size = size
+        return True
+
+    def release(self) -> None:
+        """Return everything that was taken."""
+        self._capacity.give_back(self._size)
+        self._size = 0

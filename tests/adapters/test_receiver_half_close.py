@@ -1,0 +1,94 @@
+"""A client may say that it sends nothing more (`shutdown(SHUT_WR)`) and wait for its response."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.receivers import World, receiving, request
+
+OPEN = b"POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+BARE = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+
+
+async def half_closed(world: World, sent: bytes) -> bytes:
+    """Send `sent`, end this side of the connection, and return all that comes back until the other side ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(sent)
+    writer.write_eof()
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [OPEN % 1, BARE, CHUNKED, request(b"x" * 2**20)],
+    ids=["with a body", "without a body", "chunked", "with a large body"],
+)
+@pytest.mark.parametrize("is_slow", [False, True], ids=["answered at once", "answered late"])
+async def test_a_client_that_half_closes_gets_its_answer_and_the_end(sent: bytes, is_slow: bool) -> None:
+    async with receiving() as world:
+        world.hold = asyncio.Event()
+        answered = asyncio.create_task(half_closed(world, sent))
+        await world.took(1)
+        if is_slow:  # the end of the client's side arrives before the answer
+            await world.turn()
+        world.hold.set()
+        answer = await answered
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert answer.endswith(b"fine")
+    assert len(world.received) == 1
+
+
+async def test_each_request_that_was_sent_ahead_is_answered_after_a_half_close() -> None:
+    async with receiving() as world:
+        answer = await half_closed(world, b"".join(OPEN % number for number in range(40)))
+    assert [invocation.target for invocation in world.received] == [f"/{number}" for number in range(40)]
+    assert answer.count(b"HTTP/1.1 200 OK") == 40
+    assert answer.count(b"connection: close") == 1
+
+
+async def test_a_body_that_breaks_off_behind_a_whole_request_is_not_captured() -> None:
+    async with receiving() as world:
+        world.hold = asyncio.Event()
+        answered = asyncio.create_task(half_closed(world, OPEN % 1 + OPEN[:-1] % 2))
+        await world.took(1)
+        await world.turn()
+        world.hold.set()
+        answer = await answered
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert [invocation.target for invocation in world.received] == ["/1"]
+    assert any("left in the middle of POST /2" in notice for notice in world.notices)
+
+
+async def test_a_head_that_breaks_off_behind_a_whole_request_is_not_captured() -> None:
+    async with receiving() as world:
+        answer = await half_closed(world, OPEN % 1 + BARE[:20])
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert len(world.received) == 1
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", BARE[:20], OPEN[:-1] % 1, CHUNKED[:-4]], ids=["nothing", "head", "body", "chunks"]
+)
+async def test_a_client_that_ends_before_its_request_is_whole_is_hung_up_on(sent: bytes) -> None:
+    async with receiving() as world:
+        answer = await half_closed(world, sent)
+        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
+    assert answer == b""
+    assert [invocation.body for invocation in world.received] == [b"next"]
+
+
+async def test_a_client_that_ends_while_it_is_idle_is_hung_up_on() -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(OPEN % 1)
+        await asyncio.wait_for(reader.readuntil(b"fine"), 5)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()

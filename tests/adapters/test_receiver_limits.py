@@ -1,0 +1,121 @@
+"""What the listener holds at once: the bodies of requests that are not answered, and connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.receivers import World, receiving, request
+
+MIB = 2**20
+# With this limit for one body, four of them fill the listener.
+BODY = 16 * MIB
+BEGUN = b"POST /begun HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % BODY
+CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+SATURATED = "hold 64 MiB of bodies"
+
+
+@asynccontextmanager
+async def filled(world: World) -> AsyncIterator[None]:
+    """Hold four announced bodies, of which nothing has come, until the context ends."""
+    writers = []
+    for _ in range(4):
+        _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(BEGUN)
+        writers.append(writer)
+    # A fifth one is refused as soon as the four are known.
+    async with asyncio.timeout(10):
+        while not (await world.exchange(request(b"1"))).startswith(b"HTTP/1.1 503 "):
+            pass
+    try:
+        yield
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_body_above_the_common_limit_is_a_503_that_says_when_to_come_back_and_is_not_captured() -> None:
+    async with receiving(max_body=BODY) as world, filled(world):
+        taken = len(world.received)
+        answer = await world.exchange(request(b"x"))
+        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert len(world.received) == taken
+
+
+async def test_a_request_without_a_body_is_served_when_the_common_limit_is_reached() -> None:
+    async with receiving(max_body=BODY) as world, filled(world):
+        assert (await world.exchange(request(b""))).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_chunked_body_is_a_503_as_soon_as_it_is_over_the_common_limit() -> None:
+    async with receiving(max_body=BODY) as world, filled(world):
+        answer = await world.exchange(CHUNKED + b"1\r\nx\r\n")
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert "/chunked" not in [invocation.target for invocation in world.received]
+
+
+async def test_a_saturated_listener_says_so_once_for_each_time() -> None:
+    async with receiving(max_body=BODY) as world:
+        for times in (1, 2):
+            async with filled(world):
+                for _ in range(5):
+                    await world.exchange(request(b"x"))
+            await world.told("left in the middle", times=4 * times)
+            assert sum(SATURATED in notice for notice in world.notices) == times
+
+
+async def test_clients_that_left_give_back_what_they_held() -> None:
+    async with receiving(max_body=BODY) as world:
+        async with filled(world):
+            pass
+        await world.told("left in the middle", times=4)
+        assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_clients_that_were_too_slow_give_back_what_they_held() -> None:
+    async with receiving(max_body=BODY, body_timeout_s=0.5) as world, filled(world):
+        await world.told("did not arrive in time", times=4)
+        assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_bodies_count_until_their_requests_are_answered(chunked: bool) -> None:
+    whole = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY)) if chunked else request(bytes(BODY))
+    async with receiving(max_body=BODY) as world:
+        world.hold = asyncio.Event()
+        held = [asyncio.create_task(world.exchange(whole.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)))]
+        held += [asyncio.create_task(world.exchange(request(bytes(BODY)))) for _ in range(3)]
+        await world.took(4)
+        assert (await world.exchange(request(b"x"))).startswith(b"HTTP/1.1 503 ")
+        world.hold.set()
+        assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
+        assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_request_that_fails_gives_back_what_it_held() -> None:
+    async with receiving(max_body=BODY) as world:
+        world.fails = True
+        for _ in range(5):
+            assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 500 ")
+
+
+async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() -> None:
+    async with receiving(max_connections=2) as world:
+        idle = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(2)]
+        for _ in range(3):
+            answer = await world.exchange(b"")
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nconnection: close\r\n" in answer
+        reader, writer = idle[0]
+        writer.write(request(b"x"))
+        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
+        idle[1][1].close()
+    assert [notice for notice in world.notices if "connections" in notice] == [
+        "answered 503: 2 connections are open; more are refused until some close"
+    ]

@@ -1,0 +1,83 @@
+"""A receiver on a free port, with what it received and what it told the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.adapters.receiver import Receiver
+from port_hook_cli.core.models import Answer, Headers, Invocation
+
+FINE = Answer(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
+
+
+@dataclass
+class World:
+    """A receiver, what it received, and what it told the terminal."""
+
+    port: int = 0
+    received: list[Invocation] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    answer: Answer = FINE
+    hold: asyncio.Event | None = None
+    fails: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def receive(self, invocation: Invocation, client: str) -> Answer:
+        self.received.append(invocation)
+        self.changed.set()
+        if self.hold:
+            await self.hold.wait()
+        if self.fails:
+            raise ZeroDivisionError("a bug")
+        return self.answer
+
+    def tell(self, notice: str) -> None:
+        self.notices.append(notice)
+        self.changed.set()
+
+    async def took(self, count: int) -> None:
+        """Wait until `count` requests were received."""
+        await self._until(lambda: len(self.received) >= count)
+
+    async def told(self, words: str, times: int = 1) -> None:
+        """Wait until `words` were told so many times."""
+        await self._until(lambda: sum(words in notice for notice in self.notices) >= times)
+
+    async def turn(self) -> None:
+        """Wait until the receiver has handled everything that was sent before."""
+        await self.exchange(b"not HTTP\r\n\r\n")
+
+    async def _until(self, happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not happened():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def exchange(self, request: bytes) -> bytes:
+        """Send bytes on a connection of their own and return all that comes back until it is closed."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def receiving(**options: Any) -> AsyncIterator[World]:
+    world = World()
+    receiver = Receiver(world.receive, now=lambda: 1.5, new_id=lambda: "abc", notice=world.tell, **options)
+    _, world.port = await receiver.start("127.0.0.1", 0)
+    try:
+        yield world
+    finally:
+        await receiver.close(2)
+
+
+def request(body: bytes = b"", *fields: str, method: str = "POST", target: str = "/") -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", "Host: h", "Connection: close", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + body
