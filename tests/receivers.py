@@ -68,10 +68,10 @@ class World:
 
 
 @asynccontextmanager
-async def receiving(**options: Any) -> AsyncIterator[World]:
+async def receiving(*, host: str = "127.0.0.1", **options: Any) -> AsyncIterator[World]:
     world = World()
     receiver = Receiver(world.receive, now=lambda: 1.5, new_id=lambda: "abc", notice=world.tell, **options)
-    _, world.port = await receiver.start("127.0.0.1", 0)
+    _, world.port = await receiver.start(host, 0)
     try:
         yield world
     finally:
@@ -79,5 +79,11 @@ async def receiving(**options: Any) -> AsyncIterator[World]:
 
 
 def request(body: bytes = b"", *fields: str, method: str = "POST", target: str = "/") -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", "Host: h", "Connection: close", f"Content-Length: {len(body)}", *fields]
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        "Host: localhost",
+        "Connection: close",
+        f"Content-Length: {len(body)}",
+        *fields,
+    ]
     return "\r\n".join((*lines, "", "")).encode("latin-1") + body

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from port_hook_cli.adapters.capacity import Capacity, Share
 from port_hook_cli.adapters.connections import Connection, Server, WireAnswer
@@ -20,6 +21,7 @@ from port_hook_cli.core import answering
 from port_hook_cli.core.forwarding import is_below
 from port_hook_cli.core.models import Answer, Headers, Invocation
 from port_hook_cli.core.reach import Echo
+from port_hook_cli.core.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.errors import ListenError
 
 Receive = Callable[[Invocation, str], Awaitable[Answer]]
@@ -29,12 +31,15 @@ _LEAST_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 _MOST_CONNECTIONS = 1_024
 _LEAVE_S = 0.2
+_SITE = istr("Sec-Fetch-Site")
+_MOST_TOLD = 100
 
 
 class Receiver:
     """An HTTP server that turns requests into invocations. Durations in seconds, sizes in bytes.
 
-    `echo` is answered to whoever knows its path, and goes nowhere else.
+    `echo` is answered to whoever knows its path, and goes nowhere else. `names` are the host names of its public URLs;
+    they are looked up for each request, so they may change. On loopback, a request for any other name is refused.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Receiver:
         max_body: int = 10 * 1024 * 1024,
         head_timeout_s: float = 75.0,
         body_timeout_s: float = 30.0,
+        names: Container[str] = frozenset(),
         max_connections: int = _MOST_CONNECTIONS,
     ) -> None:
         self._receive = receive
@@ -60,6 +66,9 @@ class Receiver:
         self._max_body = max_body
         self._head_timeout_s = head_timeout_s
         self._body_timeout_s = body_timeout_s
+        self._names = names
+        self._told: set[str] = set()
+        self.is_on_loopback = True
         self._max_connections = max_connections
         self._capacity = Capacity(max(_LEAST_CAPACITY, _BODIES_AT_ONCE * max_body), self._tell_exhausted)
         self._http: web.Server | None = None
@@ -82,7 +91,9 @@ class Receiver:
             self._sockets = await loop.create_server(self._http, host, port, backlog=128)
         except OSError as error:
             raise cannot_listen(host, port, error) from None
-        address = self._sockets.sockets[0].getsockname()
+        addresses = [socket.getsockname() for socket in self._sockets.sockets]
+        self.is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
+        address = addresses[0]
         return str(address[0]), int(address[1])
 
     async def close(self, drain_s: float) -> None:
@@ -105,6 +116,8 @@ class Receiver:
         if refusal := _refuse_form(request):
             self._notice(f"answered {refusal.status} to {request.method} {target[:200]}")
             return WireAnswer(request, refusal, close=True)
+        if foreign := self._find_foreign(request):
+            return WireAnswer(request, answering.foreign(foreign), close=True)
         if self._echo and target.endswith(self._echo.path):  # a tunnel may put a path of its own before it
             return WireAnswer(request, Answer(status=200, body=self._echo.token.encode()))
         if not is_below(target, self._mount):
@@ -174,6 +187,23 @@ class Receiver:
             raise _RefusedError(answering.too_large(self._max_body))
         if not share.grow_to(size):
             raise _RefusedError(answering.BUSY)
+
+    def _find_foreign(self, request: web.BaseRequest) -> Foreign | None:
+        headers = request.headers
+        found = find_foreign(
+            headers.get(hdrs.HOST),
+            headers.get(hdrs.ORIGIN),
+            headers.get(_SITE),
+            names=self._names,
+            checks_host=self.is_on_loopback,
+        )
+        if found is not None and found.source not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(found.source)
+            self._notice(
+                f"answered {found.status} to {request.method} {request.raw_path[:200]}, and not captured: "
+                + (f"{found.message}; {answering.own_tunnel_hint(found)}" if found.is_by_host else found.message)
+            )
+        return found
 
     def _tell_exhausted(self) -> None:
         self._notice(

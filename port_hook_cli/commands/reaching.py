@@ -13,6 +13,7 @@ from port_hook_cli.adapters.tunnels.own import OwnUrl
 from port_hook_cli.commands.serving import Serving
 from port_hook_cli.core.tunnel_choice import NO_TUNNEL, TunnelChoice, TunnelKind
 from port_hook_cli.core.tunnel_report import TunnelReport
+from port_hook_cli.core.web_pages import PublicNames
 from port_hook_cli.errors import PortHookError, TunnelError
 from port_hook_cli.flows.keeping import Keeper
 
@@ -98,6 +99,7 @@ async def reachable(
         yield None
         return
     tunnel, choice = opened
+    serving.names.add(tunnel.url)
 
     def tell(change: TunnelReport) -> None:
         before = change.previous_url
@@ -112,7 +114,7 @@ async def reachable(
 
     keeper = Keeper(
         tunnel,
-        _reopen(choice, opening),
+        _reopen(choice, opening, serving.names),
         probe_path=serving.echo.path,
         token=serving.echo.token,
         report=tell,
@@ -168,7 +170,9 @@ async def _agrees(choice: TunnelChoice, opening: Opening) -> bool:
     )
 
 
-def _reopen(choice: TunnelChoice, opening: Opening) -> Callable[[str | None], Awaitable[Tunnel]] | None:
+def _reopen(
+    choice: TunnelChoice, opening: Opening, names: PublicNames
+) -> Callable[[str | None], Awaitable[Tunnel]] | None:
     """Return what opens the same way anew; None for one of the user's own, which they alone can open.
 
     Nobody is asked then: whoever sat there may be gone.
@@ -177,7 +181,9 @@ def _reopen(choice: TunnelChoice, opening: Opening) -> Callable[[str | None], Aw
         return None
 
     async def again(previous_url: str | None) -> Tunnel:
-        return await open_tunnel(choice, replace(opening, ask=nobody, previous_url=previous_url))
+        tunnel = await open_tunnel(choice, replace(opening, ask=nobody, previous_url=previous_url))
+        names.add(tunnel.url)
+        return tunnel
 
     return again
 

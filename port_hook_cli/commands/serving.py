@@ -19,6 +19,7 @@ from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.models import SIGNATURE_HEADER, Headers
 from port_hook_cli.core.reach import Echo
 from port_hook_cli.core.verification import signature_key
+from port_hook_cli.core.web_pages import PublicNames
 from port_hook_cli.errors import UsageError
 from port_hook_cli.flows.listening import Listening, Onlooker
 from port_hook_cli.runtime import Runtime
@@ -51,6 +52,8 @@ class Serving:
 
     `origin` is where this machine reaches it: a tunnel leads there, and nowhere else.
 
+    `names` are the host names that requests may be made for beside local ones: those of public URLs belong there.
+
     What `after_drain` holds is closed when nothing is in flight any more, before the store is.
     """
 
@@ -58,6 +61,7 @@ class Serving:
     origin: str
     flow: Listening
     echo: Echo
+    names: PublicNames
     after_drain: AsyncExitStack = field(repr=False)
 
 
@@ -68,7 +72,8 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         store = open_store(
             plan.store, runtime.cwd, create=True, max_captures=plan.max_captures, keep_secrets=plan.keep_secrets
         )
-        seen = _recent_signatures(store, runtime.now() - plan.policy.tolerance_s)
+        # A sender's clock may be ahead by the tolerance: what it signed then is accepted for twice as long.
+        seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
         stack.push_async_callback(writer.close)
         forwarder = await stack.enter_async_context(
@@ -77,6 +82,7 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, onlooker=onlooker, seen=seen)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # answers travel through what is in it
         echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
+        names = PublicNames()
         receiver = Receiver(
             flow.receive,
             now=runtime.now,
@@ -85,14 +91,17 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
             echo=echo,
             mount=plan.policy.routes.mount,
             max_body=plan.max_body,
+            names=names,
         )
         host, port = await receiver.start(plan.host, plan.port)
+        if not receiver.is_on_loopback:
+            onlooker.notice(f"warning: {plan.host}: everybody on your network can send requests to this listener.")
         stack.callback(flow.close)
         stack.push_async_callback(receiver.close, DRAIN_S)
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
-        yield Serving(url=url, origin=origin, flow=flow, echo=echo, after_drain=after_drain)
+        yield Serving(url=url, origin=origin, flow=flow, echo=echo, names=names, after_drain=after_drain)
 
 
 def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:

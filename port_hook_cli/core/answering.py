@@ -8,6 +8,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from port_hook_cli.core.models import Answer, Delivery, Headers, Kind, Payload, Status, Verdict
+from port_hook_cli.core.web_pages import Foreign
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
@@ -37,6 +38,18 @@ def too_large(limit: int) -> Answer:
 def _busy() -> Answer:
     problem = _problem(503, "busy", "too many requests are being handled", "send the request again in a second")
     return replace(problem, headers=Headers((*_JSON.items, ("retry-after", "1"))))
+
+
+def foreign(found: Foreign) -> Answer:
+    """Return the answer to a request that a web page may have made."""
+    if found.is_by_host:
+        return _problem(found.status, "host", found.message, own_tunnel_hint(found))
+    return _problem(found.status, "web-page", found.message, "send it from a program instead")
+
+
+def own_tunnel_hint(found: Foreign) -> str:
+    """Return what to do where the host that was refused is one of the user's own."""
+    return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
 
 
 def outside(mount: str) -> Answer:

@@ -107,10 +107,9 @@ class Listening:
         if exchange.verdict.status not in _VERIFIED:
             return exchange
         # A large body takes its time to read: another with this signature may have come in between.
-        if not seen and self._seen.has(key, now):
+        if not seen and not self._seen.note(key, now, exchange.verdict.age_s or 0.0):
             verdict = replace(exchange.verdict, causes=(REPLAYED, *exchange.verdict.causes))
             exchange = replace(exchange, verdict=verdict)
-        self._seen.note(key, now)
         return exchange
 
     def close(self) -> None:
@@ -216,30 +215,37 @@ def _relay(delivery: Delivery) -> Answer:
 
 
 class _SeenSignatures:
-    """The good signatures met within the tolerance, the latest 10,000 of them.
+    """The verified signatures that would still be accepted, the latest 10,000 of them.
 
-    Only what was judged good is remembered, so that nobody else can push it out. What was answered with a server
-    error is forgotten: whoever sends it again does what was asked of them.
+    Each is kept for the tolerance after its arrival, or after its timestamp where the sender's clock is ahead: until
+    then the same request would be in time. Repeats change nothing. Only verified signatures are kept, so that a
+    sender without the secret cannot push them out. A request that was answered with a server error is forgotten: its
+    sender was asked to send it again.
     """
 
     def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
         self._tolerance_s = tolerance_s
-        self._received_at: OrderedDict[bytes, float] = OrderedDict(known)
+        # When those were signed is not known. No signature can be accepted for longer than this after its arrival.
+        self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
 
     def has(self, key: bytes | None, now: float) -> bool:
-        """Return whether a signature was met within the tolerance before `now` (seconds since the epoch)."""
-        before = None if key is None else self._received_at.get(key)
-        return before is not None and now - before <= self._tolerance_s
+        """Return whether a signature is remembered at `now` (seconds since the epoch)."""
+        until = None if key is None else self._kept_until.get(key)
+        return until is not None and now <= until
 
     def forget(self, key: bytes | None) -> None:
         """Forget a signature, if it was remembered."""
         if key is not None:
-            self._received_at.pop(key, None)
+            self._kept_until.pop(key, None)
 
-    def note(self, key: bytes | None, now: float) -> None:
-        """Remember a signature that was judged good."""
+    def note(self, key: bytes | None, now: float, age_s: float) -> bool:
+        """Remember a verified signature made `age_s` before `now`; return whether it is new."""
         if key is None:
-            return
-        self._received_at[key] = now
-        if len(self._received_at) > _MOST_SIGNATURES:
-            self._received_at.popitem(last=False)
+            return True
+        if self.has(key, now):
+            return False
+        self._kept_until.pop(key, None)  # an expired one must move to the end
+        self._kept_until[key] = now + max(0.0, -age_s) + self._tolerance_s
+        if len(self._kept_until) > _MOST_SIGNATURES:
+            self._kept_until.popitem(last=False)
+        return True

@@ -36,7 +36,7 @@ async def test_a_content_encoding_is_left_as_it_came(encoding: str) -> None:
 async def test_a_chunked_body_is_put_together() -> None:
     async with receiving() as world:
         await world.exchange(
-            b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
             b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         )
     assert world.received[0].body == b"abcde"
@@ -46,7 +46,7 @@ async def test_a_connection_is_kept_for_the_next_request() -> None:
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         for _ in range(3):
-            writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")
+            writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi")
             assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 OK")
         writer.close()
     assert len(world.received) == 3
@@ -71,11 +71,11 @@ async def test_a_length_without_a_body_goes_back_as_the_handler_said_it_and_the_
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         for method, status in (("HEAD", 200), ("GET", 304)):
             world.answer = Answer(status=status, headers=Headers((("Content-Length", "42"), ("X", "1"))))
-            writer.write(f"{method} / HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            writer.write(f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             assert head.partition(b"\r\n")[2] == b"Content-Length: 42\r\nX: 1\r\n\r\n"
         world.answer = Answer(status=200, headers=Headers((("Content-Length", "42"), ("X", "1"))), body=b"fine")
-        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = await asyncio.wait_for(reader.readuntil(b"fine"), 5)
         writer.close()
     assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\n\r\nfine"
@@ -84,7 +84,7 @@ async def test_a_length_without_a_body_goes_back_as_the_handler_said_it_and_the_
 async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() -> None:
     async with receiving(max_body=1000) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 52428800\r\n\r\n")
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 52428800\r\n\r\n")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
         writer.close()
     assert head.startswith(b"HTTP/1.1 413 ")
@@ -95,7 +95,9 @@ async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() ->
 async def test_a_chunked_body_above_the_limit_is_a_413_as_soon_as_it_is_over_it() -> None:
     async with receiving(max_body=1000) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001 + b"\r\n")
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001 + b"\r\n"
+        )
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
         writer.close()
     assert head.startswith(b"HTTP/1.1 413 ")
@@ -104,7 +106,7 @@ async def test_a_chunked_body_above_the_limit_is_a_413_as_soon_as_it_is_over_it(
 async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
         assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"hi")
         assert (await asyncio.wait_for(reader.readuntil(b"fine"), 5)).startswith(b"HTTP/1.1 200 OK")
@@ -114,7 +116,7 @@ async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
 async def test_a_body_that_does_not_come_in_time_is_a_408_and_others_are_served_meanwhile() -> None:
     async with receiving(body_timeout_s=0.3) as world:
         slow = asyncio.create_task(
-            world.exchange(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nonly this")
+            world.exchange(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
         )
         assert (await world.exchange(request(b"quick"))).startswith(b"HTTP/1.1 200")
         assert not slow.done()
@@ -124,14 +126,14 @@ async def test_a_body_that_does_not_come_in_time_is_a_408_and_others_are_served_
 
 async def test_a_head_that_does_not_come_in_time_is_hung_up_on() -> None:
     async with receiving(head_timeout_s=0.3) as world:
-        assert await world.exchange(b"POST / HTTP/1.1\r\nHost: h\r\nX-Slow: ") == b""
+        assert await world.exchange(b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") == b""
     assert world.received == []
 
 
 async def test_a_client_that_leaves_in_the_middle_is_told_of_and_nothing_is_captured() -> None:
     async with receiving() as world:
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nonly this")
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -164,11 +166,13 @@ ONCE_ONLY = [
     "Content-Range",
     "Max-Forwards",
 ]
-TWICE = b"POST /2 HTTP/1.1\r\nHost: h\r\nContent-Type: a\r\nX: 1\r\ncontent-type: b\r\nContent-Length: 2\r\n\r\nhi"
-OF_TWICE = (("Host", "h"), ("Content-Type", "a"), ("X", "1"), ("content-type", "b"), ("Content-Length", "2"))
-PLAIN = b"POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
-CHUNKED = b"POST /1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nTrailer: 1\r\n\r\n"
-BARE = b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
+TWICE = (
+    b"POST /2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: a\r\nX: 1\r\ncontent-type: b\r\nContent-Length: 2\r\n\r\nhi"
+)
+OF_TWICE = (("Host", "localhost"), ("Content-Type", "a"), ("X", "1"), ("content-type", "b"), ("Content-Length", "2"))
+PLAIN = b"POST /1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"POST /1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nTrailer: 1\r\n\r\n"
+BARE = b"GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize("name", ONCE_ONLY)
@@ -212,7 +216,7 @@ async def test_doubled_fields_arrive_on_a_connection_that_others_came_on_in_what
 )
 @pytest.mark.parametrize("more", [(), ("Content-Type: a", "Content-Type: b")], ids=["alone", "beside another"])
 async def test_two_words_on_where_a_request_ends_are_refused(fields: tuple[str, ...], more: tuple[str, ...]) -> None:
-    lines = ("POST / HTTP/1.1", "Host: h", *more, *fields, "", "hi")
+    lines = ("POST / HTTP/1.1", "Host: localhost", *more, *fields, "", "hi")
     async with receiving() as world:
         answer = await world.exchange("\r\n".join(lines).encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -222,10 +226,10 @@ async def test_two_words_on_where_a_request_ends_are_refused(fields: tuple[str, 
 
 
 async def test_a_field_that_hides_in_a_request_sent_ahead_is_never_taken_for_a_head() -> None:
-    hidden = b"GET /hidden HTTP/1.1\r\nHost: h\r\nX: 1\r\nX: 2\r\nServer: 1\r\nServer: 2\r\nConnection: close\r\n\r\n"
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\nX: 1\r\nX: 2\r\nServer: 1\r\nServer: 2\r\n\r\n"
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        writer.write(PLAIN + b"GET /next HTTP/1.1\r\nHost: h\r\nX: ")
+        writer.write(PLAIN + b"GET /next HTTP/1.1\r\nHost: localhost\r\nX: ")
         await asyncio.wait_for(reader.readuntil(b"fine"), 5)
         writer.write(hidden)
         answer = await asyncio.wait_for(reader.read(), 5)
@@ -306,7 +310,9 @@ async def test_an_address_that_is_not_ours_is_a_problem_in_words() -> None:
 @pytest.mark.parametrize("line", ["CONNECT @127.0.0.1:9 HTTP/1.1", "GET http://h/x HTTP/1.1", "OPTIONS * HTTP/1.1"])
 async def test_a_proxys_request_is_refused_and_not_captured(line: str) -> None:
     async with receiving() as world:
-        answer = await world.exchange(f"{line}\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        answer = await world.exchange(
+            f"{line}\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        )
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert world.received == []
 
@@ -314,7 +320,7 @@ async def test_a_proxys_request_is_refused_and_not_captured(line: str) -> None:
 async def test_a_transfer_coding_that_is_not_understood_is_a_501() -> None:
     async with receiving() as world:
         answer = await world.exchange(
-            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
         )
     assert answer.startswith(b"HTTP/1.1 501 ")
 

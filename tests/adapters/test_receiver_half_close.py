@@ -8,9 +8,9 @@ import pytest
 
 from tests.receivers import World, receiving, request
 
-OPEN = b"POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
-BARE = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-CHUNKED = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+OPEN = b"POST /%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi"
+BARE = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
 
 
 async def half_closed(world: World, sent: bytes) -> bytes:

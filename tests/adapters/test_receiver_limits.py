@@ -13,8 +13,8 @@ from tests.receivers import World, receiving, request
 MIB = 2**20
 # With this limit for one body, four of them fill the listener.
 BODY = 16 * MIB
-BEGUN = b"POST /begun HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % BODY
-CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+BEGUN = b"POST /begun HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % BODY
+CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 SATURATED = "hold 64 MiB of bodies"
 
 

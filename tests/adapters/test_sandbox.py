@@ -319,8 +319,8 @@ async def test_ports_client_and_the_sandbox_understand_each_other_without_creden
     "raw",
     [
         b"garbage\r\n\r\n",
-        b"GET /\x1b[2J HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"POST /v1/auth/access_token HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /\x1b[2J HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 async def test_what_is_not_http_is_refused_without_a_word_on_the_terminal(
@@ -341,7 +341,7 @@ async def test_a_caller_that_leaves_in_the_middle_is_told_and_others_are_served(
     events: asyncio.Queue[ApiEvent] = asyncio.Queue()
     async with Sandbox.start(on_event=events.put_nowait) as sandbox:
         _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
-        writer.write(b"POST /v1/auth/access_token HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc")
+        writer.write(b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc")
         await writer.drain()
         writer.close()
         assert "left in the middle" in (await asyncio.wait_for(events.get(), 5)).note

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +13,10 @@ import pytest
 from port_hook_cli.core.forwarding import Routes
 from port_hook_cli.core.listening import Policy
 from port_hook_cli.core.models import Delivery, Exchange, Headers, Invocation, Status
+from port_hook_cli.core.verification import signature_key
 from port_hook_cli.errors import StoreError
 from port_hook_cli.flows.listening import Listening
-from tests.factories import RUN_ID, SECRET, a_body, a_document, an_invocation, signed
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
 
 
 @dataclass
@@ -55,9 +56,9 @@ class World:
 
 
 @asynccontextmanager
-async def listening(world: World, **policy: Any) -> AsyncIterator[Listening]:
+async def listening(world: World, seen: Mapping[bytes, float] | None = None, **policy: Any) -> AsyncIterator[Listening]:
     options: dict[str, Any] = {"secret": SECRET, "routes": Routes(default="http://h:1")} | policy
-    flow = Listening(Policy(**options), store=world, forwarder=world, onlooker=world)
+    flow = Listening(Policy(**options), store=world, forwarder=world, onlooker=world, seen=seen)
     try:
         yield flow
     finally:
@@ -105,6 +106,48 @@ async def test_a_refused_replay_is_not_counted_as_verified() -> None:
         statuses = [(await flow.receive(an_invocation(), "c")).status for _ in range(2)]
     assert statuses == [200, 401]
     assert (flow.tally.verified, flow.tally.refused) == (1, 1)
+
+
+def sent_at(received_at: float, *, ahead_s: float) -> Invocation:
+    """The same request, received at `received_at` after it was signed by a clock that was `ahead_s` ahead at NOW."""
+    headers = signed(a_body(), timestamp=str(int(NOW + ahead_s)))
+    return an_invocation(received_at=received_at, headers=headers)
+
+
+@pytest.mark.parametrize("ahead_s", [-299, 0, 150, 300])
+async def test_a_signature_is_refused_again_for_as_long_as_its_timestamp_is_within_the_tolerance(ahead_s: int) -> None:
+    async with listening(World(), refuse_replays=True) as flow:
+        statuses = [
+            (await flow.receive(sent_at(at, ahead_s=ahead_s), "c")).status
+            for at in (NOW, NOW + 1, NOW + 300 + ahead_s, NOW + 301 + ahead_s)
+        ]
+    assert statuses == [200, 401, 401, 401]
+
+
+async def test_repeats_do_not_lengthen_how_long_a_signature_is_remembered() -> None:
+    world = World()
+    async with listening(world, tolerance_s=300) as flow:
+        for at in (NOW, NOW + 200, NOW + 300):
+            await flow.receive(sent_at(at, ahead_s=0), "c")
+        await flow.receive(sent_at(NOW + 301, ahead_s=0), "c")
+    assert [("replayed" in exchange.verdict.slugs) for exchange in world.shown] == [False, True, True, False]
+
+
+async def test_repeats_push_no_other_signature_out() -> None:
+    async with listening(World(), refuse_replays=True) as flow:
+        assert (await flow.receive(an_invocation(), "c")).status == 200
+        other = an_invocation(b"{}", headers=signed(b"{}"))
+        statuses = [(await flow.receive(other, "c")).status for _ in range(10_001)]
+        assert statuses == [200, *[401] * 10_000]
+        assert (await flow.receive(an_invocation(), "c")).status == 401
+
+
+async def test_a_signature_of_an_earlier_listener_is_refused_for_as_long_as_it_may_be_accepted() -> None:
+    known = {key: NOW for key in [signature_key(sent_at(NOW, ahead_s=300).headers)] if key}
+    world = World()
+    async with listening(world, known, refuse_replays=True) as flow:
+        assert (await flow.receive(sent_at(NOW + 599, ahead_s=300), "c")).status == 401
+    assert world.shown[0].verdict.slugs == ("replayed",)
 
 
 async def test_an_empty_signature_in_front_hides_no_replay() -> None:

@@ -119,7 +119,7 @@ def colours_of(screen: pyte.Screen, text: str) -> set[str]:
 def test_a_terminal_shows_colours_and_the_run_as_a_link(folder: Path) -> None:
     with a_terminal(folder) as terminal:
         assert terminal.post(a_document()) == 200
-        assert terminal.post(b"{}", Headers((("Host", "h"),))) == 401
+        assert terminal.post(b"{}", Headers((("Host", "localhost"),))) == 401
         assert terminal.end() == 0
 
     screen = terminal.screen()

@@ -15,7 +15,7 @@ While there is a file `down`, /ready answers 503.
 
 Its public URL cannot be https://NAME.trycloudflare.com, as that would lead to the internet. So /quicktunnel names a
 host with a scheme, `http://127.0.0.1:PORT`: cloudflared takes a host name with its scheme from Cloudflare's API, and
-port-hook takes one from cloudflared.
+port-hook takes one from cloudflared. A file `host` holds another host than 127.0.0.1, which leads nowhere.
 
 Limits: no edge, no TLS, no QUIC; it adds no headers (cloudflared adds CF-Connecting-IP and X-Forwarded-*), has no
 limit of 100 MB or of 100 s to an answer, and knows a config.yml by one word. The words of the log are those of its
@@ -158,7 +158,8 @@ def run(options: dict[str, str]) -> None:
     log("INF Requesting new quick Tunnel on trycloudflare.com...")
     if mode() in REFUSALS:
         refuse(REFUSALS[mode()])
-    hostname = f"http://127.0.0.1:{Forwarder(options['--url']).server_address[1]}"
+    host = (FOLDER / "host").read_text() if (FOLDER / "host").exists() else "127.0.0.1"
+    hostname = f"http://{host}:{Forwarder(options['--url']).server_address[1]}"
     log("INF |  Your quick Tunnel has been created! Visit it at (it may take some time to be reachable):  |")
     log(f"INF |  {hostname}  |")
     host, port = options["--metrics"].rsplit(":", 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from port_hook_cli.adapters.sandbox.checks import Fields, find_fault, find_query_fault
+from port_hook_cli.core.web_pages import Foreign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,13 @@ def too_many(wait_s: int) -> ApiAnswer:
     """Return the answer to a call over the limit; the next is welcome in `wait_s` seconds."""
     words = f"Too many requests; try again in {wait_s} seconds"
     return Refused(429, "rate_limit_exceeded", words, {"retry-after": str(wait_s)}).answer
+
+
+def foreign(found: Foreign) -> ApiAnswer:
+    """Return the answer to a request that a web page may have made."""
+    if found.is_by_host:
+        return Refused(found.status, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").answer
+    return Refused(found.status, "forbidden", f"{found.message}. The sandbox serves programs.").answer
 
 
 def failed(bug: Exception) -> ApiAnswer:

@@ -19,7 +19,15 @@ from port_hook_cli.adapters.port_owner import describe_owner
 from port_hook_cli.adapters.sandbox.allowance import Allowance
 from port_hook_cli.adapters.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
 from port_hook_cli.adapters.sandbox.invoking import Invoker, PlainInvoker
-from port_hook_cli.adapters.sandbox.messages import ApiAnswer, ApiRequest, failed, not_saved, too_large, too_many
+from port_hook_cli.adapters.sandbox.messages import (
+    ApiAnswer,
+    ApiRequest,
+    failed,
+    foreign,
+    not_saved,
+    too_large,
+    too_many,
+)
 from port_hook_cli.adapters.sandbox.routes import answer
 from port_hook_cli.adapters.sandbox.run import SandboxRun
 from port_hook_cli.adapters.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, Given, RunEvent, SandboxState
@@ -27,6 +35,7 @@ from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core.log_splitting import REQUEST_LIMIT
 from port_hook_cli.core.models import Delivery
 from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.web_pages import find_foreign, is_loopback
 from port_hook_cli.errors import ListenError, StoreError
 
 if TYPE_CHECKING:
@@ -64,6 +73,7 @@ class Sandbox:
         self._watch = watch
         self._file = file
         self._allowance = allowance
+        self._is_on_loopback = True
         self._changed = asyncio.Condition()
         self._news: set[asyncio.Task[None]] = set()
 
@@ -110,6 +120,7 @@ class Sandbox:
             await runner.setup()
             try:
                 sandbox.url = await _listen(runner, host, port)
+                sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in runner.addresses)
                 sandbox._courier.take_up()
                 yield sandbox
             finally:
@@ -197,7 +208,7 @@ class Sandbox:
             self._changed.notify_all()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        given = await self._reply(request)
+        given = self._refuse_page(request) or await self._reply(request)
         self._watch.on_event(
             ApiEvent(
                 at=self._state.now(),
@@ -235,6 +246,11 @@ class Sandbox:
         except Exception as bug:  # noqa: BLE001 - the logger is silent, so the onlooker is told
             return failed(bug)
         return given
+
+    def _refuse_page(self, request: web.Request) -> ApiAnswer | None:
+        fields = (request.headers.get(name) for name in ("host", "origin", "sec-fetch-site"))
+        found = find_foreign(*fields, names=(), checks_host=self._is_on_loopback)
+        return None if found is None else foreign(found)
 
 
 @contextmanager

@@ -1,0 +1,120 @@
+"""Which requests are refused because a web page may have made them.
+
+A page in a browser on this machine can send requests to a server on loopback. A browser tells where such a request
+comes from (`sec-fetch-site`, `origin`). It does not where a page's own name has been pointed at 127.0.0.1 (DNS
+rebinding); then the request carries that name in `host`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+# `none`: the user typed the address or opened a bookmark.
+_OWN_SITES = frozenset({"none", "same-origin"})
+_MOST_NAMES = 8
+_FORBIDDEN, _MISDIRECTED = 403, 421
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A request that is refused: the status, and the origin, site or host that it is refused for."""
+
+    status: int
+    source: str
+
+    @property
+    def is_by_host(self) -> bool:
+        """Whether it was the `host` field that gave it away."""
+        return self.status == _MISDIRECTED
+
+    @property
+    def message(self) -> str:
+        """Why it is refused."""
+        if self.is_by_host:
+            return f"the host {self.source} is not this server; a web page may have made this request"
+        return f"a web page made this request ({self.source})"
+
+
+class PublicNames:
+    """The host names of a listener's public URLs, the latest 8 of them: a tunnel that is reopened may get another."""
+
+    def __init__(self) -> None:
+        self._names: deque[str] = deque(maxlen=_MOST_NAMES)
+
+    def add(self, url: str) -> None:
+        """Add the host name of `url`."""
+        name = _host_of_url(url)
+        if name and name not in self._names:
+            self._names.append(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+
+def find_foreign(
+    host: str | None, origin: str | None, site: str | None, *, names: Container[str], checks_host: bool = True
+) -> Foreign | None:
+    """Return why a request with these header fields is refused, or None; `names` are accepted beside local ones."""
+    if origin is None and site is None and (host is None or not checks_host or is_local_host(host)):
+        return None  # nearly every request, and on the listener's path
+    name = _host_name(host or "")
+    if checks_host and host is not None and not is_local_host(host) and name not in names:
+        return Foreign(_MISDIRECTED, name[:200])
+    if origin is not None and not _is_own(origin, name, names):
+        return Foreign(_FORBIDDEN, f"origin: {origin[:200]}")
+    if site is not None and site not in _OWN_SITES:
+        return Foreign(_FORBIDDEN, f"sec-fetch-site: {site[:200]}")
+    return None
+
+
+@lru_cache(maxsize=256)
+def is_local_host(host: str) -> bool:
+    """Return whether a `host` field names a machine in a way that no public DNS server can point elsewhere.
+
+    That is an address, `localhost`, or a name below `localhost` or `internal`, such as `host.docker.internal`.
+    """
+    name = _host_name(host)
+    return not name or name == "localhost" or name.endswith((".localhost", ".internal")) or _is_address(name)
+
+
+def _is_own(origin: str, host_name: str, names: Container[str]) -> bool:
+    name = _host_of_url(origin)
+    if not name:  # such as `null`, of a page that hides where it comes from
+        return False
+    return name in {host_name, "localhost"} or name.endswith(".localhost") or _is_loopback(name) or name in names
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a `host` field, without its port."""
+    text = host.strip().lower()
+    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    return name.removesuffix(".")
+
+
+def _host_of_url(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return _is_address(name) and ip_address(name).is_loopback
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether a socket's address, such as `127.0.0.1` or `fe80::1%eth0`, is reached from this machine only."""
+    return _is_loopback(address.partition("%")[0])
