@@ -21,10 +21,16 @@ class Budget:
     room: int = HASHED_BYTES
     untried: list[str] = field(default_factory=list)
 
-    def takes(self, size: int) -> bool:
-        """Take `size` bytes off; return whether there was room for them."""
+    def covers(self, size: int) -> bool:
+        """Return whether there is room for `size` bytes; if not, that is remembered as left out."""
         if size > self.room:
             self.leave_out("Not all forms were tried: the body is too large.")
+            return False
+        return True
+
+    def takes(self, size: int) -> bool:
+        """Take `size` bytes off; return whether there was room for them."""
+        if not self.covers(size):
             return False
         self.room -= size
         return True

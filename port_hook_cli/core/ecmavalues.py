@@ -7,6 +7,7 @@ import re
 from json.encoder import encode_basestring
 
 _surrogate = re.compile("[\ud800-\udfff]")
+_pair = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def format_double(value: float) -> str:
@@ -45,11 +46,10 @@ def _lay_out(digits: str, point: int) -> str:
 def quote(value: str) -> str:
     """Return QuoteJSONString: json's own escapes, and lone surrogates escaped, too."""
     quoted = encode_basestring(value)
-    return _surrogate.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
+    # Only lone surrogates cannot be encoded, and what replaces them is what JavaScript writes.
+    return quoted.encode("utf-8", "backslashreplace").decode() if _surrogate.search(quoted) else quoted
 
 
 def join_halves(value: str) -> str:
     """Return `value` with halves of a pair made one character: JavaScript's strings are UTF-16."""
-    if not _surrogate.search(value):
-        return value
-    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return _pair.sub(lambda match: match[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)

@@ -26,6 +26,9 @@ MAX_UNDECLARED_BYTES = 2**18
 MAX_COMBINED_BYTES = 2**16
 """JSON forms up to this size are also tried with a line break behind them."""
 
+_MOST_LINE_BREAKS = 2**16
+"""How many characters of line breaks are removed from a body's end at most."""
+
 _CHARSETS = {
     "iso-8859-1": "latin-1",
     "iso8859-1": "latin-1",
@@ -71,7 +74,7 @@ def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
     inflated = _decompressed(body, headers, budget)
     steps = [Form(RAW, (), body), *([inflated] if inflated else [])]
     for step in (_in_utf8, _without_bom):
-        made = step(steps[-1], headers)
+        made = step(steps[-1], headers, budget)
         if made is not None:
             steps.append(made)
     return tuple(steps)
@@ -146,7 +149,11 @@ def _inflate(body: bytes, window_bits: int, limit: int, budget: Budget) -> bytes
     return content if stream.eof and not stream.unused_data else None
 
 
-def _in_utf8(form: Form, headers: Headers) -> Form | None:
+def _in_utf8(form: Form, headers: Headers, budget: Budget) -> Form | None:
+    if len(form.body) > MAX_DOCUMENT_BYTES:
+        if not form.body.isascii() or b"\0" in form.body[:4]:
+            budget.leave_out("Other character sets were not tried: the body is larger than 1 MiB.")
+        return None
     charset = _charset(form.body)
     if charset is None:
         return None
@@ -176,21 +183,27 @@ def _charset(body: bytes) -> str | None:
     return None if _text(body) is not None else _GUESSED
 
 
-def _without_bom(form: Form, _headers: Headers) -> Form | None:
+def _without_bom(form: Form, _headers: Headers, _budget: Budget) -> Form | None:
     if not form.body.startswith(BOM_UTF8):
         return None
     return form.then("without-bom", form.body.removeprefix(BOM_UTF8), causes.BOM_ADDED)
 
 
 def _line_breaks(form: Form) -> Iterator[Form]:
-    bare = form.body.rstrip(b"\r\n")
+    tail = form.body[-_MOST_LINE_BREAKS:]
+    bare = form.body[: len(form.body) - len(tail) + len(tail.rstrip(b"\r\n"))]
     one_less = form.body.removesuffix(b"\n").removesuffix(b"\r")
-    for shorter in dict.fromkeys((one_less, bare)):
+    for shorter in _distinct(one_less, bare):
         if shorter != form.body:
             yield form.then("without-trailing-newline", shorter, causes.NEWLINE_ADDED)
-    for longer in dict.fromkeys(stem + end for stem in (form.body, bare) for end in (b"\n", b"\r\n")):
+    for longer in _distinct(*(stem + end for stem in (form.body, bare) for end in (b"\n", b"\r\n"))):
         if longer != form.body:
             yield form.then("with-trailing-newline", longer, causes.NEWLINE_REMOVED)
+
+
+def _distinct(*bodies: bytes) -> list[bytes]:
+    # A set would hash each of them, which takes longer than to compare the few that are as long.
+    return [body for index, body in enumerate(bodies) if body not in bodies[:index]]
 
 
 def _text(body: bytes) -> str | None:

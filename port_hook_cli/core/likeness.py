@@ -16,7 +16,7 @@ from typing import Any
 MAX_DOCUMENT_BYTES = 2**20
 """Larger bodies are not parsed: an unsigned one must not keep the listener busy (see docs/decisions)."""
 
-_MAX_MARKS = 3 * 2**14
+_MAX_MARKS = 2**15
 _FREE_MARKS = 2**12
 _CHARACTERS_PER_MARK = 8
 
@@ -55,7 +55,7 @@ def likeness(sent: bytes, signed: bytes) -> Likeness:
 
 
 def is_dense(text: str) -> bool:
-    """Return whether a JSON text has more marks than 4,096 and one per 8 characters, or 49,152: then it is not parsed.
+    """Return whether a JSON text has more marks than 4,096 and one per 8 characters, or 32,768: then it is not parsed.
 
     Each costs a microsecond or two in every serialiser, and a byte or two to send.
     """

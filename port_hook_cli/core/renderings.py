@@ -29,7 +29,7 @@ _TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
 
 _INDENTS = {"2": ("  ", "2 spaces"), "4": ("    ", "4 spaces"), "tab": ("\t", "a tab")}
 _COMPACT = (",", ":")
-_beyond_ascii = re.compile(r"[^\x00-~]").sub
+_beyond_ascii = re.compile(r"[^\x00-~]+").sub
 _NOTHING = object()
 _long_number = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS}}}").search
 
@@ -114,13 +114,22 @@ def _stringify(text: str) -> str | None:
 
 
 def _python_document(text: str, budget: Budget) -> Any:
-    if _long_number(text):
+    if _has_long_number(text):
         budget.leave_out(f"Python's forms were not tried: a number has {MAX_DIGITS} digits or more.")
         return _NOTHING
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return _NOTHING
+
+
+def _has_long_number(text: str) -> bool:
+    # Any run of so many digits has one at one of these places: the expression need not see the rest.
+    for index, character in enumerate(text[MAX_DIGITS - 1 :: MAX_DIGITS]):
+        start = index * MAX_DIGITS
+        if "0" <= character <= "9" and _long_number(text[start : start + 2 * MAX_DIGITS - 1]):
+            return True
+    return False
 
 
 def _dumps(document: Any, **style: Any) -> str | None:

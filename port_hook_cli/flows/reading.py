@@ -1,8 +1,11 @@
 """Reading and judging requests without holding up the event loop.
 
-The signature's plain check takes microseconds and is done at once. What takes longer goes to one of two threads:
-one for requests that Port has signed, and one, with a short queue, for everything else. So whoever sends rubbish
-waits for other rubbish only.
+The signature's plain check takes microseconds and is done at once. What takes longer goes to one of three threads:
+one that hashes large bodies, one for requests that Port has signed, and one, with a short queue, for everything else.
+So a sender of unsigned requests waits for other such requests only.
+
+The threads share the interpreter with the event loop, so no single step of theirs may take long. That is why the
+diagnosis has limits: see `core.budget`, `core.likeness` and `core.forms`.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ _MOST_WAITING = 16
 UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
 _NOT_READ = Payload(problem="not read, for want of a good signature")
+# Nor is a document with more commas, colons and brackets: each may become an object that the collector has to visit.
+_MOST_UNSIGNED_MARKS = 2**13
+# To hash a larger body takes a millisecond or more.
+_QUICKLY_HASHED_BYTES = 256 * 1024
 
 
 class Reader:
@@ -39,6 +46,7 @@ class Reader:
         self._tolerance_s = tolerance_s
         self._signed = ThreadPoolExecutor(1, "reader")
         self._unsigned = ThreadPoolExecutor(1, "diagnosis")
+        self._checks = ThreadPoolExecutor(1, "check")
         self._waiting = 0
 
     def at_once(self, invocation: Invocation, *, seen: bool) -> Exchange | None:
@@ -56,7 +64,10 @@ class Reader:
 
     async def in_time(self, invocation: Invocation, *, seen: bool) -> Exchange:
         """Return the exchange of any request."""
-        verdict = self._plain_verdict(invocation, seen=seen)
+        if len(invocation.body) > _QUICKLY_HASHED_BYTES:
+            verdict = await self._run(self._checks, lambda: self._plain_verdict(invocation, seen=seen))
+        else:
+            verdict = self._plain_verdict(invocation, seen=seen)
         if verdict is None or verdict.status in _UNSIGNED:
             return await self._diagnosed(invocation, verdict, seen=seen)
         payload = await self._run(self._signed, lambda: read_payload(invocation.body, invocation.headers))
@@ -64,8 +75,8 @@ class Reader:
 
     def close(self) -> None:
         """Let go of the threads; what waits for them is given up."""
-        self._signed.shutdown(wait=False, cancel_futures=True)
-        self._unsigned.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._checks, self._signed, self._unsigned):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _plain_verdict(self, invocation: Invocation, *, seen: bool) -> Verdict | None:
         if self._secret is None:
@@ -98,9 +109,13 @@ class Reader:
             tolerance_s=self._tolerance_s,
             seen=seen,
         )
-        is_small = len(invocation.body) <= _MOST_UNSIGNED_BYTES
-        payload = read_payload(invocation.body, invocation.headers) if is_small else _NOT_READ
+        payload = read_payload(invocation.body, invocation.headers) if _is_cheap(invocation.body) else _NOT_READ
         return Exchange(invocation=invocation, verdict=verdict, payload=payload)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _is_cheap(body: bytes) -> bool:
+    """Return whether a body that nobody has signed takes no more than some milliseconds to parse."""
+    return len(body) <= _MOST_UNSIGNED_BYTES and sum(map(body.count, b",:[{")) <= _MOST_UNSIGNED_MARKS

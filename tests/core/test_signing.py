@@ -76,3 +76,10 @@ def test_a_timestamp_is_cut_to_its_unit(unit: TimestampUnit, text: str) -> None:
 
 
 VECTOR = "SfJOU3QHdD+koCQrtjuUuaR+6Zy74HHM2KIlUK5BFoY="
+
+
+@pytest.mark.parametrize("size", [0, 2**16 - 1, 2**16, 2**20])
+def test_a_body_of_any_size_is_signed_over_timestamp_dot_body(size: int) -> None:
+    body = b"\xff" * size
+    expected = hmac.new(SECRET.reveal().encode(), STAMP.encode() + b"." + body, hashlib.sha256).digest()
+    assert sign(body, SECRET, STAMP) == f"v1,{base64.b64encode(expected).decode()}"

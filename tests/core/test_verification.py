@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.core import causes
-from port_hook_cli.core.budget import MILLISECONDS_BODY_BYTES, Budget
+from port_hook_cli.core.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.core.causes import CAUSES
 from port_hook_cli.core.ecmajson import stringify
 from port_hook_cli.core.forms import json_forms, unwrap
@@ -500,6 +500,19 @@ class TestCost:
     def test_a_dense_document_is_not_written_otherwise(self) -> None:
         verdict = verdict_on(signed(b"other"), b"[" + b"1.5," * 15_000 + b"1]")
         assert "too many values" in verdict.causes[0].words
+
+    def test_a_large_body_is_not_read_in_other_character_sets(self) -> None:
+        verdict = verdict_on(signed(b"other"), "é".encode() * 2**19 + b"x")
+        assert "Other character sets were not tried" in verdict.causes[0].words
+
+    def test_a_body_above_the_budget_has_no_other_form_made_of_it(self) -> None:
+        verdict = verdict_on(signed(b"other"), bytes(HASHED_BYTES + 1))
+        assert "Not all forms were tried" in verdict.causes[0].words
+
+    @pytest.mark.parametrize(("count", "slugs"), [(2**16, ("trailing-newline",)), (2**16 + 1, ("wrong-secret",))])
+    def test_no_more_than_65536_line_breaks_are_removed(self, count: int, slugs: tuple[str, ...]) -> None:
+        verdict = verdict_on(signed(b"body"), b"body" + b"\n" * count)
+        assert set(slugs) <= set(verdict.slugs)
 
     def test_a_deep_document_is_not_indented(self) -> None:
         verdict = verdict_on(signed(b"other"), b'{"a":' * 900 + b"1" + b"}" * 900)

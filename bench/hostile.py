@@ -1,0 +1,84 @@
+"""What requests that nobody has signed cost: how long they hold up the event loop, and which memory stays."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from urllib.parse import urlsplit
+
+from bench.measuring import row
+from bench.receiving import resident_mib
+from bench.servers import listening
+from port_hook_cli.core.models import Headers, Invocation
+from port_hook_cli.core.redaction import Secret
+from port_hook_cli.core.signing import signed_headers
+from port_hook_cli.flows.reading import Reader
+from tests.hostile_bodies import hostile_bodies
+
+_SIZES = (100_000, 400_000, 833_000, 1_000_000, 10_000_000)
+_AT_ONCE = 60
+_BODY = 10_000_000
+
+
+def stalls(rounds: int = 3) -> None:
+    """Print the longest stall of the loop for each size, of the best of `rounds` runs, alone and in a flood."""
+    sys.setswitchinterval(0.001)  # as `listen` sets it
+    for size in _SIZES:
+        for count in (1, _AT_ONCE):
+            if count * size > 2**28:
+                continue
+            worst = max(
+                (min(asyncio.run(_longest_stall(body, count)) for _ in range(rounds)), name)
+                for name, body in hostile_bodies(size)
+            )
+            row(f"{size:,} bytes, {count} at once", f"{worst[0] * 1000:.1f} ms ({worst[1]})", None, "at most 50 ms")
+
+
+async def _longest_stall(body: bytes, count: int) -> float:
+    reader = Reader(Secret("bench"), tolerance_s=300)
+    now = time.time()
+    headers = Headers((("content-type", "application/json"), *signed_headers(b"", Secret("other"), str(int(now)))))
+    invocation = Invocation(id="x", received_at=now, method="POST", target="/", headers=headers, body=body)
+    tasks = [asyncio.ensure_future(reader.in_time(invocation, seen=False)) for _ in range(count)]
+    longest, last = 0.0, time.process_time()
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0.0005)
+        now = time.process_time()
+        longest, last = max(longest, now - last), now
+    reader.close()
+    return longest
+
+
+def memory(rounds: int = 7) -> None:
+    """Print what of the memory stays after `rounds` of 60 unsigned bodies of 10 MB at once."""
+    with tempfile.TemporaryDirectory() as folder, listening(folder) as (url, pid):
+        before = resident_mib(pid)
+        for _ in range(rounds):
+            asyncio.run(_flood(url))
+        time.sleep(1)
+        after = resident_mib(pid)
+    row("memory after / before 420 bodies of 10 MB", f"{after:.0f} MiB / {before:.0f} MiB", None, "at most 64 MiB more")
+
+
+async def _flood(url: str) -> None:
+    await asyncio.gather(*(_post(url) for _ in range(_AT_ONCE)))
+
+
+async def _post(url: str) -> None:
+    at = urlsplit(url)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port)
+    head = f"POST / HTTP/1.1\r\nHost: {at.netloc}\r\nConnection: close\r\nContent-Length: {_BODY}\r\n\r\n"
+    writer.write(head.encode() + bytes(_BODY))
+    try:
+        await reader.read()
+    except ConnectionError:
+        pass  # refused while it was still sending
+    finally:
+        writer.close()
+
+
+def hostile() -> None:
+    stalls()
+    memory()
