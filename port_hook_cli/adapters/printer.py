@@ -17,6 +17,8 @@ from typing import TextIO
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 40
 _MOST_PENDING = 4_000
+# What items hold on to while they wait, such as bodies: a terminal that stalls must not pin more.
+_MOST_HELD_BYTES = 16 * 1024 * 1024
 # What arrives in so short a time is written at once: waking a thread for each line would cost the listener more.
 _GATHER_S = 0.02
 
@@ -44,7 +46,8 @@ class BackgroundWriter:
         # What will be counted only is let go of at once: held until it is drawn, it would push what the listener works
         # on out of the processor's cache, a tenth of what it can take.
         self._room = _MOST_PENDING if lossless else COUNT_ABOVE
-        self._pending: deque[Part] = deque()
+        self._pending: deque[tuple[Part, int]] = deque()
+        self._held = 0
         self._left_out = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -52,16 +55,19 @@ class BackgroundWriter:
         self._thread = threading.Thread(target=self._run, name="printer", daemon=True)
         self._thread.start()
 
-    def put(self, part: Part) -> None:
-        """Queue an item. Without room for it the oldest one is counted instead; of a `lossless` writer, this one."""
+    def put(self, part: Part, *, held: int = 0) -> None:
+        """Queue an item, which holds on to `held` bytes. Without room for it, the oldest ones are counted instead.
+
+        Of a `lossless` writer, this one is.
+        """
         with self._lock:
-            if len(self._pending) < self._room:
-                self._pending.append(part)
-            else:
+            while self._pending and (len(self._pending) >= self._room or self._held + held > _MOST_HELD_BYTES):
                 self._left_out += 1
-                if not self._lossless:
-                    self._pending.popleft()
-                    self._pending.append(part)
+                if self._lossless:
+                    return
+                self._held -= self._pending.popleft()[1]
+            self._pending.append((part, held))
+            self._held += held
         if not self._wake.is_set():
             self._wake.set()
 
@@ -89,12 +95,13 @@ class BackgroundWriter:
         left_out = 0
         while self._pending:
             with self._lock:
-                batch, self._pending = self._pending, deque()
+                batch, self._pending = [part for part, _ in self._pending], deque()
+                self._held = 0
                 left_out, self._left_out = left_out + self._left_out, 0
             if self._lossless:
                 self._write("".join(part(False) for part in batch))
             else:
-                self._write(self._render(list(batch), left_out))
+                self._write(self._render(batch, left_out))
                 left_out = 0
         if left_out:
             self._write(self._summarise(left_out))

@@ -47,7 +47,9 @@ class TextScreen:
 
     def exchanged(self, exchange: Exchange) -> None:
         """Show an exchange."""
-        self._out.put(lambda behind: self._show(exchange, compact=behind or self._compact))
+        self._out.put(
+            lambda behind: self._show(exchange, compact=behind or self._compact), held=len(exchange.invocation.body)
+        )
 
     def notice(self, text: str) -> None:
         """Tell something that is not an invocation."""

@@ -9,6 +9,8 @@ from enum import StrEnum
 _NOBODY_BEHIND = frozenset({502, 503, 504, *range(520, 528), 530})
 # What an edge answers that has too much to do: in a burst, Cloudflare's quick tunnels take 200 requests at once.
 _TOO_MUCH = frozenset({408, 425, 429})
+# What the listener answers to a `host` that is none of its names.
+_MISDIRECTED = 421
 
 
 class Reach(StrEnum):
@@ -37,6 +39,8 @@ def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> Pr
         return Probing(Reach.UNREACHABLE, None, f"the far end answers {status}: nothing is behind it")
     if status in _TOO_MUCH:
         return Probing(Reach.UNREACHABLE, None, f"the far end answers {status}: too much comes to it")
+    if status == _MISDIRECTED:
+        return Probing(Reach.UNREACHABLE, None, "the answer is 421: the `host` that arrives is not the public URL's")
     return Probing(Reach.TAKEN, None, f"somebody else answers there, with status {status}")
 
 

@@ -68,7 +68,7 @@ def part(number: int) -> Part:
     return lambda is_compact: f"{'compact' if is_compact else 'full'} {number}\n"
 
 
-def queue(writer: BackgroundWriter, count: int) -> None:
+def queue(writer: BackgroundWriter, count: int, *, held: int = 0) -> None:
     """Queue so many items while the thread is held by one before them, so that it meets them all at once."""
     gate, reached = threading.Event(), threading.Event()
 
@@ -80,7 +80,7 @@ def queue(writer: BackgroundWriter, count: int) -> None:
     writer.put(hold)
     assert reached.wait(10)
     for number in range(count):
-        writer.put(part(number))
+        writer.put(part(number), held=held)
     gate.set()
 
 
@@ -112,6 +112,18 @@ def test_of_very_many_items_the_latest_are_written_and_the_rest_is_counted(pipe:
         f"({count - COMPACT_ABOVE} left out)",
         *(f"compact {number}" for number in range(count - COMPACT_ABOVE, count)),
     ]
+
+
+def test_items_that_hold_on_to_much_are_left_out_sooner(pipe: Pipe) -> None:
+    writer = pipe.writer()
+    queue(writer, 10, held=8 * 2**20)
+    assert written(pipe, writer) == ["(8 left out)", "full 8", "full 9"]
+
+
+def test_an_item_that_holds_on_to_more_than_all_may_is_written(pipe: Pipe) -> None:
+    writer = pipe.writer()
+    queue(writer, 1, held=2**30)
+    assert written(pipe, writer) == ["full 0"]
 
 
 def test_after_a_rush_items_are_full_again(pipe: Pipe) -> None:

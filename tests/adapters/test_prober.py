@@ -23,6 +23,7 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
         ("502 Bad Gateway", b"", Reach.UNREACHABLE),
         ("530 Odd", b"", Reach.UNREACHABLE),
         ("429 Too Many Requests", b"", Reach.UNREACHABLE),
+        ("421 Misdirected Request", b"", Reach.UNREACHABLE),
         ("200 OK", b"x" * 100_000, Reach.TAKEN),
     ],
 )
