@@ -8,19 +8,23 @@ from collections.abc import Callable
 class Capacity:
     """A limit that all requests share. `tell` is called once for each period in which requests had to be refused.
 
-    Such a period ends when half of the limit is free again.
+    Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use any more after
+    a quarter of the limit was.
     """
 
-    def __init__(self, limit: int, tell: Callable[[], None]) -> None:
+    def __init__(self, limit: int, tell: Callable[[], None], emptied: Callable[[], None]) -> None:
         self._limit = limit
         self._tell = tell
+        self._emptied = emptied
         self._is_exhausted = False
+        self._was_large = False
         self.used = 0
 
     def take(self, size: int) -> bool:
         """Take `size` bytes; return whether there was room for them."""
         if self.used + size <= self._limit:
             self.used += size
+            self._was_large = self._was_large or self.used > self._limit // 4
             return True
         if not self._is_exhausted:
             self._is_exhausted = True
@@ -32,6 +36,9 @@ class Capacity:
         self.used -= size
         if self._is_exhausted and self.used <= self._limit // 2:
             self._is_exhausted = False
+        if self._was_large and not self.used:
+            self._was_large = False
+            self._emptied()
 
 
 class Share:

@@ -13,9 +13,18 @@ def return_large_blocks() -> None:
     hundreds of megabytes stay with the process then, in pieces that nothing else fits in. Other C libraries do not
     have the call, and do not need it.
     """
+    _call("mallopt", _M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def return_free_pages() -> None:
+    """Make the C library return what is free among smaller blocks, in some milliseconds. Best effort."""
+    _call("malloc_trim", 0)
+
+
+def _call(name: str, *values: int) -> None:
     import ctypes
 
     try:
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        getattr(ctypes.CDLL(None), name)(*values)
     except (OSError, AttributeError, TypeError):  # another C library; on Windows, None names no library
         return

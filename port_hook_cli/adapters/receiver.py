@@ -15,6 +15,7 @@ from multidict import istr
 
 from port_hook_cli.adapters.capacity import Capacity, Share
 from port_hook_cli.adapters.connections import Connection, Server, WireAnswer
+from port_hook_cli.adapters.memory import return_free_pages
 from port_hook_cli.adapters.port_owner import describe_owner
 from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core import answering
@@ -31,6 +32,7 @@ _LEAST_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 _MOST_CONNECTIONS = 1_024
 _LEAVE_S = 0.2
+_TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")
 _MOST_TOLD = 100
 
@@ -70,7 +72,7 @@ class Receiver:
         self._told: set[str] = set()
         self.is_on_loopback = True
         self._max_connections = max_connections
-        self._capacity = Capacity(max(_LEAST_CAPACITY, _BODIES_AT_ONCE * max_body), self._tell_exhausted)
+        self._capacity = Capacity(max(_LEAST_CAPACITY, _BODIES_AT_ONCE * max_body), self._tell_exhausted, _tidy_up)
         self._http: web.Server | None = None
         self._sockets: asyncio.Server | None = None
 
@@ -223,6 +225,12 @@ def _refuse_form(request: web.BaseRequest) -> Answer | None:
     if coding and coding.strip().lower() != "chunked":
         return answering.unsupported(501, "port-hook takes no other transfer-encoding than chunked")
     return None
+
+
+def _tidy_up() -> None:
+    """Return memory to the system in a moment, when a burst of large bodies has been answered and written away."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(_TIDY_UP_S, lambda: loop.run_in_executor(None, return_free_pages))
 
 
 class _RefusedError(Exception):

@@ -34,8 +34,6 @@ _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
 _NOT_READ = Payload(problem="not read, for want of a good signature")
 # Nor is a document with more commas, colons and brackets: each may become an object that the collector has to visit.
 _MOST_UNSIGNED_MARKS = 2**13
-# To hash a larger body takes a millisecond or more.
-_QUICKLY_HASHED_BYTES = 256 * 1024
 
 
 class Reader:
@@ -64,10 +62,7 @@ class Reader:
 
     async def in_time(self, invocation: Invocation, *, seen: bool) -> Exchange:
         """Return the exchange of any request."""
-        if len(invocation.body) > _QUICKLY_HASHED_BYTES:
-            verdict = await self._run(self._checks, lambda: self._plain_verdict(invocation, seen=seen))
-        else:
-            verdict = self._plain_verdict(invocation, seen=seen)
+        verdict = await self._run(self._checks, lambda: self._plain_verdict(invocation, seen=seen))
         if verdict is None or verdict.status in _UNSIGNED:
             return await self._diagnosed(invocation, verdict, seen=seen)
         payload = await self._run(self._signed, lambda: read_payload(invocation.body, invocation.headers))
