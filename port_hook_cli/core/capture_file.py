@@ -20,9 +20,21 @@ from port_hook_cli.core.capture_fields import (
     section,
     text,
 )
-from port_hook_cli.core.models import Answer, Cause, Delivery, Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.core.models import (
+    Answer,
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    Invocation,
+    Payload,
+    Status,
+    Truncation,
+    Verdict,
+)
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.records import format_time, invocation_event
+from port_hook_cli.core.truncation import NOT_WHOLE
 
 _PREFIX = "port-hook/capture/"
 CAPTURE = f"{_PREFIX}1"
@@ -40,7 +52,8 @@ def is_capture(document: Any) -> bool:
 
 def capture_summary(exchange: Exchange) -> dict[str, Any]:
     """Return a capture as the record that `captures --json` prints: the fields of a listener's `invocation`."""
-    return {**invocation_event(exchange), "schema": SUMMARY, "type": "capture"}
+    truncated = _truncation_fields(exchange.invocation.truncated)
+    return {**invocation_event(exchange), "schema": SUMMARY, "type": "capture", **truncated}
 
 
 def to_capture(exchange: Exchange) -> dict[str, Any]:
@@ -58,6 +71,7 @@ def to_capture(exchange: Exchange) -> dict[str, Any]:
         "target": invocation.target,
         "headers": _header_list(invocation.headers),
         **_body_fields(invocation.body),
+        **_truncation_fields(invocation.truncated),
         "verdict": _verdict_fields(exchange.verdict),
         "delivery": _delivery_fields(exchange.delivery),
         "answer": _answer_fields(exchange.answer),
@@ -79,7 +93,9 @@ def read_capture(document: Any) -> Exchange:
     return Exchange(
         invocation=invocation,
         verdict=_read_verdict(section(document, "verdict")),
-        payload=read_payload(invocation.body, invocation.headers),
+        payload=Payload(problem=NOT_WHOLE)
+        if invocation.truncated
+        else read_payload(invocation.body, invocation.headers),
         delivery=_read_delivery(section(document, "delivery")),
         answer=_read_answer(section(document, "answer")),
     )
@@ -95,6 +111,13 @@ def _body_fields(body: bytes) -> dict[str, str]:
         return {**exact, "body": body.decode("utf-8")}
     except UnicodeDecodeError:
         return exact
+
+
+def _truncation_fields(truncated: Truncation | None) -> dict[str, Any]:
+    """Return the fields that only a capture has whose body was not kept whole."""
+    if truncated is None:
+        return {}
+    return {"body_truncated": True, "body_size": truncated.size, "body_sha256": truncated.sha256}
 
 
 def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
@@ -136,7 +159,20 @@ def _read_invocation(document: Fields) -> Invocation:
         headers=_headers(document),
         body=_body(document),
         replay_of=maybe_text(document, "replay_of"),
+        truncated=_read_truncation(document),
     )
+
+
+def _read_truncation(document: Fields) -> Truncation | None:
+    is_truncated = document.get("body_truncated")
+    if is_truncated is None or is_truncated is False:
+        return None
+    if is_truncated is not True:
+        raise NotACapture('its "body_truncated" is neither true nor false')
+    size = maybe_number(document, "body_size")
+    if size is None:
+        raise NotACapture('its body is truncated, and it has no "body_size"')
+    return Truncation(size=int(size), sha256=text(document, "body_sha256"))
 
 
 def _read_verdict(fields: Fields | None) -> Verdict:

@@ -64,12 +64,21 @@ class Headers:
         return iter(self.items)
 
 
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """What is known of a body that was not kept whole: its size in bytes, and its SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
     """One HTTP request as it arrived.
 
     `received_at` is seconds since the epoch, `target` the request line's path and query untouched, `body` the
-    exact bytes. `replay_of` names the capture that a replay was made from.
+    exact bytes. `replay_of` names the capture that a replay was made from. Where `truncated` is set, `body` is only
+    the beginning of what was received.
     """
 
     id: str
@@ -79,6 +88,7 @@ class Invocation:
     headers: Headers
     body: bytes
     replay_of: str | None = None
+    truncated: Truncation | None = None
 
 
 class Status(StrEnum):

@@ -9,6 +9,7 @@ from typing import Any
 from port_hook_cli.core.capture_file import NotACapture, is_capture, read_capture
 from port_hook_cli.core.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.core.models import Exchange, Headers
+from port_hook_cli.core.truncation import require_whole
 
 
 class NotARequest(ValueError):
@@ -26,13 +27,13 @@ class SavedRequest:
 
 
 def from_exchange(exchange: Exchange) -> SavedRequest:
-    """Return the request of a capture."""
-    invocation = exchange.invocation
+    """Return the request of a capture; raises StoreError when its body was not kept whole."""
+    invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
     return SavedRequest(headers=invocation.headers, body=invocation.body, received_at=invocation.received_at)
 
 
 def read_request(content: bytes) -> SavedRequest:
-    """Return the request that a file holds; raises NotARequest and nothing else."""
+    """Return the request that a file holds; raises NotARequest, or StoreError for a body that was not kept whole."""
     if is_request(content):
         try:
             request = parse_request(content)

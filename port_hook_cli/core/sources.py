@@ -14,6 +14,7 @@ from port_hook_cli.core.models import SIGNATURE_HEADER, Exchange, Headers, Invoc
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.request_file import NotARequest, capture_in
 from port_hook_cli.core.signable import as_port_sends
+from port_hook_cli.core.truncation import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
 
 _CONTENT_TYPE = ("content-type", "application/json")
@@ -44,8 +45,8 @@ class Source:
 
 
 def from_exchange(name: str, exchange: Exchange) -> Source:
-    """Return a capture as a source."""
-    invocation = replace(exchange.invocation, replay_of=exchange.invocation.id)
+    """Return a capture as a source; raises StoreError for one whose body was not kept whole."""
+    invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id)
     return Source(name=name, invocation=invocation, notes=_verdict_notes(exchange.verdict))
 
 

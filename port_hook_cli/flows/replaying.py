@@ -59,9 +59,10 @@ async def find_source(name: str, places: Places) -> Source:
             hint="Give a payload's file, or capture something first: `port-hook listen`.",
         )
     try:
-        return from_exchange(name, captures.get(name))
+        captured = captures.get(name)
     except StoreError as problem:
         raise _searched(problem, f"There is no file {name} either.") from problem
+    return from_exchange(name, captured)
 
 
 async def _find_run(name: str, places: Places) -> Source:

@@ -8,7 +8,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from port_hook_cli.core.models import Answer, Delivery, Exchange, Headers, Kind, Payload, Verdict
+from port_hook_cli.core.models import Answer, Delivery, Exchange, Headers, Invocation, Kind, Payload, Verdict
 from port_hook_cli.core.records import format_time
 from port_hook_cli.views.bodies import body_text, bytes_text
 from port_hook_cli.views.invocation import cause_lines, payload_lines, what_it_is
@@ -25,6 +25,7 @@ _HEADER_LIMIT = 200
 _TARGET_LIMIT = 1000
 _CELL_LIMIT = 40
 _HEX_LIMIT = 256
+_HASH_LIMIT = 64
 _HEX_WIDTH = 16
 _LABEL_WIDTH = 11
 
@@ -62,7 +63,7 @@ def capture_lines(exchange: Exchange) -> Iterator[Text]:
     yield from _headers(invocation.headers)
     yield from _verdict(exchange.verdict)
     yield from _fields(payload)
-    yield from _body(invocation.body, payload)
+    yield from _body(invocation, payload)
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
     if exchange.answer is not None:
@@ -76,7 +77,7 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
         time,
         str(exchange.verdict.status),
         invocation.method,
-        what_it_is(payload),
+        what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
         payload.run_id or "-",
         "-" if exchange.answer is None else str(exchange.answer.status),
         "-" if exchange.delivery is None else _outcome(exchange.delivery),
@@ -125,10 +126,16 @@ def _fields(payload: Payload) -> Iterator[Text]:
         yield _line("run", brief(payload.run_id))
 
 
-def _body(body: bytes, payload: Payload) -> Iterator[Text]:
+def _body(invocation: Invocation, payload: Payload) -> Iterator[Text]:
+    body, truncated = invocation.body, invocation.truncated
     if payload.problem:
         yield _line("problem", brief(payload.problem), "yellow")
-    yield _line("body", f"{len(body):,} bytes")
+    if truncated is None:
+        yield _line("body", f"{len(body):,} bytes")
+    else:
+        kept = f"the first {len(body):,} of {truncated.size:,} bytes; the rest was not kept, as the request was refused"
+        yield _line("body", kept, "yellow")
+        yield _line("sha-256", f"{brief(truncated.sha256, _HASH_LIMIT)} of the whole body")
     yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")
 
 
