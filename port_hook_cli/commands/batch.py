@@ -14,6 +14,7 @@ from port_hook_cli.adapters.console import emit, rich_console, write_content
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.commands.stores import open_captures
 from port_hook_cli.core.editing import Edits, for_editor, from_editor
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.models import Delivery, Invocation
@@ -108,11 +109,11 @@ def _read_file(name: str, *, runtime: Runtime) -> bytes | None:
 
 
 def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures | None:
-    from port_hook_cli.adapters.store import open_store, store_path
+    from port_hook_cli.adapters.store import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
         return None
-    return stack.enter_context(open_store(plan.store, runtime.cwd))
+    return stack.enter_context(open_captures(plan.store, runtime))
 
 
 async def _get_run(

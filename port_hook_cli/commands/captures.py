@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.commands import options
+from port_hook_cli.commands.stores import open_captures
 from port_hook_cli.core.models import Exchange, Status
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime
@@ -34,12 +35,11 @@ def captures(
     as_json: options.Json = False,
 ) -> ExitCode:
     """List what was captured, newest first."""
-    from port_hook_cli.adapters.store import open_store
     from port_hook_cli.core.durations import parse_since
 
     runtime: Runtime = ctx.obj
     since_s = None if since is None else parse_since(since, now=runtime.now())
-    with open_store(store, runtime.cwd) as kept:
+    with open_captures(store, runtime, show_only=True) as kept:
         found = kept.find(action=action, status=status, run_id=run, since_s=since_s, limit=limit or None)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime)
     if not count:

@@ -15,6 +15,7 @@ from port_hook_cli.adapters.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.commands import options
 from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.commands.keys import build_decrypter
+from port_hook_cli.commands.stores import open_captures
 from port_hook_cli.core.ecmajson import stringify
 from port_hook_cli.core.encrypted_inputs import Decryption, decryption_record, likely_paths, with_decrypted
 from port_hook_cli.core.encryption import Scheme
@@ -23,6 +24,7 @@ from port_hook_cli.core.json_paths import JsonPath
 from port_hook_cli.core.models import Headers, Payload
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.request_file import NotARequest, capture_in
+from port_hook_cli.core.truncation import require_whole
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.views.decryption import decryption_lines, plain_value, problem_lines
@@ -106,10 +108,8 @@ def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
     if name != "last" and (name == "-" or not name.isalnum() or _is_file(name, runtime.cwd)):
         body, headers = _request_in(name, read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
     else:
-        from port_hook_cli.adapters.store import open_store
-
-        with open_store(store, runtime.cwd) as captures:
-            invocation = captures.get(name).invocation
+        with open_captures(store, runtime) as captures:
+            invocation = require_whole(name, captures.get(name).invocation)
         body, headers = invocation.body, invocation.headers
     payload = read_payload(body, headers)
     if payload.problem:
@@ -134,7 +134,8 @@ def _request_in(name: str, content: bytes) -> tuple[bytes, Headers]:
         raise StoreError(f"{name} cannot be read: {error}.", hint=_KINDS) from error
     if capture is None:
         return content.removeprefix(_BOM), Headers()
-    return capture.invocation.body, capture.invocation.headers
+    invocation = require_whole(name, capture.invocation)
+    return invocation.body, invocation.headers
 
 
 def _nothing_named(payload: Payload) -> PortHookError:

@@ -11,6 +11,7 @@ from port_hook_cli.adapters.settings import ONLY_THE_SECRET
 from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.commands.listen_options import (
     read_answer,
+    read_max_store,
     read_public_url,
     read_routes,
     read_tunnel,
@@ -149,6 +150,12 @@ def listen(
     json_: Json = False,
     store: Store = None,
     max_captures: Annotated[int, typer.Option(metavar="N", help="Keep the newest N captures.", min=1)] = 10_000,
+    max_store: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE", help="Keep at most this much on disk: 512MiB, 1G, or bytes. Unverified captures go first."
+        ),
+    ] = "1GiB",
     keep_secrets: Annotated[
         bool, typer.Option("--keep-secrets", help="Save authorization headers and cookies unmasked.")
     ] = False,
@@ -216,6 +223,7 @@ def listen(
         port=port,
         store=store,
         max_captures=max_captures,
+        max_store=read_max_store(max_store, max_body),
         keep_secrets=keep_secrets,
         max_body=max_body,
         forward_timeout_s=forward_timeout,

@@ -13,6 +13,7 @@ from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ALL_NEEDS, Settings
 from port_hook_cli.commands import options
 from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.commands.stores import open_captures
 from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.run_ids import check_run_id, doubt_about
@@ -150,9 +151,7 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
         if doubt := doubt_about(run_id):
             _note(doubt, runtime)
         return run_id
-    from port_hook_cli.adapters.store import open_store
-
-    with open_store(store, runtime.cwd) as captures:
+    with open_captures(store, runtime) as captures:
         newest = next(iter(captures.find(with_run=True, limit=1)), None)
     if newest is None or newest.payload.run_id is None:
         raise StoreError("No capture in the store has a run id.", hint="Name the run: port-hook report-run r_… .")

@@ -37,6 +37,7 @@ class Plan:
     port: int = 8787
     store: Path | None = None
     max_captures: int = 10_000
+    max_store: int = 1024 * 1024 * 1024
     keep_secrets: bool = False
     max_body: int = 10 * 1024 * 1024
     forward_timeout_s: float = 30.0
@@ -70,8 +71,15 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
     """Listen for as long as the context lasts; on its way out, what is in flight gets two seconds."""
     async with AsyncExitStack() as stack:
         store = open_store(
-            plan.store, runtime.cwd, create=True, max_captures=plan.max_captures, keep_secrets=plan.keep_secrets
+            plan.store,
+            runtime.cwd,
+            create=True,
+            max_captures=plan.max_captures,
+            max_size=plan.max_store,
+            keep_secrets=plan.keep_secrets,
         )
+for warning in store.warnings:
+            onlooker.notice(f"note: {warning}")
         # A sender's clock may be ahead by the tolerance: what it signed then is accepted for twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())

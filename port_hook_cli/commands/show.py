@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.commands import options
+from port_hook_cli.commands.stores import open_captures
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.runtime import Runtime
@@ -28,14 +29,12 @@ def show(
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show one capture in full."""
-    from port_hook_cli.adapters.store import open_store
-
     if body + as_file + as_json > 1:
         raise UsageError("--body, --file and --json exclude each other.", hint="Give one of them.")
     if not capture:
         raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
     runtime: Runtime = ctx.obj
-    with open_store(store, runtime.cwd) as kept:
+    with open_captures(store, runtime, show_only=True) as kept:
         exchange = kept.get(capture)
     if body:
         return _write_body(exchange, runtime)
@@ -47,6 +46,10 @@ def show(
 def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
     from port_hook_cli.adapters.console import write_content
 
+    truncated = exchange.invocation.truncated
+    if truncated is not None:
+        kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
+        print(f"note: the body was not kept whole; these are {kept}", file=runtime.stderr)
     write_content(exchange.invocation.body, runtime.stdout, end="\n")
     return ExitCode.OK
 

@@ -13,7 +13,8 @@ from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.commands import options
 from port_hook_cli.commands.credentials import read_settings
-from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Status, Verdict
+from port_hook_cli.commands.stores import open_captures
+from port_hook_cli.core.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
 from port_hook_cli.core.records import format_time, verdict_record
 from port_hook_cli.core.request_file import NotARequest, SavedRequest, from_exchange, read_request
 from port_hook_cli.core.verification import DEFAULT_TOLERANCE_S, judge
@@ -105,23 +106,22 @@ def _on_the_wire(value: str) -> str:
 
 def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
     if name == "last":
-        return _captured(name, store, runtime)
+        return from_exchange(_captured(name, store, runtime))
     if name != "-" and not _is_path(name, runtime.cwd):
         try:
-            return _captured(name, store, runtime)
+            captured = _captured(name, store, runtime)
         except StoreError as error:
             raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
+        return from_exchange(captured)
     try:
         return read_request(_read(name, runtime))
     except NotARequest as error:
         raise StoreError(f"{name} holds no request: {error}.", hint=_FORMS) from error
 
 
-def _captured(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
-    from port_hook_cli.adapters.store import open_store
-
-    with open_store(store, runtime.cwd) as captures:
-        return from_exchange(captures.get(name))
+def _captured(name: str, store: Path | None, runtime: Runtime) -> Exchange:
+    with open_captures(store, runtime) as captures:
+        return captures.get(name)
 
 
 def _is_path(name: str, cwd: Path) -> bool:

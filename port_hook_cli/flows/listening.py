@@ -32,8 +32,11 @@ _WAITING = frozenset({answering.RunFate.WAITS, answering.RunFate.DEPENDS})
 class Saving(Protocol):
     """The store as a listener needs it."""
 
-    def save(self, exchange: Exchange) -> Awaitable[None]:
-        """Begin to save `exchange`; awaiting what is returned ends with the commit, or raises StoreError."""
+    def save(self, exchange: Exchange, *, refused: bool = False) -> Awaitable[None]:
+        """Begin to save `exchange`; awaiting what is returned ends with the commit, or raises StoreError.
+
+        A `refused` one, which failed verification and is not forwarded, may be kept in part.
+        """
 
     def complete(self, exchange: Exchange) -> None:
         """Add delivery and answer to what was saved, without waiting."""
@@ -87,7 +90,7 @@ class Listening:
         try:
             if answer is not None:
                 exchange = _with(exchange, answer)
-                await self._store.save(exchange)
+                await self._store.save(exchange, refused=refusal is not None)
             else:
                 exchange, answer = await self._forward(exchange, client)
         except StoreError as error:

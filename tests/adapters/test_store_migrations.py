@@ -113,3 +113,25 @@ def test_a_store_of_a_newer_port_hook_is_refused_in_words(folder: Path) -> None:
         open_store(path, folder, create=True)
     assert "Upgrade port-hook" in caught.value.hint
     assert "--store" in caught.value.hint
+
+
+def test_a_store_of_version_1_keeps_its_captures_and_knows_which_were_verified(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        migrate(database, MIGRATIONS[:1])
+        for number, status in enumerate(["valid", "reencoded", "unchecked", "invalid", "missing", "malformed"]):
+            database.execute(
+                "INSERT INTO captures (id, received_at, method, target, status, headers, body) "
+                "VALUES (?, 1.0, 'POST', '/', ?, '[]', x'7b7d')",
+                [f"{number:04}", status],
+            )
+    with open_store(path, folder, create=True, max_captures=3) as store:
+        assert [exchange.verdict.status for exchange in store.find()][-1] == "valid"
+        store.add([an_exchange()])
+    with open_store(path, folder) as store:
+        assert [exchange.verdict.status for exchange in store.find()] == [
+            "valid",
+            "malformed",
+            "unchecked",
+            "reencoded",
+        ]

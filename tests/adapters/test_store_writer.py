@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.adapters.store import CaptureStore, StoreWriter, open_store
+from port_hook_cli.adapters.store.opening import Access
 from port_hook_cli.adapters.store.rows import Row
 from port_hook_cli.core.models import Answer, Exchange
 from port_hook_cli.errors import StoreError
@@ -29,17 +30,19 @@ class CountedStore(CaptureStore):
     """A store that notes how many rows and outcomes each of its commits took, and fails as it is told."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, create=True, max_captures=10_000, keep_secrets=False)
+        super().__init__(path, access=Access.CREATE)
         self.commits: list[tuple[int, int]] = []
         self.failure: Exception | None = None
         self.has_outcomes = threading.Event()
         self.has_checkpoint = threading.Event()
         self.is_closed = threading.Event()
 
-    def write(self, rows: Sequence[Row], outcomes: Sequence[Row], *, patient: bool = True) -> None:
+    def write(
+        self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True
+    ) -> None:
         if self.failure is not None:
             raise self.failure
-        super().write(rows, outcomes, patient=patient)
+        super().write(rows, outcomes, size=size, patient=patient)
         if rows or outcomes:
             self.commits.append((len(rows), len(outcomes)))
         if outcomes:
@@ -297,3 +300,77 @@ async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
         await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert store.path.stat().st_size > before + 100_000
     assert len(saved(store.path.parents[1])) == 700
+
+
+async def test_a_large_refused_body_is_cut_in_the_thread_and_hashed_whole(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    body = os.urandom(2_000_000)
+    await writer.save(an_exchange(an_invocation(body, id="cut")), refused=True)
+    await writer.save(an_exchange(an_invocation(body, id="whole")))
+    invocation = saved(folder)["cut"].invocation
+    assert invocation.truncated is not None
+    assert (len(invocation.body), invocation.truncated.size) == (256 * 1024, 2_000_000)
+    assert saved(folder)["whole"].invocation.body == body
+
+
+async def test_large_bodies_that_wait_are_committed_in_portions(writer: StoreWriter, store: CountedStore) -> None:
+    saves = []
+    for number in range(12):
+        saves.append(writer.save(an_exchange(an_invocation(bytes(5_000_000), id=f"{number:04}"))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*saves)
+    assert sum(rows for rows, _ in store.commits) == 12
+    assert max(rows for rows, _ in store.commits) <= 3
+
+
+MEMORY = """
+import asyncio, os, sys
+from pathlib import Path
+from port_hook_cli.adapters.store import StoreWriter, open_store
+from port_hook_cli.core.models import Answer, Delivery, Headers
+from dataclasses import replace
+from tests.factories import an_exchange, an_invocation
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+
+def unsigned(number, size):
+    return an_exchange(an_invocation(os.urandom(1000) * (size // 1000), id=f"{number:012x}", headers=Headers()))
+
+async def main(size, batches, refused):
+    writer = StoreWriter(open_store(None, Path.cwd(), create=True), asyncio.get_running_loop())
+    await writer.save(an_exchange())
+    before = resident_mb()
+    response = Delivery(url="u", status=200, body=bytes(65_000))
+    for batch in batches:
+        await asyncio.gather(*(writer.save(unsigned(number, size), refused=refused) for number in range(batch)))
+        for number in range(batch):
+            writer.complete(replace(unsigned(number, 1000), delivery=response, answer=Answer(status=502)))
+    await asyncio.sleep(0.2)
+    print(resident_mb() - before)
+    await writer.close()
+
+asyncio.run(main(int(sys.argv[1]), range(1, int(sys.argv[2]) + 1), sys.argv[3] == "refused"))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
+@pytest.mark.parametrize(
+    ("size", "largest_batch", "kind"),
+    [(10_000_000, 7, "refused"), (10_000_000, 7, "whole"), (200_000, 32, "whole")],
+    ids=["large-refused", "large-whole", "just-below-large"],
+)
+def test_memory_comes_back_after_large_bodies_in_batches_of_many_sizes(
+    folder: Path, size: int, largest_batch: int, kind: str
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(size), str(largest_batch), kind],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert int(result.stdout) <= 64

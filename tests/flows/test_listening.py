@@ -33,7 +33,7 @@ class World:
     shown: list[Exchange] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
-    async def save(self, exchange: Exchange) -> None:
+    async def save(self, exchange: Exchange, *, refused: bool = False) -> None:
         if self.problem:
             raise self.problem
         self.saved.append(exchange)

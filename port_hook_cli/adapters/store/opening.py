@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
+from port_hook_cli.adapters.store.files import FOLDER, LOG, beside, make, secure
 from port_hook_cli.adapters.store.problems import store_problem
-from port_hook_cli.adapters.store.schema import ForeignDatabase, NewerSchema, migrate, read_version
+from port_hook_cli.adapters.store.schema import (
+    MIGRATIONS,
+    ForeignDatabase,
+    NewerSchema,
+    PlantedSchema,
+    check_schema,
+    migrate,
+)
 from port_hook_cli.errors import StoreError
 
-FOLDER = ".port-hook"
 BUSY_TIMEOUT_S = 5.0
 
 _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
@@ -20,6 +29,10 @@ _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 # listener's thread has done most of it by then (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _CACHE_KIB = 2048
+# A log that a large capture has made longer shrinks again.
+_LOG_BYTES = 16 * 1024 * 1024
+# A millisecond's work or so.
+_INSTRUCTIONS = 100_000
 
 
 def store_path(option: Path | None, cwd: Path) -> Path:
@@ -36,47 +49,117 @@ def require_sqlite(version: tuple[int, ...]) -> None:
         )
 
 
-def connect(path: Path, *, create: bool) -> sqlite3.Connection:
+class Access(Enum):
+    """What a store is opened for."""
+
+    CREATE = "create"
+    READ = "read"
+    SHOW = "show"
+    """To read and display, nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store, and what the user should know about its files."""
+
+    connection: sqlite3.Connection
+    warnings: tuple[str, ...] = ()
+
+
+def connect(path: Path, access: Access) -> Opened:
     """Return a connection to a store of the newest schema; raises StoreError in words."""
     require_sqlite(sqlite3.sqlite_version_info)
-    if create:
-        _make_private_file(path)
+    warnings = secure(path, show_only=access is Access.SHOW)
+    if access is Access.CREATE:
+        make(path)
     elif not path.exists():
         raise StoreError(
             f"There is no capture store at {path}.",
             hint="Start `port-hook listen` in this folder, or name the store with --store.",
         )
     try:
-        return _connect(path)
+        opened = Opened(_connect(path, "mode=rw")) if access is Access.CREATE else _open_to_read(path)
     except sqlite3.Error as error:
         raise store_problem(error, path) from error
     except ForeignDatabase as error:
         raise StoreError(
             f"{path} is a database of another program.", hint="Name another file with --store; this one was left alone."
         ) from error
+    except PlantedSchema as error:
+        raise StoreError(
+            f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
+            hint="Move it away, or name another store with --store; this one was left alone.",
+        ) from error
     except NewerSchema as error:
         raise StoreError(
             f"{path} was written by a newer port-hook ({error}).",
             hint="Upgrade port-hook, or name another store with --store.",
         ) from error
+    try:
+        # SQLite has made its files by now, or has met some that others made meanwhile.
+        secure(path, show_only=access is Access.SHOW)
+    except StoreError:
+        opened.connection.close()
+        raise
+    return Opened(opened.connection, (*warnings, *opened.warnings))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open_to_read(path: Path) -> Opened:
+    """Open a store for a reader: to write as well, as SQLite wants it, or else as it can be had."""
+    for mode in ("mode=rw", "mode=ro"):
+        try:
+            return Opened(_connect(path, mode, interruptible=True))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+                raise
+    opened = Opened(_connect(path, "mode=ro&immutable=1", interruptible=True))
+    log = beside(path, LOG)
+    if not (log.exists() and log.stat().st_size):
+        return opened
+    return replace(opened, warnings=(f"the latest captures may be missing, because {log} cannot be read here",))
+
+
+def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw",
+        f"{path.as_uri()}?{mode}",
         uri=True,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
     )
     try:
-        read_version(connection)  # before anything is changed: a stranger's file is left as it is
-        _set_up(connection)
-        migrate(connection)
+        if interruptible:
+            end_at_ctrl_c(connection)
+        # What is in the file is not to be trusted, and nothing is changed before it was looked at.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        version = check_schema(connection)
+        if mode == "mode=rw":
+            _set_up(connection)
+            migrate(connection)
+        elif version < len(MIGRATIONS):
+            return _migrated_copy(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a temporary copy of a store that is too old and cannot be written, of the newest schema."""
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    with closing(connection):
+        connection.backup(copy)
+    migrate(copy)
+    return copy
+
+
+def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
+    """Let Ctrl-C end a statement of this connection, however long it takes; SQLite then raises SQLITE_INTERRUPT.
+
+    Python handles a signal between two of its own instructions only, and SQLite returns to it when it is done.
+    """
+    connection.set_progress_handler(lambda: 0, _INSTRUCTIONS)
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
@@ -88,6 +171,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"cache_size = -{_CACHE_KIB}",
         "mmap_size = 0",
+        f"journal_size_limit = {_LOG_BYTES}",
     ):
         connection.execute(f"PRAGMA {setting}")
 
@@ -104,23 +188,3 @@ def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: fl
             time.sleep(0.01)
         else:
             return
-
-
-def _make_private_file(path: Path) -> None:
-    """Make the file, readable by its owner alone (SQLite gives its -wal and -shm the same mode), and its folder."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.parent.name == FOLDER:
-            _keep_out_of_git(path.parent)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise StoreError(
-            f"The capture store {path} could not be made: {error.strerror}.",
-            hint="Look at the permissions of its folder and at the disk, or name another store with --store.",
-        ) from error
-
-
-def _keep_out_of_git(folder: Path) -> None:
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")

@@ -36,8 +36,10 @@ class StoreLocked(StoreError):
 
 
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return what SQLite ran into as a problem that a user can mend."""
+    """Return what SQLite ran into as a problem that a user can fix; raises KeyboardInterrupt where that stopped it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_INTERRUPT:
+        raise KeyboardInterrupt from error
     words, hint = _WORDS.get(code, _ANY_OTHER)
     kind = StoreLocked if code == sqlite3.SQLITE_BUSY else StoreError
     return kind(words.format(path=path, error=error), hint=hint)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
+from port_hook_cli.core.capture_fields import Fields, NotACapture, maybe_number, maybe_text, text
 from port_hook_cli.core.models import (
     SIGNATURE_HEADER,
     Answer,
@@ -15,11 +17,14 @@ from port_hook_cli.core.models import (
     Exchange,
     Headers,
     Invocation,
+    Payload,
     Status,
+    Truncation,
     Verdict,
 )
 from port_hook_cli.core.payload import read_payload
 from port_hook_cli.core.redaction import SECRET_HEADERS, mask_headers
+from port_hook_cli.core.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
 
 RESPONSE_LIMIT = 64 * 1024
 
@@ -41,9 +46,35 @@ CAPTURE_COLUMNS = (
     "answer",
     "delivery_body",
     "answer_body",
+    "is_verified",
+    "body_size",
+    "body_sha256",
     "body",
 )
 OUTCOME_COLUMNS = ("received_at", "id", "delivery", "answer", "delivery_body", "answer_body")
+
+# Up to here, a moment has a date in every time zone: the year is 9892.
+_LATEST_S = 2.5e11
+
+# What counts as verified when a store is full. `unchecked` is what --no-verify forwards.
+_VERIFIED = frozenset({Status.VALID, Status.REENCODED, Status.UNCHECKED})
+
+_large_of_capture = itemgetter(
+    *(
+        CAPTURE_COLUMNS.index(name)
+        for name in (
+            "method",
+            "target",
+            "signature",
+            "headers",
+            "delivery",
+            "answer",
+            "delivery_body",
+            "answer_body",
+            "body",
+        )
+    )
+)
 
 _DELIVERY_FIELDS = ("url", "status", "latency_ms", "fault", "error")
 
@@ -53,9 +84,22 @@ Row = tuple[Any, ...]
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
-    """Return the row of an exchange, in the order of CAPTURE_COLUMNS."""
+def capture_weight(row: Row) -> int:
+    """Return about how many bytes a row of captures holds: those of its columns that a sender can make large."""
+    return sum([len(part) for part in _large_of_capture(row) if part is not None])
+
+
+def outcome_weight(row: Row) -> int:
+    """Return about how many bytes an outcome holds."""
+    return sum([len(part) for part in row[2:] if part is not None])
+
+
+def capture_row(exchange: Exchange, *, keep_secrets: bool, refused: bool = False) -> Row:
+    """Return the row of an exchange, in the order of CAPTURE_COLUMNS; of a `refused` body only the beginning."""
     invocation, payload, verdict = exchange.invocation, exchange.payload, exchange.verdict
+    if refused and len(invocation.body) > REFUSED_BODY_LIMIT:
+        invocation = truncate(invocation)
+    truncated = invocation.truncated
     return (
         invocation.id,
         invocation.received_at,
@@ -71,6 +115,9 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         _causes_json(verdict.causes) if verdict.causes else None,
         _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
         *_outcome(exchange, keep_secrets=keep_secrets),
+        0 if refused or verdict.status not in _VERIFIED else 1,
+        None if truncated is None else truncated.size,
+        None if truncated is None else truncated.sha256,
         invocation.body,
     )
 
@@ -82,46 +129,100 @@ def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
 
 
 def read_row(row: Sequence[Any]) -> Exchange:
-    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError, KeyError or TypeError."""
+    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError for one that is damaged.
+
+    Anybody may have written the row, so every column is checked.
+    """
     fields = dict(zip(CAPTURE_COLUMNS, row, strict=True))
-    headers = _read_headers(json.loads(fields["headers"]))
-    body = bytes(fields["body"])
+    try:
+        return _read_fields(fields)
+    except (KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        raise NotACapture(str(error) or type(error).__name__) from error
+
+
+def _read_fields(fields: Fields) -> Exchange:
+    headers = _read_headers(json.loads(text(fields, "headers")))
+    body = _read_bytes(fields, "body")
+    truncated = _read_truncation(fields)
+    run_id, action = (_read_text(fields, name) for name in ("run_id", "action"))
     return Exchange(
         invocation=Invocation(
-            id=fields["id"],
-            received_at=fields["received_at"],
-            method=_read_text(fields["method"]),
-            target=_read_text(fields["target"]),
+            id=text(fields, "id"),
+            received_at=_read_moment(fields),
+            method=_read_text(fields, "method") or "",
+            target=_read_text(fields, "target") or "",
             headers=headers,
             body=body,
-            replay_of=fields["replay_of"],
+            replay_of=_read_text(fields, "replay_of"),
+            truncated=truncated,
         ),
         verdict=Verdict(
             status=Status(fields["status"]),
-            reading=fields["reading"],
-            causes=tuple(Cause(*cause) for cause in json.loads(fields["causes"] or "[]")),
-            age_s=fields["age_s"],
+            reading=_read_text(fields, "reading"),
+            causes=tuple(_read_cause(cause) for cause in json.loads(maybe_text(fields, "causes") or "[]")),
+            age_s=_read_age(fields),
         ),
-        payload=read_payload(body, headers),
+        payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE) if truncated else read_payload(body, headers),
         delivery=_read_delivery(fields),
         answer=_read_answer(fields),
     )
 
 
-def text_column(text: str | None) -> str | bytes | None:
-    """Return `text` as SQLite can hold it: bytes where it has lone surrogates, which UTF-8 has no place for."""
-    if text is None or text.isascii():
-        return text
-    encoded = text.encode("utf-8", "surrogatepass")
-    return encoded if _has_surrogates(text) else text
+def _read_moment(fields: Fields) -> float:
+    moment = maybe_number(fields, "received_at") or 0.0
+    if not 0 <= moment <= _LATEST_S:
+        raise NotACapture('its "received_at" is not a time')
+    return moment
+
+
+def _read_status(kept: Fields) -> int | None:
+    status = kept["status"]
+    if status is not None and (isinstance(status, bool) or not isinstance(status, int) or not 0 <= status <= 999):  # noqa: PLR2004
+        raise NotACapture("a status is not a number of three digits")
+    return status
+
+
+def _read_age(fields: Fields) -> float | None:
+    age = fields["age_s"]
+    if age is not None and not isinstance(age, (int, float)):
+        raise NotACapture("its age is not a number")
+    return age
+
+
+def _read_cause(parts: Any) -> Cause:
+    slug, words, fix = parts
+    if not all(isinstance(part, str) for part in (slug, words, fix)):
+        raise NotACapture("its causes are not texts")
+    return Cause(slug, words, fix)
+
+
+def _read_truncation(fields: Fields) -> Truncation | None:
+    size, digest = maybe_number(fields, "body_size"), maybe_text(fields, "body_sha256")
+    return None if size is None else Truncation(size=int(size), sha256=digest or "")
+
+
+def text_column(value: str | None) -> str | bytes | None:
+    """Return `value` as SQLite can hold it: bytes where it has lone surrogates, which UTF-8 has no place for."""
+    if value is None or value.isascii():
+        return value
+    encoded = value.encode("utf-8", "surrogatepass")
+    return encoded if _has_surrogates(value) else value
 
 
 def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _read_text(value: str | bytes) -> str:
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+def _read_text(fields: Fields, name: str) -> str | None:
+    value = fields[name]
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else maybe_text(fields, name)
+
+
+def _read_bytes(fields: Fields, name: str) -> bytes:
+    value = fields[name]
+    if not isinstance(value, bytes):
+        raise NotACapture(f'its "{name}" is missing or not made of bytes')
+    return value
 
 
 def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, str], ...]:
@@ -131,8 +232,18 @@ def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, s
     return mask_headers(headers).items
 
 
-def _read_headers(pairs: list[list[str]]) -> Headers:
-    return Headers(tuple((name, value) for name, value in pairs))
+def _read_headers(pairs: Any) -> Headers:
+    if not isinstance(pairs, list):
+        raise NotACapture("its headers are not a list")
+    return Headers(tuple(_read_header(pair) for pair in pairs))
+
+
+def _read_header(pair: Any) -> tuple[str, str]:
+    name, value = pair
+    if not (isinstance(name, str) and isinstance(value, str)):
+        raise NotACapture("its headers are not pairs of texts")
+    f"{name}{value}".encode("latin-1")
+    return name, value
 
 
 def _causes_json(causes: tuple[Cause, ...]) -> str:
@@ -167,16 +278,38 @@ def _answer_text(status: int, headers: tuple[tuple[str, str], ...]) -> str:
     return _encode({"status": status, "headers": headers})
 
 
-def _read_delivery(fields: dict[str, Any]) -> Delivery | None:
-    if fields["delivery"] is None:
+def _read_delivery(fields: Fields) -> Delivery | None:
+    kept = _read_object(fields, "delivery")
+    if kept is None:
         return None
-    kept = json.loads(fields["delivery"])
-    return Delivery(**kept | {"headers": _read_headers(kept["headers"]), "body": fields["delivery_body"]})
+    return Delivery(
+        url=text(kept, "url"),
+        status=_read_status(kept),
+        latency_ms=maybe_number(kept, "latency_ms") or 0.0,
+        headers=_read_headers(kept["headers"]),
+        body=_read_bytes(fields, "delivery_body"),
+        fault=maybe_text(kept, "fault"),
+        error=maybe_text(kept, "error"),
+    )
 
 
-def _read_answer(fields: dict[str, Any]) -> Answer | None:
-    if fields["answer"] is None:
+def _read_answer(fields: Fields) -> Answer | None:
+    kept = _read_object(fields, "answer")
+    if kept is None:
         return None
-    kept = json.loads(fields["answer"])
-    body = fields["delivery_body"] if fields["answer_body"] is None else fields["answer_body"]
-    return Answer(status=kept["status"], headers=_read_headers(kept["headers"]), body=body)
+    status = _read_status(kept)
+    if status is None:
+        raise NotACapture("its answer has no status")
+    body = _read_bytes(fields, "delivery_body" if fields["answer_body"] is None else "answer_body")
+    return Answer(status=status, headers=_read_headers(kept["headers"]), body=body)
+
+
+def _read_object(fields: Fields, name: str) -> Fields | None:
+    """Return the JSON object in a column, or None where there is none."""
+    written = maybe_text(fields, name)
+    if written is None:
+        return None
+    kept = json.loads(written)
+    if not isinstance(kept, dict):
+        raise NotACapture(f'its "{name}" is not an object')
+    return kept

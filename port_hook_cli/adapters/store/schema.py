@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from functools import cache
+from itertools import chain
 
 APPLICATION_ID = 0x50484B31  # "PHK1"
 
@@ -42,6 +45,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX arrivals ON captures (received_at, id, signature)",
     ),
+    (
+        "ALTER TABLE captures ADD COLUMN is_verified INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE captures ADD COLUMN body_size INTEGER",
+        "ALTER TABLE captures ADD COLUMN body_sha256 TEXT",
+        "UPDATE captures SET is_verified = 0 WHERE status NOT IN ('valid', 'reencoded', 'unchecked')",
+        # Partial: it costs a verified capture nothing.
+        "CREATE INDEX unverified ON captures (seq) WHERE is_verified = 0",
+    ),
 )
 
 
@@ -54,6 +65,10 @@ _STATE = """
 
 class ForeignDatabase(Exception):
     """A SQLite database that another program made."""
+
+
+class PlantedSchema(Exception):
+    """A store with a table, index, view or trigger that is not port-hook's; the message names it."""
 
 
 class NewerSchema(Exception):
@@ -73,7 +88,42 @@ def read_version(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -
         return 0
     if version > known:
         raise NewerSchema(version, known)
+    if version < 0:
+        raise ForeignDatabase
     return int(version)
+
+
+def check_schema(connection: sqlite3.Connection) -> int:
+    """Return the file's schema version; raises PlantedSchema for objects that are not ours, and as `read_version` does.
+
+    A view, a trigger or a generated column runs whenever the table is read or written, and does what its author wants.
+    """
+    connection.execute("BEGIN")  # another process may be migrating the file
+    try:
+        version = read_version(connection)
+        found = _objects(connection)
+    finally:
+        connection.rollback()
+    for name, definition in {**_expected(version), **found}.items():
+        if found.get(name) != definition or _expected(version).get(name) != definition:
+            raise PlantedSchema(" ".join(name))
+    return version
+
+
+@cache
+def _expected(version: int) -> dict[tuple[str, str], str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in chain.from_iterable(MIGRATIONS[:version]):
+            connection.execute(statement)
+        return _objects(connection)
+
+
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """Return the definition of each object of a database by its type and name, but for ANALYZE's statistics."""
+    rows = connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\'"
+    )
+    return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

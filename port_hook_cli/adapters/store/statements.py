@@ -6,23 +6,32 @@ event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
 
-from port_hook_cli.adapters.store.rows import CAPTURE_COLUMNS, OUTCOME_COLUMNS, Row, text_column
+from port_hook_cli.adapters.store.rows import (
+    CAPTURE_COLUMNS,
+    OUTCOME_COLUMNS,
+    Row,
+    capture_weight,
+    outcome_weight,
+    text_column,
+)
 from port_hook_cli.core.models import Status
 
 Statement = tuple[str, Sequence[Any]]
 
-# 32 rows of 18 columns stay below 999, the number of parameters that older builds of SQLite allow.
+# 32 rows of 21 columns stay below 999, the number of parameters that older builds of SQLite allow.
 ROWS_PER_STATEMENT = 32
 
-COLUMNS = ", ".join(CAPTURE_COLUMNS)
+# The sqlite3 module caches statements, and a cached statement holds copies of the values that were bound to it last,
+# for each number of rows its own. So one statement carries no more than this, unless it has a single row; and such a
+# row is let go of, by executing its statement again without values.
+MOST_BYTES = 128 * 1024
 
-# Rows are only ever removed from the old end, so numbers have no gaps.
-TRIM = "DELETE FROM captures WHERE seq <= (SELECT max(seq) FROM captures) - ?"
+COLUMNS = ", ".join(CAPTURE_COLUMNS)
 
 BY_NUMBER = f"SELECT {COLUMNS} FROM captures WHERE seq = ?"  # noqa: S608 - names of our own
 
@@ -40,17 +49,31 @@ RECENT_SIGNATURES = """
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
 """
 
-OLDEST_NUMBER = "SELECT min(seq) FROM captures"
+# The newest capture is never dropped, so its number counts all that there ever were.
+EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
+
+_ONE_INSERT = f"INSERT INTO captures ({COLUMNS}) SELECT {', '.join('?' * len(CAPTURE_COLUMNS))} WHERE ?"
 
 
-def inserts(rows: Sequence[Row]) -> list[Statement]:
-    """Return the statements that add `rows`."""
-    return [(_insert(len(part)), list(chain.from_iterable(part))) for part in _parts(rows)]
+def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
+    """Return the statements that add `rows`; `small` says that they have no more than MOST_BYTES together."""
+    steps: list[Statement] = []
+    for part in _in_rows(rows) if small else _in_bytes(rows, capture_weight):
+        if not small and len(part) == 1:
+            steps += [(_ONE_INSERT, (*part[0], 1)), (_ONE_INSERT, (None,) * len(part[0]) + (0,))]
+        else:
+            steps.append((_insert(len(part)), list(chain.from_iterable(part))))
+    return steps
 
 
-def updates(outcomes: Sequence[Row]) -> list[Statement]:
-    """Return the statements that fill in `outcomes`."""
-    return [(_update(len(part)), list(chain.from_iterable(part))) for part in _parts(outcomes)]
+def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
+    """Return the statements that fill in `outcomes`; `small` is as for `inserts`."""
+    steps: list[Statement] = []
+    for part in _in_rows(outcomes) if small else _in_bytes(outcomes, outcome_weight):
+        steps.append((_update(len(part)), list(chain.from_iterable(part))))
+        if not small and len(part) == 1:
+            steps.append((_update(1), (None,) * len(part[0])))  # no capture has the id NULL
+    return steps
 
 
 def search(
@@ -77,8 +100,22 @@ def search(
     return sql, [*wanted.values(), -1 if limit is None else limit]
 
 
-def _parts(rows: Sequence[Row]) -> list[Sequence[Row]]:
-    return [rows[start : start + ROWS_PER_STATEMENT] for start in range(0, len(rows), ROWS_PER_STATEMENT)]
+def _in_rows(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        yield rows[start : start + ROWS_PER_STATEMENT]
+
+
+def _in_bytes(rows: Sequence[Row], weigh: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
+    """Yield `rows` in parts of no more than MOST_BYTES each, or of one row."""
+    start, size = 0, 0
+    for number, row in enumerate(rows):
+        weight = weigh(row)
+        if number > start and (number - start == ROWS_PER_STATEMENT or size + weight > MOST_BYTES):
+            yield rows[start:number]
+            start, size = number, 0
+        size += weight
+    if rows:
+        yield rows[start:]
 
 
 @cache

@@ -9,15 +9,16 @@ the log of SQLite into its file, which would hold up the loop for ten millisecon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from queue import SimpleQueue
 from threading import Thread
 
 from port_hook_cli.adapters.store.captures import CaptureStore
 from port_hook_cli.adapters.store.problems import StoreLocked
-from port_hook_cli.adapters.store.rows import Row
+from port_hook_cli.adapters.store.rows import Row, capture_weight, outcome_weight
 from port_hook_cli.core.models import Exchange
 from port_hook_cli.errors import StoreError
 
@@ -27,6 +28,8 @@ _OUTCOME_DELAY_S = 0.05
 _CLOSE_S = 3.0
 # Up to so many bytes of bodies a commit is quick wherever the disk is.
 _QUICK_BYTES = 256 * 1024
+# What waits for the thread is committed in portions: each is in SQLite's log before it is in its file.
+_MOST_BYTES = 16 * 1024 * 1024
 # Well before SQLite would do it by itself in the middle of a commit (see `opening`).
 _CHECKPOINT_ROWS = 600
 
@@ -36,22 +39,19 @@ class _Checkpoint:
 
 
 class _Batch:
-    """What goes to the thread at once: rows with the futures that wait for them, and outcomes."""
+    """What goes to the thread at once: rows with the futures that wait for them, and outcomes.
 
-    __slots__ = ("outcomes", "rows", "waiting")
+    `large` are the rows of large bodies, which the thread makes: hashing 10 MB takes ten milliseconds.
+    """
+
+    __slots__ = ("large", "outcomes", "rows", "size", "waiting")
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.large: list[Callable[[], Row]] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: list[Row] = []
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether it is small enough for the event loop."""
-        return (
-            sum(len(part) for row in (*self.rows, *self.outcomes) for part in row if type(part) is bytes)
-            <= _QUICK_BYTES
-        )
+        self.size = 0  # about so many bytes
 
 
 class StoreWriter:
@@ -76,17 +76,24 @@ class StoreWriter:
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
 
-    def save(self, exchange: Exchange) -> asyncio.Future[None]:
+    def save(self, exchange: Exchange, *, refused: bool = False) -> asyncio.Future[None]:
         """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
 
-        Whoever asks must await it, at once or later.
+        The caller must await it, at once or later. A large body that was `refused` is kept in part.
         """
         saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
             saved.set_exception(StoreError("The capture store has been closed."))
             return saved
-        self._batch.rows.append(self._store.row(exchange))
-        self._batch.waiting.append(saved)
+        batch, size = self._batch, len(exchange.invocation.body)
+        if size > _QUICK_BYTES:
+            batch.large.append(partial(self._store.row, exchange, refused=refused))
+            batch.size += size
+        else:
+            row = self._store.row(exchange, refused=refused)
+            batch.rows.append(row)
+            batch.size += capture_weight(row)
+        batch.waiting.append(saved)
         if self._soon is None:
             self._soon = self._loop.call_soon(self._turn_over)
         return saved
@@ -95,7 +102,9 @@ class StoreWriter:
         """Save delivery and answer of an exchange, with the next commit or soon; a failure is kept in `problem`."""
         if self._closed:
             return
-        self._batch.outcomes.append(self._store.outcome(exchange))
+        row = self._store.outcome(exchange)
+        self._batch.outcomes.append(row)
+        self._batch.size += outcome_weight(row)
         if self._later is None:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
@@ -116,31 +125,36 @@ class StoreWriter:
                 handle.cancel()
         self._soon = self._later = None
         batch, self._batch = self._batch, _Batch()
-        if self._in_thread or not batch.is_quick or not self._commit([batch], patient=False):
+        if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
             self._in_thread += 1
             self._queue.put(batch)
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            handed = [self._queue.get()]
-            while self._queue.qsize():  # nobody else takes from this queue
-                handed.append(self._queue.get())
-            is_open = handed[-1] is not None
-            if batches := [batch for batch in handed if isinstance(batch, _Batch)]:
-                self._commit(batches, patient=True)
-            elif is_open:
-                self._store.checkpoint()
+        while self._work():
+            pass
         self._store.close()
         self._tell(self._ended.set_result, None)
 
+    def _work(self) -> bool:
+        """Do what is in the queue; False when it has ended. What was written is let go of on return."""
+        handed = [self._queue.get()]
+        while self._queue.qsize():  # nobody else takes from this queue
+            handed.append(self._queue.get())
+        batches = [batch for batch in handed if isinstance(batch, _Batch)]
+        for group in _groups(batches):
+            self._commit(group, patient=True)
+        is_open = handed[-1] is not None
+        if is_open and not batches:
+            self._store.checkpoint()
+        return is_open
+
     def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
         """Write batches and tell those who wait; False when the file is locked and nobody was to wait for it."""
-        rows = [row for batch in batches for row in batch.rows]
+        rows = [row for batch in batches for row in (*batch.rows, *(make() for make in batch.large))]
         outcomes = [row for batch in batches for row in batch.outcomes]
         problem: StoreError | None = None
         try:
-            self._store.write(rows, outcomes, patient=patient)
+            self._store.write(rows, outcomes, size=sum(batch.size for batch in batches), patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False
@@ -181,3 +195,15 @@ class StoreWriter:
                 saved.set_result(None)
             else:
                 saved.set_exception(StoreError(problem.message, hint=problem.hint))
+
+
+def _groups(batches: Sequence[_Batch]) -> Iterator[Sequence[_Batch]]:
+    """Yield `batches` in groups of one commit each."""
+    start, size = 0, 0
+    for number, batch in enumerate(batches):
+        if number > start and size + batch.size > _MOST_BYTES:
+            yield batches[start:number]
+            start, size = number, 0
+        size += batch.size
+    if batches:
+        yield batches[start:]

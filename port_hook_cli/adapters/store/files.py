@@ -1,0 +1,165 @@
+"""The files of a store: whether they can be trusted, and whether they are still the ones that were opened.
+
+A folder may come from anyone: an archive, a repository, a shared machine. So a store's files must be regular files of
+this user's, and nobody else may read or write them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from port_hook_cli.errors import StoreError
+
+FOLDER = ".port-hook"
+LOG, INDEX = "-wal", "-shm"
+
+_BESIDE = (LOG, INDEX, "-journal")
+_IGNORE = ".gitignore"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_NAME_ANOTHER = "Remove it, or name another store with --store."
+# More than SQLite ever maps of its index before it writes the log back into the file; the file takes no space for it.
+_INDEX_BYTES = 4 * 1024 * 1024
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of one of the files that SQLite keeps beside a database."""
+    return path.with_name(path.name + suffix)
+
+
+def secure(path: Path, *, show_only: bool) -> list[str]:
+    """Make the store's files private where they are this user's; return what the user should know about it.
+
+    Raises StoreError for symbolic links, and for files of another user: with `show_only` those are only reported,
+    unless others may write them.
+    """
+    warnings: list[str] = []
+    for file in _files(path):
+        try:
+            found = file.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise _unusable(file, f"could not be opened: {error.strerror}") from error
+        warnings += _secure(file, found, is_folder=file == path.parent, show_only=show_only)
+    return warnings
+
+
+def make(path: Path) -> None:
+    """Make the file and its folder, readable by this user alone, where they are missing; raises StoreError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.parent.name == FOLDER:
+            _make_file(path.parent / _IGNORE, b"*\n")
+        _make_file(path)
+    except OSError as error:
+        raise StoreError(
+            f"The capture store {path} could not be made: {error.strerror}.",
+            hint="Look at the permissions of its folder and at the disk, or name another store with --store.",
+        ) from error
+
+
+def _make_file(path: Path, content: bytes = b"") -> None:
+    # An existing file is not even opened: closing it would drop the locks that SQLite has on it in this process.
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+    with suppress(FileExistsError):
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            os.write(descriptor, content)
+        finally:
+            os.close(descriptor)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.parent.name == FOLDER:
+        yield path.parent
+        yield path.parent / _IGNORE
+    yield path
+    for suffix in _BESIDE:
+        yield beside(path, suffix)
+
+
+def _secure(file: Path, found: os.stat_result, *, is_folder: bool, show_only: bool) -> Iterator[str]:
+    if stat.S_ISLNK(found.st_mode):
+        raise _unusable(file, "is a symbolic link, and port-hook does not follow links to captures")
+    if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(found.st_mode):
+        raise _unusable(file, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
+    if os.name != "posix":
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid():
+        if not show_only or mode & _WRITABLE_BY_OTHERS:
+            raise _unusable(file, "belongs to another user")
+        yield f"{file} belongs to another user, who may have written anything into it"
+    elif mode & _OTHERS and file.name != _IGNORE:
+        yield from _close_to_others(file, mode, show_only=show_only)
+
+
+def _close_to_others(file: Path, mode: int, *, show_only: bool) -> Iterator[str]:
+    try:
+        file.chmod(mode & ~_OTHERS)
+    except OSError as error:
+        if error.errno == errno.EROFS and (show_only or not mode & _WRITABLE_BY_OTHERS):
+            return
+        raise _unusable(file, f"is open to other users, and that could not be changed: {error.strerror}") from error
+    done = "written" if mode & _WRITABLE_BY_OTHERS else "read"
+    yield f"{file} could be {done} by other users (mode {mode:04o}); it is now private"
+
+
+def _unusable(file: Path, words: str) -> StoreError:
+    return StoreError(f"{file} {words}.", hint=_NAME_ANOTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What tells the files of an open store from others that take their names; None for a file that is missing."""
+
+    store: tuple[int, int] | None = None
+    log: tuple[int, int] | None = None
+    index: tuple[int, int] | None = None
+    log_size: int = 0
+    index_size: int = 0
+
+    @classmethod
+    def at(cls, path: Path) -> Files:
+        """Return what is at `path` now."""
+        store, log, index = (_stat(name) for name in (str(path), f"{path}{LOG}", f"{path}{INDEX}"))
+        return cls(
+            store=_identity(store),
+            log=_identity(log),
+            index=_identity(index),
+            log_size=log.st_size if log else 0,
+            index_size=index.st_size if index else 0,
+        )
+
+    def is_same_as(self, other: Files) -> bool:
+        """Whether these are the same files, whatever their sizes."""
+        return (self.store, self.log, self.index) == (other.store, other.log, other.index)
+
+
+def regrow(path: Path) -> None:
+    """Give an index that was emptied its size back.
+
+    SQLite has it in memory as a mapped file, so reading beyond its end would end the process (SIGBUS). The zeros are
+    no valid index, and SQLite makes a new one from the log.
+    """
+    if os.name == "posix":
+        with suppress(OSError):
+            os.truncate(beside(path, INDEX), _INDEX_BYTES)
+
+
+def _stat(name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name)  # noqa: PTH116 - on the listener's path, and faster so
+    except OSError:
+        return None
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
+    return None if found is None else (found.st_dev, found.st_ino)

@@ -1,0 +1,91 @@
+"""Dropping captures over the limits, the oldest first and the unverified before the verified.
+
+A verified capture is dropped only when the verified ones alone exceed a limit, so nobody without the secret can push
+one out. The newest unverified captures, up to a hundredth of each limit, stay even beside verified ones that fill the
+store: a failure that was just seen can be looked at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+
+_SHARE_OF_THE_NEWEST = 100
+
+# What a capture takes, nearly: its bodies are read from the record's header, not from the pages that hold them.
+_SIZE = """
+    length(body) + coalesce(length(delivery_body), 0) + coalesce(length(answer_body), 0)
+    + length(target) + length(headers) + 2 * coalesce(length(signature), 0) + 1024
+"""
+
+# Cheap, and exact until something was dropped out of order. What is in use does not count pages that are free.
+_UPPER_BOUNDS = """
+    SELECT
+        coalesce((SELECT max(seq) FROM captures) - (SELECT min(seq) FROM captures) + 1, 0),
+        (page_count - freelist_count) * page_size
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+_COUNT = "SELECT count(*) FROM captures"
+_COUNT_UNVERIFIED = "SELECT count(*) FROM captures INDEXED BY unverified WHERE is_verified = 0"
+_NEWEST_UNVERIFIED = f"""
+    SELECT seq, {_SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 ORDER BY seq DESC LIMIT ?
+"""  # noqa: S608 - an expression of our own
+_OLDEST_UNVERIFIED = f"""
+    SELECT seq, {_SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq < ? ORDER BY seq
+"""  # noqa: S608 - as above
+_OLDEST_VERIFIED = f"""
+    SELECT seq, {_SIZE} FROM captures WHERE is_verified = 1 AND seq < ? ORDER BY seq
+"""  # noqa: S608 - as above
+_NEWEST_VERIFIED = "SELECT seq FROM captures WHERE is_verified = 1 ORDER BY seq DESC LIMIT 1"
+_DROP_UNVERIFIED = "DELETE FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq <= ?"
+_DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many captures a store keeps, and in how many bytes."""
+
+    captures: int
+    size: int
+
+
+def trim(connection: sqlite3.Connection, limits: Limits) -> None:
+    """Drop what exceeds the limits. Run it inside a transaction."""
+    most, used = connection.execute(_UPPER_BOUNDS).fetchone()
+    if most <= limits.captures and used <= limits.size:
+        return
+    ((count,), (unverified,)) = (connection.execute(sql).fetchone() for sql in (_COUNT, _COUNT_UNVERIFIED))
+    floor, spared = _newest(connection, limits)
+    gone = _drop(connection, (_OLDEST_UNVERIFIED, _DROP_UNVERIFIED), floor, count - limits.captures, used - limits.size)
+    too_many, too_large = count - unverified - limits.captures, used - gone - spared - limits.size
+    if too_many > 0 or too_large > 0:
+        newest = connection.execute(_NEWEST_VERIFIED).fetchone()
+        _drop(connection, (_OLDEST_VERIFIED, _DROP_VERIFIED), newest[0] if newest else 0, too_many, too_large)
+
+
+def _newest(connection: sqlite3.Connection, limits: Limits) -> tuple[int, int]:
+    """Return the number of the oldest unverified capture that stays in any case, and the bytes from there on."""
+    floor, size = 0, 0
+    most = max(1, limits.captures // _SHARE_OF_THE_NEWEST)
+    with closing(connection.execute(_NEWEST_UNVERIFIED, [most])) as rows:
+        for number, row_size in rows:
+            if floor and size + row_size > limits.size // _SHARE_OF_THE_NEWEST:
+                break
+            floor, size = number, size + row_size
+    return floor, size
+
+
+def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, count: int, size: int) -> int:
+    """Drop captures below `floor` until `count` of them and `size` bytes have gone; return the bytes that have."""
+    oldest, drop = sql
+    last, gone_count, gone_size = None, 0, 0
+    with closing(connection.execute(oldest, [floor])) as rows:
+        while gone_count < count or gone_size < size:
+            row = next(rows, None)
+            if row is None:
+                break
+            last, gone_count, gone_size = row[0], gone_count + 1, gone_size + row[1]
+    if last is not None:
+        connection.execute(drop, [last])
+    return gone_size
