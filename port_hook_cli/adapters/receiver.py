@@ -15,7 +15,7 @@ from multidict import istr
 
 from port_hook_cli.adapters.capacity import Capacity, Share
 from port_hook_cli.adapters.connections import Connection, Server, WireAnswer
-from port_hook_cli.adapters.memory import return_free_pages
+from port_hook_cli.adapters.heap import return_freed_memory
 from port_hook_cli.adapters.port_owner import describe_owner
 from port_hook_cli.adapters.silence import silent_logger
 from port_hook_cli.core import answering
@@ -230,7 +230,7 @@ def _refuse_form(request: web.BaseRequest) -> Answer | None:
 def _tidy_up() -> None:
     """Return memory to the system in a moment, when a burst of large bodies has been answered and written away."""
     loop = asyncio.get_running_loop()
-    loop.call_later(_TIDY_UP_S, lambda: loop.run_in_executor(None, return_free_pages))
+    loop.call_later(_TIDY_UP_S, lambda: loop.run_in_executor(None, return_freed_memory))
 
 
 class _RefusedError(Exception):

@@ -78,7 +78,7 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
             max_size=plan.max_store,
             keep_secrets=plan.keep_secrets,
         )
-for warning in store.warnings:
+        for warning in store.warnings:
             onlooker.notice(f"note: {warning}")
         # A sender's clock may be ahead by the tolerance: what it signed then is accepted for twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from port_hook_cli.adapters.memory import return_large_blocks
 from port_hook_cli.adapters.settings import Settings
 from port_hook_cli.adapters.signals import stop_signal
 from port_hook_cli.adapters.tunnels import Opening, nobody
@@ -145,7 +144,6 @@ async def run_session(session: Session, runtime: Runtime, screen: Screen, broken
     # What the start-up left behind stays, and requests leave no cycles: the collector need not walk it all so often.
     gc.freeze()
     gc.set_threshold(20_000)
-    return_large_blocks()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:

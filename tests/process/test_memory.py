@@ -1,71 +1,42 @@
-"""What of the memory stays with the server when a flood of large bodies is over."""
-
 from __future__ import annotations
 
-import asyncio
-import os
-import subprocess
 import sys
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-MOST_BYTES = 64 * 2**20
-BODY = bytes(10_000_000)
-# The server alone, without a store; it prints its port, and what it holds when it is asked for /memory.
-SERVER = """
-import asyncio, os
-from pathlib import Path
-from port_hook_cli.adapters.memory import return_large_blocks
-from port_hook_cli.adapters.receiver import Receiver
-from port_hook_cli.core.models import Answer
+from port_hook_cli.core.models import Headers
+from tests.processes import Listener, listener
 
-async def receive(invocation, client):
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return Answer(status=401, body=str(pages * os.sysconf("SC_PAGE_SIZE")).encode())
-
-async def main():
-    return_large_blocks()
-    receiver = Receiver(receive, now=lambda: 0.0, new_id=lambda: "x", notice=lambda _: None)
-    print((await receiver.start("127.0.0.1", 0))[1], flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
+BODY = b"x" * 10_000_000
+UNSIGNED = Headers((("host", "localhost"),))
 
 
-async def post(port: int, body: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
-    writer.write(body)
-    try:
-        return await reader.read()
-    except ConnectionError:  # it was refused while it was still sending
-        return b""
-    finally:
-        writer.close()
+def resident_mb(process_id: int) -> int:
+    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1000
 
 
-async def held_bytes(port: int) -> int:
-    return int((await post(port, b"")).rpartition(b"\r\n\r\n")[2])
+def send_round(running: Listener, count: int) -> set[int]:
+    with ThreadPoolExecutor(12) as senders:
+        return set(senders.map(lambda _: running.post(BODY, UNSIGNED)[0], range(count)))
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
-def test_memory_comes_back_after_a_flood_of_large_bodies() -> None:
-    command = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ)) as server:
-        try:
-            assert server.stdout is not None
-            asyncio.run(flood(int(server.stdout.readline())))
-        finally:
-            server.kill()
-
-
-async def flood(port: int) -> None:
-    before = await held_bytes(port)
-    for _ in range(3):
-        answers = await asyncio.gather(*(post(port, BODY) for _ in range(60)))
-        assert sum(answer.startswith(b"HTTP/1.1 401 ") for answer in answers) >= 6
-    async with asyncio.timeout(10):
-        while await held_bytes(port) - before > MOST_BYTES:
-            pass  # what is free is returned half a second later
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
+def test_memory_comes_back_after_unsigned_bodies_of_10_mb(folder: Path) -> None:
+    with listener(folder) as running:
+        assert running.process.stdout is not None
+        threading.Thread(target=deque, args=(running.process.stdout, 0), daemon=True).start()
+        for _ in range(20):
+            running.post(b"{}", UNSIGNED)
+        before = resident_mb(running.process.pid)
+        for _ in range(3):
+            assert send_round(running, 60) <= {401, 503}
+        deadline = time.monotonic() + 15
+        while (grown := resident_mb(running.process.pid) - before) > 64 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert grown <= 64

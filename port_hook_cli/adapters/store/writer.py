@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 
+from port_hook_cli.adapters.heap import return_freed_memory
 from port_hook_cli.adapters.store.captures import CaptureStore
 from port_hook_cli.adapters.store.problems import StoreLocked
 from port_hook_cli.adapters.store.rows import Row, capture_weight, outcome_weight
@@ -28,6 +30,8 @@ _OUTCOME_DELAY_S = 0.05
 _CLOSE_S = 3.0
 # Up to so many bytes of bodies a commit is quick wherever the disk is.
 _QUICK_BYTES = 256 * 1024
+# By then, requests with large bodies have been answered and their bodies let go of.
+_TIDY_AFTER_S = 1.0
 # What waits for the thread is committed in portions: each is in SQLite's log before it is in its file.
 _MOST_BYTES = 16 * 1024 * 1024
 # Well before SQLite would do it by itself in the middle of a commit (see `opening`).
@@ -72,6 +76,7 @@ class StoreWriter:
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
         self._until_checkpoint = _CHECKPOINT_ROWS
+        self._tidy_at: float | None = None  # when, by the monotonic clock; the thread's
         self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
@@ -137,16 +142,27 @@ class StoreWriter:
 
     def _work(self) -> bool:
         """Do what is in the queue; False when it has ended. What was written is let go of on return."""
-        handed = [self._queue.get()]
+        handed = [self._next()]
         while self._queue.qsize():  # nobody else takes from this queue
             handed.append(self._queue.get())
         batches = [batch for batch in handed if isinstance(batch, _Batch)]
         for group in _groups(batches):
             self._commit(group, patient=True)
+        if self._tidy_at is None and sum(batch.size for batch in batches) > _QUICK_BYTES:
+            self._tidy_at = monotonic() + _TIDY_AFTER_S
         is_open = handed[-1] is not None
         if is_open and not batches:
             self._store.checkpoint()
         return is_open
+
+    def _next(self) -> _Batch | _Checkpoint | None:
+        """Wait for the next item; a second after large bodies, give their memory back to the system meanwhile."""
+        if self._tidy_at is not None:
+            with suppress(Empty):
+                return self._queue.get(timeout=max(0.0, self._tidy_at - monotonic()))
+            self._tidy_at = None
+            return_freed_memory()
+        return self._queue.get()
 
     def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
         """Write batches and tell those who wait; False when the file is locked and nobody was to wait for it."""
