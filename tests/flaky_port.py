@@ -51,6 +51,7 @@ class FlakyPort:
         self.actions: dict[str, dict[str, Any]] = {}
         self.calls: list[Seen] = []
         self.tokens: list[str] = []
+        self.token_name = "token"
         self.good: set[str] = set()
         self.expires_in: Any = 3600
         self.hanging = asyncio.Event()
@@ -79,7 +80,7 @@ class FlakyPort:
         fault = self.token_script.popleft() if self.token_script else None
         if fault:
             return await self._fail(request, fault)
-        token = f"token-{len(self.tokens)}"
+        token = f"{self.token_name}-{len(self.tokens)}"
         self.tokens.append(token)
         self.good.add(token)
         return web.json_response({"accessToken": token, "expiresIn": self.expires_in, "tokenType": "Bearer"})

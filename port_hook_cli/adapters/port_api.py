@@ -27,7 +27,7 @@ from port_hook_cli.core.api_answers import (
 )
 from port_hook_cli.core.limits import API_TIMEOUT_S, MOST_API_BYTES, format_size
 from port_hook_cli.core.log_splitting import encode_body
-from port_hook_cli.core.redaction import MASK, Secret
+from port_hook_cli.core.redaction import MASK, SHORTEST_SECRET, Secret
 from port_hook_cli.core.retargeting import action_path
 from port_hook_cli.core.runs import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.errors import PortApiError, RunEndedError
@@ -69,7 +69,8 @@ class PortApi:
     response's last byte; redirects are not followed. A call is tried again after 429 (as `Retry-After` says),
     most of 5xx and lost connections, with the limits of `Patience`. A log whose answer was lost is sent again,
     so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
-    PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words.
+    PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words,
+    `on_token` each token, which is a secret.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class PortApi:
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = API_TIMEOUT_S,
         on_retry: Callable[[str], None] = lambda _: None,
+        on_token: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api_url = api_url
         self._client_id = client_id
@@ -90,6 +92,7 @@ class PortApi:
         self._sleep = sleep
         self._now = now
         self._on_retry = on_retry
+        self._on_token = on_token
         self._timeout_s = timeout_s
         try:
             self._client = open_client(api_url, transport=transport, timeout=None)
@@ -243,6 +246,7 @@ class PortApi:
         if given is None:
             raise self._not_port()
         value, lifetime_s = given
+        self._on_token(value)
         return _Token(Secret(value), self._now() + max(lifetime_s - _EXPIRY_MARGIN_S, lifetime_s / 2))
 
     async def _try(
@@ -312,7 +316,7 @@ class PortApi:
     def _without_secrets(self, body: bytes) -> bytes:
         """Mask our own credentials, should an answer repeat what it was sent."""
         for secret in (self._client_secret, self._token.value if self._token else None):
-            if secret and secret.reveal():
+            if secret and len(secret.reveal()) >= SHORTEST_SECRET:
                 body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
         return body
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from port_hook_cli.core.redaction import MASK
+from port_hook_cli.core.redaction import MASK, SHORTEST_SECRET
 
 # jq shows the first ten characters or so of a value in its errors. A shorter beginning gives little away.
 _SHORTEST_CUT = 4
@@ -18,7 +18,7 @@ _LINE_ENDS = re.compile("[\t\r\n]")
 
 
 class Masker:
-    """Replaces secret values by `***`, also where they stand in JSON or in a URL. Empty values are no secrets.
+    """Replaces secret values by `***`, also in JSON and in URLs, except values of fewer than 8 characters.
 
     What an expression makes of a secret (its base64, a part of it) is another value, and stays.
     """
@@ -26,7 +26,7 @@ class Masker:
     def __init__(self, secrets: Iterable[str]) -> None:
         # A URL loses its line ends and a header field its outer white space.
         lost = {form for value in secrets for form in (value, _LINE_ENDS.sub("", value))}
-        values = {form for value in lost for form in (value, value.strip()) if form}
+        values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
         forms = {form for value in values for form in _forms(value)}
         # The longest first: a secret may be a part of another.
         self._forms = sorted(forms, key=len, reverse=True)

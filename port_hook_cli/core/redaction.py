@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 MASK = "***"
+# What is shorter is not masked in texts: it may be a part of any word, and nothing could be read any more.
+SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True, slots=True, repr=False)

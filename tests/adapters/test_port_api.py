@@ -92,7 +92,8 @@ async def test_wrong_credentials_are_not_tried_again_and_never_shown() -> None:
 
 
 async def test_a_token_is_never_shown() -> None:
-    async with flaky(Fault(status=422, body=b"bad token-0")) as (_, api, _pauses):
+    async with flaky(Fault(status=422, body=b"bad a-token-of-port-0")) as (port, api, _pauses):
+        port.token_name = "a-token-of-port"
         with pytest.raises(PortApiError, match=r"bad \*\*\*"):
             await api.add_log(RUN_ID, "x")
 
