@@ -1,7 +1,8 @@
 """Write the generated parts of the documentation: `python docs/generate.py [--check]`.
 
-docs/reference/cli.md comes from the commands' own help, the demo in README.md from a run of the demo with what
-changes from run to run (ports, ids, times) replaced. With `--check` nothing is written and a difference is an error.
+docs/reference/cli.md comes from the commands' own help, the table of harmless options in docs/reference/settings.md
+from the code, the demo in README.md from a run of the demo with what changes from run to run (ports, ids, times)
+replaced. With `--check` nothing is written and a difference is an error.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from port_hook_cli.cli import COMMANDS
+from port_hook_cli.commands.defaults import ANY_VALUE, HARMLESS
 
 ROOT = Path(__file__).parents[1]
 _REPLACED = (
@@ -24,6 +26,7 @@ _REPLACED = (
     (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), "3f2a9c0b1d4e"),
     (re.compile(r"in \d+\.\d ms"), "in 3.2 ms"),
 )
+_OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
 
@@ -64,7 +67,22 @@ def readme(text: str) -> str:
     return _DEMO.sub(lambda match: f"{match[1]}{shown.strip()}\n{match[2]}", text)
 
 
-PAGES: dict[str, Callable[[str], str]] = {"docs/reference/cli.md": cli_reference, "README.md": readme}
+def settings(text: str) -> str:
+    """Return the page of settings with the options that the `.env` of a project may set."""
+    rows = [f"| `{name}` | {', '.join(_with_limits(listed))} |" for name, listed in HARMLESS.items()]
+    return _OPTIONS.sub(lambda match: "\n".join((f"{match[1]}\n| command | options |\n|---|---|", *rows, "")), text)
+
+
+def _with_limits(listed: Mapping[str, tuple[float, float]]) -> Iterator[str]:
+    for option, (least, most) in listed.items():
+        yield f"`--{option}`" if (least, most) == ANY_VALUE else f"`--{option}` ({least:g} to {most:.0f})"
+
+
+PAGES: dict[str, Callable[[str], str]] = {
+    "docs/reference/cli.md": cli_reference,
+    "docs/reference/settings.md": settings,
+    "README.md": readme,
+}
 
 
 def main(*, check: bool) -> int:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from typing import Annotated, Any, cast
 
@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
 from port_hook_cli.adapters.signals import stopping_at_once
-from port_hook_cli.commands.defaults import default_map, name_variable
+from port_hook_cli.commands.defaults import default_map, name_variable, tell_ignored
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
 
@@ -76,8 +76,10 @@ class CommandGroup(TyperGroup):
         # Where typer looks for what a mistyped name may have meant; the commands themselves are loaded by name.
         self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
-        if name != "restore" and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
-            _tell_of_leftovers(ctx.obj)
+        if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
+            tell_ignored(name, command.params, rest, ctx.obj)
+            if name != "restore":
+                _tell_of_leftovers(ctx.obj)
         return name, command, rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
@@ -191,6 +193,8 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
 
 
 def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
+    with suppress(OSError):  # a folder that is gone; `--help` does without one, and a command says so
+        runtime = runtime or system_runtime()
     try:
         app(args=None if argv is None else list(argv), prog_name="port-hook", obj=runtime)
     except SystemExit as end:
@@ -199,5 +203,5 @@ def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
         from port_hook_cli.adapters.crash import report_crash
 
         runtime = runtime or system_runtime()
-        return report_crash(bug, environ=runtime.environ, stderr=runtime.stderr)
+        return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
     return ExitCode.OK

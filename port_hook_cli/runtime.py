@@ -27,9 +27,17 @@ def new_capture_id() -> str:
     return next(_ids)
 
 
+@dataclass(slots=True)
+class Memory:
+    """What this process has told the user, which it need not tell again, and the secrets that it has read."""
+
+    told: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set, repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """Streams, environment, folders, clock and ids of this process.
+    """Streams, environment, folders, clock and ids of this process, and its memory.
 
     `now` returns seconds since the epoch. Nothing below `commands` reads these from globals, so a test passes
     its own instead of patching ours.
@@ -43,6 +51,17 @@ class Runtime:
     stderr: TextIO
     now: Callable[[], float] = time.time
     new_id: Callable[[], str] = new_capture_id
+    memory: Memory = field(default_factory=Memory, repr=False)
+
+    def tell_once(self, line: str) -> None:
+        """Print a line on stderr unless this process has printed it before."""
+        if line not in self.memory.told:
+            self.memory.told.add(line)
+            print(line, file=self.stderr)
+
+    def keep_secret(self, value: str) -> None:
+        """Mask a value in this process's crash report."""
+        self.memory.secrets.add(value)
 
 
 def system_runtime() -> Runtime:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TextIO
 
 from port_hook_cli import __version__
-from port_hook_cli.core.redaction import MASK
+from port_hook_cli.core.masking import Masker
 from port_hook_cli.errors import ExitCode
 
 _SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY")
 
 
-def report_crash(bug: Exception, *, environ: Mapping[str, str], stderr: TextIO) -> ExitCode:
-    """Write a crash report (mode 0600, secrets of the environment masked), point to it, and return the code for a bug.
+def report_crash(bug: Exception, *, environ: Mapping[str, str], secrets: Collection[str], stderr: TextIO) -> ExitCode:
+    """Write a crash report (mode 0600), point to it, and return the code for a bug.
 
-    With `PORT_HOOK_DEBUG` set the exception is raised again instead.
+    `secrets` and the variables of the environment that look like secrets are masked in it. With `PORT_HOOK_DEBUG` set
+    the exception is raised again instead.
     """
     if environ.get("PORT_HOOK_DEBUG"):
         raise bug
     handle, path = tempfile.mkstemp(prefix="port-hook-crash-", suffix=".md")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(_redact(_describe(bug), environ))
+        file.write(Masker([*secrets, *_secrets_of(environ)]).text(_describe(bug)))
     print(
         f"error: port-hook hit a bug of its own ({type(bug).__name__}); what you gave it is not at fault.\n"
         f"hint: the details are in {path}; please attach that file to an issue.",
@@ -43,8 +44,5 @@ def _describe(bug: Exception) -> str:
     )
 
 
-def _redact(text: str, environ: Mapping[str, str]) -> str:
-    for name, value in environ.items():
-        if value and any(word in name.upper() for word in _SECRET_WORDS):
-            text = text.replace(value, MASK)
-    return text
+def _secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
+    return (value for name, value in environ.items() if any(word in name.upper() for word in _SECRET_WORDS))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from port_hook_cli.adapters.dotenv_file import exposure_warning
+from port_hook_cli.adapters.settings_file import read_settings_file
 from port_hook_cli.errors import SettingsError
 
 _FIELDS = ("client_id", "client_secret", "api_url")
@@ -15,20 +17,30 @@ _NOTHING = {"", "~", "null", "Null", "NULL"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrgFile:
-    """The organisations of one configuration file, by name, and the name of the default one."""
+    """The organizations of one configuration file, by name, and the name of the default one.
+
+    `warnings` are what the user should know about it, `is_refused` means that it was not used.
+    """
 
     path: Path
     default: str | None = None
     orgs: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    warnings: tuple[str, ...] = ()
+    is_refused: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every client secret in the file."""
+        return tuple(org["client_secret"] for org in self.orgs.values() if "client_secret" in org)
 
     @property
     def open_choice(self) -> tuple[str, ...]:
-        """What is to be said when nothing chooses one of several organisations."""
+        """What is to be said when nothing chooses one of several organizations."""
         names = ", ".join(self.orgs)
-        return (f"{self.path} has several organisations ({names}) and no default_org.",) if self.orgs else ()
+        return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
 
     def choose(self, name: str | None) -> str | None:
-        """Return the organisation to use: the wanted, else the default, else the only one; None when that is open.
+        """Return the organization to use: the wanted, else the default, else the only one; None when that is open.
 
         Raises SettingsError for a name that the file does not have.
         """
@@ -36,25 +48,23 @@ class OrgFile:
         if wanted is None or wanted in self.orgs:
             return wanted
         raise SettingsError(
-            f"There is no organisation {wanted!r} in {self.path}.",
+            f"There is no organization {wanted!r} in {self.path}.",
             hint=f"It has: {', '.join(self.orgs)}." if self.orgs else "It has none yet; add it under `organizations:`.",
         )
 
 
 def read_org_file(path: Path) -> OrgFile:
-    """Return the organisations in `path`; a missing file has none.
+    """Return the organizations in `path`; a missing file has none, and one that is not safe to use has a refusal.
 
     Raises SettingsError when the file cannot be read, is not YAML (naming the line) or has another shape. PyYAML is
     imported only if the file exists.
     """
-    try:
-        content = path.read_bytes() if path.is_file() else b""
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read: {error.strerror}.", hint="Make it readable for yourself, or move it away."
-        ) from error
-    document = _document(path, content) if content else None
-    return OrgFile(path=path) if document is None else _org_file(path, document)
+    file = read_settings_file(path, str(path))
+    if file.refusal:
+        return OrgFile(path=path, warnings=(file.warning,), is_refused=True)
+    document = _document(path, file.content) if file.content else None
+    found = OrgFile(path=path) if document is None else _org_file(path, document)
+    return replace(found, warnings=(exposure_warning(str(path)),)) if file.is_exposed and found.secrets else found
 
 
 def _document(path: Path, content: bytes) -> Any:
@@ -95,7 +105,7 @@ def _text(value: Any) -> str | None:
 
 def _org(path: Path, name: str, org: Any) -> Mapping[str, str]:
     if not isinstance(org, dict):
-        raise _shape_error(path, f"organisation {name!r} is no mapping")
+        raise _shape_error(path, f"organization {name!r} is no mapping")
     return {key: value for key in _FIELDS if (value := _text(org.get(key)))}
 
 

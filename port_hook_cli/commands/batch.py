@@ -13,7 +13,7 @@ from typing import Any
 from port_hook_cli.adapters.console import emit, rich_console, write_content
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
-from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.commands.credentials import open_port_api, read_settings
 from port_hook_cli.commands.stores import open_captures
 from port_hook_cli.core.editing import Edits, for_editor, from_editor
 from port_hook_cli.core.expectations import Expectation
@@ -64,6 +64,7 @@ class Plan:
     store: Path | None
     org: str | None
     secret_file: str | None
+    insecure_api: bool
 
     @property
     def sends(self) -> int:
@@ -86,7 +87,16 @@ def run_batch(plan: Plan, runtime: Runtime) -> ExitCode:
 def _settings(plan: Plan, runtime: Runtime) -> Callable[[], Settings]:
     """Return a reader of the settings that reads once: the secret may come from stdin."""
     needs = ALL_NEEDS if any(map(is_run_id, plan.sources)) else ONLY_THE_SECRET
-    return cache(partial(read_settings, runtime, org=plan.org, secret_file=plan.secret_file, needs=needs))
+    return cache(
+        partial(
+            read_settings,
+            runtime,
+            org=plan.org,
+            secret_file=plan.secret_file,
+            needs=needs,
+            insecure_api=plan.insecure_api,
+        )
+    )
 
 
 async def _find(plan: Plan, runtime: Runtime, settings: Callable[[], Settings]) -> list[Source]:
@@ -119,16 +129,7 @@ def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures |
 async def _get_run(
     run_id: str, *, settings: Callable[[], Settings], runtime: Runtime, api_timeout_s: float
 ) -> Mapping[str, Any]:
-    client_id, secret = settings().require_client_id(), settings().require_secret()
-    from port_hook_cli.adapters.port_api import PortApi
-
-    async with PortApi(
-        api_url=settings().api_url,
-        client_id=client_id,
-        client_secret=secret,
-        now=runtime.now,
-        timeout_s=api_timeout_s,
-    ) as port:
+    async with open_port_api(settings(), runtime, timeout_s=api_timeout_s) as port:
         return await port.get_run(run_id)
 
 

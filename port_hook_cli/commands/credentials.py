@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from port_hook_cli.adapters.dotenv_file import PROJECT_FILE
 from port_hook_cli.adapters.settings import ALL_NEEDS, Settings, load_settings
+from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.views.text import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.adapters.port_api import PortApi
 
 
 def read_settings(
-    runtime: Runtime, *, org: str | None, secret_file: str | None, needs: tuple[str, ...] = ALL_NEEDS
+    runtime: Runtime,
+    *,
+    org: str | None,
+    secret_file: str | None,
+    needs: tuple[str, ...] = ALL_NEEDS,
+    insecure_api: bool = False,
 ) -> Settings:
-    """Return the settings that a command needs; raises SettingsError as `load_settings` does."""
-    return load_settings(
+    """Return the settings that a command needs, and tell what is used of the folder's `.env`, and what is wrong.
+
+    Raises SettingsError as `load_settings` does, and where the secret must not be sent to the API's address.
+    """
+    settings = load_settings(
         environ=runtime.environ,
         cwd=runtime.cwd,
         home=runtime.home,
@@ -18,4 +35,46 @@ def read_settings(
         org=org,
         secret_file=secret_file,
         needs=needs,
+        insecure_api=insecure_api,
+        on_secret=runtime.keep_secret,
+    )
+    for warning in settings.warnings:
+        runtime.tell_once(f"warning: {printable(warning)}")
+    if "client_secret" in needs and settings.secret_place == PROJECT_FILE:
+        tell_secret_place(settings, runtime)
+    if {"client_secret", "api_url"} <= set(needs):
+        if settings.project_address:
+            runtime.tell_once(f"note: using {settings.project_address} from {PROJECT_FILE}")
+        settings.refuse_address()
+    return settings
+
+
+def tell_secret_place(settings: Settings, runtime: Runtime) -> None:
+    """Say where the client secret comes from."""
+    runtime.tell_once(f"note: client secret from {printable(settings.secret_place)}")
+
+
+def open_port_api(
+    settings: Settings,
+    runtime: Runtime,
+    *,
+    timeout_s: float = API_TIMEOUT_S,
+    on_retry: Callable[[str], None] = lambda _: None,
+) -> PortApi:
+    """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
+
+    Every command that reads settings gets its client here, because here it is checked where the secret may be sent.
+    Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
+    """
+    from port_hook_cli.adapters.port_api import PortApi
+
+    access = settings.require_access()
+    return PortApi(
+        api_url=access.api_url,
+        client_id=access.client_id,
+        client_secret=access.client_secret,
+        now=runtime.now,
+        timeout_s=timeout_s,
+        on_retry=on_retry,
+        on_token=runtime.keep_secret,
     )

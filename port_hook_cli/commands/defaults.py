@@ -1,21 +1,83 @@
 """`PORT_HOOK_<COMMAND>_<OPTION>`: defaults of options from the environment and the `.env` files.
 
 `PORT_HOOK_LISTEN_PORT=9000` stands for `listen --port 9000`. Nothing is read or imported for it when no such
-variable and no `.env` file exists.
+variable and no `.env` file exists, except to see that there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.runtime import Runtime
 
+if TYPE_CHECKING:
+    from port_hook_cli.adapters.dotenv_file import DotenvFile
+
 PREFIX = "PORT_HOOK_"
 
 # These mean the same in every command that has them, so one variable sets them all.
-SHARED = {"store", "secret_file", "org", "tolerance"}
+SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
+
+# What an option accepts from the `.env` of the working folder.
+ANY_VALUE = (float("-inf"), float("inf"))
+_MIB = 1024.0 * 1024.0
+
+HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "listen": {
+        "port": ANY_VALUE,
+        "path": ANY_VALUE,
+        "tolerance": (0.0, 300.0),
+        "strict": ANY_VALUE,
+        "refuse-replays": ANY_VALUE,
+        "delay": (0.0, 60.0),
+        "forward-timeout": (0.001, 30.0),
+        "max-body": (1.0, 10 * _MIB),
+        "count": ANY_VALUE,
+        "once": ANY_VALUE,
+        "timeout": ANY_VALUE,
+        "expect-status": ANY_VALUE,
+        "exit-on-tunnel-loss": ANY_VALUE,
+        "compact": ANY_VALUE,
+        "full": ANY_VALUE,
+        "json": ANY_VALUE,
+    },
+    "sign": {"timestamp-unit": ANY_VALUE, "format": ANY_VALUE},
+    "render": {"strict": ANY_VALUE, "timeout": (0.001, 5.0), "json": ANY_VALUE},
+    "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
+    "verify": {"tolerance": (0.0, 300.0), "json": ANY_VALUE},
+    "replay": {
+        "timestamp-unit": ANY_VALUE,
+        "rate": ANY_VALUE,
+        "expect-status": ANY_VALUE,
+        "timeout": (0.001, 40.0),
+        "json": ANY_VALUE,
+    },
+    "report-run": {"json": ANY_VALUE},
+    "captures": {"limit": (1.0, 1000.0), "json": ANY_VALUE},
+    "show": {"json": ANY_VALUE},
+    "decrypt": {"json": ANY_VALUE},
+    "encrypt": {"json": ANY_VALUE},
+    "sandbox": {
+        "port": ANY_VALUE,
+        "strict-runs": ANY_VALUE,
+        "delivery-timeout": (0.001, 30.0),
+        "timestamp-unit": ANY_VALUE,
+        "rate-limit": ANY_VALUE,
+        "json": ANY_VALUE,
+    },
+    "restore": {"json": ANY_VALUE},
+}
+"""The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
+
+A stranger may have written that file, so an option is here only if no value of it can name a file, a host, a URL, a
+target, a tunnel, a store, a secret, an organization or the content of a request or a response, turn off a check or a
+question, hide or delete anything, or make something less bounded than it is by default. A switch can only be turned on.
+"""
+
+_OFF = frozenset({"0", "false", "f", "no", "n", "off"})
 
 
 def variable_names(command: str, option: str) -> tuple[str, ...]:
@@ -30,7 +92,8 @@ def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> di
 
     The value of an option that may be given several times is split at white space.
     """
-    variables = _variables(runtime)
+    parameters = list(parameters)
+    variables = _variables(command, parameters, runtime)
     if not variables:
         return {}
     defaults = {}
@@ -46,28 +109,85 @@ def name_variable(wrong: Any, runtime: Runtime) -> None:
     """Let typer's complaint about a value name the variable that it came from, where it came from one."""
     source = wrong.ctx and wrong.param and wrong.ctx.get_parameter_source(wrong.param.name)
     if source and source.name == "DEFAULT_MAP":
-        wrong.param_hint = find_variable(wrong.ctx.info_name, wrong.param, _variables(runtime))
+        command = wrong.ctx.info_name
+        wrong.param_hint = find_variable(command, wrong.param, _variables(command, [wrong.param], runtime))
 
 
 def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) -> str | None:
     """Return the variable that is set for a parameter, or None; arguments have none."""
-    options = [option[2:] for option in parameter.opts if option.startswith("--")]
-    names = (name for option in options for name in variable_names(command, option))
-    return next((name for name in names if variables.get(name)), None)
+    return next((name for name, _ in _names(command, parameter) if variables.get(name)), None)
 
 
-def _variables(runtime: Runtime) -> dict[str, str]:
+def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
+    """Say which variables of the folder's `.env` are ignored, and what is wrong with the `.env` files.
+
+    An option among the `words` of the command line needs no variable, so nothing is said of one.
+    """
+    given = {word.partition("=")[0] for word in words}
+    project, at_home = _dotenv_files(runtime)
+    for warning in (*project.warnings, *at_home.warnings):
+        runtime.tell_once(f"warning: {warning}")
+    ignored = [
+        name
+        for parameter in parameters
+        if not given & set(parameter.opts)
+        for name, option in _names(command or "", parameter)
+        if project.values.get(name) and name not in runtime.environ
+        if not _is_harmless(command or "", option, project.values[name])
+    ]
+    if ignored:
+        runtime.tell_once(
+            f"warning: ignored in ./.env: {', '.join(ignored)}. A project's file can set harmless options only; "
+            "export the variable if you want it"
+        )
+
+
+def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:
+    """Yield the variables of a parameter, the more specific first, each with the option that it sets."""
+    for flag in parameter.opts:
+        if flag.startswith("--"):
+            yield from ((name, flag[2:]) for name in variable_names(command, flag[2:]))
+
+
+def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
+    """Return the variables that count for these parameters; of the folder's `.env`, only harmless ones."""
     found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
-    paths = (runtime.cwd / ".env", runtime.home / ".port" / ".env")
-    return {**_dotenv_variables(runtime), **found} if any(path.is_file() for path in paths) else found
+    project, at_home = _dotenv_files(runtime)
+    if not project.values:
+        return {**at_home.values, **found}
+    harmless = {
+        name: project.values[name]
+        for parameter in parameters
+        if not any(name in found for name, _ in _names(command, parameter))
+        for name, option in _names(command, parameter)
+        if name in project.values and _counts(command, parameter, option, project.values[name])
+    }
+    return {**at_home.values, **harmless, **found}
 
 
-def _dotenv_variables(runtime: Runtime) -> dict[str, str]:
-    from port_hook_cli.adapters.dotenv_file import dotenv_files
+def _counts(command: str, parameter: Any, option: str, value: str) -> bool:
+    is_turned_off = parameter.is_flag and value.strip().lower() in _OFF
+    return not is_turned_off and _is_harmless(command, option, value)
 
+
+def _is_harmless(command: str, option: str, value: str) -> bool:
+    least, most = HARMLESS.get(command, {}).get(option, (1.0, 0.0))
+    if (least, most) == ANY_VALUE:
+        return True
     try:
-        first, second = dotenv_files(runtime.cwd, runtime.home, PREFIX)
-    except SettingsError:
-        # The help must not fail for it; whoever needs a setting of that file is told when it is read for that.
-        return {}
-    return {**second.values, **first.values}
+        return least <= float(value) <= most
+    except ValueError:
+        return least <= most  # typer complains of it
+
+
+def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile, DotenvFile]:
+    """Return the folder's `.env` and the user's own, empty where there is none or it cannot be read."""
+    from port_hook_cli.adapters.dotenv_file import PROJECT_FILE, DotenvFile, home_dotenv, project_dotenv
+
+    project, at_home = DotenvFile(name=PROJECT_FILE), DotenvFile(name="")
+    # The help must not fail for a broken file; whoever needs a setting of it is told when it is read for that.
+    with suppress(SettingsError):
+        project = project_dotenv(runtime.cwd, runtime.home, PREFIX)
+    with suppress(SettingsError):
+        at_home = home_dotenv(runtime.home, PREFIX)
+    return project, at_home

@@ -90,8 +90,14 @@ async def _stage(
     shown: list[Exchange] = []
     async with (
         Sandbox.start(host="127.0.0.1", port=0, now=runtime.now) as sandbox,
-        PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret) as api,
+        PortApi(
+            api_url=sandbox.url,
+            client_id=sandbox.client_id,
+            client_secret=sandbox.client_secret,
+            on_token=runtime.keep_secret,
+        ) as api,
     ):
+        runtime.keep_secret(sandbox.client_secret.reveal())
 
         async def work(run_id: str) -> None:
             await api.add_log(run_id, "dev-env is up: 2 CPUs, 4 GB, eu-west-1")

@@ -29,6 +29,7 @@ def build_decrypter(
     deciphers: dict[Scheme, Callable[[Any], bytes]] = {}
     if private_key is not None:
         pem = read_key_file(private_key, runtime)
+        runtime.keep_secret(pem.decode("utf-8", "replace"))
         key = encryption.read_private_key(private_key, pem, partial(_ask_passphrase, private_key, runtime))
         deciphers[Scheme.CLIENT_SIDE] = partial(encryption.decrypt_client_side, key)
     if secret is not None and _is_usable(secret, strict=private_key is None):
@@ -64,6 +65,8 @@ def _ask_passphrase(name: str, runtime: Runtime) -> str | None:
     from getpass import getpass
 
     try:
-        return getpass(f"Passphrase of {printable(name)}: ", stream=runtime.stderr)
+        passphrase = getpass(f"Passphrase of {printable(name)}: ", stream=runtime.stderr)
     except EOFError:
         return None
+    runtime.keep_secret(passphrase)
+    return passphrase

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET
-from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.commands.credentials import read_settings, tell_secret_place
 from port_hook_cli.commands.listen_options import (
     read_answer,
     read_max_store,
@@ -17,7 +17,17 @@ from port_hook_cli.commands.listen_options import (
     read_tunnel,
     refuse_contradictions,
 )
-from port_hook_cli.commands.options import ApiTimeout, Json, Org, SecretFile, Store, Tolerance, finite, size
+from port_hook_cli.commands.options import (
+    ApiTimeout,
+    InsecureApi,
+    Json,
+    Org,
+    SecretFile,
+    Store,
+    Tolerance,
+    finite,
+    size,
+)
 from port_hook_cli.core.answering import OK
 from port_hook_cli.core.expectations import Expectation
 from port_hook_cli.core.limits import API_TIMEOUT_S
@@ -173,6 +183,7 @@ def listen(
     api_timeout: ApiTimeout = API_TIMEOUT_S,
     secret_file: SecretFile = None,
     org: Org = None,
+    insecure_api: InsecureApi = False,
 ) -> ExitCode:
     """Receive Port's invocations: verify, explain, save, forward and answer them.
 
@@ -239,7 +250,7 @@ def listen(
         copy=copy,
         retarget=Retarget(
             actions=retarget,
-            settings=read_settings(runtime, org=org, secret_file=secret_file),
+            settings=read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api),
             yes=yes,
             api_timeout_s=api_timeout,
         )
@@ -294,7 +305,10 @@ def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, ru
 
 
 def _secret(runtime: Runtime, org: str | None, secret_file: str | None) -> Secret:
-    return read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
+    settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    secret = settings.require_secret()
+    tell_secret_place(settings, runtime)
+    return secret
 
 
 def _app_url(runtime: Runtime, org: str | None) -> str | None:

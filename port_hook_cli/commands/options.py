@@ -46,11 +46,15 @@ Store = Annotated[
     ),
 ]
 Org = Annotated[
-    str | None, typer.Option("--org", help="The organisation in ~/.port/config.yaml to use.", metavar="NAME")
+    str | None, typer.Option("--org", help="The organization in ~/.port/config.yaml to use.", metavar="NAME")
 ]
 SecretFile = Annotated[
     str | None,
     typer.Option("--secret-file", help="Read the client secret from a file, or from stdin with '-'.", metavar="PATH|-"),
+]
+InsecureApi = Annotated[
+    bool,
+    typer.Option("--insecure-api", help="Send the client secret to Port's API by plain http, too, unencrypted."),
 ]
 Unit = Annotated[TimestampUnit, typer.Option("--timestamp-unit", help="Seconds, as documented, or milliseconds.")]
 Tolerance = Annotated[

@@ -79,6 +79,7 @@ def replay(
     store: options.Store = None,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
     """Send a saved or written payload again, freshly signed.
 
@@ -106,6 +107,7 @@ def replay(
         store=store,
         org=org,
         secret_file=secret_file,
+        insecure_api=insecure_api,
     )
     _refuse_contradictions(plan)
     # While the payload is being edited, it lies in a file that nobody else would delete.

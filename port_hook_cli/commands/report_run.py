@@ -12,7 +12,7 @@ from port_hook_cli.adapters.console import emit
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ALL_NEEDS, Settings
 from port_hook_cli.commands import options
-from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.commands.credentials import open_port_api, read_settings
 from port_hook_cli.commands.stores import open_captures
 from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.limits import API_TIMEOUT_S
@@ -59,6 +59,7 @@ def report_run(
     as_json: options.Json = False,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
     store: options.Store = None,
 ) -> ExitCode:
     """Report the progress and result of an action run to Port.
@@ -87,6 +88,7 @@ def report_run(
         org=org,
         secret_file=None if dry_run else secret_file,
         needs=("api_url",) if dry_run else ALL_NEEDS,
+        insecure_api=insecure_api,
     )
     streamed = log_file == "-"
     if dry_run:
@@ -99,17 +101,10 @@ def report_run(
 
 
 async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool, api_timeout_s: float) -> Reported:
-    from port_hook_cli.adapters.port_api import PortApi
     from port_hook_cli.adapters.stream_chunks import StreamChunks
 
-    client_id, secret = settings.require_client_id(), settings.require_secret()
-    async with PortApi(
-        api_url=settings.api_url,
-        client_id=client_id,
-        client_secret=secret,
-        now=runtime.now,
-        timeout_s=api_timeout_s,
-        on_retry=lambda words: _note(words, runtime),
+    async with open_port_api(
+        settings, runtime, timeout_s=api_timeout_s, on_retry=lambda words: _note(words, runtime)
     ) as api:
         if not streamed:
             return await send_report(api, plan)

@@ -15,7 +15,7 @@ from port_hook_cli.adapters.journal import Journal, Kept
 from port_hook_cli.adapters.settings import Settings
 from port_hook_cli.commands import options
 from port_hook_cli.commands.confirming import can_ask, confirm
-from port_hook_cli.commands.credentials import read_settings
+from port_hook_cli.commands.credentials import open_port_api, read_settings
 from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.putting_back import End, Outcome
 from port_hook_cli.core.run_records import restore_record
@@ -56,6 +56,7 @@ def restore(
     as_json: options.Json = False,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
     """Put back the actions that a killed listener left pointing at it.
 
@@ -69,7 +70,7 @@ def restore(
         if not codes:
             print("Nothing to restore.", file=runtime.stderr if as_json else runtime.stdout)
         return max(codes, default=ExitCode.OK)
-    settings = read_settings(runtime, org=org, secret_file=secret_file)
+    settings = read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api)
     if not (yes or dry_run) and can_ask(runtime):
         names = printable(", ".join(kept.entry.identifier for kept in found if kept.entry))
         if not confirm(f"Put back {names}?", runtime, default=True):
@@ -131,18 +132,10 @@ async def _put_back(
     found: list[Kept], settings: Settings, wish: _Wish, runtime: Runtime, *, overwrite: bool
 ) -> list[Outcome | None]:
     """Return how it went with each; None for one that another process took meanwhile."""
-    from port_hook_cli.adapters.port_api import PortApi
-
     journal = Journal(runtime.home)
     outcomes: list[Outcome | None] = []
-    client_id, secret = settings.require_client_id(), settings.require_secret()
-    async with PortApi(
-        api_url=settings.api_url,
-        client_id=client_id,
-        client_secret=secret,
-        now=runtime.now,
-        timeout_s=wish.api_timeout_s,
-        on_retry=lambda words: _note(words, runtime),
+    async with open_port_api(
+        settings, runtime, timeout_s=wish.api_timeout_s, on_retry=lambda words: _note(words, runtime)
     ) as api:
         for kept in found:
             with journal.reclaim(kept) or nullcontext() as claim:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from port_hook_cli.adapters.journal import Journal
-from port_hook_cli.adapters.port_api import PortApi
 from port_hook_cli.adapters.settings import Settings
 from port_hook_cli.commands.confirming import can_ask, confirm_in_loop
+from port_hook_cli.commands.credentials import open_port_api
 from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.putting_back import End, Outcome
 from port_hook_cli.errors import RetargetError, UsageError
@@ -46,15 +46,7 @@ async def retargeted(
 
     if not (yes or can_ask(runtime)):
         raise UsageError("--retarget changes actions in Port, and nobody is here to ask.", hint="Add --yes.")
-    client_id, secret = settings.require_client_id(), settings.require_secret()
-    async with PortApi(
-        api_url=settings.api_url,
-        client_id=client_id,
-        client_secret=secret,
-        now=runtime.now,
-        timeout_s=api_timeout_s,
-        on_retry=notice,
-    ) as api:
+    async with open_port_api(settings, runtime, timeout_s=api_timeout_s, on_retry=notice) as api:
         retargeting = Retargeting(
             api=api,
             journal=Journal(runtime.home),

@@ -129,6 +129,7 @@ class _Teller:
     def tell_ready(self, running: Sandbox) -> None:
         # The one secret that may be shown: the sandbox made it up, and it opens nothing else.
         secret = running.client_secret.reveal()
+        self.runtime.keep_secret(secret)
         if self.as_json:
             emit(sandbox_ready_record(running.url, running.client_id, secret), self.runtime.stdout)
             return

@@ -122,6 +122,7 @@ def trigger(
     json: options.Json = False,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
     """Invoke an action or automation as Port does: check, render, sign, send.
 
@@ -154,6 +155,7 @@ def trigger(
         json=json,
         org=org,
         secret_file=secret_file,
+        insecure_api=insecure_api,
     )
     _refuse_contradictions(ctx, plan)
     return run_trigger(plan, ctx.obj)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from port_hook_cli.adapters.document_file import read_document, read_secrets_file
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import Settings
+from port_hook_cli.commands.credentials import open_port_api
 from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.core.port_actions import BadAction, PortAction, pick_action, read_action
 from port_hook_cli.core.trigger_documents import BadDocument
@@ -92,14 +93,5 @@ def _is_file(name: str, runtime: Runtime) -> bool:
 
 
 async def _get_action(identifier: str, settings: Settings, runtime: Runtime, api_timeout_s: float) -> dict[str, Any]:
-    from port_hook_cli.adapters.port_api import PortApi
-
-    client_id, secret = settings.require_client_id(), settings.require_secret()
-    async with PortApi(
-        api_url=settings.api_url,
-        client_id=client_id,
-        client_secret=secret,
-        now=runtime.now,
-        timeout_s=api_timeout_s,
-    ) as port:
+    async with open_port_api(settings, runtime, timeout_s=api_timeout_s) as port:
         return await port.get_action(identifier)

@@ -65,6 +65,7 @@ class TriggerPlan:
     json: bool
     org: str | None
     secret_file: str | None
+    insecure_api: bool
 
     @property
     def files(self) -> tuple[str | None, ...]:
@@ -93,10 +94,22 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan`. Raises the problems of whatever it needs: files, settings, inputs, templates, Port's API."""
     source = locate(plan.action, runtime)
     needs = ALL_NEEDS if plan.via_port or source.file is None else ONLY_THE_SECRET
-    settings = cache(partial(read_settings, runtime, org=plan.org, secret_file=plan.secret_file, needs=needs))
+    settings = cache(
+        partial(
+            read_settings,
+            runtime,
+            org=plan.org,
+            secret_file=plan.secret_file,
+            needs=needs,
+            insecure_api=plan.insecure_api,
+        )
+    )
     action = find_action(source, runtime, settings, api_timeout_s=plan.api_timeout_s)
     documents = _read_documents(action, plan, runtime)
-    masker = Masker([*documents.secrets.values(), *secret_texts(action.inputs or {}, documents.properties)])
+    secret_values = [*documents.secrets.values(), *secret_texts(action.inputs or {}, documents.properties)]
+    for value in secret_values:
+        runtime.keep_secret(value)
+    masker = Masker(secret_values)
     try:
         if plan.via_port:
             from port_hook_cli.commands.triggering_in_port import run_in_port

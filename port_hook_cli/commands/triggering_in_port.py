@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.adapters.console import emit
 from port_hook_cli.adapters.settings import Settings
+from port_hook_cli.commands.credentials import open_port_api
 from port_hook_cli.core.api_urls import run_page
 from port_hook_cli.core.encryption import Scheme
 from port_hook_cli.core.inputs import as_sent, encryption_of, plaintext_of
@@ -42,9 +43,6 @@ def run_in_port(
 async def _run(
     action: PortAction, documents: Documents, plan: TriggerPlan, settings: Settings, runtime: Runtime
 ) -> ExitCode:
-    from port_hook_cli.adapters.port_api import PortApi
-
-    client_id, secret = settings.require_client_id(), settings.require_secret()
     logs: list[str] = []
 
     def notice(words: str) -> None:
@@ -58,14 +56,7 @@ async def _run(
         logs.append(str(entry.get("message", "")))
         show(log_line(entry))
 
-    async with PortApi(
-        api_url=settings.api_url,
-        client_id=client_id,
-        client_secret=secret,
-        now=runtime.now,
-        timeout_s=plan.api_timeout_s,
-        on_retry=notice,
-    ) as api:
+    async with open_port_api(settings, runtime, timeout_s=plan.api_timeout_s, on_retry=notice) as api:
         run: Mapping[str, Any] = await api.start_run(
             action.identifier, _body(action, documents), run_as=_email(documents, plan)
         )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.adapters.console import emit, rich_console
+from port_hook_cli.adapters.dotenv_file import PROJECT_FILE
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.commands import options
@@ -153,7 +154,9 @@ def _show(verdict: Verdict, runtime: Runtime) -> None:
 
 
 def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
-    notes = [f"the secret is that of {settings.sources['client_secret']}"]
+    notes = []
+    if settings.secret_place != PROJECT_FILE:  # that has been told
+        notes.append(f"client secret from {settings.secret_place}")
     if clock == saved.received_at:
         notes.append(f"the age is that on receipt, {format_time(clock)}")
     return notes

@@ -49,6 +49,33 @@ def parse_api_url(text: str) -> str:
     return address.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
+def is_ports_own(api_url: str) -> bool:
+    """Return whether an API address is one of Port's own four."""
+    return api_url.lower() in _APPS
+
+
+def sends_in_the_clear(api_url: str) -> bool:
+    """Return whether what is sent to an API address crosses a network without encryption: http to another machine."""
+    if not api_url.lower().startswith("http://"):
+        return False
+    from urllib.parse import urlsplit
+
+    return not is_loopback(urlsplit(api_url).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine: localhost, 127.0.0.0/8 or ::1. Nothing is resolved."""
+    from ipaddress import IPv4Address, ip_address
+
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback if isinstance(address, IPv4Address) else str(address) == "::1"
+
+
 def app_url_for(api_url: str) -> str:
     """Return the web app's base that belongs to `api_url`, or "" where there is none (a sandbox, a proxy)."""
     return _APPS.get(api_url.lower(), "")

@@ -86,9 +86,9 @@ def test_each_setting_comes_from_the_first_place_that_has_it_and_remembers_which
     assert (settings.client_id, secret_of(settings)) == ("id-of-the-folder", "environ")
     assert settings.api_url == "https://api.us.port.io"
     assert settings.sources == {
-        "client_id": f"PORT_CLIENT_ID in {load.cwd / '.env'}",
+        "client_id": "PORT_CLIENT_ID in ./.env",
         "client_secret": "PORT_CLIENT_SECRET in the environment",
-        "api_url": f"organisation production of {config}",
+        "api_url": f"organization production of {config}",
     }
 
 
@@ -108,7 +108,7 @@ def test_an_empty_variable_gives_nothing_and_is_mentioned_when_it_is_missed(load
     with pytest.raises(SettingsError) as error:
         load({"PORT_CLIENT_SECRET": ""}).require_secret()
     assert "PORT_CLIENT_SECRET in the environment is empty." in error.value.message
-    assert f"PORT_CLIENT_SECRET in {load.cwd / '.env'} is empty." in error.value.message
+    assert "PORT_CLIENT_SECRET in ./.env is empty." in error.value.message
 
 
 def test_a_missing_client_id_names_the_places_for_it(load: Load) -> None:
@@ -177,7 +177,7 @@ def test_a_line_that_cannot_be_read_is_mentioned_when_the_secret_is_missed(load:
     load.dotenv("A=1\n\nPORT_CLIENT_SECRET='unclosed\n")
     with pytest.raises(SettingsError) as error:
         load().require_secret()
-    assert f"Line 3 of {load.cwd / '.env'} could not be read." in error.value.message
+    assert "Line 3 of ./.env could not be read." in error.value.message
     assert "unclosed" not in error.value.message + error.value.hint
 
 
@@ -201,18 +201,18 @@ def test_a_dotenv_file_that_is_not_utf8_is_named(load: Load, content: bytes) -> 
 # --- config.yaml ----------------------------------------------------------------------------------------------------
 
 
-def test_org_picks_an_organisation(load: Load) -> None:
+def test_org_picks_an_organization(load: Load) -> None:
     load.config()
     assert load(org="staging").client_id == "id-of-staging"
 
 
-def test_the_environment_changes_the_default_organisation_and_the_file(load: Load, folder: Path) -> None:
+def test_the_environment_changes_the_default_organization_and_the_file(load: Load, folder: Path) -> None:
     (folder / "other.yaml").write_text(CONFIG)
     environ = {"PORT_CONFIG_FILE": "other.yaml", "PORT_DEFAULT_ORG": "staging"}
     assert load(environ).client_id == "id-of-staging"
 
 
-def test_the_only_organisation_needs_no_choice(load: Load) -> None:
+def test_the_only_organization_needs_no_choice(load: Load) -> None:
     load.config("organizations: {one: {client_secret: s}}")
     assert secret_of(load()) == "s"
 
@@ -221,25 +221,25 @@ def test_an_open_choice_is_mentioned_when_the_secret_is_missed(load: Load) -> No
     path = load.config("organizations: {a: {client_secret: s}, b: {client_secret: t}}")
     with pytest.raises(SettingsError) as error:
         load().require_secret()
-    assert f"{path} has several organisations (a, b) and no default_org." in error.value.message
+    assert f"{path} has several organizations (a, b) and no default_org." in error.value.message
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "organizations:\n", "default_org: null\norganizations: ~\n"])
-def test_a_file_without_organisations_gives_nothing(load: Load, text: str) -> None:
+def test_a_file_without_organizations_gives_nothing(load: Load, text: str) -> None:
     load.config(text)
     assert load() == Settings()
 
 
-def test_an_organisation_that_is_not_there_is_named_beside_those_that_are(load: Load) -> None:
+def test_an_organization_that_is_not_there_is_named_beside_those_that_are(load: Load) -> None:
     path = load.config()
     with pytest.raises(SettingsError) as error:
         load(org="test")
-    assert error.value.message == f"There is no organisation 'test' in {path}."
+    assert error.value.message == f"There is no organization 'test' in {path}."
     assert error.value.hint == "It has: production, staging."
 
 
-def test_an_organisation_without_a_file_is_an_error(load: Load) -> None:
-    with pytest.raises(SettingsError, match="There is no organisation 'test'"):
+def test_an_organization_without_a_file_is_an_error(load: Load) -> None:
+    with pytest.raises(SettingsError, match="There is no organization 'test'"):
         load(org="test")
 
 
@@ -264,9 +264,9 @@ def test_what_is_no_yaml_at_all_is_refused_in_words(load: Load, content: bytes) 
         load()
 
 
-def test_a_wrong_address_in_the_file_names_the_organisation(load: Load) -> None:
+def test_a_wrong_address_in_the_file_names_the_organization(load: Load) -> None:
     load.config("organizations: {a: {api_url: nowhere}}")
-    with pytest.raises(SettingsError, match="api_url in organisation a of"):
+    with pytest.raises(SettingsError, match="api_url in organization a of"):
         load()
 
 

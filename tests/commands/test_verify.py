@@ -54,7 +54,7 @@ def test_a_signature_that_is_written_out_is_judged(written_out: Any) -> None:
         "reading: raw",
         "age: 0 s",
     ]
-    assert result.err == "note: the secret is that of PORT_CLIENT_SECRET in the environment\n"
+    assert result.err == "note: client secret from the environment\n"
 
 
 def test_a_body_comes_from_stdin_too(run: Run) -> None:
@@ -135,7 +135,7 @@ def test_a_secret_with_white_space_is_told_from_a_wrong_one(written_out: Any, fo
     result = written_out(*AT_NOW, "--secret-file", "secret")
     assert result.code == ExitCode.NOT_VALID
     assert "secret-whitespace" in result.out
-    assert "note: the secret is that of --secret-file secret" in result.err
+    assert "note: client secret from --secret-file secret" in result.err
 
 
 def test_the_record_says_it_all(written_out: Any) -> None:

@@ -5,28 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import typer
 
-from port_hook_cli.cli import COMMANDS, app
+from port_hook_cli.cli import COMMANDS
 from port_hook_cli.commands.defaults import SHARED, variable_names
 from port_hook_cli.core.causes import CAUSES
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
+from tests.options import command, options
 
 DOCS = Path(__file__).parents[2] / "docs"
 FILES_OF_SECRETS = {"--secret-file", "--secrets"}
-
-
-def command(name: str) -> Any:
-    return typer.main.get_command(app).get_command(SimpleNamespace(obj=None), name)  # type: ignore[attr-defined]
-
-
-def options(name: str) -> list[Any]:
-    return [parameter for parameter in command(name).params if parameter.param_type_name == "option"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -5,7 +5,14 @@ from urllib.parse import unquote
 
 import pytest
 
-from port_hook_cli.core.api_urls import app_url_for, parse_api_url, region_api_url, run_page
+from port_hook_cli.core.api_urls import (
+    app_url_for,
+    is_ports_own,
+    parse_api_url,
+    region_api_url,
+    run_page,
+    sends_in_the_clear,
+)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +119,49 @@ def test_an_id_is_the_value_of_one_field_whatever_it_holds(run_id: str) -> None:
 
 def test_a_run_of_a_sandbox_has_no_page() -> None:
     assert run_page(app_url_for("http://127.0.0.1:4010"), "r_1") == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:1",
+        "http://LOCALHOST",
+        "http://127.0.0.1",
+        "http://127.9.9.9:80/x",
+        "http://[::1]:9",
+        "https://x",
+    ],
+)
+def test_an_address_that_keeps_what_is_sent_private(url: str) -> None:
+    assert not sends_in_the_clear(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.port.io",
+        "HTTP://10.0.0.1",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+        "http://0.0.0.0:1",
+        "http://[::ffff:127.0.0.1]",
+        "http://[fe80::1]",
+        "http://127.1",
+    ],
+)
+def test_an_address_that_sends_in_the_clear(url: str) -> None:
+    assert sends_in_the_clear(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://api.port.io", True),
+        ("https://API.us.getport.io", True),
+        ("http://api.port.io", False),
+        ("https://api.port.io:444", False),
+        ("https://api.port.io.example.com", False),
+    ],
+)
+def test_port_s_own_addresses_are_four(url: str, own: bool) -> None:
+    assert is_ports_own(url) is own

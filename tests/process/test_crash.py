@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.adapters.store import open_store
-from tests.factories import SECRET, a_body, an_exchange, an_invocation
+from port_hook_cli.core.samples import create_vm_action
+from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.processes import environment
+from tests.servers import handler
 
 TOKEN = "an-authtoken-that-nobody-may-read"
 # port-hook as it is started, but for its clock: the one part of the world that each command takes for granted.
@@ -66,6 +69,83 @@ def test_a_bug_leaves_a_report_for_the_user_alone_with_secrets_masked(folder: Pa
     assert re.search(r"Python 3\.\d+", text)
     assert SECRET.reveal() not in text + told
     assert TOKEN not in text + told
+
+
+# As above, but what the exception says comes from a file.
+LEAKING_CLOCK = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from port_hook_cli.cli import main
+from port_hook_cli.runtime import system_runtime
+
+def now():
+    raise ZeroDivisionError(Path("leak").read_text())
+
+sys.exit(main(sys.argv[1:], replace(system_runtime(), now=now)))
+"""
+
+
+def report_of(folder: Path, leak: str, *arguments: str, **env: str) -> str:
+    """Return the report of a crash whose exception says `leak`."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    (folder / "leak").write_text(leak)
+    (folder / "payload.json").write_bytes(a_body())
+    environ = environment(folder, TMPDIR=str(temporary), **env)
+    if "PORT_CLIENT_SECRET" not in env:
+        del environ["PORT_CLIENT_SECRET"]
+    done = subprocess.run(
+        [sys.executable, "-c", LEAKING_CLOCK, *arguments],
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 70, done.stderr
+    (report,) = temporary.iterdir()
+    return report.read_text()
+
+
+@pytest.mark.parametrize("place", [".env", "home", "yaml", "secret-file", "other"])
+def test_a_report_masks_the_secret_wherever_it_came_from(folder: Path, place: str) -> None:
+    secret, options = "a-secret-of-some-file", ["sign", "payload.json"]
+    (folder / ".port").mkdir()
+    if place in {".env", "other"}:
+        (folder / ".env").write_text(f"PORT_CLIENT_SECRET={secret}\n")
+    elif place == "home":
+        (folder / ".port" / ".env").write_text(f"PORT_CLIENT_SECRET={secret}\n")
+    elif place == "yaml":
+        orgs = f"default_org: b\norganizations: {{a: {{client_secret: {secret}}}, b: {{client_secret: short}}}}"
+        (folder / ".port" / "config.yaml").write_text(orgs)
+    else:
+        (folder / "secret").write_text(f"{secret}\n")
+        options += ["--secret-file", "secret"]
+    env = {"PORT_CLIENT_SECRET": SECRET.reveal()} if place == "other" else {}
+    assert "ZeroDivisionError: it is ***." in report_of(folder, f"it is {secret}.", *options, **env)
+
+
+def test_a_report_masks_the_token_of_port(folder: Path) -> None:
+    token = b'{"ok":true,"accessToken":"a-token-of-port","expiresIn":3600}'
+    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)) as port:
+        env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": port.url}
+        text = report_of(folder, "it is a-token-of-port.", "report-run", RUN_ID, "--status", "success", **env)
+    assert "ZeroDivisionError: it is ***." in text
+
+
+def test_a_report_masks_the_secrets_of_a_trigger(folder: Path) -> None:
+    (folder / "action.json").write_text(json.dumps(create_vm_action()))
+    (folder / "secrets.json").write_text('{"KEY": "a-secret-of-the-organization"}')
+    arguments = ("trigger", "action.json", "--to", "9", "--input", "title=a", "--secrets", "secrets.json", "--no-sign")
+    assert "it is ***." in report_of(folder, "it is a-secret-of-the-organization.", *arguments)
+
+
+def test_a_report_does_not_mask_values_too_short_to_be_secret(folder: Path) -> None:
+    text = report_of(folder, "a letter", "sign", "payload.json", PORT_CLIENT_SECRET="e", NGROK_AUTHTOKEN="a")
+    assert "ZeroDivisionError: a letter" in text
+    assert "***" not in text
 
 
 def test_who_wants_to_see_the_traceback_does(folder: Path) -> None:

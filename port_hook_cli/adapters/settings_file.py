@@ -1,0 +1,120 @@
+"""Settings files, read only if no other user of the machine may have written them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from port_hook_cli.errors import SettingsError
+
+MOST_BYTES = 1024 * 1024
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+# A pipe in the place of a file must not hang the command; the last two exist on Windows only.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsFile:
+    """A file's content, and in `refusal` why it must not be used, in `advice` what to do about that.
+
+    Without a `status` its mode says nothing.
+    """
+
+    content: bytes = field(default=b"", repr=False)
+    refusal: str = ""
+    advice: str = ""
+    path: Path = Path()
+    status: os.stat_result | None = None
+
+    @property
+    def warning(self) -> str:
+        """The refusal with the advice, in a line."""
+        return f"{self.refusal}; {self.advice}" if self.advice else self.refusal
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether another user can read the file: its mode allows it, and so do all the folders above."""
+        if self.status is None:
+            return False
+        folders = [folder.stat().st_mode for folder in self.path.resolve().parents]
+        if self.status.st_mode & stat.S_IROTH and all(mode & stat.S_IXOTH for mode in folders):
+            return True
+        by_group = self.status.st_mode & stat.S_IRGRP and all(mode & (stat.S_IXOTH | stat.S_IXGRP) for mode in folders)
+        return bool(by_group) and not is_private_group(self.status.st_gid, owner=self.status.st_uid)
+
+
+def read_settings_file(path: Path, shown: str) -> SettingsFile:
+    """Return the content of a settings file; a missing file, a folder and a device have none.
+
+    A file that is not safe to use has a refusal, which calls it `shown`. Symbolic links are followed: the target is
+    checked, and the file that is checked is the one that is read. Raises SettingsError if it cannot be read.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode) or stat.S_ISCHR(mode):
+            return SettingsFile()
+        if not stat.S_ISREG(mode):
+            return SettingsFile(refusal=f"{shown} is not used: it is not a regular file")
+        return _read(path, shown)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return SettingsFile()
+        raise SettingsError(
+            f"{shown} cannot be read: {error.strerror}.", hint="Make it readable for yourself, or move it away."
+        ) from error
+
+
+def _read(path: Path, shown: str) -> SettingsFile:
+    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return SettingsFile(refusal=f"{shown} is not used: it is not a regular file")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        return SettingsFile(content=content, refusal=f"{shown} is not used: it is larger than 1 MiB")
+    if not hasattr(os, "geteuid"):
+        return SettingsFile(content=content)
+    fault = fault_of(status.st_mode, owner=status.st_uid, user=os.geteuid(), is_private=_private(status))
+    reason, advice = fault or ("", "")
+    return SettingsFile(
+        content=content,
+        refusal=f"{shown} is not used: {reason}" if fault else "",
+        advice=f"{advice} {shown}" if fault else "",
+        path=path,
+        status=status,
+    )
+
+
+def fault_of(mode: int, *, owner: int, user: int, is_private: Callable[[], bool]) -> tuple[str, str] | None:
+    """Return why a file with this mode and owner must not be used, and what to do, up to its name; None if it may be.
+
+    Writable by a group that `is_private` to its owner is as good as writable by the owner alone.
+    """
+    if owner not in {0, user}:
+        return f"it belongs to another user (uid {owner})", f"if you trust it, make it yours: chown {user}"
+    if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not is_private()):
+        return "others on this machine can write it", "check what it says, then chmod 600"
+    return None
+
+
+def _private(status: os.stat_result) -> Callable[[], bool]:
+    return lambda: is_private_group(status.st_gid, owner=status.st_uid)
+
+
+def is_private_group(gid: int, *, owner: int) -> bool:
+    """Return whether a group is the one that many Linux systems make for each user: named after it, without others.
+
+    There, files are writable by the group unless the user changes that.
+    """
+    try:
+        import grp
+        import pwd
+
+        user, group = pwd.getpwuid(owner), grp.getgrgid(gid)
+    except (ImportError, KeyError):
+        return False
+    return user.pw_gid == gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}

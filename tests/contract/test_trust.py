@@ -1,0 +1,23 @@
+"""What the code must keep to, so that a secret goes nowhere unchecked."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import port_hook_cli
+
+PACKAGE = Path(port_hook_cli.__file__).parent
+
+
+def callers_of(name: str) -> Iterator[str]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+                yield path.relative_to(PACKAGE).as_posix()
+
+
+def test_a_client_of_port_s_api_is_made_where_its_address_is_checked() -> None:
+    # The demo's talks to the sandbox that it has started, with the sandbox's own credentials.
+    assert list(callers_of("PortApi")) == ["commands/credentials.py", "commands/demo.py"]

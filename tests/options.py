@@ -1,0 +1,20 @@
+"""The commands and their options as typer has them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import typer
+
+from port_hook_cli.cli import app
+
+
+def command(name: str) -> Any:
+    """Return a command by its name."""
+    return typer.main.get_command(app).get_command(SimpleNamespace(obj=None), name)  # type: ignore[attr-defined]
+
+
+def options(name: str) -> list[Any]:
+    """Return the options of a command, less --help."""
+    return [parameter for parameter in command(name).params if parameter.param_type_name == "option"]
