@@ -27,12 +27,12 @@ def new_capture_id() -> str:
     return next(_ids)
 
 
-@dataclass(slots=True)
 class Memory:
     """What this process has told the user, which it need not tell again, and the secrets that it has read."""
 
-    told: set[str] = field(default_factory=set)
-    secrets: set[str] = field(default_factory=set, repr=False)
+    def __init__(self) -> None:
+        self.told: set[str] = set()
+        self.secrets: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

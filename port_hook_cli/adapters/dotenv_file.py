@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from port_hook_cli.adapters.settings_file import SettingsFile, read_settings_file
+from port_hook_cli.adapters.settings_names import PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.errors import SettingsError
-
-# How messages call the file of the working folder, which a stranger may have written.
-PROJECT_FILE = "./.env"
-SECRET_VARIABLE = "PORT_CLIENT_SECRET"  # noqa: S105 - a variable's name
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 

@@ -12,23 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from port_hook_cli.adapters.dotenv_file import PROJECT_FILE, SECRET_VARIABLE
-from port_hook_cli.adapters.settings_places import ENVIRONMENT, Found, Places
+from port_hook_cli.adapters.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.adapters.settings_places import Found, Places
 from port_hook_cli.core.api_urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
 from port_hook_cli.core.redaction import Secret
 from port_hook_cli.errors import SettingsError
 
 ALL_NEEDS = ("client_id", "client_secret", "api_url")
 ONLY_THE_SECRET = ("client_secret",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """What a call to Port's API takes: credentials, and the address that they may be sent to."""
-
-    api_url: str
-    client_id: str
-    client_secret: Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +63,14 @@ class Settings:
             raise self._missing("client id", "PORT_CLIENT_ID", "")
         return self.client_id
 
-    def require_access(self) -> Access:
-        """Return what a call to Port's API takes.
+    def require_access(self) -> tuple[str, str, Secret]:
+        """Return what a call to Port's API takes: its address, the client id and the client secret.
 
         Raises SettingsError for a missing setting, and for an address that the secret must not be sent to.
         """
         client_id, secret = self.require_client_id(), self.require_secret()
         self.refuse_address()
-        return Access(api_url=self.api_url, client_id=client_id, client_secret=secret)
+        return self.api_url, client_id, secret
 
     def refuse_address(self) -> None:
         """Raise SettingsError if the secret must not be sent to the API's address."""

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
-from port_hook_cli.adapters.dotenv_file import (
-    PROJECT_FILE,
-    SECRET_VARIABLE,
-    DotenvFile,
-    home_dotenv,
-    other_secret,
-    project_dotenv,
-)
+from port_hook_cli.adapters.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.core.api_urls import DEFAULT_API_URL, parse_api_url, region_api_url
 from port_hook_cli.errors import SettingsError
 
-ENVIRONMENT = "the environment"
+if TYPE_CHECKING:
+    from port_hook_cli.adapters.dotenv_file import DotenvFile
+
 _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A setting, the place that has it, and the variable that it is the value of."""
 
-    value: str = field(repr=False)
+    value: str
     place: str
     variable: str = ""
+
+    def __repr__(self) -> str:
+        return f"Found({self.source})"  # the value may be a secret
 
     @property
     def source(self) -> str:
@@ -93,6 +90,10 @@ class Places:
         return self._org_secret.place if self._org_secret and is_other else None
 
     def _has_other(self, path: Path, used: Found) -> bool:
+        if not os.path.lexists(path):
+            return False
+        from port_hook_cli.adapters.dotenv_file import other_secret
+
         other = other_secret(path, used.value)
         if other:
             self._on_secret(other)
@@ -114,6 +115,8 @@ class Places:
         return found, gaps
 
     def _dotenv(self) -> Iterator[Source]:
+        from port_hook_cli.adapters.dotenv_file import home_dotenv, project_dotenv
+
         project = project_dotenv(self._cwd, self._home)
         self.project_secret = project.values.get(SECRET_VARIABLE)
         yield self._of_dotenv(project)

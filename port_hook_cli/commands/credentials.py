@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from port_hook_cli.adapters.dotenv_file import PROJECT_FILE
 from port_hook_cli.adapters.settings import ALL_NEEDS, Settings, load_settings
+from port_hook_cli.adapters.settings_names import PROJECT_FILE
 from port_hook_cli.core.limits import API_TIMEOUT_S
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.views.text import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.adapters.port_api import PortApi
@@ -39,19 +38,19 @@ def read_settings(
         on_secret=runtime.keep_secret,
     )
     for warning in settings.warnings:
-        runtime.tell_once(f"warning: {printable(warning)}")
+        _tell(f"warning: {warning}", runtime)
     if "client_secret" in needs and settings.secret_place == PROJECT_FILE:
         tell_secret_place(settings, runtime)
     if {"client_secret", "api_url"} <= set(needs):
         if settings.project_address:
-            runtime.tell_once(f"note: using {settings.project_address} from {PROJECT_FILE}")
+            _tell(f"note: using {settings.project_address} from {PROJECT_FILE}", runtime)
         settings.refuse_address()
     return settings
 
 
 def tell_secret_place(settings: Settings, runtime: Runtime) -> None:
     """Say where the client secret comes from."""
-    runtime.tell_once(f"note: client secret from {printable(settings.secret_place)}")
+    _tell(f"note: client secret from {settings.secret_place}", runtime)
 
 
 def open_port_api(
@@ -68,13 +67,19 @@ def open_port_api(
     """
     from port_hook_cli.adapters.port_api import PortApi
 
-    access = settings.require_access()
+    api_url, client_id, client_secret = settings.require_access()
     return PortApi(
-        api_url=access.api_url,
-        client_id=access.client_id,
-        client_secret=access.client_secret,
+        api_url=api_url,
+        client_id=client_id,
+        client_secret=client_secret,
         now=runtime.now,
         timeout_s=timeout_s,
         on_retry=on_retry,
         on_token=runtime.keep_secret,
     )
+
+
+def _tell(line: str, runtime: Runtime) -> None:
+    from port_hook_cli.views.text import printable  # nothing is told by most commands, which start faster without
+
+    runtime.tell_once(printable(line))

@@ -6,6 +6,7 @@ variable and no `.env` file exists, except to see that there is none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -124,22 +125,30 @@ def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence
     An option among the `words` of the command line needs no variable, so nothing is said of one.
     """
     given = {word.partition("=")[0] for word in words}
-    project, at_home = _dotenv_files(runtime)
-    for warning in (*project.warnings, *at_home.warnings):
-        runtime.tell_once(f"warning: {warning}")
+    files = _dotenv_files(runtime)
+    for file in filter(None, files):
+        for warning in file.warnings:
+            _tell(warning, runtime)
+    project = files[0].values if files[0] else {}
+    if not project:
+        return
     ignored = [
         name
         for parameter in parameters
         if not given & set(parameter.opts)
         for name, option in _names(command or "", parameter)
-        if project.values.get(name) and name not in runtime.environ
-        if not _is_harmless(command or "", option, project.values[name])
+        if project.get(name) and name not in runtime.environ
+        if not _is_harmless(command or "", option, project[name])
     ]
     if ignored:
-        runtime.tell_once(
-            f"warning: ignored in ./.env: {', '.join(ignored)}. A project's file can set harmless options only; "
-            "export the variable if you want it"
-        )
+        advice = "A project's file can set harmless options only; export the variable if you want it"
+        _tell(f"ignored in ./.env: {', '.join(ignored)}. {advice}", runtime)
+
+
+def _tell(warning: str, runtime: Runtime) -> None:
+    from port_hook_cli.views.text import printable  # most commands have nothing to tell, and start faster without
+
+    runtime.tell_once(f"warning: {printable(warning)}")
 
 
 def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:
@@ -152,17 +161,15 @@ def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:
 def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
     """Return the variables that count for these parameters; of the folder's `.env`, only harmless ones."""
     found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
-    project, at_home = _dotenv_files(runtime)
-    if not project.values:
-        return {**at_home.values, **found}
+    project, at_home = (file.values if file else {} for file in _dotenv_files(runtime))
     harmless = {
-        name: project.values[name]
+        name: project[name]
         for parameter in parameters
-        if not any(name in found for name, _ in _names(command, parameter))
+        if project and not any(name in found for name, _ in _names(command, parameter))
         for name, option in _names(command, parameter)
-        if name in project.values and _counts(command, parameter, option, project.values[name])
+        if name in project and _counts(command, parameter, option, project[name])
     }
-    return {**at_home.values, **harmless, **found}
+    return {**at_home, **harmless, **found}
 
 
 def _counts(command: str, parameter: Any, option: str, value: str) -> bool:
@@ -180,11 +187,14 @@ def _is_harmless(command: str, option: str, value: str) -> bool:
         return least <= most  # typer complains of it
 
 
-def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile, DotenvFile]:
-    """Return the folder's `.env` and the user's own, empty where there is none or it cannot be read."""
-    from port_hook_cli.adapters.dotenv_file import PROJECT_FILE, DotenvFile, home_dotenv, project_dotenv
+def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | None]:
+    """Return the folder's `.env` and the user's own, None where there is none or it cannot be read."""
+    paths = (runtime.cwd / ".env", runtime.home / ".port" / ".env")
+    if not any(map(os.path.lexists, paths)):
+        return None, None
+    from port_hook_cli.adapters.dotenv_file import home_dotenv, project_dotenv
 
-    project, at_home = DotenvFile(name=PROJECT_FILE), DotenvFile(name="")
+    project = at_home = None
     # The help must not fail for a broken file; whoever needs a setting of it is told when it is read for that.
     with suppress(SettingsError):
         project = project_dotenv(runtime.cwd, runtime.home, PREFIX)

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.adapters.console import emit, rich_console
-from port_hook_cli.adapters.dotenv_file import PROJECT_FILE
 from port_hook_cli.adapters.files import read_input
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET, Settings
+from port_hook_cli.adapters.settings_names import PROJECT_FILE
 from port_hook_cli.commands import options
 from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.commands.stores import open_captures
