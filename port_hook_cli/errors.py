@@ -40,7 +40,7 @@ _MEANINGS = {
     ExitCode.FAILED: "expectation not met (`--expect-status`, `--count` in `--timeout`), or a failure of no other kind",
     ExitCode.USAGE: "the command line could not be understood",
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",
-    ExitCode.SETTINGS: "a secret, a client id or a settings file is missing or unreadable",
+    ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",
     ExitCode.LISTEN: "the listener, a local server or the tunnel could not start",
     ExitCode.TARGET: "the target of a forward, replay or trigger could not be reached",
     ExitCode.PORT_API: "Port's API refused or could not be reached",
@@ -73,7 +73,7 @@ class UsageError(PortHookError):
 
 
 class SettingsError(PortHookError):
-    """A secret, client id or settings file that is missing, unreadable or wrong."""
+    """A secret, client id or settings file that is missing, unreadable, wrong or not safe to use."""
 
     exit_code = ExitCode.SETTINGS
     code = "settings"

@@ -6,8 +6,11 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from port_hook_cli.cli import main
+from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.processes import environment
 
@@ -37,6 +40,16 @@ def test_the_demo_needs_no_setting_and_is_not_moved_by_one(run: Run) -> None:
     assert result.code == 0
     assert "SUCCESS" in result.out
     assert "of-someone" not in result.out
+
+
+def test_the_demo_keeps_its_made_up_secret_and_token_out_of_a_crash_report(
+    runtime: Callable[..., Runtime], folder: Path
+) -> None:
+    world = runtime()
+    assert main(("demo",), world) == 0
+    secret, token = sorted(world.memory.secrets, key=lambda value: "." in value)
+    assert re.fullmatch("[0-9a-f]{64}", secret)
+    assert token.count(".") == 2
 
 
 def test_the_demo_in_a_pipe_is_plain_text(run: Run) -> None:

@@ -15,6 +15,7 @@ import pytest
 from port_hook_cli.adapters.store import open_store
 from port_hook_cli.core.samples import create_vm_action
 from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.keys import PASSPHRASE, write_keys
 from tests.processes import environment
 from tests.servers import handler
 
@@ -140,6 +141,30 @@ def test_a_report_masks_the_secrets_of_a_trigger(folder: Path) -> None:
     (folder / "secrets.json").write_text('{"KEY": "a-secret-of-the-organization"}')
     arguments = ("trigger", "action.json", "--to", "9", "--input", "title=a", "--secrets", "secrets.json", "--no-sign")
     assert "it is ***." in report_of(folder, "it is a-secret-of-the-organization.", *arguments)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_report_would_mask_the_passphrase_that_was_typed(folder: Path) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    write_keys(folder, passphrase=PASSPHRASE)
+    (folder / "payload.json").write_text("{}")
+    script = """
+import sys
+from port_hook_cli.cli import main
+from port_hook_cli.runtime import system_runtime
+
+runtime = system_runtime()
+main(["decrypt", "payload.json", "password", "--private-key", "private.pem"], runtime)
+print("masked" if sys.argv[1] in runtime.memory.secrets else "not masked")
+"""
+    child = pexpect.spawn(
+        sys.executable, ["-c", script, PASSPHRASE], cwd=folder, env=environment(folder), timeout=20, encoding="utf-8"
+    )
+    child.expect_exact("Passphrase of private.pem: ")
+    child.sendline(PASSPHRASE)
+    child.expect_exact("masked")
+    assert "not " not in child.before
+    child.close()
 
 
 def test_a_report_does_not_mask_values_too_short_to_be_secret(folder: Path) -> None:
