@@ -40,17 +40,12 @@ def read_settings(
     for warning in settings.warnings:
         _tell(f"warning: {warning}", runtime)
     if "client_secret" in needs and settings.secret_place == PROJECT_FILE:
-        tell_secret_place(settings, runtime)
+        _tell(f"note: client secret from {PROJECT_FILE}", runtime)
     if {"client_secret", "api_url"} <= set(needs):
         if settings.project_address:
             _tell(f"note: using {settings.project_address} from {PROJECT_FILE}", runtime)
         settings.refuse_address()
     return settings
-
-
-def tell_secret_place(settings: Settings, runtime: Runtime) -> None:
-    """Say where the client secret comes from."""
-    _tell(f"note: client secret from {settings.secret_place}", runtime)
 
 
 def open_port_api(

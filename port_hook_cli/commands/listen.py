@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET
-from port_hook_cli.commands.credentials import read_settings, tell_secret_place
+from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.commands.listen_options import (
     read_answer,
     read_max_store,
@@ -216,8 +216,9 @@ def listen(
         probe_interval_s=probe_interval,
         exit_after_s=exit_on_tunnel_loss,
     )
+    settings = None if no_verify else read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
     policy = Policy(
-        secret=None if no_verify else _secret(runtime, org, secret_file),
+        secret=settings.require_secret() if settings else None,
         routes=read_routes(forward_to, route or [], path),
         tolerance_s=tolerance,
         strict=strict,
@@ -248,6 +249,7 @@ def listen(
         reaching=reaching,
         ask=asker(runtime),
         copy=copy,
+        secret_place=settings.secret_place if settings else "",
         retarget=Retarget(
             actions=retarget,
             settings=read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api),
@@ -302,13 +304,6 @@ def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, ru
     from port_hook_cli.core.json_paths import JsonPath
 
     return build_decrypter(secret, private_key, runtime, paths=tuple(map(JsonPath.parse, paths))).reveal
-
-
-def _secret(runtime: Runtime, org: str | None, secret_file: str | None) -> Secret:
-    settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
-    secret = settings.require_secret()
-    tell_secret_place(settings, runtime)
-    return secret
 
 
 def _app_url(runtime: Runtime, org: str | None) -> str | None:

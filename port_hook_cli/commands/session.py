@@ -67,6 +67,7 @@ class Retarget:
 class Session:
     """What `listen` was asked for: the listener, the way from Port to it, and what is done with the URL.
 
+    `secret_place` says where the client secret comes from.
     `ask` puts a yes-or-no question to whoever sits there.
     """
 
@@ -74,6 +75,7 @@ class Session:
     reaching: Reaching = field(default_factory=Reaching)
     ask: Callable[[str], Awaitable[bool]] = nobody
     copy: bool = False
+    secret_place: str = ""
     retarget: Retarget | None = None
 
 
@@ -258,7 +260,13 @@ def _outcome(session: Session, watcher: _Watcher, screen: Screen) -> ExitCode:
 def _show_ready(session: Session, runtime: Runtime, screen: Screen, serving: Serving, way: Way | None) -> None:
     public_url = way.public_url if way else None
     retargeted = session.retarget is not None
-    for line in ready_lines(session.plan.policy, url=serving.url, public_url=public_url, retargeted=retargeted):
+    for line in ready_lines(
+        session.plan.policy,
+        url=serving.url,
+        public_url=public_url,
+        retargeted=retargeted,
+        secret_place=session.secret_place,
+    ):
         screen.notice(line)
     if way and not way.relays_answers:
         screen.notice("This relay answers Port by itself: what your handler answers does not reach Port.")

@@ -12,7 +12,9 @@ from port_hook_cli.views.text import brief
 _MOST_RUNS = 5
 
 
-def ready_lines(policy: Policy, *, url: str, public_url: str | None, retargeted: bool = False) -> Iterator[str]:
+def ready_lines(
+    policy: Policy, *, url: str, public_url: str | None, retargeted: bool = False, secret_place: str = ""
+) -> Iterator[str]:
     """Yield what a person needs to know once the listener is up; of actions that were `retargeted`, that they were."""
     yield f"Listening on  {url}"
     if public_url:
@@ -20,6 +22,8 @@ def ready_lines(policy: Policy, *, url: str, public_url: str | None, retargeted:
         yield f"Public URL    {public_url}   {what_to_do}"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
+    if secret_place:
+        yield f"Secret        from {secret_place}"
     if policy.fail_first:
         yield f"Failing       the first {policy.fail_first} with 500 (--fail-first)"
     if policy.delay_s:
