@@ -10,8 +10,8 @@ import typer
 from port_hook_cli.adapters.settings import ONLY_THE_SECRET
 from port_hook_cli.commands.credentials import read_settings
 from port_hook_cli.commands.listen_options import (
+    check_max_store,
     read_answer,
-    read_max_store,
     read_public_url,
     read_routes,
     read_tunnel,
@@ -161,17 +161,20 @@ def listen(
     store: Store = None,
     max_captures: Annotated[int, typer.Option(metavar="N", help="Keep the newest N captures.", min=1)] = 10_000,
     max_store: Annotated[
-        str,
+        int,
         typer.Option(
-            metavar="SIZE", help="Keep at most this much on disk: 512MiB, 1G, or bytes. Unverified captures go first."
+            metavar="SIZE",
+            help="Keep at most SIZE on disk, such as 512MiB. The oldest unverified captures are dropped first.",
+            parser=size,
         ),
-    ] = "1GiB",
+    ] = "1GiB",  # type: ignore[assignment] # `size` reads it
     keep_secrets: Annotated[
         bool, typer.Option("--keep-secrets", help="Save authorization headers and cookies unmasked.")
     ] = False,
-    max_body: Annotated[int, typer.Option(metavar="BYTES", help="Answer 413 to larger bodies.", min=1)] = 10
-    * 1024
-    * 1024,
+    max_body: Annotated[
+        int,
+        typer.Option(metavar="SIZE", help="Respond 413 to bodies larger than SIZE, such as 20MiB.", parser=size),
+    ] = "10MiB",  # type: ignore[assignment] # `size` reads it
     max_response: Annotated[
         int,
         typer.Option(
@@ -235,7 +238,7 @@ def listen(
         port=port,
         store=store,
         max_captures=max_captures,
-        max_store=read_max_store(max_store, max_body),
+        max_store=check_max_store(max_store, max_body),
         keep_secrets=keep_secrets,
         max_body=max_body,
         forward_timeout_s=forward_timeout,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from port_hook_cli.core.answering import BadAnswer, parse_answer
 from port_hook_cli.core.forwarding import BadTarget, Routes, parse_target
+from port_hook_cli.core.limits import format_size
 from port_hook_cli.core.models import Answer
-from port_hook_cli.core.sizes import parse_size
 from port_hook_cli.core.tunnel_choice import BadTunnel, TunnelChoice, TunnelKind, parse_tunnel
 from port_hook_cli.errors import UsageError
 
@@ -62,13 +62,12 @@ def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
     return Routes(default=_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path)
 
 
-def read_max_store(text: str, max_body: int) -> int:
+def check_max_store(size: int, max_body: int) -> int:
     """Return `--max-store` in bytes; raises UsageError for a store that could not hold two of the largest bodies."""
-    size = parse_size(text, option="--max-store")
     least = max(_LEAST_STORE, 2 * max_body)
     if size < least:
         raise UsageError(
-            f"--max-store {text} is too small: it must be at least {least:,} bytes, twice --max-body.",
+            f"--max-store {format_size(size)} is too small: the least is {format_size(least)}, twice --max-body.",
             hint="Raise --max-store or lower --max-body.",
         )
     return size

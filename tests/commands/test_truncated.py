@@ -69,7 +69,7 @@ def test_half_a_body_is_not_verified_decrypted_or_sent(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--max-store", "big"), "--max-store 'big' is not a size"),
+        (("--max-store", "big"), "'big' is not a size"),
         (("--max-store", "1MiB"), "too small"),
         (("--max-store", "1k", "--max-body", "10"), "too small"),
     ],
