@@ -156,21 +156,34 @@ def test_a_terminal_gets_visible_text(planted: Path, backend: Handler, args: tup
     assert shown.code != 70
 
 
-async def answer_as_a_hostile_port(request: web.Request) -> web.Response:
-    run = {"id": HOSTILE, "status": "IN_PROGRESS", "statusLabel": HOSTILE, "summary": HOSTILE}
-    is_first = request.query.get("offset") == "0"
-    logs = [{"message": HOSTILE}] if is_first else []
-    return web.json_response({"ok": True, "accessToken": "t", "expiresIn": 3600, "run": run, "runLogs": logs})
+def a_hostile_port(run_id: str) -> web.Application:
+    """Port's API with hostile text in every field that a follower of a run shows."""
 
+    async def answer(request: web.Request) -> web.Response:
+        run = {"id": run_id, "status": "IN_PROGRESS", "statusLabel": HOSTILE, "summary": HOSTILE}
+        is_first = request.query.get("offset") == "0"
+        logs = [{"message": HOSTILE}] if is_first else []
+        return web.json_response({"ok": True, "accessToken": "t", "expiresIn": 3600, "run": run, "runLogs": logs})
 
-def test_a_run_of_a_hostile_port_is_followed_in_visible_text(planted: Path) -> None:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer_as_a_hostile_port)
-    with application(app) as url:
+    app.router.add_route("*", "/{path:.*}", answer)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("run_id", "code", "words"),
+    [(RUN_ID, 1, ("has not ended within", "log  \\x1b[2J")), (HOSTILE, 7, ("not as Port's API does",))],
+    ids=["usable id", "hostile id"],
+)
+def test_a_run_of_a_hostile_port_is_followed_in_visible_text(
+    planted: Path, run_id: str, code: int, words: tuple[str, ...]
+) -> None:
+    with application(a_hostile_port(run_id)) as url:
         args = ("trigger", "action.json", "--input", "title=a", "--via-port", "--wait", "0.01")
         shown = on_terminal(planted, *args, env={**ENV, "PORT_API_URL": url})
     assert shown.unseen == []
-    assert (shown.code, "has not ended within" in shown.text, "log  \\x1b[2J" in shown.text) == (1, True, True)
+    assert shown.code == code
+    assert [each for each in words if each not in shown.text] == []
 
 
 def test_words_of_a_hostile_port_cannot_pass_for_a_hint(run: Run, folder: Path) -> None:
