@@ -115,6 +115,11 @@ def doubled(rng: random.Random, signer: Signer) -> Exchange:
     return Exchange("doubled", split(rng, signer.request(body, more)), [body])
 
 
+def half_closed(rng: random.Random, signer: Signer) -> Exchange:
+    bodies = [signer.body(rng, rng.choice([0, 500])) for _ in range(rng.randint(1, 3))]
+    return Exchange("half-close", split(rng, b"".join(map(signer.request, bodies))), bodies, half_closes=True)
+
+
 # --- requests that may be refused in any way ------------------------------------------------------------------------
 
 
@@ -230,10 +235,6 @@ def chunks(rng: random.Random, signer: Signer) -> Exchange:
     return Exchange("chunks that are wrong", split(rng, start + rng.choice(wrong)))
 
 
-def half_closed(rng: random.Random, signer: Signer) -> Exchange:
-    return Exchange("half-close", [signer.request(signer.body(rng))], half_closes=True)
-
-
 def cut_off(rng: random.Random, signer: Signer) -> Exchange:
     request = signer.request(signer.body(rng, rng.choice([0, 50_000])))
     return Exchange("cut off", split(rng, request[: rng.randrange(1, len(request))]), half_closes=rng.random() < 0.5)
@@ -291,7 +292,7 @@ def noise(rng: random.Random, signer: Signer) -> Exchange:
     return Exchange("noise", [rng.choice(kinds)], half_closes=rng.random() < 0.5)
 
 
-GOOD = (plain, plain, in_chunks, pipelined, expecting, doubled)
+GOOD = (plain, plain, in_chunks, pipelined, expecting, doubled, half_closed)
 BAD = (
     lengths,
     lengths,
@@ -299,7 +300,6 @@ BAD = (
     targets,
     heads,
     chunks,
-    half_closed,
     cut_off,
     too_large,
     unsigned,
