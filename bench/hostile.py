@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from bench.measuring import row
 from bench.receiving import resident_mib
 from bench.servers import listening
-from port_hook_cli.core.models import Headers, Invocation
-from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.signing import signed_headers
-from port_hook_cli.flows.reading import Reader
+from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.listener.reader import Reader
+from port_hook_cli.signatures.signing import signed_headers
+from port_hook_cli.text.secret import Secret
 from tests.hostile_bodies import hostile_bodies
 
 _SIZES = (100_000, 400_000, 833_000, 1_000_000, 10_000_000)

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.signing import signed_headers
+from port_hook_cli.signatures.signing import signed_headers
+from port_hook_cli.text.secret import Secret
 
 
 def requests(count: int, secret: str, body_bytes: int, host: str, path: str) -> Iterator[bytes]:

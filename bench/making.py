@@ -12,7 +12,7 @@ from bench.servers import bare
 
 
 def render(bodies: int = 3_000, rounds: int = 5) -> None:
-    from port_hook_cli.adapters.rendering import Renderer
+    from port_hook_cli.engines.renderer import Renderer
     from tests.conformance.cases import BODY, DATA
 
     with Renderer() as renderer:
@@ -41,12 +41,12 @@ def trigger(requests: int = 200, rounds: int = 5) -> None:
 
 
 async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, float]:
-    from port_hook_cli.adapters.sender import Sender
-    from port_hook_cli.commands.invoking import invoking
-    from port_hook_cli.core.models import Headers, Invocation
-    from port_hook_cli.core.port_actions import read_action
-    from port_hook_cli.core.redaction import Secret
-    from port_hook_cli.core.signing import TimestampUnit, signed_headers
+    from port_hook_cli.actions.action import read_action
+    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.invocations.models import Headers, Invocation
+    from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+    from port_hook_cli.text.secret import Secret
+    from port_hook_cli.trigger.engines import invoking
     from tests.conformance.cases import BODY, DATA
 
     document = json.loads((HERE.parent / "examples" / "actions" / "create_vm.json").read_text())

@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from port_hook_cli.cli import COMMANDS
-from port_hook_cli.commands.defaults import ANY_VALUE, HARMLESS
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
 
 ROOT = Path(__file__).parents[1]
 _REPLACED = (

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
-from port_hook_cli.core.ecmajson import stringify
-from port_hook_cli.core.models import Cause, Headers, Status, Verdict
-from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.signing import TimestampUnit, signed_headers
-from port_hook_cli.core.verification import DEFAULT_TOLERANCE_S, judge
+from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
+from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
+from port_hook_cli.text.secret import Secret
 
 __all__ = ["Cause", "Status", "Verdict", "render", "sign", "verify"]
 
@@ -67,10 +67,10 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
     """Return what Port makes of a template (`{{ … }}` with jq) over `data`, both JSON values; None for undefined.
 
     A jq error gives None, or with `strict` an exception. Needs the extra `render`. Starts a process for jq each time:
-    for many templates use `port_hook_cli.adapters.rendering.Renderer` within your own tests.
+    for many templates use `port_hook_cli.engines.renderer.Renderer` within your own tests.
     """
-    from port_hook_cli.adapters.rendering import Renderer
-    from port_hook_cli.core.templates import Undefined
+    from port_hook_cli.actions.templates import Undefined
+    from port_hook_cli.engines.renderer import Renderer
 
     with Renderer() as renderer:
         rendered = renderer.render(template, data, strict=strict)
@@ -86,6 +86,6 @@ def _key(secret: str) -> Secret:
 def _text(payload: object) -> str:
     if isinstance(payload, str):
         return payload
-    from port_hook_cli.core.ecmaread import write_json
+    from port_hook_cli.javascript.values import write_json
 
     return write_json(payload)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from port_hook_cli.cli import main
+from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every process under test would inherit that.

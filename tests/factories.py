@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from port_hook_cli.core.models import Exchange, Headers, Invocation, Status, Verdict
-from port_hook_cli.core.payload import read_payload
-from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.samples import create_vm
-from port_hook_cli.core.signing import signed_headers
+from port_hook_cli.actions.samples import create_vm
+from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.signatures.signing import signed_headers
+from port_hook_cli.text.secret import Secret
 
 SECRET = Secret("a-client-secret-of-thirty-two-characters")
 NOW = 1_700_000_000.0

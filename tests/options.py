@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from port_hook_cli.cli import app
+from port_hook_cli.cli.app import app
 
 
 def command(name: str) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.core.models import Headers
+from port_hook_cli.invocations.models import Headers
 from tests.factories import SECRET
 
 # What a developer's machine could reach the internet by is left alone, unless a test names a tunnel.

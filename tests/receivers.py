@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.adapters.receiver import Receiver
-from port_hook_cli.core.models import Answer, Headers, Invocation
+from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.listener.server import Receiver
 
 FINE = Answer(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
 

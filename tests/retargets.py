@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.adapters.journal import FOLDER, Claim, Journal
-from port_hook_cli.adapters.port_api import PortApi
-from port_hook_cli.adapters.sandbox import Sandbox
-from port_hook_cli.core.putting_back import Outcome
-from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.samples import create_vm_action
-from port_hook_cli.flows.retargeting import Retargeting
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.retarget.flow import Retargeting
+from port_hook_cli.retarget.journal import FOLDER, Claim, Journal
+from port_hook_cli.retarget.outcome import Outcome
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.text.secret import Secret
 from tests.factories import NOW
 
 ONE, TWO = "https://one.example/hook", "https://two.example/hook"

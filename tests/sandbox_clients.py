@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from port_hook_cli.adapters.sandbox import Sandbox
+from port_hook_cli.sandbox import Sandbox
 from tests.port_openapi import answer_schema, faults, openapi_file
 
 # The agent's routes are not in the document, and would be taken for others.

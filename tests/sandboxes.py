@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from port_hook_cli.adapters.sandbox import Sandbox
+from port_hook_cli.sandbox import Sandbox
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def port_hook(port_sandbox: PortSandbox) -> PortHook:
     """Port's side of an invocation: makes, signs and sends the requests of actions, and waits for their runs."""
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
-        from port_hook_cli.adapters.extras import install_hint
+        from port_hook_cli.extras import install_hint
 
         pytest.fail(f"port_hook needs {', '.join(missing)}. {install_hint(' '.join(missing))}", pytrace=False)
     from port_hook_cli.pytest_plugin.hook import PortHook

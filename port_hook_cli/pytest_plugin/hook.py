@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from port_hook_cli import api
-from port_hook_cli.core.models import Delivery, Headers
-from port_hook_cli.core.payload import read_payload
+from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.pytest_plugin.actions import ActionSource
 from port_hook_cli.pytest_plugin.making import About, make_request, path_of
 from port_hook_cli.pytest_plugin.runs import PortRequest, Run

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from port_hook_cli.adapters.sandbox import RenderedRequest
-from port_hook_cli.commands.invoking import as_sent
-from port_hook_cli.core.port_actions import ActionKind, PortAction, webhook_action
-from port_hook_cli.core.records import format_time
-from port_hook_cli.core.samples import create_vm
-from port_hook_cli.core.signing import TimestampUnit, signed_headers
-from port_hook_cli.core.trigger_documents import read_by
+from port_hook_cli.actions.action import ActionKind, PortAction, webhook_action
+from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.records import format_time
 from port_hook_cli.pytest_plugin.runs import PortRequest
 from port_hook_cli.pytest_plugin.world import World
+from port_hook_cli.sandbox import RenderedRequest
+from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.trigger.documents import read_by
+from port_hook_cli.trigger.engines import as_sent
 
 
 class About(TypedDict, total=False):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.core.models import Delivery
-from port_hook_cli.core.templates import JqError
-from port_hook_cli.views.text import brief
+from port_hook_cli.actions.templates import JqError
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.text.safe import brief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

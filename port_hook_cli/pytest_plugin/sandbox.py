@@ -8,12 +8,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.adapters.sandbox import ApiEvent, SandboxRun
 from port_hook_cli.errors import UsageError
 from port_hook_cli.pytest_plugin.actions import ActionSource, load_action
 from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded
 from port_hook_cli.pytest_plugin.telling import tell_all, tell_why_not_ended
 from port_hook_cli.pytest_plugin.world import World, at_the_test
+from port_hook_cli.sandbox import ApiEvent, SandboxRun
 
 
 class PortSandbox:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from port_hook_cli.core.destination import destination, is_loopback
-from port_hook_cli.core.forwarding import parse_target
-from port_hook_cli.core.models import Delivery, Headers, Invocation
 from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.invocations.forwarding import parse_target
+from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.pytest_plugin.runs import Answer, PortRequest
 from port_hook_cli.pytest_plugin.world import World
+from port_hook_cli.trigger.destination import destination, is_loopback
 
 
 def url_to(url: str, to: str | int | None) -> str:

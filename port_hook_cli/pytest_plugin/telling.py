@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from port_hook_cli.adapters.sandbox import ApiEvent
 from port_hook_cli.pytest_plugin.runs import Run
-from port_hook_cli.views.text import brief, printable
+from port_hook_cli.sandbox import ApiEvent
+from port_hook_cli.text.safe import brief, printable
 
 _REFUSED = frozenset({400, 401, 403})
 _MOST = 20

@@ -15,17 +15,17 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
-from port_hook_cli.adapters.sandbox import ApiEvent, Asked, RenderedRequest, Sandbox
-from port_hook_cli.adapters.sandbox.action_files import read_actions
-from port_hook_cli.adapters.sender import Sender
-from port_hook_cli.commands.invoking import SandboxInvoker, invoking
-from port_hook_cli.core.forwarding import BadTarget
-from port_hook_cli.core.port_actions import ActionKind, PortAction
-from port_hook_cli.core.redaction import MASK
-from port_hook_cli.core.samples import create_vm_action
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.flows.triggering import Invoker
+from port_hook_cli.http.sender import Sender
+from port_hook_cli.invocations.forwarding import BadTarget
 from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, RunNotEnded
+from port_hook_cli.sandbox import ApiEvent, Asked, RenderedRequest, Sandbox
+from port_hook_cli.sandbox.action_files import read_actions
+from port_hook_cli.text.secret import MASK
+from port_hook_cli.trigger.engines import SandboxInvoker, invoking
+from port_hook_cli.trigger.invoker import Invoker
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Exception)

@@ -20,10 +20,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from port_hook_cli.adapters.rendering import Renderer
-from port_hook_cli.core.ecmaread import read_json, write_json
-from port_hook_cli.core.templates import UNDEFINED
+from port_hook_cli.actions.templates import UNDEFINED
+from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
+from port_hook_cli.javascript.values import read_json, write_json
 from tests.conformance.cases import DATA, GUIDES, RULES
 from tests.conformance.made_up import made_up
 

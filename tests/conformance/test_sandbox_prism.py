@@ -19,8 +19,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from port_hook_cli.adapters.sandbox import Sandbox
-from port_hook_cli.core.samples import create_vm_action
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
 from tests.factories import RUN_ID
 from tests.port_openapi import openapi_file, port_openapi, with_shown_action

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.cli import COMMANDS
-from port_hook_cli.commands.defaults import SHARED, variable_names
-from port_hook_cli.core.causes import CAUSES
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.defaults import SHARED, variable_names
 from port_hook_cli.errors import ExitCode
+from port_hook_cli.signatures.causes import CAUSES
 from tests.conftest import Run
 from tests.options import command, options
 

@@ -13,20 +13,24 @@ from typing import Any
 import pytest
 
 from port_hook_cli import __version__
-from port_hook_cli.cli import COMMANDS
-from port_hook_cli.core import capture_file, encrypted_inputs, records, run_records, trigger_records
-from port_hook_cli.core.encrypted_inputs import Decryption
-from port_hook_cli.core.encryption import Scheme
-from port_hook_cli.core.json_paths import JsonPath
-from port_hook_cli.core.listening import Tally
-from port_hook_cli.core.masking import Masker
-from port_hook_cli.core.models import Answer, Delivery, Exchange, Status
-from port_hook_cli.core.payload import read_payload
-from port_hook_cli.core.retarget_entry import Entry
-from port_hook_cli.core.run_request import RenderedRequest
-from port_hook_cli.core.runs import Reported
-from port_hook_cli.core.templates import JqError, Rendering
-from port_hook_cli.core.verification import judge
+from port_hook_cli.actions import encrypted_inputs
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.templates import JqError, Rendering
+from port_hook_cli.captures import file as capture_file
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.invocations import records
+from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Status
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.listener.policy import Tally
+from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.runs import records as run_records
+from port_hook_cli.runs.updates import Reported
+from port_hook_cli.signatures.verification import judge
+from port_hook_cli.text.masking import Masker
+from port_hook_cli.trigger import records as trigger_records
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_invocation, signed
 

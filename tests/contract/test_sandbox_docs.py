@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from port_hook_cli.adapters.sandbox.routes import ROUTES
+from port_hook_cli.sandbox.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "sandbox.md").read_text("utf-8")
@@ -17,7 +17,7 @@ def test_the_table_of_routes_is_the_codes() -> None:
 
 
 def test_the_table_of_errors_names_every_slug() -> None:
-    import port_hook_cli.adapters.sandbox as package
+    import port_hook_cli.sandbox as package
 
     sources = "".join(file.read_text("utf-8") for file in Path(package.__file__).parent.glob("*.py"))
     slugs = set(re.findall(r'Refused\((\d{3}), "([a-z_]+)"', sources))

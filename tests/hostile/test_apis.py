@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.adapters.patience import Failure, Patience
-from port_hook_cli.adapters.port_api import PortApi
-from port_hook_cli.adapters.settings import Settings
-from port_hook_cli.commands.retarget import retargeted
 from port_hook_cli.errors import PortApiError
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.port_api.retries import Failure, Patience
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET

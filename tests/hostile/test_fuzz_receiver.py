@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.adapters.store import open_store
-from port_hook_cli.core.models import Status
+from port_hook_cli.captures import open_store
+from port_hook_cli.invocations.models import Status
 from tests.factories import SECRET
 from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds

@@ -11,9 +11,9 @@ from functools import partial
 
 import pytest
 
-from port_hook_cli.core.models import Headers, Status
-from port_hook_cli.core.redaction import Secret
-from port_hook_cli.core.verification import judge, judge_plainly
+from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.signatures.verification import judge, judge_plainly
+from port_hook_cli.text.secret import Secret
 from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.adapters.forwarder import Forwarder
-from port_hook_cli.adapters.sandbox import Sandbox
-from port_hook_cli.adapters.sender import KEPT_BYTES, Sender
-from port_hook_cli.adapters.store import open_store
-from port_hook_cli.core.models import Delivery, Headers
-from port_hook_cli.core.samples import create_vm_action
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.captures import open_store
+from port_hook_cli.http.forwarder import Forwarder
+from port_hook_cli.http.sender import KEPT_BYTES, Sender
+from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.hostile.hostile_api import bomb, gzip_bomb, gzip_bomb_in_gzip

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.adapters.prober import probe
-from port_hook_cli.adapters.tunnels import Opening
-from port_hook_cli.adapters.tunnels.smee import SmeeTunnel, open_smee
-from port_hook_cli.adapters.tunnels.tethered import TetheredTunnel
-from port_hook_cli.core.reach import Reach
 from port_hook_cli.errors import TunnelError
+from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.connectivity import Reach
+from port_hook_cli.tunnels.prober import probe
+from port_hook_cli.tunnels.smee.tunnel import SmeeTunnel, open_smee
+from port_hook_cli.tunnels.supervised import TetheredTunnel
 from tests.hostile.hostile_api import bomb
 from tests.hostile.wire import (
     SOCKET_BUFFERS,

@@ -17,12 +17,12 @@ import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 from aiohttp import web
 
-from port_hook_cli.adapters.encryption import encrypt_aes_gcm
-from port_hook_cli.adapters.store import open_store
-from port_hook_cli.core.capture_file import to_capture
-from port_hook_cli.core.models import Answer, Cause, Delivery, Headers, Status, Verdict
-from port_hook_cli.core.samples import create_vm_action
-from port_hook_cli.core.unseen import is_visible
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.captures import open_store
+from port_hook_cli.captures.file import to_capture
+from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.invocations.models import Answer, Cause, Delivery, Headers, Status, Verdict
+from port_hook_cli.text.unseen import is_visible
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
 from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.core.samples import create_vm_action
+from port_hook_cli.actions.samples import create_vm_action
 from tests.conftest import Run
 from tests.processes import environment
 

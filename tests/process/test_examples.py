@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.adapters.sandbox import Sandbox
+from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -77,8 +77,8 @@ def test_the_node_handler_verifies_the_raw_bytes(run: Run, secret: str, status: 
 
 @pytest.mark.parametrize(("name", "action"), ACTIONS.items())
 def test_each_payload_is_read(name: str, action: str | None) -> None:
-    from port_hook_cli.core.models import Headers
-    from port_hook_cli.core.payload import read_payload
+    from port_hook_cli.invocations.models import Headers
+    from port_hook_cli.invocations.payload import read_payload
 
     payload = read_payload((EXAMPLES / "payloads" / name).read_bytes(), Headers())
     assert payload.problem is None

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.adapters.store import open_store
-from port_hook_cli.core.models import Headers
+from port_hook_cli.captures import open_store
+from port_hook_cli.invocations.models import Headers
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, a_document, signed
 from tests.processes import Listener, environment, listener

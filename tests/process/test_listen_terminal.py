@@ -19,9 +19,9 @@ from typing import Any
 import pyte
 import pytest
 
-from port_hook_cli.adapters.encryption import encrypt_aes_gcm
-from port_hook_cli.core.causes import WRONG_SECRET
-from port_hook_cli.core.models import Headers
+from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.invocations.models import Headers
+from port_hook_cli.signatures.causes import WRONG_SECRET
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
 from tests.processes import Listener, environment
 from tests.servers import handler

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.adapters.sandbox import ApiEvent, Sandbox
-from port_hook_cli.core.retargeting import settable
+from port_hook_cli.actions.retargeting import settable
+from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.processes import KILLS, environment
 from tests.retargets import ONE, TWO, an_action, journal_files
 from tests.sandboxes import a_sandbox, environ_of
@@ -34,9 +34,9 @@ DRIVER = """
 import asyncio, os, signal, sys
 from pathlib import Path
 import port_hook_cli
-from port_hook_cli.adapters.sandbox import Sandbox
+from port_hook_cli.sandbox import Sandbox
 from tests.retargets import ONE, TWO, a_retargeting
-from port_hook_cli.core.redaction import Secret
+from port_hook_cli.text.secret import Secret
 
 OURS = tuple(str(Path(port_hook_cli.__file__).parent / name) for name in
              ("flows/retargeting.py", "adapters/journal.py", "adapters/port_api.py"))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.adapters.sandbox.state import SandboxState
-from port_hook_cli.adapters.sandbox.state_file import StateFile
+from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.sandbox.state_file import StateFile
 from tests.factories import RUN_ID
 from tests.processes import KILLS, environment
 
@@ -24,10 +24,10 @@ POINTS = KILLS or 25
 DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
-from port_hook_cli.adapters.sandbox.messages import ApiRequest
-from port_hook_cli.adapters.sandbox.routes import answer
-from port_hook_cli.adapters.sandbox.state import SandboxState
-from port_hook_cli.adapters.sandbox.state_file import StateFile
+from port_hook_cli.sandbox.messages import ApiRequest
+from port_hook_cli.sandbox.routes import answer
+from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.sandbox.state_file import StateFile
 from tests.factories import RUN_ID
 
 def live(path, out):

@@ -41,13 +41,13 @@ sys.exit(main())
 @pytest.mark.parametrize(
     "moment",
     [
-        "import port_hook_cli.adapters.settings",
-        "import port_hook_cli.commands.credentials",
-        "import port_hook_cli.commands.session",
+        "import port_hook_cli.port_api.settings",
+        "import port_hook_cli.port_api.credentials",
+        "import port_hook_cli.listener.session",
         "import asyncio",
         "import aiohttp",
-        "import port_hook_cli.flows.listening",
-        "import port_hook_cli.adapters.screen",
+        "import port_hook_cli.listener.pipeline",
+        "import port_hook_cli.listener.screen",
         "sqlite3.connect",
         "socket.bind",
     ],

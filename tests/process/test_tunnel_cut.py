@@ -27,12 +27,12 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from port_hook_cli.adapters.store import open_store
-from port_hook_cli.adapters.tunnels import Opening, open_tunnel
-from port_hook_cli.commands.reaching import NO_TUNNEL_LINES
-from port_hook_cli.core.models import Headers
-from port_hook_cli.core.tunnel_choice import parse_tunnel
+from port_hook_cli.captures import open_store
 from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Headers
+from port_hook_cli.listener.public_url import NO_TUNNEL_LINES
+from port_hook_cli.tunnels import Opening, open_tunnel
+from port_hook_cli.tunnels.choice import parse_tunnel
 from tests.factories import a_body, a_document, signed
 from tests.processes import Listener, environment, listener
 from tests.servers import handler

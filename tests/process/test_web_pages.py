@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.core.models import Headers
+from port_hook_cli.invocations.models import Headers
 from tests.processes import Listener, listener
 
 STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"

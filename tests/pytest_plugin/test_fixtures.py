@@ -17,12 +17,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from port_hook_cli import Status, verify
-from port_hook_cli.adapters.encryption import decrypt_aes_gcm
-from port_hook_cli.core.forwarding import BadTarget
-from port_hook_cli.core.inputs import InvalidInputs
-from port_hook_cli.core.redaction import Secret
+from port_hook_cli.actions.inputs import InvalidInputs
+from port_hook_cli.engines.encryption import decrypt_aes_gcm
 from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.invocations.forwarding import BadTarget
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, RunNotEnded
+from port_hook_cli.text.secret import Secret
 from tests.servers import application
 
 SCALE: dict[str, Any] = {

@@ -37,7 +37,7 @@ from typing import Any
 
 from aiohttp import web
 
-from port_hook_cli.core.ecmajson import NotJson, stringify
+from port_hook_cli.javascript.stringify import NotJson, stringify
 from tests.servers import in_thread
 
 PING_S = 30.0

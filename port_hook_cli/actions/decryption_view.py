@@ -1,0 +1,45 @@
+"""Decrypted properties in lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.actions.encryption import Problem, Scheme
+from port_hook_cli.text.safe import brief, printable
+
+_PATH_LIMIT = 200
+
+
+def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[str]:
+    """Yield a line for each property that was decrypted: its path and its whole value, control characters written."""
+    opened = [decryption for decryption in decryptions if decryption.plaintext is not None]
+    names = [brief(str(decryption.path), _PATH_LIMIT) for decryption in opened]
+    width = max(map(len, names), default=0)
+    for name, decryption in zip(names, opened, strict=True):
+        yield f"{name.ljust(width)}  {printable(plain_value(decryption))}"
+
+
+def plain_value(decryption: Decryption) -> str:
+    r"""Return a decrypted value as text: a string itself, an object as JSON, bytes that are no text as `\xff`."""
+    value = decryption.value
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return (decryption.plaintext or b"").decode("utf-8", "backslashreplace")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) -> Iterator[str]:
+    """Yield what could not be decrypted, and what to do about it; `tried` names the keys with where they are from."""
+    failed = [decryption for decryption in decryptions if decryption.problem is not None]
+    for decryption in failed:
+        yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.words)}"
+    problems = {decryption.problem for decryption in failed}
+    if Problem.WRONG_KEY in problems:
+        yield f"hint: Tried was {printable(' and '.join(tried))}."
+        if not any(Scheme.CLIENT_SIDE in text for text in tried):
+            yield "hint: What was encrypted client-side takes its private key: --private-key FILE."
+    if Problem.MISSING in problems:
+        yield "hint: Give the path where the property stands, as in payload.properties.password."

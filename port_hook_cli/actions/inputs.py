@@ -1,0 +1,225 @@
+"""The inputs of a run: as they are given, as an action declares them, and what is wrong with them.
+
+Port's pages "User inputs" and "Advanced input configurations": a declaration is JSON Schema with Port's own formats. A
+`default`, `enum`, `visible` and the like, and the list of required inputs, may be `{"jqQuery": …}` over the form, the
+entity and the user. What is not visible (`displayCondition` in older actions) or disabled cannot be required, but its
+default is sent all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from port_hook_cli.actions.action import BadAction
+from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json, write_json
+
+JQ = "jqQuery"
+_HIDING = {"visible": False, "displayCondition": False, "disabled": True}
+_LEFT_TO_PORT = frozenset({"dataset", "default"})
+_ENTITY = "entity"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong with one input, in words that go on from its name. No value of an input is ever quoted."""
+
+    input: str
+    words: str
+
+
+class InvalidInputs(UsageError):
+    """Inputs that Port would refuse; `violations` are all of them."""
+
+    def __init__(self, action: str, violations: Sequence[Violation]) -> None:
+        lines = [f"  {each.input} {each.words}" for each in violations]
+        super().__init__(
+            "\n".join([f"Port would refuse these inputs of {action}:", *lines]),
+            hint="Give them with --input NAME=VALUE or --inputs FILE.",
+        )
+        self.violations = tuple(violations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The declarations of one run, in which no `jqQuery` is left, and the names that must have a value."""
+
+    declared: Mapping[str, Mapping[str, Any]]
+    required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How an input is encrypted; `key` is the public key (PEM) of the scheme that has one."""
+
+    scheme: Scheme
+    key: str = ""
+
+
+def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any]:
+    """Return the name and value of `NAME=VALUE`, read by the input's declared type, or of `NAME:=JSON`.
+
+    A value that does not read as its type stays text, which the check refuses. Raises UsageError for a text of
+    another form, without quoting a value.
+    """
+    name, equals, value = text.partition("=")
+    is_json = name.endswith(":")
+    name = name.removesuffix(":")
+    if not equals or not name:
+        raise UsageError("--input is not NAME=VALUE.", hint="Write it like --input cpu=4 or --input 'tags:=[\"a\"]'.")
+    kind = _rules(declared or {}, name).get("type", "string")
+    if not is_json and (kind == "string" or (isinstance(kind, list) and "string" in kind)):
+        return name, value
+    try:
+        return name, read_json(value)
+    except NotJson as error:
+        if is_json:
+            raise UsageError(f"--input {name}: {error}.", hint=f"Write text as {name}=TEXT.") from error
+        return name, value
+
+
+def plain_defaults(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fixed defaults of the inputs that are not given."""
+    return {
+        name: default
+        for name, rules in _each(declared)
+        if name not in given and (default := rules.get("default")) is not None and query_in(default) is None
+    }
+
+
+def default_queries(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the jq programs that compute the defaults of the inputs that are not given."""
+    return {
+        name: query
+        for name, rules in _each(declared)
+        if name not in given and (query := query_in(rules.get("default"))) is not None
+    }
+
+
+def rule_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
+    """Return the jq programs in everything else that is declared, each once."""
+    parts = [required, *(part for _, rules in _each(declared) for part in _parts(rules))]
+    return tuple(dict.fromkeys(query for part in parts if (query := query_in(part)) is not None))
+
+
+def settle(declared: Mapping[str, Any], required: Any, answers: Mapping[str, Any]) -> Rules:
+    """Return the rules in which each jq program is replaced by its answer; None is one that failed."""
+    settled = {name: _settled(rules, answers) for name, rules in _each(declared)}
+    wanted = _answered(required, answers)
+    names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list | tuple) else []
+    names += [name for name, rules in settled.items() if rules.get("required") is True]
+    shown = {name for name, rules in settled.items() if not _is_hidden(rules)}
+    return Rules(declared=settled, required=tuple(name for name in dict.fromkeys(names) if name in shown))
+
+
+def missing(rules: Rules, values: Mapping[str, Any]) -> Iterator[Violation]:
+    """Yield what is required and has no value, and what has one and is not declared."""
+    for name in rules.required:
+        if values.get(name) is None:
+            yield Violation(name, "is required")
+    for name in values:
+        if name not in rules.declared:
+            yield Violation(name, f"is no input of this action, which has {', '.join(rules.declared) or 'none'}")
+
+
+def query_in(value: Any) -> str | None:
+    """Return the jq program of `{"jqQuery": …}`, None for any other value."""
+    query = value.get(JQ) if isinstance(value, Mapping) else None
+    return query if isinstance(query, str) else None
+
+
+def secret_texts(declared: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every text in the values of the inputs that are encrypted: none of them may be shown."""
+    for name, rules in _each(declared):
+        if rules.get("encryption") is not None:
+            yield from _texts(values.get(name))
+
+
+def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
+    """Return a value as a run's properties hold it: an entity as its identifier."""
+    if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
+        return [as_sent(rules["items"], element) for element in value]
+    if rules.get("format") == _ENTITY and isinstance(value, Mapping) and isinstance(value.get("identifier"), str):
+        return value["identifier"]
+    return value
+
+
+def as_seen(rules: Mapping[str, Any], value: Any) -> Any:
+    """Return a value as templates see it: an entity as an object, of which only the identifier may be known here."""
+    if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
+        return [as_seen(rules["items"], element) for element in value]
+    if rules.get("format") == _ENTITY and isinstance(value, str):
+        return {"identifier": value, "title": value, "blueprint": rules.get("blueprint")}
+    return value
+
+
+def seen_form(declared: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all values as templates see them."""
+    return {name: as_seen(_rules(declared, name), value) for name, value in values.items()}
+
+
+def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
+    """Return how an input is encrypted, None where it is not; raises BadAction for what Port does not know."""
+    said = rules.get("encryption")
+    if said is None:
+        return None
+    algorithm = said.get("algorithm") if isinstance(said, Mapping) else said
+    if algorithm not in list(Scheme):
+        raise BadAction(f"encrypts its input {name} with {algorithm!r}, and Port knows {' and '.join(Scheme)}")
+    key = said.get("key") if isinstance(said, Mapping) else None
+    if algorithm == Scheme.CLIENT_SIDE and not isinstance(key, str):
+        raise BadAction(f"encrypts its input {name} on the client's side and has no `key` for it")
+    return Encryption(Scheme(algorithm), key if isinstance(key, str) else "")
+
+
+def plaintext_of(value: Any) -> bytes:
+    """Return what is encrypted of a value: a string as it is, anything else as JSON.stringify writes it."""
+    return (value if isinstance(value, str) else write_json(value)).encode("utf-8", "surrogatepass")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
+
+
+def _each(declared: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((name, _rules(declared, name)) for name in declared)
+
+
+def _rules(declared: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    rules = declared.get(name)
+    return rules if isinstance(rules, Mapping) else {}
+
+
+def _parts(rules: Mapping[str, Any]) -> Iterable[Any]:
+    parts = [value for key, value in rules.items() if key not in _LEFT_TO_PORT]
+    items = rules.get("items")
+    return [*parts, *(_parts(items) if isinstance(items, Mapping) else ())]
+
+
+def _settled(rules: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    settled = {
+        key: _answered(value, answers)
+        for key, value in rules.items()
+        if key not in _LEFT_TO_PORT and (key in _HIDING or _answered(value, answers) is not None)
+    }
+    if isinstance(rules.get("items"), Mapping):
+        settled["items"] = _settled(rules["items"], answers)
+    return settled
+
+
+def _answered(value: Any, answers: Mapping[str, Any]) -> Any:
+    query = query_in(value)
+    return value if query is None else answers.get(query)
+
+
+def _is_hidden(rules: Mapping[str, Any]) -> bool:
+    """Whether an input cannot be filled in; what a failed expression says is null, which is not true."""
+    return any(key in rules and (rules[key] is True) is hides for key, hides in _HIDING.items())

@@ -1,0 +1,199 @@
+"""The request of a run: the data that an action's templates see, and what Port makes of the rendered templates.
+
+Contract: `url`, `method`, `headers`, `body`, `synchronized` and `agent` of the invocation method are templates; an
+action without a `body` sends Port's default payload. The body is written as JSON.stringify writes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.errors import RenderError
+from port_hook_cli.javascript.values import write_json
+
+METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
+"""What an invocation method may name."""
+
+TEMPLATED = ("url", "method", "headers", "body", "synchronized", "agent")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+_LINE_ENDS = re.compile("[\t\r\n]")
+_OUTER = "".join(map(chr, range(0x21)))
+_SET_BY_PORT = frozenset({"x-port-signature", "x-port-timestamp", "content-length", "host", "transfer-encoding"})
+_FLAGS = {None: False, False: False, True: True, "true": True, "false": False, "": False}
+_MOST_OF_A_VALUE = 200
+_CORRECT = "Correct the action's invocation method, or the data that it is rendered with."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One invocation, as the templates see it.
+
+    `inputs` are the values as templates see them, `properties` as they were sent to Port; both hold encrypted values
+    for the names in `encrypted`. `by` is who started it, `at` the time in RFC 3339.
+    """
+
+    id: str
+    by: Mapping[str, Any]
+    at: str
+    origin: str
+    operation: str | None = None
+    inputs: Mapping[str, Any] | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    encrypted: tuple[str, ...] = ()
+    entity: Mapping[str, Any] | None = None
+    event: Mapping[str, Any] | None = None
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedRequest:
+    """What Port would send, all but the signature.
+
+    `body` is a JSON value, or UNDEFINED for none; `content` is its bytes. `errors` are the expressions that failed
+    and so became null. An `agent` has the request sent by Port's execution agent. `properties` are those of the run.
+    """
+
+    run_id: str
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: Any
+    synchronized: bool = False
+    agent: bool = False
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    errors: tuple[JqError, ...] = ()
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that are signed and sent."""
+        return b"" if self.body is UNDEFINED else write_json(self.body).encode()
+
+
+def request_template(action: PortAction) -> dict[str, Any]:
+    """Return what is rendered for a request: one template, so that jq is asked once."""
+    return {name: action.method[name] for name in TEMPLATED if action.method.get(name) is not None}
+
+
+def template_data(action: PortAction, run: Run) -> dict[str, Any]:
+    """Return what the expressions of an action's templates see. Without an entity, `.entity` is an empty object."""
+    return {
+        "inputs": run.inputs,
+        "trigger": {"by": run.by, "origin": run.origin, "at": run.at, "operation": run.operation},
+        "event": run.event,
+        "entity": run.entity or {},
+        "action": {
+            "identifier": action.identifier,
+            "blueprint": action.blueprint,
+            "encryptedProperties": list(run.encrypted),
+        },
+        "run": {"id": run.id},
+        "secrets": run.secrets,
+    }
+
+
+def assemble(action: PortAction, run: Run, rendered: Any, errors: tuple[JqError, ...] = ()) -> RenderedRequest:
+    """Return the request that `request_template` was rendered to; raises RenderError for what cannot be sent."""
+    parts = rendered if isinstance(rendered, Mapping) else {}
+    method, url = str(parts.get("method") or "POST").upper(), _cleaned(parts.get("url"))
+    if method not in METHODS:
+        raise _unusable("method", parts.get("method"), f"not one of {', '.join(sorted(METHODS))}", errors)
+    if not isinstance(url, str) or not _is_url(url):
+        raise _unusable("url", url, "not a URL that begins with https:// or http://", errors)
+    flags = {name: _flag(name, parts.get(name), errors) for name in ("synchronized", "agent")}
+    if action.has_body or method == "GET":  # a GET has a body only where the action says so
+        body = parts.get("body", UNDEFINED)
+    else:
+        body = default_payload(action, run, {**parts, **flags})
+    return RenderedRequest(
+        run_id=run.id,
+        method=method,
+        url=url,
+        headers=_headers(parts.get("headers"), errors),
+        body=body,
+        synchronized=flags["synchronized"],
+        agent=flags["agent"],
+        properties=run.properties,
+        errors=errors,
+    )
+
+
+def default_payload(action: PortAction, run: Run, method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Port sends for an action without a `body`; `method` is its rendered invocation method."""
+    if action.kind is ActionKind.AUTOMATION:
+        return {"event": run.event, "inputs": None, "port_context": {"runId": run.id}}
+    entity = run.entity
+    shown = {name: method[name] for name in ("url", "agent", "synchronized", "method") if method.get(name) is not None}
+    invoked = {
+        "identifier": action.identifier,
+        **({} if action.title is None else {"title": action.title}),
+        "trigger": {"type": str(action.kind), "operation": run.operation},
+        "invocationMethod": {"type": "WEBHOOK", **shown},
+    }
+    return {
+        "action": action.identifier,
+        "resourceType": "run",
+        "status": "TRIGGERED",
+        "trigger": {"by": run.by, "origin": run.origin, "at": run.at},
+        "context": {
+            "entity": None if entity is None else entity.get("identifier"),
+            "blueprint": action.blueprint,
+            "runId": run.id,
+        },
+        "payload": {
+            "entity": entity,
+            "action": invoked,
+            "properties": run.properties,
+            "censoredProperties": list(run.encrypted),
+        },
+    }
+
+
+def _cleaned(url: Any) -> Any:
+    """Return a URL without the characters that Node's `URL` takes out of it, line ends among them."""
+    return _LINE_ENDS.sub("", url).strip(_OUTER) if isinstance(url, str) else url
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a number that is no port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _headers(rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the header fields: the action's own, after the content type that Port sets unless they do."""
+    if not isinstance(rendered, Mapping | None):
+        raise _unusable("headers", rendered, "not an object", errors)
+    given = []
+    for name, value in (rendered or {}).items():
+        if value is None or name.lower() in _SET_BY_PORT:
+            continue
+        text = value if isinstance(value, str) else write_json(value)
+        if not _NAME.fullmatch(name) or _CONTROL.search(text):
+            raise _unusable(f"headers.{name}", None, "not a header field that could be sent", errors)
+        given.append((name, text.strip(" \t").encode("utf-8", "replace").decode("latin-1")))
+    has_type = any(name.lower() == "content-type" for name, _ in given)
+    return tuple(given) if has_type else (("content-type", "application/json"), *given)
+
+
+def _flag(name: str, value: Any, errors: tuple[JqError, ...]) -> bool:
+    if isinstance(value, bool | str | None) and value in _FLAGS:
+        return _FLAGS[value]
+    raise _unusable(name, value, "neither true nor false", errors)
+
+
+def _unusable(name: str, value: Any, why: str, errors: tuple[JqError, ...]) -> RenderError:
+    shown = "nothing" if value is None or value is UNDEFINED else write_json(value)
+    if len(shown) > _MOST_OF_A_VALUE:
+        shown = f"{shown[:_MOST_OF_A_VALUE]}..."  # three dots, by which core/masking.py knows half a secret
+    because = f" {{{{ {errors[0].expression.strip()} }}}} failed: {errors[0].message}" if errors else ""
+    return RenderError(f"The action's `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)

@@ -1,0 +1,218 @@
+"""Port's templates: JSON whose strings hold jq in double braces, rendered as Port's engine renders them.
+
+`prepare` reads a template and names its expressions; whoever runs jq evaluates them, all at once; `Prepared.assemble`
+puts the results in their places. The rules are those of npm `@port-labs/jq-node-bindings`, down to the words of its
+errors; docs/reference/templates.md tells them. jq itself stays outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias
+
+from port_hook_cli.actions.template_braces import BadTemplate, Text, is_spread, requote, split
+from port_hook_cli.javascript.values import js_entries, write_json
+
+MAX_DEPTH = 150
+"""Levels of nesting that a template may have: far more than any has, and few enough for Python's stack."""
+
+
+class Undefined(Enum):
+    """JavaScript's `undefined`, which is no JSON value."""
+
+    UNDEFINED = "undefined"
+
+
+UNDEFINED: Final = Undefined.UNDEFINED
+
+
+@dataclass(frozen=True, slots=True)
+class JqError:
+    """An expression that gave no value. `kind`: found while compiling, or while running. `message` is jq's."""
+
+    expression: str
+    kind: Literal["compile", "run-time"]
+    message: str
+
+
+class ExpressionFailed(ValueError):
+    """An expression failed, and the template was to be rendered strictly."""
+
+    def __init__(self, error: JqError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+Outcome: TypeAlias = "Any | Undefined | JqError"
+Evaluate: TypeAlias = Callable[[Sequence[str]], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """What a template became: a JSON value, or UNDEFINED. `errors`: what failed and so became null."""
+
+    value: Any
+    errors: tuple[JqError, ...] = ()
+
+
+def render(template: Any, evaluate: Evaluate, *, strict: bool = False) -> Rendering:
+    """Render a JSON value as a template. `evaluate` takes jq programs and returns an Outcome for each.
+
+    Raises BadTemplate for what the engine refuses, and with `strict` ExpressionFailed for a failed expression.
+    """
+    prepared = prepare(template)
+    return prepared.assemble(evaluate(prepared.programs), strict=strict)
+
+
+def prepare(template: Any) -> Prepared:
+    """Read a template. `assemble` tells its mistakes; only one that is nested too deep raises BadTemplate here."""
+    texts: dict[str, Text | BadTemplate] = {}
+    for text in _strings(template, MAX_DEPTH):
+        if text not in texts:
+            texts[text] = _split_or_error(text)
+    expressions = (
+        expression for text in texts.values() if not isinstance(text, BadTemplate) for expression in text.expressions
+    )
+    return Prepared(template, texts, tuple(dict.fromkeys(expressions)))
+
+
+def _strings(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        return
+    if not depth:
+        raise BadTemplate(f"The template is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        for key, element in value.items():
+            if not is_spread(key):
+                yield key
+            yield from _strings(element, depth - 1)
+    elif isinstance(value, (list, tuple)):
+        for element in value:
+            yield from _strings(element, depth - 1)
+
+
+def _split_or_error(text: str) -> Text | BadTemplate:
+    try:
+        return split(text)
+    except BadTemplate as error:
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A template that was read. `expressions` are as they are written, each once."""
+
+    template: Any = field(repr=False)
+    texts: Mapping[str, Text | BadTemplate] = field(repr=False)
+    expressions: tuple[str, ...]
+
+    @property
+    def programs(self) -> list[str]:
+        """The expressions as jq gets them, in their order."""
+        return [requote(expression) for expression in self.expressions]
+
+    def assemble(self, outcomes: Sequence[Outcome], *, strict: bool = False) -> Rendering:
+        """Put the outcomes of `programs` in their places; raises as `render` does.
+
+        Values are rendered in the engine's order, so of several mistakes the same one is told; what stands under a
+        key that is dropped is not looked at.
+        """
+        assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)
+        value = _settle(assembly.render(self.template))
+        return Rendering(value=value, errors=tuple(assembly.errors))
+
+
+class _Assembly:
+    def __init__(
+        self, texts: Mapping[str, Text | BadTemplate], outcomes: Mapping[str, Outcome], *, strict: bool
+    ) -> None:
+        self._texts = texts
+        self._outcomes = outcomes
+        self._strict = strict
+        self.errors: list[JqError] = []
+
+    def render(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._render_text(value)
+        if isinstance(value, (list, tuple)):
+            return [self.render(element) for element in value]
+        if isinstance(value, Mapping):
+            return dict(self._members(value))
+        return value
+
+    def _members(self, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        for key, element in js_entries(value):
+            if is_spread(key):
+                yield from self._spread(key, element)
+                continue
+            rendered = self._render_text(key)
+            if rendered is not None and rendered is not UNDEFINED and not isinstance(rendered, str):
+                raise BadTemplate(
+                    f"Evaluated object key should be undefined, null or string. Original key: {key},"
+                    f" evaluated to: {_stringify(rendered)}"
+                )
+            if rendered and isinstance(rendered, str):
+                yield rendered, self.render(element)
+
+    def _spread(self, key: str, element: Any) -> Iterator[tuple[str, Any]]:
+        spread = self.render(element)
+        if spread is None:
+            raise BadTemplate("Cannot convert undefined or null to object")
+        if isinstance(spread, list):  # JavaScript's arrays are objects
+            yield from ((str(index), member) for index, member in enumerate(spread))
+        elif isinstance(spread, Mapping):
+            yield from js_entries(spread)
+        else:
+            raise BadTemplate(
+                f"Evaluated value should be an object if the key is {key}. Original value: {_js_string(element)},"
+                f" evaluated to: {_stringify(spread)}"
+            )
+
+    def _render_text(self, template: str) -> Any:
+        text = self._texts[template]
+        if isinstance(text, BadTemplate):
+            raise text
+        if text.is_whole:
+            return self._result(text.expressions[0])
+        parts = [text.pieces[0]]
+        for expression, piece in zip(text.expressions, text.pieces[1:], strict=True):
+            result = self._result(expression)
+            parts += [result if isinstance(result, str) else _stringify(result), piece]
+        return "".join(parts)
+
+    def _result(self, expression: str) -> Any:
+        outcome = self._outcomes[expression]
+        if not isinstance(outcome, JqError):
+            return outcome
+        if self._strict:
+            raise ExpressionFailed(outcome)
+        if outcome not in self.errors:
+            self.errors.append(outcome)
+        return None
+
+
+def _settle(value: Any) -> Any:
+    """Do with `undefined` what JSON.stringify does: leave the member out, make the element null."""
+    if isinstance(value, list):
+        return [None if element is UNDEFINED else _settle(element) for element in value]
+    if isinstance(value, Mapping):
+        return {key: _settle(element) for key, element in value.items() if element is not UNDEFINED}
+    return value
+
+
+def _stringify(value: Any) -> str:
+    return "undefined" if value is UNDEFINED else write_json(_settle(value))
+
+
+def _js_string(value: Any) -> str:
+    """Return what `${value}` gives in JavaScript."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return "[object Object]"
+    if isinstance(value, (list, tuple)):
+        return ",".join("" if element is None else _js_string(element) for element in value)
+    return write_json(value)

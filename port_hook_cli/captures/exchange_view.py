@@ -1,0 +1,231 @@
+"""One exchange on the screen: in full, or in a line.
+
+Every piece of text that came from the wire goes through `views.text` first. Lines are wrapped later, for the
+terminal they are for (`views.layout`); one that is meant to be copied says `no_wrap`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from rich.style import Style
+from rich.text import Text
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
+from port_hook_cli.invocations.delivery_hints import delivery_hint
+from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Kind, Payload, Status, Verdict
+from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.listener.responses import RunFate, run_fate
+from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runs.view import report_command
+from port_hook_cli.signatures.view import MOST_WORDS, status_colour
+from port_hook_cli.text.layout import INDENT
+from port_hook_cli.text.safe import brief, shorten
+
+_LABEL_WIDTH = INDENT - 2
+_MOST_LINES = 24
+_MS_IN_S = 1000
+_BODY_EXCERPT = 2048
+_NAME_WIDTH = 40
+_MOST_INPUTS = 40
+_MOST_CHANGES = 20
+_FATES = {
+    RunFate.SUCCESS: "the run is synchronised: this answer ends it as SUCCESS",
+    RunFate.FAILURE: "the run is synchronised: this answer ends it as FAILURE",
+    RunFate.WAITS: "the run stays IN_PROGRESS until success or failure is reported",
+    RunFate.DEPENDS: (
+        "a synchronised run ends with this answer ({fate}); "
+        "any other stays IN_PROGRESS until success or failure is reported"
+    ),
+}
+
+
+def clock_time(epoch_s: float) -> str:
+    """Return seconds since the epoch as the local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(epoch_s))
+
+
+def compact_line(exchange: Exchange) -> str:
+    """Return an exchange as one plain line."""
+    invocation, payload = exchange.invocation, exchange.payload
+    parts = [
+        clock_time(invocation.received_at),
+        brief(what_it_is(payload), 80),
+        f"{brief(invocation.method, 20)} {brief(invocation.target, 80)}",
+        f"signature {exchange.verdict.status}",
+    ]
+    if exchange.verdict.slugs:
+        parts.append(brief(f"[{', '.join(exchange.verdict.slugs)}]", 80))
+    if exchange.delivery is not None:
+        parts.append(f"handler {_outcome(exchange.delivery)}")
+    if exchange.answer is not None:
+        parts.append(f"-> {exchange.answer.status}")
+    return "  ".join((*parts, brief(payload.run_id or "(no run)", 40), brief(invocation.id, 20)))
+
+
+def exchange_lines(exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = ()) -> Iterator[Text]:
+    """Yield an exchange in full, line by line.
+
+    `app_url` is where a run's page is, when it is known; `decrypted` are inputs that were decrypted for the screen.
+    """
+    yield _head(exchange)
+    yield from _verdict(exchange.verdict)
+    yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
+    yield from _decrypted(decrypted)
+    if exchange.delivery is not None:
+        yield from _delivery(exchange.delivery)
+    yield from _answer(exchange)
+
+
+def what_it_is(payload: Payload) -> str:
+    """Return what an invocation asks for in a few words: the action and its operation, or the event and its entity."""
+    if payload.kind in {Kind.AUTOMATION, Kind.CHANGE_LOG}:
+        kind = "automation" if payload.kind is Kind.AUTOMATION else "change log"
+        where = "/".join(part for part in (payload.blueprint, payload.entity) if part)
+        return " ".join(word for word in (kind, payload.action, payload.event, where) if word)
+    return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
+
+
+def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Text]:
+    """Yield what was read of a body; a body that says nothing known is shown as it is."""
+    if payload.run_id:
+        link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else None
+        yield _line("run", Text(brief(payload.run_id), style=Style(link=link)))
+    who = " from ".join(part for part in (payload.user, payload.origin) if part)
+    for label, value in (("by", who), ("blueprint", payload.blueprint), ("entity", payload.entity)):
+        if value:
+            yield _line(label, Text(brief(value)))
+    yield from _table("inputs", payload.inputs)
+    if payload.censored:
+        yield _line("encrypted", Text(brief(", ".join(payload.censored))))
+    for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
+        text = f"{brief(change.path)}: {value_text(change.before)} -> {value_text(change.after)}"
+        yield _line("" if index else "changes", Text(text))
+    if payload.problem:
+        yield _line("body", Text(brief(payload.problem), style="yellow"))
+        yield from _block("", body, bytes_text(body, limit=_BODY_EXCERPT))
+    elif payload.kind is Kind.UNKNOWN and not payload.inputs:
+        yield from _block("body", body, body_text(payload, body, limit=_BODY_EXCERPT))
+
+
+def cause_lines(verdict: Verdict) -> Iterator[Text]:
+    """Yield what was found out about a signature, each cause with its fix; beside a good one it is a warning."""
+    is_good = verdict.status in {Status.VALID, Status.REENCODED}
+    for cause in verdict.causes:
+        words = Text(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}", "yellow" if is_good else "red")
+        yield _line("warning" if is_good else "cause", words)
+        yield _line("fix", Text(brief(cause.fix, MOST_WORDS)))
+
+
+def _head(exchange: Exchange) -> Text:
+    invocation, verdict, answer = exchange.invocation, exchange.verdict, exchange.answer
+    outcome = (f"-> {answer.status}  ", "bold green" if _is_2xx(answer) else "bold red") if answer else ""
+    return Text.assemble(
+        (clock_time(invocation.received_at), "dim"),
+        "  ",
+        (brief(what_it_is(exchange.payload)), "bold"),
+        f"  {brief(invocation.method, 20)} {brief(invocation.target, 120)}  signature ",
+        (str(verdict.status), f"bold {status_colour(verdict.status)}"),
+        "  ",
+        outcome,
+        (brief(invocation.id, 20), "dim"),
+    )
+
+
+def _verdict(verdict: Verdict) -> Iterator[Text]:
+    if verdict.status is Status.REENCODED and verdict.reading:
+        yield _line("signature", Text(f"matches another form of the same JSON: {brief(verdict.reading)}"))
+    yield from cause_lines(verdict)
+
+
+def _delivery(delivery: Delivery) -> Iterator[Text]:
+    style = "green" if delivery.ok else "red"
+    yield _line("forwarded", Text.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
+    if delivery.ok:
+        return
+    if delivery.error:
+        yield _line("", Text(brief(delivery.error), style=style))
+    if delivery.body:
+        yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
+    if hint := delivery_hint(delivery):
+        yield _line("hint", Text(hint))
+
+
+def _answer(exchange: Exchange) -> Iterator[Text]:
+    if exchange.answer is None:
+        return
+    refused = " and not forwarded" if _is_refused(exchange) else ""
+    yield _line("answered", Text(f"{exchange.answer.status}{refused}"))
+    fate = run_fate(exchange.payload, exchange.answer)
+    if fate is RunFate.NO_RUN or _is_refused(exchange):
+        return
+    is_good = _is_2xx(exchange.answer)
+    yield _line("in Port", Text(_FATES[fate].format(fate="SUCCESS" if is_good else "FAILURE")))
+    if fate in {RunFate.WAITS, RunFate.DEPENDS}:
+        command = report_command(exchange.payload.run_id or "", failed=not is_good)
+        if command:
+            yield _line("", Text(command, style="cyan", no_wrap=True))
+
+
+def _is_2xx(answer: Answer) -> bool:
+    return answer.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
+
+
+def _is_refused(exchange: Exchange) -> bool:
+    return exchange.answer is not None and exchange.delivery is None and exchange.answer.status == 401  # noqa: PLR2004
+
+
+def _table(label: str, values: dict[str, Any]) -> Iterator[Text]:
+    shown = [(brief(name, _NAME_WIDTH), value) for name, value in islice(values.items(), _MOST_INPUTS)]
+    width = max((len(name) for name, _ in shown), default=0)
+    for index, (name, value) in enumerate(shown):
+        text = Text.assemble((name.ljust(width), "bold"), "  ", value_text(value))
+        yield _line("" if index else label, text)
+    if len(values) > len(shown):
+        yield _line("", Text(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
+
+
+def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Text]:
+    names = [brief(str(decryption.path), _NAME_WIDTH) for decryption in decryptions]
+    width = max(map(len, names), default=0)
+    for index, (name, decryption) in enumerate(zip(names, decryptions, strict=True)):
+        text = Text.assemble((name.ljust(width), "bold"), "  ", _decrypted_value(decryption))
+        yield _line("" if index else "decrypted", text)
+
+
+def _decrypted_value(decryption: Decryption) -> Text:
+    if decryption.plaintext is None:
+        return Text(f"not decrypted: {brief(decryption.words)}", style="yellow")
+    value = decryption.value
+    if value is None:
+        return Text(f"({len(decryption.plaintext):,} bytes that are not UTF-8 text)", style="dim")
+    return Text(value_text(value), style="magenta")
+
+
+def _block(label: str, body: bytes, text: str | None) -> Iterator[Text]:
+    """Yield the beginning of a body's text: at most 2 kB and 24 lines. What is no text is only counted."""
+    if text is None:
+        yield _line(label, Text(f"({len(body):,} bytes that are not UTF-8 text)", style="dim"))
+        return
+    lines = shorten(text, _BODY_EXCERPT).splitlines()
+    for index, line in enumerate(lines[:_MOST_LINES]):
+        yield _line("" if index else label, Text(line, style="dim"))
+    if len(text) > _BODY_EXCERPT or len(lines) > _MOST_LINES:
+        yield _line("", Text("and more; `port-hook show ID` shows it", style="dim"))
+
+
+def _line(label: str, text: Text) -> Text:
+    line = Text.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), text)
+    line.no_wrap = text.no_wrap
+    return line
+
+
+def _outcome(delivery: Delivery) -> str:
+    outcome = brief(delivery.fault or "failed", 20) if delivery.status is None else str(delivery.status)
+    if delivery.latency_ms < _MS_IN_S:
+        return f"{outcome} in {delivery.latency_ms:.1f} ms"
+    return f"{outcome} in {delivery.latency_ms / _MS_IN_S:.1f} s"

@@ -1,0 +1,183 @@
+"""Where the store is, and the way to an open connection to it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from port_hook_cli.captures.files import FOLDER, LOG, beside, make, secure
+from port_hook_cli.captures.problems import store_problem
+from port_hook_cli.captures.schema import MIGRATIONS, ForeignDatabase, NewerSchema, PlantedSchema, check_schema, migrate
+from port_hook_cli.errors import StoreError
+
+BUSY_TIMEOUT_S = 5.0
+
+_OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
+
+# A checkpoint costs an fsync or two. Every 16 MiB instead of every 4 MiB keeps it out of the 99th percentile; and a
+# listener's thread has done most of it by then (see `writer`).
+_CHECKPOINT_PAGES = 4000
+_CACHE_KIB = 2048
+# A log that a large capture has made longer shrinks again.
+_LOG_BYTES = 16 * 1024 * 1024
+# A millisecond's work or so.
+_INSTRUCTIONS = 100_000
+
+
+def store_path(option: Path | None, cwd: Path) -> Path:
+    """Return the store's absolute path: the option's, taken from `cwd`, or `.port-hook/captures.db` there."""
+    return (cwd / (option or Path(FOLDER, "captures.db"))).absolute()
+
+
+def require_sqlite(version: tuple[int, ...]) -> None:
+    """Raise StoreError for a SQLite that is too old."""
+    if version < _OLDEST_SQLITE:
+        raise StoreError(
+            f"This Python comes with SQLite {'.'.join(map(str, version))}, and the capture store needs 3.33 or newer.",
+            hint="Run port-hook with another Python.",
+        )
+
+
+class Access(Enum):
+    """What a store is opened for."""
+
+    CREATE = "create"
+    READ = "read"
+    SHOW = "show"
+    """To read and display, nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open store, and what the user should know about its files."""
+
+    connection: sqlite3.Connection
+    warnings: tuple[str, ...] = ()
+
+
+def connect(path: Path, access: Access) -> Opened:
+    """Return a connection to a store of the newest schema; raises StoreError in words."""
+    require_sqlite(sqlite3.sqlite_version_info)
+    warnings = secure(path, show_only=access is Access.SHOW)
+    if access is Access.CREATE:
+        make(path)
+    elif not path.exists():
+        raise StoreError(
+            f"There is no capture store at {path}.",
+            hint="Start `port-hook listen` in this folder, or name the store with --store.",
+        )
+    try:
+        opened = Opened(_connect(path, "mode=rw")) if access is Access.CREATE else _open_to_read(path)
+    except sqlite3.Error as error:
+        raise store_problem(error, path) from error
+    except ForeignDatabase as error:
+        raise StoreError(
+            f"{path} is a database of another program.", hint="Name another file with --store; this one was left alone."
+        ) from error
+    except PlantedSchema as error:
+        raise StoreError(
+            f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
+            hint="Move it away, or name another store with --store; this one was left alone.",
+        ) from error
+    except NewerSchema as error:
+        raise StoreError(
+            f"{path} was written by a newer port-hook ({error}).",
+            hint="Upgrade port-hook, or name another store with --store.",
+        ) from error
+    try:
+        # SQLite has made its files by now, or has met some that others made meanwhile.
+        secure(path, show_only=access is Access.SHOW)
+    except StoreError:
+        opened.connection.close()
+        raise
+    return Opened(opened.connection, (*warnings, *opened.warnings))
+
+
+def _open_to_read(path: Path) -> Opened:
+    """Open a store for a reader: to write as well, as SQLite wants it, or else as it can be had."""
+    for mode in ("mode=rw", "mode=ro"):
+        try:
+            return Opened(_connect(path, mode, interruptible=True))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+                raise
+    opened = Opened(_connect(path, "mode=ro&immutable=1", interruptible=True))
+    log = beside(path, LOG)
+    if not (log.exists() and log.stat().st_size):
+        return opened
+    return replace(opened, warnings=(f"the latest captures may be missing, because {log} cannot be read here",))
+
+
+def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        if interruptible:
+            end_at_ctrl_c(connection)
+        # What is in the file is not to be trusted, and nothing is changed before it was looked at.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        version = check_schema(connection)
+        if mode == "mode=rw":
+            _set_up(connection)
+            migrate(connection)
+        elif version < len(MIGRATIONS):
+            return _migrated_copy(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a temporary copy of a store that is too old and cannot be written, of the newest schema."""
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    with closing(connection):
+        connection.backup(copy)
+    migrate(copy)
+    return copy
+
+
+def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
+    """Let Ctrl-C end a statement of this connection, however long it takes; SQLite then raises SQLITE_INTERRUPT.
+
+    Python handles a signal between two of its own instructions only, and SQLite returns to it when it is done.
+    """
+    connection.set_progress_handler(lambda: 0, _INSTRUCTIONS)
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    # A file remembers this one. Where several programs open a new store at once, some are told without any waiting
+    # that it is locked (seen in 3 of 100 openings by six processes).
+    execute_patiently(connection, "PRAGMA journal_mode = WAL")
+    for setting in (
+        "synchronous = NORMAL",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+        f"cache_size = -{_CACHE_KIB}",
+        "mmap_size = 0",
+        f"journal_size_limit = {_LOG_BYTES}",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    """Execute a statement that SQLite does not wait for a lock with; raises sqlite3.Error after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute(sql)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return

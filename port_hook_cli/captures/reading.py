@@ -1,0 +1,25 @@
+"""The capture store of the commands that read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures import CaptureStore
+
+
+def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = False) -> CaptureStore:
+    """Open the store and tell what the user should know about its files; raises StoreError.
+
+    With `show_only` the captures are displayed and not used otherwise, so they may belong to another user.
+    """
+    from port_hook_cli.captures import open_store
+
+    store = open_store(option, runtime.cwd, show_only=show_only)
+    for warning in store.warnings:
+        print(f"note: {printable(warning)}", file=runtime.stderr)
+    return store

@@ -1,0 +1,72 @@
+"""A request in a file: a capture file, or the raw text of an HTTP request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.captures.file import NotACapture, is_capture, read_capture
+from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+from port_hook_cli.invocations.models import Exchange, Headers
+
+
+class NotARequest(ValueError):
+    """The file holds no request; the message says in words what it holds instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedRequest:
+    """What of a request a verdict needs. `received_at` is seconds since the epoch, None when nobody noted it."""
+
+    headers: Headers
+    body: bytes = field(repr=False)
+    received_at: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def from_exchange(exchange: Exchange) -> SavedRequest:
+    """Return the request of a capture; raises StoreError when its body was not kept whole."""
+    invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
+    return SavedRequest(headers=invocation.headers, body=invocation.body, received_at=invocation.received_at)
+
+
+def read_request(content: bytes) -> SavedRequest:
+    """Return the request that a file holds; raises NotARequest, or StoreError for a body that was not kept whole."""
+    if is_request(content):
+        try:
+            request = parse_request(content)
+        except NotHttp as error:
+            raise NotARequest(f"it begins like an HTTP request, but {error}") from error
+        return SavedRequest(headers=request.headers, body=request.body, remarks=request.remarks)
+    capture = capture_in(content)
+    if capture is None:
+        raise NotARequest(_what_it_is(content))
+    return from_exchange(capture)
+
+
+def capture_in(content: bytes) -> Exchange | None:
+    """Return the capture that a file holds, or None for another file; raises NotARequest for a damaged one."""
+    document = _document(content)
+    if not is_capture(document):
+        return None
+    try:
+        return read_capture(document)
+    except NotACapture as error:
+        raise NotARequest(f"it is a damaged capture file: {error}") from error
+
+
+def _document(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _what_it_is(content: bytes) -> str:
+    if not content.strip():
+        return "it is empty"
+    if _document(content) is not None:
+        return "it is JSON, but no capture file"
+    return "it is neither a capture file nor an HTTP request with a first line like 'POST / HTTP/1.1'"

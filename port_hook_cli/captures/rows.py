@@ -1,0 +1,315 @@
+"""Exchanges to rows and back. Pure; `capture_row` is on the listener's hot path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from port_hook_cli.captures.file_fields import Fields, NotACapture, maybe_number, maybe_text, text
+from port_hook_cli.captures.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
+from port_hook_cli.invocations.models import (
+    SIGNATURE_HEADER,
+    Answer,
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    Invocation,
+    Payload,
+    Status,
+    Truncation,
+    Verdict,
+)
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.text.secret import SECRET_HEADERS, mask_headers
+
+RESPONSE_LIMIT = 64 * 1024
+
+CAPTURE_COLUMNS = (
+    "id",
+    "received_at",
+    "method",
+    "target",
+    "replay_of",
+    "run_id",
+    "action",
+    "signature",
+    "status",
+    "reading",
+    "age_s",
+    "causes",
+    "headers",
+    "delivery",
+    "answer",
+    "delivery_body",
+    "answer_body",
+    "is_verified",
+    "body_size",
+    "body_sha256",
+    "body",
+)
+OUTCOME_COLUMNS = ("received_at", "id", "delivery", "answer", "delivery_body", "answer_body")
+
+# Up to here, a moment has a date in every time zone: the year is 9892.
+_LATEST_S = 2.5e11
+
+# What counts as verified when a store is full. `unchecked` is what --no-verify forwards.
+_VERIFIED = frozenset({Status.VALID, Status.REENCODED, Status.UNCHECKED})
+
+_large_of_capture = itemgetter(
+    *(
+        CAPTURE_COLUMNS.index(name)
+        for name in (
+            "method",
+            "target",
+            "signature",
+            "headers",
+            "delivery",
+            "answer",
+            "delivery_body",
+            "answer_body",
+            "body",
+        )
+    )
+)
+
+_DELIVERY_FIELDS = ("url", "status", "latency_ms", "fault", "error")
+
+Row = tuple[Any, ...]
+
+# One encoder for all: `json.dumps` with options of its own builds a new one at each call.
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def capture_weight(row: Row) -> int:
+    """Return about how many bytes a row of captures holds: those of its columns that a sender can make large."""
+    return sum([len(part) for part in _large_of_capture(row) if part is not None])
+
+
+def outcome_weight(row: Row) -> int:
+    """Return about how many bytes an outcome holds."""
+    return sum([len(part) for part in row[2:] if part is not None])
+
+
+def capture_row(exchange: Exchange, *, keep_secrets: bool, refused: bool = False) -> Row:
+    """Return the row of an exchange, in the order of CAPTURE_COLUMNS; of a `refused` body only the beginning."""
+    invocation, payload, verdict = exchange.invocation, exchange.payload, exchange.verdict
+    if refused and len(invocation.body) > REFUSED_BODY_LIMIT:
+        invocation = truncate(invocation)
+    truncated = invocation.truncated
+    return (
+        invocation.id,
+        invocation.received_at,
+        text_column(invocation.method),
+        text_column(invocation.target),
+        invocation.replay_of,
+        text_column(payload.run_id),
+        text_column(payload.action),
+        text_column(invocation.headers.get(SIGNATURE_HEADER)),
+        verdict.status.value,  # a plain string: SQLite looks for an adapter for any subclass
+        verdict.reading,
+        verdict.age_s,
+        _causes_json(verdict.causes) if verdict.causes else None,
+        _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
+        *_outcome(exchange, keep_secrets=keep_secrets),
+        0 if refused or verdict.status not in _VERIFIED else 1,
+        None if truncated is None else truncated.size,
+        None if truncated is None else truncated.sha256,
+        invocation.body,
+    )
+
+
+def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
+    """Return what became of an exchange, in the order of OUTCOME_COLUMNS."""
+    invocation = exchange.invocation
+    return (invocation.received_at, invocation.id, *_outcome(exchange, keep_secrets=keep_secrets))
+
+
+def read_row(row: Sequence[Any]) -> Exchange:
+    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError for one that is damaged.
+
+    Anybody may have written the row, so every column is checked.
+    """
+    fields = dict(zip(CAPTURE_COLUMNS, row, strict=True))
+    try:
+        return _read_fields(fields)
+    except (KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        raise NotACapture(str(error) or type(error).__name__) from error
+
+
+def _read_fields(fields: Fields) -> Exchange:
+    headers = _read_headers(json.loads(text(fields, "headers")))
+    body = _read_bytes(fields, "body")
+    truncated = _read_truncation(fields)
+    run_id, action = (_read_text(fields, name) for name in ("run_id", "action"))
+    return Exchange(
+        invocation=Invocation(
+            id=text(fields, "id"),
+            received_at=_read_moment(fields),
+            method=_read_text(fields, "method") or "",
+            target=_read_text(fields, "target") or "",
+            headers=headers,
+            body=body,
+            replay_of=_read_text(fields, "replay_of"),
+            truncated=truncated,
+        ),
+        verdict=Verdict(
+            status=Status(fields["status"]),
+            reading=_read_text(fields, "reading"),
+            causes=tuple(_read_cause(cause) for cause in json.loads(maybe_text(fields, "causes") or "[]")),
+            age_s=_read_age(fields),
+        ),
+        payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE) if truncated else read_payload(body, headers),
+        delivery=_read_delivery(fields),
+        answer=_read_answer(fields),
+    )
+
+
+def _read_moment(fields: Fields) -> float:
+    moment = maybe_number(fields, "received_at") or 0.0
+    if not 0 <= moment <= _LATEST_S:
+        raise NotACapture('its "received_at" is not a time')
+    return moment
+
+
+def _read_status(kept: Fields) -> int | None:
+    status = kept["status"]
+    if status is not None and (isinstance(status, bool) or not isinstance(status, int) or not 0 <= status <= 999):  # noqa: PLR2004
+        raise NotACapture("a status is not a number of three digits")
+    return status
+
+
+def _read_age(fields: Fields) -> float | None:
+    age = fields["age_s"]
+    if age is not None and not isinstance(age, (int, float)):
+        raise NotACapture("its age is not a number")
+    return age
+
+
+def _read_cause(parts: Any) -> Cause:
+    slug, words, fix = parts
+    if not all(isinstance(part, str) for part in (slug, words, fix)):
+        raise NotACapture("its causes are not texts")
+    return Cause(slug, words, fix)
+
+
+def _read_truncation(fields: Fields) -> Truncation | None:
+    size, digest = maybe_number(fields, "body_size"), maybe_text(fields, "body_sha256")
+    return None if size is None else Truncation(size=int(size), sha256=digest or "")
+
+
+def text_column(value: str | None) -> str | bytes | None:
+    """Return `value` as SQLite can hold it: bytes where it has lone surrogates, which UTF-8 has no place for."""
+    if value is None or value.isascii():
+        return value
+    encoded = value.encode("utf-8", "surrogatepass")
+    return encoded if _has_surrogates(value) else value
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _read_text(fields: Fields, name: str) -> str | None:
+    value = fields[name]
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else maybe_text(fields, name)
+
+
+def _read_bytes(fields: Fields, name: str) -> bytes:
+    value = fields[name]
+    if not isinstance(value, bytes):
+        raise NotACapture(f'its "{name}" is missing or not made of bytes')
+    return value
+
+
+def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, str], ...]:
+    # Most messages carry no credential, and to see that costs a third of masking.
+    if keep_secrets or SECRET_HEADERS.isdisjoint(headers.names):
+        return headers.items
+    return mask_headers(headers).items
+
+
+def _read_headers(pairs: Any) -> Headers:
+    if not isinstance(pairs, list):
+        raise NotACapture("its headers are not a list")
+    return Headers(tuple(_read_header(pair) for pair in pairs))
+
+
+def _read_header(pair: Any) -> tuple[str, str]:
+    name, value = pair
+    if not (isinstance(name, str) and isinstance(value, str)):
+        raise NotACapture("its headers are not pairs of texts")
+    f"{name}{value}".encode("latin-1")
+    return name, value
+
+
+def _causes_json(causes: tuple[Cause, ...]) -> str:
+    return _encode([(cause.slug, cause.words, cause.fix) for cause in causes])
+
+
+def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
+    """Return delivery, answer and their bodies; a body that the answer passes on is not stored twice."""
+    delivery, answer = exchange.delivery, exchange.answer
+    delivered = None if delivery is None else delivery.body[:RESPONSE_LIMIT]
+    answered = None if answer is None else answer.body[:RESPONSE_LIMIT]
+    return (
+        None if delivery is None else _delivery_json(delivery, keep_secrets=keep_secrets),
+        None if answer is None else _answer_json(answer, keep_secrets=keep_secrets),
+        delivered,
+        None if answered == delivered else answered,
+    )
+
+
+def _delivery_json(delivery: Delivery, *, keep_secrets: bool) -> str:
+    kept = {name: getattr(delivery, name) for name in _DELIVERY_FIELDS}
+    return _encode({**kept, "headers": _kept_headers(delivery.headers, keep_secrets=keep_secrets)})
+
+
+def _answer_json(answer: Answer, *, keep_secrets: bool) -> str:
+    return _answer_text(answer.status, _kept_headers(answer.headers, keep_secrets=keep_secrets))
+
+
+# A listener gives few different answers, whose bodies stand in a column of their own.
+@lru_cache(maxsize=64)
+def _answer_text(status: int, headers: tuple[tuple[str, str], ...]) -> str:
+    return _encode({"status": status, "headers": headers})
+
+
+def _read_delivery(fields: Fields) -> Delivery | None:
+    kept = _read_object(fields, "delivery")
+    if kept is None:
+        return None
+    return Delivery(
+        url=text(kept, "url"),
+        status=_read_status(kept),
+        latency_ms=maybe_number(kept, "latency_ms") or 0.0,
+        headers=_read_headers(kept["headers"]),
+        body=_read_bytes(fields, "delivery_body"),
+        fault=maybe_text(kept, "fault"),
+        error=maybe_text(kept, "error"),
+    )
+
+
+def _read_answer(fields: Fields) -> Answer | None:
+    kept = _read_object(fields, "answer")
+    if kept is None:
+        return None
+    status = _read_status(kept)
+    if status is None:
+        raise NotACapture("its answer has no status")
+    body = _read_bytes(fields, "delivery_body" if fields["answer_body"] is None else "answer_body")
+    return Answer(status=status, headers=_read_headers(kept["headers"]), body=body)
+
+
+def _read_object(fields: Fields, name: str) -> Fields | None:
+    """Return the JSON object in a column, or None where there is none."""
+    written = maybe_text(fields, name)
+    if written is None:
+        return None
+    kept = json.loads(written)
+    if not isinstance(kept, dict):
+        raise NotACapture(f'its "{name}" is not an object')
+    return kept

@@ -1,0 +1,300 @@
+"""The store as its readers and writers see it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from port_hook_cli.captures import statements
+from port_hook_cli.captures.files import Files, regrow
+from port_hook_cli.captures.opening import BUSY_TIMEOUT_S, Access, connect, store_path
+from port_hook_cli.captures.problems import store_problem
+from port_hook_cli.captures.rows import (
+    Row,
+    capture_row,
+    capture_weight,
+    outcome_row,
+    outcome_weight,
+    read_row,
+    text_column,
+)
+from port_hook_cli.captures.trimming import Limits, trim
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.payload import is_run_id
+
+LAST = "last"
+
+# The limits are enforced after this many captures, or this many bytes. Doing it for each costs twice as much.
+_TRIM_EVERY = 64
+_TRIM_EVERY_BYTES = 16 * 1024 * 1024
+_NAMED = 5
+
+GIB = 1024 * 1024 * 1024
+
+
+class CaptureStore:
+    """An open store: `open_store` makes one.
+
+    It may be opened in one thread and used in another, by one thread at a time. Other stores, in this process or
+    another, may have the same file open.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        access: Access,
+        max_captures: int = 10_000,
+        max_size: int = GIB,
+        keep_secrets: bool = False,
+    ) -> None:
+        self.path = path
+        self._access = access
+        self._limits = Limits(max_captures, max_size)
+        self._keep_secrets = keep_secrets
+        opened = connect(path, access)
+        self.warnings = opened.warnings
+        self._connection = opened.connection
+        self._files = Files.at(path)
+        self._is_patient = True
+        self._rows_until_trim = 0
+        self._bytes_until_trim = 0
+        self._has_added = False
+        self._has_written = False  # since the file was opened
+
+    def add(self, exchanges: Sequence[Exchange]) -> None:
+        """Save exchanges in one transaction; raises StoreError, and then none of them is saved."""
+        self.write([self.row(exchange) for exchange in exchanges], [])
+
+    def complete(self, exchanges: Sequence[Exchange]) -> None:
+        """Fill in delivery and answer of exchanges that were added, in one transaction; raises StoreError.
+
+        An exchange that has been dropped since is passed over.
+        """
+        self.write([], [self.outcome(exchange) for exchange in exchanges])
+
+    def row(self, exchange: Exchange, *, refused: bool = False) -> Row:
+        """Return the row that `write` adds for an exchange, its credentials masked unless they are to be kept.
+
+        Of a `refused` request, which failed verification and is not forwarded, a large body is kept in part.
+        """
+        return capture_row(exchange, keep_secrets=self._keep_secrets, refused=refused)
+
+    def outcome(self, exchange: Exchange) -> Row:
+        """Return what `write` fills in for an exchange."""
+        return outcome_row(exchange, keep_secrets=self._keep_secrets)
+
+    def write(
+        self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True
+    ) -> None:
+        """Commit rows and outcomes together; raises StoreError, and then nothing is written.
+
+        `size` is the sum of their weights, for a caller that knows it. Without `patient` a file that another program
+        has locked is a StoreLocked at once, not after five seconds.
+        """
+        if not rows and not outcomes:
+            return
+        if size is None:
+            size = sum(map(capture_weight, rows)) + sum(map(outcome_weight, outcomes))
+        is_small = size <= statements.MOST_BYTES
+        steps = [*statements.inserts(rows, small=is_small), *statements.updates(outcomes, small=is_small)]
+        is_full = self._is_trim_due(len(rows), size)
+        try:
+            self._follow_the_path()
+            self._wait_for_locks(patient=patient)
+            self._has_written = True
+            self._transact(steps, trimming=is_full)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+        if is_full:
+            self._rows_until_trim, self._bytes_until_trim = _TRIM_EVERY, _TRIM_EVERY_BYTES
+        self._has_added = self._has_added or bool(rows)
+
+    def get(self, name: str) -> Exchange:
+        """Return one capture by id, by a prefix that only one id has, or the newest as `last`; raises StoreError."""
+        if name == LAST:
+            found = next(self.find(limit=1), None)
+        else:
+            found = next(self._read((statements.BY_NUMBER, [self._number(name)])), None)
+        if found is None:
+            raise self._empty()
+        return found
+
+    def find(
+        self,
+        *,
+        action: str | None = None,
+        status: Status | None = None,
+        run_id: str | None = None,
+        since_s: float | None = None,
+        with_run: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Exchange]:
+        """Yield captures, newest first; raises StoreError. `since_s` is seconds since the epoch."""
+        return self._read(
+            statements.search(
+                action=action, status=status, run_id=run_id, since_s=since_s, with_run=with_run, limit=limit
+            )
+        )
+
+    def seen(self, signature: str, since_s: float) -> bool:
+        """Whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""
+        return bool(self._rows(statements.SEEN, [since_s, text_column(signature)]))
+
+    def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
+        """Return signature header and time of each verified request captured at `since_s` or later, oldest first."""
+        found = self._rows(statements.RECENT_SIGNATURES, [since_s])
+        return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
+
+    def checkpoint(self) -> None:
+        """Copy what was committed from the log into the file, beside whatever else is done; best effort.
+
+        On a connection of its own, so that another thread may go on writing meanwhile.
+        """
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as beside:
+            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def close(self) -> None:
+        """Drop what this store added over the limit, and close the file."""
+        # Best effort: the next listener drops what stays, and a full disk must not stand in the way of an exit.
+        with suppress(sqlite3.Error):
+            if self._has_added:
+                self._transact([], trimming=True)
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _transact(self, steps: Sequence[statements.Statement], *, trimming: bool) -> None:
+        if len(steps) == 1 and not trimming:
+            self._connection.execute(*steps[0])  # a transaction of its own
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in steps:
+                self._connection.execute(*step)
+            if trimming:
+                trim(self._connection, self._limits)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.rollback()  # nothing is done where SQLite has done it by itself: when the disk was full
+            raise
+
+    def _wait_for_locks(self, *, patient: bool) -> None:
+        if patient is not self._is_patient:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000) if patient else 0}")
+            self._is_patient = patient
+
+    def _is_trim_due(self, count: int, size: int) -> bool:
+        """Count what is about to be written; return whether it is time to enforce the limits."""
+        self._rows_until_trim -= count
+        self._bytes_until_trim -= size
+        return self._rows_until_trim < 0 or self._bytes_until_trim < 0
+
+    def _follow_the_path(self) -> None:
+        """Open the file anew when it, or a file of SQLite's beside it, was removed, replaced or emptied under us.
+
+        SQLite would go on with the nameless rest of a removed file, and the system would kill the process for reading
+        an index (`-shm`) that was emptied.
+        """
+        found = Files.at(self.path)
+        if found.index_size < self._files.index_size:
+            regrow(self.path)
+        if found.is_same_as(self._files) and not (self._has_written and found.log_size == 0):
+            self._files = found
+            return
+        self._connection.close()
+        self._files = Files()
+        self._connection = connect(self.path, self._access).connection
+        self._files = Files.at(self.path)
+        self._has_written = False
+        self._is_patient = True
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+
+    def _read(self, query: statements.Statement) -> Iterator[Exchange]:
+        try:
+            for row in self._connection.execute(*query):
+                yield read_row(row)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+        except ValueError as error:
+            raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
+
+    def _number(self, name: str) -> int:
+        """Return the number of the one capture that `name` means; raises StoreError."""
+        wanted = text_column(name)
+        found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, _NAMED + 1])
+        if not found:
+            raise self._unknown(name)
+        number, capture_id = found[0]
+        if len(found) > 1 and capture_id != name:
+            raise _ambiguous(name, [str(capture_id) for _, capture_id in found])
+        return int(number)
+
+    def _empty(self) -> StoreError:
+        return StoreError(f"{self.path} holds no capture yet.", hint="Start `port-hook listen` and let Port invoke it.")
+
+    def _unknown(self, name: str) -> StoreError:
+        ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
+        if not now:
+            return self._empty()
+        if is_run_id(name):
+            return StoreError(
+                f"{name} is the id of a run, not of a capture.",
+                hint=f"`port-hook captures --run {name}` lists its captures.",
+            )
+        dropped = f"; {ever - now} older ones have been dropped (--max-captures, --max-store)" if ever > now else ""
+        return StoreError(
+            f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
+            hint="`port-hook captures` lists what there is.",
+        )
+
+
+def _ambiguous(name: str, ids: Sequence[str]) -> StoreError:
+    more = ", …" if len(ids) > _NAMED else ""
+    return StoreError(
+        f"'{name}' is the start of several captures: {', '.join(ids[:_NAMED])}{more}.", hint="Type more of the id."
+    )
+
+
+def open_store(
+    option: Path | None,
+    cwd: Path,
+    *,
+    create: bool = False,
+    show_only: bool = False,
+    max_captures: int = 10_000,
+    max_size: int = GIB,
+    keep_secrets: bool = False,
+) -> CaptureStore:
+    """Open the store at `store_path(option, cwd)`.
+
+    What is opened with `show_only` is displayed and not used otherwise, so it may belong to another user. What a user
+    should know about the files is in the store's `warnings`.
+
+    Raises StoreError when it is missing and `create` is not set, was written by a newer port-hook, is not a capture
+    store, may have been planted by someone else, or cannot be opened.
+    """
+    access = Access.CREATE if create else Access.SHOW if show_only else Access.READ
+    return CaptureStore(
+        store_path(option, cwd),
+        access=access,
+        max_captures=max_captures,
+        max_size=max_size,
+        keep_secrets=keep_secrets,
+    )

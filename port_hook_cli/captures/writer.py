@@ -1,0 +1,225 @@
+"""Saving for a listener: what one turn of the event loop brings shares one commit.
+
+A commit is done at once, on the loop: it takes a tenth of a millisecond, less than a thread takes to wake up. What
+would take longer is left to a thread: large bodies, and a file that another program has locked. While the thread has
+something to write, everything goes through it, so that the order stays. Besides, it copies what was committed from
+the log of SQLite into its file, which would hold up the loop for ten milliseconds now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+from port_hook_cli.captures.problems import StoreLocked
+from port_hook_cli.captures.rows import Row, capture_weight, outcome_weight
+from port_hook_cli.captures.store import CaptureStore
+from port_hook_cli.errors import StoreError
+from port_hook_cli.heap import return_freed_memory
+from port_hook_cli.invocations.models import Exchange
+
+# How long an outcome waits for a save to travel with.
+_OUTCOME_DELAY_S = 0.05
+# A file that stays locked does not keep a listener from ending: what waits for it was not acknowledged.
+_CLOSE_S = 3.0
+# Up to so many bytes of bodies a commit is quick wherever the disk is.
+_QUICK_BYTES = 256 * 1024
+# By then, requests with large bodies have been answered and their bodies let go of.
+_TIDY_AFTER_S = 1.0
+# What waits for the thread is committed in portions: each is in SQLite's log before it is in its file.
+_MOST_BYTES = 16 * 1024 * 1024
+# Well before SQLite would do it by itself in the middle of a commit (see `opening`).
+_CHECKPOINT_ROWS = 600
+
+
+class _Checkpoint:
+    """Asks the thread for a checkpoint."""
+
+
+class _Batch:
+    """What goes to the thread at once: rows with the futures that wait for them, and outcomes.
+
+    `large` are the rows of large bodies, which the thread makes: hashing 10 MB takes ten milliseconds.
+    """
+
+    __slots__ = ("large", "outcomes", "rows", "size", "waiting")
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.large: list[Callable[[], Row]] = []
+        self.waiting: list[asyncio.Future[None]] = []
+        self.outcomes: list[Row] = []
+        self.size = 0  # about so many bytes
+
+
+class StoreWriter:
+    """Saves to `store` for callers on `loop`; owns the store and closes it.
+
+    `problem` is the latest failure; `failures` counts the captures and outcomes that were lost.
+    """
+
+    def __init__(self, store: CaptureStore, loop: asyncio.AbstractEventLoop) -> None:
+        self.problem: StoreError | None = None
+        self.failures = 0
+        self._store = store
+        self._loop = loop
+        self._batch = _Batch()
+        self._soon: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
+        self._until_checkpoint = _CHECKPOINT_ROWS
+        self._tidy_at: float | None = None  # when, by the monotonic clock; the thread's
+        self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
+        self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
+        self._thread.start()
+
+    def save(self, exchange: Exchange, *, refused: bool = False) -> asyncio.Future[None]:
+        """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
+
+        The caller must await it, at once or later. A large body that was `refused` is kept in part.
+        """
+        saved: asyncio.Future[None] = self._loop.create_future()
+        if self._closed:
+            saved.set_exception(StoreError("The capture store has been closed."))
+            return saved
+        batch, size = self._batch, len(exchange.invocation.body)
+        if size > _QUICK_BYTES:
+            batch.large.append(partial(self._store.row, exchange, refused=refused))
+            batch.size += size
+        else:
+            row = self._store.row(exchange, refused=refused)
+            batch.rows.append(row)
+            batch.size += capture_weight(row)
+        batch.waiting.append(saved)
+        if self._soon is None:
+            self._soon = self._loop.call_soon(self._turn_over)
+        return saved
+
+    def complete(self, exchange: Exchange) -> None:
+        """Save delivery and answer of an exchange, with the next commit or soon; a failure is kept in `problem`."""
+        if self._closed:
+            return
+        row = self._store.outcome(exchange)
+        self._batch.outcomes.append(row)
+        self._batch.size += outcome_weight(row)
+        if self._later is None:
+            self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
+
+    async def close(self) -> None:
+        """Write what is waiting, then close the store."""
+        if not self._closed:
+            self._closed = True
+            self._turn_over()
+            self._queue.put(None)
+        await asyncio.wait({self._ended}, timeout=_CLOSE_S)
+        if self._ended.done():
+            self._thread.join()
+
+    def _turn_over(self) -> None:
+        """Commit what this turn of the loop has brought, here or in the thread."""
+        for handle in (self._soon, self._later):
+            if handle is not None:
+                handle.cancel()
+        self._soon = self._later = None
+        batch, self._batch = self._batch, _Batch()
+        if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
+            self._in_thread += 1
+            self._queue.put(batch)
+
+    def _run(self) -> None:
+        while self._work():
+            pass
+        self._store.close()
+        self._tell(self._ended.set_result, None)
+
+    def _work(self) -> bool:
+        """Do what is in the queue; False when it has ended. What was written is let go of on return."""
+        handed = [self._next()]
+        while self._queue.qsize():  # nobody else takes from this queue
+            handed.append(self._queue.get())
+        batches = [batch for batch in handed if isinstance(batch, _Batch)]
+        for group in _groups(batches):
+            self._commit(group, patient=True)
+        if self._tidy_at is None and sum(batch.size for batch in batches) > _QUICK_BYTES:
+            self._tidy_at = monotonic() + _TIDY_AFTER_S
+        is_open = handed[-1] is not None
+        if is_open and not batches:
+            self._store.checkpoint()
+        return is_open
+
+    def _next(self) -> _Batch | _Checkpoint | None:
+        """Wait for the next item; a second after large bodies, give their memory back to the system meanwhile."""
+        if self._tidy_at is not None:
+            with suppress(Empty):
+                return self._queue.get(timeout=max(0.0, self._tidy_at - monotonic()))
+            self._tidy_at = None
+            return_freed_memory()
+        return self._queue.get()
+
+    def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
+        """Write batches and tell those who wait; False when the file is locked and nobody was to wait for it."""
+        rows = [row for batch in batches for row in (*batch.rows, *(make() for make in batch.large))]
+        outcomes = [row for batch in batches for row in batch.outcomes]
+        problem: StoreError | None = None
+        try:
+            self._store.write(rows, outcomes, size=sum(batch.size for batch in batches), patient=patient)
+        except StoreLocked as error:
+            if not patient:
+                return False
+            problem = error
+        except StoreError as error:
+            problem = error
+        except Exception as error:  # noqa: BLE001 - whoever waits for this commit would wait for ever
+            problem = StoreError(f"The capture store failed: {error}.")
+        if patient:
+            self._tell(self._settle_thread, batches, problem)
+        else:
+            self._settle(batches, problem)
+            self._ask_for_checkpoint(len(rows))
+        return True
+
+    def _ask_for_checkpoint(self, rows: int) -> None:
+        self._until_checkpoint -= rows
+        if self._until_checkpoint <= 0:
+            self._until_checkpoint = _CHECKPOINT_ROWS
+            self._queue.put(_Checkpoint())
+
+    def _settle_thread(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
+        self._in_thread -= len(batches)
+        self._settle(batches, problem)
+
+    def _tell(self, callback: Callable[..., object], *values: object) -> None:
+        with suppress(RuntimeError):  # the loop has gone, and with it everyone who waited
+            self._loop.call_soon_threadsafe(callback, *values)
+
+    def _settle(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
+        if problem is not None:
+            self.problem = problem
+            self.failures += sum(len(batch.rows) + len(batch.outcomes) for batch in batches)
+        for saved in chain.from_iterable(batch.waiting for batch in batches):
+            if saved.done():  # its request was given up
+                continue
+            if problem is None:
+                saved.set_result(None)
+            else:
+                saved.set_exception(StoreError(problem.message, hint=problem.hint))
+
+
+def _groups(batches: Sequence[_Batch]) -> Iterator[Sequence[_Batch]]:
+    """Yield `batches` in groups of one commit each."""
+    start, size = 0, 0
+    for number, batch in enumerate(batches):
+        if number > start and size + batch.size > _MOST_BYTES:
+            yield batches[start:number]
+            start, size = number, 0
+        size += batch.size
+    if batches:
+        yield batches[start:]

@@ -1,0 +1,207 @@
+"""The Typer app, the one door through which every failure leaves, and `main`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from importlib import import_module
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from port_hook_cli import __version__
+from port_hook_cli.cli.defaults import default_map, name_variable, tell_ignored
+from port_hook_cli.errors import ExitCode, PortHookError
+from port_hook_cli.runtime import Runtime, system_runtime
+from port_hook_cli.terminal.signals import stopping_at_once
+
+# name -> the first line of the command's docstring. Kept here so that `--help` imports no command;
+# tests/contract/test_cli.py holds the two together.
+COMMANDS = {
+    "demo": "Show the whole job on this machine: no Port account, no tunnel, no internet.",
+    "listen": "Receive Port's invocations: verify, explain, save, forward and answer them.",
+    "sign": "Sign a payload as Port does and print the request.",
+    "render": "Render a template of an action as Port does, with jq.",
+    "trigger": "Invoke an action or automation as Port does: check, render, sign, send.",
+    "verify": "Say whether a signature is valid, and if not, why not.",
+    "replay": "Send a saved or written payload again, freshly signed.",
+    "report-run": "Report the progress and result of an action run to Port.",
+    "captures": "List what was captured, newest first.",
+    "show": "Show one capture in full.",
+    "decrypt": "Decrypt the encrypted inputs of a payload.",
+    "encrypt": "Encrypt a test value as Port encrypts an input.",
+    "sandbox": "Run a local stand-in of Port's API.",
+    "restore": "Put back the actions that a killed listener left pointing at it.",
+}
+
+
+# adapters/journal.py's folder in the home, here so that nothing is imported to see that it is empty.
+_RETARGETS = ".port-hook/retargets"
+_LINE_START = re.compile(r"\n(?! {2})")
+# What writing to a file that stdout leads to may end with, and no fault of ours.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+
+
+def _load(name: str) -> Any:
+    module = import_module(f"port_hook_cli.cli.{name.replace('-', '_')}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name)(getattr(module, name.replace("-", "_")))
+    return typer.main.get_command(app)
+
+
+class CommandGroup(TyperGroup):
+    """Loads a command's module only when that command runs, and turns failures into lines and codes."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
+        """Return the command names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import and return one command, or None. Its defaults may come from `PORT_HOOK_…` variables."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = _load(cmd_name)
+        if isinstance(ctx.obj, Runtime):
+            ctx.default_map = {cmd_name: default_map(cmd_name, command.params, ctx.obj)}
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that `args` begin with; what a killed listener left behind is told before it runs."""
+        # Where typer looks for what a mistyped name may have meant; the commands themselves are loaded by name.
+        self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
+            tell_ignored(name, command.params, rest, ctx.obj)
+            if name != "restore":
+                _tell_of_leftovers(ctx.obj)
+        return name, command, rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an exit code it returns or a problem it raises becomes the process's code."""
+        ctx.obj = runtime = ctx.obj or system_runtime()
+        try:
+            code = super().invoke(ctx) or ExitCode.OK
+            runtime.stdout.flush()
+        except TyperException as wrong:
+            _make_readable(wrong, runtime)
+            raise
+        except PortHookError as problem:
+            print_problem(problem, runtime)
+            code = problem.exit_code
+        except KeyboardInterrupt:
+            code = ExitCode.INTERRUPTED
+        except BrokenPipeError:
+            _let_go_of_stdout()
+            code = ExitCode.OK  # its reader has gone (`| head`), and knows why
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            _let_go_of_stdout()
+            print_problem(PortHookError(f"Not all could be printed: {error.strerror}.", hint="Make room."), runtime)
+            code = ExitCode.FAILED
+        raise typer.Exit(int(code))
+
+
+def _make_readable(wrong: TyperException, runtime: Runtime) -> None:
+    """Let a complaint about the command line name the variable that a value came from, and hold visible text only."""
+    from port_hook_cli.text.safe import printable_lines
+
+    wrong.message = printable_lines(wrong.message)
+    if isinstance(wrong, typer.BadParameter):
+        name_variable(wrong, runtime)
+
+
+def _tell_of_leftovers(runtime: Runtime) -> None:
+    """Say how many actions still point at a listener that has ended. With none, it costs one look for a folder."""
+    try:
+        has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
+    except OSError:
+        return
+    if has_any:
+        from port_hook_cli.retarget.journal import Journal
+        from port_hook_cli.retarget.view import leftover_line
+
+        if count := Journal(runtime.home).count_leftovers():
+            print(leftover_line(count), file=runtime.stderr)
+
+
+def _let_go_of_stdout() -> None:
+    """Lead stdout nowhere, or the interpreter's last flush of it would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_problem(problem: PortHookError, runtime: Runtime) -> None:
+    """Print what happened and what to do next to stderr."""
+    lines = [_labeled("error", problem.message)]
+    if problem.hint:
+        lines.append(_labeled("hint", problem.hint))
+    print(*lines, sep="\n", file=runtime.stderr)
+
+
+def _labeled(label: str, text: str) -> str:
+    """Return a text behind its label. Its further lines are indented: a stranger's words must not look like a hint."""
+    from port_hook_cli.text.safe import printable_lines
+
+    return f"{label}: " + _LINE_START.sub("\n  ", printable_lines(text))
+
+
+app = typer.Typer(
+    cls=CommandGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"port-hook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Debug the webhooks behind Port's self-service actions from your terminal.
+
+    Start with `port-hook demo`; it needs nothing. Then `port-hook listen --forward-to 8000`.
+    """
+
+
+def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
+    """Run port-hook and return its exit code. No exception leaves this function."""
+    words = sys.argv[1:] if argv is None else argv
+    # Stopped while its modules are still being imported, a listener ends as it does later: with 0 and no traceback.
+    with stopping_at_once() if list(words[:1]) == ["listen"] else nullcontext():
+        return _run(argv, runtime)
+
+
+def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
+    with suppress(OSError):  # a folder that is gone; `--help` does without one, and a command says so
+        runtime = runtime or system_runtime()
+    try:
+        app(args=None if argv is None else list(argv), prog_name="port-hook", obj=runtime)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception as bug:  # noqa: BLE001 - the last door: a traceback never reaches a user
+        from port_hook_cli.cli.crash import report_crash
+
+        runtime = runtime or system_runtime()
+        return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
+    return ExitCode.OK

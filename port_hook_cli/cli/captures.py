@@ -1,0 +1,68 @@
+"""`port-hook captures`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.runtime import Runtime
+
+_NONE = "nothing captured yet\nhint: start `port-hook listen` in this folder and let Port invoke it."
+_NONE_SUCH = "no capture is like that\nhint: `port-hook captures` without filters lists the latest."
+
+
+def captures(
+    ctx: typer.Context,
+    action: Annotated[str | None, typer.Option("--action", help="Only this action's.", metavar="ACTION")] = None,
+    status: Annotated[
+        Status | None, typer.Option("--status", help="Only those with this verdict.", case_sensitive=False)
+    ] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Only this run's.", metavar="RUN_ID")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", help="Only those since then: 10m, 2h, 3d, or a time (2026-05-01T13:30).", metavar="TIME"
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many at most; 0 lists all.", metavar="N", min=0)] = 20,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """List what was captured, newest first."""
+    from port_hook_cli.text.durations import parse_since
+
+    runtime: Runtime = ctx.obj
+    since_s = None if since is None else parse_since(since, now=runtime.now())
+    with open_captures(store, runtime, show_only=True) as kept:
+        found = kept.find(action=action, status=status, run_id=run, since_s=since_s, limit=limit or None)
+        count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime)
+    if not count:
+        print(_NONE_SUCH if action or status or run or since else _NONE, file=runtime.stderr)
+    return ExitCode.OK
+
+
+def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
+    from port_hook_cli.captures.file import capture_summary
+    from port_hook_cli.terminal.console import emit
+
+    count = 0
+    for count, exchange in enumerate(found, 1):  # noqa: B007 - the count is the result
+        emit(capture_summary(exchange), runtime.stdout)
+    return count
+
+
+def _list_all(found: Sequence[Exchange], runtime: Runtime) -> int:
+    from port_hook_cli.captures.view import captures_lines, captures_table
+    from port_hook_cli.terminal.console import rich_console
+
+    if found and runtime.stdout.isatty():
+        rich_console(runtime.stdout, runtime.environ).print(captures_table(found, now=runtime.now()))
+    elif found:
+        print(*captures_lines(found), sep="\n", file=runtime.stdout)
+    return len(found)

@@ -1,0 +1,179 @@
+"""`port-hook decrypt`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from port_hook_cli.actions.decryption_view import decryption_lines, plain_value, problem_lines
+from port_hook_cli.actions.encrypted_inputs import Decryption, decryption_record, likely_paths, with_decrypted
+from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.request_file import NotARequest, capture_in
+from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.cli import options
+from port_hook_cli.cli.keys import build_decrypter
+from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+from port_hook_cli.invocations.models import Headers, Payload
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit, write_bytes, write_json_text
+from port_hook_cli.text.safe import printable, printable_lines
+
+_MOST_LIKELY = 5
+_BOM = b"\xef\xbb\xbf"
+_KINDS = "Give a capture (an id or `last`), a capture file, a JSON payload, or a raw HTTP request; - reads stdin."
+
+
+def decrypt(
+    ctx: typer.Context,
+    capture: Annotated[
+        str,
+        typer.Argument(
+            help="A capture's id, `last`, or a file (payload, capture, raw HTTP request; - for stdin).",
+            metavar="CAPTURE|last|FILE",
+            show_default=False,
+        ),
+    ],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Where the values stand: payload.properties.password, or an input's name. "
+            "Default: the properties that the payload names as encrypted.",
+            metavar="[PATH]...",
+            show_default=False,
+        ),
+    ] = None,
+    private_key: Annotated[
+        str | None,
+        typer.Option(
+            "--private-key", help="The RSA private key (PEM) of client-side encrypted values.", metavar="FILE|-"
+        ),
+    ] = None,
+    payload: Annotated[
+        bool, typer.Option("--payload", help="Print the whole payload with the decrypted values in it.")
+    ] = False,
+    as_json: options.Json = False,
+    store: options.Store = None,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+) -> ExitCode:
+    """Decrypt the encrypted inputs of a payload.
+
+    Ends with 0 when all of them could be decrypted, else with 1. Nothing decrypted is saved.
+    """
+    runtime: Runtime = ctx.obj
+    _check_usage(capture, private_key, secret_file, whole=payload, as_json=as_json)
+    wanted = tuple(map(JsonPath.parse, paths or ()))
+    source = _read(capture, store, runtime)
+    settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    secret = settings.require_secret() if private_key is None else settings.client_secret
+    decrypter = build_decrypter(secret, private_key, runtime, paths=wanted)
+    decryptions = decrypter.decrypt(source)
+    if not decryptions:
+        raise _nothing_named(source)
+    if as_json:
+        for decryption in decryptions:
+            emit(decryption_record(decryption), runtime.stdout)
+    elif payload:
+        _write_whole(with_decrypted(source.document, decryptions), runtime)
+    else:
+        _show(decryptions, runtime, alone=len(wanted) == 1)
+    for line in problem_lines(decryptions, tried=_tried(settings, private_key, tuple(decrypter.deciphers))):
+        print(line, file=runtime.stderr)
+    return ExitCode.FAILED if any(decryption.problem for decryption in decryptions) else ExitCode.OK
+
+
+def _check_usage(capture: str, private_key: str | None, secret_file: str | None, *, whole: bool, as_json: bool) -> None:
+    if not capture:
+        raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
+    if [capture, private_key, secret_file].count("-") > 1:
+        raise UsageError("stdin can be only one of payload, private key and secret.", hint="Give the others as files.")
+    if whole and as_json:
+        raise UsageError("--payload and --json exclude each other.", hint="Give one of them.")
+
+
+def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
+    """Return the payload of a file or a capture; raises StoreError when there is none."""
+    if name != "last" and (name == "-" or not name.isalnum() or _is_file(name, runtime.cwd)):
+        body, headers = _request_in(name, read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
+    else:
+        with open_captures(store, runtime) as captures:
+            invocation = require_whole(name, captures.get(name).invocation)
+        body, headers = invocation.body, invocation.headers
+    payload = read_payload(body, headers)
+    if payload.problem:
+        raise StoreError(f"{name} holds no JSON payload: {payload.problem}.", hint=_KINDS)
+    return payload
+
+
+def _is_file(name: str, cwd: Path) -> bool:
+    try:
+        return (cwd / name).is_file()
+    except OSError:  # a name too long for a file
+        return False
+
+
+def _request_in(name: str, content: bytes) -> tuple[bytes, Headers]:
+    try:
+        if is_request(content):
+            request = parse_request(content)
+            return request.body, request.headers
+        capture = capture_in(content)
+    except (NotHttp, NotARequest) as error:
+        raise StoreError(f"{name} cannot be read: {error}.", hint=_KINDS) from error
+    if capture is None:
+        return content.removeprefix(_BOM), Headers()
+    invocation = require_whole(name, capture.invocation)
+    return invocation.body, invocation.headers
+
+
+def _nothing_named(payload: Payload) -> PortHookError:
+    likely = ", ".join(map(str, likely_paths(payload.document, most=_MOST_LIKELY)))
+    return PortHookError(
+        "The payload names no encrypted property.",
+        hint=f"Give the paths of the values. These look encrypted: {printable(likely)}."
+        if likely
+        else "None of its values looks encrypted either. Is it the right payload?",
+    )
+
+
+def _write_whole(document: Any, runtime: Runtime) -> None:
+    try:
+        text = stringify(json.dumps(document), "  ") + "\n"
+    except (RecursionError, ValueError) as error:
+        raise StoreError("The payload cannot be written as JSON.", hint="Leave --payload out.") from error
+    write_json_text(text, runtime.stdout)
+
+
+def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:
+    """Print the values; one that was asked for alone goes into a pipe or a file byte for byte."""
+    if not alone:
+        for line in decryption_lines(decryptions):
+            print(line, file=runtime.stdout)
+        return
+    (decryption,) = decryptions
+    if decryption.plaintext is None:
+        return
+    if runtime.stdout.isatty():
+        print(printable_lines(plain_value(decryption)), file=runtime.stdout)
+    else:
+        write_bytes(decryption.plaintext, runtime.stdout)
+
+
+def _tried(settings: Settings, private_key: str | None, schemes: Sequence[Scheme]) -> list[str]:
+    keys = {
+        Scheme.AES_GCM: f"the client secret of {settings.sources.get('client_secret')}",
+        Scheme.CLIENT_SIDE: f"the private key {private_key}",
+    }
+    return [f"{keys[scheme]} ({scheme})" for scheme in schemes]

@@ -1,0 +1,203 @@
+"""`PORT_HOOK_<COMMAND>_<OPTION>`: defaults of options from the environment and the `.env` files.
+
+`PORT_HOOK_LISTEN_PORT=9000` stands for `listen --port 9000`. Nothing is read or imported for it when no such
+variable and no `.env` file exists, except to see that there is none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.files.dotenv import DotenvFile
+
+PREFIX = "PORT_HOOK_"
+
+# These mean the same in every command that has them, so one variable sets them all.
+SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
+
+# What an option accepts from the `.env` of the working folder.
+ANY_VALUE = (float("-inf"), float("inf"))
+_MIB = 1024.0 * 1024.0
+
+HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "listen": {
+        "port": ANY_VALUE,
+        "path": ANY_VALUE,
+        "tolerance": (0.0, 300.0),
+        "strict": ANY_VALUE,
+        "refuse-replays": ANY_VALUE,
+        "delay": (0.0, 60.0),
+        "forward-timeout": (0.001, 30.0),
+        "max-body": (1.0, 10 * _MIB),
+        "count": ANY_VALUE,
+        "once": ANY_VALUE,
+        "timeout": ANY_VALUE,
+        "expect-status": ANY_VALUE,
+        "exit-on-tunnel-loss": ANY_VALUE,
+        "compact": ANY_VALUE,
+        "full": ANY_VALUE,
+        "json": ANY_VALUE,
+    },
+    "sign": {"timestamp-unit": ANY_VALUE, "format": ANY_VALUE},
+    "render": {"strict": ANY_VALUE, "timeout": (0.001, 5.0), "json": ANY_VALUE},
+    "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
+    "verify": {"tolerance": (0.0, 300.0), "json": ANY_VALUE},
+    "replay": {
+        "timestamp-unit": ANY_VALUE,
+        "rate": ANY_VALUE,
+        "expect-status": ANY_VALUE,
+        "timeout": (0.001, 40.0),
+        "json": ANY_VALUE,
+    },
+    "report-run": {"json": ANY_VALUE},
+    "captures": {"limit": (1.0, 1000.0), "json": ANY_VALUE},
+    "show": {"json": ANY_VALUE},
+    "decrypt": {"json": ANY_VALUE},
+    "encrypt": {"json": ANY_VALUE},
+    "sandbox": {
+        "port": ANY_VALUE,
+        "strict-runs": ANY_VALUE,
+        "delivery-timeout": (0.001, 30.0),
+        "timestamp-unit": ANY_VALUE,
+        "rate-limit": ANY_VALUE,
+        "json": ANY_VALUE,
+    },
+    "restore": {"json": ANY_VALUE},
+}
+"""The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
+
+A stranger may have written that file, so an option is here only if no value of it can name a file, a host, a URL, a
+target, a tunnel, a store, a secret, an organization or the content of a request or a response, turn off a check or a
+question, hide or delete anything, or make something less bounded than it is by default. A switch can only be turned on.
+"""
+
+_OFF = frozenset({"0", "false", "f", "no", "n", "off"})
+
+
+def variable_names(command: str, option: str) -> tuple[str, ...]:
+    """Return the variables that set the default of `--option` of a command, the more specific first."""
+    names = tuple(part.replace("-", "_").upper() for part in (command, option))
+    specific = f"{PREFIX}{names[0]}_{names[1]}"
+    return (specific, f"{PREFIX}{names[1]}") if names[1].lower() in SHARED else (specific,)
+
+
+def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, Any]:
+    """Return typer's `default_map` for one command: parameter name -> the text of its default.
+
+    The value of an option that may be given several times is split at white space.
+    """
+    parameters = list(parameters)
+    variables = _variables(command, parameters, runtime)
+    if not variables:
+        return {}
+    defaults = {}
+    for parameter in parameters:
+        variable = find_variable(command, parameter, variables)
+        if variable:
+            value = variables[variable]
+            defaults[parameter.name] = value.split() if parameter.multiple else value
+    return defaults
+
+
+def name_variable(wrong: Any, runtime: Runtime) -> None:
+    """Let typer's complaint about a value name the variable that it came from, where it came from one."""
+    source = wrong.ctx and wrong.param and wrong.ctx.get_parameter_source(wrong.param.name)
+    if source and source.name == "DEFAULT_MAP":
+        command = wrong.ctx.info_name
+        wrong.param_hint = find_variable(command, wrong.param, _variables(command, [wrong.param], runtime))
+
+
+def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) -> str | None:
+    """Return the variable that is set for a parameter, or None; arguments have none."""
+    return next((name for name, _ in _names(command, parameter) if variables.get(name)), None)
+
+
+def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
+    """Say which variables of the folder's `.env` are ignored, and what is wrong with the `.env` files.
+
+    An option among the `words` of the command line needs no variable, so nothing is said of one.
+    """
+    given = {word.partition("=")[0] for word in words}
+    files = _dotenv_files(runtime)
+    for file in filter(None, files):
+        for warning in file.warnings:
+            _tell(warning, runtime)
+    project = files[0].values if files[0] else {}
+    if not project:
+        return
+    ignored = [
+        name
+        for parameter in parameters
+        if not given & set(parameter.opts)
+        for name, option in _names(command or "", parameter)
+        if project.get(name) and name not in runtime.environ
+        if not _is_harmless(command or "", option, project[name])
+    ]
+    if ignored:
+        advice = "A project's file can set harmless options only; export the variable if you want it"
+        _tell(f"ignored in ./.env: {', '.join(ignored)}. {advice}", runtime)
+
+
+def _tell(warning: str, runtime: Runtime) -> None:
+    from port_hook_cli.text.safe import printable  # most commands have nothing to tell, and start faster without
+
+    runtime.tell_once(f"warning: {printable(warning)}")
+
+
+def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:
+    """Yield the variables of a parameter, the more specific first, each with the option that it sets."""
+    for flag in parameter.opts:
+        if flag.startswith("--"):
+            yield from ((name, flag[2:]) for name in variable_names(command, flag[2:]))
+
+
+def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
+    """Return the variables that count for these parameters; of the folder's `.env`, only harmless ones."""
+    found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
+    project, at_home = (file.values if file else {} for file in _dotenv_files(runtime))
+    harmless = {
+        name: project[name]
+        for parameter in parameters
+        if project and not any(name in found for name, _ in _names(command, parameter))
+        for name, option in _names(command, parameter)
+        if name in project and _counts(command, parameter, option, project[name])
+    }
+    return {**at_home, **harmless, **found}
+
+
+def _counts(command: str, parameter: Any, option: str, value: str) -> bool:
+    is_turned_off = parameter.is_flag and value.strip().lower() in _OFF
+    return not is_turned_off and _is_harmless(command, option, value)
+
+
+def _is_harmless(command: str, option: str, value: str) -> bool:
+    least, most = HARMLESS.get(command, {}).get(option, (1.0, 0.0))
+    if (least, most) == ANY_VALUE:
+        return True
+    try:
+        return least <= float(value) <= most
+    except ValueError:
+        return least <= most  # typer complains of it
+
+
+def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | None]:
+    """Return the folder's `.env` and the user's own, None where there is none or it cannot be read."""
+    paths = (runtime.cwd / ".env", runtime.home / ".port" / ".env")
+    if not any(map(os.path.lexists, paths)):
+        return None, None
+    from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
+
+    project = at_home = None
+    # The help must not fail for a broken file; whoever needs a setting of it is told when it is read for that.
+    with suppress(SettingsError):
+        project = project_dotenv(runtime.cwd, runtime.home, PREFIX)
+    with suppress(SettingsError):
+        at_home = home_dotenv(runtime.home, PREFIX)
+    return project, at_home

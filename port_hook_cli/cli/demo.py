@@ -1,0 +1,162 @@
+"""`port-hook demo`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import string
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Exchange, Headers, Invocation
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from port_hook_cli.sandbox import Sandbox
+
+_NEXT = """\
+Next, in the folder of the clone, each in a terminal of its own:
+  port-hook sandbox --port 8790 > .env    Port's API here; .env gets a secret
+  port-hook listen --tunnel none          what arrives, explained and saved
+  port-hook replay examples/payloads/create_vm.json --to 8787
+                                          an invocation, signed and sent
+
+`listen --tunnel none --forward-to 8000` hands it to your own handler.
+README.md goes on from there; `port-hook --help` lists the commands.
+"""
+
+
+def demo(ctx: typer.Context) -> ExitCode:
+    """Show the whole job on this machine: no Port account, no tunnel, no internet.
+
+    Starts a stand-in of Port's API, a sample handler and the listener on loopback, and sends a signed invocation
+    of the action "Create VM" through them; then the same with its body changed on the way.
+    """
+    return asyncio.run(_demo(ctx.obj))
+
+
+async def _demo(runtime: Runtime) -> ExitCode:
+    from port_hook_cli.terminal.console import rich_console
+
+    console = rich_console(runtime.stdout, runtime.environ)
+    with tempfile.TemporaryDirectory(prefix="port-hook-demo-") as folder:
+        async with _stage(runtime, console, Path(folder)) as (sandbox, url, shown):
+            invocation = _invocation(runtime, sandbox)
+            console.print('2. Somebody runs the action "Create VM". Port signs the invocation and sends it:\n')
+            await _send(invocation, url)
+            _show(console, shown[0])
+            run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)
+            console.print(f"3. The handler has done its work and reported it. The run in Port is now {run.status}.\n")
+            console.print("4. The same request, but with its body changed on the way (2 CPUs became 64):\n")
+            await _send(_tampered(invocation), url)
+            _show(console, shown[1])
+            console.print(_NEXT + _where_it_is(runtime))
+    verified = shown[0].verdict.status == "valid" and run.status == "SUCCESS"
+    return ExitCode.OK if verified and shown[1].answer and shown[1].answer.status == 401 else ExitCode.FAILED  # noqa: PLR2004
+
+
+@asynccontextmanager
+async def _stage(
+    runtime: Runtime, console: Console, folder: Path
+) -> AsyncIterator[tuple[Sandbox, str, list[Exchange]]]:
+    """Start everything that takes part, tell where it is, and give the sandbox, the listener's URL and what it saw."""
+    from port_hook_cli.invocations.forwarding import Routes
+    from port_hook_cli.listener.policy import Policy
+    from port_hook_cli.listener.serving import Plan, listening
+    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.sandbox import Sandbox
+    from port_hook_cli.sandbox.sample_handler import sample_handler
+
+    class Onlooker:
+        def exchanged(self, exchange: Exchange) -> None:
+            shown.append(exchange)
+
+        def notice(self, text: str) -> None:
+            console.print(text)
+
+    shown: list[Exchange] = []
+    async with (
+        Sandbox.start(host="127.0.0.1", port=0, now=runtime.now) as sandbox,
+        PortApi(
+            api_url=sandbox.url,
+            client_id=sandbox.client_id,
+            client_secret=sandbox.client_secret,
+            on_token=runtime.keep_secret,
+        ) as api,
+    ):
+        runtime.keep_secret(sandbox.client_secret.reveal())
+
+        async def work(run_id: str) -> None:
+            await api.add_log(run_id, "dev-env is up: 2 CPUs, 4 GB, eu-west-1")
+            await api.patch_run(run_id, {"status": "SUCCESS"})
+
+        async with sample_handler(work) as handler_url:
+            policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
+            plan = Plan(policy=policy, port=0, store=folder / "captures.db")
+            async with listening(plan, runtime, Onlooker()) as serving:
+                console.print("1. Everything runs on this machine:\n")
+                console.print(f"  Port's API (a stand-in)  {sandbox.url}")
+                console.print(f"  the listener             {serving.url}")
+                console.print(f"  a handler                {handler_url}\n")
+                yield sandbox, serving.url, shown
+
+
+def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
+    from port_hook_cli.actions.samples import create_vm
+    from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+
+    run_id = "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
+    sandbox.add_run(run_id, action="create_vm", blueprint="vm")
+    document = create_vm(run_id, at=format_time(runtime.now()))
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    stamp = TimestampUnit.SECONDS.stamp(runtime.now())
+    headers = Headers((("content-type", "application/json"), *signed_headers(body, sandbox.client_secret, stamp)))
+    return Invocation(
+        id=runtime.new_id(), received_at=runtime.now(), method="POST", target="/", headers=headers, body=body
+    )
+
+
+def _where_it_is(runtime: Runtime) -> str:
+    """Return how to make the lines above work, where `port-hook` alone would not be found."""
+    if shutil.which("port-hook", path=runtime.environ.get("PATH")):
+        return ""
+    return f"\nport-hook is in {Path(sys.executable).parent}; put that folder on your PATH to type it as above.\n"
+
+
+def _run_id(invocation: Invocation) -> str:
+    from port_hook_cli.invocations.payload import read_payload
+
+    return read_payload(invocation.body, invocation.headers).run_id or ""
+
+
+def _tampered(invocation: Invocation) -> Invocation:
+    return replace(invocation, body=invocation.body.replace(b'"cpu":2', b'"cpu":64'))
+
+
+async def _send(invocation: Invocation, url: str) -> None:
+    from port_hook_cli.http.sender import Sender
+
+    async with Sender(timeout_s=10) as sender:
+        await sender.send(invocation, url)
+
+
+def _show(console: Console, exchange: Exchange) -> None:
+    from port_hook_cli.captures.exchange_view import exchange_lines
+    from port_hook_cli.text.layout import fit
+
+    for line in fit(exchange_lines(exchange, app_url=None), console):
+        console.print(line, soft_wrap=True)
+    console.print()

@@ -1,0 +1,100 @@
+"""`port-hook encrypt`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.actions.encrypted_inputs import encryption_record
+from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.cli import options
+from port_hook_cli.cli.keys import read_key_file
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.javascript.stringify import NotJson, stringify
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit
+from port_hook_cli.text.safe import printable
+
+
+def encrypt(
+    ctx: typer.Context,
+    value: Annotated[
+        str,
+        typer.Argument(
+            help="The value, a file that holds it, or - for stdin. A JSON object is encrypted as Port writes it.",
+            metavar="VALUE|FILE|-",
+            show_default=False,
+        ),
+    ],
+    public_key: Annotated[
+        str | None,
+        typer.Option("--public-key", help="Encrypt client-side, for this RSA public key (PEM).", metavar="FILE|-"),
+    ] = None,
+    as_json: options.Json = False,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+) -> ExitCode:
+    """Encrypt a test value as Port encrypts an input.
+
+    With the client secret (aes256-gcm), or client-side for a public key. Others on this machine can see a VALUE on the
+    command line: hand over a real one on stdin.
+    """
+    from port_hook_cli.engines import encryption
+
+    runtime: Runtime = ctx.obj
+    if [value, public_key, secret_file].count("-") > 1:
+        raise UsageError("stdin can be only one of value, key and secret.", hint="Give the others as files.")
+    if public_key is not None and secret_file is not None and options.is_given(ctx, "secret_file"):
+        raise UsageError("--public-key and --secret-file exclude each other.", hint="Client-side takes no secret.")
+    plaintext = _plaintext(value, runtime)
+    encryption.require_cryptography()
+    if public_key is not None:
+        key = encryption.read_public_key(public_key, read_key_file(public_key, runtime))
+        scheme, encrypted = Scheme.CLIENT_SIDE, encryption.encrypt_client_side(key, plaintext)
+    else:
+        secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
+        scheme, encrypted = Scheme.AES_GCM, encryption.encrypt_aes_gcm(secret, plaintext)
+    if as_json:
+        emit(encryption_record(scheme, encrypted), runtime.stdout)
+    else:
+        print(encrypted, file=runtime.stdout)
+    return ExitCode.OK
+
+
+def _plaintext(value: str, runtime: Runtime) -> bytes:
+    """Return what is encrypted, as UTF-8: a string as it is, an object in the form of JSON.stringify."""
+    if not value:
+        raise UsageError("The value is empty.", hint="Is a variable of your shell unset? stdin (-) may be empty.")
+    try:
+        text = _content(value, runtime).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"The value is not UTF-8 text (at byte {error.start}), and Port encrypts text.", hint="Encode it first."
+        ) from error
+    if text.lstrip().startswith("{"):
+        try:
+            return stringify(text).encode("utf-8", "surrogatepass")
+        except NotJson:
+            pass
+    return text.encode()
+
+
+def _content(value: str, runtime: Runtime) -> bytes:
+    """Return the bytes of the value; of a file or stdin without one line end, which an editor or `echo` adds."""
+    if value != "-" and not _is_file(value, runtime):
+        return value.encode("utf-8", "surrogateescape")
+    if value != "-":
+        print(f"note: encrypted is what the file {printable(value)} holds", file=runtime.stderr)
+    content = read_input(value, cwd=runtime.cwd, stdin=runtime.stdin)
+    return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
+
+
+def _is_file(name: str, runtime: Runtime) -> bool:
+    try:
+        return (runtime.cwd / name).is_file()
+    except OSError:  # a name too long for a file
+        return False

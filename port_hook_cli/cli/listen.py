@@ -1,0 +1,307 @@
+"""`port-hook listen`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from port_hook_cli.cli.options import ApiTimeout, InsecureApi, Json, Org, SecretFile, Store, Tolerance, finite, size
+from port_hook_cli.errors import ExitCode, SettingsError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.listener.options import (
+    check_max_store,
+    read_answer,
+    read_public_url,
+    read_routes,
+    read_tunnel,
+    refuse_contradictions,
+)
+from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.responses import OK
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from port_hook_cli.actions.encrypted_inputs import Decryption
+    from port_hook_cli.invocations.models import Exchange
+    from port_hook_cli.listener.session import Session
+
+    Reveal = Callable[[Exchange], Sequence[Decryption]]
+
+
+def listen(
+    ctx: typer.Context,
+    port: Annotated[
+        int, typer.Option(metavar="N", help="The port to listen on; 0 takes any free one.", min=0, max=65535)
+    ] = 8787,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="The address to listen on. Anything but loopback is open to your network."
+        ),
+    ] = "127.0.0.1",
+    path: Annotated[str, typer.Option(metavar="P", help="Serve only this path and what lies below it.")] = "/",
+    forward_to: Annotated[
+        str | None,
+        typer.Option(metavar="URL|PORT", help="Your handler. A URL with a path sets the path, else Port's is kept."),
+    ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ACTION=URL", help="Send one action's invocations to another handler (repeatable)."),
+    ] = None,
+    tunnel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|URL",
+            help="How to be reachable from Port: auto (the first that is usable), none, ngrok, cloudflared, smee, "
+            "localhost.run, serveo.net, a.pinggy.io, ssh://USER@HOST, https://smee.io/CHANNEL. Default: auto.",
+        ),
+    ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="The public URL of a tunnel that you run yourself.")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(metavar="NAME", help="Your static domain (--tunnel ngrok).")] = None,
+    accept_host_key: Annotated[
+        str | None,
+        typer.Option(metavar="SHA256:…", help="Take an SSH server's key with this fingerprint without asking."),
+    ] = None,
+    probe_interval: Annotated[
+        float,
+        typer.Option(
+            metavar="S",
+            help="Ask for yourself through the public URL so often; 0 never does.",
+            min=0,
+            callback=finite,
+        ),
+    ] = 30.0,
+    exit_on_tunnel_loss: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", help="Exit 10 when nobody gets through the tunnel for so long.", min=0, callback=finite
+        ),
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the public URL to the clipboard.")] = False,
+    retarget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ACTION", help="Point this action of Port's at the public URL until the end (repeatable)."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --retarget changes anything.")] = False,
+    tolerance: Tolerance = 300.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Forward only what is signed over its raw bytes ('valid').")
+    ] = False,
+    refuse_replays: Annotated[
+        bool, typer.Option("--refuse-replays", help="Answer 401 to a signature that was seen within the tolerance.")
+    ] = False,
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Judge signatures, but forward what fails all the same.")
+    ] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Judge nothing; works without a client secret.")
+    ] = False,
+    respond: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS[:BODY|:@FILE]", help="Answer this instead of forwarding. Default: 200."),
+    ] = None,
+    delay: Annotated[
+        float, typer.Option(metavar="S", help="Wait so long before answering.", min=0, callback=finite)
+    ] = 0.0,
+    fail_first: Annotated[int, typer.Option(metavar="N", help="Answer 500 to the first N invocations.", min=0)] = 0,
+    forward_timeout: Annotated[
+        float,
+        typer.Option(metavar="S", help="How long the handler may take; 0 waits for ever.", min=0, callback=finite),
+    ] = 30.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ACTION", help="Show and forward only this action; others get 200 (repeatable)."),
+    ] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", help="Stop after N invocations.", min=1)] = None,
+    once: Annotated[bool, typer.Option("--once", help="Stop after one invocation.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", help="Stop after so long; exit 1 if --count was not reached.", min=0, callback=finite
+        ),
+    ] = None,
+    expect_status: Annotated[
+        str | None, typer.Option(metavar="CODE|2xx", help="Exit 1 unless every answer had this status.")
+    ] = None,
+    decrypt: Annotated[
+        bool, typer.Option("--decrypt", help="Show encrypted inputs decrypted, in the terminal and nowhere else.")
+    ] = False,
+    decrypt_path: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Decrypt this property, whatever the payload names (repeatable)."),
+    ] = None,
+    private_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The private key of inputs with client-side encryption.")
+    ] = None,
+    compact: Annotated[bool, typer.Option("--compact", help="One line per invocation.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Everything about each invocation (the default).")] = False,
+    json_: Json = False,
+    store: Store = None,
+    max_captures: Annotated[int, typer.Option(metavar="N", help="Keep the newest N captures.", min=1)] = 10_000,
+    max_store: Annotated[
+        int,
+        typer.Option(
+            metavar="SIZE",
+            help="Keep at most SIZE on disk, such as 512MiB. The oldest unverified captures are dropped first.",
+            parser=size,
+        ),
+    ] = "1GiB",  # type: ignore[assignment] # `size` reads it
+    keep_secrets: Annotated[
+        bool, typer.Option("--keep-secrets", help="Save authorization headers and cookies unmasked.")
+    ] = False,
+    max_body: Annotated[
+        int,
+        typer.Option(metavar="SIZE", help="Respond 413 to bodies larger than SIZE, such as 20MiB.", parser=size),
+    ] = "10MiB",  # type: ignore[assignment] # `size` reads it
+    max_response: Annotated[
+        int,
+        typer.Option(
+            metavar="SIZE",
+            help="Respond 502 when the handler's response is larger than SIZE, such as 500KiB.",
+            parser=size,
+        ),
+    ] = "32MiB",  # type: ignore[assignment] # `size` reads it
+    api_timeout: ApiTimeout = API_TIMEOUT_S,
+    secret_file: SecretFile = None,
+    org: Org = None,
+    insecure_api: InsecureApi = False,
+) -> ExitCode:
+    """Receive Port's invocations: verify, explain, save, forward and answer them.
+
+    Without --forward-to each verified invocation is answered 200. What cannot be verified is shown, explained,
+    saved, answered 401 and not forwarded.
+    """
+    runtime: Runtime = ctx.obj
+    refuse_contradictions(
+        {"--compact": compact, "--full": full},
+        {"--allow-unverified": allow_unverified, "--no-verify": no_verify},
+        {"--allow-unverified": allow_unverified, "--strict": strict},
+        {"--no-verify": no_verify, "--strict": strict},
+        {"--no-verify": no_verify, "--refuse-replays": refuse_replays},
+        {"--json": json_, "--compact": compact},
+        {"--json": json_, "--full": full},
+        {"--json": json_, "--decrypt": decrypt or bool(decrypt_path)},
+        {"--respond": bool(respond), "--forward-to": bool(forward_to)},
+        {"--once": once, "--count": count is not None},
+    )
+    from port_hook_cli.listener.asking import asker
+    from port_hook_cli.listener.public_url import Reaching
+    from port_hook_cli.listener.serving import Plan
+    from port_hook_cli.listener.session import Retarget, Session
+
+    reaching = Reaching(
+        choice=read_tunnel(tunnel, public_url, domain, accept_host_key),
+        public_url=read_public_url(public_url),
+        domain=domain,
+        accept_host_key=accept_host_key,
+        probe_interval_s=probe_interval,
+        exit_after_s=exit_on_tunnel_loss,
+    )
+    settings = None if no_verify else read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    policy = Policy(
+        secret=settings.require_secret() if settings else None,
+        routes=read_routes(forward_to, route or [], path),
+        tolerance_s=tolerance,
+        strict=strict,
+        allow_unverified=allow_unverified,
+        refuse_replays=refuse_replays,
+        only=frozenset(only or ()),
+        respond=read_answer(respond, runtime.cwd) if respond else OK,
+        delay_s=delay,
+        fail_first=fail_first,
+    )
+    plan = Plan(
+        policy=policy,
+        host=host,
+        port=port,
+        store=store,
+        max_captures=max_captures,
+        max_store=check_max_store(max_store, max_body),
+        keep_secrets=keep_secrets,
+        max_body=max_body,
+        forward_timeout_s=forward_timeout,
+        max_response=max_response,
+        count=1 if once else count,
+        timeout_s=timeout,
+        expect=Expectation.parse(expect_status) if expect_status else None,
+    )
+    session = Session(
+        plan=plan,
+        reaching=reaching,
+        ask=asker(runtime),
+        copy=copy,
+        secret_place=settings.secret_place if settings else "",
+        retarget=Retarget(
+            actions=retarget,
+            settings=read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api),
+            yes=yes,
+            api_timeout_s=api_timeout,
+        )
+        if retarget
+        else None,
+    )
+    reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
+    return asyncio.run(
+        _run(session, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_, reveal=reveal)
+    )
+
+
+async def _run(
+    session: Session,
+    runtime: Runtime,
+    *,
+    app_url: str | None,
+    compact: bool,
+    as_json: bool,
+    reveal: Reveal | None,
+) -> ExitCode:
+    from port_hook_cli.listener.screen import JsonScreen, TextScreen
+    from port_hook_cli.listener.session import run_session
+
+    broken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_broken() -> None:
+        loop.call_soon_threadsafe(broken.set)
+
+    screen = (
+        JsonScreen(runtime.stdout, runtime.stderr, on_broken=on_broken)
+        if as_json
+        else TextScreen(
+            runtime.stdout,
+            runtime.stderr,
+            environ=runtime.environ,
+            compact=compact,
+            app_url=app_url,
+            on_broken=on_broken,
+            reveal=reveal,
+        )
+    )
+    return await run_session(session, runtime, screen, broken)
+
+
+def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, runtime: Runtime) -> Reveal:
+    """Return what decrypts the inputs that are shown; may ask for the passphrase of the key."""
+    from port_hook_cli.cli.keys import build_decrypter
+    from port_hook_cli.javascript.paths import JsonPath
+
+    return build_decrypter(secret, private_key, runtime, paths=tuple(map(JsonPath.parse, paths))).reveal
+
+
+def _app_url(runtime: Runtime, org: str | None) -> str | None:
+    """Return where the pages of runs are; a settings file that is broken costs the link, not the listener."""
+    try:
+        return read_settings(runtime, org=org, secret_file=None, needs=("api_url",)).app_url
+    except SettingsError:
+        return None

@@ -1,0 +1,73 @@
+"""Options that several commands share: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.http.limits import parse_size
+from port_hook_cli.signatures.signing import TimestampUnit
+
+
+def finite(seconds: float | None) -> float | None:
+    """Return an option's value; raises BadParameter for `inf` and `nan`, which Python reads as floats, too."""
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is not a number of seconds.")
+    return seconds
+
+
+def size(text: str) -> int:
+    """Return the bytes that an option's value names; raises BadParameter for what is not a size."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def is_given(ctx: typer.Context, parameter: str) -> bool:
+    """Return whether an option stands on the command line; a default from the environment does not count."""
+    source = ctx.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print versioned JSON records, one per line, and nothing else, on stdout."),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="The capture store's file. Default: .port-hook/captures.db in this folder.",
+        metavar="PATH",
+    ),
+]
+Org = Annotated[
+    str | None, typer.Option("--org", help="The organization in ~/.port/config.yaml to use.", metavar="NAME")
+]
+SecretFile = Annotated[
+    str | None,
+    typer.Option("--secret-file", help="Read the client secret from a file, or from stdin with '-'.", metavar="PATH|-"),
+]
+InsecureApi = Annotated[
+    bool,
+    typer.Option("--insecure-api", help="Send the client secret to Port's API by plain http, too, unencrypted."),
+]
+Unit = Annotated[TimestampUnit, typer.Option("--timestamp-unit", help="Seconds, as documented, or milliseconds.")]
+Tolerance = Annotated[
+    float,
+    typer.Option("--tolerance", help="How many seconds a timestamp may be off.", metavar="S", min=0, callback=finite),
+]
+ApiTimeout = Annotated[
+    float,
+    typer.Option(
+        "--api-timeout",
+        help="Give each request to Port's API S seconds, from connecting to the last byte.",
+        metavar="S",
+        min=0.1,
+        callback=finite,
+    ),
+]

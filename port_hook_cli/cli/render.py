@@ -1,0 +1,94 @@
+"""`port-hook render`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.actions.templates import UNDEFINED, Rendering
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit, write_json_text
+
+
+def render(
+    ctx: typer.Context,
+    template: Annotated[
+        str,
+        typer.Argument(help="A JSON or YAML file, text with {{ }} in it, or - for stdin.", metavar="TEMPLATE|FILE|-"),
+    ],
+    data: Annotated[
+        str, typer.Option("--data", help="The JSON that the expressions see, or - for stdin.", metavar="FILE|-")
+    ],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where an expression fails, instead of putting null there.")
+    ] = False,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            help="Seconds that all expressions together may take.",
+            metavar="S",
+            min=0.001,
+            callback=options.finite,
+        ),
+    ] = 5.0,
+    json: options.Json = False,
+) -> ExitCode:
+    """Render a template of an action as Port does, with jq.
+
+    Strings, lists, objects and keys are rendered. An expression that fails gives null, as in Port; stderr tells it.
+    """
+    runtime: Runtime = ctx.obj
+    if template == data == "-":
+        raise UsageError("stdin cannot be both the template and the data.", hint="Give one of them as a file.")
+    from port_hook_cli.engines.renderer import Renderer
+    from port_hook_cli.files.templates import read_data, read_template
+
+    with Renderer(timeout_s=timeout) as renderer:
+        parsed = read_template(_text(template, runtime), name=_name(template))
+        document = read_data(read_input(data, cwd=runtime.cwd, stdin=runtime.stdin), name=_name(data))
+        rendering = renderer.render_and_tell(parsed, document, strict=strict)
+    _warn(rendering, runtime)
+    _print(rendering, runtime, json=json)
+    return ExitCode.OK
+
+
+def _text(template: str, runtime: Runtime) -> str:
+    if "{{" in template:
+        return template
+    content = read_input(template, cwd=runtime.cwd, stdin=runtime.stdin)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{_name(template)} is not UTF-8 text: {error}.", hint="Save it as UTF-8.") from error
+
+
+def _name(argument: str) -> str:
+    return "The template" if "{{" in argument else "stdin" if argument == "-" else argument
+
+
+def _warn(rendering: Rendering, runtime: Runtime) -> None:
+    if not rendering.errors and rendering.value is not UNDEFINED:
+        return
+    from port_hook_cli.text.safe import printable
+
+    for error in rendering.errors:
+        shown = printable(f"{{{{ {error.expression.strip()} }}}} became null: {error.message}")
+        print(f"warning: {shown}", file=runtime.stderr)
+    if rendering.value is UNDEFINED:
+        print("note: the template rendered to undefined, so Port sends nothing in its place", file=runtime.stderr)
+
+
+def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:
+    from port_hook_cli.invocations.records import rendering_record
+
+    if json:
+        emit(rendering_record(rendering), runtime.stdout)
+    elif rendering.value is not UNDEFINED:
+        from port_hook_cli.javascript.values import write_json
+
+        write_json_text(f"{write_json(rendering.value, '  ')}\n", runtime.stdout)

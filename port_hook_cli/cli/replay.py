@@ -1,0 +1,143 @@
+"""`port-hook replay`."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.forwarding import BadTarget, parse_target
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.replay.batch import Plan, run_batch
+from port_hook_cli.replay.editing import Assignment, Edits
+from port_hook_cli.replay.pace import parse_rate
+from port_hook_cli.replay.rewriting import Rewriting, parse_header, parse_method
+from port_hook_cli.replay.series import Series
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.terminal.signals import unwinding_on_sigterm
+
+
+def replay(
+    ctx: typer.Context,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="A file (payload, capture, raw HTTP request; - for stdin), a capture's id, `last`, or a run id (r_…).",
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="URL|PORT", help="The target. Without a path, the captured path and query stay."),
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=JSON", help="Set a value: payload.properties.cpu=4, tags[]=new."),
+    ] = None,
+    unset: Annotated[
+        list[str] | None, typer.Option("--unset", metavar="PATH", help="Take a value out (before any --set).")
+    ] = None,
+    edit: Annotated[bool, typer.Option("--edit", help="Edit the payload in $VISUAL or $EDITOR first.")] = False,
+    method: Annotated[str | None, typer.Option("--method", metavar="M", help="Send with another method.")] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option("--header", metavar="K:V", help="Set a header field; an empty value takes it out."),
+    ] = None,
+    as_captured: Annotated[
+        bool, typer.Option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
+    ] = False,
+    unit: options.Unit = TimestampUnit.SECONDS,
+    times: Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send each source N times.")] = 1,
+    concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Send N at once.")] = 1,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="N/s", help="Send at most N a second (or N/m), evenly.")
+    ] = None,
+    expect_status: Annotated[
+        str | None,
+        typer.Option(
+            "--expect-status", metavar="CODE|2xx", help="Exit 1 unless every answer had it. Without: 0 for any answer."
+        ),
+    ] = None,
+    timeout_s: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="S",
+            min=0,
+            help="How long an answer may take; 0 waits for ever.",
+            callback=options.finite,
+        ),
+    ] = 40.0,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests, send nothing.")] = False,
+    json: options.Json = False,
+    store: options.Store = None,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
+) -> ExitCode:
+    """Send a saved or written payload again, freshly signed.
+
+    A capture keeps its method, path, header fields and exact body; timestamp and signature are new.
+    """
+    if as_captured and options.is_given(ctx, "unit"):
+        raise UsageError("--as-captured sends the captured timestamp, in its unit.", hint="Leave --timestamp-unit out.")
+    plan = Plan(
+        sources=sources,
+        to=_target(to),
+        edits=_edits(set_ or [], unset or []),
+        edit=edit,
+        rewriting=Rewriting(
+            method=None if method is None else parse_method(method),
+            headers=tuple(map(parse_header, header or [])),
+            as_captured=as_captured,
+        ),
+        unit=unit,
+        series=Series(times=times, concurrency=concurrency, rate_per_s=None if rate is None else parse_rate(rate)),
+        expectation=None if expect_status is None else Expectation.parse(expect_status),
+        timeout_s=timeout_s,
+        api_timeout_s=api_timeout_s,
+        dry_run=dry_run,
+        json=json,
+        store=store,
+        org=org,
+        secret_file=secret_file,
+        insecure_api=insecure_api,
+    )
+    _refuse_contradictions(plan)
+    # While the payload is being edited, it lies in a file that nobody else would delete.
+    with unwinding_on_sigterm() if edit else nullcontext():
+        return run_batch(plan, ctx.obj)
+
+
+def _target(to: str) -> str:
+    try:
+        return parse_target(to)
+    except BadTarget as error:
+        raise UsageError(f"--to: {error}.", hint="Give a URL like http://127.0.0.1:8000/hook, or a port.") from error
+
+
+def _edits(assignments: list[str], unset: list[str]) -> Edits:
+    return Edits(
+        unset=tuple(map(JsonPath.parse, unset)),
+        assignments=tuple(map(Assignment.parse, assignments)),
+    )
+
+
+def _refuse_contradictions(plan: Plan) -> None:
+    if "" in plan.sources:
+        raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
+    if plan.rewriting.as_captured and (plan.edits or plan.edit):
+        raise UsageError(
+            "--as-captured sends the captured bytes; --set, --unset and --edit change them.",
+            hint="Leave one of them out.",
+        )
+    if plan.dry_run and plan.json:
+        raise UsageError("--dry-run sends nothing, so --json has no deliveries to show.", hint="Leave one of them out.")
+    if plan.secret_file in {"-"} & set(plan.sources):
+        raise UsageError("stdin cannot be both a source and the secret.", hint="Give one of them as a file.")

@@ -1,0 +1,172 @@
+"""`port-hook report-run`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, PortApiError, StoreError, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.port_api.credentials import open_port_api, read_settings
+from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
+from port_hook_cli.reporting.log_batches import log_batches
+from port_hook_cli.reporting.report import planned_calls, send_report
+from port_hook_cli.runs.ids import check_run_id, doubt_about
+from port_hook_cli.runs.records import dry_run_record, report_record
+from port_hook_cli.runs.updates import Call, Plan, Reported, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runs.view import format_call, format_reported
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit
+from port_hook_cli.text.safe import printable
+
+
+def report_run(
+    ctx: typer.Context,
+    run_id: Annotated[
+        str, typer.Argument(help="The run, or 'last': the run of the newest capture.", metavar="RUN_ID|last")
+    ],
+    status: Annotated[
+        RunStatus | None, typer.Option("--status", help="End the run with this status; it is sent last, and once.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="The status label shown beside the run.", metavar="T")
+    ] = None,
+    summary: Annotated[
+        str | None, typer.Option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE")
+    ] = None,
+    link: Annotated[
+        list[str] | None, typer.Option("--link", help="A link for the run's page; repeatable.", metavar="URL")
+    ] = None,
+    external_run_id: Annotated[
+        str | None, typer.Option("--external-run-id", help="The run's id in your own system.", metavar="ID")
+    ] = None,
+    log: Annotated[
+        list[str] | None, typer.Option("--log", help="A log message; repeatable, sent in order.", metavar="T")
+    ] = None,
+    log_file: Annotated[
+        str | None,
+        typer.Option("--log-file", help="A file to send as log, or - to send stdin as it comes.", metavar="FILE|-"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the calls; send nothing.")] = False,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
+    as_json: options.Json = False,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
+    store: options.Store = None,
+) -> ExitCode:
+    """Report the progress and result of an action run to Port.
+
+    Logs go first, then label, summary, links and external id, the status last: a run that has ended takes no more.
+    """
+    runtime: Runtime = ctx.obj
+    from_stdin = (log_file, secret_file, "-" if summary == "@-" else None)
+    if from_stdin.count("-") > 1:
+        raise UsageError("stdin can be only one of log, summary and secret.", hint="Give the others as files.")
+    report = RunReport(
+        status=status,
+        label=label,
+        summary=_text(summary, runtime),
+        links=tuple(link or ()),
+        external_run_id=external_run_id,
+        logs=(*(log or ()), *_file_logs(log_file, runtime)),
+    )
+    if report.is_empty and log_file is None:
+        raise UsageError("There is nothing to report.", hint="Add --status success, --log TEXT, or another option.")
+    plan = plan_report(_find_run(run_id, store, runtime), report)
+    for remark in plan.remarks:
+        _note(remark, runtime)
+    settings = read_settings(
+        runtime,
+        org=org,
+        secret_file=None if dry_run else secret_file,
+        needs=("api_url",) if dry_run else ALL_NEEDS,
+        insecure_api=insecure_api,
+    )
+    streamed = log_file == "-"
+    if dry_run:
+        _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings, runtime, as_json)
+    else:
+        _print_reported(
+            asyncio.run(_send(plan, settings, runtime, streamed, api_timeout_s)), settings, runtime, as_json
+        )
+    return ExitCode.OK
+
+
+async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool, api_timeout_s: float) -> Reported:
+    from port_hook_cli.reporting.stream_chunks import StreamChunks
+
+    async with open_port_api(
+        settings, runtime, timeout_s=api_timeout_s, on_retry=lambda words: _note(words, runtime)
+    ) as api:
+        if not streamed:
+            return await send_report(api, plan)
+        chunks = StreamChunks(runtime.stdin)
+        try:
+            return await send_report(api, plan, log_batches(chunks))
+        except PortApiError as problem:
+            _note(f"{problem.message} Reading on without sending, so that the writing program can finish.", runtime)
+            await chunks.drain()
+            raise
+
+
+async def _collect(plan: Plan, runtime: Runtime, streamed: bool) -> list[Call]:
+    from port_hook_cli.reporting.stream_chunks import StreamChunks
+
+    logs = log_batches(StreamChunks(runtime.stdin)) if streamed else None
+    return [call async for call in planned_calls(plan, logs)]
+
+
+def _print_reported(reported: Reported, settings: Settings, runtime: Runtime, as_json: bool) -> None:
+    page = "" if is_node_run(reported.run_id) else run_page(settings.app_url, reported.run_id)
+    if as_json:
+        emit(report_record(reported, page=page), runtime.stdout)
+    else:
+        print(format_reported(reported, page), file=runtime.stdout)
+
+
+def _print_calls(calls: list[Call], run_id: str, settings: Settings, runtime: Runtime, as_json: bool) -> None:
+    if as_json:
+        emit(dry_run_record(run_id, calls, api_url=settings.api_url), runtime.stdout)
+        return
+    for call in calls:
+        print(format_call(call, settings.api_url), file=runtime.stdout)
+
+
+def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
+    if name != "last":
+        run_id = check_run_id(name)
+        if doubt := doubt_about(run_id):
+            _note(doubt, runtime)
+        return run_id
+    with open_captures(store, runtime) as captures:
+        newest = next(iter(captures.find(with_run=True, limit=1)), None)
+    if newest is None or newest.payload.run_id is None:
+        raise StoreError("No capture in the store has a run id.", hint="Name the run: port-hook report-run r_… .")
+    _note(f"last is {newest.payload.run_id}", runtime)
+    return check_run_id(newest.payload.run_id)
+
+
+def _text(given: str | None, runtime: Runtime) -> str | None:
+    """Return an option's text, or what the file holds that `@FILE` names."""
+    if given is None or not given.startswith("@"):
+        return given
+    return read_input(given[1:], cwd=runtime.cwd, stdin=runtime.stdin).decode("utf-8", "replace")
+
+
+def _file_logs(name: str | None, runtime: Runtime) -> tuple[str, ...]:
+    if name is None or name == "-":
+        return ()
+    text = read_input(name, cwd=runtime.cwd, stdin=runtime.stdin).decode("utf-8", "replace").rstrip("\r\n")
+    return (text,) if text.strip() else ()
+
+
+def _note(words: str, runtime: Runtime) -> None:
+    print(f"note: {printable(words)}", file=runtime.stderr)

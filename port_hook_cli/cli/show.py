@@ -1,0 +1,76 @@
+"""`port-hook show`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.runtime import Runtime
+
+
+def show(
+    ctx: typer.Context,
+    capture: Annotated[
+        str, typer.Argument(help="A capture's id, the start of one, or 'last'.", metavar="ID|last", show_default=False)
+    ],
+    body: Annotated[
+        bool, typer.Option("--body", help="Write the body's exact bytes to stdout; on a terminal, its printable form.")
+    ] = False,
+    as_file: Annotated[
+        bool, typer.Option("--file", help="Write a capture file to stdout, for `replay` and `verify`.")
+    ] = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """Show one capture in full."""
+    if body + as_file + as_json > 1:
+        raise UsageError("--body, --file and --json exclude each other.", hint="Give one of them.")
+    if not capture:
+        raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
+    runtime: Runtime = ctx.obj
+    with open_captures(store, runtime, show_only=True) as kept:
+        exchange = kept.get(capture)
+    if body:
+        return _write_body(exchange, runtime)
+    if as_file or as_json:
+        return _write_document(exchange, runtime, indented=as_file)
+    return _show(exchange, runtime)
+
+
+def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
+    from port_hook_cli.terminal.console import write_content
+
+    truncated = exchange.invocation.truncated
+    if truncated is not None:
+        kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
+        print(f"note: the body was not kept whole; these are {kept}", file=runtime.stderr)
+    write_content(exchange.invocation.body, runtime.stdout, end="\n")
+    return ExitCode.OK
+
+
+def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
+    """Write the capture as ASCII: what it holds is a stranger's, and the terminal or code page may be anything."""
+    from port_hook_cli.captures.file import to_capture
+    from port_hook_cli.terminal.console import emit
+
+    if indented:
+        print(json.dumps(to_capture(exchange), indent=2), file=runtime.stdout)
+    else:
+        emit(to_capture(exchange), runtime.stdout)
+    return ExitCode.OK
+
+
+def _show(exchange: Exchange, runtime: Runtime) -> ExitCode:
+    from port_hook_cli.captures.view import capture_lines
+    from port_hook_cli.terminal.console import rich_console
+
+    console = rich_console(runtime.stdout, runtime.environ)
+    for line in capture_lines(exchange):
+        console.print(line, soft_wrap=True)
+    return ExitCode.OK

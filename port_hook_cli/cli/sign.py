@@ -1,0 +1,129 @@
+"""`port-hook sign`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, StoreError, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.invocations.snippets import (
+    SignedRequest,
+    SnippetFormat,
+    format_curl,
+    format_headers,
+    format_httpie,
+    format_python,
+)
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, as_port_sends, as_written
+from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.terminal.console import emit, write_bytes
+
+_DEFAULT_URL = "http://127.0.0.1:8000/"
+_SNIPPETS = {
+    SnippetFormat.HEADERS: format_headers,
+    SnippetFormat.CURL: format_curl,
+    SnippetFormat.HTTPIE: format_httpie,
+    SnippetFormat.PYTHON: format_python,
+}
+
+
+def sign(
+    ctx: typer.Context,
+    payload: Annotated[str, typer.Argument(help="A JSON file, a capture file, or - for stdin.", metavar="PAYLOAD|-")],
+    timestamp: Annotated[
+        str | None, typer.Option("--timestamp", help="The timestamp header's text. Default: now.", metavar="N")
+    ] = None,
+    unit: options.Unit = TimestampUnit.SECONDS,
+    raw: Annotated[bool, typer.Option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
+    output: Annotated[
+        SnippetFormat, typer.Option("--format", help="What to print: the two headers, a record, or a command to paste.")
+    ] = SnippetFormat.HEADERS,
+    to: Annotated[
+        str, typer.Option("--to", help="Where the printed command sends the request.", metavar="URL|PORT")
+    ] = _DEFAULT_URL,
+    secret_file: options.SecretFile = None,
+    org: options.Org = None,
+) -> ExitCode:
+    """Sign a payload as Port does and print the request.
+
+    Signed is what JSON.stringify writes for the payload, as Port signs it; with --raw, the file's exact bytes.
+    """
+    runtime: Runtime = ctx.obj
+    if payload == secret_file == "-":
+        raise UsageError("stdin cannot be both the payload and the secret.", hint="Give one of them as a file.")
+    if timestamp is not None and options.is_given(ctx, "unit"):
+        raise UsageError(
+            "--timestamp gives the header's text, so --timestamp-unit says nothing.", hint="Leave one of them out."
+        )
+    secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
+    url = _url(to)
+    stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
+    signable = _signable(read_input(payload, cwd=runtime.cwd, stdin=runtime.stdin), name=payload, raw=raw)
+    if signable.difference:
+        _say("note", f"signed {payload} {signable.difference}; --raw signs the exact bytes", runtime)
+    fields = (("content-type", "application/json"), *signed_headers(signable.body, secret, stamp))
+    _print(SignedRequest(url=url, headers=fields, body=signable.body), output, signable.form, runtime)
+    return ExitCode.OK
+
+
+def _url(to: str) -> str:
+    if to == _DEFAULT_URL:
+        return to
+    from port_hook_cli.invocations.forwarding import BadTarget, parse_target
+
+    try:
+        url = parse_target(to)
+    except BadTarget as error:
+        raise UsageError(f"--to: {error}.", hint="Give a URL like http://127.0.0.1:8000/, or a port.") from error
+    if not url.isprintable() or " " in url:
+        raise UsageError(f"--to: {to!r} is not a URL.", hint="Write spaces in it as %20.")
+    return url
+
+
+def _stamp(text: str, runtime: Runtime) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z_.+-]+", text):
+        raise UsageError(f"--timestamp: {text!r} cannot stand in the header.", hint="Give seconds since 1970.")
+    if not text.isdecimal():
+        _say("warning", f"Port sends digits as the timestamp; {text} will be refused by most handlers", runtime)
+    return text
+
+
+def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
+    if CAPTURE_MARK in content:
+        from port_hook_cli.captures.request_file import NotARequest, capture_in
+
+        try:
+            capture = capture_in(content)
+        except NotARequest as error:
+            raise StoreError(f"{name} cannot be signed: {error}.", hint="Give a whole capture file.") from error
+        content = capture.invocation.body if capture else content
+    try:
+        return as_written(content) if raw else as_port_sends(content)
+    except NotJson as error:
+        raise UsageError(
+            f"{name} is not JSON: {error}.", hint="Correct it, or sign its exact bytes with --raw."
+        ) from error
+
+
+def _say(kind: str, words: str, runtime: Runtime) -> None:
+    from port_hook_cli.text.safe import printable
+
+    print(f"{kind}: {printable(words)}", file=runtime.stderr)
+
+
+def _print(request: SignedRequest, output: SnippetFormat, form: str, runtime: Runtime) -> None:
+    if output is SnippetFormat.JSON:
+        from port_hook_cli.invocations.records import signature_record
+
+        emit(signature_record(request, form=form), runtime.stdout)
+        return
+    # UTF-8 whatever the terminal's encoding: the printed command must hold the signed bytes.
+    write_bytes(f"{_SNIPPETS[output](request)}\n".encode(), runtime.stdout)

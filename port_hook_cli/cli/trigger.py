@@ -1,0 +1,210 @@
+"""`port-hook trigger`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.forwarding import BadTarget, parse_target
+from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.runs.ids import check_run_id
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.trigger.run import TriggerPlan, run_trigger
+
+
+class Operation(StrEnum):
+    """What a self-service action does to its entity."""
+
+    CREATE = "CREATE"
+    DAY_2 = "DAY-2"
+    DELETE = "DELETE"
+
+
+class Origin(StrEnum):
+    """Where a self-service action was run from."""
+
+    UI = "UI"
+    API = "API"
+
+
+class CommandFormat(StrEnum):
+    """The commands that a request can be printed as."""
+
+    CURL = "curl"
+    HTTPIE = "httpie"
+
+
+def trigger(
+    ctx: typer.Context,
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACTION",
+            help="An action's or automation's file (JSON or YAML; FILE#ID for one of several; - for stdin), or its "
+            "identifier, which is read from Port.",
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="URL|PORT", help="The target. Without a path, the action's path and query stay."),
+    ] = None,
+    route: Annotated[
+        list[str] | None, typer.Option("--route", metavar="ACTION=URL", help="Another target for this action.")
+    ] = None,
+    to_its_url: Annotated[
+        bool, typer.Option("--to-its-url", help="Send to the action's own URL, even on another machine.")
+    ] = False,
+    input_: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=VALUE", help="An input, read by its declared type; NAME:=JSON as JSON."),
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option("--inputs", metavar="FILE", help="Inputs as JSON or YAML, or a payload that has some.")
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option("--entity", metavar="FILE", help="The entity that the action runs on.")
+    ] = None,
+    event: Annotated[
+        str | None, typer.Option("--event", metavar="FILE", help="The event that an automation runs for.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="FILE", help="Who runs it. Default: somebody made up.")
+    ] = None,
+    operation: Annotated[
+        Operation | None, typer.Option("--operation", help="Default: the action's own operation.")
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="The run's id. Default: a new one.")
+    ] = None,
+    origin: Annotated[Origin, typer.Option("--origin", help="Where the action was run from.")] = Origin.UI,
+    secrets: Annotated[
+        str | None,
+        typer.Option("--secrets", metavar="FILE", help="The organisation's secrets for `.secrets`: JSON or .env."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request, send nothing.")] = False,
+    output: Annotated[
+        CommandFormat | None, typer.Option("--format", help="Print the request as a command to paste, send nothing.")
+    ] = None,
+    via_port: Annotated[
+        bool, typer.Option("--via-port", help="Run the action in Port instead, for real, through its API.")
+    ] = False,
+    wait_s: Annotated[
+        float,
+        typer.Option(
+            "--wait",
+            metavar="S",
+            min=0,
+            callback=options.finite,
+            help="With --via-port: follow the run until it ends, S seconds at most.",
+        ),
+    ] = 0.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where a jq expression fails, instead of putting null there.")
+    ] = False,
+    no_sign: Annotated[bool, typer.Option("--no-sign", help="Send without a signature; needs no secret.")] = False,
+    unit: options.Unit = TimestampUnit.SECONDS,
+    timeout_s: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="S",
+            min=0,
+            help="How long the answer may take; 0 waits for ever.",
+            callback=options.finite,
+        ),
+    ] = 40.0,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
+    json: options.Json = False,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
+) -> ExitCode:
+    """Invoke an action or automation as Port does: check, render, sign, send.
+
+    Inputs are checked and filled in, templates rendered with jq, and the request is sent to your handler. Exit code 1
+    for an answer that is no 2xx, 11 for an automation whose condition is not met.
+    """
+    plan = TriggerPlan(
+        action=action,
+        to=None if to is None else _target(to, "--to"),
+        routes=_routes(route or []),
+        to_its_url=to_its_url,
+        inputs=tuple(input_ or []),
+        inputs_file=inputs,
+        entity_file=entity,
+        event_file=event,
+        user_file=user,
+        operation=None if operation is None else str(operation),
+        run_id=None if run_id is None else check_run_id(run_id),
+        origin=str(origin),
+        secrets_file=secrets,
+        dry_run=dry_run,
+        output=None if output is None else SnippetFormat(output),
+        via_port=via_port,
+        wait_s=wait_s,
+        strict=strict,
+        no_sign=no_sign,
+        unit=unit,
+        timeout_s=timeout_s,
+        api_timeout_s=api_timeout_s,
+        json=json,
+        org=org,
+        secret_file=secret_file,
+        insecure_api=insecure_api,
+    )
+    _refuse_contradictions(ctx, plan)
+    return run_trigger(plan, ctx.obj)
+
+
+def _target(text: str, option: str) -> str:
+    try:
+        return parse_target(text)
+    except BadTarget as error:
+        raise UsageError(
+            f"{option}: {error}.", hint="Give a URL like http://127.0.0.1:8000/hook, or a port."
+        ) from error
+
+
+def _routes(texts: list[str]) -> dict[str, str]:
+    routes = {}
+    for text in texts:
+        action, equals, target = text.partition("=")
+        if not (action and equals and target):
+            raise UsageError(f"--route {text!r} is not ACTION=URL.", hint="Write it as --route create_vm=8001.")
+        routes[action] = _target(target, "--route")
+    return routes
+
+
+_NOT_VIA_PORT = {
+    "--to": "to",
+    "--to-its-url": "to_its_url",
+    "--event": "event",
+    "--operation": "operation",
+    "--run-id": "run_id",
+    "--origin": "origin",
+    "--secrets": "secrets",
+    "--dry-run": "dry_run",
+    "--format": "output",
+    "--strict": "strict",
+    "--no-sign": "no_sign",
+    "--timestamp-unit": "unit",
+    "--timeout": "timeout_s",
+}
+
+
+def _refuse_contradictions(ctx: typer.Context, plan: TriggerPlan) -> None:
+    if list(plan.files).count("-") > 1:
+        raise UsageError("stdin can be only one of the files and the secret.", hint="Give the others as files.")
+    if plan.json and plan.output is not None:
+        raise UsageError("--json and --format exclude each other.", hint="Leave one of them out.")
+    if plan.via_port:
+        given = [flag for flag, name in _NOT_VIA_PORT.items() if options.is_given(ctx, name)]
+        if given:
+            raise UsageError(f"--via-port has Port make the request, so {given[0]} says nothing.", hint="Leave it out.")
+    elif options.is_given(ctx, "wait_s"):
+        raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")

@@ -1,0 +1,162 @@
+"""`port-hook verify`."""
+
+from __future__ import annotations
+
+from math import isfinite
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.request_file import NotARequest, SavedRequest, from_exchange, read_request
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, StoreError, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.files.settings_names import PROJECT_FILE
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
+from port_hook_cli.invocations.records import format_time, verdict_record
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
+from port_hook_cli.signatures.view import verdict_lines, verdict_view
+from port_hook_cli.terminal.console import emit, rich_console
+from port_hook_cli.text.safe import printable
+
+_FORMS = (
+    "Give a capture (an id, `last`, or a file of `show --file`), a file with a raw HTTP request, "
+    "or --body FILE --signature S --timestamp T."
+)
+
+
+def verify(
+    ctx: typer.Context,
+    request: Annotated[
+        str | None,
+        typer.Argument(
+            help="A capture's id, `last`, a capture file, or a file with a raw HTTP request; - for stdin.",
+            metavar="[CAPTURE|FILE|-]",
+        ),
+    ] = None,
+    body: Annotated[
+        str | None, typer.Option("--body", help="The body's exact bytes, in a file.", metavar="FILE|-")
+    ] = None,
+    signature: Annotated[
+        str | None, typer.Option("--signature", help="The x-port-signature header's value.", metavar="S")
+    ] = None,
+    timestamp: Annotated[
+        str | None, typer.Option("--timestamp", help="The x-port-timestamp header's value.", metavar="T")
+    ] = None,
+    tolerance: options.Tolerance = DEFAULT_TOLERANCE_S,
+    now: Annotated[
+        float | None, typer.Option("--now", help="Judge the age at this time: seconds since 1970.", metavar="N")
+    ] = None,
+    received_at: Annotated[
+        bool, typer.Option("--received-at", help="Judge a capture's age when it was received; so it is by default.")
+    ] = False,
+    secret_file: options.SecretFile = None,
+    org: options.Org = None,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """Say whether a signature is valid, and if not, why not.
+
+    Ends with 0 for a valid signature, else with 3.
+    """
+    runtime: Runtime = ctx.obj
+    _check_usage(request, body, signature, timestamp, secret_file)
+    if body is not None:
+        saved = _written_out(_read(body, runtime), signature or "", timestamp or "")
+    else:
+        saved = _saved(request or "", store, runtime)
+    clock = _clock(saved, now, runtime, received_at=received_at)
+    settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    verdict = judge(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance)
+    if as_json:
+        emit(verdict_record(verdict), runtime.stdout)
+    else:
+        _show(verdict, runtime)
+    for note in (*saved.remarks, *_notes(saved, settings, clock)):
+        print(f"note: {printable(note)}", file=runtime.stderr)
+    return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
+
+
+def _check_usage(
+    request: str | None, body: str | None, signature: str | None, timestamp: str | None, secret_file: str | None
+) -> None:
+    written_out = (body, signature, timestamp)
+    if request is not None and written_out != (None, None, None):
+        raise UsageError("A request and --body, --signature or --timestamp exclude each other.", hint=_FORMS)
+    if request is None and body is None:
+        raise UsageError("There is nothing to verify.", hint=_FORMS)
+    if request is None and None in written_out:
+        raise UsageError("--body, --signature and --timestamp belong together.", hint=_FORMS)
+    if "-" in {request, body} & {secret_file}:
+        raise UsageError("stdin cannot be both the request and the secret.", hint="Give one of them as a file.")
+
+
+def _written_out(body: bytes, signature: str, timestamp: str) -> SavedRequest:
+    fields = ((SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, timestamp))
+    return SavedRequest(headers=Headers(tuple((name, _on_the_wire(value)) for name, value in fields)), body=body)
+
+
+def _on_the_wire(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
+    if name == "last":
+        return from_exchange(_captured(name, store, runtime))
+    if name != "-" and not _is_path(name, runtime.cwd):
+        try:
+            captured = _captured(name, store, runtime)
+        except StoreError as error:
+            raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
+        return from_exchange(captured)
+    try:
+        return read_request(_read(name, runtime))
+    except NotARequest as error:
+        raise StoreError(f"{name} holds no request: {error}.", hint=_FORMS) from error
+
+
+def _captured(name: str, store: Path | None, runtime: Runtime) -> Exchange:
+    with open_captures(store, runtime) as captures:
+        return captures.get(name)
+
+
+def _is_path(name: str, cwd: Path) -> bool:
+    """Whether `name` means a file: one is there, or a capture's id could not look so."""
+    return (cwd / name).exists() or not name.isalnum()
+
+
+def _read(name: str, runtime: Runtime) -> bytes:
+    return read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
+
+
+def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
+    if now is not None and not isfinite(now):
+        raise UsageError(f"--now: {now} is no point in time.", hint="Give seconds since 1970.")
+    if received_at and now is not None:
+        raise UsageError("--now and --received-at exclude each other.", hint="Leave one of them out.")
+    if received_at and saved.received_at is None:
+        raise UsageError("Nobody noted when this request was received.", hint="Give the time as --now SECONDS.")
+    if now is not None:
+        return now
+    return runtime.now() if saved.received_at is None else saved.received_at
+
+
+def _show(verdict: Verdict, runtime: Runtime) -> None:
+    if runtime.stdout.isatty():
+        rich_console(runtime.stdout, runtime.environ).print(verdict_view(verdict))
+    else:
+        print(*verdict_lines(verdict), sep="\n", file=runtime.stdout)
+
+
+def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
+    notes = []
+    if settings.secret_place != PROJECT_FILE:  # that has been told
+        notes.append(f"client secret from {settings.secret_place}")
+    if clock == saved.received_at:
+        notes.append(f"the age is that on receipt, {format_time(clock)}")
+    return notes

@@ -1,0 +1,161 @@
+"""Opening and making encrypted inputs, with the `cryptography` package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.actions.encryption import (
+    AES_GCM_IV_BYTES,
+    CLIENT_SIDE_IV_BYTES,
+    KEY_BYTES,
+    KeyUnreadable,
+    WrongKey,
+    aes_key,
+    read_sealed,
+    split_aes_gcm,
+    split_client_side,
+)
+from port_hook_cli.errors import PortHookError
+from port_hook_cli.extras import install_hint
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.padding import OAEP
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+_WANTED_PRIVATE = "Give an RSA private key in PEM, the one that belongs to the public key in Port."
+_WANTED_PUBLIC = "Give an RSA public key in PEM: `openssl pkey -in private.pem -pubout` writes it."
+
+
+def require_cryptography() -> None:
+    """Raise PortHookError that says what to install, unless `cryptography` can be imported."""
+    try:
+        import cryptography  # noqa: F401 - that it can be is what is asked
+    except ImportError as error:
+        raise PortHookError(
+            "Encrypted inputs need cryptography, which is not installed.", hint=install_hint("cryptography")
+        ) from error
+
+
+def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:
+    """Return the plaintext of a value that Port encrypted with the client secret.
+
+    Raises CannotDecrypt, and KeyUnreadable for a secret that is too short.
+    """
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    cipher = AESGCM(aes_key(secret))
+    sealed = read_sealed(value)
+    iv, box = split_aes_gcm(sealed)
+    try:
+        return cipher.decrypt(iv, box, None)
+    except InvalidTag as error:
+        raise sealed.unopened_by("the client secret") from error
+
+
+def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
+    """Return the plaintext of a value that was encrypted for the public half of `key`; raises CannotDecrypt."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    sealed = read_sealed(value)
+    iv, wrapped, box = split_client_side(sealed, _modulus_bytes(key))
+    try:
+        inner = key.decrypt(wrapped, _oaep())
+    except ValueError as error:
+        raise sealed.unopened_by("the private key") from error
+    if len(inner) != KEY_BYTES:
+        raise WrongKey(f"the key in it has {len(inner)} bytes, and AES-256 takes {KEY_BYTES}")
+    try:
+        return AESGCM(inner).decrypt(iv, box, None)
+    except InvalidTag as error:
+        raise sealed.unopened_by("the key in it") from error
+
+
+def encrypt_aes_gcm(secret: Secret, plaintext: bytes) -> str:
+    """Return `plaintext` as Port encrypts it with the client secret; raises KeyUnreadable for one too short."""
+    from base64 import b64encode
+
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    iv = os.urandom(AES_GCM_IV_BYTES)
+    return b64encode(iv + AESGCM(aes_key(secret)).encrypt(iv, plaintext, None)).decode()
+
+
+def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
+    """Return `plaintext` as Port's page encrypts it for a public key; raises KeyUnreadable for one too small."""
+    from base64 import b64encode
+
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    iv, inner = os.urandom(CLIENT_SIDE_IV_BYTES), os.urandom(KEY_BYTES)
+    try:
+        wrapped = key.encrypt(inner, _oaep())
+    except ValueError as error:
+        raise KeyUnreadable(f"A key of {key.key_size} bits is too small.", hint="Make one of 2048 bits.") from error
+    return b64encode(iv + wrapped + AESGCM(inner).encrypt(iv, plaintext, None)).decode()
+
+
+def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | None]) -> RSAPrivateKey:
+    """Return the RSA private key of a PEM file called `name`; raises KeyUnreadable.
+
+    `ask_passphrase` is called for a key that has one; it returns None where nobody can be asked.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        try:
+            key = load_pem_private_key(pem, None)
+        except TypeError:  # it has a passphrase
+            key = load_pem_private_key(pem, _passphrase(name, ask_passphrase))
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        is_protected = b"ENCRYPTED" in pem
+        words = "cannot be read with this passphrase" if is_protected else "is no private key in PEM that can be read"
+        raise KeyUnreadable(f"{name} {words}.", hint=_WANTED_PRIVATE) from error
+    if not isinstance(key, RSAPrivateKey):
+        raise KeyUnreadable(f"{name} is not an RSA key.", hint=_WANTED_PRIVATE)
+    return key
+
+
+def read_public_key(name: str, pem: bytes) -> RSAPublicKey:
+    """Return the RSA public key of a PEM file called `name`; raises KeyUnreadable."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        is_private = b"PRIVATE KEY" in pem
+        words = "is a private key, and what is needed is its public half" if is_private else "is no public key in PEM"
+        raise KeyUnreadable(f"{name} {words}.", hint=_WANTED_PUBLIC) from error
+    if not isinstance(key, RSAPublicKey):
+        raise KeyUnreadable(f"{name} is not an RSA key.", hint=_WANTED_PUBLIC)
+    return key
+
+
+def _passphrase(name: str, ask: Callable[[], str | None]) -> bytes:
+    passphrase = ask()
+    if not passphrase:
+        raise KeyUnreadable(
+            f"{name} is protected by a passphrase, and none was given.",
+            hint="Run it on a terminal to be asked, or have openssl ask: "
+            "`openssl pkey -in KEY | port-hook decrypt CAPTURE --private-key -`.",
+        )
+    return passphrase.encode()
+
+
+def _oaep() -> OAEP:
+    from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return OAEP(mgf=MGF1(algorithm=SHA256()), algorithm=SHA256(), label=None)
+
+
+def _modulus_bytes(key: RSAPrivateKey) -> int:
+    return (key.key_size + 7) // 8

@@ -1,0 +1,100 @@
+"""Port's templates rendered with jq: the template language of the core, and the process that evaluates."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from port_hook_cli.actions.template_braces import BadTemplate
+from port_hook_cli.actions.templates import ExpressionFailed, Rendering, prepare
+from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
+from port_hook_cli.errors import RenderError
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import write_json
+
+_Result = TypeVar("_Result")
+
+
+class Renderer:
+    """Renders templates; its jq stays warm from one to the next. A context manager, or call `close`.
+
+    Threads and tasks may share one: they take turns. `timeout_s` is seconds for all expressions of one template.
+    """
+
+    def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Start nothing yet; raises RenderError when jq is not installed."""
+        self._worker = JqWorker(timeout_s=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End jq's process."""
+        self._worker.close()
+
+    def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
+        """Return what Port would make of `template` over `data`, both JSON values: a JSON value, or UNDEFINED.
+
+        Raises RenderError for a template that Port refuses, one that takes too long or too much memory, and with
+        `strict` for an expression that fails.
+        """
+        return self.render_and_tell(template, data, strict=strict).value
+
+    def render_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
+        """Do what `render` does, and tell which expressions became null because they failed."""
+        return self._render(template, data, strict=strict, stopped=None)
+
+    def _render(self, template: Any, data: Any, *, strict: bool, stopped: threading.Event | None) -> Rendering:
+        try:
+            prepared = prepare(template)
+            programs = prepared.programs
+            outcomes = self._worker.evaluate(programs, _as_text(data), stopped=stopped) if programs else []
+            return prepared.assemble(outcomes, strict=strict)
+        except BadTemplate as error:
+            raise RenderError(f"{error}.", hint="See docs/reference/templates.md for the rules.") from error
+        except RecursionError as error:
+            raise RenderError("The result is nested too deep.", hint="Have the expressions nest less.") from error
+        except ExpressionFailed as error:
+            raise RenderError(
+                f"{{{{ {error.error.expression.strip()} }}}}: {error}",
+                hint="Correct the expression; without --strict it becomes null, as it does in Port.",
+            ) from error
+
+    async def arender(self, template: Any, data: Any, *, strict: bool = False) -> Any:
+        """Do what `render` does, without holding up the event loop. Cancelled, it stops jq at once."""
+        return (await self.arender_and_tell(template, data, strict=strict)).value
+
+    async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
+        """Do what `render_and_tell` does, without holding up the event loop. Cancelled, it stops jq at once."""
+        return await self._aside(partial(self._render, template, data, strict=strict))
+
+    async def aevaluate(self, programs: Sequence[str], data: Any) -> list[Any]:
+        """Return what each jq program, without braces around it, gives over `data`: a value, UNDEFINED or a JqError.
+
+        Raises RenderError for one that takes too long or too much memory.
+        """
+        return await self._aside(partial(self._worker.evaluate, list(programs), _as_text(data)))
+
+    async def _aside(self, work: Callable[..., _Result]) -> _Result:
+        stopped = threading.Event()
+        try:
+            return await asyncio.to_thread(work, stopped=stopped)
+        except asyncio.CancelledError:
+            self._worker.stop(stopped)
+            raise
+
+
+def _as_text(data: Any) -> str:
+    try:
+        return write_json(data)
+    except NotJson as error:
+        raise RenderError(f"The data is not JSON: {error}.", hint="Give a JSON document.") from error

@@ -1,0 +1,95 @@
+"""`.env` files, read by python-dotenv without interpolation: `$` is a character like any other in a secret."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.files.settings_file import SettingsFile, read_settings_file
+from port_hook_cli.files.settings_names import PROJECT_FILE, SECRET_VARIABLE
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DotenvFile:
+    """The variables of one `.env` file, and the numbers of the lines that could not be read.
+
+    Messages call it `name`. `warnings` are what the user should know about it, `is_refused` means that it was not used.
+    """
+
+    name: str
+    values: dict[str, str] = field(default_factory=dict, repr=False)
+    bad_lines: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+    is_refused: bool = False
+
+
+def project_dotenv(cwd: Path, home: Path, prefix: str = "PORT_") -> DotenvFile:
+    """Return the variables of the `.env` file in the working folder; in `~/.port`, that is the user's own."""
+    return DotenvFile(name=PROJECT_FILE) if cwd == home / ".port" else read_dotenv(cwd / ".env", prefix, PROJECT_FILE)
+
+
+def home_dotenv(home: Path, prefix: str = "PORT_") -> DotenvFile:
+    """Return the variables of `~/.port/.env`."""
+    path = home / ".port" / ".env"
+    return read_dotenv(path, prefix, str(path))
+
+
+def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
+    """Return the variables that begin with `prefix`; a missing file (or a folder of that name) has none.
+
+    Raises SettingsError when the file is there and cannot be read. A file in which the prefix does not occur is
+    about other things: it costs no import and cannot be wrong. A file that is not safe to use has a warning instead.
+    """
+    file = read_settings_file(path, name)
+    if file.refusal and (_mentions(file, prefix) or not file.content):
+        return DotenvFile(name=name, warnings=(file.warning,), is_refused=True)
+    if not _mentions(file, prefix):
+        return DotenvFile(name=name)
+    try:
+        text = file.content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{name} is not UTF-8 text.", hint="Save it as UTF-8.") from error
+    values, bad = parse_dotenv(text)
+    wanted = {key: value for key, value in values.items() if key.startswith(prefix)}
+    is_telling = file.is_exposed and wanted.get(SECRET_VARIABLE)
+    return DotenvFile(name=name, values=wanted, bad_lines=bad, warnings=(exposure_warning(name),) if is_telling else ())
+
+
+def other_secret(path: Path, used: str) -> str | None:
+    """Return the client secret in a `.env` file if it differs from the one in use; None if the file is not usable."""
+    try:
+        file = read_settings_file(path, str(path))
+        # Without the parser where the value in use is there: the parser takes longer than all the rest of `sign`.
+        if file.refusal or used.encode("utf-8", "surrogateescape") in file.content:
+            return None
+        return read_dotenv(path, SECRET_VARIABLE, str(path)).values.get(SECRET_VARIABLE) or None
+    except SettingsError:
+        return None
+
+
+def exposure_warning(name: str) -> str:
+    """Return what is said of a file with a secret that other users can read."""
+    return f"others on this machine can read {name}: chmod 600 {name.removeprefix('./')}"
+
+
+def _mentions(file: SettingsFile, prefix: str) -> bool:
+    return prefix.encode() in file.content or file.content.startswith(_UTF16_MARKS)
+
+
+def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
+    """Return the variables in a `.env` file's text, and the numbers of the lines that could not be read."""
+    # dotenv_values would drop the lines that it cannot read and tell only the log, without the file's name.
+    from dotenv.parser import parse_stream
+
+    bindings = list(parse_stream(io.StringIO(text)))
+    values = {item.key: item.value for item in bindings if item.key and item.value is not None}
+    return values, tuple(_line(item.original.line, item.original.string) for item in bindings if item.error)
+
+
+def _line(first: int, statement: str) -> int:
+    """Return the line on which a statement's text begins; the parser counts the blank lines before it in."""
+    return first + statement[: len(statement) - len(statement.lstrip())].count("\n")

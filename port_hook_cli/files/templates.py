@@ -1,0 +1,72 @@
+"""Templates and data as a user gives them: JSON, YAML, or text with double braces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json, write_json
+
+# Characters and values. A few aliases of aliases stand for more than any memory holds.
+_MOST_SIZE = 50_000_000
+
+
+def read_template(text: str, *, name: str) -> Any:
+    """Return the template in `text`: a JSON or YAML document, else the text itself where it holds double braces.
+
+    Raises UsageError for a text that begins as a JSON document but is none, and for one that is no template at all.
+    """
+    text = text.removeprefix("\ufeff")
+    try:
+        return read_json(text)
+    except NotJson as error:
+        begins_as_json = text.lstrip()[:1] in {"{", "["} and not text.lstrip().startswith("{{")
+        if begins_as_json:
+            raise UsageError(f"{name} is not JSON: {error}.", hint="Correct it.") from error
+    try:
+        return read_yaml(text)
+    except NotJson as error:
+        if "{{" in text:
+            return text.removesuffix("\n")
+        raise UsageError(
+            f"{name} is neither JSON nor YAML: {error}.", hint="In YAML, a value that begins with {{ needs quotes."
+        ) from error
+
+
+def read_data(content: bytes, *, name: str) -> Any:
+    """Return the JSON document in `content`; raises UsageError when it is none."""
+    try:
+        return read_json(content.decode("utf-8-sig"))
+    except ValueError as error:  # NotJson and UnicodeDecodeError
+        raise UsageError(f"{name} is not JSON: {error}.", hint="Give the trigger's data as a JSON document.") from error
+
+
+def read_yaml(text: str) -> Any:
+    """Return a YAML document as JSON; raises NotJson. Timestamps stay text, as JSON has none."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers = {  # noqa: RUF012 - yaml's own attribute
+            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    try:
+        document = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+        if _size(document, {}) > _MOST_SIZE:
+            raise NotJson("with its aliases written out it is too large")
+        return read_json(write_json(document))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise NotJson(" ".join(str(error).split())) from error
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Return about how long `value` is as JSON; `known` holds the sizes of what is aliased, by identity."""
+    if not isinstance(value, dict | list):
+        return len(value) + 1 if isinstance(value, str) else 1
+    if id(value) not in known:
+        known[id(value)] = 0  # what holds itself is refused elsewhere
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(element, known) for element in inner)
+    return known[id(value)]

@@ -1,0 +1,126 @@
+r"""A raw HTTP request in a file, as a proxy, `nc -l` or a tunnel's inspector saves it.
+
+RFC 9112: request line, header fields, an empty line, the body. Lines may end with LF, as section 2.2 allows; the
+body's bytes are never touched.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from port_hook_cli.invocations.models import Headers
+
+_REQUEST_LINE = re.compile(rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?P<target>\S+) +HTTP/\d(\.\d)?[ \t]*")
+_FIELD = re.compile(rb"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):(?P<value>.*)", re.DOTALL)
+_CHUNK_SIZE = re.compile(rb"(?P<size>[0-9A-Fa-f]{1,16})[ \t]*(;[^\n]*)?\r?\n")
+_BEGINNING = 40
+
+
+class NotHttp(ValueError):
+    """The bytes are no HTTP request; the message says in words where they stop being one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRequest:
+    """A request read from text. `remarks` says in words what did not fit together."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+    remarks: tuple[str, ...] = ()
+
+
+def is_request(content: bytes) -> bool:
+    """Whether the first line that is not empty is the first line of an HTTP request."""
+    line = content.lstrip(b"\r\n").partition(b"\n")[0]
+    return _REQUEST_LINE.fullmatch(line.rstrip(b"\r")) is not None
+
+
+def parse_request(content: bytes) -> RawRequest:
+    """Return the request in `content`; raises NotHttp and nothing else."""
+    start = len(content) - len(content.lstrip(b"\r\n"))
+    head, body, complete = _split(content[start:])
+    lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
+    first = _REQUEST_LINE.fullmatch(lines[0])
+    if first is None:
+        raise NotHttp(f"the first line is no request line like 'POST / HTTP/1.1': {_beginning(lines[0])}")
+    headers = _headers(lines[1:], first_line=content[:start].count(b"\n") + 2)
+    remarks = () if complete else ("no empty line ends the header fields, so there is no body",)
+    body, more = _framed(headers, body)
+    return RawRequest(
+        method=first["method"].decode("latin-1"),
+        target=first["target"].decode("utf-8", "surrogateescape"),
+        headers=headers,
+        body=body,
+        remarks=(*remarks, *more),
+    )
+
+
+def _split(content: bytes) -> tuple[bytes, bytes, bool]:
+    """Return head, body and whether an empty line stood between them."""
+    end = re.search(rb"\r?\n\r?\n", content)
+    if end is None:
+        return content.rstrip(b"\r\n"), b"", False
+    return content[: end.start()], content[end.end() :], True
+
+
+def _headers(lines: list[bytes], *, first_line: int) -> Headers:
+    fields: list[tuple[bytes, bytes]] = []
+    for number, line in enumerate(lines, first_line):
+        if line[:1] in {b" ", b"\t"} and fields:  # a folded value, RFC 9112 section 5.2
+            name, value = fields.pop()
+            fields.append((name, value + b" " + line.strip(b" \t")))
+            continue
+        field = _FIELD.fullmatch(line)
+        if field is None:
+            raise NotHttp(f"line {number} is no header field like 'name: value': {_beginning(line)}")
+        fields.append((field["name"], field["value"].strip(b" \t")))
+    return Headers.from_raw(fields)
+
+
+def _framed(headers: Headers, body: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return the body as the header fields frame it, and what did not fit."""
+    if "chunked" in (headers.get("transfer-encoding") or "").lower():
+        whole = _unchunked(body)
+        if whole is None:
+            return body, ("the header fields say 'chunked', the body is not: it is taken as it stands",)
+        return whole, ()
+    stated = headers.get("content-length")
+    if stated is None:
+        return body, ()
+    if not (stated.isascii() and stated.isdigit()) or len(stated) > 18:  # noqa: PLR2004 - no file is longer
+        return body, (f"content-length is no number ({_beginning(stated.encode('latin-1'))}) and was ignored",)
+    return _cut(body, int(stated))
+
+
+def _cut(body: bytes, length: int) -> tuple[bytes, tuple[str, ...]]:
+    extra = len(body) - length
+    if extra > 0:
+        return body[:length], (f"content-length is {length}; what comes after the body ({extra} B) was left out",)
+    if extra < 0:
+        return body, (f"content-length is {length}, but the body has only {len(body)}",)
+    return body, ()
+
+
+def _unchunked(body: bytes) -> bytes | None:
+    """Return the chunks' content (RFC 9112 section 7.1), or None when `body` is not chunked to its end."""
+    parts: list[bytes] = []
+    at = 0
+    while (size := _CHUNK_SIZE.match(body, at)) is not None:
+        length = int(size["size"], 16)
+        if length == 0:
+            return b"".join(parts)
+        start, end = size.end(), size.end() + length
+        line_end = re.compile(rb"\r?\n").match(body, end)
+        if line_end is None:
+            return None
+        parts.append(body[start:end])
+        at = line_end.end()
+    return None
+
+
+def _beginning(line: bytes) -> str:
+    text = line[:_BEGINNING].decode("utf-8", "replace")
+    return f"{text!r}{'…' if len(line) > _BEGINNING else ''}"

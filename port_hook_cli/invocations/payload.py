@@ -1,0 +1,200 @@
+"""What a body says: the run, the action, who, with which inputs.
+
+Two shapes are met, and anything in between: the old default (`context.runId`, `payload.properties`) and whatever
+an action's `invocationMethod.body` template renders to; automations send their event. So every field is looked
+for in each place where Port's documentation or its published examples put it, and is left empty otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from port_hook_cli.invocations.changes import find_changes
+from port_hook_cli.invocations.models import Headers, Kind, Payload
+
+# How long a workflow node run's id is, Port does not say; what is longer than this is none.
+RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
+_ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
+# A hostile body must not make the search for a run id expensive.
+_MOST_VALUES_SEARCHED = 10_000
+# Python's int() refuses more digits than this; the value is shown as a float, as JavaScript would read it.
+_MOST_INT_DIGITS = 4_000
+# Stands for every object that is not there; never written to. A new one for each was a tenth of the reading.
+_NOTHING: dict[str, Any] = {}
+
+
+def is_run_id(text: object) -> bool:
+    """Whether `text` has the form of an action run's id (`r_` + 16) or a workflow node run's (`wfnr_…`)."""
+    return isinstance(text, str) and RUN_ID.match(text) is not None
+
+
+def read_payload(body: bytes, headers: Headers) -> Payload:
+    """Return what can be read of `body`. Never raises, on any bytes."""
+    document, problem = _parse(body)
+    root = document if isinstance(document, dict) else {}
+    run_id = find_run_id(document, headers)
+    event = _dict(root, "event")
+    if event or "diff" in root:
+        return _automation(document, root, event or root, run_id)
+    payload, trigger = _dict(root, "payload"), _dict(root, "trigger")
+    invoked = _dict(payload, "action") or _dict(root, "action")
+    context, port_context = _dict(root, "context"), _dict(root, "port_context")
+    entity = _dict(payload, "entity") or _dict(root, "entity")
+    method = _dict(invoked, "invocationMethod")
+    by = trigger.get("by")
+    return Payload(
+        kind=_kind(root, run_id),
+        run_id=run_id,
+        action=_text(root.get("action"), invoked.get("identifier"), port_context.get("action")),
+        operation=_operation(invoked.get("trigger"), trigger),
+        user=_user(by),
+        origin=_text(trigger.get("origin")),
+        blueprint=_name(
+            context.get("blueprint"), port_context.get("blueprint"), invoked.get("blueprint"), entity.get("blueprint")
+        ),
+        entity=_name(context.get("entity"), port_context.get("entity"), entity),
+        synchronized=_flag(method.get("synchronized"), root.get("synchronized")),
+        inputs=_inputs(root, payload),
+        censored=_texts(payload.get("censoredProperties") or invoked.get("encryptedProperties")),
+        document=document,
+        problem=problem,
+    )
+
+
+def find_run_id(document: Any, headers: Headers) -> str | None:
+    """Return the run id: from the payload's context, the `RUN_ID` header, or any string that is one, in this order.
+
+    What an event or an input says of a run is about another one: neither is searched before everything else, and an
+    event is not searched at all.
+    """
+    root = document if isinstance(document, dict) else {}
+    port_context = _dict(root, "port_context")
+    found = _text(_dict(root, "context").get("runId"), port_context.get("runId"), port_context.get("run_id"))
+    if found:
+        return found
+    header = (headers.get("run_id") or "").strip()
+    if is_run_id(header):
+        return header
+    named = (_dict(root, "run").get("id"), root.get("runId"), root.get("run_id"))
+    rest = {key: value for key, value in root.items() if key not in _ABOUT_OTHERS}
+    inputs = [_dict(root, "payload"), root.get("inputs")] if "event" not in root and "diff" not in root else []
+    return next((text for text in (*named, *_strings([rest if root else document, inputs])) if is_run_id(text)), None)
+
+
+def _parse(body: bytes) -> tuple[Any, str | None]:
+    if not body:
+        return None, "empty"
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return None, f"not UTF-8 text (at byte {error.start})"
+    try:
+        return _loads(text), None
+    except RecursionError:
+        return None, "JSON that is nested too deeply to be read"
+    except json.JSONDecodeError as error:
+        return None, f"not JSON (line {error.lineno}, column {error.colno})"
+    except ValueError:
+        return None, "not JSON"
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return json.loads(text, parse_int=_any_length_int)
+
+
+def _any_length_int(digits: str) -> int | float:
+    return int(digits) if len(digits) < _MOST_INT_DIGITS else float(digits)
+
+
+def _automation(document: Any, root: dict[str, Any], event: dict[str, Any], run_id: str | None) -> Payload:
+    diff, context = _dict(event, "diff"), _dict(event, "context")
+    trigger = _dict(event, "trigger") or _dict(root, "trigger")
+    kind = Kind.CHANGE_LOG if "changelogDestination" in root else Kind.AUTOMATION
+    return Payload(
+        kind=kind,
+        run_id=None if kind is Kind.CHANGE_LOG else run_id,
+        action=None if event is root else _name(root.get("action")),
+        event=_text(event.get("action")),
+        user=_user(trigger.get("by")),
+        origin=_text(trigger.get("origin")),
+        blueprint=_name(context.get("blueprintIdentifier"), context.get("blueprint")),
+        entity=_name(context.get("entityIdentifier"), context.get("entity")),
+        inputs=_inputs(root, _dict(root, "payload")),
+        changes=find_changes(diff.get("before"), diff.get("after")),
+        document=document,
+    )
+
+
+def _kind(root: dict[str, Any], run_id: str | None) -> Kind:
+    if "changelogDestination" in root:
+        return Kind.CHANGE_LOG
+    return Kind.ACTION_RUN if run_id or root.get("resourceType") == "run" else Kind.UNKNOWN
+
+
+def _operation(inner: Any, trigger: dict[str, Any]) -> str | None:
+    return _text(inner.get("operation") if isinstance(inner, dict) else inner, trigger.get("operation"))
+
+
+def _user(by: Any) -> str | None:
+    if not isinstance(by, dict):
+        return _text(by)
+    return _text(_dict(by, "user").get("email"), by.get("email"), by.get("userId"), by.get("integration"))
+
+
+def _inputs(root: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
+    return _dict(payload, "properties") or _dict(root, "inputs") or _dict(_dict(root, "port_payload"), "inputs")
+
+
+def _name(*candidates: Any) -> str | None:
+    """Return the first that is a name, or an object that has one."""
+    for candidate in candidates:
+        if isinstance(candidate, dict):
+            candidate = _text(candidate.get("identifier"), candidate.get("title"))  # noqa: PLW2901 - read into
+        if candidate and isinstance(candidate, str):
+            return candidate
+    return None
+
+
+def _text(*candidates: Any) -> str | None:
+    for candidate in candidates:
+        if candidate and isinstance(candidate, str):
+            return candidate
+    return None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
+
+
+def _flag(*candidates: Any) -> bool | None:
+    for candidate in candidates:
+        if isinstance(candidate, bool):
+            return candidate
+    return None
+
+
+def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, dict) else _NOTHING
+
+
+def _strings(document: Any) -> Iterator[str]:
+    """Yield the strings of a document, breadth first, up to a bound."""
+    queue = [document]
+    for count, value in enumerate(queue):
+        if count >= _MOST_VALUES_SEARCHED:
+            return
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            queue.extend(value.values())
+        elif isinstance(value, list):
+            queue.extend(value)

@@ -1,0 +1,135 @@
+"""A signed request as text to paste: for a shell with curl or HTTPie, or as a Python program.
+
+Each sends exactly the bytes that were signed, whatever they are. A shell's `printf` makes them: it is built in
+(no limit on the argument's length), and POSIX has it write any byte, NUL included, from an octal escape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from port_hook_cli.text.unseen import is_visible
+
+
+class SnippetFormat(StrEnum):
+    """The forms in which a signed request can be printed."""
+
+    HEADERS = "headers"
+    JSON = "json"
+    CURL = "curl"
+    HTTPIE = "httpie"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """A request that is ready to be sent: `headers` are the fields to send, the signature among them."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+    method: str = "POST"
+
+
+def format_headers(request: SignedRequest) -> str:
+    """Return the two header lines that Port adds."""
+    return "\n".join(f"{name}: {value}" for name, value in request.headers if name.lower().startswith("x-port-"))
+
+
+def format_curl(request: SignedRequest) -> str:
+    """Return a POSIX shell command that sends the request with curl and shows the whole answer."""
+    options = [f"--request {request.method}", "--silent --show-error --include", "--data-binary @-"]
+    # curl would read [ ] { } in a URL as a range of URLs.
+    options += ["--globoff"] if set(request.url) & set("[]{}") else []
+    options += [f"--header {shell_quoted(f'{name}: {value}')}" for name, value in request.headers]
+    return _piped(request.body, "curl", [*options, f"--url {shell_quoted(request.url)}"])
+
+
+def format_httpie(request: SignedRequest) -> str:
+    """Return a POSIX shell command that sends the request with HTTPie."""
+    fields = [shell_quoted(f"{name}:{value}") for name, value in request.headers]
+    return _piped(request.body, "http", [f"{request.method} {shell_quoted(request.url)}", *fields])
+
+
+def format_python(request: SignedRequest) -> str:
+    """Return a Python program, without dependencies, that sends the request and prints the answer."""
+    fields = "\n".join(f"    {_python_text(name)}: {_python_text(value)}," for name, value in request.headers)
+    return f"""\
+import urllib.error
+import urllib.request
+
+body = {python_bytes(request.body)}
+headers = {{
+{fields}
+}}
+request = urllib.request.Request({_python_text(request.url)}, data=body, headers=headers, method={request.method!r})
+try:
+    answer = urllib.request.urlopen(request)
+except urllib.error.HTTPError as error:
+    answer = error
+with answer:
+    print(answer.status, answer.reason)
+    print(answer.read().decode(errors="replace"))"""
+
+
+def _piped(body: bytes, program: str, lines: list[str]) -> str:
+    return f"printf {printf_arguments(body)} |\n  {program} " + " \\\n    ".join(lines)
+
+
+def shell_quoted(text: str) -> str:
+    """Return `text` as one word of a POSIX shell, made of visible characters and line ends.
+
+    `printf` writes the other characters, because not every shell has `$'...'`. A command substitution drops the line
+    ends at the end of its output, so these follow it.
+    """
+    if is_visible(text):
+        return _in_quotes(text)
+    kept = text.rstrip("\n")
+    # An interactive bash expands `!` between double quotes, whatever is inside them.
+    written = f'"$(printf {_printf_format(kept)})"'.replace("!", "\\041") if kept else ""
+    ends = text[len(kept) :]
+    return written + (_in_quotes(ends) if ends else "")
+
+
+def printf_arguments(body: bytes) -> str:
+    """Return what `printf` must be given to write `body`: the text itself, or a format with octal escapes.
+
+    Only characters that survive a terminal, a clipboard and a paste stand there as themselves.
+    """
+    text = body.decode("utf-8", "surrogateescape")
+    return f"'%s' {_in_quotes(text)}" if is_visible(text) else _printf_format(text)
+
+
+def _in_quotes(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _printf_format(text: str) -> str:
+    # A format that begins with a hyphen would be read as an option.
+    first = "\\055" if text.startswith("-") else _in_format(text[0])
+    return _in_quotes(first + "".join(_in_format(character) for character in text[1:]))
+
+
+def _in_format(character: str) -> str:
+    if character == "\n":
+        return "\\n"
+    if character in "%\\":
+        return character * 2
+    if is_visible(character):
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def python_bytes(body: bytes) -> str:
+    """Return a Python expression for `body`, readable where it is text."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return repr(body)
+    return repr(body) if text.isascii() else f"{_python_text(text)}.encode()"
+
+
+def _python_text(text: str) -> str:
+    """Return a Python string for `text` in visible characters, some of which Python takes for printable."""
+    return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))

@@ -1,0 +1,250 @@
+"""JSON as Node writes it: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
+
+Handlers in Node re-serialise a body before they verify it, so this form is the one that Port signs. The rules are
+ECMA-262's: SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
+
+The text is read once, without recursion and without building a tree: every value becomes a piece of the result as
+soon as it is read. Only an object whose keys JavaScript would order otherwise is put together again, from pieces
+that are not copied, so that the work stays proportional to the text however it nests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from json import JSONDecoder
+from typing import TypeAlias, cast
+
+from port_hook_cli.javascript.literals import format_double, join_halves, quote
+
+MAX_DEPTH = 4_000
+"""Levels of nesting that are read. Node's JSON.stringify runs out of stack between 3,000 and 5,000."""
+
+MAX_CHARACTERS = 2**29 - 24
+"""The longest text that V8 can hold, and that `stringify` returns."""
+
+MAX_INDENT = 10
+"""JSON.stringify uses no more characters of its indent."""
+
+_SPACE = r"[ \t\n\r]*+"
+_STRING = r'"[^"\\\x00-\x1f\ud800-\udfff]*+"'
+_NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
+# A whole number of up to 15 digits is the same in both languages, so it is taken over as it stands.
+_SAME = rf"{_STRING}|true|false|null|(?:0|-?[1-9][0-9]{{0,14}}+)(?![0-9.eE])"
+_value_at = re.compile(rf'{_SPACE}(?:({_SAME})|({_NUMBER})|(")|(\[)|(\{{))').match
+_key_at = re.compile(rf'{_SPACE}(?:({_STRING}){_SPACE}:|("))').match
+_colon_at = re.compile(rf"{_SPACE}:").match
+_delimiter_at = re.compile(rf"{_SPACE}([,\]}}])").match
+_end_at = re.compile(rf"{_SPACE}\Z").match
+_number = re.compile(_NUMBER).fullmatch
+_index = re.compile(r'"(0|[1-9][0-9]{0,9})"').fullmatch
+
+_SAME_AS_READ, _OTHER_NUMBER, _ESCAPED_STRING, _ARRAY, _OBJECT = 1, 2, 3, 4, 5
+_MAX_INDEX = 2**32 - 2
+_string_at = JSONDecoder().raw_decode
+_AFTER_DIGITS = '":'
+
+Piece: TypeAlias = "str | list[Piece]"
+
+
+class NotJson(ValueError):
+    """The text is nothing that JSON.parse and JSON.stringify would take: not JSON, too deep or too long."""
+
+
+def stringify(text: str, indent: str = "", *, limit: int = MAX_CHARACTERS) -> str:
+    """Return `JSON.stringify(JSON.parse(text), null, indent)`.
+
+    Raises NotJson where JSON.parse would throw, for more than `MAX_DEPTH` levels of nesting, and for a result of
+    more than `limit` characters.
+    """
+    writer = _Writer(text, indent[:MAX_INDENT], limit)
+    writer.write()
+    result = "".join(_flat(writer.pieces) if writer.is_nested else cast("list[str]", writer.pieces))
+    if len(result) > limit:
+        raise NotJson(f"more than {limit} characters")
+    return result
+
+
+def format_number(text: str) -> str:
+    """Return a JSON number's text as JSON.stringify writes it: `null` beyond the range of a double.
+
+    Raises NotJson when `text` is no JSON number.
+    """
+    if not _number(text):
+        raise NotJson("not a JSON number")
+    return format_double(float(text))
+
+
+def _flat(pieces: list[Piece]) -> Iterator[str]:
+    stack = [iter(pieces)]
+    while stack:
+        for piece in stack[-1]:
+            if isinstance(piece, list):
+                stack.append(iter(piece))
+                break
+            yield piece
+        else:
+            stack.pop()
+
+
+class _Level:
+    """An open container: where its pieces begin and, of an object, its keys and where each member begins."""
+
+    # Written out: to have `dataclass` write it would be a hundredth of the whole of `port-hook sign`.
+    __slots__ = ("closer", "keys", "start", "starts")
+
+    def __init__(self, closer: str, start: int) -> None:
+        self.closer = closer
+        self.start = start
+        self.keys: list[str] = []
+        self.starts: list[int] = []
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether JavaScript keeps the members as they were written: no key twice, none an array index."""
+        if len(set(self.keys)) < len(self.keys):
+            return False
+        # Keys are held quoted, and no other comparison is needed where all of them sort behind the digits.
+        return not self.keys or min(self.keys) >= _AFTER_DIGITS or all(_index_of(key) is None for key in self.keys)
+
+
+def _index_of(key: str) -> int | None:
+    """Return the array index that a quoted key is: canonical, 0 to 2**32 - 2."""
+    match = _index(key)
+    index = int(match[1]) if match else None
+    return index if index is not None and index <= _MAX_INDEX else None
+
+
+class _Writer:
+    """One reading of a text. Each piece in a container begins with a comma; the first one's is taken off in the end."""
+
+    def __init__(self, text: str, indent: str, limit: int) -> None:
+        self.text = text
+        self.position = 0
+        self.pieces: list[Piece] = []
+        self.is_nested = False
+        self.lead = ""
+        self.levels: list[_Level] = []
+        self.indent = indent
+        self.colon = ": " if indent else ":"
+        self.breaks = ["\n" if indent else ""]
+        self.room = limit
+
+    def write(self) -> None:
+        self._value()
+        while self.levels:
+            match = _delimiter_at(self.text, self.position)
+            if match is None:
+                raise self._refusal("a comma or the end of a list or an object")
+            self.position = match.end()
+            if match[1] == ",":
+                self._member()
+                self._value()
+            else:
+                self._close(match[1])
+        if not _end_at(self.text, self.position):
+            raise self._refusal("the end")
+
+    def _value(self) -> None:
+        """Read a value; of a container that is not empty, everything down to its first value that is none."""
+        while self._is_opening():
+            self._member()
+
+    def _is_opening(self) -> bool:
+        match = _value_at(self.text, self.position)
+        if match is None:
+            raise self._refusal("a value")
+        self.position = match.end()
+        kind = match.lastindex
+        if kind == _SAME_AS_READ:
+            self._put(match[1])
+        elif kind == _OTHER_NUMBER:
+            self._put(format_double(float(match[2])))
+        elif kind == _ESCAPED_STRING:
+            self._put(quote(self._string()))
+        else:
+            return self._open("[", "]") if kind == _ARRAY else self._open("{", "}")
+        return False
+
+    def _put(self, value: str) -> None:
+        if self.indent:
+            self.room -= len(self.lead) + len(value)
+            if self.room < 0:
+                raise NotJson("the indented text is too long")
+        self.pieces.append(self.lead + value)
+
+    def _open(self, opener: str, closer: str) -> bool:
+        """Begin a container; return whether there is something in it."""
+        match = _delimiter_at(self.text, self.position)
+        if match and match[1] == closer:
+            self.position = match.end()
+            self._put(opener + closer)
+            return False
+        if len(self.levels) == MAX_DEPTH:
+            raise NotJson(f"nested deeper than {MAX_DEPTH} levels")
+        self._put(opener)
+        self.levels.append(_Level(closer, len(self.pieces)))
+        if len(self.breaks) == len(self.levels):
+            self.breaks.append(self.breaks[-1] + self.indent)
+        return True
+
+    def _member(self) -> None:
+        """Read what stands before a value, and set `lead` to what is written there."""
+        level = self.levels[-1]
+        self.lead = "," + self.breaks[len(self.levels)]
+        if level.closer == "]":
+            return
+        match = _key_at(self.text, self.position)
+        if match is None:
+            raise self._refusal("a key and a colon")
+        self.position = match.end()
+        key = match[1] or self._escaped_key()
+        level.keys.append(key)
+        level.starts.append(len(self.pieces))
+        self.lead += key + self.colon
+
+    def _escaped_key(self) -> str:
+        key = quote(self._string())
+        match = _colon_at(self.text, self.position)
+        if match is None:
+            raise self._refusal("a colon")
+        self.position = match.end()
+        return key
+
+    def _string(self) -> str:
+        """Read on behind an opening quotation mark; return what the string means."""
+        try:
+            value, self.position = _string_at(self.text, self.position - 1)
+        except ValueError as error:
+            raise NotJson(f"not a JSON string: {error}") from None
+        return join_halves(value)
+
+    def _close(self, closer: str) -> None:
+        level = self.levels.pop()
+        if level.closer != closer:
+            raise self._refusal(f"{level.closer!r}")
+        if not level.is_in_order:
+            self._order(level)
+        else:
+            self._without_comma(self.pieces, level.start)
+        self.lead = self.breaks[len(self.levels)]
+        self._put(closer)
+
+    def _order(self, level: _Level) -> None:
+        """Put the members in JavaScript's order: array indices ascending, the last value at the first one's place."""
+        members: dict[str, list[Piece]] = {}
+        for key, start, end in zip(level.keys, level.starts, [*level.starts[1:], len(self.pieces)], strict=True):
+            members[key] = self.pieces[start:end]
+        indices = sorted((index, key) for key in members if (index := _index_of(key)) is not None)
+        first = [members.pop(key) for _, key in indices]
+        ordered: list[Piece] = [*first, *members.values()]
+        self._without_comma(cast("list[Piece]", ordered[0]), 0)
+        self.pieces[level.start :] = [ordered]
+        self.is_nested = True
+
+    @staticmethod
+    def _without_comma(pieces: list[Piece], at: int) -> None:
+        pieces[at] = cast("str", pieces[at])[1:]
+
+    def _refusal(self, wanted: str) -> NotJson:
+        return NotJson(f"not JSON: {wanted} was expected at character {self.position}")

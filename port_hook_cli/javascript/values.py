@@ -1,0 +1,94 @@
+"""JSON read and written as Node has it: `JSON.parse` into Python values, `JSON.stringify` out of them.
+
+A number is an int where a double holds it exactly as one (up to 2**53), else a float, so that big integers lose the
+digits that Node loses; duplicate keys and keys that look like array indices come in JavaScript's order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.javascript.stringify import NotJson, stringify
+
+_MAX_SAFE = 2**53
+_MAX_INDEX = 2**32 - 2
+_has_long_number = re.compile(r"[0-9]{16}").search
+_is_index = re.compile(r"0|[1-9][0-9]{0,9}").fullmatch
+_LARGEST = int(1.7976931348623157e308)
+
+
+def read_json(text: str) -> Any:
+    """Return `JSON.parse(text)`; raises NotJson where it would throw, and for nesting that Python cannot follow."""
+    return _read(stringify(text), float)
+
+
+def read_result(text: str) -> Any:
+    """Return the value of a text that jq's results were written as, numbers as JavaScript has them.
+
+    Keys keep their order. The largest double stands for infinity: jq gives the one for the other, and nobody means
+    the number. Raises NotJson for nesting that Python cannot follow.
+    """
+    return _read(text, _fraction)
+
+
+def _read(text: str, read_fraction: Callable[[str], float]) -> Any:
+    if nests_too_deep(text):
+        raise NotJson("nested too deep")
+    try:
+        if not _has_long_number(text):
+            return json.loads(text)
+        return json.loads(text, parse_int=_whole_number, parse_float=read_fraction)
+    except RecursionError:
+        raise NotJson("nested too deep") from None
+
+
+def _fraction(digits: str) -> float:
+    number = float(digits)
+    return math.copysign(math.inf, number) if abs(number) >= _LARGEST else number
+
+
+def _whole_number(digits: str) -> int | float:
+    number = int(digits) if len(digits) < 400 else math.inf  # noqa: PLR2004 - more digits than any double has
+    if -_MAX_SAFE <= number <= _MAX_SAFE:
+        return number
+    return math.copysign(math.inf, number) if abs(number) >= _LARGEST else float(number)
+
+
+def write_json(value: Any, indent: str = "") -> str:
+    """Return `JSON.stringify(value, null, indent)` of a JSON value. An infinity and NaN are null.
+
+    Raises NotJson for what is no JSON value, or nested too deep.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        if "Infinity" in text or "NaN" in text:
+            text = json.dumps(_finite(value), ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise NotJson(str(error)) from None
+    except RecursionError:
+        raise NotJson("nested too deep") from None
+    return stringify(text, indent)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(element) for element in value]
+    if isinstance(value, Mapping):
+        return {key: _finite(element) for key, element in value.items()}
+    return value
+
+
+def js_entries(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return the members in the order of `Object.entries`: array indices ascending, then the others as they stand."""
+    indices = [key for key in value if key[:1].isdigit() and _is_index(key) and int(key) <= _MAX_INDEX]
+    if not indices:
+        return value.items()
+    first = {key: value[key] for key in sorted(indices, key=int)}
+    return [*first.items(), *((key, element) for key, element in value.items() if key not in first)]

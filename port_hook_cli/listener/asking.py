@@ -1,0 +1,21 @@
+"""Whom a session may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
+from port_hook_cli.text.safe import printable_lines
+from port_hook_cli.tunnels import nobody
+
+
+def asker(runtime: Runtime) -> Callable[[str], Awaitable[bool]]:
+    """Return what puts a yes-or-no question to whoever sits at the terminal; where nobody does, the answer is no."""
+    if not can_ask(runtime):
+        return nobody
+
+    async def ask(question: str) -> bool:
+        return await confirm_in_loop(printable_lines(question), runtime, default=False)
+
+    return ask

@@ -1,0 +1,166 @@
+"""The listener's connections, below aiohttp's application layer, and how an answer is written to one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser
+
+from port_hook_cli.http.request_parser import RequestParser
+from port_hook_cli.invocations.forwarding import with_length
+from port_hook_cli.invocations.models import Answer
+from port_hook_cli.listener import responses as answering
+
+# Port's own header fields are small; a proxy may add long ones (tokens, traces), and a debugger should show them.
+# All of them together may have as many bytes, and that bounds how many they are.
+_MOST_HEADER_BYTES = 256 * 1024
+_PARSING: dict[str, Any] = {
+    "auto_decompress": False,
+    "max_line_size": _MOST_HEADER_BYTES,
+    "max_field_size": _MOST_HEADER_BYTES,
+    "max_headers": _MOST_HEADER_BYTES,
+}
+# aiohttp buffers up to twice as much of a body that is not being read yet, for each connection.
+_BUFFERED_BYTES = 64 * 1024
+_NO_BODY = frozenset({204, 304})
+
+
+class Server(web.Server):
+    """aiohttp's server, except that malformed requests are reported to the terminal instead of the log.
+
+    It has at most `limit` connections; a client beyond that gets a 503 and is disconnected. `crowded` is called once
+    for each period in which that happens.
+    """
+
+    def __init__(
+        self, serve: Any, notice: Callable[[str], None], *, limit: int, crowded: Callable[[], None], **options: Any
+    ) -> None:
+        super().__init__(serve)
+        self._options = options
+        self._tell = notice
+        self._limit = limit
+        self._crowded = crowded
+        self._is_crowded = False
+
+    def __call__(self) -> Any:
+        """Return the protocol of a new connection."""
+        count = len(self.connections)
+        if count < self._limit:
+            self._is_crowded = self._is_crowded and count > self._limit // 2
+            return Connection(self, self._tell, loop=asyncio.get_running_loop(), **self._options)
+        if not self._is_crowded:
+            self._is_crowded = True
+            self._crowded()
+        return _Refused()
+
+
+class _Refused(asyncio.Protocol):
+    """A connection beyond the limit: it gets its answer before it has asked, and takes nothing in."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        answer = answering.BUSY
+        transport.write(_head(answer.status, with_length(answer, method="GET").items, False) + answer.body)
+        transport.close()
+
+
+class Connection(web.RequestHandler):
+    """One connection. `task` is what serves its latest request."""
+
+    __slots__ = ("_has_ended", "_tell", "task")
+
+    def __init__(
+        self, server: web.Server, tell: Callable[[str], None], *, loop: asyncio.AbstractEventLoop, **options: Any
+    ) -> None:
+        super().__init__(server, loop=loop, read_bufsize=_BUFFERED_BYTES, **_PARSING, **options)
+        # There is no option for it: aiohttp's own parser refuses every doubled field of a list that it has.
+        self._parser: Any = RequestParser(self._parser, self._another_parser, _MOST_HEADER_BYTES)
+        self._tell = tell
+        self._has_ended = False
+        self.task: asyncio.Task[Any] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the client sends nothing more, and the request being served is its last one."""
+        return self._has_ended and not self._messages
+
+    def eof_received(self) -> bool:  # type: ignore[override] # aiohttp returns None, asyncio takes a bool
+        """Return whether the connection stays open: as long as requests that came completely are not answered.
+
+        A client may shut down its sending side and wait. aiohttp would disconnect it.
+        """
+        self._has_ended = True
+        complete = len(self._messages) + (self._waiter is None)
+        if self._parser.is_in_body:
+            complete -= 1
+            if complete > 0:  # else the body is told when the connection is closed
+                self._parser.break_off(ConnectionResetError("the client sends nothing more"))
+        return complete > 0
+
+    def _another_parser(self) -> Any:
+        return HttpRequestParser(
+            self, self._loop, self._read_bufsize, payload_exception=web.RequestPayloadError, **_PARSING
+        )
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed (400), and what failed in port-hook itself (500)."""
+        reason = " ".join((message or str(exc) or type(exc).__name__).split())[:200]
+        self._tell(f"answered {status} to a request from {request.remote or 'unknown'}: {reason}")
+        return WireAnswer(request, answering.unreadable(status, reason), close=True)
+
+
+class WireAnswer(web.StreamResponse):
+    """An `Answer` written as it is: its fields in order, its content length, and nothing of aiohttp's own."""
+
+    def __init__(self, request: web.BaseRequest, answer: Answer, *, close: bool = False) -> None:
+        super().__init__(status=answer.status)
+        self._request: web.BaseRequest = request
+        self._answer = answer
+        self._stays_open = request.keep_alive and not close
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Whether the connection is kept for another request."""
+        # aiohttp asks after the answer is written: the client may have ended its side in the meantime.
+        connection = self._request.protocol
+        return self._stays_open and not (isinstance(connection, Connection) and connection.is_over)
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Do nothing: everything is written at the end."""
+
+    async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
+        """Write the whole answer."""
+        answer, method = self._answer, self._request.method
+        has_body = method != "HEAD" and answer.status not in _NO_BODY
+        fields = with_length(answer, method=method).items
+        await self._request.writer.write_eof(
+            _head(answer.status, fields, bool(self.keep_alive)) + (answer.body if has_body else b"")
+        )
+
+
+# Most of a listener's answers are the same.
+@lru_cache(maxsize=64)
+def _head(status: int, fields: tuple[tuple[str, str], ...], stays_open: bool) -> bytes:
+    lines = [f"HTTP/1.1 {status} {_reason(status)}"]
+    lines.extend(f"{name}: {value}" for name, value in fields)
+    if not stays_open:
+        lines.append("connection: close")
+    return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,92 @@
+"""What `listen`'s options say, read; each refusal names its option."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.http.limits import format_size
+from port_hook_cli.invocations.forwarding import BadTarget, Routes, parse_target
+from port_hook_cli.invocations.models import Answer
+from port_hook_cli.listener.responses import BadAnswer, parse_answer
+from port_hook_cli.tunnels.choice import BadTunnel, TunnelChoice, TunnelKind, parse_tunnel
+
+# `ssh -R` to a server of one's own may end behind a name of one's own.
+_BESIDE_OWN_URL = frozenset({TunnelKind.NONE, TunnelKind.SSH})
+
+
+_LEAST_STORE = 1024 * 1024
+
+
+def refuse_contradictions(*groups: dict[str, bool]) -> None:
+    """Raise UsageError for the first group of options that were all given; a group maps names to whether they were."""
+    for group in groups:
+        if all(group.values()):
+            raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
+
+
+def read_tunnel(text: str | None, public_url: str | None, domain: str | None, host_key: str | None) -> TunnelChoice:
+    """Return the tunnel to open: the one that was named, else none beside a URL of the user's own, else any.
+
+    Raises UsageError for no tunnel, and for options that belong to another one.
+    """
+    try:
+        choice = parse_tunnel(text or (TunnelKind.NONE if public_url else TunnelKind.AUTO))
+    except BadTunnel as error:
+        raise UsageError(f"--tunnel: {error}", hint="`port-hook listen --help` lists them") from None
+    refuse_contradictions(
+        {"--public-url": bool(public_url), f"--tunnel {choice.name}": choice.kind not in _BESIDE_OWN_URL},
+        {"--domain": bool(domain), f"--tunnel {choice.name}": choice.kind is not TunnelKind.NGROK},
+        {"--accept-host-key": bool(host_key), f"--tunnel {choice.name}": choice.kind is not TunnelKind.SSH},
+    )
+    return choice
+
+
+def read_public_url(text: str | None) -> str | None:
+    """Return `--public-url`; raises UsageError for what is no URL."""
+    if text and not text.startswith(("https://", "http://")):
+        raise UsageError(f"--public-url {text!r} is no URL", hint="write it as https://…")
+    return text
+
+
+def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
+    """Return where invocations go, by `--forward-to`, `--route` and `--path`; raises UsageError."""
+    by_action = {}
+    for text in routes:
+        action, equals, target = text.partition("=")
+        if not (action and equals and target):
+            raise UsageError(f"--route {text!r} is not ACTION=URL", hint="write it as --route create_vm=8001")
+        by_action[action] = _target(target, "--route")
+    if not path.startswith("/") or "?" in path:
+        raise UsageError(f"--path {path!r} is not a path", hint="write it as --path /webhook")
+    return Routes(default=_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path)
+
+
+def check_max_store(size: int, max_body: int) -> int:
+    """Return `--max-store` in bytes; raises UsageError for a store that could not hold two of the largest bodies."""
+    least = max(_LEAST_STORE, 2 * max_body)
+    if size < least:
+        raise UsageError(
+            f"--max-store {format_size(size)} is too small: the least is {format_size(least)}, twice --max-body.",
+            hint="Raise --max-store or lower --max-body.",
+        )
+    return size
+
+
+def _target(text: str, option: str) -> str:
+    try:
+        return parse_target(text)
+    except BadTarget as error:
+        raise UsageError(f"{option}: {error}", hint="give a port, host:port or a URL") from None
+
+
+def read_answer(text: str, cwd: Path) -> Answer:
+    """Return the answer that `--respond` describes; raises UsageError."""
+    try:
+        return parse_answer(text, lambda name: (cwd / name).read_bytes())
+    except BadAnswer as error:
+        raise UsageError(
+            f"--respond: {error}", hint="write it as 503, 200:'{\"ok\":true}' or 200:@answer.json"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"--respond: cannot read the file: {error.strerror}", hint="check the path after @") from None

@@ -1,0 +1,254 @@
+"""What happens to one request: judged, saved, then forwarded or refused, answered, and shown.
+
+The promise: nothing is acknowledged to Port that is not in the store. Saving begins first; the handler works while the
+commit is under way; the answer waits for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
+from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Headers, Invocation, Payload, Status, Verdict
+from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener.policy import Policy, Tally
+from port_hook_cli.listener.reader import Reader
+from port_hook_cli.signatures.causes import REPLAYED
+from port_hook_cli.signatures.verification import signature_key
+
+# Bounds what a listener remembers, however long it runs.
+_MOST_SIGNATURES = 10_000
+_FAILED = 500
+_MOST_WAITING_RUNS = 1_000
+_VERIFIED = frozenset({Status.VALID, Status.REENCODED})
+_WAITING = frozenset({answering.RunFate.WAITS, answering.RunFate.DEPENDS})
+
+
+class Saving(Protocol):
+    """The store as a listener needs it."""
+
+    def save(self, exchange: Exchange, *, refused: bool = False) -> Awaitable[None]:
+        """Begin to save `exchange`; awaiting what is returned ends with the commit, or raises StoreError.
+
+        A `refused` one, which failed verification and is not forwarded, may be kept in part.
+        """
+
+    def complete(self, exchange: Exchange) -> None:
+        """Add delivery and answer to what was saved, without waiting."""
+
+
+class Forwarding(Protocol):
+    """The client that hands requests to the code under development. Never raises."""
+
+    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
+        """Send the invocation with `headers` to `url` and return what came of it."""
+
+
+class Onlooker(Protocol):
+    """Whoever looks on. It may not wait: the answer does not wait for it."""
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Take note of an exchange whose answer is on its way."""
+
+    def notice(self, text: str) -> None:
+        """Take note of something that is not an invocation."""
+
+
+class Listening:
+    """The life of a listener's requests. One instance serves one event loop."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        store: Saving,
+        forwarder: Forwarding,
+        onlooker: Onlooker,
+        seen: Mapping[bytes, float] | None = None,
+    ) -> None:
+        self.policy = policy
+        self.tally = Tally()
+        self.in_flight = 0
+        self._store = store
+        self._forwarder = forwarder
+        self._onlooker = onlooker
+        self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
+        self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
+        self._failures_left = policy.fail_first
+
+    async def receive(self, invocation: Invocation, client: str) -> Answer:
+        """Return the answer to `invocation`, which came from the address `client`."""
+        exchange = await self._read(invocation)
+        self.tally.received += 1
+        refusal = self._refusal(exchange.verdict)
+        answer = refusal or self._answer_of_ours(exchange)
+        try:
+            if answer is not None:
+                exchange = _with(exchange, answer)
+                await self._store.save(exchange, refused=refusal is not None)
+            else:
+                exchange, answer = await self._forward(exchange, client)
+        except StoreError as error:
+            return self._unsaved(exchange, error)
+        if answer.status >= _FAILED:
+            self._seen.forget(signature_key(invocation.headers))
+        if self.policy.delay_s:
+            await asyncio.sleep(self.policy.delay_s)
+        # The answer goes out first; whoever looks on comes after it.
+        asyncio.get_running_loop().call_soon(self._look_on, exchange, answer, refusal is not None)
+        return answer
+
+    async def _read(self, invocation: Invocation) -> Exchange:
+        key, now = signature_key(invocation.headers), invocation.received_at
+        seen = self._seen.has(key, now)
+        exchange = self._reader.at_once(invocation, seen=seen) or await self._reader.in_time(invocation, seen=seen)
+        if exchange.verdict.status not in _VERIFIED:
+            return exchange
+        # A large body takes its time to read: another with this signature may have come in between.
+        if not seen and not self._seen.note(key, now, exchange.verdict.age_s or 0.0):
+            verdict = replace(exchange.verdict, causes=(REPLAYED, *exchange.verdict.causes))
+            exchange = replace(exchange, verdict=verdict)
+        return exchange
+
+    def close(self) -> None:
+        """Let go of what reads requests in the background."""
+        self._reader.close()
+
+    def _look_on(self, exchange: Exchange, answer: Answer, is_refused: bool) -> None:
+        if exchange.delivery is not None:
+            self._store.complete(exchange)
+        if is_refused:
+            self.tally.refused += 1
+        else:
+            self.tally.verified += exchange.verdict.status in _VERIFIED
+        if is_refused or self._is_wanted(exchange.payload):
+            if not is_refused:
+                self._count(exchange, answer)
+            self._onlooker.exchanged(exchange)
+
+    def _answer_of_ours(self, exchange: Exchange) -> Answer | None:
+        """Return the answer that needs no handler, or None when the handler is to be asked."""
+        if not self._is_wanted(exchange.payload):
+            self.tally.passed_over += 1
+            return answering.OK
+        if self._failures_left > 0:
+            self._failures_left -= 1
+            return answering.made_to_fail(self._failures_left)
+        is_forwarded = self.policy.routes.takes(exchange.payload.action)
+        return None if is_forwarded else self.policy.respond
+
+    def _refusal(self, verdict: Verdict) -> Answer | None:
+        policy = self.policy
+        if verdict.status is Status.UNCHECKED or policy.allow_unverified:
+            return None
+        believed = answering.is_believed(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
+        return None if believed else answering.refused(verdict)
+
+    async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Answer]:
+        """Ask the handler while the commit is under way; raises StoreError when that failed, whatever was answered."""
+        invocation = exchange.invocation
+        url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
+        headers = forwarded_headers(invocation, url, client=client, scheme=self.policy.scheme)
+        saved = asyncio.ensure_future(self._store.save(exchange))
+        self.in_flight += 1
+        try:
+            delivery = await self._forwarder.forward(invocation, url, headers)
+        except asyncio.CancelledError:
+            saved.cancel()
+            self._interrupted(exchange, url)
+            raise
+        finally:
+            self.in_flight -= 1
+        try:
+            await saved
+        except StoreError:
+            self._onlooker.notice(f"the handler on {url} did get what could not be saved")
+            raise
+        answer = _relay(delivery)
+        return _with(exchange, answer, delivery), answer
+
+    def _interrupted(self, exchange: Exchange, url: str) -> None:
+        """Show what the end of the listener cut off: Port gets no answer, so there is none to tell of."""
+        words = "the listener was stopped before the handler had answered; Port got no answer either"
+        cut_off = Delivery(url=url, fault="interrupted", error=words)
+        self.tally.verified += exchange.verdict.status in _VERIFIED
+        self.tally.handler_failures += 1
+        self._store.complete(_with(exchange, None, cut_off))
+        self._onlooker.exchanged(_with(exchange, None, cut_off))
+
+    def _unsaved(self, exchange: Exchange, error: StoreError) -> Answer:
+        answer = answering.not_saved(error.message)
+        self._seen.forget(signature_key(exchange.invocation.headers))
+        self._onlooker.notice(f"not saved, answered 500: {error.message} {error.hint}".rstrip())
+        self._onlooker.exchanged(_with(exchange, answer))
+        self.tally.refused += 1
+        return answer
+
+    def _is_wanted(self, payload: Payload) -> bool:
+        return not self.policy.only or payload.action in self.policy.only
+
+    def _count(self, exchange: Exchange, answer: Answer) -> None:
+        tally, run_id = self.tally, exchange.payload.run_id
+        tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
+        if run_id and answering.run_fate(exchange.payload, answer) in _WAITING:
+            tally.waiting[run_id] = answer.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
+            if len(tally.waiting) > _MOST_WAITING_RUNS:
+                tally.waiting.popitem(last=False)
+
+
+def _with(exchange: Exchange, answer: Answer | None, delivery: Delivery | None = None) -> Exchange:
+    return Exchange(
+        invocation=exchange.invocation,
+        verdict=exchange.verdict,
+        payload=exchange.payload,
+        delivery=delivery,
+        answer=answer,
+    )
+
+
+def _relay(delivery: Delivery) -> Answer:
+    if delivery.status is None:
+        return answering.undelivered(delivery)
+    return Answer(status=delivery.status, headers=relayed_headers(delivery.headers), body=delivery.body)
+
+
+class _SeenSignatures:
+    """The verified signatures that would still be accepted, the latest 10,000 of them.
+
+    Each is kept for the tolerance after its arrival, or after its timestamp where the sender's clock is ahead: until
+    then the same request would be in time. Repeats change nothing. Only verified signatures are kept, so that a
+    sender without the secret cannot push them out. A request that was answered with a server error is forgotten: its
+    sender was asked to send it again.
+    """
+
+    def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
+        self._tolerance_s = tolerance_s
+        # When those were signed is not known. No signature can be accepted for longer than this after its arrival.
+        self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
+
+    def has(self, key: bytes | None, now: float) -> bool:
+        """Return whether a signature is remembered at `now` (seconds since the epoch)."""
+        until = None if key is None else self._kept_until.get(key)
+        return until is not None and now <= until
+
+    def forget(self, key: bytes | None) -> None:
+        """Forget a signature, if it was remembered."""
+        if key is not None:
+            self._kept_until.pop(key, None)
+
+    def note(self, key: bytes | None, now: float, age_s: float) -> bool:
+        """Remember a verified signature made `age_s` before `now`; return whether it is new."""
+        if key is None:
+            return True
+        if self.has(key, now):
+            return False
+        self._kept_until.pop(key, None)  # an expired one must move to the end
+        self._kept_until[key] = now + max(0.0, -age_s) + self._tolerance_s
+        if len(self._kept_until) > _MOST_SIGNATURES:
+            self._kept_until.popitem(last=False)
+        return True

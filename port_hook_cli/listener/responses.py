@@ -1,0 +1,157 @@
+"""What the listener itself answers, and what Port makes of an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+
+from port_hook_cli.http.web_pages import Foreign
+from port_hook_cli.invocations.models import Answer, Delivery, Headers, Kind, Payload, Status, Verdict
+
+_JSON = Headers((("content-type", "application/json"),))
+ReadFile = Callable[[str], bytes]
+_BODILESS = frozenset({204, 304})
+OK = Answer(status=200, headers=_JSON, body=b'{"ok": true}')
+
+
+class BadAnswer(ValueError):
+    """A `--respond` value that is no answer; the message says why."""
+
+
+def refused(verdict: Verdict) -> Answer:
+    """Return the 401 for a request that is not believed."""
+    return _problem(401, "signature", f"{verdict.status}: {', '.join(verdict.slugs)}".rstrip(": "), verdict.hint)
+
+
+def not_saved(reason: str) -> Answer:
+    """Return the 500 for a request that could not be saved: what is not in the store is not acknowledged."""
+    return _problem(500, "not-saved", reason)
+
+
+def too_large(limit: int) -> Answer:
+    """Return the 413 for a body above `limit` bytes."""
+    return _problem(413, "too-large", f"the body is larger than {limit} bytes", "raise the limit with --max-body")
+
+
+def _busy() -> Answer:
+    problem = _problem(503, "busy", "too many requests are being handled", "send the request again in a second")
+    return replace(problem, headers=Headers((*_JSON.items, ("retry-after", "1"))))
+
+
+def foreign(found: Foreign) -> Answer:
+    """Return the answer to a request that a web page may have made."""
+    if found.is_by_host:
+        return _problem(found.status, "host", found.message, own_tunnel_hint(found))
+    return _problem(found.status, "web-page", found.message, "send it from a program instead")
+
+
+def own_tunnel_hint(found: Foreign) -> str:
+    """Return what to do where the host that was refused is one of the user's own."""
+    return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
+
+
+def outside(mount: str) -> Answer:
+    """Return the 404 for a path that the listener does not serve."""
+    return _problem(404, "not-found", f"port-hook listens below {mount}")
+
+
+def too_slow(timeout_s: float) -> Answer:
+    """Return the 408 for a client that did not send its body in time."""
+    return _problem(408, "too-slow", f"the body did not arrive within {timeout_s:g} s")
+
+
+def unsupported(status: int, message: str) -> Answer:
+    """Return the answer to a form of request that is not for a webhook: a proxy's, or a coding nobody asked for."""
+    return _problem(status, "unsupported", message)
+
+
+def unreadable(status: int, reason: str) -> Answer:
+    """Return the answer to what is no HTTP request that could be read, or that failed on this side."""
+    return _problem(status, "unreadable" if status // 100 == 4 else "internal", reason)  # noqa: PLR2004 - 4xx
+
+
+def made_to_fail(remaining: int) -> Answer:
+    """Return the 500 that `--fail-first` asks for."""
+    return _problem(500, "fail-first", f"made to fail; {remaining} more will")
+
+
+def undelivered(delivery: Delivery) -> Answer:
+    """Return the 502 or 504 for a handler that gave no answer."""
+    status = 504 if delivery.fault == "timeout" else 502
+    return _problem(status, delivery.fault or "unreachable", delivery.error or "the handler gave no answer")
+
+
+def parse_answer(text: str, read_file: ReadFile) -> Answer:
+    """Return the answer that `STATUS`, `STATUS:BODY` or `STATUS:@FILE` describes; raises BadAnswer.
+
+    A body that reads as JSON is sent as `application/json`, any other as plain text.
+    """
+    status, colon, body = text.partition(":")
+    if not (len(status) == 3 and status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses
+        raise BadAnswer(f"'{status}' is not an HTTP status from 200 to 599")
+    if int(status) in _BODILESS:
+        if body:
+            raise BadAnswer(f"an answer with status {status} has no body")
+        return Answer(status=int(status))
+    if not colon:
+        return Answer(status=int(status), headers=_JSON, body=b"{}")
+    content = read_file(body[1:]) if body.startswith("@") else _encode(body)
+    return Answer(status=int(status), headers=_content_type(content), body=content)
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise BadAnswer(f"the body has a character that cannot be sent (at {error.start})") from None
+
+
+def _content_type(content: bytes) -> Headers:
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return Headers((("content-type", "text/plain; charset=utf-8"),))
+    return _JSON
+
+
+def _problem(status: int, error: str, message: str, hint: str = "") -> Answer:
+    document = {"ok": False, "error": error, "message": message} | ({"hint": hint} if hint else {})
+    return Answer(status=status, headers=_JSON, body=json.dumps(document).encode())
+
+
+BUSY = _busy()
+"""The 503 for a request that would make the listener hold more than it may; it is not captured."""
+
+
+class RunFate(StrEnum):
+    """What becomes of a run through the answer alone (contract: `synchronized` runs end with it)."""
+
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    WAITS = "waits for a report"
+    DEPENDS = "depends on `synchronized`"
+    NO_RUN = "no run"
+
+
+def run_fate(payload: Payload, answer: Answer) -> RunFate:
+    """Return what Port makes of `answer`.
+
+    A synchronised run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
+    the backend reports. A payload that does not say whether its run is synchronised leaves both open.
+    """
+    if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
+        return RunFate.NO_RUN
+    if payload.synchronized is None:
+        return RunFate.DEPENDS
+    if not payload.synchronized:
+        return RunFate.WAITS
+    return RunFate.SUCCESS if answer.status // 100 == 2 else RunFate.FAILURE  # noqa: PLR2004 - the class of 2xx
+
+
+def is_believed(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:
+    """Whether a request with this verdict may be forwarded."""
+    if refuse_replays and "replayed" in verdict.slugs:
+        return False
+    return verdict.status is Status.VALID or (verdict.status is Status.REENCODED and not strict)

@@ -1,0 +1,127 @@
+"""The two ways a listener shows what happens: text for a person, records for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+from rich.text import Text
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.records import EVENT, invocation_event
+from port_hook_cli.terminal.console import rich_console
+from port_hook_cli.terminal.printer import BackgroundWriter
+from port_hook_cli.text.layout import fit
+from port_hook_cli.text.safe import printable
+
+_CLOSE_S = 2.0
+
+
+class TextScreen:
+    """Invocations to stdout, everything else to stderr.
+
+    `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
+    not raise.
+    """
+
+    def __init__(
+        self,
+        stdout: TextIO,
+        stderr: TextIO,
+        *,
+        environ: Mapping[str, str],
+        compact: bool,
+        app_url: str | None,
+        on_broken: Callable[[], None],
+        reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
+    ) -> None:
+        self._paint = _painter(stdout, environ)
+        self._reveal = reveal
+        self._compact = compact
+        self._app_url = app_url
+        self._out = BackgroundWriter(stdout, summarise=_and_more, on_broken=on_broken)
+        self._err = BackgroundWriter(stderr, summarise=_nothing, on_broken=_ignore)
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Show an exchange."""
+        self._out.put(
+            lambda behind: self._show(exchange, compact=behind or self._compact), held=len(exchange.invocation.body)
+        )
+
+    def notice(self, text: str) -> None:
+        """Tell something that is not an invocation."""
+        self._err.put(lambda _: f"{printable(text)}\n")
+
+    def event(self, record: Mapping[str, Any]) -> None:
+        """Ignore a record; it is meant for programs."""
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._out.close(_CLOSE_S)
+        self._err.close(_CLOSE_S)
+
+    def _show(self, exchange: Exchange, *, compact: bool) -> str:
+        if compact:
+            return f"{compact_line(exchange)}\n"
+        decrypted = self._reveal(exchange) if self._reveal else ()
+        return self._paint(exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted)) + "\n"
+
+
+class JsonScreen:
+    """One record per line on stdout and nothing else there; notices go to stderr."""
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
+        self._out = BackgroundWriter(stdout, summarise=_dropped, on_broken=on_broken, lossless=True)
+        self._err = BackgroundWriter(stderr, summarise=_nothing, on_broken=_ignore)
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Print an exchange as an `invocation` record."""
+        # Turned into text here, not in the thread: a record is a tenth of the exchange's size while it waits.
+        self.event(invocation_event(exchange))
+
+    def notice(self, text: str) -> None:
+        """Tell something that is not an invocation, on stderr."""
+        self._err.put(lambda _: f"{printable(text)}\n")
+
+    def event(self, record: Mapping[str, Any]) -> None:
+        """Print a record."""
+        line = json.dumps(record, separators=(",", ":")) + "\n"
+        self._out.put(lambda _: line)
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._out.close(_CLOSE_S)
+        self._err.close(_CLOSE_S)
+
+
+def _painter(stream: TextIO, environ: Mapping[str, str]) -> Callable[[Iterable[Text]], str]:
+    """Return a function that renders lines as they would look on `stream`."""
+    if not stream.isatty():
+        return lambda lines: "".join(f"{line.plain}\n" for line in lines)
+    console = rich_console(stream, environ)
+
+    def paint(lines: Iterable[Text]) -> str:
+        with console.capture() as capture:
+            console.print(Text("\n").join(fit(lines, console)), soft_wrap=True)
+        return capture.get()
+
+    return paint
+
+
+def _and_more(count: int) -> str:
+    return f"... {count} more invocations, not shown one by one; `port-hook captures` lists them\n"
+
+
+def _dropped(count: int) -> str:
+    return json.dumps({"schema": EVENT, "type": "dropped", "count": count}, separators=(",", ":")) + "\n"
+
+
+def _nothing(count: int) -> str:  # noqa: ARG001 - the shape of a summary
+    return ""
+
+
+def _ignore() -> None:
+    return None

@@ -1,0 +1,256 @@
+"""The listener's server: the only module that sees an aiohttp request.
+
+It works below aiohttp's application layer: request bytes become an `Invocation`, an `Answer` becomes bytes, and
+neither is touched on the way (no decompression, no added header fields, no re-spelled names).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Container
+
+from aiohttp import hdrs, web
+from multidict import istr
+
+from port_hook_cli.errors import ListenError
+from port_hook_cli.heap import return_freed_memory
+from port_hook_cli.http.port_owner import describe_owner
+from port_hook_cli.http.silence import silent_logger
+from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
+from port_hook_cli.invocations.forwarding import is_below
+from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener.capacity import Capacity, Share
+from port_hook_cli.listener.connections import Connection, Server, WireAnswer
+from port_hook_cli.tunnels.connectivity import Echo
+
+Receive = Callable[[Invocation, str], Awaitable[Answer]]
+
+# What all requests that are not answered yet may hold together: at least this, and four of the largest bodies.
+_LEAST_CAPACITY = 64 * 1024 * 1024
+_BODIES_AT_ONCE = 4
+_MOST_CONNECTIONS = 1_024
+_LEAVE_S = 0.2
+_TIDY_UP_S = 0.5
+_SITE = istr("Sec-Fetch-Site")
+_MOST_TOLD = 100
+
+
+class Receiver:
+    """An HTTP server that turns requests into invocations. Durations in seconds, sizes in bytes.
+
+    `echo` is answered to whoever knows its path, and goes nowhere else. `names` are the host names of its public URLs;
+    they are looked up for each request, so they may change. On loopback, a request for any other name is refused.
+    """
+
+    def __init__(
+        self,
+        receive: Receive,
+        *,
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+        notice: Callable[[str], None],
+        echo: Echo | None = None,
+        mount: str = "/",
+        max_body: int = 10 * 1024 * 1024,
+        head_timeout_s: float = 75.0,
+        body_timeout_s: float = 30.0,
+        names: Container[str] = frozenset(),
+        max_connections: int = _MOST_CONNECTIONS,
+    ) -> None:
+        self._receive = receive
+        self._now = now
+        self._new_id = new_id
+        self._notice = notice
+        self._echo = echo
+        self._mount = mount
+        self._max_body = max_body
+        self._head_timeout_s = head_timeout_s
+        self._body_timeout_s = body_timeout_s
+        self._names = names
+        self._told: set[str] = set()
+        self.is_on_loopback = True
+        self._max_connections = max_connections
+        self._capacity = Capacity(max(_LEAST_CAPACITY, _BODIES_AT_ONCE * max_body), self._tell_exhausted, _tidy_up)
+        self._http: web.Server | None = None
+        self._sockets: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on `host`:`port` (0: any free one) and return where; raises ListenError."""
+        loop = asyncio.get_running_loop()
+        self._http = Server(
+            self._serve,
+            self._notice,
+            limit=self._max_connections,
+            crowded=self._tell_crowded,
+            access_log=None,
+            logger=silent_logger(),
+            keepalive_timeout=self._head_timeout_s,
+            lingering_time=1.0,
+        )
+        try:
+            self._sockets = await loop.create_server(self._http, host, port, backlog=128)
+        except OSError as error:
+            raise cannot_listen(host, port, error) from None
+        addresses = [socket.getsockname() for socket in self._sockets.sockets]
+        self.is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
+        address = addresses[0]
+        return str(address[0]), int(address[1])
+
+    async def close(self, drain_s: float) -> None:
+        """Stop accepting, give what is in flight `drain_s` seconds, and close every connection."""
+        if self._sockets is None or self._http is None:
+            return
+        self._sockets.close()
+        self._http.pre_shutdown()
+        connections = (link for link in self._http.connections if isinstance(link, Connection))
+        if under_way := {link.task for link in connections if link.task and not link.task.done()}:
+            _, late = await asyncio.wait(under_way, timeout=drain_s)
+            for task in late:
+                task.cancel()
+        await self._http.shutdown(_LEAVE_S)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(request.protocol, Connection):
+            request.protocol.task = asyncio.current_task()
+        target = request.raw_path
+        if refusal := _refuse_form(request):
+            self._notice(f"answered {refusal.status} to {request.method} {target[:200]}")
+            return WireAnswer(request, refusal, close=True)
+        if foreign := self._find_foreign(request):
+            return WireAnswer(request, answering.foreign(foreign), close=True)
+        if self._echo and target.endswith(self._echo.path):  # a tunnel may put a path of its own before it
+            return WireAnswer(request, Answer(status=200, body=self._echo.token.encode()))
+        if not is_below(target, self._mount):
+            self._notice(f"answered 404 to {request.method} {target}: not below {self._mount}")
+            return WireAnswer(request, answering.outside(self._mount))
+        share = Share(self._capacity)
+        try:
+            return await self._take(request, share)
+        finally:
+            share.release()
+
+    async def _take(self, request: web.BaseRequest, share: Share) -> web.StreamResponse:
+        try:
+            body = await self._read(request, share)
+        except _RefusedError as refusal:
+            return WireAnswer(request, refusal.answer, close=True)
+        invocation = Invocation(
+            id=self._new_id(),
+            received_at=self._now(),
+            method=request.method,
+            target=request.raw_path,
+            headers=Headers.from_raw(request.raw_headers),
+            body=body,
+        )
+        return WireAnswer(request, await self._receive(invocation, request.remote or "unknown"))
+
+    async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
+        """Return the whole body; raises for one that is too large, too slow, or too much at the moment."""
+        stream = request.content
+        if stream.is_eof():
+            body = stream.read_nowait()
+            self._admit(request, len(body), share)
+            return body
+        self._admit(request, request.content_length or 0, share)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                return await self._read_chunks(request, share)
+        except TimeoutError:
+            self._notice(f"answered 408 to {request.method} {request.raw_path}: the body did not arrive in time")
+            answer = answering.too_slow(self._body_timeout_s)
+        except web.RequestPayloadError as error:
+            reason = " ".join(str(error).split())[:200]
+            self._notice(f"answered 400 to {request.method} {request.raw_path}: {reason}; nothing was captured")
+            answer = answering.unreadable(400, f"the body broke off: {reason}")
+        except ConnectionError:
+            self._notice(f"a client left in the middle of {request.method} {request.raw_path}; nothing was captured")
+            answer = answering.unreadable(400, "the body broke off")
+        raise _RefusedError(answer)
+
+    async def _read_chunks(self, request: web.BaseRequest, share: Share) -> bytes:
+        chunks, size = [], 0
+        while chunk := await request.content.readany():
+            size += len(chunk)
+            self._admit(request, size, share)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _admit(self, request: web.BaseRequest, size: int, share: Share) -> None:
+        """Raise the refusal of a body of `size` bytes or more, if it is to be refused."""
+        if size > self._max_body:
+            self._notice(
+                f"answered 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
+                "(limit --max-body)"
+            )
+            raise _RefusedError(answering.too_large(self._max_body))
+        if not share.grow_to(size):
+            raise _RefusedError(answering.BUSY)
+
+    def _find_foreign(self, request: web.BaseRequest) -> Foreign | None:
+        headers = request.headers
+        found = find_foreign(
+            headers.get(hdrs.HOST),
+            headers.get(hdrs.ORIGIN),
+            headers.get(_SITE),
+            names=self._names,
+            checks_host=self.is_on_loopback,
+        )
+        if found is not None and found.source not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(found.source)
+            self._notice(
+                f"answered {found.status} to {request.method} {request.raw_path[:200]}, and not captured: "
+                + (f"{found.message}; {answering.own_tunnel_hint(found)}" if found.is_by_host else found.message)
+            )
+        return found
+
+    def _tell_exhausted(self) -> None:
+        self._notice(
+            f"answered 503: requests that are not answered yet hold {self._capacity.used // 2**20} MiB of bodies; "
+            "more are refused, and not captured, until some of these are answered"
+        )
+
+    def _tell_crowded(self) -> None:
+        self._notice(f"answered 503: {self._max_connections} connections are open; more are refused until some close")
+
+
+def _refuse_form(request: web.BaseRequest) -> Answer | None:
+    """Return the answer to what no webhook sends: a proxy's request, or a body in another coding than chunked."""
+    if not request.raw_path.startswith("/"):
+        return answering.unsupported(400, "the request's target is no path: port-hook is not a proxy")
+    coding = request.headers.get("Transfer-Encoding")
+    if coding and coding.strip().lower() != "chunked":
+        return answering.unsupported(501, "port-hook takes no other transfer-encoding than chunked")
+    return None
+
+
+def _tidy_up() -> None:
+    """Return memory to the system in a moment, when a burst of large bodies has been answered and written away."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(_TIDY_UP_S, lambda: loop.run_in_executor(None, return_freed_memory))
+
+
+class _RefusedError(Exception):
+    """A body is not taken; `answer` says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
+    """Return the problem of a server that could not bind `host`:`port`."""
+    if error.errno == errno.EADDRINUSE:
+        owner = describe_owner(host, port)
+        by = f" by {owner}" if owner else ""
+        return ListenError(
+            f"port {port} on {host} is taken{by}", hint="choose another with --port, or --port 0 for any free one"
+        )
+    if error.errno == errno.EACCES:
+        return ListenError(
+            f"this user may not listen on port {port}", hint="choose a port above 1023, such as --port 8787"
+        )
+    return ListenError(f"cannot listen on {host}:{port}: {error.strerror or error}", hint="check --host and --port")

@@ -1,0 +1,131 @@
+"""The listener itself: the store, the forwarder and the server, put together and taken apart in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
+from port_hook_cli.errors import UsageError
+from port_hook_cli.http.forwarder import Forwarder
+from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
+from port_hook_cli.http.web_pages import PublicNames
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
+from port_hook_cli.listener.pipeline import Listening, Onlooker
+from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.server import Receiver
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.verification import signature_key
+from port_hook_cli.tunnels.connectivity import Echo
+
+DRAIN_S = 2.0
+_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user chose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a listener was asked for. Durations in seconds, sizes in bytes; None and 0 mean no bound."""
+
+    policy: Policy
+    host: str = "127.0.0.1"
+    port: int = 8787
+    store: Path | None = None
+    max_captures: int = 10_000
+    max_store: int = 1024 * 1024 * 1024
+    keep_secrets: bool = False
+    max_body: int = 10 * 1024 * 1024
+    forward_timeout_s: float = 30.0
+    max_response: int = MOST_RESPONSE_BYTES
+    count: int | None = None
+    timeout_s: float | None = None
+    expect: Expectation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A listener that is up. `url` is where it is, `echo` what it answers to its own probes.
+
+    `origin` is where this machine reaches it: a tunnel leads there, and nowhere else.
+
+    `names` are the host names that requests may be made for beside local ones: those of public URLs belong there.
+
+    What `after_drain` holds is closed when nothing is in flight any more, before the store is.
+    """
+
+    url: str
+    origin: str
+    flow: Listening
+    echo: Echo
+    names: PublicNames
+    after_drain: AsyncExitStack = field(repr=False)
+
+
+@asynccontextmanager
+async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIterator[Serving]:
+    """Listen for as long as the context lasts; on its way out, what is in flight gets two seconds."""
+    async with AsyncExitStack() as stack:
+        store = open_store(
+            plan.store,
+            runtime.cwd,
+            create=True,
+            max_captures=plan.max_captures,
+            max_size=plan.max_store,
+            keep_secrets=plan.keep_secrets,
+        )
+        for warning in store.warnings:
+            onlooker.notice(f"note: {warning}")
+        # A sender's clock may be ahead by the tolerance: what it signed then is accepted for twice as long.
+        seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
+        writer = StoreWriter(store, asyncio.get_running_loop())
+        stack.push_async_callback(writer.close)
+        forwarder = await stack.enter_async_context(
+            Forwarder(timeout_s=plan.forward_timeout_s, max_response=plan.max_response)
+        )
+        flow = Listening(plan.policy, store=writer, forwarder=forwarder, onlooker=onlooker, seen=seen)
+        after_drain = await stack.enter_async_context(AsyncExitStack())  # answers travel through what is in it
+        echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
+        names = PublicNames()
+        receiver = Receiver(
+            flow.receive,
+            now=runtime.now,
+            new_id=runtime.new_id,
+            notice=onlooker.notice,
+            echo=echo,
+            mount=plan.policy.routes.mount,
+            max_body=plan.max_body,
+            names=names,
+        )
+        host, port = await receiver.start(plan.host, plan.port)
+        if not receiver.is_on_loopback:
+            onlooker.notice(f"warning: {plan.host}: everybody on your network can send requests to this listener.")
+        stack.callback(flow.close)
+        stack.push_async_callback(receiver.close, DRAIN_S)
+        _refuse_to_loop(plan, host, port)
+        url = _url(host, port) + plan.policy.routes.mount
+        origin = _url(_NEAREST.get(host, host), port)
+        yield Serving(url=url, origin=origin, flow=flow, echo=echo, names=names, after_drain=after_drain)
+
+
+def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:
+    """Raise UsageError for a target that is the listener itself: each request would come back as another."""
+    routes = plan.policy.routes
+    for target in (routes.default, *routes.by_action.values()):
+        parts = urlsplit(target or "")
+        if parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104
+            raise UsageError(f"{target} is this listener itself", hint="give the port that your handler listens on")
+
+
+def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float]:
+    known = store.recent_signatures(since_s)
+    keys = ((signature_key(Headers(((SIGNATURE_HEADER, text),))), received_at) for text, received_at in known)
+    return {key: received_at for key, received_at in keys if key is not None}
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,70 @@
+"""A session's first and last words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from port_hook_cli.listener.policy import Policy, Tally
+from port_hook_cli.listener.responses import OK
+from port_hook_cli.runs.view import report_command
+from port_hook_cli.text.safe import brief
+
+_MOST_RUNS = 5
+
+
+def ready_lines(
+    policy: Policy, *, url: str, public_url: str | None, retargeted: bool = False, secret_place: str = ""
+) -> Iterator[str]:
+    """Yield what a person needs to know once the listener is up; of actions that were `retargeted`, that they were."""
+    yield f"Listening on  {url}"
+    if public_url:
+        what_to_do = "the actions point here now" if retargeted else "<- paste this as the webhook URL of your action"
+        yield f"Public URL    {public_url}   {what_to_do}"
+    yield from _targets(policy)
+    yield f"Verifying     {_verification(policy)}"
+    if secret_place:
+        yield f"Secret        from {secret_place}"
+    if policy.fail_first:
+        yield f"Failing       the first {policy.fail_first} with 500 (--fail-first)"
+    if policy.delay_s:
+        yield f"Delaying      each answer by {policy.delay_s:g} s (--delay)"
+    yield "Stop with Ctrl-C."
+    yield ""
+
+
+def summary_lines(tally: Tally) -> Iterator[str]:
+    """Yield what a session came to."""
+    yield (
+        f"{tally.received} received, {tally.verified} verified, {tally.refused} refused, "
+        f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
+        + (f", {tally.passed_over} passed over (--only)" if tally.passed_over else "")
+    )
+    if tally.waiting:
+        count = len(tally.waiting)
+        runs = "1 run waits" if count == 1 else f"{count} runs wait"
+        yield f"{runs} for a report of success or failure, unless your backend has sent it:"
+        for run_id, failed in list(tally.waiting.items())[-_MOST_RUNS:]:
+            yield f"  {report_command(run_id, failed=failed) or f'run {brief(run_id)}'}"
+        if count > _MOST_RUNS:
+            yield f"  and {count - _MOST_RUNS} more: port-hook captures"
+
+
+def _targets(policy: Policy) -> Iterator[str]:
+    routes = policy.routes
+    for action, target in routes.by_action.items():
+        yield f"Forwarding    {action} -> {target}"
+    if routes.default:
+        yield f"Forwarding    {'everything else' if routes.by_action else 'everything'} -> {routes.default}"
+    else:
+        answer = policy.respond
+        said = f"{answer.status} {answer.body.decode()}" if answer == OK else str(answer.status)
+        yield f"Answering     {said} (no --forward-to)"
+
+
+def _verification(policy: Policy) -> str:
+    if policy.secret is None:
+        return "nothing (--no-verify)"
+    words = f"signatures, timestamps within {policy.tolerance_s:g} s"
+    if policy.allow_unverified:
+        return f"{words}; what fails is forwarded, too (--allow-unverified)"
+    return f"{words}{'; only raw bytes count (--strict)' if policy.strict else ''}"

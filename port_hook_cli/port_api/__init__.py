@@ -1,0 +1,1 @@
+"""Port's API: the client, its retries, and the settings that it takes."""

@@ -1,0 +1,345 @@
+"""Port's API over httpx: a token when one is needed, patience with its limits, and its errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, NoReturn, Self
+from urllib.parse import quote
+
+import httpx
+
+from port_hook_cli.actions.retargeting import action_path
+from port_hook_cli.errors import PortApiError, RunEndedError
+from port_hook_cli.http.limits import API_TIMEOUT_S, MOST_API_BYTES, format_size
+from port_hook_cli.http.proxies import BadProxy, open_client
+from port_hook_cli.port_api.responses import (
+    action_problem,
+    is_server_trouble,
+    is_worth_another_try,
+    problem_of,
+    read_object,
+    read_token,
+    retry_after_s,
+    run_ended,
+)
+from port_hook_cli.port_api.retries import Failure, Patience
+from port_hook_cli.runs.log_splitting import encode_body
+from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
+
+# A token is renewed this long before it expires, so that it does not do so on the way.
+_EXPIRY_MARGIN_S = 30.0
+_UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
+_LONGEST_ID = 200
+_NOT_AS_PORT = "Check PORT_API_URL and any proxy between."
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: Secret
+    expires_at: float
+
+
+class _Refused(Exception):
+    """A response that is not read to its end; the message says what is wrong with it, in words that follow "it"."""
+
+
+class _Progress:
+    """Knows whether a request has begun to be sent, from httpcore's `trace` extension."""
+
+    def __init__(self) -> None:
+        self.is_sent = False
+
+    async def on_event(self, name: str, _: object) -> None:
+        """Take an event."""
+        self.is_sent = self.is_sent or name.endswith("send_request_headers.started")
+
+
+class PortApi:
+    """A client of Port's API; use it with `async with`.
+
+    `api_url` has neither `/v1` nor a trailing slash. One request may take `timeout_s` seconds, from connecting to the
+    response's last byte; redirects are not followed. A call is tried again after 429 (as `Retry-After` says),
+    most of 5xx and lost connections, with the limits of `Patience`. A log whose answer was lost is sent again,
+    so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
+    PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words,
+    `on_token` each token, which is a secret.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        client_id: str,
+        client_secret: Secret,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout_s: float = API_TIMEOUT_S,
+        on_retry: Callable[[str], None] = lambda _: None,
+        on_token: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._api_url = api_url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._sleep = sleep
+        self._now = now
+        self._on_retry = on_retry
+        self._on_token = on_token
+        self._timeout_s = timeout_s
+        try:
+            self._client = open_client(api_url, transport=transport, timeout=None)
+        except BadProxy as bad:
+            raise PortApiError(f"Port's API cannot be reached: {bad}.", hint="Correct it, or unset it.") from bad
+        self._token: _Token | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def get_run(self, run_id: str) -> dict[str, Any]:
+        """Return the action run as Port shows it; its `payload` is the request that Port sent."""
+        answer = await self.send(self._read(run_id, f"{run_path(run_id)}?version=v2"))
+        run: dict[str, Any] = self._part(answer, "run", dict)
+        return run | {"id": run_id}
+
+    async def run_logs(self, run_id: str, *, offset: int = 0) -> list[dict[str, Any]]:
+        """Return up to 50 of the run's log entries, after the first `offset`."""
+        answer = await self.send(self._read(run_id, f"{run_path(run_id)}/logs?limit=50&offset={offset}"))
+        logs: list[dict[str, Any]] = self._part(answer, "runLogs", list)
+        if not all(isinstance(entry, dict) for entry in logs):
+            raise self._not_port()
+        return logs
+
+    async def patch_run(self, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Set `fields`, named as Port's API names them, and return the answer."""
+        return await self.send(patch_call(run_id, fields))
+
+    async def add_log(self, run_id: str, message: str) -> None:
+        """Add `message` to the run's log, in as many entries as the 1 MiB limit needs."""
+        for call in log_calls(run_id, message):
+            await self.send(call)
+
+    async def get_action(self, identifier: str) -> dict[str, Any]:
+        """Return the action or automation as Port shows it; PortApiError says what an error means for it."""
+        action: dict[str, Any] = self._part(await self._send_of_action(identifier, "GET"), "action", dict)
+        return action
+
+    async def put_action(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace the action or automation by `body`, and return it as Port shows it then.
+
+        Sent again after a lost answer: the second time changes nothing more.
+        """
+        shown = (await self._send_of_action(identifier, "PUT", body)).get("action")
+        return shown if isinstance(shown, dict) else dict(body)
+
+    async def start_run(self, identifier: str, body: Mapping[str, Any], *, run_as: str | None = None) -> dict[str, Any]:
+        """Run the action with `properties` and `entity` of `body`, and return the new run as Port shows it.
+
+        `run_as` is the email of the user to run it for. Never sent again where Port may have started a run already.
+        """
+        path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
+        patience = Patience(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try_authorized("POST", path, body), Failure):
+            if outcome.unclear:
+                raise PortApiError(
+                    f"It is not known whether Port started a run of {identifier}. {outcome.problem.message}",
+                    hint="Look at the action's runs in Port before triggering it again.",
+                ) from outcome.problem
+            problem = outcome.problem
+            if outcome.status == HTTPStatus.NOT_FOUND:
+                problem = action_problem(identifier, outcome.status, problem, changing=False)
+            await patience.wait(replace(outcome, problem=problem))
+        run: dict[str, Any] = self._part(outcome, "run", dict)
+        if not _is_id(run.get("id")):
+            raise self._not_port()
+        return run
+
+    async def _send_of_action(
+        self, identifier: str, method: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        patience = Patience(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), Failure):
+            problem = action_problem(identifier, outcome.status, outcome.problem, changing=body is not None)
+            await patience.wait(replace(outcome, problem=problem))
+        return outcome
+
+    async def send(self, call: Call) -> dict[str, Any]:
+        """Make one call of a report and return Port's answer; `{}` when a status turns out to be taken already."""
+        patience = Patience(self._sleep, self._on_retry)
+        while True:
+            outcome = await self._try_authorized(call.method, call.path, call.body, call)
+            if isinstance(outcome, dict):
+                return outcome
+            if isinstance(outcome.problem, RunEndedError):
+                return await self._after_end(call, patience.tries)
+            if outcome.unclear and call.wanted and await self._is_taken(call, outcome.problem):
+                return {}
+            await patience.wait(outcome)
+
+    @staticmethod
+    def _read(run_id: str, path: str) -> Call:
+        return Call(purpose=Purpose.READ, run_id=run_id, method="GET", path=path)
+
+    def _part(self, answer: dict[str, Any], name: str, kind: type) -> Any:
+        part = answer.get(name)
+        if not isinstance(part, kind):
+            raise self._not_port()
+        return part
+
+    async def _is_taken(self, call: Call, problem: PortApiError) -> bool:
+        """Whether Port took the status of `call` although its answer was lost."""
+        if is_node_run(call.run_id):
+            _raise_unknown(call, problem)  # Port has no route that shows a node's run
+        try:
+            status = ended_status(await self.get_run(call.run_id))
+        except PortApiError as blind:
+            _raise_unknown(call, blind)
+        if status not in {None, call.wanted}:
+            raise run_ended(call.run_id, status)
+        return status == call.wanted
+
+    async def _after_end(self, call: Call, failed_tries: int) -> dict[str, Any]:
+        """Tell a run that this very call has ended, in a try before, from one that had ended already."""
+        status = None
+        if call.purpose is not Purpose.READ and not is_node_run(call.run_id):
+            with contextlib.suppress(PortApiError):  # it is known that the run has ended; with what is a courtesy
+                status = ended_status(await self.get_run(call.run_id))
+        if failed_tries and call.wanted and status == call.wanted:
+            return {}
+        raise run_ended(call.run_id, status)
+
+    async def _try_authorized(
+        self, method: str, path: str, body: Mapping[str, Any] | None, call: Call | None = None
+    ) -> dict[str, Any] | Failure:
+        """Try once; when a token that was good before is refused, once more with a fresh one."""
+        had = self._token is not None and self._now() < self._token.expires_at
+        outcome = await self._try(method, path, body, await self._bearer(), call)
+        if not had or not isinstance(outcome, Failure) or outcome.status != HTTPStatus.UNAUTHORIZED:
+            return outcome
+        self._token = None
+        return await self._try(method, path, body, await self._bearer(), call)
+
+    async def _bearer(self) -> Secret:
+        if self._token is None or self._now() >= self._token.expires_at:
+            self._token = await self._fetch_token()
+        return self._token.value
+
+    async def _fetch_token(self) -> _Token:
+        body = {"clientId": self._client_id, "clientSecret": self._client_secret.reveal()}
+        patience = Patience(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), Failure):
+            await patience.wait(outcome)
+        try:
+            given = read_token(outcome)
+        except ValueError as problem:
+            raise PortApiError(f"{self._api_url} gave {problem}.", hint=_NOT_AS_PORT) from None
+        if given is None:
+            raise self._not_port()
+        value, lifetime_s = given
+        self._on_token(value)
+        return _Token(Secret(value), self._now() + max(lifetime_s - _EXPIRY_MARGIN_S, lifetime_s / 2))
+
+    async def _try(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        token: Secret | None = None,
+        call: Call | None = None,
+    ) -> dict[str, Any] | Failure:
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        if token is not None:
+            headers["authorization"] = f"Bearer {token.reveal()}"
+        content = None if body is None else encode_body(body)
+        progress = _Progress()
+        try:
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._client.stream(
+                    method,
+                    self._api_url + path,
+                    headers=headers,
+                    content=content,
+                    extensions={"trace": progress.on_event},
+                ) as response,
+            ):
+                return self._judge(response, await _read(response), call)
+        except TimeoutError:
+            return self._late(progress)
+        except _Refused as refused:
+            problem = PortApiError(f"{self._api_url} answered, but {refused}.", hint=_NOT_AS_PORT)
+            return Failure(problem=problem, again=False, unclear=True)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            return self._lost(error)
+
+    def _judge(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | Failure:
+        status = response.status_code
+        if response.is_success:
+            return read_object(body) or Failure(problem=self._not_port(), again=False)
+        return Failure(
+            problem=problem_of(status, self._without_secrets(body), call),
+            status=status,
+            again=is_worth_another_try(status),
+            unclear=is_server_trouble(status),
+            wait_s=retry_after_s(response.headers.get("retry-after"), self._now()),
+        )
+
+    def _late(self, progress: _Progress) -> Failure:
+        words = f"Port's API at {self._api_url} gave no whole response within {self._timeout_s:g} s."
+        hint = "Check the connection and PORT_API_URL, or give it longer with --api-timeout."
+        return Failure(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
+
+    def _lost(self, error: Exception) -> Failure:
+        reason = str(error) or type(error).__name__
+        hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
+        return Failure(
+            problem=PortApiError(f"Port's API at {self._api_url} could not be reached: {reason}.", hint=_UNREACHABLE),
+            again=not hopeless,
+            unclear=not hopeless and not isinstance(error, _NOT_SENT),
+        )
+
+    def _not_port(self) -> PortApiError:
+        return PortApiError(f"{self._api_url} answered, but not as Port's API does.", hint=_NOT_AS_PORT)
+
+    def _without_secrets(self, body: bytes) -> bytes:
+        """Mask our own credentials, should an answer repeat what it was sent."""
+        for secret in (self._client_secret, self._token.value if self._token else None):
+            if secret and len(secret.reveal()) >= SHORTEST_SECRET:
+                body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
+        return body
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isascii() and value.isprintable()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Return the body, as it came; raises _Refused for one that is too large or encoded, which was not asked for."""
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise _Refused(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > MOST_API_BYTES:
+            raise _Refused(f"with more than {format_size(MOST_API_BYTES)}")
+    return bytes(body)
+
+
+def _raise_unknown(call: Call, problem: PortApiError) -> NoReturn:
+    raise PortApiError(
+        f"It is not known whether Port took the status of {call.run_id}. {problem.message}",
+        hint="Look at the run in Port before reporting again.",
+    ) from problem

@@ -1,0 +1,80 @@
+"""The settings of a command: the process's world and its flags, handed to the adapter that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from port_hook_cli.files.settings_names import PROJECT_FILE
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
+from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
+
+
+def read_settings(
+    runtime: Runtime,
+    *,
+    org: str | None,
+    secret_file: str | None,
+    needs: tuple[str, ...] = ALL_NEEDS,
+    insecure_api: bool = False,
+) -> Settings:
+    """Return the settings that a command needs, and tell what is used of the folder's `.env`, and what is wrong.
+
+    Raises SettingsError as `load_settings` does, and where the secret must not be sent to the API's address.
+    """
+    settings = load_settings(
+        environ=runtime.environ,
+        cwd=runtime.cwd,
+        home=runtime.home,
+        stdin=runtime.stdin,
+        org=org,
+        secret_file=secret_file,
+        needs=needs,
+        insecure_api=insecure_api,
+        on_secret=runtime.keep_secret,
+    )
+    for warning in settings.warnings:
+        _tell(f"warning: {warning}", runtime)
+    if "client_secret" in needs and settings.secret_place == PROJECT_FILE:
+        _tell(f"note: client secret from {PROJECT_FILE}", runtime)
+    if {"client_secret", "api_url"} <= set(needs):
+        if settings.project_address:
+            _tell(f"note: using {settings.project_address} from {PROJECT_FILE}", runtime)
+        settings.refuse_address()
+    return settings
+
+
+def open_port_api(
+    settings: Settings,
+    runtime: Runtime,
+    *,
+    timeout_s: float = API_TIMEOUT_S,
+    on_retry: Callable[[str], None] = lambda _: None,
+) -> PortApi:
+    """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
+
+    Every command that reads settings gets its client here, because here it is checked where the secret may be sent.
+    Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
+    """
+    from port_hook_cli.port_api.client import PortApi
+
+    api_url, client_id, client_secret = settings.require_access()
+    return PortApi(
+        api_url=api_url,
+        client_id=client_id,
+        client_secret=client_secret,
+        now=runtime.now,
+        timeout_s=timeout_s,
+        on_retry=on_retry,
+        on_token=runtime.keep_secret,
+    )
+
+
+def _tell(line: str, runtime: Runtime) -> None:
+    from port_hook_cli.text.safe import printable  # nothing is told by most commands, which start faster without
+
+    runtime.tell_once(printable(line))

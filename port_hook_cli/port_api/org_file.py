@@ -1,0 +1,116 @@
+"""`~/.port/config.yaml`, the file of Port's own CLI: `default_org` and `organizations.<name>`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.files.dotenv import exposure_warning
+from port_hook_cli.files.settings_file import read_settings_file
+
+_FIELDS = ("client_id", "client_secret", "api_url")
+_NOTHING = {"", "~", "null", "Null", "NULL"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrgFile:
+    """The organizations of one configuration file, by name, and the name of the default one.
+
+    `warnings` are what the user should know about it, `is_refused` means that it was not used.
+    """
+
+    path: Path
+    default: str | None = None
+    orgs: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    warnings: tuple[str, ...] = ()
+    is_refused: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every client secret in the file."""
+        return tuple(org["client_secret"] for org in self.orgs.values() if "client_secret" in org)
+
+    @property
+    def open_choice(self) -> tuple[str, ...]:
+        """What is to be said when nothing chooses one of several organizations."""
+        names = ", ".join(self.orgs)
+        return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
+
+    def choose(self, name: str | None) -> str | None:
+        """Return the organization to use: the wanted, else the default, else the only one; None when that is open.
+
+        Raises SettingsError for a name that the file does not have.
+        """
+        wanted = name or self.default or (next(iter(self.orgs)) if len(self.orgs) == 1 else None)
+        if wanted is None or wanted in self.orgs:
+            return wanted
+        raise SettingsError(
+            f"There is no organization {wanted!r} in {self.path}.",
+            hint=f"It has: {', '.join(self.orgs)}." if self.orgs else "It has none yet; add it under `organizations:`.",
+        )
+
+
+def read_org_file(path: Path) -> OrgFile:
+    """Return the organizations in `path`; a missing file has none, and one that is not safe to use has a refusal.
+
+    Raises SettingsError when the file cannot be read, is not YAML (naming the line) or has another shape. PyYAML is
+    imported only if the file exists.
+    """
+    file = read_settings_file(path, str(path))
+    if file.refusal:
+        return OrgFile(path=path, warnings=(file.warning,), is_refused=True)
+    document = _document(path, file.content) if file.content else None
+    found = OrgFile(path=path) if document is None else _org_file(path, document)
+    return replace(found, warnings=(exposure_warning(str(path)),)) if file.is_exposed and found.secrets else found
+
+
+def _document(path: Path, content: bytes) -> Any:
+    import yaml
+
+    try:
+        # The base loader reads every scalar as the text it is: a secret of digits stays a string.
+        return yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader builds str, list and dict only
+    except yaml.MarkedYAMLError as error:
+        # The parser's own words may quote the value, which may be a secret.
+        mark = error.problem_mark
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise SettingsError(
+            f"{path} is not valid YAML{place}.", hint="Correct it there; put a value with special characters in quotes."
+        ) from None
+    except (yaml.YAMLError, RecursionError):
+        raise SettingsError(f"{path} is not valid YAML.", hint="Save it as UTF-8 text.") from None
+
+
+def _org_file(path: Path, document: Any) -> OrgFile:
+    if not isinstance(document, dict):
+        raise _shape_error(path, "it is no mapping")
+    orgs = document.get("organizations", "")
+    if isinstance(orgs, str) and orgs in _NOTHING:
+        orgs = {}
+    if not isinstance(orgs, dict):
+        raise _shape_error(path, "`organizations` is no mapping")
+    return OrgFile(
+        path=path,
+        default=_text(document.get("default_org")),
+        orgs={str(name): _org(path, str(name), org) for name, org in orgs.items()},
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value not in _NOTHING else None
+
+
+def _org(path: Path, name: str, org: Any) -> Mapping[str, str]:
+    if not isinstance(org, dict):
+        raise _shape_error(path, f"organization {name!r} is no mapping")
+    return {key: value for key in _FIELDS if (value := _text(org.get(key)))}
+
+
+def _shape_error(path: Path, what: str) -> SettingsError:
+    return SettingsError(
+        f"{path} does not have the shape of Port's configuration: {what}.",
+        hint="It should hold `default_org: NAME` and `organizations: {NAME: {client_id, client_secret, api_url}}`.",
+    )

@@ -1,0 +1,69 @@
+"""What the flows need of the world, as Protocols; the adapters fit them without knowing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.runs.updates import Call
+
+
+class RunApi(Protocol):
+    """Port's API, as far as reporting a run needs it. Both methods raise PortApiError, or RunEndedError."""
+
+    async def get_run(self, run_id: str, /) -> Mapping[str, Any]:
+        """Return the action run as Port shows it."""
+        ...
+
+    async def send(self, call: Call, /) -> Mapping[str, Any]:
+        """Make one call and return Port's answer."""
+        ...
+
+
+class Chunks(Protocol):
+    """Bytes that arrive over time, such as an `asyncio.Queue`; an empty chunk is the end."""
+
+    async def get(self) -> bytes:
+        """Wait for the next chunk. Being cancelled loses none."""
+        ...
+
+
+class ActionApi(Protocol):
+    """Port's API, as far as changing an action needs it. Both methods raise PortApiError."""
+
+    async def get_action(self, identifier: str, /) -> Mapping[str, Any]:
+        """Return the action as Port shows it."""
+        ...
+
+    async def put_action(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Replace the action and return it as Port shows it then."""
+        ...
+
+
+class Claim(Protocol):
+    """The right to change one action, and its place in the journal. All but `release` raise StoreError."""
+
+    def read(self) -> Entry | None:
+        """Return what is written, or None."""
+        ...
+
+    def write(self, entry: Entry, /) -> None:
+        """Write the entry; it is on disk when this returns."""
+        ...
+
+    def finish(self) -> None:
+        """Take the entry out of the journal, and let go of the action."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the action; what is written stays."""
+        ...
+
+
+class Journal(Protocol):
+    """Where it is written down what was changed in Port, before it is changed."""
+
+    def claim(self, api_url: str, original_id: str, identifier: str, /) -> Claim:
+        """Return the claim on an action; raises RetargetError while another process holds it."""
+        ...

@@ -1,0 +1,156 @@
+"""Where the client id, the secret and Port's address come from, and in which order.
+
+flags > environment > `.env` of the folder > `~/.port/.env` > `~/.port/config.yaml` > defaults, setting by setting.
+All of these are the user's own except the `.env` of the folder, which a stranger may have written: a secret is not sent
+to an address of that file unless the file has the same secret. docs/reference/settings.md is the user's side of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.port_api.settings_places import Found, Places
+from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
+from port_hook_cli.text.secret import Secret
+
+ALL_NEEDS = ("client_id", "client_secret", "api_url")
+ONLY_THE_SECRET = ("client_secret",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
+
+    `app_url` is "" where the API has no web app (a sandbox). `sources` says in words where each setting came
+    from, by field name; `gaps` says why a place that looked promising gave nothing. `warnings` are what the user should
+    know about the places. `objection` is why the secret must not be sent to `api_url`, and what to do about it.
+    """
+
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    api_url: str = DEFAULT_API_URL
+    app_url: str = DEFAULT_APP_URL
+    sources: Mapping[str, str] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    objection: tuple[str, str] | None = None
+
+    @property
+    def secret_place(self) -> str:
+        """Where the client secret comes from: a file, the environment, stdin; "" if there is none."""
+        return self.sources.get("client_secret", "").removeprefix(f"{SECRET_VARIABLE} in ")
+
+    @property
+    def project_address(self) -> str:
+        """The variable that gives the API's address if it is one of the folder's `.env`, else ""."""
+        variable, _, place = self.sources.get("api_url", "").partition(" in ")
+        return variable if place == PROJECT_FILE else ""
+
+    def require_secret(self) -> Secret:
+        """Return the client secret; raises SettingsError that says where it may be put."""
+        if self.client_secret is None:
+            raise self._missing("client secret", SECRET_VARIABLE, "use --secret-file FILE, ")
+        return self.client_secret
+
+    def require_client_id(self) -> str:
+        """Return the client id; raises SettingsError that says where it may be put."""
+        if self.client_id is None:
+            raise self._missing("client id", "PORT_CLIENT_ID", "")
+        return self.client_id
+
+    def require_access(self) -> tuple[str, str, Secret]:
+        """Return what a call to Port's API takes: its address, the client id and the client secret.
+
+        Raises SettingsError for a missing setting, and for an address that the secret must not be sent to.
+        """
+        client_id, secret = self.require_client_id(), self.require_secret()
+        self.refuse_address()
+        return self.api_url, client_id, secret
+
+    def refuse_address(self) -> None:
+        """Raise SettingsError if the secret must not be sent to the API's address."""
+        if self.objection:
+            message, hint = self.objection
+            raise SettingsError(message, hint=hint)
+
+    def _missing(self, what: str, variable: str, flag: str) -> SettingsError:
+        gaps = "".join(f" {gap}" for gap in self.gaps)
+        return SettingsError(
+            f"There is no {what}.{gaps}",
+            hint=f"Set {variable}, {flag}put it into .env or ~/.port/.env, or name an organization of "
+            "~/.port/config.yaml with --org. Port shows it under `...` > Credentials.",
+        )
+
+
+def load_settings(
+    *,
+    environ: Mapping[str, str],
+    cwd: Path,
+    home: Path,
+    stdin: BinaryIO,
+    org: str | None = None,
+    secret_file: str | None = None,
+    needs: tuple[str, ...] = ALL_NEEDS,
+    insecure_api: bool = False,
+    on_secret: Callable[[str], None] = lambda _: None,
+) -> Settings:
+    """Return the settings by the documented precedence; raises SettingsError naming the file that is wrong.
+
+    A place is read only while one of `needs` is still unknown, so a broken file below everything that is needed
+    breaks nothing. `insecure_api` allows plain http to another machine. `on_secret` is told each secret that is read,
+    used or not.
+    """
+    places = Places(environ, cwd, home, stdin, org, secret_file, on_secret)
+    found: dict[str, Found] = {}
+    gaps: tuple[str, ...] = ()
+    for more, more_gaps in places:
+        found = {**more, **found}
+        gaps += more_gaps
+        if found.keys() >= set(needs):
+            break
+    conflict = places.conflict(found.get("client_secret")) if "client_secret" in needs else None
+    return replace(
+        _settings(found, gaps, places, insecure_api=insecure_api),
+        warnings=(*places.warnings, *([conflict] if conflict else [])),
+    )
+
+
+def _settings(found: Mapping[str, Found], gaps: tuple[str, ...], places: Places, *, insecure_api: bool) -> Settings:
+    secret, api_url = found.get("client_secret"), found.get("api_url")
+    address = DEFAULT_API_URL if api_url is None else api_url.value
+    return Settings(
+        client_id=found["client_id"].value if "client_id" in found else None,
+        client_secret=None if secret is None else Secret(secret.value),
+        api_url=address,
+        app_url=app_url_for(address),
+        sources={name: setting.source for name, setting in found.items()},
+        gaps=gaps,
+        objection=None
+        if secret is None or api_url is None
+        else _objection(api_url, secret, places.project_secret, insecure_api=insecure_api),
+    )
+
+
+def _objection(
+    api_url: Found, secret: Found, project_secret: str | None, *, insecure_api: bool
+) -> tuple[str, str] | None:
+    """Return why a secret must not be sent to an address, and what to do; None if it may."""
+    is_from_project = api_url.place == PROJECT_FILE and not is_ports_own(api_url.value)
+    if is_from_project and secret.value != project_secret:
+        variable = api_url.variable
+        unset = f"unset {SECRET_VARIABLE}" if secret.place == ENVIRONMENT else "put the secret into ./.env, too,"
+        problem = (
+            f"The client secret ({secret.source}) is not sent to {api_url.value}: only {variable} in ./.env names it."
+        )
+        return problem, f"Export {variable} yourself if you trust it; or {unset} so that both come from ./.env."
+    if sends_in_the_clear(api_url.value) and not insecure_api:
+        return (
+            f"The client secret is not sent to {api_url.value} ({api_url.source}): plain http is not encrypted.",
+            "Write the address with https://, or add --insecure-api if you accept that others can read the secret.",
+        )
+    return None

@@ -1,0 +1,203 @@
+"""The places that settings come from, each read only when it is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
+
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.runs.urls import DEFAULT_API_URL, parse_api_url, region_api_url
+
+if TYPE_CHECKING:
+    from port_hook_cli.files.dotenv import DotenvFile
+
+_API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
+
+
+class Found(NamedTuple):
+    """A setting, the place that has it, and the variable that it is the value of."""
+
+    value: str
+    place: str
+    variable: str = ""
+
+    def __repr__(self) -> str:
+        return f"Found({self.source})"  # the value may be a secret
+
+    @property
+    def source(self) -> str:
+        """Where the setting is, in words."""
+        return f"{self.variable} in {self.place}" if self.variable else self.place
+
+
+# By the name of the setting, and why the place did not give more.
+Source: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
+
+
+class Places:
+    """The places of settings, from the most to the least important, each read only when it is asked for.
+
+    `warnings` are those of the files that have been read so far.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        cwd: Path,
+        home: Path,
+        stdin: BinaryIO,
+        org: str | None,
+        secret_file: str | None,
+        on_secret: Callable[[str], None],
+    ) -> None:
+        self._environ, self._cwd, self._home, self._stdin = environ, cwd, home, stdin
+        self._org, self._secret_file, self._on_secret = org, secret_file, on_secret
+        self._org_secret: Found | None = None
+        self.project_secret: str | None = None
+        self.warnings: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Source]:
+        if self._secret_file:
+            yield self._read_secret_file(self._secret_file), ()
+        if self._org:
+            yield self._organization(self._org)
+        yield self._variables(self._environ, ENVIRONMENT)
+        yield from self._dotenv()
+        if not self._org:
+            yield self._organization(None)
+
+    def conflict(self, used: Found | None) -> str | None:
+        """Return what to say if the folder's `.env` and a place of the user's own have different secrets.
+
+        A file that is read for nothing but this is passed over if it is broken.
+        """
+        if used is None or (other := self._other_place(used)) is None:
+            return None
+        return f"{used.source} differs from the client secret in {other}; the one in {used.place} is used"
+
+    def _other_place(self, used: Found) -> str | None:
+        if used.place == ENVIRONMENT:
+            return PROJECT_FILE if self._has_other(self._cwd / ".env", used) else None
+        if used.place != PROJECT_FILE:
+            return None
+        path = self._home / ".port" / ".env"
+        if self._has_other(path, used):
+            return str(path)
+        is_other = self._org_secret and self._org_secret.value != used.value
+        return self._org_secret.place if self._org_secret and is_other else None
+
+    def _has_other(self, path: Path, used: Found) -> bool:
+        if not os.path.lexists(path):
+            return False
+        from port_hook_cli.files.dotenv import other_secret
+
+        other = other_secret(path, used.value)
+        if other:
+            self._on_secret(other)
+        return bool(other)
+
+    def _variables(self, variables: Mapping[str, str], place: str) -> Source:
+        found: dict[str, Found] = {}
+        gaps: tuple[str, ...] = ()
+        for name, variable in (("client_id", "PORT_CLIENT_ID"), ("client_secret", SECRET_VARIABLE)):
+            if value := variables.get(variable):
+                found[name] = Found(value, place, variable)
+            elif value is not None:
+                gaps += (f"{variable} in {place} is empty.",)
+        if "client_secret" in found:
+            self._on_secret(found["client_secret"].value)
+        address = next((name for name in _API_URL_VARIABLES if variables.get(name)), None)
+        if address:
+            found["api_url"] = Found(_api_url(address, variables[address], place), place, address)
+        return found, gaps
+
+    def _dotenv(self) -> Iterator[Source]:
+        from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
+
+        project = project_dotenv(self._cwd, self._home)
+        self.project_secret = project.values.get(SECRET_VARIABLE)
+        yield self._of_dotenv(project)
+        yield self._of_dotenv(home_dotenv(self._home))
+
+    def _of_dotenv(self, file: DotenvFile) -> Source:
+        self.warnings += file.warnings
+        found, gaps = self._variables(file.values, file.name)
+        refused = (f"{file.name} was not used.",) if file.is_refused else ()
+        return found, (*gaps, *refused, *(f"Line {line} of {file.name} could not be read." for line in file.bad_lines))
+
+    def _organization(self, org: str | None) -> Source:
+        from port_hook_cli.port_api.org_file import read_org_file
+
+        named = self._environ.get("PORT_CONFIG_FILE")
+        path = self._cwd / named if named else self._home / ".port" / "config.yaml"
+        if named and not path.is_file():
+            raise SettingsError(f"PORT_CONFIG_FILE names {path}, which is not a file.", hint="Correct or unset it.")
+        file = read_org_file(path)
+        self.warnings += file.warnings
+        if file.is_refused:
+            if org or named:
+                raise SettingsError(
+                    f"{file.warnings[0]}.", hint="To do without it, leave --org and PORT_CONFIG_FILE out."
+                )
+            return {}, (f"{path} was not used.",)
+        for secret in file.secrets:
+            self._on_secret(secret)
+        name = file.choose(org or self._environ.get("PORT_DEFAULT_ORG"))
+        if name is None:
+            return {}, file.open_choice
+        place = f"organization {name} of {path}"
+        values = dict(file.orgs[name])
+        if "api_url" in values:
+            values["api_url"] = _api_url("api_url", values["api_url"], place)
+        found = {setting: Found(value, place) for setting, value in values.items()}
+        self._org_secret = found.get("client_secret")
+        return found, ()
+
+    def _read_secret_file(self, name: str) -> dict[str, Found]:
+        place = "stdin" if name == "-" else name
+        secret = _secret_text(
+            place, self._stdin.read() if name == "-" else _secret_content(name, self._cwd, self._home)
+        )
+        if not secret.strip():
+            raise SettingsError(
+                f"The secret file {place} is empty.", hint="Put the client secret of your Port account in."
+            )
+        self._on_secret(secret)
+        return {"client_secret": Found(secret, f"--secret-file {name}")}
+
+
+def _secret_content(name: str, cwd: Path, home: Path) -> bytes:
+    # A shell has expanded ~ already; the value of PORT_HOOK_SECRET_FILE in a .env file has met none.
+    path = home / name[2:] if name.startswith("~/") else cwd / name
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"The secret file {name} cannot be read: {error.strerror}.",
+            hint="Give --secret-file a file, or - for stdin.",
+        ) from error
+
+
+def _secret_text(place: str, content: bytes) -> str:
+    """Return the secret less one line end, which an editor or `echo` adds.
+
+    Other white space stays: it may be wrong, and the verdict can then say so.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"The secret file {place} is not UTF-8 text.", hint="Save it as UTF-8.") from error
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _api_url(variable: str, value: str, place: str) -> str:
+    try:
+        return region_api_url(value) if variable == "PORT_REGION" else parse_api_url(value)
+    except ValueError as error:
+        raise SettingsError(
+            f"{variable} in {place} is wrong: {error}.",
+            hint="Set PORT_REGION to eu or us." if variable == "PORT_REGION" else f"Write it like {DEFAULT_API_URL}.",
+        ) from error

@@ -1,0 +1,251 @@
+"""What `replay` does once its options are read: find, prepare, send, show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.records import delivery_record
+from port_hook_cli.port_api.credentials import open_port_api, read_settings
+from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
+from port_hook_cli.replay.editing import Edits, for_editor, from_editor
+from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, target_url
+from port_hook_cli.replay.series import (
+    Captures,
+    Places,
+    Replay,
+    Sent,
+    Series,
+    exit_code,
+    find_source,
+    send_series,
+    unexpected,
+    without_answer,
+)
+from port_hook_cli.replay.sources import Source
+from port_hook_cli.replay.tally import tally_deliveries
+from port_hook_cli.replay.view import delivery_hint, delivery_view, format_latencies, request_text, tally_view
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.terminal.console import emit, rich_console, write_content
+from port_hook_cli.text.safe import printable
+from port_hook_cli.text.secret import Secret
+
+_SEPARATOR = b"\n\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The options of `replay`, read and checked. `to` is a URL; Times are seconds; a `timeout_s` of 0 is no limit."""
+
+    sources: Sequence[str]
+    to: str
+    edits: Edits
+    edit: bool
+    rewriting: Rewriting
+    unit: TimestampUnit
+    series: Series
+    expectation: Expectation | None
+    timeout_s: float
+    api_timeout_s: float
+    dry_run: bool
+    json: bool
+    store: Path | None
+    org: str | None
+    secret_file: str | None
+    insecure_api: bool
+
+    @property
+    def sends(self) -> int:
+        """How many requests the plan sends in all."""
+        return len(self.sources) * self.series.times
+
+
+def run_batch(plan: Plan, runtime: Runtime) -> ExitCode:
+    """Carry out `plan`. Raises the problems of whatever it needs: settings, store, Port's API, the editor."""
+    settings = _settings(plan, runtime)
+    secret = None if plan.rewriting.as_captured else settings().require_secret()
+    sources = asyncio.run(_find(plan, runtime, settings))
+    replays = [_prepare(source, plan, runtime) for source in sources]
+    sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
+    if plan.dry_run:
+        return _print_requests(replays, sign, runtime)
+    return _send(replays, sign, plan, runtime)
+
+
+def _settings(plan: Plan, runtime: Runtime) -> Callable[[], Settings]:
+    """Return a reader of the settings that reads once: the secret may come from stdin."""
+    needs = ALL_NEEDS if any(map(is_run_id, plan.sources)) else ONLY_THE_SECRET
+    return cache(
+        partial(
+            read_settings,
+            runtime,
+            org=plan.org,
+            secret_file=plan.secret_file,
+            needs=needs,
+            insecure_api=plan.insecure_api,
+        )
+    )
+
+
+async def _find(plan: Plan, runtime: Runtime, settings: Callable[[], Settings]) -> list[Source]:
+    with ExitStack() as stack:
+        places = Places(
+            read_file=partial(_read_file, runtime=runtime),
+            open_captures=cache(partial(_open_captures, plan, runtime, stack)),
+            get_run=partial(_get_run, settings=settings, runtime=runtime, api_timeout_s=plan.api_timeout_s),
+        )
+        return [await find_source(name, places) for name in plan.sources]
+
+
+def _read_file(name: str, *, runtime: Runtime) -> bytes | None:
+    try:
+        if name != "-" and not (runtime.cwd / name).is_file():
+            return None
+    except OSError:  # a name too long for a file
+        return None
+    return read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
+
+
+def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures | None:
+    from port_hook_cli.captures import store_path
+
+    if plan.store is None and not store_path(None, runtime.cwd).exists():
+        return None
+    return stack.enter_context(open_captures(plan.store, runtime))
+
+
+async def _get_run(
+    run_id: str, *, settings: Callable[[], Settings], runtime: Runtime, api_timeout_s: float
+) -> Mapping[str, Any]:
+    async with open_port_api(settings(), runtime, timeout_s=api_timeout_s) as port:
+        return await port.get_run(run_id)
+
+
+def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
+    if plan.rewriting.as_captured and not source.is_signed:
+        raise UsageError(f"{source.name} has no signature that could be sent as captured.", hint="Sign it afresh.")
+    notes = [*source.notes, *_notes(source, plan)]
+    body, more = plan.edits.apply(source.invocation.body) if plan.edits else (source.invocation.body, ())
+    for note in (*notes, *more):
+        print(f"note: {printable(source.name)}: {printable(note)}", file=runtime.stderr)
+    if plan.edit:
+        body = _edit(body, runtime)
+    url = target_url(plan.to, source.invocation.target)
+    request = draft(source.invocation, plan.rewriting, url=url, body=body)
+    return Replay(source=source.name, run_id=source.run_id, draft=request, url=url)
+
+
+def _notes(source: Source, plan: Plan) -> Iterator[str]:
+    masked = ", ".join(masked_fields(source.invocation.headers))
+    if masked:
+        yield f"the store masks {masked}, so it is left out; give it with --header"
+    if plan.rewriting.as_captured:
+        yield "it carries its captured timestamp, which a target that checks the age refuses as too old"
+
+
+def _edit(body: bytes, runtime: Runtime) -> bytes:
+    from port_hook_cli.terminal.editor import edit
+
+    shown = for_editor(body)
+    return edit(shown, lambda text: body if text == shown else from_editor(text), environ=runtime.environ)
+
+
+def _finish(request: Invocation, *, plan: Plan, runtime: Runtime, secret: Secret | None) -> Invocation:
+    return finish(request, plan.rewriting, id_=runtime.new_id(), now=runtime.now(), secret=secret, unit=plan.unit)
+
+
+def _print_requests(replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], runtime: Runtime) -> ExitCode:
+    content = _SEPARATOR.join(request_text(sign(replay.draft), replay.url) for replay in replays)
+    write_content(content, runtime.stdout, end="\n")
+    return ExitCode.OK
+
+
+@dataclass(slots=True)
+class _Report:
+    """What came of the sends so far; answers are kept only where one alone is shown."""
+
+    plan: Plan
+    runtime: Runtime
+    advance: Callable[[], None]
+    deliveries: list[Delivery] = field(default_factory=list)
+    elapsed_s: float = 0.0
+
+    def add(self, sent: Sent) -> None:
+        self.elapsed_s = max(self.elapsed_s, sent.elapsed_s)
+        self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_answer(sent.delivery))
+        if self.plan.json:
+            record = delivery_record(sent.delivery, source=sent.replay.source, run_id=sent.replay.run_id)
+            emit(record, self.runtime.stdout)
+        self.advance()
+
+
+def _send(
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, runtime: Runtime
+) -> ExitCode:
+    with _progress(plan.sends, runtime) as advance:
+        report = _Report(plan, runtime, advance)
+        try:
+            asyncio.run(_send_all(replays, sign, plan, report))
+            interrupted = False
+        except KeyboardInterrupt:
+            interrupted = True
+    if report.deliveries and not plan.json:
+        _show(report, plan, runtime)
+    return ExitCode.INTERRUPTED if interrupted else exit_code(report.deliveries, plan.expectation)
+
+
+async def _send_all(
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, report: _Report
+) -> None:
+    from port_hook_cli.http.sender import Sender
+
+    async with Sender(timeout_s=plan.timeout_s) as sender:
+        await send_series(replays, plan.series, sender=sender, finish=sign, on_sent=report.add)
+
+
+@contextmanager
+def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal's stderr while many are sent."""
+    if total == 1 or not runtime.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=rich_console(runtime.stderr, runtime.environ), transient=True) as progress:
+        task = progress.add_task("sending", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _show(report: _Report, plan: Plan, runtime: Runtime) -> None:
+    if plan.sends == 1:
+        _show_one(report.deliveries[0], runtime)
+    else:
+        tally = tally_deliveries(report.deliveries, elapsed_s=report.elapsed_s)
+        console = rich_console(runtime.stdout, runtime.environ)
+        console.print(tally_view(tally), format_latencies(tally))
+    missed = unexpected(report.deliveries, plan.expectation)
+    if missed and plan.expectation is not None:
+        words = f"{missed} of {len(report.deliveries)} sends did not get {plan.expectation.text}"
+        print(f"error: {words}", file=runtime.stderr)
+
+
+def _show_one(delivery: Delivery, runtime: Runtime) -> None:
+    if delivery.status is None:
+        print(f"error: {printable(delivery.error or 'no answer')}", file=runtime.stderr)
+    else:
+        rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
+    hint = delivery_hint(delivery)
+    if hint:
+        print(f"hint: {hint}", file=runtime.stderr)

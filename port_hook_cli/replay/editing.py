@@ -1,0 +1,108 @@
+"""Changing a JSON body: `--set`, `--unset`, and the text that an editor shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.paths import JsonPath, set_at, split_assignment, unset_at
+from port_hook_cli.javascript.stringify import NotJson, stringify
+
+_TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that file."
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One `--set`: a path and the value to put there."""
+
+    path: JsonPath
+    value: Any
+
+    @classmethod
+    def parse(cls, text: str) -> Assignment:
+        """Return the assignment that `PATH=JSON` writes; a value that is no JSON is taken as a string.
+
+        Raises UsageError for what cannot be read, and for a value that begins like an object, an array or a string
+        of JSON and is none: that is a slip, not a string.
+        """
+        path_text, value_text = split_assignment(text)
+        path = JsonPath.parse(path_text)
+        try:
+            return cls(path, _load(value_text))
+        except NotJson as problem:
+            if value_text.lstrip()[:1] in {"{", "[", '"'}:
+                raise UsageError(
+                    f"The value for {path} begins like JSON, but is {problem}.",
+                    hint="Mend it, or write a string that begins so in JSON's quotes.",
+                ) from problem
+        return cls(path, value_text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edits:
+    """What is taken out of a body and then put in, in this order."""
+
+    unset: Sequence[JsonPath] = ()
+    assignments: Sequence[Assignment] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.unset or self.assignments)
+
+    def apply(self, body: bytes) -> tuple[bytes, tuple[str, ...]]:
+        """Return the edited body in `JSON.stringify` form, and a note for each `--unset` that found nothing.
+
+        Raises UsageError when the body is not JSON or a path does not fit it.
+        """
+        document = load_body(body)
+        notes: list[str] = []
+        for path in self.unset:
+            shorter = unset_at(document, path)
+            if shorter is document:
+                notes.append(f"--unset {path}: the payload has nothing there")
+            document = shorter
+        for assignment in self.assignments:
+            document = set_at(document, assignment.path, assignment.value)
+        return _write(document), tuple(notes)
+
+
+def load_body(body: bytes) -> Any:
+    """Return the document in `body`; raises UsageError when it is not JSON."""
+    try:
+        return _load(body.decode("utf-8-sig"))
+    except (NotJson, UnicodeDecodeError) as problem:
+        raise _not_json(problem) from problem
+
+
+def _not_json(problem: Exception) -> UsageError:
+    return UsageError(f"The body cannot be edited: {problem}.", hint="Replay it without --set, --unset and --edit.")
+
+
+def for_editor(body: bytes) -> str:
+    """Return `body` as an indented JSON text; raises UsageError when it is not JSON."""
+    try:
+        return stringify(body.decode("utf-8-sig"), "  ") + "\n"
+    except (NotJson, UnicodeDecodeError) as problem:
+        raise _not_json(problem) from problem
+
+
+def from_editor(text: str) -> bytes:
+    """Return an edited text in `JSON.stringify` form; raises NotJson that says where it is wrong."""
+    return stringify(text).encode()
+
+
+def _load(text: str) -> Any:
+    # JSON.stringify's form holds no number that Python would refuse (5,000 digits) or JSON cannot write (1e400).
+    try:
+        return json.loads(stringify(text))
+    except RecursionError:
+        raise UsageError("The JSON is nested too deeply to be edited here.", hint=_TOO_DEEP) from None
+
+
+def _write(document: Any) -> bytes:
+    try:
+        return stringify(json.dumps(document)).encode()
+    except (NotJson, RecursionError):
+        raise UsageError("The JSON is nested too deeply to be edited here.", hint=_TOO_DEEP) from None

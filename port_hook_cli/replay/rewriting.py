@@ -1,0 +1,107 @@
+"""What a replay changes of a request before it is sent again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.forwarding import HOP_BY_HOP
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Invocation
+from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.text.secret import MASK, Secret
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # what a proxy is asked with
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+# The sender waits for a "100 Continue" that the first receiver gave already.
+_ANSWERED_ALREADY = frozenset({"expect"})
+_OF_THE_FIRST_WAY = frozenset({"host", "content-length", "forwarded", SIGNATURE_HEADER, TIMESTAMP_HEADER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewriting:
+    """How each request is changed: `method` where it is not None, and header fields that replace those of their name.
+
+    A field with an empty value is only taken out. `as_captured` keeps the captured fields, timestamp and signature.
+    """
+
+    method: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    as_captured: bool = False
+
+
+def parse_method(text: str) -> str:
+    """Return an HTTP method in capitals; raises UsageError for what is none."""
+    if not _TOKEN.fullmatch(text):
+        raise UsageError(f"{text!r} is not an HTTP method.", hint="Write one such as POST or PUT.")
+    return text.upper()
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """Return the name and value of `NAME:VALUE`, the value as Latin-1 of its UTF-8 bytes; raises UsageError."""
+    name, colon, value = text.partition(":")
+    value = value.strip(" \t")
+    if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+        raise UsageError(f"{name!r} does not begin a header field.", hint="Write it like --header 'x-tenant: blue'.")
+    return name, value.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def target_url(to: str, target: str) -> str:
+    """Return the URL to send to: `to` as it is when it has a path or query, else `to` with the captured `target`."""
+    parts = urlsplit(to)
+    if parts.path or parts.query:
+        return to
+    path = _ABSOLUTE_FORM.sub("", target, count=1)
+    return f"{to}{path}" if path.startswith("/") else f"{to}/{path}"
+
+
+def masked_fields(headers: Headers) -> tuple[str, ...]:
+    """Return the names of the fields whose values the store did not keep; a replay leaves them out."""
+    return tuple(name for name, value in headers if value == MASK)
+
+
+def draft(invocation: Invocation, rewriting: Rewriting, *, url: str, body: bytes) -> Invocation:
+    """Return the request that is sent to `url` with `body`, all but timestamp and signature."""
+    prepare = _captured_headers if rewriting.as_captured else _fresh_headers
+    headers = prepare(invocation, url)
+    if body != invocation.body:
+        headers = headers.without("content-encoding", "content-length")
+    return replace(invocation, method=rewriting.method or invocation.method, headers=headers, body=body)
+
+
+def finish(
+    request: Invocation, rewriting: Rewriting, *, id_: str, now: float, secret: Secret | None, unit: TimestampUnit
+) -> Invocation:
+    """Return a draft as it goes out at `now` (seconds since the epoch), signed when there is a secret."""
+    signed = () if secret is None else signed_headers(request.body, secret, unit.stamp(now))
+    headers = request.headers.plus(*signed).without(*(name for name, _ in rewriting.headers))
+    given = tuple((name, value) for name, value in rewriting.headers if value)
+    return replace(request, id=id_, received_at=now, headers=headers.plus(*given))
+
+
+def _fresh_headers(invocation: Invocation, _url: str) -> Headers:
+    return Headers(
+        tuple(
+            (name, value)
+            for name, value in _end_to_end(invocation.headers)
+            if name.lower() not in _OF_THE_FIRST_WAY and not name.lower().startswith("x-forwarded-")
+        )
+    )
+
+
+def _captured_headers(invocation: Invocation, url: str) -> Headers:
+    """Return the captured fields in their order, with the host of `url` and no length but the body's."""
+    lengths = invocation.headers.all("content-length")
+    headers = _end_to_end(invocation.headers)
+    if lengths != (str(len(invocation.body)),):
+        headers = headers.without("content-length")
+    host = urlsplit(url).netloc
+    return Headers(tuple((name, host if name.lower() == "host" else value) for name, value in headers))
+
+
+def _end_to_end(headers: Headers) -> Headers:
+    named = {name.strip().lower() for value in headers.all("connection") for name in value.split(",")}
+    dropped = HOP_BY_HOP | _ANSWERED_ALREADY | named
+    return Headers(tuple(item for item in headers if item[0].lower() not in dropped and item[1] != MASK))

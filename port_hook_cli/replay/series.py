@@ -1,0 +1,183 @@
+"""Replay: find the sources, then send them, so many times, at once and a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from port_hook_cli.errors import ExitCode, PortHookError, StoreError
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
+from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.replay.pace import Pace
+from port_hook_cli.replay.sources import Source, from_exchange, from_file, from_run
+from port_hook_cli.runs.updates import is_node_run
+
+
+class Captures(Protocol):
+    """The capture store, as far as a replay reads it. Both methods raise StoreError."""
+
+    def get(self, name: str, /) -> Exchange:
+        """Return one capture by id, unique prefix or `last`."""
+        ...
+
+    def find(self, *, run_id: str, limit: int) -> Iterator[Exchange]:
+        """Yield captures of a run, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where sources are looked for.
+
+    `read_file` returns None for a name that is no file, `open_captures` None where there is no store, and `get_run`
+    asks Port's API for an action run.
+    """
+
+    read_file: Callable[[str], bytes | None]
+    open_captures: Callable[[], Captures | None]
+    get_run: Callable[[str], Awaitable[Mapping[str, Any]]]
+
+
+async def find_source(name: str, places: Places) -> Source:
+    """Return what `name` stands for: a file, else a run, else a capture.
+
+    Raises StoreError, or what asking Port's API raised, with every place that was searched. Port is asked about action
+    runs only.
+    """
+    content = places.read_file(name)
+    if content is not None:
+        return from_file(name, content)
+    if is_run_id(name):
+        return await _find_run(name, places)
+    captures = places.open_captures()
+    if captures is None:
+        raise StoreError(
+            f"There is no file {name}, and no capture store in this folder that could hold such a capture.",
+            hint="Give a payload's file, or capture something first: `port-hook listen`.",
+        )
+    try:
+        captured = captures.get(name)
+    except StoreError as problem:
+        raise _searched(problem, f"There is no file {name} either.") from problem
+    return from_exchange(name, captured)
+
+
+async def _find_run(name: str, places: Places) -> Source:
+    captures = places.open_captures()
+    captured = None if captures is None else next(captures.find(run_id=name, limit=1), None)
+    if captured is not None:
+        return from_exchange(name, captured)
+    if is_node_run(name):
+        # Of these, Port's API reference documents updates and logs, and no route that reads one.
+        raise StoreError(
+            f"There is no file {name} and no capture of that run here, and Port's API shows no node run's request: "
+            "runs of workflow nodes are replayed from captures only.",
+            hint="Capture it with `port-hook listen` when the node runs again, or give a file with its payload.",
+        )
+    try:
+        return from_run(name, await places.get_run(name))
+    except PortHookError as problem:
+        searched = f"Port was asked because there is no file {name} and no capture of that run here."
+        raise _searched(problem, searched) from problem
+
+
+def _searched(problem: PortHookError, words: str) -> PortHookError:
+    return type(problem)(f"{problem.message} {words}", hint=problem.hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """One request that is ready to be sent, all but its signature, and where to."""
+
+    source: str
+    run_id: str | None
+    draft: Invocation
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A replay that was sent; `elapsed_s` is the time since the series began, in seconds."""
+
+    replay: Replay
+    delivery: Delivery
+    elapsed_s: float
+
+
+class Sends(Protocol):
+    """Sends requests."""
+
+    async def send(self, invocation: Invocation, url: str, /) -> Delivery:
+        """Send one request; a failure is a Delivery, too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """How often each replay is sent, how many at once, and how many a second (None: as many as go)."""
+
+    times: int = 1
+    concurrency: int = 1
+    rate_per_s: float | None = None
+
+
+async def send_series(
+    replays: Sequence[Replay],
+    series: Series,
+    *,
+    sender: Sends,
+    finish: Callable[[Invocation], Invocation],
+    on_sent: Callable[[Sent], None],
+) -> None:
+    """Send every replay `series.times` times, in rounds. `finish` signs a draft at the moment it is sent."""
+    clock = asyncio.get_running_loop().time
+    pace = None if series.rate_per_s is None else Pace(series.rate_per_s, clock=clock, sleep=asyncio.sleep)
+    queue = _rounds(replays, series.times)
+    began = clock()
+
+    async def work() -> None:
+        for replay in queue:
+            if pace is not None:
+                await pace.turn()
+            delivery = await sender.send(finish(replay.draft), replay.url)
+            on_sent(Sent(replay=replay, delivery=delivery, elapsed_s=clock() - began))
+
+    await _together(work() for _ in range(min(series.concurrency, len(replays) * series.times)))
+
+
+def _rounds(replays: Sequence[Replay], times: int) -> Iterator[Replay]:
+    for _ in range(times):
+        yield from replays
+
+
+async def _together(works: Iterable[Awaitable[None]]) -> None:
+    """Await all; the first failure ends the others and is raised as it is, not in a group."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def without_answer(delivery: Delivery) -> Delivery:
+    """Return `delivery` less the answer's fields and body, which nobody reads in a long series."""
+    return replace(delivery, headers=Headers(), body=b"")
+
+
+def exit_code(deliveries: Sequence[Delivery], expectation: Expectation | None) -> ExitCode:
+    """Return the code of a series: a target out of reach, else no answer or not the expected one, else success."""
+    if any(delivery.fault == "unreachable" for delivery in deliveries):
+        return ExitCode.TARGET
+    if any(delivery.status is None for delivery in deliveries) or unexpected(deliveries, expectation):
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def unexpected(deliveries: Sequence[Delivery], expectation: Expectation | None) -> int:
+    """Return how many deliveries do not have the status that was expected."""
+    return 0 if expectation is None else sum(not expectation.met_by(delivery.status) for delivery in deliveries)

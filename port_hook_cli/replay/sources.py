@@ -1,0 +1,135 @@
+"""What a replay starts from: a request that was captured, written to a file, or kept by Port."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from port_hook_cli.captures.request_file import NotARequest, capture_in
+from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.errors import PortApiError, StoreError
+from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.javascript.stringify import NotJson, stringify
+from port_hook_cli.signatures.signable import as_port_sends
+
+_CONTENT_TYPE = ("content-type", "application/json")
+_HEADERS = Headers((_CONTENT_TYPE,))
+_KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote, or a raw HTTP request."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A request to replay: `name` is how the user called it, `notes` are what they should know about it.
+
+    `invocation.replay_of` names the capture it comes from, where it comes from one.
+    """
+
+    name: str
+    invocation: Invocation
+    notes: tuple[str, ...] = ()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that the request belongs to, if it says so."""
+        return read_payload(self.invocation.body, self.invocation.headers).run_id
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the request has a signature of its own."""
+        return self.invocation.headers.get(SIGNATURE_HEADER) is not None
+
+
+def from_exchange(name: str, exchange: Exchange) -> Source:
+    """Return a capture as a source; raises StoreError for one whose body was not kept whole."""
+    invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id)
+    return Source(name=name, invocation=invocation, notes=_verdict_notes(exchange.verdict))
+
+
+def from_file(name: str, content: bytes) -> Source:
+    """Return a capture file, a raw HTTP request or a bare payload as a source; raises StoreError for anything else."""
+    if is_request(content):
+        return _from_raw_request(name, content)
+    try:
+        capture = capture_in(content)
+    except NotARequest as problem:
+        raise StoreError(f"{name} cannot be replayed: {problem}.", hint=_KINDS) from problem
+    return _from_payload(name, content) if capture is None else from_exchange(name, capture)
+
+
+def from_run(name: str, run: Mapping[str, Any]) -> Source:
+    """Return the request that Port keeps of a run (`run.payload` of its API) as a source; raises PortApiError."""
+    kept = run.get("payload")
+    if not isinstance(kept, dict) or "body" not in kept:
+        raise PortApiError(
+            f"Port keeps no request of the run {name}.",
+            hint="Only the runs of webhook actions have one; look at the action's invocation method.",
+        )
+    return Source(
+        name=name,
+        invocation=_request(
+            _kept_body(name, kept["body"]),
+            method=str(kept.get("method") or "POST").upper(),
+            target=_path_and_query(str(kept.get("url") or "")),
+            headers=_kept_headers(kept.get("headers")),
+        ),
+    )
+
+
+def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
+    if verdict.status is Status.VALID:
+        return ()
+    if verdict.status is Status.UNCHECKED:
+        return ("its signature was not checked when it was captured",)
+    causes = f" ({', '.join(verdict.slugs)})" if verdict.slugs else ""
+    return (f"its signature was {verdict.status}{causes} when it was captured",)
+
+
+def _from_raw_request(name: str, content: bytes) -> Source:
+    try:
+        raw = parse_request(content)
+    except NotHttp as problem:
+        raise StoreError(f"{name} cannot be read as an HTTP request: {problem}.", hint=_KINDS) from problem
+    invocation = _request(raw.body, method=raw.method, target=raw.target, headers=raw.headers)
+    return Source(name=name, invocation=invocation, notes=raw.remarks)
+
+
+def _from_payload(name: str, content: bytes) -> Source:
+    try:
+        signable = as_port_sends(content)
+    except NotJson as problem:
+        raise StoreError(f"{name} is neither a payload nor a capture file: {problem}.", hint=_KINDS) from problem
+    notes = (f"it is sent {signable.difference}",) if signable.difference else ()
+    return Source(name=name, invocation=_request(signable.body), notes=notes)
+
+
+def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:
+    """Return a request that was never captured, and so has no id and no time yet."""
+    return Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body)
+
+
+def _kept_body(name: str, body: Any) -> bytes:
+    try:
+        return (body if isinstance(body, str) else stringify(json.dumps(body))).encode("utf-8", "replace")
+    except (NotJson, RecursionError) as problem:
+        raise PortApiError(f"The request that Port keeps of {name} cannot be read: {problem}.") from problem
+
+
+def _kept_headers(fields: Any) -> Headers:
+    items = fields.items() if isinstance(fields, dict) else ()
+    headers = Headers.from_raw(
+        (name.encode("utf-8", "replace"), str(value).encode("utf-8", "replace")) for name, value in items
+    )
+    return headers if headers.get("content-type") else Headers((_CONTENT_TYPE, *headers))
+
+
+def _path_and_query(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "/"
+    return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"

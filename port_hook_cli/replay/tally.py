@@ -1,0 +1,65 @@
+"""Many deliveries in a few numbers: how many of each status, how fast."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from port_hook_cli.invocations.models import Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryTally:
+    """How a series of deliveries went.
+
+    `statuses` counts the answers by status, `errors` the sends without an answer by their words. `latencies_ms` are
+    those of the answered sends, in milliseconds, ascending. `elapsed_s` is the time that the whole series took.
+    """
+
+    statuses: Mapping[int, int]
+    errors: Mapping[str, int]
+    latencies_ms: Sequence[float]
+    elapsed_s: float
+
+    @property
+    def sent(self) -> int:
+        """How many sends there were."""
+        return len(self.latencies_ms) + sum(self.errors.values())
+
+    @property
+    def rate_per_s(self) -> float:
+        """Sends per second of the whole series."""
+        return self.sent / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    def percentile(self, percent: float) -> float | None:
+        """Return the latency that `percent` of the answered sends did not exceed; None when none was answered."""
+        return percentile(self.latencies_ms, percent)
+
+
+def tally_deliveries(deliveries: Iterable[Delivery], *, elapsed_s: float) -> DeliveryTally:
+    """Return the tally of `deliveries`."""
+    statuses: Counter[int] = Counter()
+    errors: Counter[str] = Counter()
+    latencies_ms: list[float] = []
+    for delivery in deliveries:
+        if delivery.status is None:
+            errors[delivery.error or "no answer"] += 1
+            continue
+        statuses[delivery.status] += 1
+        latencies_ms.append(delivery.latency_ms)
+    return DeliveryTally(
+        statuses=dict(sorted(statuses.items())),
+        errors=dict(errors.most_common()),
+        latencies_ms=sorted(latencies_ms),
+        elapsed_s=elapsed_s,
+    )
+
+
+def percentile(ascending: Sequence[float], percent: float) -> float | None:
+    """Return the nearest-rank percentile of `ascending`: one of its own values, or None when it is empty."""
+    if not ascending:
+        return None
+    rank = ceil(len(ascending) * percent / 100)
+    return ascending[min(max(rank, 1), len(ascending)) - 1]

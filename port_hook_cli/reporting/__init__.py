@@ -1,0 +1,1 @@
+"""`report-run`: logs and results sent to Port as they come."""

@@ -1,0 +1,67 @@
+"""Report a run: logs as they come, then fields, then the status, once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from port_hook_cli.errors import PortApiError
+from port_hook_cli.port_api.protocols import RunApi
+from port_hook_cli.port_api.responses import run_ended
+from port_hook_cli.runs.updates import Call, Plan, Purpose, Reported, ended_status, is_node_run, log_calls
+
+
+async def send_report(api: RunApi, plan: Plan, streamed: AsyncIterator[str] | None = None) -> Reported:
+    """Make the calls of `plan`, with the `streamed` log messages after its own, and return what was sent.
+
+    Raises RunEndedError before anything is sent when the run has ended already, and PortApiError that says what
+    had been sent when a call fails.
+    """
+    await _check_that_it_runs(api, plan.run_id)
+    sent: list[Call] = []
+    try:
+        async for call in planned_calls(plan, streamed):
+            await api.send(call)
+            sent.append(call)
+    except PortApiError as problem:
+        raise type(problem)(f"{problem.message} {_sent_before(sent)}", hint=problem.hint) from problem
+    return _reported(plan.run_id, sent)
+
+
+async def planned_calls(plan: Plan, streamed: AsyncIterator[str] | None = None) -> AsyncIterator[Call]:
+    """Yield the calls of `plan` in order, with the `streamed` log messages after its own."""
+    for call in plan.logs:
+        yield call
+    if streamed is not None:
+        async for message in streamed:
+            for call in log_calls(plan.run_id, message):
+                yield call
+    for call in plan.last_calls:
+        yield call
+
+
+async def _check_that_it_runs(api: RunApi, run_id: str) -> None:
+    if is_node_run(run_id):
+        return  # Port has no route that shows a node's run; its answers tell
+    status = ended_status(await api.get_run(run_id))
+    if status is not None:
+        raise run_ended(run_id, status)
+
+
+def _sent_before(sent: Sequence[Call]) -> str:
+    if not sent:
+        return "Nothing was sent before that."
+    logs = sum(call.purpose is Purpose.LOG for call in sent)
+    told = [f"{logs} log {'entry' if logs == 1 else 'entries'}"] if logs else []
+    if any(call.purpose is Purpose.FIELDS for call in sent):
+        told.append("the fields")
+    return f"Sent before that: {' and '.join(told)}; nothing after it."
+
+
+def _reported(run_id: str, sent: Sequence[Call]) -> Reported:
+    fields = [name for call in sent if call.purpose is Purpose.FIELDS for name in call.body or ()]
+    return Reported(
+        run_id=run_id,
+        logs_sent=sum(call.purpose is Purpose.LOG for call in sent),
+        fields=tuple(fields),
+        status=next((call.wanted for call in sent if call.wanted), None),
+    )

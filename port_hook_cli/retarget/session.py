@@ -1,0 +1,80 @@
+"""`listen --retarget`: the flow with its adapters, from the question to the last word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from port_hook_cli.errors import RetargetError, UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.retarget.flow import Retargeting
+from port_hook_cli.retarget.journal import Journal
+from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.retarget.view import conflict_lines, restore_words
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
+from port_hook_cli.text.safe import printable
+
+_QUESTION = "Change that in Port until this listener ends?"
+
+
+@asynccontextmanager
+async def retargeted(
+    actions: Sequence[str],
+    settings: Settings,
+    runtime: Runtime,
+    url: str,
+    *,
+    yes: bool,
+    notice: Callable[[str], None],
+    api_timeout_s: float = API_TIMEOUT_S,
+) -> AsyncIterator[Retargeting]:
+    """Point `actions` at the public `url` for as long as the context lasts; call `apply` on it when the URL changes.
+
+    Says what will change and asks first, unless `yes`. Raises UsageError when it may not change anything unasked and
+    nobody is there to ask, RetargetError when the answer is no and for an action that cannot be pointed elsewhere,
+    SettingsError, PortApiError and StoreError. On every way out, a cancellation among them, what was changed is put
+    back (10 s at most) and each action told in a notice.
+    """
+
+    def tell(outcome: Outcome) -> None:
+        for line in outcome_lines(outcome):
+            notice(line)
+
+    if not (yes or can_ask(runtime)):
+        raise UsageError("--retarget changes actions in Port, and nobody is here to ask.", hint="Add --yes.")
+    async with open_port_api(settings, runtime, timeout_s=api_timeout_s, on_retry=notice) as api:
+        retargeting = Retargeting(
+            api=api,
+            journal=Journal(runtime.home),
+            api_url=settings.api_url,
+            now=runtime.now,
+            pid=os.getpid(),
+            on_outcome=tell,
+        )
+        try:
+            await retargeting.prepare(actions)
+            lines = retargeting.lines(url)
+            if yes:
+                for line in lines:
+                    notice(line)
+            # In one piece with the question: notices are written by another thread, in its own time.
+            elif not await confirm_in_loop("\n".join((*lines, _QUESTION)), runtime, default=False):
+                raise RetargetError("Nothing was changed in Port.", hint="Start without --retarget, or say yes.")
+            await retargeting.apply(url)
+            yield retargeting
+        finally:
+            await retargeting.restore()
+
+
+def outcome_lines(outcome: Outcome) -> list[str]:
+    """Return what is said of one action when the listener ends."""
+    name = printable(outcome.entry.identifier)
+    if outcome.end is End.CHANGED:
+        conflict = conflict_lines(outcome.entry, outcome.now or {})
+        return [f"{name} was changed in Port by somebody else and is left so:", *conflict, f"port-hook restore {name}"]
+    words = restore_words(outcome)
+    return [f"{name} {words}", *([] if outcome.is_done else [f"To put it back: port-hook restore {name}"])]

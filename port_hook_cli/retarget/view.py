@@ -1,0 +1,97 @@
+"""What is said of actions that are pointed elsewhere and put back. Every text of Port's is made printable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from port_hook_cli.actions.retargeting import Change, differences, plan_change, settable, value_at
+from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import MASK, SECRET_HEADERS
+
+_LONGEST = 120
+_MOST_LINES = 20
+
+
+def change_lines(entry: Entry, now: Mapping[str, Any], change: Change) -> list[str]:
+    """Return what pointing an action elsewhere changes: a line for its name, one for each field."""
+    name = printable(entry.identifier)
+    changed = differences(settable(now), change.body)
+    if not changed:
+        return [f"{name} already points at the listener"]
+    lines = [f"{name}:"]
+    for each in changed:
+        before, after = _value(each.keys, each.before), _value(each.keys, each.after)
+        lines.append(f"  {_path(each.keys)}: {before} -> {after}")
+    if entry.urls:
+        url = brief(str(entry.original["invocationMethod"]["url"]))
+        lines.append(f"  (left so by a listener that has ended; at the end it goes back to {url})")
+    return lines
+
+
+def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
+    """Return each field in which an action is not as it was left, in its three states: original, ours, now."""
+    original, ours, found = settable(entry.original), _ours(entry), settable(now)
+    lines = []
+    for each in differences(ours, found):
+        lines += [
+            f"  {_path(each.keys)}",
+            f"    original: {_value(each.keys, value_at(original, each.keys))}",
+            f"    ours:     {_value(each.keys, each.before)}",
+            f"    now:      {_value(each.keys, each.after)}",
+        ]
+    return lines if len(lines) <= 4 * _MOST_LINES else [*lines[: 4 * _MOST_LINES], "  …"]
+
+
+def restore_words(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
+    """Return how it went with one action, in words that follow its name; `file` is its file in the journal."""
+    keep = f"; to keep it so and be told no more, delete {file}" if file else ""
+    match outcome.end:
+        case End.RESTORED:
+            url = brief(str(value_at(outcome.entry.original, ("invocationMethod", "url"))))
+            return f"would be put back to {url}" if dry_run else f"is back at {url}"
+        case End.UNTOUCHED:
+            return "is as it was before"
+        case End.CHANGED:
+            return f"was changed by somebody else and left so; --overwrite puts it back{keep}"
+        case End.ANOTHER:
+            return f"is another action now, or that of another organisation (--org), and was left so{keep}"
+        case End.FAILED:
+            problem = outcome.problem
+            return (
+                f"was not put back: {problem.message} {problem.hint}".rstrip() + keep if problem else "was not put back"
+            )
+
+
+def leftover_line(count: int) -> str:
+    """Return the note about `count` actions that an ended listener left behind."""
+    actions, them, point = ("action", "it", "points") if count == 1 else ("actions", "them", "point")
+    return f"note: {count} {actions} still {point} at a listener that has ended; port-hook restore puts {them} back"
+
+
+def _ours(entry: Entry) -> dict[str, Any]:
+    if entry.left is not None:
+        return settable(entry.left)
+    change = plan_change(entry.original, entry.urls[-1] if entry.urls else "")
+    return dict(change.body) if isinstance(change, Change) else {}
+
+
+def _path(keys: tuple[str, ...]) -> str:
+    return brief(".".join(keys), _LONGEST)
+
+
+def _value(keys: tuple[str, ...], value: Any) -> str:
+    if value is None:
+        return "(none)"
+    shown = _masked({keys[-1]: value})[keys[-1]]
+    return brief(shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False), _LONGEST)
+
+
+def _masked(value: Any) -> Any:
+    """Return a JSON value without what headers of credentials hold."""
+    if isinstance(value, Mapping):
+        return {name: MASK if name.lower() in SECRET_HEADERS else _masked(inner) for name, inner in value.items()}
+    return [_masked(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""Runs: their ids, what is reported of them, and their pages. Pure."""

@@ -1,0 +1,209 @@
+"""Checks of requests: which fields a body may have and what they hold, in the words of Port's validator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from port_hook_cli.runs.updates import RunStatus
+
+_written_number = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch
+Rule = tuple[Callable[[Any], bool], str]
+Fields = Mapping[str, Rule]
+
+
+def _one_of(*allowed: str) -> Rule:
+    return (lambda value: value in allowed), f"must be equal to one of the allowed values: {', '.join(allowed)}"
+
+
+def _is_list_of_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_LEVELS = ("INFO", "WARN", "ERROR", "DEBUG")
+
+
+def _is_log(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("level", "INFO") in _LEVELS
+        and isinstance(value.get("message"), str)
+        and not value.keys() - {"level", "message"}
+    )
+
+
+_STRING: Rule = (lambda value: isinstance(value, str)), "must be string"
+_OBJECT: Rule = (lambda value: isinstance(value, dict)), "must be object"
+_STRINGS: Rule = _is_list_of_strings, "must be array of strings"
+_ENDS = _one_of(*(status.name for status in RunStatus))
+
+CREDENTIALS: Fields = {"clientId": _STRING, "clientSecret": _STRING}
+RUN_PATCH: Fields = {
+    "status": _ENDS,
+    "statusLabel": _STRING,
+    "link": ((lambda value: isinstance(value, str) or _is_list_of_strings(value)), "must be string or array"),
+    "message": _OBJECT,
+    "summary": _STRING,
+    "externalRunId": _STRING,
+}
+RUN_LOG: Fields = {"message": _STRING, "terminationStatus": _ENDS, "statusLabel": _STRING}
+RESPONSE: Fields = {
+    "response": ((lambda value: isinstance(value, str | list | dict)), "must be string, array or object")
+}
+NODE_PATCH: Fields = {
+    "status": _one_of("IN_PROGRESS", "COMPLETED"),
+    "result": _one_of("SUCCESS", "FAILED", "CANCELLED"),
+    "output": _OBJECT,
+    "externalRunId": _STRING,
+    "links": _STRINGS,
+}
+NODE_LOGS: Fields = {
+    "logs": (
+        (lambda value: isinstance(value, list) and all(map(_is_log, value))),
+        "must be array of logs, each with a message and a level of INFO, WARN, ERROR or DEBUG",
+    )
+}
+_BOOLEAN: Rule = (lambda value: isinstance(value, bool)), "must be boolean"
+_COMPUTED: Rule = (lambda value: isinstance(value, bool | str)), "must be boolean or string"
+_METHODS = ("KAFKA", "WEBHOOK", "GITHUB", "GITLAB", "AZURE_DEVOPS", "UPSERT_ENTITY", "INTEGRATION_ACTION")
+ACTION: Fields = {
+    "identifier": _STRING,
+    "title": _STRING,
+    "icon": _STRING,
+    "description": _STRING,
+    "trigger": (
+        (lambda value: isinstance(value, dict) and value.get("type") in ("self-service", "automation")),
+        "must be object with the type self-service or automation",
+    ),
+    "invocationMethod": (
+        (lambda value: isinstance(value, dict) and value.get("type") in _METHODS),
+        f"must be object with one of the types {', '.join(_METHODS)}",
+    ),
+    "requiredApproval": (
+        (lambda value: isinstance(value, bool) or (isinstance(value, dict) and value.get("type") in ("ANY", "ALL"))),
+        "must be boolean or object with the type ANY or ALL",
+    ),
+    "approvalNotification": _OBJECT,
+    "publish": _BOOLEAN,
+    "allowAnyoneToViewRuns": _BOOLEAN,
+}
+WEBHOOK: Fields = {
+    "type": _STRING,
+    "url": _STRING,
+    "agent": _COMPUTED,
+    "synchronized": _COMPUTED,
+    "method": _STRING,
+    "headers": (
+        (lambda value: isinstance(value, dict) and all(isinstance(held, str) for held in value.values())),
+        "must be object of strings",
+    ),
+    "body": ((lambda value: isinstance(value, dict | list)), "must be array or object"),
+}
+NEW_RUN: Fields = {"properties": _OBJECT, "entity": _STRING}
+APPROVAL: Fields = {"status": _one_of("APPROVE", "DECLINE"), "description": _STRING}
+_COUNT: Rule = (
+    (lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1),
+    "must be a whole number >= 1",
+)
+CLAIM: Fields = {"installationId": _STRING, "limit": _COUNT, "invocationMethod": _one_of("WEBHOOK")}
+ACK: Fields = {"runIds": _STRINGS}
+ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
+
+
+def is_entity_name(value: Any) -> bool:
+    """Whether a value may identify an entity: Port's reference allows letters, digits and some marks."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_NAME
+        and value not in {".", ".."}
+        and all(letter.isalpha() or letter in "0123456789@_.+:\\/=-" for letter in value)
+    )
+
+
+def _is_search(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("combinator") in ("and", "or") and isinstance(value.get("rules"), list)
+
+
+def _is_relation(value: Any) -> bool:
+    names = value if isinstance(value, list) else [value]
+    return value is None or _is_search(value) or all(map(is_entity_name, names))
+
+
+def _or_null(rule: Rule) -> Rule:
+    is_right, words = rule
+    return (lambda value: value is None or is_right(value)), f"{words} or null"
+
+
+_LONGEST_NAME = 1000
+_TEAM: Rule = (
+    (lambda value: isinstance(value, str) or _is_list_of_strings(value) or _is_search(value)),
+    "must be string, array of strings or search query",
+)
+ENTITY: Fields = {
+    "identifier": (
+        is_entity_name,
+        "must be letters, digits and @_.+:\\/=- (a search query is not part of this sandbox)",
+    ),
+    "title": _STRING,
+    "icon": _STRING,
+    "team": _TEAM,
+    "properties": _OBJECT,
+    "relations": (
+        (lambda value: isinstance(value, dict) and all(map(_is_relation, value.values()))),
+        "must be object of entities' identifiers, arrays of them, search queries or nulls",
+    ),
+}
+ENTITY_PATCH: Fields = {**ENTITY, **{name: _or_null(ENTITY[name]) for name in ("title", "icon", "team")}}
+_SWITCH = _one_of("true", "false")
+_QUERY: Fields = {
+    "version": _one_of("v1", "v2"),
+    "active": _SWITCH,
+    "upsert": _SWITCH,
+    "merge": _SWITCH,
+    "validation_only": _SWITCH,
+    "create_missing_related_entities": _SWITCH,
+    "run_as": ((lambda value: value.count("@") == 1 and all(value.split("@"))), 'must match format "email"'),
+    "source": (
+        (lambda value: not set(value.split(",")) - {"UI", "API", "AUTOMATION"}),
+        "must be UI, API or AUTOMATION",
+    ),
+    "offset": ((lambda value: _is_number(value, 0, 10**9)), "must be >= 0"),
+}
+
+
+def find_fault(
+    body: Any, fields: Fields, *, required: tuple[str, ...] = (), others: bool = False, name_of: str = "body"
+) -> str | None:
+    """Return what is wrong with a request's body, naming the field, or None when it matches.
+
+    With `others`, fields that are not among `fields` may hold anything. `name_of` is what the body is called.
+    """
+    if not isinstance(body, dict):
+        return f"{name_of} must be object"
+    for name in required:
+        if name not in body:
+            return f"{name_of} must have required property '{name}'"
+    for name, value in body.items():
+        if name not in fields:
+            if others:
+                continue
+            return f"{name_of} must NOT have additional properties; found '{name}'"
+        is_right, words = fields[name]
+        if not is_right(value):
+            return f"{name_of}/{name} {words}"
+    return None
+
+
+def find_query_fault(query: Mapping[str, str], *, most: int) -> str | None:
+    """Return what is wrong with a query; `most` is the highest `limit` of the route."""
+    for name, (is_right, words) in _QUERY.items():
+        if name in query and not is_right(query[name]):
+            return f"querystring/{name} {words}"
+    if "limit" in query and not _is_number(query["limit"], 1, most):
+        return f"querystring/limit must be >= 1 and <= {most}"
+    return None
+
+
+def _is_number(text: str, least: int, most: int) -> bool:
+    return _written_number(text) is not None and least <= float(text) <= most

@@ -1,0 +1,116 @@
+"""Entities: what a backend creates and changes, tied to its run by `run_id`.
+
+Blueprints are not known: every name of one is taken, and properties and relations are not checked against it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, check_query, read_body
+from port_hook_cli.sandbox.run import IN_PROGRESS, SandboxRun
+from port_hook_cli.sandbox.runs import find_run
+from port_hook_cli.sandbox.state import SandboxState
+
+_PARTS = ("properties", "relations")
+_MOST = 1000
+
+
+def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiAnswer:
+    """Create an entity; with `upsert` replace one that is there, with `merge`, too, change it."""
+    check_query(request, most=_MOST)
+    body = read_body(request, checks.ENTITY, others=True)
+    identifier = body.get("identifier") or secrets.token_hex(8)
+    run = _run_of(state, request)
+    known = state.entities.get((blueprint, identifier))
+    if known is not None and request.query.get("upsert") != "true":
+        raise Refused(409, "identifier_taken", f'An entity with identifier "{identifier}" already exists')
+    merged = known if known is not None and request.query.get("merge") == "true" else {}
+    entity = _merge(merged, {**body, "identifier": identifier})
+    if request.query.get("validation_only") == "true":
+        return ApiAnswer(status=201, document={"ok": True, "entity": entity}, note="checked, and not saved")
+    words = "created" if known is None else "changed"
+    return _saved(state, blueprint, entity, run, words, status=201)
+
+
+def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+    """Return the answer to a GET of an entity."""
+    check_query(request, most=_MOST)
+    return ApiAnswer(status=200, document={"ok": True, "entity": _find(state, blueprint, identifier)})
+
+
+def replace(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+    """Replace an entity by what the body says."""
+    return _change(state, request, blueprint, identifier, keeps=False)
+
+
+def update(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+    """Change what the body names; a null empties a field."""
+    return _change(state, request, blueprint, identifier, keeps=True)
+
+
+def delete(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+    """Delete an entity."""
+    check_query(request, most=_MOST)
+    _find(state, blueprint, identifier)
+    run = _run_of(state, request)
+    state.set_entity(blueprint, identifier, None)
+    return _tied(state, run, f"deleted {blueprint}/{identifier}", {"ok": True}, 200)
+
+
+def _change(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str, *, keeps: bool) -> ApiAnswer:
+    check_query(request, most=_MOST)
+    known = _find(state, blueprint, identifier)
+    body = read_body(request, checks.ENTITY_PATCH if keeps else checks.ENTITY, others=not keeps)
+    named = body.get("identifier", identifier)
+    if named != identifier and (blueprint, named) in state.entities:
+        raise Refused(409, "identifier_taken", f'An entity with identifier "{named}" already exists')
+    run = _run_of(state, request)
+    entity = _merge(known if keeps else {}, {**body, "identifier": named})
+    if named != identifier:
+        state.set_entity(blueprint, identifier, None)
+    return _saved(state, blueprint, entity, run, "changed", status=200)
+
+
+def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
+    entity = state.entities.get((blueprint, identifier))
+    if entity is None:
+        raise Refused(404, "not_found", f'Entity with identifier "{identifier}" was not found in "{blueprint}"')
+    return entity
+
+
+def _merge(known: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entity as Port shows it: the fields that have a value, properties and relations always."""
+    merged = {name: said.get(name, known.get(name)) for name in ("identifier", "title", "icon", "team")}
+    entity = {name: value for name, value in merged.items() if value is not None}
+    return {**entity, **{name: {**known.get(name, {}), **said.get(name, {})} for name in _PARTS}}
+
+
+def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
+    run_id = request.query.get("run_id")
+    if run_id is None:
+        return None
+    run, _ = find_run(state, run_id)
+    if run.status != IN_PROGRESS:
+        raise Refused(409, "run_exhausted", f'Action run "{run_id}" is not in progress')
+    return run
+
+
+def _saved(
+    state: SandboxState, blueprint: str, entity: dict[str, Any], run: SandboxRun | None, words: str, *, status: int
+) -> ApiAnswer:
+    state.set_entity(blueprint, entity["identifier"], entity)
+    return _tied(state, run, f"{words} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
+
+
+def _tied(
+    state: SandboxState, run: SandboxRun | None, note: str, document: Mapping[str, Any], status: int
+) -> ApiAnswer:
+    if run is None:
+        return ApiAnswer(status=status, document=document, note=note)
+    run.entities.append(note)
+    state.keep("run", run.id, run)
+    return ApiAnswer(status=status, document=document, run_id=run.id, note=f"{note}, for {run.id}")

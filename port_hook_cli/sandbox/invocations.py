@@ -1,0 +1,80 @@
+"""Starting a run of an action, and deciding on one that waits for approval."""
+
+from __future__ import annotations
+
+from port_hook_cli.actions.retargeting import WEBHOOK, value_at
+from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox.actions import find_action
+from port_hook_cli.sandbox.inputs import fill_inputs, find_input_fault
+from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, check_query, invalid, read_body
+from port_hook_cli.sandbox.run import DECLINED, IN_PROGRESS, WAITING_FOR_APPROVAL, Phase
+from port_hook_cli.sandbox.runs import check_open, find_run
+from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.text.safe import brief
+
+_MOST = 1000
+
+
+def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiAnswer:
+    """Start a run: its invocation is sent at once, or when it has been approved."""
+    action = find_action(state, identifier)
+    check_query(request, most=_MOST)
+    body = read_body(request, checks.NEW_RUN, required=("properties",))
+    if value_at(action, ("trigger", "type")) != "self-service":
+        raise invalid(f'"{identifier}" is an automation; only a self-service action can be run')
+    properties = fill_inputs(action, body["properties"])
+    if fault := find_input_fault(action, properties):
+        raise invalid(f"body/{fault}")
+    waits = action.get("requiredApproval") or False
+    kind = value_at(action, ("invocationMethod", "type"))
+    run = state.add_run(
+        state.new_run_id(),
+        action=identifier,
+        blueprint=value_at(action, ("trigger", "blueprintIdentifier")),
+        entity=body.get("entity"),
+        source="API",
+        properties=properties,
+        required_approval=waits,
+        **({"user_email": request.query["run_as"]} if "run_as" in request.query else {}),
+    )
+    if waits:
+        run.status, run.phase = WAITING_FOR_APPROVAL, Phase.APPROVAL
+        state.tell(run, f"waits for approval: PATCH /v1/actions/runs/{run.id}/approval")
+    elif kind == WEBHOOK:
+        run.phase = Phase.PENDING
+    note = f"started {run.id} for {brief(run.user_email)}"
+    if kind != WEBHOOK:
+        note += f"; nothing is sent, as its invocation method is {kind}"
+    return ApiAnswer(
+        status=202,
+        document={"ok": True, "run": run.document()},
+        run_id=run.id,
+        note=note,
+        invokes=run.id if run.phase is Phase.PENDING else None,
+    )
+
+
+def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+    """Approve or decline a run that waits for it. One voice is enough, whatever `requiredApproval` says."""
+    check_query(request, most=_MOST)
+    run, _ = find_run(state, run_id)
+    body = read_body(request, checks.APPROVAL, required=("status",))
+    check_open(run)
+    if run.status != WAITING_FOR_APPROVAL:
+        raise Refused(422, "run_not_waiting_for_approval", f'Action run "{run.id}" does not wait for approval')
+    approved = body["status"] == "APPROVE"
+    run.approval = {"state": "APPROVED" if approved else DECLINED, "userId": run.user_email}
+    if "description" in body:
+        run.approval["description"] = body["description"]
+    action = state.actions.get(run.action)
+    sends = approved and value_at(action, ("invocationMethod", "type")) in {WEBHOOK, None}
+    if approved:
+        run.phase = Phase.PENDING if sends else Phase.NONE
+    state.update_run(run, {"status": IN_PROGRESS if approved else DECLINED})
+    return ApiAnswer(
+        status=201,
+        document={"ok": True, "run": run.document()},
+        run_id=run.id,
+        note="approved" if approved else "declined",
+        invokes=run.id if sends else None,
+    )

@@ -1,0 +1,110 @@
+"""The sandbox's routes, and its answers as a function of its state and a request. Nothing here knows of sockets.
+
+Routes, fields and errors: Port's API reference; the agent's routes: the published execution agent.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from port_hook_cli.sandbox import actions, agent, checks, entities, invocations, logs, runs, workflows
+from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, read_body
+from port_hook_cli.sandbox.state import SandboxState
+
+_TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
+_WITHOUT_VERSION = frozenset({"auth", "actions", "blueprints", "workflows", "organization"})
+
+
+def give_token(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+    """Return the answer to credentials: a token, or 401."""
+    body = read_body(request, checks.CREDENTIALS, required=("clientId", "clientSecret"))
+    secret = state.client_secret.reveal().encode()
+    given = body["clientSecret"].encode("utf-8", "replace")
+    if body["clientId"] != state.client_id or not hmac.compare_digest(given, secret):
+        raise Refused(401, "invalid_credentials", "The client id or client secret is wrong")
+    token = {"accessToken": state.give_token(), "expiresIn": state.token_lifetime_s, "tokenType": "Bearer"}
+    return ApiAnswer(status=200, document={"ok": True, **token}, note="gave a token")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: `answer` takes the state, the request and what the path has in place of each `{name}`."""
+
+    method: str
+    path: str
+    answer: Callable[..., ApiAnswer]
+
+    def arguments(self, request: ApiRequest, segments: tuple[str, ...]) -> list[str] | None:
+        """Return what the path has in place of the names, or None when the route is another."""
+        parts = self.path.split("/")[1:]
+        if request.method != self.method or len(parts) != len(segments):
+            return None
+        pairs = list(zip(parts, segments, strict=True))
+        if any(not segment if part[0] == "{" else part != segment for part, segment in pairs):
+            return None
+        return [segment for part, segment in pairs if part[0] == "{"]
+
+
+_RUN = "/v1/actions/runs/{run_id}"
+_ENTITY = "/v1/blueprints/{blueprint}/entities/{entity}"
+_NODE = "/v1/workflows/nodes/runs/{node_run_id}"
+# The first that fits counts, so a fixed path stands before one with a name in its place.
+ROUTES = (
+    Route("POST", _TOKEN, give_token),
+    Route("GET", "/v1/actions/runs", runs.list_runs),
+    Route("POST", "/v1/actions/runs/claim-pending", agent.claim_runs),
+    Route("PATCH", "/v1/actions/runs/ack", agent.acknowledge_runs),
+    Route("GET", _RUN, runs.show_run),
+    Route("PATCH", _RUN, runs.update_run),
+    Route("PATCH", f"{_RUN}/response", runs.set_response),
+    Route("PATCH", f"{_RUN}/approval", invocations.decide),
+    Route("GET", f"{_RUN}/logs", logs.list_logs),
+    Route("POST", f"{_RUN}/logs", logs.add_log),
+    Route("GET", "/v1/actions/{action}", actions.show_action),
+    Route("PUT", "/v1/actions/{action}", actions.replace_action),
+    Route("POST", "/v1/actions/{action}/runs", invocations.start_run),
+    Route("POST", "/v1/blueprints/{blueprint}/entities", entities.create),
+    Route("GET", _ENTITY, entities.show),
+    Route("PUT", _ENTITY, entities.replace),
+    Route("PATCH", _ENTITY, entities.update),
+    Route("DELETE", _ENTITY, entities.delete),
+    Route("PATCH", _NODE, workflows.update_node_run),
+    Route("GET", f"{_NODE}/logs", logs.list_logs),
+    Route("POST", f"{_NODE}/logs", workflows.add_node_logs),
+    Route("POST", "/v1/workflows/runs/claim-pending", workflows.claim_node_runs),
+    Route("GET", "/v1/organization", agent.show_organization),
+    Route("PATCH", "/v1/organization", agent.update_organization),
+)
+
+
+def answer(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+    """Return the answer to a request. Never raises."""
+    try:
+        return _route(state, request)
+    except Refused as refused:
+        return refused.answer
+
+
+def _route(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+    segments = request.segments
+    # Some published backends hold /v1 in the base URL, some before each path; both are given the same address here.
+    if segments[:1] and segments[0] in _WITHOUT_VERSION:
+        segments = ("v1", *segments)
+    found: tuple[Route, list[str]] | None = None
+    for route in ROUTES:
+        arguments = route.arguments(request, segments)
+        if arguments is not None:
+            found = (route, arguments)
+            break
+    is_open = found is not None and found[0].path == _TOKEN
+    if segments[:1] == ("v1",) and not is_open and not state.is_good(request.token):
+        raise Refused(401, "unauthorized", "The access token is missing, unknown or expired")
+    if found is None:
+        path = "/".join(("", *request.segments))
+        raise Refused(404, "not_found", f"Route {request.method} {path} is not part of this sandbox")
+    taken: Any = found[0].answer(state, request, *found[1])
+    assert isinstance(taken, ApiAnswer)
+    return taken

@@ -1,0 +1,155 @@
+"""An action run or a workflow node's run in the sandbox, as it stands and as Port's API shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runs.updates import is_node_run
+
+IN_PROGRESS = "IN_PROGRESS"
+WAITING_FOR_APPROVAL = "WAITING_FOR_APPROVAL"
+DECLINED = "DECLINED"
+
+
+class Phase(StrEnum):
+    """Where the invocation of a run is. One that the sandbox does not send stays at NONE."""
+
+    NONE = ""
+    APPROVAL = "approval"
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    CLAIMABLE = "claimable"
+    CLAIMED = "claimed"
+    ACKED = "acked"
+
+
+@dataclass(slots=True, kw_only=True)
+class SandboxRun:
+    """A run as it stands; times are seconds since the epoch. `result` and `output` are a workflow node's.
+
+    `payload` is the request as Port keeps it, `entities` are the changes that a backend has tied to the run.
+    """
+
+    id: str
+    created_at: float
+    updated_at: float
+    action: str = "create_vm"
+    blueprint: str | None = None
+    entity: str | None = None
+    source: str = "UI"
+    user_email: str = "you@example.com"
+    properties: dict[str, Any] = field(default_factory=dict)
+    payload: dict[str, Any] | None = None
+    status: str = IN_PROGRESS
+    status_label: str | None = None
+    link: str | list[str] = field(default_factory=list)
+    summary: str | None = None
+    external_run_id: str | None = None
+    response: Any = None
+    result: str | None = None
+    output: dict[str, Any] = field(default_factory=dict)
+    ended_at: float | None = None
+    required_approval: bool | dict[str, Any] = False
+    approval: dict[str, Any] | None = None
+    phase: Phase = Phase.NONE
+    claimed_until: float | None = None
+    installation_id: str | None = None
+    entities: list[str] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Self:
+        """Return the run that `saved` was made of; fields of a newer port-hook are passed over."""
+        known = {each.name for each in fields(cls)}
+        run = cls(**{name: value for name, value in saved.items() if name in known})
+        run.phase = Phase(run.phase)
+        return run
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run takes no more updates."""
+        return self.ended_at is not None
+
+    @property
+    def is_synchronized(self) -> bool:
+        """Whether the webhook's HTTP answer ends the run."""
+        return bool((self.payload or {}).get("synchronized"))
+
+    @property
+    def is_for_agent(self) -> bool:
+        """Whether Port's execution agent sends the request."""
+        return bool((self.payload or {}).get("agent"))
+
+    def update(self, said: Mapping[str, Any], now: float) -> None:
+        """Set the fields that an update names as Port's API names them; a status of an end ends the run."""
+        self.updated_at = now
+        self.status = said.get("status", self.status)
+        self.result = said.get("result", self.result)
+        self.status_label = said.get("statusLabel", self.status_label)
+        self.link = said.get("link", said.get("links", self.link))
+        self.summary = said.get("summary", self.summary)
+        self.external_run_id = said.get("externalRunId", self.external_run_id)
+        self.response = said.get("response", self.response)
+        self.output = said.get("output", self.output)
+        if self.status not in {IN_PROGRESS, WAITING_FOR_APPROVAL}:
+            self.ended_at = now
+
+    def saved(self) -> dict[str, Any]:
+        """Return what `restored` takes, without the logs, which are kept one by one."""
+        document = asdict(self)
+        del document["logs"]
+        return document
+
+    def document(self) -> dict[str, Any]:
+        """Return the run as Port's API shows it, without the fields that Port leaves out while they are empty."""
+        return self._node_document() if is_node_run(self.id) else self._action_document()
+
+    def _action_document(self) -> dict[str, Any]:
+        shown = {
+            "id": self.id,
+            "status": self.status,
+            "statusLabel": self.status_label,
+            "action": {"identifier": self.action},
+            "properties": self.properties,
+            "requiredApproval": self.required_approval,
+            "source": self.source,
+            "link": self.link,
+            "payload": self.payload,
+            "createdBy": self.user_email,
+            "updatedBy": self.user_email,
+            "createdAt": format_time(self.created_at),
+            "updatedAt": format_time(self.updated_at),
+        }
+        optional = {
+            "blueprint": _named(self.blueprint),
+            "entity": _named(self.entity),
+            "summary": self.summary,
+            "approval": self.approval,
+            "response": self.response,
+            "pendingExecution": self.phase in {Phase.CLAIMABLE, Phase.CLAIMED} or None,
+            "claimedUntil": None if self.claimed_until is None else format_time(self.claimed_until),
+            "installationId": self.installation_id,
+            "endedAt": None if self.ended_at is None else format_time(self.ended_at),
+        }
+        return {**shown, **{name: value for name, value in optional.items() if value is not None}}
+
+    def _node_document(self) -> dict[str, Any]:
+        return {
+            "identifier": self.id,
+            "status": self.status,
+            "result": self.result,
+            "output": self.output,
+            "links": self.link,
+            "createdAt": format_time(self.created_at),
+            "updatedAt": format_time(self.updated_at),
+            "completedAt": None if self.ended_at is None else format_time(self.ended_at),
+        }
+
+
+def _named(identifier: str | None) -> dict[str, str] | None:
+    return None if identifier is None else {"identifier": identifier}

@@ -1,0 +1,290 @@
+"""The sandbox on a loopback port, over aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from port_hook_cli.errors import ListenError, StoreError
+from port_hook_cli.http.port_owner import describe_owner
+from port_hook_cli.http.silence import silent_logger
+from port_hook_cli.http.web_pages import find_foreign, is_loopback
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
+from port_hook_cli.sandbox.allowance import Allowance
+from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
+from port_hook_cli.sandbox.invoking import Invoker, PlainInvoker
+from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, failed, foreign, not_saved, too_large, too_many
+from port_hook_cli.sandbox.routes import answer
+from port_hook_cli.sandbox.run import SandboxRun
+from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, Given, RunEvent, SandboxState
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.sandbox.state_file import StateFile
+
+_DRAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on: each is told an event that has happened."""
+
+    on_event: Callable[[ApiEvent], None]
+    on_run: Callable[[RunEvent], None]
+
+
+class Sandbox:
+    """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`."""
+
+    def __init__(
+        self,
+        state: SandboxState,
+        *,
+        given: Given,
+        invoker: Invoker,
+        sending: Sending,
+        watch: Watch,
+        file: StateFile | None,
+        allowance: Allowance,
+    ) -> None:
+        self.url = ""
+        self._state = state
+        self._given = given
+        self._courier = Courier(state, invoker, self._commit, sending)
+        self._watch = watch
+        self._file = file
+        self._allowance = allowance
+        self._is_on_loopback = True
+        self._changed = asyncio.Condition()
+        self._news: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        now: Callable[[], float] = time.time,
+        runs: Iterable[str] = (),
+        strict_runs: bool = False,
+        token_lifetime_s: float = TOKEN_LIFETIME_S,
+        actions: Iterable[Mapping[str, Any]] = (),
+        state: Path | None = None,
+        invoker: Invoker | None = None,
+        sending: Sending = DEFAULT_SENDING,
+        calls_per_minute: int = 0,
+        on_event: Callable[[ApiEvent], None] = lambda _: None,
+        on_run: Callable[[RunEvent], None] = lambda _: None,
+    ) -> AsyncIterator[Sandbox]:
+        """Serve on `host`:`port` (0: a free one) until the block ends; raises ListenError when it cannot.
+
+        `runs` are added at the start. With `strict_runs` every other run id is unknown; without, a well-formed one
+        is made up when it is first used. `actions` stand in for the sample. `state` is a file that everything is kept
+        in (StoreError when it cannot be used). `invoker` makes the requests of runs, `sending` says how they are sent.
+        `on_event` is told each call when its answer is known, `on_run` each step of a run that was started here.
+        """
+        known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
+        with _opened(state) as file:
+            sandbox = cls(
+                known,
+                given=Given(tuple(actions), tuple(runs)),
+                invoker=invoker or PlainInvoker(),
+                sending=sending,
+                watch=Watch(on_event, on_run),
+                file=file,
+                allowance=Allowance(calls_per_minute, now),
+            )
+            known.begin(sandbox._given, list(file.rows()) if file is not None else ())
+            sandbox._commit()
+            runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
+            await runner.setup()
+            try:
+                sandbox.url = await _listen(runner, host, port)
+                sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in runner.addresses)
+                sandbox._courier.take_up()
+                yield sandbox
+            finally:
+                await runner.cleanup()
+                await sandbox._courier.close()
+
+    @property
+    def client_id(self) -> str:
+        """The client id that buys tokens here; a new one with every start."""
+        return self._state.client_id
+
+    @property
+    def client_secret(self) -> Secret:
+        """The client secret that belongs to it; it opens nothing but this sandbox."""
+        return self._state.client_secret
+
+    @property
+    def runs(self) -> dict[str, SandboxRun]:
+        """The runs by id, as they stand."""
+        return self._state.runs
+
+    def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
+        """Add, or start anew, a run in progress; `fields` are those of `SandboxRun`, such as `action`."""
+        return self._state.add_run(run_id, **fields)
+
+    @property
+    def actions(self) -> dict[str, dict[str, Any]]:
+        """The actions and automations by identifier, as they stand."""
+        return self._state.actions
+
+    def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Add, or replace, an action or automation; `fields` are those that Port's API takes."""
+        return self._state.add_action(fields)
+
+    def record(self, run_id: str, delivery: Delivery) -> None:
+        """Record what became of the request of a run that somebody else has sent, as if it had been sent here."""
+        self._courier.record(self.runs[run_id], delivery)
+
+    async def start_anew(self) -> None:
+        """Give up what is under way and forget what has happened; the URL, the credentials and tokens stay.
+
+        The actions and runs that the sandbox was started with are there as at first; raises StoreError.
+        """
+        self._state.clear()
+        self._state.begin(self._given)
+        self._allowance.refill()
+        await self._courier.give_up()
+        self._commit()
+
+    async def wait_for_end(self, run_id: str) -> SandboxRun:
+        """Wait until the run has ended, and return it. The run need not exist yet."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
+        return self.runs[run_id]
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=REQUEST_LIMIT)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)  # `.` would let a line feed through to aiohttp
+        return app
+
+    @property
+    def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The entities by blueprint and identifier, as they stand."""
+        return self._state.entities
+
+    def _commit(self) -> None:
+        """Save what has changed, and tell whoever waits or looks on; raises StoreError."""
+        self._save()
+        self._publish()
+
+    def _save(self) -> None:
+        if self._file is not None and (rows := self._state.changes()):
+            self._file.write(rows)
+        self._state.forget_changes()
+
+    def _publish(self) -> None:
+        news = asyncio.ensure_future(self._notify())
+        self._news.add(news)
+        news.add_done_callback(self._news.discard)
+        for event in self._state.take_told():
+            self._watch.on_run(event)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        given = self._refuse_page(request) or await self._reply(request)
+        self._watch.on_event(
+            ApiEvent(
+                at=self._state.now(),
+                method=request.method,
+                path=request.raw_path,
+                status=given.status,
+                run_id=given.run_id,
+                note=given.note,
+            )
+        )
+        self._publish()
+        if given.invokes is not None:
+            self._courier.send(given.invokes)
+        return web.Response(
+            status=given.status,
+            body=json.dumps(given.document).encode(),
+            content_type="application/json",
+            headers=given.headers,
+        )
+
+    async def _reply(self, request: web.Request) -> ApiAnswer:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return too_large()
+        except ConnectionError:
+            return ApiAnswer(status=400, document={"ok": False}, note="the caller left in the middle of its request")
+        if wait_s := self._allowance.take():
+            return too_many(wait_s)
+        try:
+            given = answer(self._state, _api_request(request, body))
+            self._save()
+        except StoreError as problem:
+            return not_saved(problem.message)
+        except Exception as bug:  # noqa: BLE001 - the logger is silent, so the onlooker is told
+            return failed(bug)
+        return given
+
+    def _refuse_page(self, request: web.Request) -> ApiAnswer | None:
+        fields = (request.headers.get(name) for name in ("host", "origin", "sec-fetch-site"))
+        found = find_foreign(*fields, names=(), checks_host=self._is_on_loopback)
+        return None if found is None else foreign(found)
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[StateFile | None]:
+    if path is None:
+        yield None
+        return
+    from port_hook_cli.sandbox.state_file import StateFile
+
+    with StateFile.open(path) as file:
+        yield file
+
+
+def _api_request(request: web.Request, body: bytes) -> ApiRequest:
+    path = request.raw_path.partition("?")[0]
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return ApiRequest(
+        method=request.method,
+        segments=tuple(unquote(segment) for segment in path.split("/")[1:]),
+        query={name: ",".join(request.query.getall(name)) for name in request.query},
+        # Port's OpenAPI document describes the token as the whole header; its examples write `Bearer` before it.
+        token=token.strip() if kind.lower() == "bearer" else kind,
+        reserved=request.headers.get("x-port-reserved-usage", "").lower() == "true",
+        body=body,
+    )
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ListenError(
+            f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",
+            hint="Give another --port, or 0 for a free one.",
+        ) from error
+    bound = runner.addresses[0]
+    return f"http://{host if ':' not in host else f'[{host}]'}:{bound[1]}"
+
+
+def _reason(error: OSError, host: str, port: int) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return error.strerror or str(error)
+    owner = describe_owner(host, port)
+    return f"the port is taken by {owner}" if owner else "the port is taken"

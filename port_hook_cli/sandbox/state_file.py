@@ -1,0 +1,138 @@
+"""The sandbox's state in a file, so that it outlives the process: SQLite, one row for each action, run, log, entity.
+
+What one call does is written in one transaction before the call is answered. It survives a kill of the process at any
+moment; like the captures, it is not forced to the disk at each call, so a power cut may cost the latest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from port_hook_cli.errors import StoreError
+from port_hook_cli.sandbox.state import Row
+
+_VERSION = 1
+_OF_SQLITE = b"SQLite format 3\0"
+# A kind that refers to another comes after it; within a kind, the oldest come first, and logs in their order.
+_ORDER = "CASE kind WHEN 'log' THEN 1 ELSE 0 END, CASE kind WHEN 'log' THEN key END, rowid"
+
+
+class StateFile:
+    """An open state file, which no other sandbox can open. Use it as a context manager."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the file, or make it, for this user only; raises StoreError."""
+        with _in_words(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            _check_kind(path)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+            try:
+                _check_tables(path, connection)
+                path.chmod(0o600)
+                # Exclusive: two sandboxes would overwrite each other's runs. It also needs no shared memory file.
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                _make_table(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def rows(self) -> Iterator[Row]:
+        """Yield what was written, what others refer to first; raises StoreError."""
+        with _in_words(self._path):
+            for kind, key, text in self._connection.execute(f"SELECT kind, key, document FROM part ORDER BY {_ORDER}"):  # noqa: S608
+                yield kind, json.loads(key), json.loads(text)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write all of `rows` or none of them; raises StoreError."""
+        with _in_words(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for kind, key, value in rows:
+                    # Escaped to ASCII: SQLite takes no lone surrogate.
+                    self._write(kind, json.dumps(key), value)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _write(self, kind: str, key: str, value: object) -> None:
+        if value is None:
+            self._connection.execute("DELETE FROM part WHERE kind = ? AND key = ?", (kind, key))
+            return
+        self._connection.execute(
+            "INSERT INTO part (kind, key, document) VALUES (?, ?, ?)"
+            " ON CONFLICT (kind, key) DO UPDATE SET document = excluded.document",
+            (kind, key, json.dumps(value)),
+        )
+
+
+def _check_kind(path: Path) -> None:
+    with path.open("rb") as file:
+        beginning = file.read(len(_OF_SQLITE))
+    if beginning not in {b"", _OF_SQLITE}:
+        raise StoreError(f"{path} is not a sandbox's state file.", hint="Give --state another path.")
+
+
+def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise StoreError for a database that is another program's or another version's; nothing is changed."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version == 0 and tables:
+        raise StoreError(f"{path} is not a sandbox's state file.", hint="Give --state another path.")
+    if version not in {0, _VERSION}:
+        raise StoreError(
+            f"{path} was written by another version of port-hook (format {version}).",
+            hint="Update port-hook, or give --state another path.",
+        )
+
+
+def _make_table(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # takes the lock that keeps others out
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS part"
+        " (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
+    )
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if "locked" in str(error):
+            raise StoreError(
+                f"Another sandbox has {path} open.", hint="End it first, or give --state another path."
+            ) from error
+        raise StoreError(
+            f"The state file {path} cannot be used: {error}.", hint="Give --state another path."
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"The state file {path} cannot be used: {error.strerror or error}.", hint="Give --state another path."
+        ) from error
+    except ValueError as error:
+        raise StoreError(f"The state file {path} is damaged: {error}.", hint="Move it away to start anew.") from error

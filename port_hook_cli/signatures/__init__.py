@@ -1,0 +1,1 @@
+"""Signing, verifying, and finding out why a signature does not match. Pure."""

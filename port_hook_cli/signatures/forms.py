@@ -1,0 +1,221 @@
+"""Other forms of a body: the same content as another program would have written it before it was signed.
+
+Two families. Byte forms undo or redo what happens to bytes on their way: compression, character set, byte order
+mark, line break at the end. JSON forms parse the document and write it as other serialisers do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from port_hook_cli.invocations.models import Cause, Headers
+from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.budget import Budget
+from port_hook_cli.signatures.same_document import MAX_DOCUMENT_BYTES, is_dense
+from port_hook_cli.signatures.serializers import renderings
+
+MAX_DECOMPRESSED_BYTES = 10 * 2**20
+MAX_UNDECLARED_BYTES = 2**18
+"""What is decompressed at most of a body that only looks compressed, without a content-encoding that says so."""
+
+MAX_COMBINED_BYTES = 2**16
+"""JSON forms up to this size are also tried with a line break behind them."""
+
+_MOST_LINE_BREAKS = 2**16
+"""How many characters of line breaks are removed from a body's end at most."""
+
+_CHARSETS = {
+    "iso-8859-1": "latin-1",
+    "iso8859-1": "latin-1",
+    "latin-1": "latin-1",
+    "latin1": "latin-1",
+    "iso-8859-15": "iso-8859-15",
+    "windows-1252": "cp1252",
+    "cp1252": "cp1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+    "utf-32": "utf-32",
+    "utf-32le": "utf-32-le",
+    "utf-32be": "utf-32-be",
+}
+_GZIP_MAGIC = b"\x1f\x8b"
+_GUESSED = "latin-1"
+_FAMILY = len("utf-16")
+_declared_charset = re.compile(r'charset ?= ?"?([\w.-]+)', re.IGNORECASE).search
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of a body: what it is called, how it deviates from the body that arrived, and its bytes."""
+
+    reading: str
+    causes: tuple[Cause, ...]
+    body: bytes
+    is_declared: bool = True
+    """Whether the headers declare each encoding that was undone: only then every receiver undoes it, too."""
+
+    def then(self, reading: str, body: bytes, *deviations: Cause) -> Form:
+        """Return the form that one more step makes of this one."""
+        name = reading if self.reading == RAW else f"{self.reading}+{reading}"
+        return replace(self, reading=name, causes=(*self.causes, *deviations), body=body)
+
+
+RAW = "raw"
+
+
+def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
+    """Return `body` and what each step of undoing its encodings makes of it. Never raises."""
+    inflated = _decompressed(body, headers, budget)
+    steps = [Form(RAW, (), body), *([inflated] if inflated else [])]
+    for step in (_in_utf8, _without_bom):
+        made = step(steps[-1], headers, budget)
+        if made is not None:
+            steps.append(made)
+    return tuple(steps)
+
+
+def byte_forms(steps: Sequence[Form]) -> Iterator[Form]:
+    """Yield the forms of an unwrapped body that need no JSON. Never raises."""
+    yield from steps[1:]
+    for step in steps:
+        yield from _line_breaks(step)
+    last = steps[-1]
+    if not last.body.startswith(BOM_UTF8):
+        yield last.then("with-bom", BOM_UTF8 + last.body, causes.BOM_REMOVED)
+
+
+def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
+    """Yield the JSON document in an unwrapped body as other serialisers write it, the likelier first. Never raises."""
+    base = steps[-1]
+    text = _document_text(base.body, budget)
+    for rendering in renderings(text, budget) if text is not None else ():
+        rendered = _bytes(rendering.text)
+        if rendered is None:
+            continue
+        form = base.then(rendering.reading, rendered, rendering.cause)
+        if rendered != steps[0].body:
+            yield form
+        if len(rendered) <= MAX_COMBINED_BYTES:
+            yield form.then("with-trailing-newline", rendered + b"\n", causes.NEWLINE_REMOVED)
+
+
+def _document_text(body: bytes, budget: Budget) -> str | None:
+    if len(body) > MAX_DOCUMENT_BYTES:
+        budget.leave_out("Other forms of the JSON were not tried: it is larger than 1 MiB.")
+        return None
+    text = _text(body)
+    if text is not None and is_dense(text):
+        budget.leave_out("Other forms of the JSON were not tried: it holds too many values.")
+        return None
+    return text
+
+
+def _decompressed(body: bytes, headers: Headers, budget: Budget) -> Form | None:
+    encoding = ", ".join(headers.all("content-encoding")).strip().lower()
+    window_bits: tuple[int, ...]
+    if body.startswith(_GZIP_MAGIC):
+        window_bits, name, is_declared = (31,), "gzip", encoding in {"gzip", "x-gzip"}
+    elif encoding == "deflate":
+        # Half of the world sends zlib's wrapper, as RFC 9110 says, the other half the bare stream.
+        window_bits, name, is_declared = (15, -15), "deflate", True
+    else:
+        return None
+    limit = MAX_DECOMPRESSED_BYTES if is_declared else MAX_UNDECLARED_BYTES
+    inflated = [content for bits in window_bits if (content := _inflate(body, bits, limit, budget)) is not None]
+    if not inflated:
+        return None
+    # Bytes that are a stream in both notations mean two things.
+    is_certain = is_declared and len(inflated) == 1
+    cause = causes.COMPRESSED if is_certain else causes.COMPRESSED_UNDECLARED
+    return Form(f"decoded-{name}", (cause,), inflated[0], is_certain)
+
+
+def _inflate(body: bytes, window_bits: int, limit: int, budget: Budget) -> bytes | None:
+    """Return what exactly one complete stream holds; of what follows it, every receiver would make something else."""
+    stream = zlib.decompressobj(window_bits)
+    try:
+        content = stream.decompress(body, limit + 1)
+    except zlib.error:
+        return None
+    if len(content) > limit:
+        budget.leave_out(f"The body was not decompressed: that makes more than {limit // 1024:,} KiB.")
+        return None
+    return content if stream.eof and not stream.unused_data else None
+
+
+def _in_utf8(form: Form, headers: Headers, budget: Budget) -> Form | None:
+    if len(form.body) > MAX_DOCUMENT_BYTES:
+        if not form.body.isascii() or b"\0" in form.body[:4]:
+            budget.leave_out("Other character sets were not tried: the body is larger than 1 MiB.")
+        return None
+    charset = _charset(form.body)
+    if charset is None:
+        return None
+    match = _declared_charset(headers.get("content-type") or "")
+    declared = _CHARSETS.get(
+        match[1].lower().replace("utf-16-", "utf-16").replace("utf-32-", "utf-32") if match else ""
+    )
+    if declared and charset == _GUESSED:
+        charset = declared
+    is_declared = declared in {charset, charset[:_FAMILY]}
+    try:
+        text = form.body.decode(charset)
+    except UnicodeError:
+        return None
+    utf_8 = _bytes(text)
+    if utf_8 is None:
+        return None
+    made = form.then(f"decoded-{charset}", utf_8, causes.CHARSET if is_declared else causes.CHARSET_UNDECLARED)
+    return replace(made, is_declared=form.is_declared and is_declared)
+
+
+def _charset(body: bytes) -> str | None:
+    """Return what the body is written in, if not in UTF-8."""
+    detected = json.detect_encoding(body)
+    if not detected.startswith("utf-8"):
+        return detected
+    return None if _text(body) is not None else _GUESSED
+
+
+def _without_bom(form: Form, _headers: Headers, _budget: Budget) -> Form | None:
+    if not form.body.startswith(BOM_UTF8):
+        return None
+    return form.then("without-bom", form.body.removeprefix(BOM_UTF8), causes.BOM_ADDED)
+
+
+def _line_breaks(form: Form) -> Iterator[Form]:
+    tail = form.body[-_MOST_LINE_BREAKS:]
+    bare = form.body[: len(form.body) - len(tail) + len(tail.rstrip(b"\r\n"))]
+    one_less = form.body.removesuffix(b"\n").removesuffix(b"\r")
+    for shorter in _distinct(one_less, bare):
+        if shorter != form.body:
+            yield form.then("without-trailing-newline", shorter, causes.NEWLINE_ADDED)
+    for longer in _distinct(*(stem + end for stem in (form.body, bare) for end in (b"\n", b"\r\n"))):
+        if longer != form.body:
+            yield form.then("with-trailing-newline", longer, causes.NEWLINE_REMOVED)
+
+
+def _distinct(*bodies: bytes) -> list[bytes]:
+    # A set would hash each of them, which takes longer than to compare the few that are as long.
+    return [body for index, body in enumerate(bodies) if body not in bodies[:index]]
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _bytes(text: str) -> bytes | None:
+    """Return `text` in UTF-8. A lone surrogate that is not escaped has none: its sender would have failed, too."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None

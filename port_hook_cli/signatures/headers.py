@@ -1,0 +1,75 @@
+"""What the headers of a request claim: its signatures and timestamps, doubled and joined ones taken apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers
+from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.diagnosis import MAX_TIMESTAMP_CHARACTERS
+from port_hook_cli.signatures.notation import SignatureReading, read_signature
+
+_MAX_VALUES = 4
+"""Of headers that are doubled more often, only these are looked at."""
+
+_MAX_FIELD = 4_096
+OWS = " \t"
+"""Optional white space around a field's value, as RFC 9110 has it."""
+
+whole_number = re.compile("-?[0-9]{1,18}").fullmatch
+_signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the headers say. `is_joined` means that one field held several values, as a doubled one does in Node."""
+
+    signatures: Sequence[str]
+    timestamps: Sequence[str]
+    is_joined: bool = False
+
+    @property
+    def doubling(self) -> tuple[Cause, ...]:
+        """The cause for more than one value of either."""
+        if len(self.signatures) == 1 and len(self.timestamps) == 1:
+            return ()
+        is_same = len(set(self.signatures)) == 1 and len(set(self.timestamps)) == 1
+        return (causes.HEADER_REPEATED if is_same else causes.HEADER_AMBIGUOUS,)
+
+    def readings(self) -> list[SignatureReading]:
+        """Return what the signatures mean; any but the first deviates by not being the first."""
+        found = []
+        for position, value in enumerate(self.signatures):
+            reading = read_signature(value)
+            if reading is not None:
+                extra = (causes.HEADER_AMBIGUOUS,) if position else ()
+                found.append(SignatureReading(reading.digest, (*extra, *reading.causes)))
+        return found
+
+    def separated(self) -> Claim:
+        """Return this claim with joined values taken apart."""
+        signatures = [part for value in self.signatures[:_MAX_VALUES] for part in _signatures_in(value)]
+        timestamps = [part for value in self.timestamps[:_MAX_VALUES] for part in _timestamps_in(value)]
+        is_joined = len(signatures) > len(self.signatures) or len(timestamps) > len(self.timestamps)
+        return Claim(signatures[:_MAX_VALUES], timestamps[:_MAX_VALUES], is_joined)
+
+
+def read_fields(headers: Headers) -> tuple[list[str], list[str]]:
+    """Return every signature and every timestamp that is not empty."""
+    signatures = [text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))]
+    timestamps = [text for value in headers.all(TIMESTAMP_HEADER) if (text := value.strip(OWS))]
+    return signatures, timestamps
+
+
+def _signatures_in(value: str) -> list[str]:
+    """Return the signatures that a field holds. Another begins with a version, after a comma and a space."""
+    return [part for part in _signature_joint(value) if part] if len(value) <= _MAX_FIELD else [value]
+
+
+def _timestamps_in(value: str) -> list[str]:
+    if len(value) > MAX_TIMESTAMP_CHARACTERS:
+        return [value]
+    parts = [part.strip(OWS) for part in value.split(",", _MAX_VALUES)]
+    return parts if all(whole_number(part) for part in parts) else [value]

@@ -1,0 +1,77 @@
+"""Reading `x-port-signature`: exactly as Port writes it, and as people write it by mistake."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from port_hook_cli.invocations.models import Cause
+from port_hook_cli.signatures import causes
+
+MAX_CHARACTERS = 1_024
+"""No notation of 32 bytes comes near this; anything longer is not read."""
+
+_DIGEST_BYTES = 32
+_PREFIX = "v1,"
+_versions = re.compile(r"(?:(?:v[0-9]{1,3}|sha-?256) ?[,=:] ?)*", re.IGNORECASE).match
+_hex = re.compile("[0-9a-fA-F]{64}").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureReading:
+    """The 32 bytes that a header may mean, and how it deviates from `v1,` + base64 of them: not at all, if empty."""
+
+    digest: bytes
+    causes: tuple[Cause, ...] = ()
+
+
+def read_signature(value: str) -> SignatureReading | None:
+    """Return what `value` (without surrounding white space) means, or None where it is no signature. Never raises."""
+    if len(value) > MAX_CHARACTERS:
+        return None
+    match = _versions(value)
+    prefix = match[0] if match else ""
+    decoded = _decode(value[len(prefix) :])
+    if decoded is None:
+        return None
+    digest, deviations = decoded
+    return SignatureReading(digest, (*_prefix_causes(prefix), *deviations))
+
+
+def _prefix_causes(prefix: str) -> Iterator[Cause]:
+    if not prefix:
+        yield causes.PREFIX_MISSING
+    elif prefix != _PREFIX:
+        yield causes.PREFIX_VERSION
+
+
+def _decode(text: str) -> tuple[bytes, tuple[Cause, ...]] | None:
+    if _hex(text):
+        return bytes.fromhex(text), (causes.HEX_ENCODED,)
+    standard = text.replace("-", "+").replace("_", "/")
+    decoded = _base64(standard)
+    if len(decoded) == _DIGEST_BYTES:
+        return decoded, tuple(_base64_causes(text, standard, decoded))
+    digest = decoded.decode("latin-1")
+    if _hex(digest):
+        return bytes.fromhex(digest), (causes.HEX_ENCODED,)
+    return None
+
+
+def _base64(text: str) -> bytes:
+    """Return what `text` decodes to with its padding mended, or nothing."""
+    bare = text.rstrip("=")
+    try:
+        return b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _base64_causes(text: str, standard: str, digest: bytes) -> Iterator[Cause]:
+    if text != standard:
+        yield causes.BASE64_URLSAFE
+    if standard != b64encode(digest).decode("ascii"):
+        yield causes.BASE64_PADDING

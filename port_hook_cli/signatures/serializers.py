@@ -1,0 +1,160 @@
+"""A JSON document as the serialisers write it that stand between Port and a handler."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from port_hook_cli.invocations.models import Cause
+from port_hook_cli.javascript.stringify import NotJson, stringify
+from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.budget import Budget
+from port_hook_cli.signatures.same_document import count_marks
+
+MAX_INDENTED_CHARACTERS = 2**18
+"""Longer texts are not written with indentation, which costs most."""
+
+MAX_INDENTED_MARKS = 2**12
+"""Nor are documents with more commas, colons and brackets."""
+
+MAX_DIGITS = 400
+"""Of longer whole numbers no Python form is made: that costs the square of the digits, and no double has as many."""
+
+_TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
+"""Indentation can grow with the square of the depth: texts that are longer with tabs are given up."""
+
+_INDENTS = {"2": ("  ", "2 spaces"), "4": ("    ", "4 spaces"), "tab": ("\t", "a tab")}
+_COMPACT = (",", ":")
+_beyond_ascii = re.compile(r"[^\x00-~]+").sub
+_NOTHING = object()
+_long_number = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS}}}").search
+
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+_CLOSERS = frozenset("]}")
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# What stands before the next mark that is followed or led by white space. An empty container stays as it is.
+_up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{{}},:]|\Z)").findall
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What one serialiser makes of a document, and the cause to name when that is what was signed."""
+
+    reading: str
+    cause: Cause
+    text: str
+
+
+def renderings(text: str, budget: Budget) -> Iterator[Rendering]:
+    """Yield the document in `text` as other serialisers write it, the likelier first. Never raises.
+
+    A serialiser that would fail on the document is left out: Node on deep nesting, Python on that, both on text that
+    is not JSON.
+    """
+    document = _python_document(text, budget)
+    js, unescaped = _stringify(text), _dumps(document, separators=_COMPACT, ensure_ascii=False)
+    yield from _compact(text, document, js, unescaped)
+    yield from _spaced(document)
+    if len(text) > MAX_INDENTED_CHARACTERS:
+        budget.leave_out("Indented forms were not tried: the body is larger than 256 KiB.")
+    elif count_marks(text) > MAX_INDENTED_MARKS:
+        budget.leave_out("Indented forms were not tried: the body holds too many values.")
+    else:
+        yield from _indented(js, unescaped, budget)
+
+
+def _compact(text: str, document: Any, js: str | None, unescaped: str | None) -> Iterator[Rendering]:
+    node = _rendering("js", causes.RESERIALISED_JS, js)
+    python = _rendering("python-compact", causes.RESERIALISED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
+    # Where the two are the same text, the body tells who wrote it: Python, if it is what json.dumps writes.
+    yield from (*python, *node) if _dumps(document) == text else (*node, *python)
+    if unescaped != js:
+        yield from _rendering("python-compact-unescaped", causes.RESERIALISED_PYTHON_UNESCAPED, unescaped)
+
+
+def _spaced(document: Any) -> Iterator[Rendering]:
+    yield from _rendering("python", causes.RESERIALISED_PYTHON, _dumps(document))
+    yield from _rendering("python-unescaped", causes.RESERIALISED_PYTHON, _dumps(document, ensure_ascii=False))
+
+
+def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[Rendering]:
+    """Yield the indented forms. Inside strings a tab is always escaped, so that every tab here is indentation."""
+    node = _with_tabs(js, budget)
+    unescaped = node if compact == js else _with_tabs(compact, budget)
+    escaped = None if unescaped is None else _beyond_ascii(_escape, unescaped)
+    for name, (indent, words) in _INDENTS.items():
+        # Of styles that come out the same, the last counts.
+        styles = {
+            unescaped: ("python-indented-unescaped", f"indented with {words} as json.dumps does it without escapes"),
+            escaped: ("python-indented", f"indented with {words} as json.dumps does it"),
+            node: ("js-indented", f"indented with {words} as JSON.stringify does it"),
+        }
+        for rendered, (reading, style) in styles.items():
+            wide = None if rendered is None else rendered.replace("\t", indent)
+            yield from _rendering(f"{reading}-{name}", causes.reserialised_indented(style), wide)
+
+
+def _rendering(reading: str, cause: Cause, text: str | None) -> tuple[Rendering, ...]:
+    return () if text is None else (Rendering(reading, cause, text),)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return encode_basestring_ascii(match[0])[1:-1]
+
+
+def _stringify(text: str) -> str | None:
+    try:
+        return stringify(text)
+    except NotJson:
+        return None
+
+
+def _python_document(text: str, budget: Budget) -> Any:
+    if _has_long_number(text):
+        budget.leave_out(f"Python's forms were not tried: a number has {MAX_DIGITS} digits or more.")
+        return _NOTHING
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _NOTHING
+
+
+def _has_long_number(text: str) -> bool:
+    # Any run of so many digits has one at one of these places: the expression need not see the rest.
+    for index, character in enumerate(text[MAX_DIGITS - 1 :: MAX_DIGITS]):
+        start = index * MAX_DIGITS
+        if "0" <= character <= "9" and _long_number(text[start : start + 2 * MAX_DIGITS - 1]):
+            return True
+    return False
+
+
+def _dumps(document: Any, **style: Any) -> str | None:
+    try:
+        return None if document is _NOTHING else json.dumps(document, **style)
+    except RecursionError:
+        return None
+
+
+def _with_tabs(compact: str | None, budget: Budget) -> str | None:
+    """Return a compact text indented with tabs, as both languages do it, unless that is too long."""
+    if compact is None:
+        return None
+    pieces: list[str] = []
+    breaks, depth, room = ["\n"], 0, _TABBED_LIMIT - len(compact)
+    for run, mark in _up_to_mark(compact):
+        depth += _STEPS.get(mark, 0)
+        if depth == len(breaks):
+            breaks.append(breaks[-1] + "\t")
+        room -= depth if mark != ":" else 0
+        if room < 0:
+            budget.leave_out("Indented forms were not tried: the body is nested too deeply.")
+            return None
+        if mark in _CLOSERS:
+            pieces += (run, breaks[depth], mark)
+        else:
+            pieces += (run, mark, " " if mark == ":" else breaks[depth] if mark else "")
+    return "".join(pieces)

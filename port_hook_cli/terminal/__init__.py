@@ -1,0 +1,1 @@
+"""The user's terminal: streams, prompts, printing in the background, clipboard, editor, signals."""

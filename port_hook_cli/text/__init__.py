@@ -1,0 +1,1 @@
+"""Text for people: made safe for a terminal, laid out, with secrets masked. Pure."""

@@ -1,0 +1,75 @@
+"""Known secret values taken out of what is shown: texts, bytes and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from port_hook_cli.text.secret import MASK, SHORTEST_SECRET
+
+# jq shows the first ten characters or so of a value in its errors. A shorter beginning gives little away.
+_SHORTEST_CUT = 4
+# Nothing that is cut short, here or by jq, is longer.
+LONGEST_CUT = 256
+_LINE_ENDS = re.compile("[\t\r\n]")
+
+
+class Masker:
+    """Replaces secret values by `***`, also in JSON and in URLs, except values of fewer than 8 characters.
+
+    What an expression makes of a secret (its base64, a part of it) is another value, and stays.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # A URL loses its line ends and a header field its outer white space.
+        lost = {form for value in secrets for form in (value, _LINE_ENDS.sub("", value))}
+        values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
+        forms = {form for value in values for form in _forms(value)}
+        # The longest first: a secret may be a part of another.
+        self._forms = sorted(forms, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """Return `text` with every secret masked."""
+        for form in self._forms:
+            text = text.replace(form, MASK)
+        return text
+
+    def message(self, text: str) -> str:
+        """Return an error's words with every secret masked, also one that was cut short (`"abcdefg...`), as jq cuts."""
+        text = self.text(text)
+        for form in self._forms:
+            for length in range(min(len(form) - 1, LONGEST_CUT), _SHORTEST_CUT - 1, -1):
+                text = text.replace(f"{form[:length]}...", f"{MASK}...")
+        return text
+
+    def content(self, content: bytes) -> bytes:
+        """Return bytes with every secret masked."""
+        for form in self._forms:
+            content = content.replace(form.encode("utf-8", "surrogatepass"), MASK.encode())
+        return content
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value with every secret masked in its strings and keys."""
+        root: list[Any] = [value]
+        # A loop: documents may be nested deeper than Python's stack.
+        places: list[tuple[Any, Any]] = [(root, 0)] if self._forms else []
+        while places:
+            holder, key = places.pop()
+            found = holder[key]
+            if isinstance(found, str):
+                holder[key] = self.text(found)
+            elif isinstance(found, list):
+                holder[key] = list(found)
+                places += [(holder[key], index) for index in range(len(found))]
+            elif isinstance(found, dict):
+                holder[key] = {self.text(name): element for name, element in found.items()}
+                places += [(holder[key], name) for name in holder[key]]
+        return root[0]
+
+
+def _forms(value: str) -> set[str]:
+    written = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return {value, quote(value, safe="", errors="replace"), quote(value, errors="replace"), *written}

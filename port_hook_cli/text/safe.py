@@ -1,0 +1,64 @@
+"""Bytes and strings from the wire, made safe for a terminal.
+
+rich does not neutralise escape sequences, not even in `Text`, so everything that a stranger wrote passes
+through here before it is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from port_hook_cli.text.unseen import UNSEEN
+
+_UNSAFE = re.compile(f"[\x00-\x1f{UNSEEN}]")
+_UNSAFE_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{UNSEEN}]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _visible(match: re.Match[str]) -> str:
+    character = match.group()
+    code = ord(character)
+    if code > 0xFFFF:  # noqa: PLR2004 - what four digits can say
+        return f"\\U{code:08x}"
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}")  # noqa: PLR2004
+
+
+def printable(text: str) -> str:
+    r"""Return `text` on one line with every control character written out, as in `\x1b`."""
+    if text.isascii() and text.isprintable():  # nearly always, and for each line that a listener shows
+        return text
+    return _UNSAFE.sub(_visible, text)
+
+
+def brief(text: str, limit: int = 200) -> str:
+    """Return the beginning of `text` as `printable` shows it, `limit` characters at most, however long it is."""
+    return shorten(printable(shorten(text, limit)), limit)
+
+
+def printable_lines(text: str) -> str:
+    """Return `text` with line feeds and tabs kept and every other control character written out."""
+    return _UNSAFE_IN_LINES.sub(_visible, text)
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON text as `printable_lines` does, but with JSON's escapes (`\u009b`), so that it is the same JSON."""
+    return _UNSAFE_IN_LINES.sub(lambda match: json.dumps(match.group())[1:-1], text)
+
+
+def printable_bytes(content: bytes) -> str:
+    r"""Return bytes as `printable_lines` shows their text; CRLF is one line end, a byte that is not UTF-8 `\xff`."""
+    return printable_lines(content.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace"))
+
+
+def wire_text(value: str) -> str:
+    """Return a header value (Latin-1 of its bytes) as its sender meant it: UTF-8 where it is that."""
+    try:
+        return printable(value.encode("latin-1").decode("utf-8"))
+    except UnicodeError:
+        return printable(value)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return `text` cut to `limit` characters, the last being an ellipsis where something was cut."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,42 @@
+"""Where a triggered request goes: never to a machine that nobody has named."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.replay.rewriting import target_url
+
+
+def destination(url: str, to: str | None, *, to_its_url: bool = False) -> str:
+    """Return the URL to send to: `to` with the path and query of the action's `url` unless it has its own, else `url`.
+
+    Raises UsageError when that would be another machine's URL and nobody has said so.
+    """
+    if to is not None:
+        parts = urlsplit(url)
+        return target_url(to, f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}")
+    if to_its_url or is_loopback(url):
+        return url
+    raise UsageError(
+        f"The action's URL is {url}, which is not on this machine, so nothing was sent.",
+        hint="Say where to send it: --to 8000 for your handler here, --to-its-url for that URL, or --dry-run.",
+    )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine by its very name: `localhost`, or an address of the loopback network.
+
+    A name below `localhost` is looked up like any other by some systems, and may be anybody's then.
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,66 @@
+"""The maker of invocations with its adapters: jq, jsonschema and cryptography."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Unpack
+
+from port_hook_cli.actions import request as run_request
+from port_hook_cli.actions.action import webhook_action
+from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.actions.inputs import Encryption
+from port_hook_cli.text.secret import Secret
+from port_hook_cli.trigger.invoker import Invoker
+
+if TYPE_CHECKING:
+    from port_hook_cli.sandbox import Asked, RenderedRequest
+
+
+@contextmanager
+def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: float = 5.0) -> Iterator[Invoker]:
+    """Give an Invoker whose jq stays warm; `secret` is asked for when an input is encrypted with the client secret.
+
+    `timeout_s` is seconds for all expressions of one template. Raises RenderError when jq is not installed.
+    """
+    from port_hook_cli.engines.json_schema import find_faults
+    from port_hook_cli.engines.renderer import Renderer
+
+    def encrypt(how: Encryption, plaintext: bytes) -> str:
+        from port_hook_cli.engines import encryption
+
+        encryption.require_cryptography()
+        if how.scheme is Scheme.CLIENT_SIDE:
+            key = encryption.read_public_key("The input's `key`", how.key.encode())
+            return encryption.encrypt_client_side(key, plaintext)
+        return encryption.encrypt_aes_gcm(secret(), plaintext)
+
+    with Renderer(timeout_s=timeout_s) as renderer:
+        yield Invoker(renderer, check=find_faults, encrypt=encrypt, strict=strict)
+
+
+class SandboxInvoker:
+    """The maker of invocations as the sandbox asks for it; its runs are started through the API."""
+
+    def __init__(self, invoker: Invoker) -> None:
+        self._invoker = invoker
+
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+        """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
+        return as_sent(await self._invoker.request(webhook_action(action), origin="API", **asked))
+
+
+def as_sent(made: run_request.RenderedRequest) -> RenderedRequest:
+    """Return a request as the sandbox takes it: with its bytes, and with header fields as text."""
+    from port_hook_cli.sandbox import RenderedRequest
+
+    return RenderedRequest(
+        method=made.method,
+        url=made.url,
+        # A rendered field is the wire's bytes as Latin-1; the sandbox writes text in UTF-8.
+        headers=tuple((name, value.encode("latin-1").decode("utf-8")) for name, value in made.headers),
+        body=made.content,
+        agent=made.agent,
+        synchronized=made.synchronized,
+        properties=made.properties,
+    )

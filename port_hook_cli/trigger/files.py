@@ -1,0 +1,97 @@
+"""What `trigger` reads before it does anything: the action, and the documents of the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from port_hook_cli.actions.action import BadAction, PortAction, pick_action, read_action
+from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.files.documents import read_document, read_secrets_file
+from port_hook_cli.files.input import read_input
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.trigger.documents import BadDocument
+
+_Read = TypeVar("_Read")
+_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
+_HINT = "Give an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID for one of an array."
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an action is: in a file, there under an identifier if it is one of several, or with `file` None in Port."""
+
+    name: str
+    file: str | None = None
+    identifier: str | None = None
+
+
+def locate(name: str, runtime: Runtime) -> Source:
+    """Return where the action `name` is: a file, `FILE#ID`, or an identifier; raises StoreError for a missing file."""
+    if name == "-" or _is_file(name, runtime):
+        return Source(name, name)
+    file, mark, identifier = name.rpartition("#")
+    if mark and (file == "-" or _is_file(file, runtime)):
+        return Source(name, file, identifier)
+    path = PurePath(file if mark else name)
+    if not name or mark or len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES:
+        raise StoreError(f"There is no file {path}.", hint="Give an action's file, or its identifier in Port.")
+    return Source(name)
+
+
+def find_action(
+    source: Source, runtime: Runtime, settings: Callable[[], Settings], *, api_timeout_s: float = API_TIMEOUT_S
+) -> PortAction:
+    """Return the action at `source`.
+
+    Raises UsageError for a file that holds none, StoreError, SettingsError and PortApiError.
+    """
+    if source.file is None:
+        document: Any = asyncio.run(_get_action(source.name, settings(), runtime, api_timeout_s))
+        name = f"The action {source.name}"
+    else:
+        name = "stdin" if source.file == "-" else source.file
+        document = read_document(read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin), name=name)
+    try:
+        return read_action(document if source.file is None else pick_action(document, source.identifier))
+    except BadAction as error:
+        raise UsageError(f"{name} {error}.", hint=_HINT) from error
+
+
+def read_object(
+    file: str | None, runtime: Runtime, read: Callable[[Any], _Read], *, secret: bool = False
+) -> _Read | None:
+    """Return what `read` makes of the document in a file, None for no file; raises UsageError and StoreError."""
+    if file is None:
+        return None
+    content = read_input(file, cwd=runtime.cwd, stdin=runtime.stdin)
+    name = "stdin" if file == "-" else file
+    with _named(name):
+        return read(read_secrets_file(content, name=name) if secret else read_document(content, name=name))
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BadDocument as error:
+        raise UsageError(f"{name} {error}.", hint="Correct it.") from error
+
+
+def _is_file(name: str, runtime: Runtime) -> bool:
+    try:
+        return bool(name) and (runtime.cwd / name).is_file()
+    except (OSError, ValueError):  # a name too long for a file, or one that no file can have
+        return False
+
+
+async def _get_action(identifier: str, settings: Settings, runtime: Runtime, api_timeout_s: float) -> dict[str, Any]:
+    async with open_port_api(settings, runtime, timeout_s=api_timeout_s) as port:
+        return await port.get_action(identifier)

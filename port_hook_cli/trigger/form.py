@@ -1,0 +1,84 @@
+"""The form of an action filled in: defaults where nothing is given, and the rules as jq says they are for this run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.actions.action import BadAction, PortAction
+from port_hook_cli.actions.inputs import (
+    Rules,
+    Violation,
+    as_sent,
+    default_queries,
+    missing,
+    plain_defaults,
+    rule_queries,
+    seen_form,
+    settle,
+)
+from port_hook_cli.actions.retargeting import same
+from port_hook_cli.actions.schema import Fault, fault_words
+from port_hook_cli.actions.templates import JqError, Undefined
+
+Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
+"""Runs jq programs over a JSON value; gives a value, UNDEFINED or a JqError for each."""
+
+Check = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
+"""Holds a value against a declaration; raises BadAction for a declaration that is no schema."""
+
+# A default may be computed from another one, and that from a third.
+_MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A form with its defaults, and the rules that hold for it; `errors` are the jq programs that failed."""
+
+    values: Mapping[str, Any]
+    rules: Rules
+    errors: tuple[JqError, ...] = field(default=())
+
+    def violations(self, check: Check) -> list[Violation]:
+        """Return everything that Port would refuse, by input. Null is no value."""
+        found = list(missing(self.rules, self.values))
+        for name, value in self.values.items():
+            rules = self.rules.declared.get(name)
+            if rules is None or value is None:
+                continue
+            try:
+                faults = check(rules, as_sent(rules, value))
+            except BadAction as error:
+                raise BadAction(f"declares its input {name} wrongly, {error}") from error
+            found += [Violation(name, fault_words(fault)) for fault in faults]
+        return found
+
+
+async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[str, Any], evaluate: Evaluate) -> Filled:
+    """Return the form of `action` with `given` in it. `data` is what jq sees beside `form`: `entity` and `user`."""
+    declared = action.inputs or {}
+    values = {**given, **plain_defaults(declared, given)}
+    answers: dict[str, Any] = {}
+
+    async def ask(queries: Sequence[str]) -> None:
+        if queries:
+            outcomes = await evaluate(queries, {"form": seen_form(declared, values), **data})
+            answers.update(zip(queries, outcomes, strict=True))
+
+    queries = default_queries(declared, values)
+    for _ in range(_MOST_ROUNDS if queries else 0):
+        await ask(tuple(dict.fromkeys(queries.values())))
+        computed = {name: answer for name, query in queries.items() if (answer := _value(answers[query])) is not None}
+        if all(name in values and same(values[name], value) for name, value in computed.items()):
+            break
+        values.update(computed)
+    await ask(rule_queries(declared, action.required))
+    errors = [answer for answer in answers.values() if isinstance(answer, JqError)]
+    rules = settle(declared, action.required, {query: _value(answer) for query, answer in answers.items()})
+    ordered = {name: values[name] for name in (*declared, *values) if name in values}
+    return Filled(values=ordered, rules=rules, errors=tuple(errors))
+
+
+def _value(outcome: Any) -> Any:
+    return None if isinstance(outcome, JqError | Undefined) else outcome

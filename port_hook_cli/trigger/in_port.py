@@ -1,0 +1,119 @@
+"""`trigger --via-port`: the real action, run by Port, and its run followed until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
+from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.actions.inputs import as_sent, encryption_of, plaintext_of
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runs.updates import ended_status
+from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.trigger.following import follow
+from port_hook_cli.trigger.records import run_record
+from port_hook_cli.trigger.view import log_line, run_line
+
+if TYPE_CHECKING:
+    from port_hook_cli.trigger.run import Documents, TriggerPlan
+
+
+def run_in_port(
+    action: PortAction, documents: Documents, plan: TriggerPlan, settings: Settings, runtime: Runtime
+) -> ExitCode:
+    """Run `action` through Port's API, which checks the inputs; raises UsageError, SettingsError and PortApiError.
+
+    The code is 1 for a run that failed, was declined, or had not ended in the time that there was to wait.
+    """
+    if action.kind is ActionKind.AUTOMATION:
+        raise UsageError(
+            f"The automation {action.identifier} is started by its event, not through the API.",
+            hint="Cause the event in Port, or trigger it here without --via-port.",
+        )
+    return asyncio.run(_run(action, documents, plan, settings, runtime))
+
+
+async def _run(
+    action: PortAction, documents: Documents, plan: TriggerPlan, settings: Settings, runtime: Runtime
+) -> ExitCode:
+    logs: list[str] = []
+
+    def notice(words: str) -> None:
+        print(f"note: {printable(words)}", file=runtime.stderr)
+
+    def show(line: str) -> None:
+        if not plan.json:
+            print(line, file=runtime.stdout, flush=True)
+
+    def log(entry: Mapping[str, Any]) -> None:
+        logs.append(str(entry.get("message", "")))
+        show(log_line(entry))
+
+    async with open_port_api(settings, runtime, timeout_s=plan.api_timeout_s, on_retry=notice) as api:
+        run: Mapping[str, Any] = await api.start_run(
+            action.identifier, _body(action, documents), run_as=_email(documents, plan)
+        )
+        show(run_line(run))
+        if page := run_page(settings.app_url, str(run.get("id", ""))):
+            show(page)
+        if plan.wait_s:
+            run = await follow(
+                api, run, wait_s=plan.wait_s, on_change=lambda changed: show(run_line(changed)), on_log=log
+            )
+    if plan.json:
+        emit(run_record(action.identifier, run, page=page, logs=logs), runtime.stdout)
+    return _exit_code(run, plan, runtime)
+
+
+def _body(action: PortAction, documents: Documents) -> dict[str, Any]:
+    """Return what `POST /v1/actions/{id}/runs` takes. What the page would have encrypted is encrypted here."""
+    properties = {}
+    for name, value in documents.properties.items():
+        declared = (action.inputs or {}).get(name)
+        rules = declared if isinstance(declared, Mapping) else {}
+        properties[name] = as_sent(rules, value) if value is None else _sealed(action, name, rules, value)
+    entity = documents.entity
+    return {"properties": properties, **({} if entity is None else {"entity": entity["identifier"]})}
+
+
+def _sealed(action: PortAction, name: str, rules: Mapping[str, Any], value: Any) -> Any:
+    try:
+        how = encryption_of(name, rules)
+    except BadAction as error:
+        raise UsageError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
+    if how is None or how.scheme is not Scheme.CLIENT_SIDE:
+        return as_sent(rules, value)
+    from port_hook_cli.engines import encryption
+
+    encryption.require_cryptography()
+    key = encryption.read_public_key(f"The `key` of the input {name}", how.key.encode())
+    return encryption.encrypt_client_side(key, plaintext_of(value))
+
+
+def _email(documents: Documents, plan: TriggerPlan) -> str | None:
+    """Return the email of the user that --user gives: nobody is made up in Port."""
+    if plan.user_file is None:
+        return None
+    user = documents.by.get("user")
+    email = user.get("email") if isinstance(user, Mapping) else None
+    if not isinstance(email, str):
+        raise UsageError(
+            f"{plan.user_file} has no `email` to run the action as.", hint="Give one, or leave --user out."
+        )
+    return email
+
+
+def _exit_code(run: Mapping[str, Any], plan: TriggerPlan, runtime: Runtime) -> ExitCode:
+    if not plan.wait_s:
+        return ExitCode.OK
+    ended = ended_status(run)
+    if ended is None:
+        print(f"error: {brief(str(run.get('id')))} has not ended within {plan.wait_s:g} s", file=runtime.stderr)
+    return ExitCode.OK if ended == "SUCCESS" else ExitCode.FAILED

@@ -1,0 +1,167 @@
+"""Port's side of an invocation: check the inputs, fill in what is left out, encrypt what is secret, render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
+from port_hook_cli.actions.inputs import Encryption, InvalidInputs, as_seen, as_sent, encryption_of, plaintext_of
+from port_hook_cli.actions.request import RenderedRequest, Run, assemble, request_template, template_data
+from port_hook_cli.actions.templates import JqError, Rendering, Undefined
+from port_hook_cli.errors import RenderError, UsageError
+from port_hook_cli.trigger.form import Check, Filled, fill
+
+Encrypt = Callable[[Encryption, bytes], str]
+"""Encrypts an input's plaintext; raises SettingsError for a key that is missing or cannot be used."""
+
+AUTOMATION_ORIGIN = "AUTOMATION"
+
+
+class Renders(Protocol):
+    """Renders templates with jq; adapters/rendering.Renderer is one."""
+
+    async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
+        """Return what `template` became over `data`, and what failed; raises RenderError."""
+        ...
+
+    async def aevaluate(self, programs: Sequence[str], data: Any) -> Sequence[Any]:
+        """Return what each jq program gives over `data`: a value, UNDEFINED or a JqError; raises RenderError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """An expression of a condition that is not true for an event; `words` say what it gave."""
+
+    expression: str
+    words: str
+
+
+class Invoker:
+    """Makes the requests that Port sends for runs of actions and automations.
+
+    One serves any number of runs, also at once. With `strict`, an expression that fails raises RenderError instead of
+    becoming null. commands/invoking.py makes one with its adapters.
+    """
+
+    def __init__(self, renderer: Renders, *, check: Check, encrypt: Encrypt, strict: bool = False) -> None:
+        self._renderer = renderer
+        self._check = check
+        self._encrypt = encrypt
+        self._strict = strict
+
+    async def request(
+        self,
+        action: PortAction,
+        *,
+        run_id: str,
+        by: Mapping[str, Any],
+        at: str,
+        properties: Mapping[str, Any] | None = None,
+        entity: Mapping[str, Any] | None = None,
+        event: Mapping[str, Any] | None = None,
+        operation: str | None = None,
+        origin: str = "UI",
+        secrets: Mapping[str, Any] | None = None,
+    ) -> RenderedRequest:
+        """Return the request of a run, all but its signature.
+
+        `properties` are the inputs by name, as `POST /v1/actions/{id}/runs` takes them; `by` is `trigger.by`, `at` the
+        time in RFC 3339. An automation takes no inputs, and its origin is AUTOMATION. Raises InvalidInputs with every
+        violation, RenderError, UsageError for an action that is declared wrongly, and SettingsError for an encrypted
+        input without a key.
+        """
+        is_automation = action.kind is ActionKind.AUTOMATION
+        run = Run(
+            id=run_id,
+            by=by,
+            at=at,
+            origin=AUTOMATION_ORIGIN if is_automation else origin,
+            operation=operation or action.operation,
+            entity=entity,
+            event=event,
+            secrets=secrets or {},
+        )
+        errors: tuple[JqError, ...] = ()
+        if not is_automation:
+            run, errors = await self._with_inputs(action, run, properties or {})
+        elif properties:
+            raise UsageError(f"The automation {action.identifier} takes no inputs.", hint="It runs for an event.")
+        data = template_data(action, run)
+        rendering = await self._renderer.arender_and_tell(request_template(action), data, strict=self._strict)
+        return assemble(action, run, rendering.value, (*errors, *rendering.errors))
+
+    async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[Unmet]:
+        """Return the expressions of an automation's condition that keep it from running for `event`; none: it runs.
+
+        An expression is met by what jq takes as true: anything but false, null and nothing at all.
+        """
+        condition = action.condition or {}
+        expressions = condition.get("expressions")
+        if action.kind is not ActionKind.AUTOMATION or condition.get("type") != "JQ" or not expressions:
+            return ()
+        if not isinstance(expressions, list) or not all(isinstance(each, str) for each in expressions):
+            raise UsageError(f"The automation {action.identifier} has a condition that is no list of expressions.")
+        outcomes = await self._renderer.aevaluate(expressions, event)
+        unmet = [_unmet(expression, outcome) for expression, outcome in zip(expressions, outcomes, strict=True)]
+        found = [each for each in unmet if each is not None]
+        return () if condition.get("combinator") == "or" and len(found) < len(expressions) else found
+
+    async def _with_inputs(
+        self, action: PortAction, run: Run, given: Mapping[str, Any]
+    ) -> tuple[Run, tuple[JqError, ...]]:
+        """Return the run with its inputs, defaults among them, and the expressions of the form that failed."""
+        user = {"userId": run.by.get("userId"), **_object(run.by.get("user"))}
+        data = {"entity": run.entity or {}, "user": user}
+        try:
+            return await self._filled_in(action, run, given, data)
+        except BadAction as error:
+            raise UsageError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
+        except RecursionError as error:
+            raise UsageError(
+                f"The inputs of {action.identifier} are nested too deep.", hint="Nest fewer `items`, or give less."
+            ) from error
+
+    async def _filled_in(
+        self, action: PortAction, run: Run, given: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[Run, tuple[JqError, ...]]:
+        filled = await fill(action, given, data=data, evaluate=self._renderer.aevaluate)
+        if self._strict and filled.errors:
+            error = filled.errors[0]
+            raise RenderError(f"{error.expression}: {error.message}", hint="Correct the `jqQuery` of the input.")
+        self._refuse_violations(action, filled)
+        return self._encrypted(run, filled), filled.errors
+
+    def _refuse_violations(self, action: PortAction, filled: Filled) -> None:
+        if action.inputs is not None and (violations := filled.violations(self._check)):
+            raise InvalidInputs(action.identifier, violations)
+
+    def _encrypted(self, run: Run, filled: Filled) -> Run:
+        seen, sent, encrypted = {}, {}, []
+        for name, value in filled.values.items():
+            rules = filled.rules.declared.get(name, {})
+            how = encryption_of(name, rules)
+            if how is None or value is None:
+                seen[name], sent[name] = as_seen(rules, value), as_sent(rules, value)
+            else:
+                seen[name] = sent[name] = self._encrypt(how, plaintext_of(value))
+                encrypted.append(name)
+        return replace(run, inputs=seen, properties=sent, encrypted=tuple(encrypted))
+
+
+def _unmet(expression: str, outcome: Any) -> Unmet | None:
+    if isinstance(outcome, JqError):
+        return Unmet(expression, f"failed: {outcome.message}")
+    if isinstance(outcome, Undefined):
+        return Unmet(expression, "gave nothing")
+    return (
+        Unmet(expression, f"is {'null' if outcome is None else 'false'}")
+        if outcome is None or outcome is False
+        else None
+    )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

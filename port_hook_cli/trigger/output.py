@@ -1,0 +1,115 @@
+"""What `trigger` prints: the request, the answer, a command, a record. Known secrets are masked in all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.invocations.models import Answer, Delivery, Headers, Invocation
+from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat, format_curl, format_httpie
+from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.listener.responses import RunFate, run_fate
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit, rich_console, write_bytes, write_content
+from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.safe import printable
+from port_hook_cli.text.secret import mask_headers
+from port_hook_cli.trigger.records import invocation_record
+
+_SNIPPETS = {SnippetFormat.CURL: format_curl, SnippetFormat.HTTPIE: format_httpie}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A request that was made for an action: as rendered, as it goes out to `url`, and what is masked when shown."""
+
+    action: str
+    request: RenderedRequest
+    invocation: Invocation
+    url: str
+    masker: Masker
+
+    @property
+    def shown(self) -> Invocation:
+        """The request with its secrets masked."""
+        raw = [(self.masker.content(name), self.masker.content(value)) for name, value in self.invocation.headers.raw()]
+        body = self.masker.content(self.invocation.body)
+        return replace(self.invocation, headers=Headers.from_raw(raw), body=body)
+
+
+def warn(request: RenderedRequest, masker: Masker, runtime: Runtime) -> None:
+    """Tell on stderr which expressions became null because they failed, and who would send the request."""
+    for error in request.errors:
+        words = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
+        print(f"warning: {printable(masker.message(words))}", file=runtime.stderr)
+    if request.agent:
+        print("note: the action has `agent` on: in Port, the execution agent would send this", file=runtime.stderr)
+
+
+def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *, json: bool) -> None:
+    """Print a request that is not sent: as HTTP, as a record, or as a command to paste."""
+    shown, url = made.shown, made.masker.text(made.url)
+    if (shown.headers, shown.body, url) != (made.invocation.headers, made.invocation.body, made.url):
+        print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
+    if json:
+        _emit(made, None, None, runtime)
+        return
+    if output is not None:
+        headers = tuple((name, _text(value)) for name, value in shown.headers)
+        request = SignedRequest(url=percent_encoded(url), headers=headers, body=shown.body, method=made.request.method)
+        write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
+        return
+    from port_hook_cli.replay.view import request_text
+
+    content = request_text(shown, url)
+    write_content(content, runtime.stdout, end="\n")
+
+
+def show_request(made: Made, runtime: Runtime) -> None:
+    """Show a request as the listener does."""
+    from port_hook_cli.text.layout import fit
+    from port_hook_cli.trigger.view import request_lines
+
+    console = rich_console(runtime.stdout, runtime.environ)
+    url, content = made.masker.text(made.url), made.shown.body
+    for line in fit(request_lines(made.action, made.request, url=url, content=content), console):
+        console.print(line, soft_wrap=True)
+
+
+def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
+    """Show or record what came back, and what Port makes of it."""
+    fate = _fate(made, delivery)
+    if delivery.error:  # it names the host, and a host can be made of anything
+        delivery = replace(delivery, error=made.masker.text(delivery.error))
+    if json:
+        _emit(made, delivery, fate, runtime)
+        return
+    from port_hook_cli.text.layout import fit
+    from port_hook_cli.trigger.view import answer_lines
+
+    console = rich_console(runtime.stdout, runtime.environ)
+    content = made.masker.content(delivery.body)
+    lines = answer_lines(delivery, content=content, fate=fate, run_id=made.request.run_id)
+    for line in fit(lines, console):
+        console.print(line, soft_wrap=True)
+
+
+def _fate(made: Made, delivery: Delivery) -> RunFate:
+    from port_hook_cli.trigger.view import payload_of
+
+    if delivery.status is None:
+        return RunFate.FAILURE if made.request.synchronized else RunFate.NO_RUN
+    return run_fate(payload_of(made.request, made.invocation.body), Answer(status=delivery.status))
+
+
+def _emit(made: Made, delivery: Delivery | None, fate: RunFate | None, runtime: Runtime) -> None:
+    headers = {name: _text(value) for name, value in mask_headers(made.invocation.headers)}
+    record = invocation_record(
+        made.action, made.request, headers, url=made.url, delivery=delivery, fate=fate, masker=made.masker
+    )
+    emit(record, runtime.stdout)
+
+
+def _text(value: str) -> str:
+    """Return a header's value, Latin-1 of its bytes, as text."""
+    return value.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -1,0 +1,252 @@
+"""What `trigger` does once its options are read: make the request, send or print it, and say what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.inputs import parse_input, secret_texts
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.samples import create_vm
+from port_hook_cli.errors import ExitCode, PortHookError, UsageError
+from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.terminal.console import emit
+from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.trigger.destination import destination
+from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
+from port_hook_cli.trigger.engines import invoking
+from port_hook_cli.trigger.files import find_action, locate, read_object
+from port_hook_cli.trigger.invoker import Invoker, Unmet
+from port_hook_cli.trigger.output import Made, print_request, show_answer, show_request, warn
+from port_hook_cli.trigger.records import unmet_record
+
+_ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerPlan:
+    """The options of `trigger`, read and checked. Targets are URLs; Times are seconds."""
+
+    action: str
+    to: str | None
+    routes: Mapping[str, str]
+    to_its_url: bool
+    inputs: Sequence[str]
+    inputs_file: str | None
+    entity_file: str | None
+    event_file: str | None
+    user_file: str | None
+    operation: str | None
+    run_id: str | None
+    origin: str
+    secrets_file: str | None
+    dry_run: bool
+    output: SnippetFormat | None
+    via_port: bool
+    wait_s: float
+    strict: bool
+    no_sign: bool
+    unit: TimestampUnit
+    timeout_s: float
+    api_timeout_s: float
+    json: bool
+    org: str | None
+    secret_file: str | None
+    insecure_api: bool
+
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """Every file that is read, ACTION and the secret's among them."""
+        documents = (self.inputs_file, self.entity_file, self.event_file, self.user_file, self.secrets_file)
+        return (self.action.partition("#")[0], *documents, self.secret_file)
+
+    @property
+    def sends(self) -> bool:
+        """Whether the request is sent, and not only printed."""
+        return not self.dry_run and self.output is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """What the files and options say of the run."""
+
+    properties: Mapping[str, Any]
+    by: Mapping[str, Any]
+    entity: Mapping[str, Any] | None = None
+    event: Mapping[str, Any] | None = None
+    secrets: Mapping[str, str]
+
+
+def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
+    """Carry out `plan`. Raises the problems of whatever it needs: files, settings, inputs, templates, Port's API."""
+    source = locate(plan.action, runtime)
+    needs = ALL_NEEDS if plan.via_port or source.file is None else ONLY_THE_SECRET
+    settings = cache(
+        partial(
+            read_settings,
+            runtime,
+            org=plan.org,
+            secret_file=plan.secret_file,
+            needs=needs,
+            insecure_api=plan.insecure_api,
+        )
+    )
+    action = find_action(source, runtime, settings, api_timeout_s=plan.api_timeout_s)
+    documents = _read_documents(action, plan, runtime)
+    secret_values = [*documents.secrets.values(), *secret_texts(action.inputs or {}, documents.properties)]
+    for value in secret_values:
+        runtime.keep_secret(value)
+    masker = Masker(secret_values)
+    try:
+        if plan.via_port:
+            from port_hook_cli.trigger.in_port import run_in_port
+
+            return run_in_port(action, documents, plan, settings(), runtime)
+        _refuse_what_cannot_run(action, documents)
+        for note in _notes(action, documents, plan):
+            print(f"note: {printable(note)}", file=runtime.stderr)
+        with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
+            return asyncio.run(_trigger(action, documents, plan, invoker, masker, settings, runtime))
+    except PortHookError as problem:
+        problem.message = masker.message(problem.message)  # jq and Port quote values, and a URL may hold some
+        raise
+
+
+def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:
+    properties = read_object(plan.inputs_file, runtime, read_inputs) or {}
+    properties |= dict(parse_input(text, action.inputs) for text in plan.inputs)
+    event = read_object(plan.event_file, runtime, read_event)
+    somebody: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
+    if plan.user_file is None and action.kind is ActionKind.AUTOMATION and event is not None:
+        trigger = event.get("trigger")
+        by = trigger.get("by") if isinstance(trigger, Mapping) else None
+        somebody = by if isinstance(by, Mapping) else somebody
+    return Documents(
+        properties=properties,
+        by=read_object(plan.user_file, runtime, partial(read_by, default=somebody)) or somebody,
+        entity=read_object(plan.entity_file, runtime, read_entity),
+        event=event,
+        secrets=read_object(plan.secrets_file, runtime, read_secrets, secret=True) or {},
+    )
+
+
+def _refuse_what_cannot_run(action: PortAction, documents: Documents) -> None:
+    if action.kind is ActionKind.AUTOMATION and documents.event is None:
+        raise UsageError(f"The automation {action.identifier} runs for an event.", hint="Give one with --event FILE.")
+
+
+def _notes(action: PortAction, documents: Documents, plan: TriggerPlan) -> list[str]:
+    notes = []
+    operation = plan.operation or action.operation
+    if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and documents.entity is None:
+        notes.append(f"a {operation} action runs on an entity, and `.entity` is empty; give one with --entity FILE")
+    if action.approval:
+        notes.append("Port asks for an approval before it sends this; here it is sent at once")
+    if action.condition and action.condition.get("type") != "JQ":
+        notes.append("the action's condition, which chooses entities, is not looked at")
+    given = {text.partition("=")[0].removesuffix(":") for text in plan.inputs}
+    declared = action.inputs or {}
+    if any(
+        name in given and isinstance(rules, Mapping) and rules.get("encryption") for name, rules in declared.items()
+    ):
+        notes.append("others on this machine can see a secret in --input; hand over a real one with --inputs FILE")
+    return notes
+
+
+async def _trigger(
+    action: PortAction,
+    documents: Documents,
+    plan: TriggerPlan,
+    invoker: Invoker,
+    masker: Masker,
+    settings: Callable[[], Settings],
+    runtime: Runtime,
+) -> ExitCode:
+    if unmet := await invoker.unmet(action, documents.event):
+        return _tell_unmet(action, unmet, plan, runtime)
+    request = await invoker.request(
+        action,
+        run_id=plan.run_id or new_run_id(),
+        by=documents.by,
+        at=format_time(runtime.now()),
+        properties=documents.properties,
+        entity=documents.entity,
+        event=documents.event,
+        operation=plan.operation,
+        origin=plan.origin,
+        secrets=documents.secrets,
+    )
+    warn(request, masker, runtime)
+    to = plan.routes.get(action.identifier, plan.to)
+    url = destination(request.url, to, to_its_url=plan.to_its_url or not plan.sends)
+    made = Made(
+        action=action.identifier,
+        request=request,
+        invocation=_signed(request, plan, settings, runtime),
+        url=url,
+        masker=masker,
+    )
+    if not plan.sends:
+        print_request(made, plan.output, runtime, json=plan.json)
+        return ExitCode.OK
+    if not plan.json:
+        show_request(made, runtime)
+    delivery = await _send(made, plan.timeout_s)
+    show_answer(made, delivery, runtime, json=plan.json)
+    return _exit_code(delivery)
+
+
+def new_run_id() -> str:
+    """Return an id of the form that Port gives its action runs."""
+    return "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
+
+
+def _signed(
+    request: RenderedRequest, plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime
+) -> Invocation:
+    content, now = request.content, runtime.now()
+    fields = () if plan.no_sign else signed_headers(content, settings().require_secret(), plan.unit.stamp(now))
+    return Invocation(
+        id=runtime.new_id(),
+        received_at=now,
+        method=request.method,
+        target="/",
+        headers=Headers((*request.headers, *fields)),
+        body=content,
+    )
+
+
+async def _send(made: Made, timeout_s: float) -> Delivery:
+    from port_hook_cli.http.sender import Sender
+
+    async with Sender(timeout_s=timeout_s) as sender:
+        return await sender.send(made.invocation, made.url)
+
+
+def _tell_unmet(action: PortAction, unmet: Sequence[Unmet], plan: TriggerPlan, runtime: Runtime) -> ExitCode:
+    if plan.json:
+        emit(unmet_record(action.identifier, [(each.expression, each.words) for each in unmet]), runtime.stdout)
+    else:
+        print(f"The condition of {brief(action.identifier)} is not met, so nothing is sent:", file=runtime.stderr)
+        for each in unmet:
+            print(f"  {printable(each.expression)} {printable(each.words)}", file=runtime.stderr)
+    return ExitCode.NOT_TRIGGERED
+
+
+def _exit_code(delivery: Delivery) -> ExitCode:
+    if delivery.fault == "unreachable":
+        return ExitCode.TARGET
+    return ExitCode.OK if delivery.ok else ExitCode.FAILED

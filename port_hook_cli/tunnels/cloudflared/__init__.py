@@ -1,0 +1,1 @@
+"""Quick tunnels of Cloudflare, through the `cloudflared` program."""

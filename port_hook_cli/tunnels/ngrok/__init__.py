@@ -1,0 +1,1 @@
+"""ngrok tunnels, through pyngrok."""

@@ -1,0 +1,1 @@
+"""Webhook relays: smee.io, another smee server, or gosmee."""

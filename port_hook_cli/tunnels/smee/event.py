@@ -1,0 +1,187 @@
+"""What a webhook relay says of a request: from the data of a server-sent event back to the request.
+
+smee.io sends the header fields flat, the parsed `body`, the parsed `query` and its own `timestamp`, all in one object
+that JSON.stringify wrote (probot/smee.io, lib/server.js). gosmee sends `bodyB` instead, the body's bytes in base64, and
+no query (chmouel/gosmee, gosmee/server.go). Of smee's `body` the text is cut out as it stands: Port signs what
+JSON.stringify wrote, and that survives being parsed and written by it again, but not being written by Python.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import urlencode
+
+from port_hook_cli.invocations.forwarding import relayed_headers
+from port_hook_cli.invocations.models import Headers
+
+_PROBE = "port-hook-probe"
+_LONGEST_PROBE = 512
+_SPACE = r"[ \t\n\r]*+"
+# The quotation mark at the end is a group of its own: without it the string has none, and nothing is tried again.
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)'
+_opening_at = re.compile(rf"{_SPACE}\{{").match
+_key_at = re.compile(rf"{_SPACE}({_STRING}){_SPACE}:{_SPACE}", re.DOTALL).match
+_string_at = re.compile(_STRING, re.DOTALL).match
+_scalar_at = re.compile(r"[-+.0-9A-Za-z]++").match
+_marks = re.compile(rf"{_STRING}|[][{{}}]", re.DOTALL).finditer
+_delimiter_at = re.compile(rf"{_SPACE}([,}}])").match
+_end_at = re.compile(rf"{_SPACE}\Z").match
+_is_name = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
+_is_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
+
+# The relay's own, and what was true of the sender's connection only.
+_NOT_FIELDS = ("body", "bodyb", "query", "timestamp", "host", "content-length", "expect")
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedRequest:
+    """A POST that a relay was sent: its query without the `?`, its header fields, and its body's bytes."""
+
+    query: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RelayNote:
+    """What a relay says of itself: gosmee is `connected` and then `ready`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotRelayed:
+    """An event that is no request; `why` is a clause."""
+
+    why: str
+
+
+Span: TypeAlias = tuple[int, int]
+
+
+def read_event(data: str) -> RelayedRequest | RelayNote | NotRelayed:
+    """Return what the data of an event without a name says. Total: any text may come."""
+    try:
+        spans = _members(data)
+        if spans.keys() == {"message"}:
+            return RelayNote(str(_value(data, spans["message"])))
+        if "bodyB" in spans:
+            body = base64.b64decode(str(_value(data, spans["bodyB"])), validate=True)
+        elif "body" in spans:
+            start, end = spans["body"]
+            body = data[start:end].encode("utf-8", "surrogatepass")
+        else:
+            return NotRelayed("it has no body")
+        headers = Headers(tuple(_fields(data, spans)))
+        query = _query(_value(data, spans["query"])) if "query" in spans else ""
+    except (ValueError, RecursionError) as error:
+        return NotRelayed(str(error))
+    # smee has unpacked the body; what gosmee sends is still as it was packed.
+    dropped = _NOT_FIELDS if "bodyB" in spans else (*_NOT_FIELDS, "content-encoding")
+    return RelayedRequest(query, relayed_headers(headers).without(*dropped), body)
+
+
+def probe_body(token: str) -> bytes:
+    """Return the body of a request that a listener sends to its own channel; every relay hands it on as it is."""
+    return json.dumps({_PROBE: token}, separators=(",", ":")).encode()
+
+
+def probe_token(body: bytes) -> str | None:
+    """Return the token of a listener's probe, this one's or another's on the same channel; None for a true request."""
+    if len(body) > _LONGEST_PROBE or not body.startswith(f'{{"{_PROBE}":'.encode()):
+        return None
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    token = document[_PROBE]
+    return token if len(document) == 1 and isinstance(token, str) else None
+
+
+def _members(text: str) -> dict[str, Span]:
+    """Return where the value of each member of the one object in `text` stands; of a key twice, the last one.
+
+    Values are not parsed, so that neither their depth nor their numbers matter. Raises ValueError.
+    """
+    opening = _opening_at(text)
+    if opening is None:
+        raise ValueError("it is no JSON object")
+    at, spans = opening.end(), {}
+    delimiter = _delimiter_at(text, at)
+    while delimiter is None or delimiter[1] == ",":
+        key = _key_at(text, at)
+        if key is None or not key[2]:
+            raise ValueError(f"it is no JSON: a key was expected at character {at}")
+        end = _end_of_value(text, key.end())
+        spans[json.loads(key[1])] = (key.end(), end)
+        delimiter = _delimiter_at(text, end)
+        if delimiter is None:
+            raise ValueError(f"it is no JSON: a comma was expected at character {end}")
+        at = delimiter.end()
+    if not _end_at(text, delimiter.end()):
+        raise ValueError("there is more behind its object")
+    return spans
+
+
+def _end_of_value(text: str, start: int) -> int:
+    first = text[start : start + 1]
+    if first not in {"{", "["}:
+        match = _string_at(text, start) if first == '"' else _scalar_at(text, start)
+        if match is None or (first == '"' and not match[1]):
+            raise ValueError(f"it is no JSON: a value was expected at character {start}")
+        return match.end()
+    depth = 0
+    for mark in _marks(text, start):
+        character = text[mark.start()]
+        if character == '"':
+            if not mark[1]:
+                break
+        elif character in "{[":
+            depth += 1
+        else:
+            depth -= 1
+            if depth == 0:
+                return mark.end()
+    raise ValueError("it is no JSON: it breaks off")
+
+
+def _value(text: str, span: Span) -> object:
+    value: object = json.loads(text[slice(*span)])
+    return value
+
+
+def _fields(text: str, spans: dict[str, Span]) -> Iterator[tuple[str, str]]:
+    """Give the members that are header fields: a text, or several as Node has of `set-cookie`."""
+    # Node reads the wire's bytes as Latin-1, Go as UTF-8.
+    encoding = "utf-8" if "bodyB" in spans else "latin-1"
+    for name, (start, end) in spans.items():
+        if text[start] not in '"[' or name in _NOT_FIELDS or name == "bodyB" or not _is_name(name):
+            continue
+        value = _value(text, (start, end))
+        for one in value if isinstance(value, list) else (value,):
+            wire = _wire(one, encoding) if isinstance(one, str) else "\0"
+            if _is_value(wire):
+                yield name, wire.strip(" \t")
+
+
+def _wire(value: str, encoding: str) -> str:
+    try:
+        return value.encode(encoding).decode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _query(value: object) -> str:
+    """Return the query that was parsed to `value`: texts and lists of them; what nests deeper is left out."""
+    pairs = [
+        (name, one)
+        for name, values in (value.items() if isinstance(value, dict) else ())
+        for one in (values if isinstance(values, list) else [values])
+        if isinstance(one, str)
+    ]
+    return urlencode(pairs, errors="surrogatepass")

@@ -1,0 +1,1 @@
+"""SSH tunnels (`ssh -R`), through asyncssh."""

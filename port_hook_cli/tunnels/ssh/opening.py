@@ -1,0 +1,31 @@
+"""SSH tunnels (`ssh -R`), through asyncssh, which is an extra: nothing here needs it until a tunnel is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from port_hook_cli.errors import TunnelError
+from port_hook_cli.extras import install_hint
+from port_hook_cli.tunnels import Opening
+
+if TYPE_CHECKING:
+    from port_hook_cli.tunnels.ssh.tunnel import SshTunnel
+
+
+async def open_ssh(address: str, opening: Opening) -> SshTunnel:
+    """Open a tunnel through `address`, an `ssh://` URL or the name of a service (see `core/ssh_destination.py`).
+
+    The server is asked for a sign of life every `opening.keepalive_s` seconds; the tunnel is lost after three without.
+    Raises TunnelError, also when asyncssh is not installed. Cancelling it hangs up.
+    """
+    try:
+        import asyncssh  # noqa: F401 - an optional one: its absence is to be told before anything else
+    except ModuleNotFoundError as error:
+        if error.name != "asyncssh":
+            raise
+        raise TunnelError(
+            "An SSH tunnel needs asyncssh, which is not installed.", hint=install_hint("asyncssh")
+        ) from None
+    from port_hook_cli.tunnels.ssh.connecting import open_tunnel
+
+    return await open_tunnel(address, opening)

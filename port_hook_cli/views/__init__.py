@@ -1,1 +1,0 @@
-"""Pure presentation: values to text and rich renderables."""

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.action import ActionKind, BadAction, pick_action, read_action
+from port_hook_cli.actions.samples import create_vm_action
+
+AUTOMATION: dict[str, Any] = {
+    "identifier": "tell",
+    "trigger": {
+        "type": "automation",
+        "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"},
+        "condition": {"type": "JQ", "expressions": ["true"], "combinator": "and"},
+    },
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com", "body": {}},
+}
+
+
+def test_a_self_service_action_is_read() -> None:
+    action = read_action(create_vm_action())
+    assert (action.identifier, action.kind, action.operation) == ("create_vm", ActionKind.SELF_SERVICE, "CREATE")
+    assert (action.title, action.blueprint, action.required) == ("Create VM", "vm", ["title"])
+    assert action.inputs is not None
+    assert list(action.inputs) == ["title", "cpu", "memory", "region"]
+    assert not action.has_body
+    assert not action.approval
+
+
+def test_an_automation_is_read() -> None:
+    action = read_action(AUTOMATION)
+    assert (action.kind, action.blueprint, action.inputs) == (ActionKind.AUTOMATION, "service", None)
+    assert action.condition == AUTOMATION["trigger"]["condition"]
+    assert action.has_body
+
+
+def test_an_answer_of_ports_api_is_an_action() -> None:
+    assert read_action({"ok": True, "action": create_vm_action()}).identifier == "create_vm"
+
+
+@pytest.mark.parametrize("approval", [True, {"type": "ALL"}])
+def test_an_approval_is_either_of_the_two_forms(approval: Any) -> None:
+    assert read_action({**create_vm_action(), "requiredApproval": approval}).approval
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (None, "is empty"),
+        ("text", "is a text"),
+        ([], "is a list"),
+        (7, "is a single value"),
+        ({}, "has no `identifier`"),
+        ({"identifier": "a"}, "has no `trigger`"),
+        ({"identifier": "a", "trigger": {}}, "neither self-service nor automation"),
+        ({"identifier": "a", "trigger": {"type": ["automation"]}}, "neither self-service nor automation"),
+        ({"identifier": "a", "trigger": {"type": "self-service"}}, "has no `invocationMethod`"),
+        ({**AUTOMATION, "invocationMethod": {"type": "GITHUB"}}, "is invoked by GITHUB, and only a WEBHOOK"),
+        ({**AUTOMATION, "invocationMethod": {"type": "WEBHOOK"}}, "has no `url`"),
+    ],
+)
+def test_what_is_no_action_is_refused_with_the_reason(document: Any, words: str) -> None:
+    with pytest.raises(BadAction, match=words):
+        read_action(document)
+
+
+@pytest.mark.parametrize("document", [[create_vm_action(), AUTOMATION], {"ok": True, "actions": [AUTOMATION]}])
+def test_one_of_several_is_picked_by_its_identifier(document: Any) -> None:
+    assert pick_action(document, "tell") == AUTOMATION
+
+
+def test_the_only_one_needs_no_identifier() -> None:
+    assert pick_action([AUTOMATION], None) == AUTOMATION
+    assert pick_action(AUTOMATION, None) == AUTOMATION
+    assert pick_action(AUTOMATION, "tell") == AUTOMATION
+
+
+@pytest.mark.parametrize(
+    ("document", "identifier", "words"),
+    [
+        ([create_vm_action(), AUTOMATION], None, "holds 2 actions: create_vm, tell"),
+        ([create_vm_action(), AUTOMATION], "no", "has no action no among its 2: create_vm, tell"),
+        ([], None, "holds 0 actions"),
+        (AUTOMATION, "no", "holds the action tell, and not no"),
+    ],
+)
+def test_a_choice_that_is_open_or_wrong_names_what_there_is(document: Any, identifier: str | None, words: str) -> None:
+    with pytest.raises(BadAction, match=words):
+        pick_action(document, identifier)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.action import BadAction
+from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.actions.inputs import (
+    Encryption,
+    Rules,
+    Violation,
+    as_seen,
+    as_sent,
+    default_queries,
+    encryption_of,
+    missing,
+    parse_input,
+    plain_defaults,
+    plaintext_of,
+    rule_queries,
+    secret_texts,
+    settle,
+)
+from port_hook_cli.errors import UsageError
+
+DECLARED: dict[str, Any] = {
+    "name": {"type": "string"},
+    "cpu": {"type": "number"},
+    "on": {"type": "boolean"},
+    "tags": {"type": "array", "items": {"type": "string"}},
+    "any": {"type": "object"},
+    "either": {"type": ["string", "number"]},
+}
+JQ = {"jqQuery": ".form.cpu"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("name=12", "name", "12"),
+        ("name=", "name", ""),
+        ("name=a=b:=c", "name", "a=b:=c"),
+        ("cpu=4", "cpu", 4),
+        ("cpu=1e2", "cpu", 100),
+        ("cpu=two", "cpu", "two"),
+        ("on=true", "on", True),
+        ('tags=["a", "b"]', "tags", ["a", "b"]),
+        ('any={"a": 1}', "any", {"a": 1}),
+        ("either=4", "either", "4"),
+        ("unknown=4", "unknown", "4"),
+        ("name:=12", "name", 12),
+        ("unknown:=null", "unknown", None),
+    ],
+)
+def test_an_input_is_read_by_its_declared_type(text: str, name: str, value: Any) -> None:
+    assert parse_input(text, DECLARED) == (name, value)
+
+
+@pytest.mark.parametrize("text", ["", "name", "=4", ":=4", "cpu:=s3cret"])
+def test_another_form_is_refused_without_its_value(text: str) -> None:
+    with pytest.raises(UsageError, match="--input") as refused:
+        parse_input(text, DECLARED)
+    assert "s3cret" not in refused.value.message
+
+
+def test_defaults_stand_for_what_is_not_given() -> None:
+    declared = {"a": {"default": 1}, "b": {"default": False}, "c": {"default": JQ}, "d": {"default": None}, "e": 7}
+    assert plain_defaults(declared, {"a": None}) == {"b": False}
+    assert default_queries(declared, {}) == {"c": ".form.cpu"}
+    assert default_queries(declared, {"c": 1}) == {}
+
+
+def test_the_programs_of_all_other_rules_are_found_once() -> None:
+    declared = {
+        "a": {"enum": JQ, "visible": {"jqQuery": ".user"}, "default": {"jqQuery": "no"}, "dataset": {"jqQuery": "no"}},
+        "b": {"items": {"enum": JQ}},
+    }
+    assert rule_queries(declared, {"jqQuery": "req"}) == ("req", ".form.cpu", ".user")
+
+
+def test_the_texts_of_encrypted_inputs_are_secrets() -> None:
+    declared = {"a": {"encryption": "aes256-gcm"}, "b": {"encryption": {"algorithm": "client-side"}}, "c": {}}
+    values = {"a": "x", "b": {"k": ["y", 1, {"l": "z"}]}, "c": "open"}
+    assert list(secret_texts(declared, values)) == ["x", "y", "z"]
+
+
+def test_an_empty_choice_that_is_computed_allows_nothing() -> None:
+    assert settle({"a": {"enum": JQ}}, (), {".form.cpu": []}).declared == {"a": {"enum": []}}
+
+
+def test_answers_take_the_places_of_their_programs() -> None:
+    declared = {"a": {"type": "string", "enum": JQ}, "b": {"items": {"enum": JQ}}, "c": {"enum": {"jqQuery": "bad"}}}
+    rules = settle(declared, {"jqQuery": "req"}, {".form.cpu": ["x"], "req": ["a", 7, "no"], "bad": None})
+    assert rules.declared == {"a": {"type": "string", "enum": ["x"]}, "b": {"items": {"enum": ["x"]}}, "c": {}}
+    assert rules.required == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_required"),
+    [
+        ({}, True),
+        ({"visible": True}, True),
+        ({"visible": False}, False),
+        ({"visible": {"jqQuery": "yes"}}, True),
+        ({"visible": {"jqQuery": "no"}}, False),
+        ({"visible": {"jqQuery": "failed"}}, False),
+        ({"displayCondition": {"jqQuery": "no"}}, False),
+        ({"disabled": {"jqQuery": "yes"}}, False),
+        ({"disabled": {"jqQuery": "no"}}, True),
+    ],
+)
+def test_what_cannot_be_filled_in_is_not_required(rules: dict[str, Any], is_required: bool) -> None:
+    settled = settle({"a": rules}, ["a"], {"yes": True, "no": False, "failed": None})
+    assert (settled.required == ("a",)) is is_required
+
+
+def test_an_input_may_say_itself_that_it_is_required() -> None:
+    declared = {"a": {"required": {"jqQuery": "yes"}}, "b": {"required": {"jqQuery": "no"}}, "c": {"required": True}}
+    assert settle(declared, (), {"yes": True, "no": False}).required == ("a", "c")
+
+
+def test_null_is_no_value_and_what_is_not_declared_is_no_input() -> None:
+    rules = Rules(declared={"a": {}, "b": {}}, required=("a", "b"))
+    assert list(missing(rules, {"a": None, "b": 0, "c": 1})) == [
+        Violation("a", "is required"),
+        Violation("c", "is no input of this action, which has a, b"),
+    ]
+
+
+def test_an_entity_is_seen_as_an_object_and_sent_as_its_identifier() -> None:
+    one = {"type": "string", "format": "entity", "blueprint": "service"}
+    many = {"type": "array", "items": one}
+    seen = {"identifier": "a", "title": "a", "blueprint": "service"}
+    whole = {"identifier": "a", "title": "A", "properties": {"x": 1}}
+    assert as_seen(one, "a") == seen
+    assert as_seen(one, whole) == whole
+    assert as_seen(many, ["a", whole]) == [seen, whole]
+    assert as_sent(many, ["a", whole]) == ["a", "a"]
+    assert as_sent(one, whole) == "a"
+    assert as_sent({"type": "object"}, whole) == whole
+
+
+def test_both_encryptions_are_known_and_no_other() -> None:
+    assert encryption_of("a", {}) is None
+    assert encryption_of("a", {"encryption": "aes256-gcm"}) == Encryption(Scheme.AES_GCM)
+    client_side = {"encryption": {"algorithm": "client-side", "key": "PEM"}}
+    assert encryption_of("a", client_side) == Encryption(Scheme.CLIENT_SIDE, "PEM")
+    wrongs: list[Any] = ["rot13", {"algorithm": "client-side"}, {"algorithm": []}, {}, 7, []]
+    for wrong in wrongs:
+        with pytest.raises(BadAction, match="input a"):
+            encryption_of("a", {"encryption": wrong})
+
+
+def test_an_object_is_encrypted_as_its_json() -> None:
+    assert plaintext_of("zoë") == "zoë".encode()
+    assert plaintext_of({"b": 1.0, "2": "ü"}) == '{"2":"ü","b":1}'.encode()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.action import read_action
+from port_hook_cli.actions.request import RenderedRequest, Run, assemble, request_template, template_data
+from port_hook_cli.actions.samples import create_vm, create_vm_action
+from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.errors import RenderError
+from tests.factories import RUN_ID
+
+AT = "2023-11-14T22:13:20.000Z"
+SAMPLE = create_vm(RUN_ID, at=AT)
+ACTION = read_action(create_vm_action())
+RUN = Run(
+    id=RUN_ID,
+    by=SAMPLE["trigger"]["by"],
+    at=AT,
+    origin="UI",
+    operation="CREATE",
+    inputs=SAMPLE["payload"]["properties"],
+    properties=SAMPLE["payload"]["properties"],
+)
+
+
+def with_method(**fields: Any) -> Any:
+    return replace(ACTION, method={**ACTION.method, **fields})
+
+
+def rendered(**fields: Any) -> RenderedRequest:
+    action = with_method(**fields)
+    return assemble(action, RUN, request_template(action))
+
+
+def test_without_a_body_it_is_the_old_default_payload() -> None:
+    assert rendered().body == SAMPLE
+    assert rendered().content.startswith(b'{"action":"create_vm","resourceType":"run","status":"TRIGGERED",')
+
+
+def test_an_entity_is_whole_in_the_payload_and_named_in_its_context() -> None:
+    entity = {"identifier": "checkout", "title": "Checkout"}
+    request = assemble(ACTION, replace(RUN, entity=entity, encrypted=("key",)), request_template(ACTION))
+    assert request.body["context"]["entity"] == "checkout"
+    assert request.body["payload"]["entity"] == entity
+    assert request.body["payload"]["censoredProperties"] == ["key"]
+
+
+def test_templates_see_what_the_contract_says() -> None:
+    data = template_data(ACTION, replace(RUN, encrypted=("key",), secrets={"s": "x"}))
+    assert data == {
+        "inputs": RUN.inputs,
+        "trigger": {"by": RUN.by, "origin": "UI", "at": AT, "operation": "CREATE"},
+        "event": None,
+        "entity": {},
+        "action": {"identifier": "create_vm", "blueprint": "vm", "encryptedProperties": ["key"]},
+        "run": {"id": RUN_ID},
+        "secrets": {"s": "x"},
+    }
+
+
+def test_a_request_is_posted_as_json_unless_the_action_says_otherwise() -> None:
+    request = rendered(body={"a": 1})
+    assert (request.method, request.headers, request.content) == (
+        "POST",
+        (("content-type", "application/json"),),
+        b'{"a":1}',
+    )
+    request = rendered(body="text", method="put", headers={"Content-Type": "text/x", "n": 1, "gone": None})
+    assert (request.method, request.headers, request.body) == ("PUT", (("Content-Type", "text/x"), ("n", "1")), "text")
+
+
+def test_a_get_has_a_body_only_where_the_action_says_so() -> None:
+    assert rendered(method="GET").body is UNDEFINED
+    assert rendered(method="GET").content == b""
+    assert rendered(method="GET", body={}).content == b"{}"
+
+
+def test_a_url_loses_what_node_takes_out_of_it() -> None:
+    assert rendered(url=" http://h/a\r\nx: y\tz\n").url == "http://h/ax: yz"
+
+
+def test_what_port_sets_itself_is_not_taken_from_the_action() -> None:
+    headers = {"X-Port-Signature": "v1,x", "x-port-timestamp": "1", "Host": "h", "Content-Length": "9", "x": "ü"}
+    assert rendered(headers={"x": "\ud800"}).headers[1:] == (("x", "?"),)
+    assert rendered(headers=headers).headers[1:] == (("x", "ü".encode().decode("latin-1")),)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [(True, True), (False, False), ("true", True), ("false", False), (None, False)]
+)
+def test_flags_are_truth_values_or_their_names(said: Any, meant: bool) -> None:
+    request = rendered(synchronized=said, agent=said)
+    assert (request.synchronized, request.agent) == (meant, meant)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"url": "ftp://x"}, '`url` rendered to "ftp://x"'),
+        ({"url": "https://["}, '`url` rendered to "https://["'),
+        ({"url": "https://h:99999/"}, "`url` rendered to"),
+        ({"url": "https:///x"}, "`url` rendered to"),
+        ({"url": 7}, "`url` rendered to 7"),
+        ({"method": "BREW"}, '`method` rendered to "BREW"'),
+        ({"headers": "x"}, '`headers` rendered to "x", which is not an object'),
+        ({"headers": {"a b": "x"}}, "`headers.a b`"),
+        ({"headers": {"a": "x\r\ny: z"}}, "`headers.a`"),
+        ({"synchronized": 1}, "`synchronized` rendered to 1"),
+        ({"agent": []}, "`agent` rendered to"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_its_name(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(RenderError) as refused:
+        rendered(**fields)
+    assert words in refused.value.message
+
+
+def test_a_url_that_became_null_says_which_expression_failed() -> None:
+    error = JqError(" .x.y ", "run-time", "jq: error: Cannot index string")
+    with pytest.raises(RenderError, match=r"rendered to nothing.*\{\{ \.x\.y \}\} failed: jq: error: Cannot index"):
+        assemble(ACTION, RUN, {}, (error,))

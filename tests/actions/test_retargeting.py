@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.actions.retargeting import (
+    SET_BY_PORT,
+    Change,
+    Refusal,
+    Standing,
+    action_path,
+    differences,
+    plan_change,
+    same,
+    settable,
+)
+from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entry
+from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.retarget.view import conflict_lines, restore_words
+from tests.port_openapi import body_schema, faults, port_openapi
+from tests.retargets import ONE, TWO, an_action
+
+KEYS = st.text(st.characters(min_codepoint=32), max_size=4)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+ACTIONS = st.builds(
+    lambda extra, method, url, agent: {
+        **extra,
+        "id": "action_1",
+        "identifier": "a",
+        "invocationMethod": {"type": "WEBHOOK", **method, "url": url, **agent},
+        "updatedAt": "now",
+    },
+    st.dictionaries(KEYS, JSON, max_size=4),
+    st.dictionaries(KEYS.filter(lambda key: key not in {"type", "agent"}), JSON, max_size=3),
+    st.text(max_size=8).filter(lambda url: "{{" not in url),
+    st.sampled_from([{}, {"agent": True}, {"agent": False}, {"agent": None}]),
+)
+# "Change an action/automation" of Port's API reference, as far as an action with a webhook has it.
+PUT_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["identifier", "trigger", "invocationMethod"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("identifier", "title", "icon", "description")},
+        "trigger": {"type": "object"},
+        "invocationMethod": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["type", "url"],
+            "properties": {
+                "type": {"enum": ["WEBHOOK"]},
+                "url": {"type": "string"},
+                "agent": {"oneOf": [{"type": "boolean"}, {"type": "string"}]},
+                "synchronized": {"oneOf": [{"type": "boolean"}, {"type": "string"}]},
+                "method": {"type": "string"},
+                "headers": {"type": "object"},
+                "body": {"oneOf": [{"type": "array"}, {"type": "object"}]},
+            },
+        },
+        "requiredApproval": {"oneOf": [{"type": "object"}, {"type": "boolean"}]},
+        "approvalNotification": {"type": "object"},
+        "publish": {"type": "boolean"},
+    },
+}
+
+
+def shuffled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: shuffled(inner) for key, inner in reversed(value.items())}
+    return [shuffled(inner) for inner in value] if isinstance(value, list) else value
+
+
+def planned(action: dict[str, Any], url: str) -> Change:
+    change = plan_change(action, url)
+    assert isinstance(change, Change)
+    return change
+
+
+@given(ACTIONS, st.text(max_size=8))
+def test_only_the_url_changes_and_an_agent_that_was_true(action: dict[str, Any], url: str) -> None:
+    change = planned(action, url)
+    before = settable(action)
+    expected = dict(before["invocationMethod"], url=url)
+    if action["invocationMethod"].get("agent") is True:
+        expected["agent"] = False
+    assert json.dumps(change.body) == json.dumps({**before, "invocationMethod": expected})
+    assert {each.keys for each in change.differences} <= {("invocationMethod", "url"), ("invocationMethod", "agent")}
+
+
+@given(ACTIONS)
+def test_what_port_sets_itself_is_never_sent_and_nothing_else_is_left_out_but_nulls(action: dict[str, Any]) -> None:
+    sent = settable(action)
+    assert not sent.keys() & SET_BY_PORT
+    assert set(sent) == {key for key, value in action.items() if key not in SET_BY_PORT and value is not None}
+
+
+def with_what_port_sets(action: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "action_1", **action, **dict.fromkeys(("createdBy", "updatedBy", "createdAt", "updatedAt"), "x")}
+
+
+@pytest.mark.parametrize("empty", [{}, {"icon": None}])
+def test_what_is_sent_is_what_the_route_takes(empty: dict[str, Any]) -> None:
+    action = with_what_port_sets({**an_action(), **empty})
+    for body in (planned(action, ONE).body, settable(action)):
+        assert faults(body, PUT_SCHEMA) == []
+    assert faults(action, PUT_SCHEMA) != []
+
+
+def test_what_is_sent_is_what_ports_own_document_says_where_it_has_the_route() -> None:
+    document = port_openapi()
+    route = "/v1/actions/{action_identifier}"
+    if "put" not in document["paths"].get(route, {}):
+        pytest.skip("this copy of Port's OpenAPI document has no PUT of an action")
+    assert faults(planned(with_what_port_sets(an_action()), ONE).body, body_schema(document, "put", route)) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ({"type": "GITHUB", "org": "o"}, "invoked by GITHUB"),
+        ({"type": "WEBHOOK"}, "no URL"),
+        ({"type": "WEBHOOK", "url": "https://{{ .inputs.host }}/x"}, "computes its `url`"),
+        ({"type": "WEBHOOK", "url": "u", "agent": "{{ .inputs.agent }}"}, "computes its `agent`"),
+        ({"type": "WEBHOOK", "url": "u", "agent": "yes"}, "neither true nor false"),
+        ({"type": "WEBHOOK", "url": "u", "agent": 1}, "neither true nor false"),
+        (None, "invoked by nothing known"),
+        ([], "invoked by nothing known"),
+    ],
+)
+def test_what_cannot_be_pointed_elsewhere_is_refused_in_words(method: Any, words: str) -> None:
+    refusal = plan_change({"identifier": "a", "invocationMethod": method}, ONE)
+    assert isinstance(refusal, Refusal)
+    assert words in refusal.reason
+
+
+@given(JSON)
+def test_a_value_is_the_same_in_any_order_of_keys(value: Any) -> None:
+    assert same(value, shuffled(value))
+
+
+@given(JSON, JSON)
+def test_two_values_are_the_same_when_their_json_is(one: Any, other: Any) -> None:
+    def canonical(value: Any) -> str:
+        return json.dumps(floated(value), sort_keys=True)
+
+    def floated(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: floated(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [floated(inner) for inner in value]
+        is_integral = isinstance(value, float) and value.is_integer()
+        return int(value) if is_integral else value
+
+    assert same(one, other) == (canonical(one) == canonical(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (0, False), (None, False), ("1", 1), ([], {}), ([1], [True]), ({"a": 1}, {"a": True})]
+)
+def test_what_python_takes_for_equal_is_not(one: Any, other: Any) -> None:
+    assert not same(one, other)
+    assert same(1, 1.0)
+
+
+def test_a_document_may_be_nested_deeper_than_pythons_stack() -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    assert same(deep, deep)
+
+
+@given(ACTIONS, st.lists(st.sampled_from([ONE, TWO]), min_size=1))
+def test_an_action_is_found_as_what_it_was_or_as_any_url_that_was_set(action: dict[str, Any], urls: list[str]) -> None:
+    entry = Entry(identifier="a", api_url="u", original=action)
+    assert entry.standing_of({**action, "updatedAt": "later"}) is Standing.ORIGINAL
+    for url in urls:
+        entry = entry.intending(url)
+    for url in urls:
+        now = {"id": "action_1", **shuffled(planned(action, url).body), "updatedBy": "us"}
+        assert entry.standing_of(now) is Standing.OURS
+        assert entry.standing_of({**now, "title": ["changed"]}) is Standing.CHANGED
+        assert entry.standing_of({**now, "id": "action_2"}) is Standing.ANOTHER
+    assert len(entry.urls) == len(set(urls))
+
+
+def test_what_port_made_of_our_change_is_ours_and_a_url_of_before_is_not_any_more() -> None:
+    action = with_what_port_sets(an_action())
+    shown = {**planned(action, TWO).body, "allowAnyoneToViewRuns": True}
+    entry = Entry(identifier="a", api_url="u", original=action).intending(ONE).intending(TWO)
+    assert entry.standing_of(shown) is Standing.CHANGED
+    assert entry.marked(TWO, shown).standing_of(shown) is Standing.OURS
+    assert entry.marked(TWO, shown).standing_of(planned(action, ONE).body) is Standing.CHANGED
+
+
+@given(ACTIONS, st.none() | ACTIONS)
+def test_an_entry_is_read_as_it_was_written_key_by_key(original: dict[str, Any], left: dict[str, Any] | None) -> None:
+    entry = Entry(identifier="a/é", api_url="u", original=original, left=left, urls=(ONE, TWO), pid=7, at=1.5)
+    again = read_entry(write_entry(entry))
+    assert again == entry
+    assert json.dumps(again.original) == json.dumps(original)
+
+
+@given(st.text() | JSON.map(json.dumps) | st.just(write_entry(Entry(identifier="a", api_url="", original={}))[:-9]))
+def test_any_other_text_is_no_entry(text: str) -> None:
+    with pytest.raises(BadEntry):
+        read_entry(text)
+
+
+def test_an_entry_of_a_newer_version_is_not_guessed_at() -> None:
+    text = write_entry(Entry(identifier="a", api_url="u", original={}))
+    with pytest.raises(BadEntry):
+        read_entry(text.replace("retarget/1", "retarget/2"))
+
+
+@given(st.text())
+def test_a_path_stays_below_the_actions_whatever_the_identifier(identifier: str) -> None:
+    assert action_path(identifier).count("/") == 3
+    assert action_path("..") == "/v1/actions/%2E%2E"
+
+
+def test_a_conflict_is_shown_field_by_field_without_credentials_and_escapes() -> None:
+    action = an_action()
+    entry = Entry(identifier="create_vm", api_url="u", original=action).intending(ONE)
+    now = dict(planned(action, ONE).body)
+    method = {**now["invocationMethod"], "url": "https://theirs.example\x1b[2J", "agent": True}
+    method["headers"] = {"RUN_ID": "x", "authorization": "Bearer other"}
+    shown = "\n".join(conflict_lines(entry, {**now, "title": "New", "invocationMethod": method}))
+    assert "\x1b" not in shown
+    assert "s3cret" not in shown
+    assert "other" not in shown.replace("others", "")
+    url = shown[shown.index("invocationMethod.url") :].splitlines()[:4]
+    assert [line.split()[-1] for line in url[1:]] == ["https://example.com", ONE, "https://theirs.example\\x1b[2J"]
+    assert "invocationMethod.headers.authorization\n    original: ***\n    ours:     ***\n    now:      ***" in shown
+    removed = "\n".join(conflict_lines(entry, {**now, "invocationMethod": {"type": "WEBHOOK", "url": ONE}}))
+    assert "s3cret" not in removed
+
+
+@pytest.mark.parametrize("end", End)
+def test_every_end_has_its_words(end: End) -> None:
+    entry = Entry(identifier="a", api_url="u", original=an_action())
+    assert restore_words(Outcome(entry=entry, end=end), file="f")
+
+
+def test_a_difference_in_a_missing_field_is_told_from_a_null() -> None:
+    found = differences({"a": 1}, {"b": {"c": 2}})
+    assert [(each.keys, each.before, each.after) for each in found] == [(("a",), 1, None), (("b",), None, {"c": 2})]

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.schema import Fault, fault_words, python_pattern, schema_of
+
+
+def test_only_what_is_json_schema_is_checked() -> None:
+    declared = {"type": "array", "icon": "x", "items": {"type": "string", "blueprint": "b"}, "required": True}
+    assert schema_of(declared) == {"type": "array", "items": {"type": "string"}}
+    assert schema_of({"items": "no"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("type", "number"), "must be number"),
+        (Fault("type", ["string", "null"]), "must be string or null"),
+        (Fault("enum", ["a", 1]), "must be equal to one of the allowed values: a, 1"),
+        (Fault("enum", list(range(21))), f"allowed values: {', '.join(map(str, range(20)))}, …"),
+        (Fault("pattern", "^{a}$"), 'must match pattern "^{a}$"'),
+        (Fault("minimum", 3), "must be >= 3"),
+        (Fault("type", "string", (1,)), "[1] must be string"),
+        (Fault("something new", 3), "is not valid"),
+    ],
+)
+def test_a_fault_is_said_as_ports_validator_says_it(fault: Fault, words: str) -> None:
+    assert fault_words(fault).endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "is_match"),
+    [
+        ("^a$", "a", True),
+        ("^a$", "a\n", False),
+        (r"^\d+$", "12", True),
+        (r"^\d+$", "١٢", False),
+        (r"^[\w-]+$", "a_b-c", True),
+        (r"^[\w-]+$", "ä", False),
+        (r"^\W$", "ä", True),
+        (r"^\$[$]$", "$$", True),
+        ("^(?<year>[0-9]{4})$", "2026", True),
+        ("(?<=a)b", "ab", True),
+        ("(?<!a)b", "ab", False),
+        ("^[[]$", "[", True),
+        (r"^[\]]$", "]", True),
+    ],
+)
+def test_a_pattern_means_what_it_means_in_javascript(pattern: str, text: str, is_match: bool) -> None:
+
+    assert (re.search(python_pattern(pattern), text) is not None) is is_match
+
+
+def test_words_hold_no_value() -> None:
+    faults: list[Any] = [Fault("const", "s3cret")]
+    assert "s3cret" not in fault_words(faults[0])

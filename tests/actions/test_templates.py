@@ -1,0 +1,178 @@
+"""The template language, with a stand-in for jq: `evaluate` looks programs up in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from port_hook_cli.actions.template_braces import BadTemplate, requote, split
+from port_hook_cli.actions.templates import UNDEFINED, ExpressionFailed, JqError, prepare, render
+from port_hook_cli.javascript.values import js_entries, read_json, write_json
+
+RESULTS: dict[str, Any] = {
+    "s": "text", "n": 12, "list": [1, {"a": None}], "obj": {"2": "two", "1": "one", "x": None}, "null": None,
+    "empty": UNDEFINED, '""': "", "inf": float("inf"), "bad": JqError("bad", "run-time", "jq: error: no"),
+    "worse": JqError("worse", "compile", "jq: compile error: no"), "big": 1.2345678901234567e19,
+}  # fmt: skip
+
+
+def evaluate(programs: Sequence[str]) -> list[Any]:
+    return [RESULTS[program.strip()] for program in programs]
+
+
+def rendered(template: Any) -> Any:
+    return render(template, evaluate).value
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ n }}", 12),
+        (" {{n}}\n", 12),
+        ("\ufeff{{ n }}\u00a0", 12),
+        ("n = {{ n }}", "n = 12"),
+        ("{{ s }}{{ n }}", "text12"),
+        ("{{ list }}!", '[1,{"a":null}]!'),
+        ("{{ obj }}!", '{"1":"one","2":"two","x":null}!'),
+        ("{{ empty }}!", "undefined!"),
+        ("{{ null }}!", "null!"),
+        ("{{ inf }}!", "null!"),
+        ("{{ big }}!", "12345678901234567000!"),
+        ("{{ empty }}", UNDEFINED),
+        ("{{n}}}", 12),
+        ("x{{n}}}", "x12}"),
+        ([1, None, True, "plain", "{{ n }}", "{{ empty }}"], [1, None, True, "plain", 12, None]),
+        ({"a": "{{ empty }}", "b": {"c": "{{ s }}"}}, {"b": {"c": "text"}}),
+        ({"{{ s }}": 1, "a{{ n }}": 2}, {"text": 1, "a12": 2}),
+        ({"{{ empty }}": 1, "{{ null }}": 2, '{{ "" }}': 3, "": 4, "{{ bad }}": 5}, {}),
+        ({"text": 1, "x": 2, "{{ s }}": 3}, {"text": 3, "x": 2}),
+        ({"x": 1, "{{ spreadValue() }}": "{{ obj }}"}, {"x": None, "1": "one", "2": "two"}),
+        ({"x": 1, " {{spreadValue( )}} ": {"x": "{{ empty }}"}}, {}),
+        ({"{{ spreadValue() }}": ["a", "{{ n }}"]}, {"0": "a", "1": 12}),
+        ({"{{ null }}": "{{ unbalanced"}, {}),
+    ],
+)
+def test_a_template_becomes_what_port_makes_of_it(template: Any, value: Any) -> None:
+    assert rendered(template) == value
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("prefix{{.foo}postfix", "Found opening double braces in index 6 without closing double braces"),
+        ("prefix{.foo}}postfix", "Found closing double braces in index 11 without opening double braces"),
+        ("prefix{{ .foo {{ }}postfix", "Found double braces in index 14 inside other one in index 6"),
+        ("prefix{{ .foo }} }}postfix", "Found closing double braces in index 17 without opening double braces"),
+        ("prefix{{ '{{' + .foo }} }}p", "Found closing double braces in index 24 without opening double braces"),
+        ("😀{{", "Found opening double braces in index 2 without closing double braces"),
+        ({"{{ n }}": 1}, "key should be undefined, null or string. Original key: {{ n }}, evaluated to: 12"),
+        (
+            {"{{ spreadValue() }}": [1, {}, None]} | {"{{spreadValue()}}": "{{ s }}"},
+            'key is {{spreadValue()}}. Original value: {{ s }}, evaluated to: "text"',
+        ),
+        ({"{{ spreadValue() }}": "{{ null }}"}, "Cannot convert undefined or null to object"),
+        ({"{{ spreadValue() }}": "{{ empty }}"}, "Original value: {{ empty }}, evaluated to: undefined"),
+    ],
+)  # fmt: skip
+def test_what_port_refuses_is_refused_in_its_words(template: Any, words: str) -> None:
+    with pytest.raises(BadTemplate) as refusal:
+        rendered(template)
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "expressions"),
+    [
+        ('{{ "}}" }}', (' "}}" ',)),
+        ("{{ '}}' + \"{{\" }}", (" '}}' + \"{{\" ",)),
+        (r'{{ "\"}}" }}', (r' "\"}}" ',)),
+        ("{{{a:1} }}", ("{a:1} ",)),
+        ("{{{a:1}}}", ("{a:1",)),  # as in Port: the third brace belongs to nobody
+        ('"{{a}}" {{ b }}', ("a", " b ")),
+        ("{ }", ()),
+    ],
+)
+def test_braces_in_quotes_do_not_count(template: str, expressions: tuple[str, ...]) -> None:
+    assert split(template).expressions == expressions
+
+
+@pytest.mark.parametrize(
+    ("expression", "program"),
+    [
+        ("'a' + 'b c'", '"a" + "b c"'),
+        ('"it\'s"', '"it\'s"'),
+        ("''", '""'),
+        (" '' ", ' "" '),
+        (".a['b']", ".a['b']"),
+        ("'a'\n", '"a"\n'),
+        ("\u00a0'a'\u2003", '\u00a0"a"\u2003'),
+        ("'\ud800'", '"\ufffd"'),
+    ],
+)
+def test_single_quotes_at_the_edge_of_a_word_become_double(expression: str, program: str) -> None:
+    assert requote(expression) == program
+
+
+def test_failed_expressions_become_null_and_are_told_once_each() -> None:
+    rendering = render({"a": "{{ bad }}", "b": "-{{ bad }}{{ worse }}", "{{ null }}": "{{ bad }}"}, evaluate)
+    assert rendering.value == {"a": None, "b": "-nullnull"}
+    assert [(error.expression, error.kind) for error in rendering.errors] == [("bad", "run-time"), ("worse", "compile")]
+
+
+def test_a_strict_rendering_raises_the_first_failure_that_stands_in_the_result() -> None:
+    with pytest.raises(ExpressionFailed, match="jq: compile error: no"):
+        render({"{{ empty }}": "{{ bad }}", "a": "{{ worse }}"}, evaluate, strict=True)
+
+
+def test_each_expression_is_asked_for_once_and_a_spread_is_none() -> None:
+    prepared = prepare({"{{ spreadValue() }}": {"{{ s }}": ["{{ s }}", "{{ s }}{{ 'x' }}"]}})
+    assert prepared.programs == [" s ", ' "x" ']
+
+
+def test_a_template_that_is_nested_without_end_is_refused() -> None:
+    template: Any = "{{ s }}"
+    for _ in range(2_000):
+        template = [template]
+    with pytest.raises(BadTemplate, match="nested deeper"):
+        rendered(template)
+
+
+_WITHOUT_BRACES = st.text().filter(lambda text: "{{" not in text and "}}" not in text)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _WITHOUT_BRACES,
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(_WITHOUT_BRACES.filter(bool), values, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_a_template_without_braces_stays_as_it_is(template: Any) -> None:
+    text = write_json(template)
+    assert write_json(rendered(template)) == text
+    assert write_json(read_json(text)) == text
+
+
+@given(st.text(alphabet="{}'\"\\ a😀\n"))
+def test_the_pieces_of_a_text_make_it_up_again(text: str) -> None:
+    try:
+        parts = split(text)
+    except BadTemplate as error:
+        event(str(error)[:20])
+        return
+    again = parts.pieces[0] + "".join(
+        f"{{{{{expression}}}}}{piece}" for expression, piece in zip(parts.expressions, parts.pieces[1:], strict=True)
+    )
+    assert again == text
+
+
+def test_numbers_are_read_as_javascript_has_them() -> None:
+    value = read_json('[1.0, 12345678901234567890, 9007199254740992, 1e400, "1e400", 1.5]')
+    assert value == [1, 1.2345678901234567e19, 9007199254740992, None, "1e400", 1.5]
+    assert [type(number) for number in value[:3]] == [int, float, int]
+    assert list(js_entries({"b": 1, "10": 2, "9": 3, "01": 4, "4294967295": 5})) == [
+        ("9", 3), ("10", 2), ("b", 1), ("01", 4), ("4294967295", 5),
+    ]  # fmt: skip

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.file import CAPTURE, to_capture
+from port_hook_cli.captures.request_file import NotARequest, capture_in, read_request
+from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
+from tests.factories import NOW, a_body, an_invocation
+
+
+def a_capture(body: bytes = b"{}") -> bytes:
+    invocation = an_invocation(body)
+    return json.dumps(
+        to_capture(Exchange(invocation=invocation, verdict=Verdict(status=Status.VALID), payload=Payload()))
+    ).encode()
+
+
+def test_a_capture_file_gives_its_request_and_when_it_was_received() -> None:
+    saved = read_request(a_capture(a_body()))
+    assert (saved.body, saved.received_at) == (a_body(), NOW)
+    assert saved.headers == an_invocation(a_body()).headers
+
+
+def test_a_raw_request_gives_its_request_and_no_time() -> None:
+    saved = read_request(b"POST / HTTP/1.1\nx-port-timestamp: 17\n\n{}")
+    assert (saved.body, saved.received_at) == (b"{}", None)
+    assert saved.headers.get("X-Port-Timestamp") == "17"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b" \n", "it is empty"),
+        (b'{"a":1}', "it is JSON, but no capture file"),
+        (b"hello", "it is neither a capture file nor an HTTP request"),
+        (b"POST / HTTP/1.1\nnonsense\n\n", "it begins like an HTTP request, but line 2"),
+        (json.dumps({"schema": CAPTURE}).encode(), "it is a damaged capture file"),
+    ],
+)
+def test_another_file_is_said_to_be_what_it_is(content: bytes, words: str) -> None:
+    with pytest.raises(NotARequest, match=words):
+        read_request(content)
+
+
+@given(st.one_of(st.binary(), st.text(alphabet='[]{}",:0 a').map(str.encode)))
+def test_any_bytes_are_a_request_or_said_to_be_none(content: bytes) -> None:
+    with suppress(NotARequest):
+        assert read_request(content).body in content
+
+
+def test_ten_thousand_levels_are_no_capture() -> None:
+    assert capture_in(b"[" * 10_000 + b"]" * 10_000) is None

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures import open_store
+from port_hook_cli.cli.app import main
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Answer, Status, Verdict
+from port_hook_cli.runtime import Runtime
+from tests.conftest import Run
+from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+
+LISTENED = (
+    an_exchange(an_invocation(id="aa0000000001", received_at=NOW)),
+    an_exchange(
+        an_invocation(
+            a_body(a_document(action="delete_vm", context={"runId": "r_0000000000000000"})),
+            id="bb0000000002",
+            received_at=NOW + 3600,
+        ),
+        verdict=Verdict(status=Status.INVALID),
+        answer=Answer(status=401),
+    ),
+)
+
+
+@pytest.fixture
+def kept(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add(LISTENED)
+
+
+def shown(lines: str) -> list[str]:
+    """The ids in a listing."""
+    return [line.split()[0] for line in lines.splitlines()[1:]]
+
+
+def test_captures_are_listed_newest_first(run: Run, kept: None) -> None:
+    result = run("captures")
+    assert result.code == ExitCode.OK
+    assert result.err == ""
+    assert shown(result.out) == ["bb0000000002", "aa0000000001"]
+    assert result.out.splitlines()[1].endswith("invalid    POST    delete_vm CREATE  r_0000000000000000  401     -")
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--action", "create_vm"), ["aa0000000001"]),
+        (("--status", "invalid"), ["bb0000000002"]),
+        (("--status", "INVALID"), ["bb0000000002"]),
+        (("--run", RUN_ID), ["aa0000000001"]),
+        (("--since", "2023-11-14T23:00:00Z"), ["bb0000000002"]),
+        (("--limit", "1"), ["bb0000000002"]),
+        (("--limit", "0"), ["bb0000000002", "aa0000000001"]),
+    ],
+)
+def test_filters_narrow_the_list(run: Run, kept: None, options: tuple[str, ...], found: list[str]) -> None:
+    assert shown(run("captures", *options).out) == found
+    assert [record["id"] for record in run("captures", *options, "--json").records] == found
+
+
+def test_a_duration_counts_back_from_now(runtime: Callable[..., Runtime], kept: None) -> None:
+    world = replace(runtime(), now=lambda: NOW + 3600 + 60)
+    assert main(["captures", "--since", "10m", "--json"], world) == ExitCode.OK
+    output = world.stdout.buffer
+    assert isinstance(output, io.BytesIO)
+    assert b"bb0000000002" in output.getvalue()
+    assert b"aa0000000001" not in output.getvalue()
+
+
+def test_json_is_one_summary_a_line(run: Run, kept: None) -> None:
+    first, second = run("captures", "--json").records
+    assert first["schema"] == second["schema"] == "port-hook/capture-summary/1"
+    assert first["type"] == "capture"
+    assert first["verdict"]["status"] == "invalid"
+    assert first["answer"] == {"status": 401}
+    assert second["run_id"] == RUN_ID
+    assert second["received_at"] == "2023-11-14T22:13:20.000Z"
+
+
+def test_many_captures_are_cut_to_the_latest_20(run: Run, folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)])
+    assert shown(run("captures").out) == [f"{number:012x}" for number in range(29, 9, -1)]
+
+
+def test_on_a_terminal_it_is_a_table(runtime: Callable[..., Runtime], kept: None) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    screen = io.BytesIO()
+    world = replace(runtime(), stdout=Terminal(screen, encoding="utf-8", write_through=True))
+    world = replace(world, environ={"COLUMNS": "100", "LINES": "40", "TERM": "xterm", "NO_COLOR": "1"})
+    assert main(["captures"], world) == ExitCode.OK
+    assert b"bb0000000002 11-1" in screen.getvalue()
+
+
+def test_nothing_captured_says_what_to_do(run: Run, folder: Path) -> None:
+    open_store(None, folder, create=True).close()
+    result = run("captures")
+    assert result.code == ExitCode.OK
+    assert result.out == ""
+    assert "port-hook listen" in result.err
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_nothing_found_says_what_to_do(run: Run, kept: None, as_json: tuple[str, ...]) -> None:
+    result = run("captures", "--action", "unheard-of", *as_json)
+    assert result.code == ExitCode.OK
+    assert result.out == ""
+    assert "without filters" in result.err
+
+
+def test_no_store_is_a_problem(run: Run, folder: Path) -> None:
+    result = run("captures")
+    assert result.code == ExitCode.STORE
+    assert "no capture store" in result.err
+    assert not list(folder.iterdir())
+
+
+def test_another_store_can_be_named(run: Run, folder: Path) -> None:
+    with open_store(Path("other.db"), folder, create=True) as store:
+        store.add(LISTENED[:1])
+    assert shown(run("captures", "--store", "other.db").out) == ["aa0000000001"]
+
+
+@pytest.mark.parametrize("options", [("--since", "soon"), ("--status", "fine"), ("--limit", "-1")])
+def test_values_that_mean_nothing_are_wrong_usage(run: Run, kept: None, options: tuple[str, ...]) -> None:
+    result = run("captures", *options)
+    assert result.code == ExitCode.USAGE
+    assert result.out == ""

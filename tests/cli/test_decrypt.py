@@ -1,0 +1,296 @@
+"""`port-hook decrypt` and `encrypt`, each the other's counterpart."""
+
+from __future__ import annotations
+
+import json
+import sys
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pexpect  # type: ignore[import-untyped]
+import pytest
+
+from port_hook_cli.captures import open_store
+from port_hook_cli.captures.file import to_capture
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.keys import PASSPHRASE, write_keys
+from tests.processes import environment
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+OTHER = {"PORT_CLIENT_SECRET": "another-client-secret-of-thirty-two-characters"}
+PASSWORD = "payload.properties.password"
+
+
+def encrypted(run: Run, value: str, *options: str) -> str:
+    result = run("encrypt", value, *options, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    return result.out.strip()
+
+
+def payload_with(**properties: Any) -> dict[str, Any]:
+    """An invocation of the old shape that names `properties` as encrypted."""
+    document = a_document()
+    document["payload"]["properties"] |= properties
+    document["payload"]["censoredProperties"] = list(properties)
+    return document
+
+
+def keep(folder: Path, document: Any) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(a_body(document)))])
+
+
+def write(folder: Path, document: Any) -> str:
+    (folder / "payload.json").write_bytes(a_body(document))
+    return "payload.json"
+
+
+def test_the_properties_that_a_capture_names_are_decrypted_and_the_store_stays_as_it_was(
+    run: Run, folder: Path
+) -> None:
+    keep(folder, payload_with(password=encrypted(run, "s3cret"), token=encrypted(run, '{"a": "hidden"}')))
+    before = {path.name: path.read_bytes() for path in (folder / ".port-hook").iterdir()}
+    result = run("decrypt", "last", env=ENV)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == f'{PASSWORD}  s3cret\npayload.properties.token     {{"a": "hidden"}}\n'
+    after = {path.name: path.read_bytes() for path in (folder / ".port-hook").iterdir()}
+    assert after[".gitignore"] == before[".gitignore"]
+    assert after["captures.db"] == before["captures.db"]
+    assert not any(b"s3cret" in content or b"hidden" in content for content in after.values())
+
+
+@pytest.mark.parametrize("kind", ["payload", "capture", "raw request", "stdin", "id"])
+def test_wherever_a_payload_is_kept_it_is_read(run: Run, folder: Path, kind: str) -> None:
+    document = payload_with(password=encrypted(run, "s3cret"))
+    body = a_body(document)
+    contents = {
+        "capture": json.dumps(to_capture(an_exchange(an_invocation(body)))).encode(),
+        "raw request": b"POST /hook HTTP/1.1\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body),
+    }
+    keep(folder, document)
+    (folder / "file.txt").write_bytes(contents.get(kind, b"\xef\xbb\xbf" + body))
+    name = {"stdin": "-", "id": "01234"}.get(kind, "file.txt")
+    result = run("decrypt", name, "--json", env=ENV, stdin=body)
+    assert result.code == 0
+    assert [record["value"] for record in result.records] == ["s3cret"]
+
+
+def test_json_has_a_record_for_each_property(run: Run, folder: Path) -> None:
+    name = write(folder, payload_with(password=encrypted(run, '{"a": [1]}'), cut=encrypted(run, "s3cret")[:-3], no="!"))
+    result = run("decrypt", name, "--json", env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert {record["schema"] for record in result.records} == {"port-hook/decryption/1"}
+    assert [(record["path"], record["value"], record["problem"]) for record in result.records] == [
+        (PASSWORD, {"a": [1]}, None),
+        ("payload.properties.cut", None, "truncated"),
+        ("payload.properties.no", None, "not-encrypted"),
+    ]
+
+
+def test_a_value_that_is_asked_for_alone_comes_byte_for_byte(run: Run, folder: Path) -> None:
+    pem = b"-----BEGIN X-----\r\n\x1b[2J\xc3\xab\r\n-----END X-----\n\n"
+    (folder / "value").write_bytes(pem)
+    value = run("encrypt", "value", env=ENV).out.strip()
+    name = write(folder, {"inputs": {"cert": value}})
+    for path in ("inputs.cert", "cert"):
+        assert run("decrypt", name, path, env=ENV).raw == pem.removesuffix(b"\n")
+
+
+def test_the_whole_payload_can_be_had_with_the_values_in_it(run: Run, folder: Path) -> None:
+    name = write(folder, payload_with(password=encrypted(run, '{"user":"zoë"}')))
+    result = run("decrypt", name, "--payload", env=ENV)
+    assert json.loads(result.raw) == payload_with(password={"user": "zoë"})
+
+
+def test_client_side_values_take_the_private_key_and_no_secret(run: Run, folder: Path) -> None:
+    write_keys(folder)
+    value = encrypted(run, "s3cret", "--public-key", "public.pem")
+    name = write(folder, payload_with(password=value))
+    assert run("decrypt", name, PASSWORD, "--private-key", "private.pem").raw == b"s3cret"
+    stdin = (folder / "private.pem").read_bytes()
+    assert run("decrypt", name, PASSWORD, "--private-key", "-", stdin=stdin).raw == b"s3cret"
+
+
+def test_both_schemes_in_one_payload_take_both_keys(run: Run, folder: Path) -> None:
+    write_keys(folder)
+    values = {"a": encrypted(run, "one"), "b": encrypted(run, "two", "--public-key", "public.pem")}
+    result = run("decrypt", write(folder, payload_with(**values)), "--private-key", "private.pem", "--json", env=ENV)
+    assert [(record["value"], record["scheme"]) for record in result.records] == [
+        ("one", "aes256-gcm"),
+        ("two", "client-side"),
+    ]
+
+
+def test_a_wrong_secret_is_said_to_be_wrong_with_the_place_it_came_from(run: Run, folder: Path) -> None:
+    result = run("decrypt", write(folder, payload_with(password=encrypted(run, "s3cret"))), env=OTHER)
+    assert (result.code, result.out) == (ExitCode.FAILED, "")
+    assert f"error: {PASSWORD}: the client secret does not open it: another key was used, or the value" in result.err
+    assert "hint: Tried was the client secret of PORT_CLIENT_SECRET in the environment (aes256-gcm)." in result.err
+    assert "--private-key FILE" in result.err
+    assert OTHER["PORT_CLIENT_SECRET"] not in result.err
+
+
+def test_a_wrong_private_key_is_said_to_be_wrong(run: Run, folder: Path) -> None:
+    write_keys(folder)
+    name = write(folder, payload_with(password=encrypted(run, "s3cret", "--public-key", "public.pem")))
+    result = run("decrypt", name, "--private-key", "another.pem")
+    assert result.code == ExitCode.FAILED
+    assert "the private key does not open it" in result.err
+    assert "Tried was the private key another.pem (client-side)." in result.err
+
+
+def test_what_can_be_decrypted_is_shown_beside_what_cannot(run: Run, folder: Path) -> None:
+    name = write(folder, payload_with(password=encrypted(run, "s3cret"), pin="1234"))
+    result = run("decrypt", name, env=ENV)
+    assert (result.code, result.out) == (ExitCode.FAILED, f"{PASSWORD}  s3cret\n")
+    assert "payload.properties.pin: it has 3 bytes" in result.err
+
+
+def test_a_path_where_nothing_stands(run: Run, folder: Path) -> None:
+    result = run("decrypt", write(folder, a_document()), "payload.nothing", env=ENV)
+    assert (result.code, result.out) == (ExitCode.FAILED, "")
+    assert "payload.nothing: the payload has nothing there" in result.err
+
+
+def test_a_payload_that_names_nothing_is_not_taken_for_decrypted(run: Run, folder: Path) -> None:
+    result = run("decrypt", write(folder, {"vm": {"pw": encrypted(run, "s3cret")}}), env=ENV)
+    assert (result.code, result.out) == (ExitCode.FAILED, "")
+    assert "names no encrypted property" in result.err
+    assert "These look encrypted: vm.pw." in result.err
+
+
+def test_values_cannot_reach_through_to_the_terminal(run: Run, folder: Path) -> None:
+    values = {"a": encrypted(run, "\x1b[2J\n\u202e"), "b\x1b": encrypted(run, "x")}
+    result = run("decrypt", write(folder, payload_with(**values)), env=ENV)
+    assert result.out == "payload.properties.a      \\x1b[2J\\n\\u202e\npayload.properties.b\\x1b  x\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("",), ExitCode.USAGE, "name is empty"),
+        (("-", "--secret-file", "-"), ExitCode.USAGE, "stdin can be only one"),
+        (("-", "--private-key", "-"), ExitCode.USAGE, "stdin can be only one"),
+        (("p.json", "a", "--payload", "--json"), ExitCode.USAGE, "exclude each other"),
+        (("p.json", 'a"'), ExitCode.USAGE, "cannot be read"),
+        (("none.json",), ExitCode.STORE, "There is no file none.json"),
+        (("last",), ExitCode.STORE, "There is no capture store"),
+        (("p.json", "--private-key", "none.pem"), ExitCode.SETTINGS, "none.pem cannot be read: No such file"),
+        (("p.json", "--private-key", "p.json"), ExitCode.SETTINGS, "no private key in PEM"),
+        (("text.json",), ExitCode.STORE, "holds no JSON payload: not JSON (line 1"),
+        (("http.json",), ExitCode.STORE, "http.json cannot be read"),
+        (("p.json", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(run: Run, folder: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    (folder / "p.json").write_text('{"a":1}')
+    (folder / "text.json").write_text("no json")
+    (folder / "http.json").write_text("POST / HTTP/1.1\r\nno header\r\n\r\n{}")
+    (folder / "short").write_text("short")
+    result = run("decrypt", *arguments, env=ENV)
+    assert (result.code, result.out) == (code, "")
+    assert words in result.err
+
+
+def test_without_a_secret_and_a_key_it_is_said_where_they_go(run: Run, folder: Path) -> None:
+    result = run("decrypt", write(folder, a_document()))
+    assert result.code == ExitCode.SETTINGS
+    assert "There is no client secret" in result.err
+
+
+def test_a_protected_key_without_a_terminal(run: Run, folder: Path) -> None:
+    write_keys(folder, passphrase=PASSPHRASE)
+    result = run("decrypt", write(folder, a_document()), "cpu", "--private-key", "private.pem")
+    assert result.code == ExitCode.SETTINGS
+    assert "protected by a passphrase" in result.err
+    assert "openssl pkey -in KEY | port-hook decrypt" in result.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+@pytest.mark.parametrize(("typed", "code"), [(PASSPHRASE, 0), ("wrong", 4), ("\x04", 4)])
+def test_on_a_terminal_the_passphrase_is_asked_for_and_not_shown(run: Run, folder: Path, typed: str, code: int) -> None:
+    write_keys(folder, passphrase=PASSPHRASE)
+    name = write(folder, payload_with(password=encrypted(run, "a\x1b[2J\nb", "--public-key", "public.pem")))
+    arguments = ["-m", "port_hook_cli", "decrypt", name, PASSWORD, "--private-key", "private.pem"]
+    child = pexpect.spawn(
+        sys.executable, arguments, cwd=str(folder), env=environment(folder) | {"TERM": "dumb"}, timeout=20
+    )
+    child.expect_exact("Passphrase of private.pem: ")
+    child.waitnoecho()
+    child.send(typed if typed == "\x04" else f"{typed}\n")
+    rest = child.read().decode()
+    child.close()
+    assert child.exitstatus == code
+    assert typed not in rest
+    assert ("a\\x1b[2J\r\nb" in rest) is (code == 0)
+
+
+class TestEncrypt:
+    def test_json_names_the_scheme(self, run: Run, folder: Path) -> None:
+        write_keys(folder)
+        (ours,) = run("encrypt", "s3cret", "--json", env=ENV).records
+        (theirs,) = run("encrypt", "s3cret", "--public-key", "public.pem", "--json").records
+        assert (ours["schema"], ours["scheme"], len(b64decode(ours["value"]))) == (
+            "port-hook/encryption/1",
+            "aes256-gcm",
+            16 + 6 + 16,
+        )
+        assert (theirs["scheme"], len(b64decode(theirs["value"]))) == ("client-side", 12 + 256 + 6 + 16)
+
+    @pytest.mark.parametrize(
+        ("given", "plaintext"),
+        [
+            ("s3cret", "s3cret"),
+            ('{ "b": 1.0,\n "a": "ë" }', '{"b":1,"a":"ë"}'),
+            ("{no json", "{no json"),
+            (" [1, 2] ", " [1, 2] "),
+            ("x" * 5000, "x" * 5000),
+        ],
+    )
+    def test_a_string_stays_as_it_is_and_an_object_is_written_as_port_does(
+        self, run: Run, folder: Path, given: str, plaintext: str
+    ) -> None:
+        name = write(folder, {"it": encrypted(run, given)})
+        assert run("decrypt", name, "it", env=ENV).raw == plaintext.encode()
+
+    @pytest.mark.parametrize(("content", "plaintext"), [(b"a\n", b"a"), (b"a\r\n\r\n", b"a\r\n"), (b"", b"")])
+    def test_stdin_less_one_line_end(self, run: Run, folder: Path, content: bytes, plaintext: bytes) -> None:
+        value = run("encrypt", "-", env=ENV, stdin=content).out.strip()
+        assert run("decrypt", write(folder, {"it": value}), "it", env=ENV).raw == plaintext
+
+    def test_a_file_is_said_to_have_been_read(self, run: Run, folder: Path) -> None:
+        (folder / "value").write_text("s3cret\n")
+        result = run("encrypt", "value", env=ENV)
+        assert result.err == "note: encrypted is what the file value holds\n"
+        assert run("decrypt", write(folder, {"it": result.out.strip()}), "it", env=ENV).raw == b"s3cret"
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (("",), ExitCode.USAGE, "value is empty"),
+            (("binary",), ExitCode.USAGE, "not UTF-8 text (at byte 1)"),
+            (("x", "--public-key", "k", "--secret-file", "s"), ExitCode.USAGE, "exclude each other"),
+            (("-", "--public-key", "-"), ExitCode.USAGE, "stdin can be only one"),
+            (("x", "--public-key", "private.pem"), ExitCode.SETTINGS, "is a private key"),
+            (("x", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
+        ],
+    )
+    def test_what_is_wrong_is_said(
+        self, run: Run, folder: Path, arguments: tuple[str, ...], code: int, words: str
+    ) -> None:
+        write_keys(folder)
+        (folder / "binary").write_bytes(b"a\xff")
+        (folder / "short").write_text("short")
+        result = run("encrypt", *arguments, env=ENV)
+        assert (result.code, result.out) == (code, "")
+        assert words in result.err
+
+
+def test_an_encrypted_value_can_be_replayed(run: Run, folder: Path) -> None:
+    keep(folder, payload_with(password="x"))
+    value = encrypted(run, "s3cret")
+    result = run("replay", "last", "--to", "1", "--set", f"{PASSWORD}={value}", "--dry-run", env=ENV)
+    assert f'"password":"{value}"' in result.out

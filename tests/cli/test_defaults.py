@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.defaults import HARMLESS, default_map, tell_ignored, variable_names
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import sign
+from tests.conftest import Run
+from tests.factories import SECRET
+from tests.options import options
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+
+
+def signed_with(secret: str, timestamp: str) -> str:
+    return sign(b"{}", type(SECRET)(secret), timestamp)
+
+
+def test_a_variable_sets_the_default_of_an_option(run: Run) -> None:
+    result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TIMESTAMP": "17"})
+    assert signed_with(SECRET.reveal(), "17") in result.out
+
+
+def test_an_option_beats_its_variable(run: Run) -> None:
+    result = run("sign", "-", "--timestamp", "18", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TIMESTAMP": "17"})
+    assert "x-port-timestamp: 18" in result.out
+
+
+def test_a_switch_is_turned_on_by_a_word_for_yes(run: Run) -> None:
+    assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "1"}).code == 0
+    assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "false"}).code == ExitCode.USAGE
+
+
+def test_an_empty_variable_sets_nothing(run: Run) -> None:
+    assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": ""}).code == 0
+
+
+def test_a_shared_option_has_a_short_name_which_the_full_one_beats(run: Run, folder: Path) -> None:
+    (folder / "a").write_text("secret-a")
+    (folder / "b").write_text("secret-b")
+    env = {"PORT_HOOK_SECRET_FILE": "a", "PORT_HOOK_SIGN_TIMESTAMP": "17"}
+    assert signed_with("secret-a", "17") in run("sign", "-", stdin=b"{}", env=env).out
+    env["PORT_HOOK_SIGN_SECRET_FILE"] = "b"
+    assert signed_with("secret-b", "17") in run("sign", "-", stdin=b"{}", env=env).out
+
+
+def test_dotenv_files_set_defaults_too_the_environment_before_the_folder_before_home(run: Run, folder: Path) -> None:
+    home = folder.parent / "home" / ".port"
+    home.mkdir()
+    (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=curl\n")
+    assert "curl --request POST" in run("sign", "-", stdin=b"{}", env=ENV).out
+    (folder / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")
+    assert run("sign", "-", stdin=b"{}", env=ENV).records
+    result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "headers"})
+    assert result.out.startswith("x-port-signature: ")
+
+
+def test_a_wrong_value_is_refused_by_the_variables_name(run: Run) -> None:
+    result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "xml"})
+    assert result.code == ExitCode.USAGE
+    assert "Invalid value for PORT_HOOK_SIGN_FORMAT: 'xml' is not one of 'headers'" in result.err
+
+
+def test_a_wrong_value_on_the_command_line_is_refused_by_the_options_name(run: Run) -> None:
+    result = run("sign", "-", "--format", "xml", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "xml"})
+    assert "Invalid value for '--format'" in result.err
+
+
+def test_an_argument_has_no_variable(run: Run) -> None:
+    assert run("sign", env={**ENV, "PORT_HOOK_SIGN_PAYLOAD": "-"}, stdin=b"{}").code == ExitCode.USAGE
+
+
+def test_a_dotenv_file_that_cannot_be_read_does_not_break_the_help(run: Run, folder: Path) -> None:
+    (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_FORMAT=\xff")
+    assert run("sign", "--help").code == 0
+
+
+def test_an_option_that_repeats_takes_several_words(run: Run) -> None:
+    env = {"PORT_HOOK_LISTEN_ROUTE": "buy_boat=9000 nonsense"}
+    result = run("listen", "--no-verify", env=env)
+    assert result.code == ExitCode.USAGE
+    assert "nonsense" in result.err
+    assert "buy_boat" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "names"),
+    [
+        ("listen", "forward-to", ("PORT_HOOK_LISTEN_FORWARD_TO",)),
+        ("report-run", "org", ("PORT_HOOK_REPORT_RUN_ORG", "PORT_HOOK_ORG")),
+        ("verify", "tolerance", ("PORT_HOOK_VERIFY_TOLERANCE", "PORT_HOOK_TOLERANCE")),
+    ],
+)
+def test_variables_are_named_after_command_and_option(command: str, option: str, names: tuple[str, ...]) -> None:
+    assert variable_names(command, option) == names
+
+
+# --- the .env of the working folder ---------------------------------------------------------------------------------
+
+LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-verify")
+
+
+def names_of(command: str, option: str) -> set[str]:
+    return set(variable_names(command, option))
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (command, parameter.opts[0].removeprefix("--"))
+        for command in COMMANDS
+        for parameter in options(command)
+        if parameter.opts[0].removeprefix("--") not in HARMLESS.get(command, {})
+    ],
+)
+def test_an_option_that_is_not_on_the_list_cannot_be_set_by_the_folder(
+    runtime: Callable[..., Runtime], folder: Path, command: str, option: str
+) -> None:
+    (folder / ".env").write_text("".join(f"{name}=1\n" for name in names_of(command, option)))
+    world = runtime()
+    assert default_map(command, options(command), world) == {}
+    tell_ignored(command, options(command), [], world)
+    told = cast("io.TextIOWrapper", world.stderr).buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert told.count("\n") == 1
+    assert all(name in told for name in names_of(command, option))
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(command, parameter) for command in COMMANDS for parameter in options(command)]
+)
+def test_every_option_can_be_set_by_the_environment_and_the_home(
+    runtime: Callable[..., Runtime], folder: Path, command: str, option: Any
+) -> None:
+    (name, *_) = variable_names(command, option.opts[0].removeprefix("--"))
+    assert option.name in default_map(command, options(command), runtime(env={name: "1"}))
+    home = folder.parent / "home" / ".port"
+    home.mkdir()
+    (home / ".env").write_text(f"{name}=1\n")
+    assert option.name in default_map(command, options(command), runtime())
+
+
+def test_the_list_has_only_options_that_exist() -> None:
+    existing = {name: {parameter.opts[0].removeprefix("--") for parameter in options(name)} for name in COMMANDS}
+    assert [name for name, listed in HARMLESS.items() if not listed.keys() <= existing[name]] == []
+
+
+def test_the_list_names_no_file_host_target_question_or_check() -> None:
+    listed = {option for of_command in HARMLESS.values() for option in of_command}
+    dangerous = {
+        "host", "forward-to", "route", "to", "to-its-url", "tunnel", "public-url", "domain", "accept-host-key", "copy",
+        "retarget", "yes", "overwrite", "allow-unverified", "no-verify", "no-sign", "as-captured", "respond",
+        "decrypt", "decrypt-path", "private-key", "public-key", "store", "max-captures", "keep-secrets", "secret-file",
+        "secrets", "org", "insecure-api", "data", "body", "header", "set", "input", "inputs", "entity", "event", "user",
+        "fail-first", "now", "summary", "log", "log-file", "actions", "state", "allow-remote",
+        "via-port", "times", "concurrency", "edit",
+    }  # fmt: skip
+    assert listed & dangerous == set()
+
+
+def test_an_ignored_variable_is_told_in_one_line_and_the_command_goes_on(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_HOST=0.0.0.0\nPORT_HOOK_STORE=/tmp/x.db\nPORT_HOOK_SIGN_TO=9\n")
+    result = run(*LISTEN)
+    assert result.code == 0
+    assert "Listening on  http://127.0.0.1:" in result.err
+    ignored = [line for line in result.err.splitlines() if line.startswith("warning: ")]
+    names = "PORT_HOOK_LISTEN_HOST, PORT_HOOK_STORE"
+    advice = "A project's file can set harmless options only; export the variable if you want it"
+    assert ignored == [f"warning: ignored in ./.env: {names}. {advice}"]
+
+
+def test_nothing_is_told_of_a_variable_that_the_command_line_or_the_environment_overrides(
+    run: Run, folder: Path
+) -> None:
+    (folder / ".env").write_text("PORT_HOOK_SIGN_TO=9\n")
+    assert run("sign", "-", "--to", "8", stdin=b"{}", env=ENV).err == ""
+    assert run("sign", "-", "--to=8", stdin=b"{}", env=ENV).err == ""
+    assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TO": "8"}).err == ""
+    assert run("sign", "--help").err == ""
+    assert "PORT_HOOK_SIGN_TO" in run("sign", "-", stdin=b"{}", env=ENV).err
+
+
+@pytest.mark.parametrize(
+    ("value", "used"), [("10", True), ("300", True), ("301", False), ("inf", False), ("nan", False), ("1e9", False)]
+)
+def test_the_folder_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Path, value: str, used: bool) -> None:
+    (folder / ".env").write_text(f"PORT_HOOK_LISTEN_TOLERANCE={value}\n")
+    result = run(*LISTEN[:-1], env=ENV)
+    assert f"timestamps within {value if used else '300'} s" in result.err
+    assert ("warning: ignored" in result.err) is not used
+
+
+def test_the_folder_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> None:
+    home = folder.parent / "home" / ".port"
+    home.mkdir()
+    (home / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=0\n")
+    assert "only raw bytes count (--strict)" in run(*LISTEN[:-1], env=ENV).err
+    (home / ".env").unlink()
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
+    assert "only raw bytes count (--strict)" in run(*LISTEN[:-1], env=ENV).err
+
+
+def test_the_environment_wins_over_the_folder_under_either_name(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_TOLERANCE=200\n")
+    assert "timestamps within 9 s" in run(*LISTEN[:-1], env={**ENV, "PORT_HOOK_TOLERANCE": "9"}).err
+
+
+def test_a_broken_file_of_the_folder_does_not_hide_the_home_s(run: Run, folder: Path) -> None:
+    home = folder.parent / "home" / ".port"
+    home.mkdir()
+    (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")
+    (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_FORMAT=\xff")
+    assert run("sign", "-", stdin=b"{}", env=ENV).records

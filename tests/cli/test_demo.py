@@ -1,0 +1,79 @@
+"""The demo: the whole job on this machine, with nothing set and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from port_hook_cli.cli.app import main
+from port_hook_cli.runtime import Runtime
+from tests.conftest import Run
+from tests.processes import environment
+
+
+def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: Run, folder: Path) -> None:
+    result = run("demo")
+
+    assert result.code == 0
+    assert result.err == ""
+    arrived, reported, refused = (
+        result.out.index(text) for text in ("2. Somebody runs", "3. The handler has done", "4. The same request")
+    )
+    first, second = result.out[arrived:reported], result.out[refused:]
+    assert "create_vm CREATE" in first
+    assert re.search(r"forwarded +http://127\.0\.0\.1:\d+/ +202 in ", first)
+    assert "The run in Port is now SUCCESS." in result.out[reported:refused]
+    assert re.search(r"cause +wrong-secret", second)
+    assert "401 and not forwarded" in second
+    assert "port-hook listen --tunnel none" in second
+    assert max(map(len, second[second.index("Next, ") :].split("\n\n")[0].splitlines())) <= 80
+    assert list(folder.iterdir()) == []
+
+
+def test_the_demo_needs_no_setting_and_is_not_moved_by_one(run: Run) -> None:
+    env = {"PORT_CLIENT_SECRET": "of-someone", "PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "of-someone"}
+    result = run("demo", env=env)
+    assert result.code == 0
+    assert "SUCCESS" in result.out
+    assert "of-someone" not in result.out
+
+
+def test_the_demo_keeps_its_made_up_secret_and_token_out_of_a_crash_report(
+    runtime: Callable[..., Runtime], folder: Path
+) -> None:
+    world = runtime()
+    assert main(("demo",), world) == 0
+    secret, token = sorted(world.memory.secrets, key=lambda value: "." in value)
+    assert re.fullmatch("[0-9a-f]{64}", secret)
+    assert token.count(".") == 2
+
+
+def test_the_demo_in_a_pipe_is_plain_text(run: Run) -> None:
+    assert [character for character in run("demo").out if not (character.isprintable() or character == "\n")] == []
+
+
+def test_the_demo_takes_less_than_3_seconds(folder: Path, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = environment(folder, TMPDIR=str(temporary))
+    del env["PORT_CLIENT_SECRET"]
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "port_hook_cli", "demo"],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    took_s = time.monotonic() - started
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"SUCCESS" in done.stdout
+    assert list(temporary.iterdir()) == []
+    assert took_s < 3

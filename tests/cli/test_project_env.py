@@ -1,0 +1,295 @@
+"""A `.env` in the working folder that a stranger wrote: what it cannot do, what it can, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.retarget.entry import Entry, write_entry
+from tests.conftest import Run
+from tests.factories import RUN_ID
+from tests.retargets import an_action
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import Handler, handler
+
+REAL = "the-real-client-secret-of-the-user"
+REPORT = ("report-run", RUN_ID, "--status", "success")
+TOKEN = b'{"ok":true,"accessToken":"a-token-of-the-server","expiresIn":3600}'
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+
+
+@pytest.fixture
+def stranger() -> Iterator[Handler]:
+    """A server that takes whatever is posted to it."""
+    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(TOKEN), TOKEN)) as server:
+        yield server
+
+
+@pytest.fixture
+def port_home(folder: Path) -> Path:
+    path = folder.parent / "home" / ".port"
+    path.mkdir()
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+# --- where the secret goes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
+def test_a_secret_of_the_environment_is_not_sent_to_an_address_of_the_folder(
+    run: Run, folder: Path, stranger: Handler, variable: str
+) -> None:
+    write(folder / ".env", f"{variable}={stranger.url}\n")
+    result = run(*REPORT, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
+    assert (result.code, result.out, stranger.requests) == (ExitCode.SETTINGS, "", [])
+    assert "error: The client secret (PORT_CLIENT_SECRET in the environment) is not sent to" in result.err
+    assert f"is not sent to {stranger.url}: only {variable} in ./.env names it." in result.err
+    assert f"hint: Export {variable} yourself if you trust it; or unset PORT_CLIENT_SECRET" in result.err
+    assert REAL not in result.err
+
+
+@pytest.mark.parametrize("place", ["home", "secret-file", "yaml", "org"])
+def test_a_secret_of_the_user_s_own_files_is_not_sent_to_an_address_of_the_folder(
+    run: Run, folder: Path, port_home: Path, stranger: Handler, place: str
+) -> None:
+    write(folder / ".env", f"PORT_CLIENT_ID=i\nPORT_API_URL={stranger.url}\nPORT_CLIENT_SECRET=of-the-stranger\n")
+    options: tuple[str, ...] = ()
+    if place == "home":
+        write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+        write(port_home / ".env", f"PORT_CLIENT_ID=i\nPORT_CLIENT_SECRET={REAL}\n")
+    elif place == "secret-file":
+        write(folder / "secret", REAL)
+        options = ("--secret-file", "secret")
+    else:
+        write(port_home / "config.yaml", f"organizations: {{a: {{client_id: i, client_secret: {REAL}}}}}")
+        if place == "org":
+            options = ("--org", "a")
+        else:
+            write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+    result = run(*REPORT, *options)
+    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+    assert "only PORT_API_URL in ./.env names it." in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("trigger", "create_vm", "--via-port"),
+        ("trigger", "create_vm", "--to", "9"),
+        ("replay", RUN_ID, "--to", "9"),
+        ("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_no_command_sends_the_secret_to_an_address_of_the_folder(
+    run: Run, folder: Path, stranger: Handler, arguments: tuple[str, ...]
+) -> None:
+    write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+    result = run(*arguments, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
+    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+
+
+def test_restore_does_not_send_the_secret_to_an_address_of_the_folder(
+    run: Run, folder: Path, stranger: Handler
+) -> None:
+    journal = folder.parent / "home" / ".port-hook" / "retargets"
+    journal.mkdir(parents=True)
+    entry = Entry(identifier="create_vm", api_url=stranger.url, original=an_action())
+    (journal / "a.json").write_text(write_entry(entry))
+    write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+    result = run("restore", "--yes", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
+    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+
+
+def test_an_address_and_a_secret_of_the_same_file_go_together_and_are_told(run: Run, folder: Path) -> None:
+    with a_sandbox(runs=[RUN_ID]) as sandbox:
+        write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ_of(sandbox).items()))
+        result = run(*REPORT, "--json")
+    assert result.code == ExitCode.OK
+    assert result.err == "note: client secret from ./.env\nnote: using PORT_API_URL from ./.env\n"
+    assert len(result.records) == 1
+
+
+def test_an_exported_secret_with_the_value_of_the_file_goes_to_its_address(run: Run, folder: Path) -> None:
+    with a_sandbox(runs=[RUN_ID]) as sandbox:
+        environ = environ_of(sandbox)
+        write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ.items()))
+        result = run(*REPORT, env={"PORT_CLIENT_SECRET": environ["PORT_CLIENT_SECRET"]})
+    assert (result.code, result.err) == (ExitCode.OK, "note: using PORT_API_URL from ./.env\n")
+
+
+def test_nothing_is_said_where_the_environment_gives_everything(run: Run, folder: Path) -> None:
+    with a_sandbox(runs=[RUN_ID]) as sandbox:
+        environ = environ_of(sandbox)
+        write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ.items()))
+        assert run(*REPORT, env=environ).err == ""
+
+
+@pytest.mark.parametrize("insecure", [(), ("--insecure-api",)])
+def test_plain_http_to_another_machine_is_refused_without_insecure_api(
+    run: Run, stranger: Handler, monkeypatch: pytest.MonkeyPatch, insecure: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", stranger.url)  # by which httpx reaches a host that is not there
+    env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": "http://api.example"}
+    result = run(*REPORT, *insecure, env=env)
+    if insecure:
+        assert stranger.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
+        return
+    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+    assert "is not sent to http://api.example (PORT_API_URL in the environment): plain http" in result.err
+    assert "add --insecure-api" in result.err
+
+
+def test_plain_http_can_be_allowed_by_the_environment_and_not_by_the_folder(
+    run: Run, folder: Path, stranger: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", stranger.url)
+    env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": "http://api.example"}
+    write(folder / ".env", "PORT_HOOK_INSECURE_API=1\nPORT_HOOK_REPORT_RUN_INSECURE_API=1\n")
+    assert run(*REPORT, env=env).code == ExitCode.SETTINGS
+    assert stranger.requests == []
+    run(*REPORT, env={**env, "PORT_HOOK_INSECURE_API": "1"})
+    assert stranger.requests
+
+
+def test_the_folder_cannot_choose_the_files_of_the_home(run: Run, folder: Path, port_home: Path) -> None:
+    write(
+        port_home / "config.yaml", "default_org: a\norganizations: {a: {client_secret: of-a}, b: {client_secret: of-b}}"
+    )
+    write(folder / "other.yaml", "organizations: {x: {client_secret: of-x}}")
+    write(folder / ".env", "PORT_CONFIG_FILE=other.yaml\nPORT_DEFAULT_ORG=b\n")
+    signed = run("sign", "-", "--timestamp", "1", stdin=b"{}")
+    assert signed.out == run("sign", "-", "--timestamp", "1", stdin=b"{}", env={"PORT_CLIENT_SECRET": "of-a"}).out
+
+
+# --- which secret verifies ------------------------------------------------------------------------------------------
+
+
+def test_sign_says_that_its_secret_is_the_folder_s(run: Run, folder: Path) -> None:
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
+    assert run("sign", "-", stdin=b"{}").err == "note: client secret from ./.env\n"
+
+
+def test_verify_says_once_where_its_secret_comes_from(run: Run, folder: Path) -> None:
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
+    (folder / "body").write_text("{}")
+    result = run("verify", "--body", "body", "--signature", "v1,x", "--timestamp", "1")
+    assert result.err.count("client secret from ./.env") == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "env", "options"),
+    [
+        ("./.env", {}, ()),
+        ("the environment", {"PORT_CLIENT_SECRET": REAL}, ()),
+        ("--secret-file secret", {}, ("--secret-file", "secret")),
+    ],
+)
+def test_listen_says_where_its_secret_comes_from(
+    run: Run, folder: Path, place: str, env: dict[str, str], options: tuple[str, ...]
+) -> None:
+    write(folder / "secret", REAL)
+    write(folder / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
+    result = run("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--json", *options, env=env)
+    assert f"Secret        from {place}\n" in result.err
+    assert {record["type"] for record in result.records} == {"ready", "summary"}
+
+
+def test_a_secret_of_the_folder_that_differs_from_the_environment_s_is_told(run: Run, folder: Path) -> None:
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
+    result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
+    told = "differs from the client secret in ./.env; the one in the environment is used\n"
+    assert result.err == f"warning: PORT_CLIENT_SECRET in the environment {told}"
+
+
+def test_a_secret_of_the_folder_that_differs_from_the_home_s_is_told(run: Run, folder: Path, port_home: Path) -> None:
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
+    write(port_home / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
+    result = run("sign", "-", stdin=b"{}")
+    told = f"differs from the client secret in {port_home / '.env'}; the one in ./.env is used\n"
+    assert f"warning: PORT_CLIENT_SECRET in ./.env {told}" in result.err
+
+
+def test_a_secret_of_the_folder_that_differs_from_the_organization_s_is_told_where_that_is_read(
+    run: Run, folder: Path, port_home: Path
+) -> None:
+    write(port_home / "config.yaml", f"organizations: {{a: {{client_id: i, client_secret: {REAL}}}}}")
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\nPORT_API_URL=http://127.0.0.1:9\n")
+    assert "warning" not in run("sign", "-", stdin=b"{}").err
+    result = run("trigger", "create_vm", "--via-port")
+    assert f"differs from the client secret in organization a of {port_home / 'config.yaml'}" in result.err
+
+
+@pytest.mark.parametrize("content", [b"PORT_CLIENT_SECRET=\xff", b"PORT_CLIENT_SECRET='unclosed\n"])
+def test_a_broken_file_that_is_read_only_to_compare_breaks_nothing(
+    run: Run, folder: Path, port_home: Path, content: bytes
+) -> None:
+    (port_home / ".env").write_bytes(content)
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
+    assert run("sign", "-", stdin=b"{}").code == ExitCode.OK
+    (folder / ".env").write_bytes(content)
+    assert run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL}).code == ExitCode.OK
+
+
+# --- files that others may have written -----------------------------------------------------------------------------
+
+
+@POSIX
+def test_a_dotenv_file_that_others_can_write_is_not_used(run: Run, folder: Path) -> None:
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\nPORT_HOOK_SIGN_FORMAT=curl\n")
+    (folder / ".env").chmod(0o666)
+    result = run("sign", "-", stdin=b"{}")
+    assert result.code == ExitCode.SETTINGS
+    warning = (
+        "warning: ./.env is not used: others on this machine can write it; check what it says, then chmod 600 ./.env"
+    )
+    assert result.err.splitlines()[0] == warning
+    assert result.err.count("warning") == 1
+    assert "There is no client secret. ./.env was not used." in result.err
+    result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
+    assert result.out.startswith("x-port-signature: ")
+
+
+@POSIX
+def test_a_configuration_that_others_can_write_is_not_used(run: Run, port_home: Path) -> None:
+    path = port_home / "config.yaml"
+    path.write_text("organizations: {a: {client_secret: s}}")
+    path.chmod(0o602)
+    result = run("sign", "-", stdin=b"{}")
+    assert result.code == ExitCode.SETTINGS
+    assert f"warning: {path} is not used: others on this machine can write it" in result.err
+    result = run("sign", "-", "--org", "a", stdin=b"{}")
+    assert result.code == ExitCode.SETTINGS
+    assert f"error: {path} is not used: others on this machine can write it" in result.err
+
+
+@POSIX
+def test_a_file_about_other_things_may_be_anyone_s(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("DATABASE_URL=x\n")
+    (folder / ".env").chmod(0o666)
+    assert run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL}).err == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(run: Run, folder: Path) -> None:
+    os.mkfifo(folder / ".env")
+    result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
+    assert result.code == ExitCode.OK
+    assert result.err == "warning: ./.env is not used: it is not a regular file\n"
+
+
+def test_a_file_of_more_than_a_mebibyte_is_not_used(run: Run, folder: Path) -> None:
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n" + "#" * 2**20)
+    result = run("sign", "-", stdin=b"{}")
+    assert result.code == ExitCode.SETTINGS
+    assert "warning: ./.env is not used: it is larger than 1 MiB\n" in result.err

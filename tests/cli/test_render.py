@@ -1,0 +1,160 @@
+"""`port-hook render`: what it prints, what it warns of, and what it takes as a template."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+
+pytest.importorskip("jq")
+DATA = {"run": {"id": "r_QOz6WoOB1Q2lmhZZ"}, "inputs": {"cpu": 64, "big": 12345678901234567890}}
+TEMPLATES_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "templates.md"
+
+
+@pytest.fixture(autouse=True)
+def _data(folder: Path) -> None:
+    (folder / "data.json").write_text(json.dumps(DATA))
+
+
+def test_a_text_is_rendered(run: Run) -> None:
+    result = run("render", "run {{ .run.id }} with {{ .inputs.cpu }}", "--data", "data.json")
+    assert (result.code, result.out, result.err) == (0, '"run r_QOz6WoOB1Q2lmhZZ with 64"\n', "")
+
+
+def test_a_json_file_is_rendered_and_written_as_node_would(run: Run, folder: Path) -> None:
+    (folder / "body.json").write_text('{"id": "{{ .run.id }}", "2": "{{ .inputs.big }}", "{{ empty }}": 1, "one": 1.0}')
+    result = run("render", "body.json", "--data", "data.json")
+    assert result.out == '{\n  "2": 12345678901234567000,\n  "id": "r_QOz6WoOB1Q2lmhZZ",\n  "one": 1\n}\n'
+
+
+def test_a_yaml_file_is_a_template_whose_dates_stay_text(run: Run, folder: Path) -> None:
+    (folder / "body.yaml").write_text('on_day: 2026-01-02\nid: "{{ .run.id }}"\nlist:\n  - "{{ .inputs.cpu }}"\n')
+    result = run("render", "body.yaml", "--data", "data.json", "--json")
+    assert result.records[0]["result"] == {"on_day": "2026-01-02", "id": "r_QOz6WoOB1Q2lmhZZ", "list": [64]}
+
+
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(run: Run, folder: Path) -> None:
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 30))]
+    (folder / "bomb.yaml").write_text("\n".join(lines))
+    result = run("render", "bomb.yaml", "--data", "data.json")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "with its aliases written out it is too large" in result.err
+
+
+def test_an_alias_is_written_out(run: Run, folder: Path) -> None:
+    (folder / "body.yaml").write_text('a: &a {id: "{{ .run.id }}"}\nb: [*a, *a]\n')
+    result = run("render", "body.yaml", "--data", "data.json", "--json")
+    assert result.records[0]["result"]["b"] == [{"id": "r_QOz6WoOB1Q2lmhZZ"}] * 2
+
+
+def test_json_on_the_command_line_and_data_on_stdin(run: Run) -> None:
+    result = run("render", '{"cpu": "{{ .inputs.cpu }}"}', "--data", "-", stdin=json.dumps(DATA).encode())
+    assert json.loads(result.out) == {"cpu": 64}
+
+
+def test_a_template_on_stdin(run: Run) -> None:
+    result = run("render", "-", "--data", "data.json", stdin=b"{{ .inputs.cpu }}\n")
+    assert result.out == "64\n"
+
+
+def test_a_failed_expression_is_null_and_warned_of(run: Run) -> None:
+    result = run("render", '["{{ .run.id.x }}", "{{ foo }}"]', "--data", "data.json", "--json")
+    assert result.code == 0
+    (record,) = result.records
+    assert record["schema"] == "port-hook/rendering/1"
+    assert (record["result"], record["undefined"]) == ([None, None], False)
+    assert [(error["expression"], error["kind"]) for error in record["errors"]] == [
+        (".run.id.x", "run-time"),
+        ("foo", "compile"),
+    ]
+    warnings = result.err.splitlines()
+    assert warnings[0].startswith("warning: {{ .run.id.x }} became null: jq: error: Cannot index string")
+    assert warnings[1].startswith("warning: {{ foo }} became null: jq: compile error: foo/0 is not defined")
+
+
+def test_a_strict_rendering_fails_instead(run: Run) -> None:
+    result = run("render", "{{ foo }}", "--data", "data.json", "--strict")
+    assert (result.code, result.out) == (ExitCode.FAILED, "")
+    assert "error: {{ foo }}: jq: compile error: foo/0 is not defined" in result.err
+
+
+def test_undefined_is_nothing_on_stdout_and_said(run: Run) -> None:
+    result = run("render", "{{ empty }}", "--data", "data.json")
+    assert (result.code, result.out) == (0, "")
+    assert "undefined" in result.err
+    assert run("render", "{{ empty }}", "--data", "data.json", "--json").records[0]["undefined"] is True
+
+
+def test_unbalanced_braces_name_their_place(run: Run) -> None:
+    result = run("render", "run {{ .run.id", "--data", "data.json")
+    assert (result.code, result.out) == (ExitCode.FAILED, "")
+    assert "error: Found opening double braces in index 4 without closing double braces" in result.err
+
+
+def test_an_endless_expression_is_stopped(run: Run) -> None:
+    result = run("render", "{{ last(repeat(1)) }}", "--data", "data.json", "--timeout", "0.3")
+    assert result.code == ExitCode.FAILED
+    assert "error: {{ last(repeat(1)) }} was stopped: rendering took longer than 0.3 s" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (("-", "--data", "-"), b"", "stdin cannot be both the template and the data"),
+        (("-", "--data", "data.json"), b'{"a": }', "stdin is not JSON"),
+        (("-", "--data", "data.json"), b"a: b: c", "stdin is neither JSON nor YAML"),
+        (("-", "--data", "data.json"), b"\xff", "stdin is not UTF-8"),
+        (("{{ . }}", "--data", "-"), b"{", "stdin is not JSON"),
+        (("{{ . }}", "--data", "-"), b"\xff", "stdin is not JSON"),
+        (("{{ . }}", "--data", "data.json", "--timeout", "0"), b"", "--timeout"),
+        (("{{ . }}",), b"", "--data"),
+    ],
+)
+def test_what_cannot_be_read_is_wrong_usage(run: Run, arguments: tuple[str, ...], stdin: bytes, words: str) -> None:
+    result = run("render", *arguments, stdin=stdin)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert words in result.err
+
+
+def test_a_file_that_is_not_there(run: Run) -> None:
+    assert run("render", "body.json", "--data", "data.json").code == ExitCode.STORE
+
+
+def test_without_jq_it_says_what_to_install(folder: Path) -> None:
+    program = (
+        "import sys; sys.modules['jq'] = None; from port_hook_cli.cli.app import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "render", "{{ . }}", "--data", "data.json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert "-m pip install jq\n" in done.stderr
+
+
+def examples() -> list[tuple[str, str]]:
+    return re.findall(r"^\| `(.+?)` \| `(.+?)` \|$", TEMPLATES_PAGE.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("template", "result"), examples())
+def test_the_examples_of_the_page_are_true(template: str, result: str, run: Run, folder: Path) -> None:
+    data = re.search(r"```json\n(.+?)```", TEMPLATES_PAGE.read_text("utf-8"), re.DOTALL)
+    assert data
+    (folder / "page.json").write_text(data[1], "utf-8")
+    shown = run("render", template.replace(r"\|", "|"), "--data", "page.json", "--json")
+    if result == "undefined":
+        assert shown.records[0]["undefined"] is True
+    elif result.startswith("error: "):
+        assert shown.err.startswith(result)
+    else:
+        assert shown.records[0]["result"] == json.loads(result)

@@ -1,0 +1,533 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.captures import open_store
+from port_hook_cli.captures.file import to_capture
+from port_hook_cli.invocations.models import Headers, Status, Verdict
+from tests.conftest import Run
+from tests.factories import NOW, RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.processes import environment
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import Handler, RawRequest, application, handler
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+OK = b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{"ok": true}'
+
+
+@pytest.fixture
+def target() -> Iterator[Handler]:
+    with handler(OK) as it:
+        yield it
+
+
+@pytest.fixture
+def closed_port() -> Iterator[str]:
+    """A port that is taken but not listened on."""
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        yield str(it.getsockname()[1])
+
+
+def payload_file(folder: Path, content: bytes | None = None) -> str:
+    (folder / "payload.json").write_bytes(a_body() if content is None else content)
+    return "payload.json"
+
+
+def store(folder: Path, **overrides: Any) -> str:
+    """Save a capture in the store of `folder`; return its id."""
+    exchange = overrides.pop("exchange", None) or an_exchange(an_invocation(**overrides))
+    with open_store(None, folder, create=True) as captures:
+        captures.add([exchange])
+    return str(exchange.invocation.id)
+
+
+def accepts(request: RawRequest, secret: str = SECRET.reveal(), *, unit: int = 1) -> bool:
+    """Verify as a backend would: the documented signature, and an age of at most five minutes."""
+    timestamp = request.value("x-port-timestamp") or ""
+    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + request.body, hashlib.sha256).digest()
+    _, _, given = (request.value("x-port-signature") or "").partition("v1,")
+    is_fresh = abs(time.time() - int(timestamp) / unit) < 300
+    return is_fresh and hmac.compare_digest(given, base64.b64encode(digest).decode())
+
+
+def test_a_payload_is_sent_as_port_would_and_accepted(run: Run, folder: Path, target: Handler) -> None:
+    result = run("replay", payload_file(folder), "--to", f"{target.url}/hook", env=ENV)
+    assert (result.code, result.err) == (0, "")
+    (request,) = target.requests
+    assert request.line == "POST /hook HTTP/1.1"
+    assert request.body == a_body()
+    assert request.value("content-type") == "application/json"
+    assert accepts(request)
+    assert not accepts(request, "another secret")
+    first, body = result.out.splitlines()
+    assert first.startswith("200 OK ")
+    assert first.endswith(f" ms  {target.url}/hook")
+    assert body == '{"ok": true}'
+
+
+def test_a_payload_that_port_would_write_otherwise_is_rewritten_and_said_so(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    result = run("replay", payload_file(folder, b'{ "a": 1.0 }\n'), "--to", target.url, env=ENV)
+    assert target.requests[0].body == b'{"a":1}'
+    assert accepts(target.requests[0])
+    assert result.err.startswith("note: payload.json: it is sent in the form of JSON.stringify")
+
+
+def test_a_payload_comes_from_stdin(run: Run, target: Handler) -> None:
+    assert run("replay", "-", "--to", target.url, stdin=b"[1]", env=ENV).code == 0
+    assert target.requests[0].body == b"[1]"
+
+
+def test_the_timestamp_can_be_in_milliseconds(run: Run, folder: Path, target: Handler) -> None:
+    run("replay", payload_file(folder), "--to", target.url, "--timestamp-unit", "ms", env=ENV)
+    assert accepts(target.requests[0], unit=1000)
+
+
+@pytest.mark.parametrize("name", ["last", "0123456789ab", "0123", RUN_ID])
+def test_a_capture_is_sent_to_its_path_with_its_exact_body_freshly_signed(
+    run: Run, folder: Path, target: Handler, name: str
+) -> None:
+    body = b'{ "context": {"runId": "%s"}, "n": 1.0 }' % RUN_ID.encode()
+    store(folder, body=body, method="PUT", target="/a%2Fb?c=1")
+    result = run("replay", name, "--to", target.url, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    (request,) = target.requests
+    assert request.line == "PUT /a%2Fb?c=1 HTTP/1.1"
+    assert request.body == body
+    assert accepts(request)
+    assert len([key for key, _ in request.fields if key.lower().startswith("x-port-")]) == 2
+
+
+def test_a_capture_file_is_sent_like_the_capture(run: Run, folder: Path, target: Handler) -> None:
+    (folder / "c.json").write_text(json.dumps(to_capture(an_exchange(an_invocation(b"\xff{}")))))
+    assert run("replay", "c.json", "--to", target.url, env=ENV).code == 0
+    assert target.requests[0].body == b"\xff{}"
+    assert accepts(target.requests[0])
+
+
+def test_another_store_can_be_named(run: Run, folder: Path, target: Handler) -> None:
+    with open_store(Path("other.db"), folder, create=True) as captures:
+        captures.add([an_exchange()])
+    assert run("replay", "last", "--to", target.url, "--store", "other.db", env=ENV).code == 0
+    assert run("replay", "last", "--to", target.url, "--store", "none.db", env=ENV).code == 8
+
+
+def test_a_capture_that_was_not_valid_is_noted(run: Run, folder: Path, target: Handler) -> None:
+    store(folder, exchange=an_exchange(verdict=Verdict(status=Status.STALE)))
+    result = run("replay", "last", "--to", target.url, env=ENV)
+    assert (result.code, result.err) == (0, "note: last: its signature was stale when it was captured\n")
+
+
+def test_credentials_that_the_store_masked_are_left_out_and_can_be_given(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    store(folder, headers=Headers((("Authorization", "Bearer geheim"), ("X-A", "1"))))
+    result = run("replay", "last", "--to", target.url, env=ENV)
+    assert "masks Authorization" in result.err
+    assert target.requests[0].value("authorization") is None
+    assert target.requests[0].value("x-a") == "1"
+    run("replay", "last", "--to", target.url, "--header", "Authorization: Bearer neu", env=ENV)
+    assert target.requests[1].value("authorization") == "Bearer neu"
+
+
+def test_as_captured_is_exact_and_needs_no_secret(run: Run, folder: Path, target: Handler) -> None:
+    body = b'{ "a": 1.0 }'
+    fields = (
+        ("Host", "x.ngrok.app"),
+        ("X-B", "1"),
+        ("x-port-timestamp", "1700000000"),
+        ("x-b", "2"),
+        ("Content-Length", "12"),
+        ("X-Port-Signature", "v1,old="),
+        ("X-b", "Zo\xc3\xab"),
+        ("X-Forwarded-For", "1.2.3.4"),
+    )
+    store(folder, body=body, headers=Headers(fields))
+    result = run("replay", "last", "--to", f"{target.url}/x", "--as-captured")
+    assert result.code == 0
+    (request,) = target.requests
+    assert tuple(request.fields) == (("Host", target.url.removeprefix("http://")), *fields[1:])
+    assert request.body == body
+    assert "captured timestamp" in result.err
+
+
+def test_what_has_no_signature_cannot_be_sent_as_captured(run: Run, folder: Path) -> None:
+    result = run("replay", payload_file(folder), "--to", "1", "--as-captured")
+    assert result.code == 2
+    assert "no signature" in result.err
+
+
+@pytest.mark.parametrize("options", [["--set", "a=1"], ["--unset", "a"], ["--edit"]])
+def test_as_captured_and_an_edit_contradict_each_other(run: Run, folder: Path, options: list[str]) -> None:
+    result = run("replay", payload_file(folder), "--to", "1", "--as-captured", *options)
+    assert result.code == 2
+    assert "--as-captured" in result.err
+
+
+def test_values_are_set_and_unset_and_the_result_is_signed(run: Run, folder: Path, target: Handler) -> None:
+    result = run(
+        "replay",
+        payload_file(folder),
+        "--to",
+        target.url,
+        "--set",
+        "payload.properties.cpu=8",
+        "--set",
+        "payload.properties.region=eu-north-1",
+        "--set",
+        'payload.properties.tags[]="x"',
+        "--unset",
+        "payload.properties.memory",
+        "--unset",
+        "no.such",
+        env=ENV,
+    )
+    (request,) = target.requests
+    sent = json.loads(request.body)["payload"]["properties"]
+    assert sent == {"title": "dev-env", "cpu": 8, "region": "eu-north-1", "tags": ["x"]}
+    assert accepts(request)
+    assert result.err == "note: payload.json: --unset no.such: the payload has nothing there\n"
+
+
+def test_a_path_that_does_not_fit_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
+    result = run("replay", payload_file(folder), "--to", target.url, "--set", "action.x=1", env=ENV)
+    assert result.code == 2
+    assert "action is a string" in result.err
+    assert target.requests == []
+
+
+def an_editor(folder: Path, program: str) -> dict[str, str]:
+    script = folder / "editor.py"
+    script.write_text(f"import pathlib, sys\npath = pathlib.Path(sys.argv[-1])\n{program}\n")
+    return {**ENV, "EDITOR": f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}"}
+
+
+def test_an_edited_payload_is_sent_in_the_form_of_json_stringify(run: Run, folder: Path, target: Handler) -> None:
+    program = "path.write_text(path.read_text().replace('\"a\": 1', '\"a\": 2.0'))"
+    store(folder, body=b'{"a": 1}')
+    assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, program)).code == 0
+    assert target.requests[0].body == b'{"a":2}'
+    assert accepts(target.requests[0])
+
+
+def test_a_payload_that_the_editor_left_alone_keeps_its_exact_bytes(run: Run, folder: Path, target: Handler) -> None:
+    store(folder, body=b'{ "a": 1.0 }')
+    assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, "")).code == 0
+    assert target.requests[0].body == b'{ "a": 1.0 }'
+
+
+def test_edited_text_that_is_not_json_sends_nothing_and_is_kept(run: Run, folder: Path, target: Handler) -> None:
+    env = an_editor(folder, "path.write_text('{')")
+    result = run("replay", payload_file(folder), "--to", target.url, "--edit", env=env)
+    assert result.code == 2
+    assert "line 1 column 2" in result.err
+    kept = Path(result.err.partition("kept in ")[2].partition(": ")[0])
+    assert kept.read_text() == "{"
+    kept.unlink()
+    assert target.requests == []
+
+
+def test_method_and_fields_can_be_set(run: Run, folder: Path, target: Handler) -> None:
+    options = ["--method", "delete", "--header", "RUN_ID: r_1", "--header", "content-type:"]
+    run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
+    (request,) = target.requests
+    assert request.line == "DELETE / HTTP/1.1"
+    assert request.value("run_id") == "r_1"
+    assert request.value("content-type") is None
+
+
+def test_a_run_that_was_not_captured_comes_from_ports_api(run: Run, target: Handler) -> None:
+    kept = {
+        "type": "WEBHOOK",
+        "url": "https://old.example/hook",
+        "method": "PUT",
+        "headers": {"RUN_ID": RUN_ID},
+        "body": {"z": 1, "port_context": {"runId": RUN_ID}, "name": "Zoë"},
+    }
+    with a_sandbox() as sandbox:
+        sandbox.add_run(RUN_ID, payload=kept)
+        env = environ_of(sandbox)
+        result = run("replay", RUN_ID, "--to", target.url, "--json", env=env)
+    assert (result.code, result.err) == (0, "")
+    (request,) = target.requests
+    assert request.line == "PUT /hook HTTP/1.1"
+    assert request.value("run_id") == RUN_ID
+    assert request.body == f'{{"z":1,"port_context":{{"runId":"{RUN_ID}"}},"name":"Zoë"}}'.encode()
+    assert accepts(request, env["PORT_CLIENT_SECRET"])
+    assert result.records[0]["run_id"] == RUN_ID
+
+
+def test_a_run_that_port_does_not_know_is_a_problem_of_the_api(run: Run) -> None:
+    with a_sandbox(strict_runs=True) as sandbox:
+        result = run("replay", RUN_ID, "--to", "1", env=environ_of(sandbox))
+    assert result.code == 7
+    assert "no capture of that run here" in result.err
+
+
+def test_an_unknown_source_says_where_it_was_looked_for(run: Run, folder: Path) -> None:
+    result = run("replay", "nothing", "--to", "1", env=ENV)
+    assert result.code == 8
+    assert "no file nothing, and no capture store" in result.err
+    store(folder)
+    result = run("replay", "nothing", "--to", "1", env=ENV)
+    assert result.code == 8
+    assert "There is no file nothing either" in result.err
+    assert run("replay", "x" * 5000, "--to", "1", env=ENV).code == 8
+
+
+def test_an_empty_name_is_not_the_start_of_every_capture(run: Run, folder: Path, target: Handler) -> None:
+    store(folder)
+    result = run("replay", "last", "", "--to", target.url, env=ENV)
+    assert result.code == 2
+    assert "name of a source is empty" in result.err
+    assert target.requests == []
+
+
+def test_a_workflow_nodes_run_that_was_not_captured_is_asked_of_nobody(run: Run, target: Handler) -> None:
+    env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": target.url}
+    result = run("replay", "wfnr_abc123", "--to", target.url, env=env)
+    assert result.code == 8
+    assert "captures only" in result.err
+    assert "port-hook listen" in result.err
+    assert target.requests == []
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_timeout_is_a_number_of_seconds(run: Run, folder: Path, seconds: str) -> None:
+    result = run("replay", payload_file(folder), "--to", "1", "--timeout", seconds, env=ENV)
+    assert result.code == 2
+    assert f"{seconds} is not a number of seconds" in result.err
+
+
+def test_a_unit_for_a_captured_timestamp_is_refused_and_not_ignored(run: Run, folder: Path) -> None:
+    store(folder)
+    result = run("replay", "last", "--to", "1", "--as-captured", "--timestamp-unit", "ms")
+    assert result.code == 2
+    assert "--timestamp-unit" in result.err
+
+
+def test_without_a_secret_there_is_no_fresh_signature(run: Run, folder: Path) -> None:
+    result = run("replay", payload_file(folder), "--to", "1")
+    assert result.code == 4
+    assert "PORT_CLIENT_SECRET" in result.err
+
+
+def test_the_secret_can_come_from_a_file(run: Run, folder: Path, target: Handler) -> None:
+    (folder / "secret").write_text("from a file\n")
+    assert run("replay", payload_file(folder), "--to", target.url, "--secret-file", "secret").code == 0
+    assert accepts(target.requests[0], "from a file")
+
+
+def test_a_target_out_of_reach_is_told_with_its_own_code(run: Run, folder: Path, closed_port: str) -> None:
+    result = run("replay", payload_file(folder), "--to", closed_port, env=ENV)
+    assert (result.code, result.out) == (6, "")
+    assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your backend running?\nhint:")
+
+
+def test_one_unreachable_send_of_many_is_enough(run: Run, folder: Path, closed_port: str) -> None:
+    result = run("replay", payload_file(folder), "--to", closed_port, "--times", "3", env=ENV)
+    assert result.code == 6
+    assert "nothing listens" in result.out
+
+
+@pytest.mark.parametrize(("expected", "code"), [("200", 0), ("2xx", 0), ("201", 1), ("4xx", 1)])
+def test_an_expectation_decides_the_code(run: Run, folder: Path, target: Handler, expected: str, code: int) -> None:
+    result = run("replay", payload_file(folder), "--to", target.url, "--expect-status", expected, env=ENV)
+    assert result.code == code
+    assert (f"did not get {expected}" in result.err) == bool(code)
+
+
+def test_a_refusal_is_shown_with_a_hint_and_is_no_failure_of_the_replay(run: Run, folder: Path) -> None:
+    with handler(b"HTTP/1.1 401 x\r\ncontent-length: 5\r\n\r\n\x1b[2Jx") as target:
+        result = run("replay", payload_file(folder), "--to", target.url, env=ENV)
+    assert result.code == 0
+    assert result.out.startswith("401 Unauthorized ")
+    assert "\\x1b[2Jx" in result.out
+    assert "same secret" in result.err
+
+
+def test_a_target_that_is_too_slow_fails(run: Run, folder: Path) -> None:
+    with handler(OK, delay_s=5) as target:
+        result = run("replay", payload_file(folder), "--to", target.url, "--timeout", "0.05", env=ENV)
+    assert result.code == 1
+    assert "no answer within 0.05 s" in result.err
+
+
+def test_a_series_ends_with_a_table(run: Run, folder: Path) -> None:
+    statuses = iter([200, 500] * 10)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=next(statuses))
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    with application(app) as url:
+        options = ["--times", "10", "--concurrency", "4", "--rate", "1000/s"]
+        payload = payload_file(folder)
+        result = run("replay", payload, payload, "--to", url, *options, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    rows = [line.split() for line in result.out.splitlines()]
+    assert ["200", "OK", "10"] in rows
+    assert ["500", "Internal", "Server", "Error", "10"] in rows
+    assert "p99" in rows[-1]
+
+
+def test_records_are_all_that_stdout_holds(run: Run, folder: Path, target: Handler) -> None:
+    options = ["--times", "2", "--json", "--set", "a=1"]
+    result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
+    first, second = result.records
+    latency_ms = first.pop("latency_ms")
+    assert latency_ms > 0
+    assert first == {
+        "schema": "port-hook/delivery/1",
+        "source": "payload.json",
+        "run_id": RUN_ID,
+        "url": f"{target.url}/",
+        "status": 200,
+        "error": None,
+    }
+    assert second["status"] == 200
+
+
+def test_a_record_tells_why_there_is_no_status(run: Run, folder: Path, closed_port: str) -> None:
+    result = run("replay", payload_file(folder), "--to", closed_port, "--json", env=ENV)
+    assert result.code == 6
+    assert result.records[0]["status"] is None
+    assert "nothing listens" in result.records[0]["error"]
+
+
+def test_a_dry_run_prints_the_signed_request_and_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
+    store(folder, body=b'{"\xff": 1}', target="/x")
+    result = run("replay", "last", "--to", target.url, "--dry-run", env=ENV)
+    assert result.code == 0
+    assert target.requests == []
+    head, _, body = result.raw.partition(b"\r\n\r\n")
+    shown = RawRequest(head, body)
+    assert shown.line == "POST /x HTTP/1.1"
+    assert shown.body == b'{"\xff": 1}'
+    assert accepts(shown)
+    assert SECRET.reveal().encode() not in result.raw
+
+
+def test_what_a_dry_run_prints_can_be_replayed_and_verified(run: Run, folder: Path, target: Handler) -> None:
+    printed = run("replay", payload_file(folder), "--to", target.url, "--dry-run", env=ENV)
+    (folder / "request.http").write_bytes(printed.raw)
+    assert run("verify", "request.http", env=ENV).code == 0
+    assert run("replay", "request.http", "--to", target.url, "--as-captured").code == 0
+    assert accepts(target.requests[0])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--to", "ftp://x"],
+        ["--to", "1", "--set", "a"],
+        ["--to", "1", "--unset", "a["],
+        ["--to", "1", "--rate", "fast"],
+        ["--to", "1", "--expect-status", "ok"],
+        ["--to", "1", "--method", "A B"],
+        ["--to", "1", "--header", "x"],
+        ["--to", "1", "--times", "0"],
+        ["--to", "1", "--concurrency", "0"],
+        ["--to", "1", "--dry-run", "--json"],
+        [],
+    ],
+)
+def test_options_that_cannot_be_understood_are_a_usage_error(run: Run, folder: Path, options: list[str]) -> None:
+    assert run("replay", payload_file(folder), *options, env=ENV).code == 2
+
+
+def test_stdin_is_not_both_payload_and_secret(run: Run) -> None:
+    assert run("replay", "-", "--to", "1", "--secret-file", "-", stdin=b"x").code == 2
+
+
+def replaying(folder: Path, *options: str) -> subprocess.Popen[bytes]:
+    """`port-hook replay` of a payload in `folder` as a process, very many times."""
+    command = [sys.executable, "-m", "port_hook_cli", "replay", payload_file(folder), "--times", "100000", *options]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@contextmanager
+def counting(most: int) -> Iterator[tuple[str, threading.Event]]:
+    """Serve a target that sets the event when it has answered `most` requests."""
+    reached, numbers = threading.Event(), iter(range(1, 10**9))
+
+    async def answer(_: web.Request) -> web.Response:
+        if next(numbers) >= most:
+            reached.set()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    with application(app) as url:
+        yield url, reached
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
+def test_ctrl_c_stops_a_series_and_shows_what_was_sent(folder: Path) -> None:
+    with counting(10) as (url, reached), replaying(folder, "--to", url) as process:
+        assert reached.wait(20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"200 OK" in out
+    assert b"latency" in out
+    assert err == b""
+
+
+def test_a_reader_that_leaves_ends_a_series_quietly(folder: Path) -> None:
+    with counting(1) as (url, _), replaying(folder, "--to", url, "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["status"] == 200
+        process.stdout.close()
+        assert process.wait(20) == 0
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_a_terminal_shows_progress_and_no_escape_of_the_payload(folder: Path) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    env = {**environment(folder), "TERM": "xterm", "COLUMNS": "80"}
+    name = payload_file(folder, '{"x":"a\u009bb"}'.encode())
+    start = [sys.executable, "-m", "port_hook_cli", "replay", name]
+    with counting(1) as (url, _):
+        options = {"cwd": str(folder), "env": env, "timeout": 20}
+        series = pexpect.spawn(shlex.join([*start, "--to", url, "--times", "60", "--rate", "100/s"]), **options)
+        series.expect("sending")
+        series.expect("200 OK")
+        series.expect(pexpect.EOF)
+        series.close()
+        dry_run = pexpect.spawn(shlex.join([*start, "--to", url, "--dry-run"]), **options)
+        dry_run.expect_exact('{"x":"a\\x9bb"}\r\n')
+        dry_run.expect(pexpect.EOF)
+        dry_run.close()
+    assert (series.exitstatus, dry_run.exitstatus) == (0, 0)
+
+
+def test_an_old_capture_is_sent_with_a_new_timestamp(run: Run, folder: Path, target: Handler) -> None:
+    store(folder)
+    run("replay", "last", "--to", target.url, env=ENV)
+    assert int(target.requests[0].value("x-port-timestamp") or 0) > NOW + 1000

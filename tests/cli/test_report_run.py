@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from port_hook_cli.captures import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.sandbox import ApiEvent, Sandbox
+from tests.conftest import Run
+from tests.factories import RUN_ID, an_invocation
+from tests.sandboxes import a_sandbox, environ_of
+
+NODE_RUN = "wfnr_abc123"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with a_sandbox(runs=[RUN_ID]) as running:
+        yield running
+
+
+@pytest.fixture
+def env(sandbox: Sandbox) -> dict[str, str]:
+    return environ_of(sandbox)
+
+
+def messages(sandbox: Sandbox, run_id: str = RUN_ID) -> list[str]:
+    return [log["message"] for log in sandbox.runs[run_id].logs]
+
+
+def test_a_run_is_reported_in_full(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    result = run(
+        "report-run",
+        RUN_ID,
+        *("--status", "success", "--label", "Deployed", "--summary", "All good"),
+        *("--link", "https://ci.example.com/7", "--link", "https://x.example", "--external-run-id", "gh-7"),
+        *("--log", "one", "--log", "two"),
+        env=env,
+    )
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    told = "reported 2 log entries, statusLabel, link, summary, externalRunId, status SUCCESS"
+    assert result.out == f"{RUN_ID}: {told}\n"
+    state = sandbox.runs[RUN_ID]
+    assert (state.status, state.status_label, state.summary) == ("SUCCESS", "Deployed", "All good")
+    assert (state.link, state.external_run_id) == (["https://ci.example.com/7", "https://x.example"], "gh-7")
+    assert messages(sandbox) == ["one", "two"]
+
+
+def test_the_record_says_what_port_took(run: Run, env: dict[str, str]) -> None:
+    result = run("report-run", RUN_ID, "--json", "--status", "failure", "--log", "x", "--summary", "s", env=env)
+    assert result.records == [
+        {
+            "schema": "port-hook/report/1",
+            "run_id": RUN_ID,
+            "status": "FAILURE",
+            "logs_sent": 1,
+            "fields": ["summary"],
+            "page": None,
+            "dry_run": False,
+        }
+    ]
+
+
+def test_a_run_that_has_ended_is_told_apart(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    run("report-run", RUN_ID, "--status", "success", env=env)
+    result = run("report-run", RUN_ID, "--status", "failure", "--log", "late", env=env)
+    assert (result.code, result.out) == (ExitCode.RUN_ENDED, "")
+    assert f"The run {RUN_ID} has already ended with SUCCESS" in result.err
+    assert messages(sandbox) == []
+
+
+def test_stdin_is_sent_as_log_before_the_status(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    result = run("report-run", RUN_ID, "--log-file", "-", "--status", "success", stdin=b"one\ntwo\n", env=env)
+    assert result.code == ExitCode.OK
+    assert messages(sandbox) == ["one\ntwo"]
+    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+
+
+def test_a_log_file_over_the_limit_arrives_whole(run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path) -> None:
+    text = "".join(f"line {number} ä\n" for number in range(100_000))
+    (folder / "build.log").write_text(text, encoding="utf-8")
+    assert run("report-run", RUN_ID, "--log-file", "build.log", env=env).code == ExitCode.OK
+    assert len(messages(sandbox)) == 2
+    assert "".join(messages(sandbox)) == text.rstrip("\n")
+
+
+def test_a_log_of_no_known_encoding_is_sent_as_far_as_it_can_be_read(
+    run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
+) -> None:
+    (folder / "build.log").write_bytes(b"\xff\xfe\x00\x1b[2J\n")
+    assert run("report-run", RUN_ID, "--log-file", "build.log", env=env).code == ExitCode.OK
+    assert messages(sandbox) == ["\ufffd\ufffd\x00\x1b[2J"]
+
+
+def test_a_summary_can_come_from_a_file(run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path) -> None:
+    (folder / "summary.md").write_text("# Dönè\n", encoding="utf-8")
+    assert run("report-run", RUN_ID, "--summary", "@summary.md", env=env).code == ExitCode.OK
+    assert sandbox.runs[RUN_ID].summary == "# Dönè\n"
+
+
+@pytest.mark.parametrize("options", [("--summary", "@nowhere"), ("--log-file", "nowhere")])
+def test_a_file_that_is_not_there_is_told_before_any_call(run: Run, options: tuple[str, str]) -> None:
+    result = run("report-run", RUN_ID, *options)
+    assert result.code == ExitCode.STORE
+    assert "nowhere" in result.err
+
+
+def test_a_node_run_is_reported_in_its_own_words(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    options = ("--status", "failure", "--label", "Broken", "--log", "x", "--link", "https://x.example")
+    result = run("report-run", NODE_RUN, *options, env=env)
+    assert result.code == ExitCode.OK
+    assert "note: a workflow node's run has no label" in result.err
+    assert result.out == f"{NODE_RUN}: reported 2 log entries, links, status FAILED\n"
+    state = sandbox.runs[NODE_RUN]
+    assert (state.status, state.result, state.link) == ("COMPLETED", "FAILED", ["https://x.example"])
+    assert messages(sandbox, NODE_RUN) == ["x", "Label: Broken"]
+
+
+def test_a_dry_run_prints_each_call_in_order_and_needs_no_credentials(run: Run) -> None:
+    result = run(
+        "report-run",
+        RUN_ID,
+        *("--dry-run", "--status", "success", "--summary", "ü\x1b[2J", "--log", "one", "--log-file", "-"),
+        stdin=b"two\n",
+        env={"PORT_API_URL": "http://127.0.0.1:9/v1/"},
+    )
+    base = f"http://127.0.0.1:9/v1/actions/runs/{RUN_ID}"
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    assert result.out.splitlines() == [
+        f"POST {base}/logs",
+        '{"message":"one"}',
+        f"POST {base}/logs",
+        '{"message":"two"}',
+        f"PATCH {base}",
+        '{"summary":"ü\\u001b[2J"}',
+        f"PATCH {base}",
+        '{"status":"SUCCESS"}',
+    ]
+
+
+def test_a_dry_run_as_a_record_holds_the_calls(run: Run) -> None:
+    result = run("report-run", RUN_ID, "--dry-run", "--json", "--status", "failure")
+    url = f"https://api.port.io/v1/actions/runs/{RUN_ID}"
+    (record,) = result.records
+    assert record["dry_run"] is True
+    assert record["calls"] == [{"method": "PATCH", "url": url, "body": {"status": "FAILURE"}}]
+
+
+def test_nothing_to_report_is_a_usage_error(run: Run) -> None:
+    result = run("report-run", RUN_ID)
+    assert result.code == ExitCode.USAGE
+    assert "nothing to report" in result.err
+
+
+def test_stdin_cannot_be_two_things(run: Run) -> None:
+    result = run("report-run", RUN_ID, "--log-file", "-", "--secret-file", "-")
+    assert result.code == ExitCode.USAGE
+
+
+def test_a_pasted_address_is_answered_before_any_call(run: Run) -> None:
+    result = run("report-run", f"https://app.port.io/organization/run?runId={RUN_ID}", "--log", "x")
+    assert result.code == ExitCode.USAGE
+    assert f"Did you mean {RUN_ID}?" in result.err
+
+
+def test_an_odd_run_id_is_doubted_and_then_tried(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    sandbox.runs[RUN_ID].external_run_id = "gh-7"
+    result = run("report-run", "gh-7", "--log", "x", env=env)
+    assert result.code == ExitCode.OK
+    assert result.err.startswith("note: gh-7 does not look like a run id")
+    assert messages(sandbox) == ["x"]
+
+
+def test_an_unknown_run_is_told_with_what_to_check(run: Run, env: dict[str, str]) -> None:
+    result = run("report-run", RUN_ID[:-1], "--log", "x", env=env)
+    assert result.code == ExitCode.PORT_API
+    assert "404 Not Found" in result.err
+    assert "PORT_REGION" in result.err
+
+
+def test_missing_credentials_are_told_by_name(run: Run) -> None:
+    result = run("report-run", RUN_ID, "--log", "x")
+    assert result.code == ExitCode.SETTINGS
+    assert "PORT_CLIENT_ID" in result.err
+
+
+def test_no_credential_is_ever_shown(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    secret = sandbox.client_secret.reveal()
+    good = run("report-run", RUN_ID, "--log", "x", "--json", env=env)
+    bad = run("report-run", RUN_ID, "--log", "x", env={**env, "PORT_CLIENT_ID": "wrong"})
+    assert (good.code, bad.code) == (ExitCode.OK, ExitCode.PORT_API)
+    assert "401" in bad.err
+    for shown in (good.out, good.err, bad.out, bad.err):
+        assert secret not in shown
+        assert "Bearer" not in shown
+
+
+def test_the_secret_can_come_from_stdin(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    secret = env.pop("PORT_CLIENT_SECRET")
+    result = run("report-run", RUN_ID, "--log", "x", "--secret-file", "-", stdin=secret.encode(), env=env)
+    assert result.code == ExitCode.OK
+    assert messages(sandbox) == ["x"]
+
+
+def test_last_is_the_run_of_the_newest_capture_that_has_one(
+    run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
+) -> None:
+    bodies = {"old": b'{"context":{"runId":"r_0000000000000000"}}', "new": None, "none": b"{}"}
+    with open_store(None, folder, create=True) as store:
+        for second, (name, body) in enumerate(bodies.items()):
+            invocation = an_invocation(body, id=f"{name:x<12}", received_at=1_700_000_000.0 + second)
+            payload = read_payload(invocation.body, invocation.headers)
+            verdict = Verdict(status=Status.VALID)
+            store.add([Exchange(invocation=invocation, verdict=verdict, payload=payload)])
+    result = run("report-run", "last", "--status", "success", env=env)
+    assert (result.code, result.err) == (ExitCode.OK, f"note: last is {RUN_ID}\n")
+    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+
+
+def test_last_without_a_store_is_told(run: Run) -> None:
+    result = run("report-run", "last", "--status", "success")
+    assert result.code == ExitCode.STORE
+
+
+def test_last_without_a_run_in_the_store_is_told(run: Run, folder: Path) -> None:
+    open_store(None, folder, create=True).close()
+    result = run("report-run", "last", "--status", "success")
+    assert result.code == ExitCode.STORE
+    assert "run id" in result.err
+
+
+@contextmanager
+def streaming(sandbox: Sandbox, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A real `report-run` that reads its log from a pipe."""
+    options = ("report-run", RUN_ID, "--log-file", "-", "--status", "success", "--json")
+    with subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environ_of(sandbox)},
+        cwd=folder,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def write(process: subprocess.Popen[bytes], text: bytes) -> None:
+    assert process.stdin
+    process.stdin.write(text)
+    process.stdin.flush()
+
+
+def wait_for_a_log(events: SimpleQueue[ApiEvent]) -> None:
+    while not events.get(timeout=20).path.endswith("/logs"):
+        pass
+
+
+def test_lines_reach_port_while_the_program_that_writes_them_goes_on(tmp_path: Path) -> None:
+    events: SimpleQueue[ApiEvent] = SimpleQueue()
+    with a_sandbox(on_event=events.put) as sandbox, streaming(sandbox, tmp_path) as process:
+        write(process, b"one\n")
+        wait_for_a_log(events)
+        assert messages(sandbox) == ["one"]
+        assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+        write(process, b"two\nthree\n")
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (ExitCode.OK, b"")
+    assert messages(sandbox) == ["one", "two\nthree"]
+    assert json.loads(out)["logs_sent"] == 2
+    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+
+
+def test_ctrl_c_while_streaming_leaves_the_run_in_progress(tmp_path: Path) -> None:
+    events: SimpleQueue[ApiEvent] = SimpleQueue()
+    with a_sandbox(on_event=events.put) as sandbox, streaming(sandbox, tmp_path) as process:
+        write(process, b"one\n")
+        wait_for_a_log(events)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == ExitCode.INTERRUPTED
+        assert process.stderr
+        assert process.stderr.read() == b""
+    assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+
+
+def test_a_program_that_writes_is_not_cut_off_when_reporting_fails(tmp_path: Path) -> None:
+    with a_sandbox() as sandbox, streaming(sandbox, tmp_path) as process:
+        sandbox.add_run(RUN_ID, status="SUCCESS", ended_at=1.0)
+        assert process.stderr
+        assert b"Reading on" in process.stderr.readline()
+        write(process, b"x" * 1_000_000)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == ExitCode.RUN_ENDED
+    assert b"error: The run" in err

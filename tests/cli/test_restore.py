@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.actions.retargeting import settable
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.retarget.journal import Journal
+from port_hook_cli.sandbox import Sandbox
+from tests.conftest import Run
+from tests.processes import environment
+from tests.retargets import ONE, MortalJournal, a_retargeting, an_action, journal_files, of_sandbox
+from tests.sandboxes import a_sandbox, environ_of
+
+NOTE = "note: 1 action still points at a listener that has ended; port-hook restore puts it back\n"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with a_sandbox() as running:
+        running.add_action(an_action())
+        running.add_action(an_action("delete_vm"))
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The home of `run`."""
+    return tmp_path / "home"
+
+
+def leave(sandbox: Sandbox, home: Path, identifiers: Sequence[str] = ("create_vm",)) -> MortalJournal:
+    """Point actions elsewhere as a listener does, and let it go on living until it is told to `die`."""
+    journal = MortalJournal(home)
+
+    async def listen() -> None:
+        async with a_retargeting(home=home, journal=journal, **of_sandbox(sandbox)) as flow:
+            await flow.prepare(identifiers)
+            await flow.apply(ONE)
+
+    asyncio.run(listen())
+    return journal
+
+
+def killed(sandbox: Sandbox, home: Path, identifiers: Sequence[str] = ("create_vm",)) -> None:
+    leave(sandbox, home, identifiers).die()
+
+
+def url(sandbox: Sandbox, identifier: str = "create_vm") -> str:
+    return str(sandbox.actions[identifier]["invocationMethod"]["url"])
+
+
+def test_what_a_killed_listener_left_is_put_back(sandbox: Sandbox, home: Path, run: Run) -> None:
+    before = {name: json.dumps(settable(action)) for name, action in sandbox.actions.items()}
+    killed(sandbox, home, ["create_vm", "delete_vm"])
+    result = run("restore", env=environ_of(sandbox))
+    assert result.code == 0
+    assert result.out == "create_vm: is back at https://example.com\ndelete_vm: is back at https://example.com\n"
+    assert {name: json.dumps(settable(action)) for name, action in sandbox.actions.items()} == before
+    assert journal_files(home) == []
+    again = run("restore", env=environ_of(sandbox))
+    assert (again.code, again.out) == (0, "Nothing to restore.\n")
+
+
+def test_only_the_named_action_is_put_back(sandbox: Sandbox, home: Path, run: Run) -> None:
+    killed(sandbox, home, ["create_vm", "delete_vm"])
+    result = run("restore", "delete_vm", "other", env=environ_of(sandbox))
+    assert (result.code, result.out) == (0, "delete_vm: is back at https://example.com\n")
+    assert result.err == "note: nothing is left of other\n"
+    assert url(sandbox) == ONE
+
+
+def test_a_dry_run_changes_nothing(sandbox: Sandbox, home: Path, run: Run) -> None:
+    killed(sandbox, home)
+    result = run("restore", "--dry-run", env=environ_of(sandbox))
+    assert (result.code, result.out) == (0, "create_vm: would be put back to https://example.com\n")
+    assert url(sandbox) == ONE
+    assert Journal(home).count_leftovers() == 1
+
+
+def test_records_say_the_same(sandbox: Sandbox, home: Path, run: Run) -> None:
+    assert (run("restore", "--json").out, run("restore", "--json").err) == ("", "Nothing to restore.\n")
+    killed(sandbox, home)
+    (record,) = run("restore", "--json", env=environ_of(sandbox)).records
+    assert record == {
+        "schema": "port-hook/restore/1",
+        "action": "create_vm",
+        "api_url": sandbox.url,
+        "outcome": "restored",
+        "message": "is back at https://example.com",
+        "dry_run": False,
+    }
+
+
+@pytest.mark.parametrize("flags", [(), ("--yes",), ("--dry-run", "--overwrite")])
+def test_somebody_elses_change_is_shown_and_left(
+    sandbox: Sandbox, home: Path, run: Run, flags: tuple[str, ...]
+) -> None:
+    killed(sandbox, home)
+    sandbox.actions["create_vm"]["title"] = "Theirs"
+    result = run("restore", *flags, env=environ_of(sandbox))
+    assert (url(sandbox), sandbox.actions["create_vm"]["title"]) == (ONE, "Theirs")
+    assert "title\n    original: Create VM\n    ours:     Create VM\n    now:      Theirs\n" in result.err
+    assert Journal(home).count_leftovers() == 1
+    if "--overwrite" not in flags:
+        assert result.code == ExitCode.FAILED
+        assert str(journal_files(home)[0]) in result.out
+
+
+def test_somebody_elses_change_is_overwritten_when_that_is_asked_for(sandbox: Sandbox, home: Path, run: Run) -> None:
+    before = json.dumps(settable(sandbox.actions["create_vm"]))
+    killed(sandbox, home)
+    sandbox.actions["create_vm"]["title"] = "Theirs"
+    result = run("restore", "--overwrite", env=environ_of(sandbox))
+    assert (result.code, result.out) == (0, "create_vm: is back at https://example.com\n")
+    assert "Theirs" in result.err
+    assert json.dumps(settable(sandbox.actions["create_vm"])) == before
+
+
+def test_an_action_that_was_put_back_by_hand_is_only_forgotten(sandbox: Sandbox, home: Path, run: Run) -> None:
+    original = sandbox.actions["create_vm"]
+    killed(sandbox, home)
+    sandbox.actions["create_vm"] = original
+    result = run("restore", env=environ_of(sandbox))
+    assert (result.code, result.out) == (0, "create_vm: is as it was before\n")
+    assert sandbox.actions["create_vm"] is original
+    assert journal_files(home) == []
+
+
+def test_another_action_of_that_name_is_left(sandbox: Sandbox, home: Path, run: Run) -> None:
+    killed(sandbox, home)
+    sandbox.actions["create_vm"]["id"] = "action_of_another_organisation"
+    result = run("restore", "--overwrite", env=environ_of(sandbox))
+    assert result.code == ExitCode.FAILED
+    assert "another organisation" in result.out
+    assert url(sandbox) == ONE
+
+
+def test_a_port_that_cannot_be_reached_or_knows_no_such_action_is_said(sandbox: Sandbox, home: Path, run: Run) -> None:
+    killed(sandbox, home)
+    kept = sandbox.actions.pop("create_vm")
+    result = run("restore", env=environ_of(sandbox))
+    assert result.code == ExitCode.PORT_API
+    assert "Port knows no action or automation create_vm." in result.out
+    sandbox.actions["create_vm"] = kept
+    wrong = run("restore", env={**environ_of(sandbox), "PORT_CLIENT_SECRET": "wrong"})
+    assert wrong.code == ExitCode.PORT_API
+    assert "401" in wrong.out
+    assert Journal(home).count_leftovers() == 1
+
+
+def test_settings_of_another_api_put_nothing_back(sandbox: Sandbox, home: Path, run: Run) -> None:
+    killed(sandbox, home)
+    with a_sandbox() as other:
+        result = run("restore", env=environ_of(other))
+    assert result.code == ExitCode.FAILED
+    assert f"belongs to {sandbox.url}" in result.out
+    assert Journal(home).count_leftovers() == 1
+
+
+def test_a_listener_that_lives_is_left_to_itself(sandbox: Sandbox, home: Path, run: Run) -> None:
+    journal = leave(sandbox, home)
+    result = run("restore", "--overwrite", env=environ_of(sandbox))
+    assert (result.code, url(sandbox)) == (0, ONE)
+    assert "create_vm is in use by a listener" in result.err
+    assert run("restore", "create_vm", env=environ_of(sandbox)).code == ExitCode.FAILED
+    assert "note" not in run("show", "last").err
+    journal.die()
+    assert run("show", "last").err.startswith(NOTE)
+
+
+def test_every_other_command_says_what_was_left_and_restore_and_help_do_not(
+    sandbox: Sandbox, home: Path, run: Run
+) -> None:
+    killed(sandbox, home)
+    assert run("show", "last").err.startswith(NOTE)
+    assert run("sign", "-", stdin=b"{}", env=environ_of(sandbox)).err == NOTE
+    assert "note" not in run("show", "--help").err + run("--help").err + run("--version").err
+    assert "note" not in run("restore", env=environ_of(sandbox)).err
+    assert "note" not in run("show", "last").err
+
+
+def test_a_damaged_journal_is_named(home: Path, sandbox: Sandbox, run: Run) -> None:
+    killed(sandbox, home)
+    journal_files(home)[0].write_text("{")
+    result = run("restore", env=environ_of(sandbox))
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert str(journal_files(home)[0]) in result.err
+
+
+def ask(folder: Path, sandbox: Sandbox, answers: bytes, *flags: str) -> tuple[int, bytes]:
+    """Run `restore` on a terminal and type `answers`; return the exit code and stdout."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, answers)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "port_hook_cli", "restore", *flags],
+            cwd=folder,
+            env=environment(folder, **environ_of(sandbox)),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        out, _ = process.communicate(timeout=20)
+        return process.returncode, out
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+@pytest.mark.parametrize(
+    ("answers", "code", "left"),
+    [(b"n\n", 1, True), (b"\x04", 1, True), (b"\n\n", 1, True), (b"\ny\n", 0, False), (b"y\nyes\n", 0, False)],
+)
+def test_on_a_terminal_it_asks_before_and_again_before_a_change_of_somebody_else(
+    sandbox: Sandbox, tmp_path: Path, answers: bytes, code: int, left: bool
+) -> None:
+    killed(sandbox, tmp_path)
+    sandbox.actions["create_vm"]["title"] = "Theirs"
+    assert ask(tmp_path, sandbox, answers)[0] == code
+    assert (url(sandbox) == ONE) == left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+def test_with_yes_nothing_is_asked(sandbox: Sandbox, tmp_path: Path) -> None:
+    killed(sandbox, tmp_path)
+    assert ask(tmp_path, sandbox, b"", "--yes") == (0, b"create_vm: is back at https://example.com\n")

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.actions.retargeting import settable
+from port_hook_cli.errors import RetargetError, SettingsError, UsageError
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.retarget.session import retargeted
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.sandbox import Sandbox
+from tests.retargets import ONE, TWO, an_action, journal_files
+
+ORIGINAL = "https://example.com"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.start() as running:
+        running.add_action(an_action())
+        yield running
+
+
+def settings_of(sandbox: Sandbox) -> Settings:
+    return Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
+
+
+def url(sandbox: Sandbox) -> str:
+    return str(sandbox.actions["create_vm"]["invocationMethod"]["url"])
+
+
+async def test_actions_follow_the_url_and_go_back_and_each_step_is_told(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
+    before = json.dumps(settable(sandbox.actions["create_vm"]))
+    told: list[str] = []
+    async with retargeted(
+        ["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append
+    ) as retargeting:
+        assert url(sandbox) == ONE
+        await retargeting.apply(TWO)
+        assert url(sandbox) == TWO
+    assert json.dumps(settable(sandbox.actions["create_vm"])) == before
+    assert told == [
+        "create_vm:",
+        f"  invocationMethod.url: {ORIGINAL} -> {ONE}",
+        "  invocationMethod.agent: true -> false",
+        f"create_vm is back at {ORIGINAL}",
+    ]
+
+
+@pytest.mark.parametrize("problem", [ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt])
+async def test_whatever_ends_the_listener_the_action_goes_back(
+    sandbox: Sandbox, runtime: Callable[..., Runtime], problem: type[BaseException]
+) -> None:
+    with pytest.raises(problem):
+        async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=print):
+            raise problem
+    assert url(sandbox) == ORIGINAL
+
+
+async def test_what_somebody_else_changed_is_shown_at_the_end_with_what_to_do(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
+    told: list[str] = []
+    async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append):
+        sandbox.actions["create_vm"]["title"] = "Theirs\x1b[2J"
+    assert url(sandbox) == ONE
+    assert "    now:      Theirs\\x1b[2J" in told
+    assert told[-1] == "port-hook restore create_vm"
+
+
+async def test_without_anybody_to_ask_nothing_is_changed(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
+    with pytest.raises(UsageError) as problem:
+        async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=False, notice=print):
+            pytest.fail("nobody was asked")
+    assert "--yes" in problem.value.hint
+    assert url(sandbox) == ORIGINAL
+
+
+async def test_it_needs_both_credentials(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
+    settings = replace(settings_of(sandbox), client_id=None)
+    with pytest.raises(SettingsError):
+        async with retargeted(["create_vm"], settings, runtime(), ONE, yes=True, notice=print):
+            pytest.fail("there is no client id")
+
+
+@contextmanager
+def on_a_terminal(runtime: Runtime) -> Iterator[tuple[Runtime, int]]:
+    """Give a runtime whose stdin and stderr are a terminal, and the side of it where somebody sits."""
+    ours, theirs = os.openpty()
+    with os.fdopen(os.dup(theirs), "rb", buffering=0) as stdin, os.fdopen(theirs, "w") as stderr:
+        yield replace(runtime, stdin=stdin, stderr=stderr), ours
+    os.close(ours)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+@pytest.mark.parametrize(("typed", "agreed"), [(b"y\n", True), (b"\n", False), (b"no\n", False), (b"\x04", False)])
+async def test_on_a_terminal_it_shows_what_will_change_and_asks(
+    sandbox: Sandbox, runtime: Callable[..., Runtime], typed: bytes, agreed: bool
+) -> None:
+    with on_a_terminal(runtime()) as (world, person):
+        os.write(person, typed)
+        try:
+            async with retargeted(["create_vm"], settings_of(sandbox), world, ONE, yes=False, notice=print):
+                assert agreed
+                assert url(sandbox) == ONE
+        except RetargetError:
+            assert not agreed
+        shown, wanted = "", f"invocationMethod.url: {ORIGINAL} -> {ONE}"
+        while wanted not in shown:  # the terminal's echo of what was typed may come by itself, before it
+            shown += os.read(person, 65536).decode()
+    assert url(sandbox) == ORIGINAL
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+async def test_being_stopped_while_it_asks_changes_nothing(
+    sandbox: Sandbox, runtime: Callable[..., Runtime], tmp_path: Path
+) -> None:
+    with on_a_terminal(runtime()) as (world, person):
+
+        async def listen() -> None:
+            async with retargeted(["create_vm"], settings_of(sandbox), world, ONE, yes=False, notice=print):
+                pytest.fail("nobody said yes")
+
+        asked = asyncio.Event()
+        asyncio.get_running_loop().add_reader(person, asked.set)
+        listening = asyncio.create_task(listen())
+        await asked.wait()
+        asyncio.get_running_loop().remove_reader(person)
+        listening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await listening
+    assert url(sandbox) == ORIGINAL
+    assert journal_files(tmp_path / "home") == []

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+from tests.factories import RUN_ID
+from tests.sandboxes import a_sandbox
+
+Process = subprocess.Popen[str]
+
+
+@contextmanager
+def a_process(folder: Path, *options: str) -> Iterator[Process]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "sandbox", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUTF8": "1"},
+        cwd=folder,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line(process: Process) -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def exports(process: Process) -> dict[str, str]:
+    words = [shlex.split(line(process)) for _ in range(4)]
+    return dict(pair.split("=", 1) for export, pair in words if export == "export")
+
+
+def test_the_printed_lines_point_port_hook_at_the_sandbox(run: Run, tmp_path: Path) -> None:
+    with a_process(tmp_path) as process:
+        env = exports(process)
+        result = run("report-run", RUN_ID, "--log", "hi \x1b[2J", "--status", "success", env=env)
+        assert result.code == ExitCode.OK
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (ExitCode.OK, "")
+    assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_API_BASE_URL"]
+    assert env["PORT_API_URL"] == env["PORT_API_BASE_URL"]
+    calls = [text.split(maxsplit=1)[1] for text in err.splitlines()[1:]]
+    assert calls == [
+        "POST /v1/auth/access_token 200  gave a token",
+        f"GET /v1/actions/runs/{RUN_ID}?version=v2 200  made this run up, as its id was not known",
+        f'POST /v1/actions/runs/{RUN_ID}/logs 201  log "hi \\u001b[2J"',
+        f"PATCH /v1/actions/runs/{RUN_ID} 200  status SUCCESS",
+    ]
+    assert env["PORT_CLIENT_SECRET"] not in err
+
+
+def test_records_give_the_credentials_first_and_then_each_call(run: Run, tmp_path: Path) -> None:
+    with a_process(tmp_path, "--json", "--strict-runs", "--run", RUN_ID) as process:
+        ready: dict[str, Any] = json.loads(line(process))
+        env = {
+            "PORT_CLIENT_ID": ready["client_id"],
+            "PORT_CLIENT_SECRET": ready["client_secret"],
+            "PORT_API_URL": ready["url"],
+        }
+        assert run("report-run", RUN_ID, "--status", "failure", env=env).code == ExitCode.OK
+        assert run("report-run", "r_" + "0" * 16, "--status", "failure", env=env).code == ExitCode.PORT_API
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (ExitCode.OK, "")
+    assert (ready["schema"], ready["type"]) == ("port-hook/sandbox/1", "ready")
+    calls = [json.loads(text) for text in out.splitlines()]
+    assert {(call["schema"], call["type"]) for call in calls} == {("port-hook/sandbox/1", "call")}
+    assert [(call["method"], call["status"], call["run_id"]) for call in calls] == [
+        ("POST", 200, None),
+        ("GET", 200, RUN_ID),
+        ("PATCH", 200, RUN_ID),
+        ("POST", 200, None),
+        ("GET", 404, None),
+    ]
+    assert ready["client_secret"] not in out
+
+
+def test_a_taken_port_is_told_with_a_way_out(run: Run) -> None:
+    with a_sandbox() as other:
+        result = run("sandbox", "--port", other.url.rpartition(":")[2])
+    assert result.code == ExitCode.LISTEN
+    assert "the port is taken" in result.err
+    assert "--port" in result.err
+
+
+@pytest.mark.parametrize("run_id", ["", "a b"])
+def test_a_run_that_no_run_can_be_is_refused(run: Run, run_id: str) -> None:
+    assert run("sandbox", "--run", run_id).code == ExitCode.USAGE
+
+
+def test_a_run_is_told_from_its_start_to_its_end(tmp_path: Path) -> None:
+    action = {**create_vm_action(), "identifier": "nowhere"}
+    (tmp_path / "action.json").write_text(json.dumps(action))
+    with a_process(tmp_path, "--actions", "action.json") as process:
+        env = exports(process)
+        body = {"clientId": env["PORT_CLIENT_ID"], "clientSecret": env["PORT_CLIENT_SECRET"]}
+        token = httpx.post(f"{env['PORT_API_URL']}/v1/auth/access_token", json=body).json()["accessToken"]
+        path, headers = f"{env['PORT_API_URL']}/v1/actions/nowhere/runs", {"authorization": f"Bearer {token}"}
+        run_id = httpx.post(path, json={"properties": {"title": "x"}}, headers=headers).json()["run"]["id"]
+        assert process.stderr
+        lines = [process.stderr.readline().split(maxsplit=1)[-1].rstrip() for _ in range(5)]
+    assert lines[2] == f"POST /v1/actions/nowhere/runs 202  started {run_id} for you@example.com"
+    assert lines[3].startswith(f"run {run_id} nowhere IN_PROGRESS  The sandbox sends to this machine only")
+    assert lines[4].startswith(f"run {run_id} nowhere FAILURE  ended ")
+
+
+def test_the_steps_of_a_run_are_records(tmp_path: Path) -> None:
+    with a_process(tmp_path, "--json") as process:
+        ready = json.loads(line(process))
+        body = {"clientId": ready["client_id"], "clientSecret": ready["client_secret"]}
+        token = httpx.post(f"{ready['url']}/v1/auth/access_token", json=body).json()["accessToken"]
+        path, headers = f"{ready['url']}/v1/actions/create_vm/runs", {"authorization": f"Bearer {token}"}
+        run_id = httpx.post(path, json={"properties": {"title": "x"}}, headers=headers).json()["run"]["id"]
+        records = [json.loads(line(process)) for _ in range(4)]
+    assert [record["type"] for record in records] == ["call", "call", "run", "run"]
+    last = records[-1]
+    assert (last["run_id"], last["action"], last["status"]) == (run_id, "create_vm", "FAILURE")
+    assert last.keys() == {"schema", "type", "at", "run_id", "action", "status", "note"}
+
+
+def test_a_bad_file_of_actions_is_named(run: Run, folder: Path) -> None:
+    (folder / "bad.json").write_text("{")
+    result = run("sandbox", "--actions", "bad.json")
+    assert result.code == ExitCode.USAGE
+    assert "bad.json" in result.err
+
+
+def test_a_file_that_is_no_state_is_left_alone(run: Run, folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    result = run("sandbox", "--state", "notes.txt")
+    assert result.code == ExitCode.STORE
+    assert (folder / "notes.txt").read_text() == "mine"

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures import open_store
+from port_hook_cli.captures.file import read_capture
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Answer, Delivery
+from tests.conftest import Run
+from tests.factories import RUN_ID, an_exchange, an_invocation
+
+BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
+EXCHANGE = an_exchange(
+    delivery=Delivery(url="http://127.0.0.1:8000/", status=200, latency_ms=1.5, body=b"ok"),
+    answer=Answer(status=200, body=b"ok"),
+)
+
+
+@pytest.fixture(autouse=True)
+def kept(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([EXCHANGE, an_exchange(an_invocation(BYTES, id="ff0000000002"))])
+
+
+@pytest.mark.parametrize("name", ["0123456789ab", "01"])
+def test_a_capture_is_shown_in_full(run: Run, name: str) -> None:
+    result = run("show", name)
+    assert result.code == ExitCode.OK
+    assert result.err == ""
+    for part in (RUN_ID, "create_vm", "x-port-signature", "eu-west-1", "http://127.0.0.1:8000/ 200 in 1.5 ms"):
+        assert part in result.out
+
+
+def test_an_empty_name_is_not_the_start_of_every_id(run: Run) -> None:
+    result = run("show", "")
+    assert (result.code, result.out) == (2, "")
+    assert "name is empty" in result.err
+
+
+def test_what_is_shown_is_harmless(run: Run) -> None:
+    assert "\x1b" not in run("show", "last").out
+
+
+def test_body_writes_the_exact_bytes_and_nothing_else(run: Run) -> None:
+    result = run("show", "last", "--body")
+    assert result.code == ExitCode.OK
+    assert result.raw == BYTES
+
+
+def test_json_is_the_whole_capture_on_one_line(run: Run) -> None:
+    (record,) = run("show", "01", "--json").records
+    assert record["schema"] == "port-hook/capture/1"
+    assert record["run_id"] == RUN_ID
+    assert read_capture(record) == EXCHANGE
+
+
+def test_file_writes_a_capture_file(run: Run) -> None:
+    result = run("show", "01", "--file")
+    assert result.raw.isascii()
+    assert len(result.out.splitlines()) > 20
+    assert read_capture(json.loads(result.out)) == EXCHANGE
+
+
+@pytest.mark.parametrize("options", [("--body", "--json"), ("--file", "--json"), ("--body", "--file")])
+def test_one_form_at_a_time(run: Run, options: tuple[str, ...]) -> None:
+    result = run("show", "last", *options)
+    assert result.code == ExitCode.USAGE
+    assert "exclude each other" in result.err
+
+
+@pytest.mark.parametrize(("name", "words"), [("ee", "No capture in"), (RUN_ID, "captures --run")])
+def test_a_name_that_means_no_capture_is_a_problem(run: Run, name: str, words: str) -> None:
+    result = run("show", name)
+    assert result.code == ExitCode.STORE
+    assert result.out == ""
+    assert words in result.err
+
+
+def test_a_capture_is_needed(run: Run) -> None:
+    assert run("show").code == ExitCode.USAGE

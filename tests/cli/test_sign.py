@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import shutil
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.captures.file import to_capture
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
+from port_hook_cli.signatures.signing import sign
+from tests.conftest import Run
+from tests.factories import SECRET, a_body, an_invocation
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
+
+# Port's documented verifier for Node: it signs the parsed body, written again.
+NODE_VERIFIER = """
+const crypto = require("crypto")
+const [secret, timestamp] = process.argv.slice(1)
+const body = JSON.parse(require("fs").readFileSync(0, "utf8"))
+process.stdout.write("v1," + crypto.createHmac("sha256", secret).update(timestamp + "." + JSON.stringify(body)).digest("base64"))
+"""  # noqa: E501 - one call
+
+AWKWARD = {
+    "quotes and backslashes": rb"""{"a":"it's \"quoted\" \\ \n %s $HOME `id`"}""",
+    "non-ASCII": '{"ünï":"Zoë 🚢 \u2028 \u202e \u007f"}'.encode(),
+    "many lines": json.dumps({"a": [1, 2, {"b": None}]}, indent=2).encode() + b"\n",
+    "an @ first, as a string": b'"@/etc/passwd"',
+    "numbers": b'{"10":1.0,"9":1e21,"a":12345678901234567890}',
+    "one MiB": json.dumps({"text": "ü" * 2**19}, ensure_ascii=False).encode(),
+}
+ONLY_RAW = {
+    "an @ first": b"@/etc/passwd",
+    "NUL": b"a\x00b\x0012",
+    "not UTF-8": bytes(range(256)),
+    "empty": b"",
+    "many line ends": b"\n\n{}\n\n",
+}
+
+
+@dataclass
+class Receiver:
+    """A server that checks signatures as Port's documented Python verifier does: over the raw body."""
+
+    url: str = ""
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    async def receive(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        self.bodies.append(body)
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        signed = f"{request.headers['x-port-timestamp']}.".encode() + body
+        expected = "v1," + b64encode(hmac.digest(SECRET.reveal().encode(), signed, "sha256")).decode()
+        return web.Response(status=200 if expected == request.headers["x-port-signature"] else 401)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    it = Receiver()
+    app = web.Application(client_max_size=2**24)
+    app.router.add_post("/hook", it.receive)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    it.url = f"http://{host}:{port}/hook"
+    yield it
+    await runner.cleanup()
+
+
+async def output_of(*command: str, stdin: bytes) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate(stdin)
+    assert process.returncode == 0, err.decode()
+    return out
+
+
+def payload(folder: Path, content: bytes) -> str:
+    (folder / "payload.json").write_bytes(content)
+    return "payload.json"
+
+
+# --- what is signed -------------------------------------------------------------------------------------------------
+
+
+def test_the_headers_are_those_that_port_sends(run: Run, folder: Path) -> None:
+    result = run("sign", payload(folder, a_body()), "--timestamp", "1700000000", env=ENV)
+    assert result.out.splitlines() == [
+        f"x-port-signature: {sign(a_body(), SECRET, '1700000000')}",
+        "x-port-timestamp: 1700000000",
+    ]
+    assert (result.code, result.err) == (0, "")
+
+
+def test_a_pretty_file_is_signed_as_port_would_send_it_and_that_is_said(run: Run, folder: Path) -> None:
+    result = run("sign", payload(folder, b'{"a": 1.0}'), "--timestamp", "17", env=ENV)
+    assert sign(b'{"a":1}', SECRET, "17") in result.out
+    assert result.err == (
+        "note: signed payload.json in the form of JSON.stringify, 7 bytes instead of the file's 10; "
+        "--raw signs the exact bytes\n"
+    )
+
+
+def test_only_the_line_end_is_mentioned_where_only_that_differs(run: Run, folder: Path) -> None:
+    result = run("sign", payload(folder, b'{"a":1}\n'), env=ENV)
+    assert "signed payload.json without the line end at the end of the file" in result.err
+    assert "JSON.stringify" not in result.err
+
+
+def test_raw_signs_the_exact_bytes(run: Run, folder: Path) -> None:
+    result = run("sign", payload(folder, b"\xff not json\n"), "--raw", "--timestamp", "17", env=ENV)
+    assert sign(b"\xff not json\n", SECRET, "17") in result.out
+    assert result.err == ""
+
+
+def test_stdin_is_a_payload_too(run: Run) -> None:
+    assert sign(b"[]", SECRET, "17") in run("sign", "-", "--timestamp", "17", stdin=b"[]", env=ENV).out
+
+
+def test_a_capture_file_gives_its_body(run: Run, folder: Path) -> None:
+    exchange = Exchange(invocation=an_invocation(), verdict=Verdict(status=Status.VALID), payload=Payload())
+    result = run("sign", payload(folder, json.dumps(to_capture(exchange)).encode()), "--timestamp", "17", env=ENV)
+    assert sign(a_body(), SECRET, "17") in result.out
+
+
+def test_a_payload_that_only_mentions_a_capture_is_signed_itself(run: Run, folder: Path) -> None:
+    body = b'{"note":"port-hook/capture/1"}'
+    assert sign(body, SECRET, "17") in run("sign", payload(folder, body), "--timestamp", "17", env=ENV).out
+
+
+def test_a_damaged_capture_file_is_not_signed(run: Run, folder: Path) -> None:
+    result = run("sign", payload(folder, b'{"schema":"port-hook/capture/1"}'), env=ENV)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert "damaged capture" in result.err
+
+
+def test_a_unit_for_a_timestamp_that_is_given_as_text_is_refused_and_not_ignored(run: Run) -> None:
+    result = run("sign", "-", "--timestamp", "1700000000", "--timestamp-unit", "ms", stdin=b"{}", env=ENV)
+    assert (result.code, result.out) == (2, "")
+    assert "--timestamp-unit" in result.err
+    env = {**ENV, "PORT_HOOK_SIGN_TIMESTAMP_UNIT": "ms"}
+    result = run("sign", "-", "--timestamp", "1700000000", stdin=b"{}", env=env)
+    assert (result.code, result.out.split()[-1]) == (0, "1700000000")
+
+
+def test_the_timestamp_is_now_in_the_unit_asked_for(run: Run) -> None:
+    seconds = run("sign", "-", stdin=b"{}", env=ENV).out.split()[-1]
+    milliseconds = run("sign", "-", "--timestamp-unit", "ms", stdin=b"{}", env=ENV).out.split()[-1]
+    assert (len(seconds), len(milliseconds)) == (10, 13)
+    assert 0 <= int(milliseconds) / 1000 - int(seconds) < 60
+
+
+def test_a_timestamp_is_taken_as_it_is_and_an_odd_one_remarked_on(run: Run) -> None:
+    result = run("sign", "-", "--timestamp", "1.7e9", stdin=b"{}", env=ENV)
+    assert sign(b"{}", SECRET, "1.7e9") in result.out
+    assert result.err.startswith("warning: Port sends digits as the timestamp; 1.7e9")
+
+
+@pytest.mark.parametrize("timestamp", ["", "17\r\nx: y", "17 ", "=17", "1٣"])
+def test_what_cannot_stand_in_a_header_is_no_timestamp(run: Run, timestamp: str) -> None:
+    result = run("sign", "-", "--timestamp", timestamp, stdin=b"{}", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "--timestamp" in result.err
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_not_json_is_refused_with_the_place_and_the_way_out(run: Run, folder: Path) -> None:
+    result = run("sign", payload(folder, b'{"a":\n 1,}'), env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err.startswith("error: payload.json is not JSON: ")
+    assert "hint: Correct it, or sign its exact bytes with --raw." in result.err
+
+
+def test_a_file_that_is_not_there_is_named(run: Run) -> None:
+    result = run("sign", "none.json", env=ENV)
+    assert result.code == ExitCode.STORE
+    assert "There is no file none.json." in result.err
+
+
+def test_a_folder_is_no_payload(run: Run) -> None:
+    assert run("sign", ".", env=ENV).code == ExitCode.STORE
+
+
+def test_without_a_secret_every_place_for_it_is_named(run: Run) -> None:
+    result = run("sign", "-", stdin=b"{}")
+    assert (result.code, result.out) == (ExitCode.SETTINGS, "")
+    for place in ("PORT_CLIENT_SECRET", "--secret-file", ".env", "~/.port/.env", "~/.port/config.yaml", "--org"):
+        assert place in result.err
+
+
+def test_stdin_cannot_be_payload_and_secret(run: Run) -> None:
+    result = run("sign", "-", "--secret-file", "-", stdin=b"x")
+    assert result.code == ExitCode.USAGE
+    assert "stdin" in result.err
+
+
+@pytest.mark.parametrize("to", ["ftp://x/", "http://a b/", "http://a/\nb"])
+def test_a_target_that_is_no_url_is_refused(run: Run, to: str) -> None:
+    result = run("sign", "-", "--to", to, stdin=b"{}", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "--to" in result.err
+
+
+def test_the_secret_is_never_printed(run: Run, folder: Path) -> None:
+    for form in ("headers", "json", "curl", "httpie", "python"):
+        result = run("sign", payload(folder, b'{"a": 1}'), "--format", form, env=ENV)
+        assert result.code == 0
+        assert SECRET.reveal() not in result.out + result.err
+
+
+# --- forms ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_record_holds_all_that_is_sent(run: Run) -> None:
+    (record,) = run(
+        "sign", "-", "--format", "json", "--to", "9000", "--timestamp", "17", stdin=b"{}\n", env=ENV
+    ).records
+    assert record == {
+        "schema": "port-hook/signature/1",
+        "signature": sign(b"{}", SECRET, "17"),
+        "timestamp": "17",
+        "form": "json-stringify",
+        "body": "{}",
+        "body_base64": None,
+        "method": "POST",
+        "url": "http://127.0.0.1:9000",
+        "headers": {
+            "content-type": "application/json",
+            "x-port-signature": sign(b"{}", SECRET, "17"),
+            "x-port-timestamp": "17",
+        },
+    }
+
+
+def test_bytes_that_are_no_text_are_in_the_record_as_base64(run: Run) -> None:
+    (record,) = run("sign", "-", "--raw", "--format", "json", stdin=b"\xff", env=ENV).records
+    assert (record["form"], record["body"], record["body_base64"]) == ("raw", None, "/w==")
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@pytest.mark.parametrize("name", AWKWARD)
+async def test_the_curl_command_is_accepted_by_both_documented_verifiers(
+    name: str, run: Run, folder: Path, receiver: Receiver
+) -> None:
+    file = payload(folder, AWKWARD[name])
+    script = run("sign", file, "--format", "curl", "--to", receiver.url, env=ENV).raw
+    assert b"200 OK" in await output_of("sh", stdin=script)
+    assert receiver.headers[0]["content-type"] == "application/json"
+    if shutil.which("node"):
+        headers = receiver.headers[0]
+        command = ("node", "-e", NODE_VERIFIER, SECRET.reveal(), headers["x-port-timestamp"])
+        assert (await output_of(*command, stdin=receiver.bodies[0])).decode() == headers["x-port-signature"]
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
+async def test_the_curl_command_sends_raw_bytes_as_they_are(
+    name: str, run: Run, folder: Path, receiver: Receiver
+) -> None:
+    content = (AWKWARD | ONLY_RAW)[name]
+    file = payload(folder, content)
+    script = run("sign", file, "--raw", "--format", "curl", "--to", receiver.url, env=ENV).raw
+    for shell in SHELLS:
+        assert b"200 OK" in await output_of(shell, stdin=script)
+    assert receiver.bodies == [content] * len(SHELLS)
+
+
+@pytest.mark.skipif(not shutil.which("http"), reason="HTTPie is not installed")
+@pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
+async def test_the_httpie_command_sends_raw_bytes_as_they_are(
+    name: str, run: Run, folder: Path, receiver: Receiver
+) -> None:
+    content = (AWKWARD | ONLY_RAW)[name]
+    file = payload(folder, content)
+    script = run("sign", file, "--raw", "--format", "httpie", "--to", receiver.url, env=ENV).raw
+    await output_of("sh", stdin=script)
+    assert receiver.bodies == [content]
+
+
+@pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
+async def test_the_python_program_sends_raw_bytes_as_they_are(
+    name: str, run: Run, folder: Path, receiver: Receiver
+) -> None:
+    content = (AWKWARD | ONLY_RAW)[name]
+    file = payload(folder, content)
+    program = run("sign", file, "--raw", "--format", "python", "--to", receiver.url, env=ENV).raw
+    assert (await output_of(sys.executable, "-", stdin=program)).startswith(b"200 OK")
+    assert receiver.bodies == [content]
+
+
+async def test_the_python_program_shows_a_refusal(run: Run, folder: Path, receiver: Receiver) -> None:
+    other = {"PORT_CLIENT_SECRET": "another"}
+    program = run("sign", "-", "--format", "python", "--to", receiver.url, stdin=b"{}", env=other).raw
+    assert (await output_of(sys.executable, "-", stdin=program)).startswith(b"401 Unauthorized")

@@ -1,0 +1,502 @@
+from __future__ import annotations
+
+import hmac
+import json
+import shutil
+import subprocess
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.samples import create_vm, create_vm_action
+from port_hook_cli.engines.encryption import decrypt_aes_gcm
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.signatures.verification import judge
+from tests.conftest import Run
+from tests.factories import RUN_ID, SECRET
+from tests.javascript.node import running_node
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import Handler, RawRequest, handler
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+CREATE_VM = str(EXAMPLES / "actions" / "create_vm.json")
+SCALE = str(EXAMPLES / "actions" / "scale_service.yaml")
+TIER = str(EXAMPLES / "actions" / "tier_changed.json")
+EVENT = str(EXAMPLES / "payloads" / "entity_updated.json")
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+
+
+@pytest.fixture
+def backend() -> Iterator[Handler]:
+    with handler() as it:
+        yield it
+
+
+def write(folder: Path, name: str, content: Any) -> str:
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / name).write_text(text, "utf-8")
+    return name
+
+
+def an_action(**method: Any) -> dict[str, Any]:
+    action = create_vm_action()
+    return {**action, "invocationMethod": {**action["invocationMethod"], **method}}
+
+
+def sent(backend: Handler) -> tuple[RawRequest, Any]:
+    (request,) = backend.requests
+    return request, json.loads(request.body)
+
+
+# --- sending --------------------------------------------------------------------------------------------------------
+
+
+def test_create_vm_is_sent_in_the_contracts_first_shape(run: Run, backend: Handler) -> None:
+    inputs = ("--input", "title=dev-env", "--input", "cpu=2", "--input", "memory=4", "--input", "region=eu-west-1")
+    result = run("trigger", CREATE_VM, "--to", backend.url, "--run-id", RUN_ID, *inputs, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    request, document = sent(backend)
+    assert document == create_vm(RUN_ID, at=document["trigger"]["at"])
+    assert request.line == "POST / HTTP/1.1"
+    for words in (
+        f"create_vm CREATE  POST {backend.url}/",
+        RUN_ID,
+        "zoë@example.com from UI",
+        '"dev-env"',
+        "200 OK in",
+    ):
+        assert words in result.out
+    assert "the run stays IN_PROGRESS until success or failure is reported" in result.out
+    assert f"port-hook report-run {RUN_ID} --status success" in result.out
+
+
+def test_both_documented_verifiers_and_ours_accept_it(run: Run, backend: Handler) -> None:
+    assert run("trigger", CREATE_VM, "--to", backend.url, "--input", "title=Zoë 🚢 \u2028", env=ENV).code == 0
+    request, _ = sent(backend)
+    signature, timestamp = request.value("x-port-signature"), request.value("x-port-timestamp")
+    assert signature is not None
+    assert timestamp is not None
+    # The documented verifier for Python: over the raw body.
+    message = f"{timestamp}.".encode() + request.body
+    assert signature == f"v1,{b64encode(hmac.digest(SECRET.reveal().encode(), message, 'sha256')).decode()}"
+    verdict = judge(Headers(tuple(request.fields)), request.body, SECRET, now=float(timestamp))
+    assert verdict.status is Status.VALID
+    with running_node() as node:
+        assert node.verify(signature, timestamp, request.body.decode(), SECRET.reveal())
+
+
+def test_an_action_with_templates_is_rendered_encrypted_and_sent_where_it_says(
+    run: Run, folder: Path, backend: Handler
+) -> None:
+    entity = write(folder, "e.json", {"identifier": "checkout", "title": "Checkout"})
+    inputs = write(folder, "inputs.yaml", "replicas: 3\napi_key: s3cret\n")
+    result = run("trigger", SCALE, "--to", backend.url, "--inputs", inputs, "--entity", entity, env=ENV)
+    assert result.code == 0
+    request, document = sent(backend)
+    assert request.line == "PUT /services/checkout/scale HTTP/1.1"
+    assert request.value("run_id") == document["port_context"]["runId"]
+    assert decrypt_aes_gcm(SECRET, document["inputs"]["api_key"]) == b"s3cret"
+    assert "s3cret" not in result.out + result.err
+    assert "the run is synchronised: this answer ends it as SUCCESS" in result.out
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\nwhy?", ExitCode.FAILED, "this answer ends it as FAILURE"),
+        (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "does it verify with the same secret"),
+        (b"", ExitCode.FAILED, "without an answer it ends as FAILURE"),
+    ],
+)
+def test_an_answer_that_is_no_success_is_told_and_ends_with_1(
+    run: Run, folder: Path, answer: bytes, code: int, words: str
+) -> None:
+    action = write(folder, "a.json", an_action(synchronized=True))
+    with handler(answer) as backend:
+        result = run("trigger", action, "--to", str(backend.port), "--input", "title=a", env=ENV)
+    assert result.code == code
+    assert words in result.out
+
+
+def test_a_handler_that_is_not_there_ends_with_6(run: Run) -> None:
+    with handler() as gone:
+        port = str(gone.port)
+    result = run("trigger", CREATE_VM, "--to", port, "--input", "title=a", env=ENV)
+    assert result.code == ExitCode.TARGET
+    assert "nothing listens on" in result.out
+
+
+def test_a_route_of_this_action_goes_before_the_target(run: Run, backend: Handler) -> None:
+    routes = ("--route", f"create_vm={backend.url}/vms", "--route", "other=1")
+    assert run("trigger", CREATE_VM, "--to", "1", *routes, "--input", "title=a", env=ENV).code == 0
+    assert sent(backend)[0].line == "POST /vms HTTP/1.1"
+
+
+def test_nothing_is_sent_to_another_machine_unasked(run: Run) -> None:
+    result = run("trigger", CREATE_VM, "--input", "title=a", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "https://example.com, which is not on this machine, so nothing was sent" in result.err
+
+
+def test_an_action_that_points_here_needs_no_target(run: Run, folder: Path, backend: Handler) -> None:
+    action = write(folder, "a.json", an_action(url=f"{backend.url}/here?a=1"))
+    assert run("trigger", action, "--input", "title=a", env=ENV).code == 0
+    assert sent(backend)[0].line == "POST /here?a=1 HTTP/1.1"
+
+
+def test_the_run_is_as_the_options_say(run: Run, folder: Path, backend: Handler) -> None:
+    body = {"by": "{{ .trigger.by.user.email }}", "o": "{{ .trigger.origin }} {{ .trigger.operation }}"}
+    action = write(folder, "a.json", an_action(body=body))
+    user = write(folder, "u.json", {"email": "ada@example.com"})
+    options = ("--origin", "API", "--operation", "DELETE", "--user", user, "--timestamp-unit", "ms")
+    result = run("trigger", action, "--to", backend.url, "--input", "title=a", *options, env=ENV)
+    assert result.code == 0
+    request, document = sent(backend)
+    assert document == {"by": "ada@example.com", "o": "API DELETE"}
+    assert len(request.value("x-port-timestamp") or "") == 13
+    assert "a DELETE action runs on an entity" in result.err
+
+
+def test_without_a_secret_it_says_where_one_is_looked_for_or_is_not_signed(run: Run, backend: Handler) -> None:
+    args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=a")
+    refused = run(*args)
+    assert refused.code == ExitCode.SETTINGS
+    assert "PORT_CLIENT_SECRET" in refused.err
+    assert backend.requests == []
+    assert run(*args, "--no-sign").code == 0
+    assert sent(backend)[0].value("x-port-signature") is None
+
+
+# --- automations ----------------------------------------------------------------------------------------------------
+
+
+def test_an_automation_is_sent_for_its_event(run: Run, backend: Handler) -> None:
+    result = run("trigger", TIER, "--to", backend.url, "--event", EVENT, env=ENV)
+    assert result.code == 0
+    request, document = sent(backend)
+    assert request.line == "POST /tiers HTTP/1.1"
+    assert (document["service"], document["tier"]) == ("checkout", "gold")
+    assert 'properties.tier: "silver" -> "gold"' in result.out
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_condition_that_is_not_met_sends_nothing(run: Run, folder: Path, backend: Handler, as_json: bool) -> None:
+    event = write(folder, "event.json", {"diff": {"before": {}, "after": {}}})
+    options = ("--json",) if as_json else ()
+    result = run("trigger", TIER, "--to", backend.url, "--event", event, *options, env=ENV)
+    assert result.code == ExitCode.NOT_TRIGGERED
+    assert backend.requests == []
+    expression = ".diff.before.properties.tier != .diff.after.properties.tier"
+    if as_json:
+        (record,) = result.records
+        assert record["type"] == "unmet"
+        assert record["expressions"] == [{"expression": expression, "message": "is false"}]
+    else:
+        assert f"  {expression} is false" in result.err.splitlines()
+
+
+def test_an_automation_without_an_event_says_so(run: Run) -> None:
+    result = run("trigger", TIER, "--to", "1", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "--event" in result.err
+
+
+# --- printing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_prints_the_request_and_sends_nothing(run: Run, backend: Handler) -> None:
+    result = run("trigger", CREATE_VM, "--to", f"{backend.url}/x", "--input", "title=a", "--dry-run", env=ENV)
+    assert (result.code, backend.requests) == (0, [])
+    head, _, body = result.raw.partition(b"\r\n\r\n")
+    assert head.splitlines()[0] == b"POST /x HTTP/1.1"
+    assert json.loads(body)["payload"]["properties"]["title"] == "a"
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_curl_command_sends_what_would_be_sent(run: Run, backend: Handler) -> None:
+    args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=it's", "--format", "curl")
+    script = run(*args, env=ENV).raw
+    done = subprocess.run(["sh"], input=script, capture_output=True, check=True)
+    assert b"200 OK" in done.stdout
+    request, document = sent(backend)
+    assert document["payload"]["properties"]["title"] == "it's"
+    stamp = float(request.value("x-port-timestamp") or 0)
+    assert judge(Headers(tuple(request.fields)), request.body, SECRET, now=stamp).status is Status.VALID
+
+
+def test_the_httpie_command_is_printed(run: Run) -> None:
+    result = run("trigger", CREATE_VM, "--input", "title=a", "--format", "httpie", env=ENV)
+    assert "http POST 'https://example.com'" in result.out
+
+
+def test_the_record_holds_the_request_the_answer_and_the_status(run: Run, backend: Handler) -> None:
+    args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=a", "--run-id", RUN_ID, "--json")
+    (record,) = run(*args, env=ENV).records
+    assert record["schema"] == "port-hook/trigger/1"
+    assert (record["type"], record["action"], record["run_id"]) == ("invocation", "create_vm", RUN_ID)
+    assert (record["method"], record["url"]) == ("POST", f"{backend.url}/")
+    assert (record["delivery"]["status"], record["run_status"]) == (200, "IN_PROGRESS")
+    assert record["body"] == sent(backend)[1]
+    (dry,) = run(*args, "--dry-run", env=ENV).records
+    assert (dry["delivery"], dry["run_status"]) == (None, None)
+
+
+@pytest.mark.parametrize("form", [".env", "json"])
+def test_secrets_are_sent_and_never_shown(run: Run, folder: Path, form: str) -> None:
+    secret = 'pa"ss wörd'
+    content = json.dumps({"KEY": secret}) if form == "json" else f"KEY='{secret}'\n"
+    secrets = write(folder, "secrets", content)
+    action = write(
+        folder,
+        "a.json",
+        an_action(
+            headers={"x-key": "{{ .secrets.KEY }}"}, body={"key": "k-{{ .secrets.KEY }}", "x": "{{ .secrets.KEY.y }}"}
+        ),
+    )
+    answer = f"HTTP/1.1 200 OK\r\ncontent-length: {len(secret.encode())}\r\n\r\n{secret}".encode()
+    with handler(answer) as backend:
+        args = ("trigger", action, "--to", backend.url, "--input", "title=a", "--secrets", secrets)
+        result = run(*args, env=ENV)
+        assert result.code == 0
+        request, document = sent(backend)
+        assert document == {"key": f"k-{secret}", "x": None}
+        assert request.value("x-key") == secret.encode().decode("latin-1")
+        shown = [result, run(*args, "--json", env=ENV), run(*args, "--dry-run", env=ENV)]
+        shown += [run(*args, "--format", "curl", env=ENV), run(*args, "--dry-run", "--json", env=ENV)]
+    for each in shown:
+        assert each.code == 0
+        for hidden in (secret, json.dumps(secret)[1:-1], "ss wörd", "w\\u00f6rd"):
+            assert hidden not in each.out + each.err
+    assert '{"key":"k-***","x":null}' in shown[2].out
+    assert "secrets are masked" in shown[2].err
+
+
+LONG = "correct-horse-battery-staple"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"body": "{{ .secrets.KEY.x }}"},
+        {"url": "{{ .secrets.KEY }}"},
+        {"url": "https://example.com/{{ .secrets.KEY }}"},
+        {"headers": "{{ .secrets.KEY }}"},
+        {"url": "x" * 190 + "{{ .secrets.KEY }}"},  # half of it is shown
+        {"url": "http://me:{{ .secrets.KEY }}@127.0.0.1:9/"},
+        {"url": "http://{{ .secrets.KEY }}.localhost:9/"},
+        {"headers": {"{{ .secrets.KEY }}": "a"}, "url": "http://127.0.0.1:9/"},
+    ],
+)
+def test_no_error_shows_a_secret(run: Run, folder: Path, method: dict[str, Any]) -> None:
+    action = write(folder, "a.json", an_action(**method))
+    secrets = write(folder, "s.json", {"KEY": LONG})
+    for more in ((), ("--strict",), ("--json",), ("--dry-run",), ("--dry-run", "--json"), ("--format", "curl")):
+        result = run("trigger", action, "--input", "title=a", "--secrets", secrets, *more, env=ENV)
+        assert "corr" not in result.out + result.err
+        assert "***" in result.out + result.err or method.get("body") or method.get("headers")
+
+
+def test_no_warning_shows_an_input_that_is_encrypted(run: Run, folder: Path, backend: Handler) -> None:
+    action = an_action()
+    action["trigger"]["userInputs"]["properties"] |= {
+        "key": {"type": "string", "encryption": "aes256-gcm"},
+        "cpu": {"type": "number", "default": {"jqQuery": ".form.key.x"}},
+    }
+    inputs = write(folder, "i.json", {"title": "a", "key": LONG})
+    args = ("trigger", write(folder, "a.json", action), "--to", backend.url, "--inputs", inputs)
+    result = run(*args, env=ENV)
+    assert result.code == 0
+    assert "became null: jq: error: Cannot index string" in result.err
+    strict = run(*args, "--strict", env=ENV)
+    assert strict.code == ExitCode.FAILED
+    assert "corr" not in result.out + result.err + strict.out + strict.err
+
+
+# --- inputs and jq --------------------------------------------------------------------------------------------------
+
+
+def test_every_violation_is_named_with_its_input(run: Run, backend: Handler) -> None:
+    inputs = ("--input", "cpu=3", "--input", "memory=x", "--input", "region=EU", "--input", "foo=1")
+    result = run("trigger", CREATE_VM, "--to", backend.url, *inputs, env=ENV)
+    assert (result.code, result.out, backend.requests) == (ExitCode.USAGE, "", [])
+    assert result.err.splitlines() == [
+        "error: Port would refuse these inputs of create_vm:",
+        "  title is required",
+        "  foo is no input of this action, which has title, cpu, memory, region",
+        "  cpu must be equal to one of the allowed values: 1, 2, 4, 8",
+        "  memory must be number",
+        '  region must match pattern "^[a-z]{2}-[a-z]+-\\d$"',
+        "hint: Give them with --input NAME=VALUE or --inputs FILE.",
+    ]
+
+
+def test_an_input_on_the_command_line_goes_before_one_in_a_file(run: Run, folder: Path, backend: Handler) -> None:
+    inputs = write(folder, "i.json", create_vm(RUN_ID, at=""))
+    args = ("trigger", CREATE_VM, "--to", backend.url, "--inputs", inputs, "--input", "cpu:=8")
+    assert run(*args, env=ENV).code == 0
+    properties = sent(backend)[1]["payload"]["properties"]
+    assert properties == {"title": "dev-env", "cpu": 8, "memory": 4, "region": "eu-west-1"}
+
+
+def test_a_failed_expression_is_warned_of_or_with_strict_an_error(run: Run, folder: Path, backend: Handler) -> None:
+    action = write(folder, "a.json", an_action(body={"a": "{{ .run.id.x }}"}))
+    args = ("trigger", action, "--to", backend.url, "--input", "title=a")
+    result = run(*args, env=ENV)
+    assert result.code == 0
+    assert "warning: {{ .run.id.x }} became null: jq: error: Cannot index string" in result.err
+    assert sent(backend)[1] == {"a": None}
+    strict = run(*args, "--strict", env=ENV)
+    assert strict.code == ExitCode.FAILED
+    assert "Cannot index string" in strict.err
+    assert len(backend.requests) == 1
+
+
+# --- which action ---------------------------------------------------------------------------------------------------
+
+
+def test_one_of_an_array_is_named_behind_the_file(run: Run, folder: Path, backend: Handler) -> None:
+    several = write(folder, "all.json", [an_action(), {**an_action(), "identifier": "other"}])
+    assert run("trigger", f"{several}#other", "--to", backend.url, "--input", "title=a", env=ENV).code == 0
+    assert sent(backend)[1]["action"] == "other"
+
+
+def test_an_action_on_stdin(run: Run, backend: Handler) -> None:
+    stdin = json.dumps(an_action()).encode()
+    assert run("trigger", "-", "--to", backend.url, "--input", "title=a", stdin=stdin, env=ENV).code == 0
+    assert sent(backend)[1]["action"] == "create_vm"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([an_action(), {**an_action(), "identifier": "b"}], "a.json holds 2 actions: create_vm, b."),
+        (an_action(type="GITHUB"), "is invoked by GITHUB, and only a WEBHOOK"),
+        ({"a": 1}, "a.json has no `identifier`."),
+        ("", "a.json is empty, and an action is an object."),
+        ('{"a": 1,}', "a.json is not JSON: "),
+        ("a: {{ .x }}\nb: [", "a.json is neither JSON nor YAML: "),
+    ],
+)
+def test_a_file_that_holds_no_action_to_send_says_why(run: Run, folder: Path, content: Any, words: str) -> None:
+    result = run("trigger", write(folder, "a.json", content), "--to", "1", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert words in result.err
+    assert "hint: " in result.err
+
+
+@pytest.mark.parametrize("name", ["none.json", "folder/none", "none.yaml#a", ""])
+def test_a_file_that_is_not_there_is_named(run: Run, name: str) -> None:
+    result = run("trigger", name, "--to", "1", env=ENV)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert "There is no file" in result.err
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "words"),
+    [
+        ("--inputs", "[1]", "d is no object"),
+        ("--inputs", "a: [", "d is neither JSON nor YAML"),
+        ("--entity", '{"title": "a"}', "d has no `identifier`"),
+        ("--event", "7", "d is no object"),
+        ("--user", '"me"', "d is no object"),
+        ("--secrets", '{"a": {"b": "s3cret"}}', "d holds a, which is no text"),
+        ("--secrets", "=s3cret\n", "d is neither JSON nor a .env file: line 1"),
+    ],
+)
+def test_a_document_of_another_shape_is_named(run: Run, folder: Path, option: str, content: str, words: str) -> None:
+    result = run("trigger", CREATE_VM, "--to", "1", option, write(folder, "d", content), env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert words in result.err
+    assert "s3cret" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--to", "ftp://x"), "--to"),
+        (("--route", "create_vm"), "is not ACTION=URL"),
+        (("--input", "title"), "is not NAME=VALUE"),
+        (("--run-id", "a/b"), "not a run id"),
+        (("--json", "--format", "curl"), "exclude each other"),
+        (("--wait", "3"), "--via-port"),
+        (("--via-port", "--to", "1"), "--to says nothing"),
+        (("--inputs", "-", "--secret-file", "-"), "stdin can be only one"),
+    ],
+)
+def test_options_that_say_nothing_together_are_refused(run: Run, args: tuple[str, ...], words: str) -> None:
+    result = run("trigger", CREATE_VM, *args, env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert words in result.err
+
+
+# --- Port -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_identifier_is_read_from_port(run: Run, backend: Handler) -> None:
+    with a_sandbox(actions=[an_action()]) as sandbox:
+        args = ("trigger", "create_vm", "--to", backend.url, "--input", "title=a")
+        assert run(*args, env=environ_of(sandbox)).code == 0
+        unknown = run("trigger", "nothing", "--to", backend.url, env=environ_of(sandbox))
+    assert sent(backend)[1]["action"] == "create_vm"
+    assert unknown.code == ExitCode.PORT_API
+    assert "Port knows no action or automation nothing" in unknown.err
+
+
+def test_via_port_the_real_action_runs_and_is_followed(run: Run, backend: Handler) -> None:
+    with a_sandbox(actions=[an_action(url=backend.url, synchronized=True)]) as sandbox:
+        args = ("trigger", "create_vm", "--via-port", "--wait", "20", "--input", "title=a", "--input", "cpu=4")
+        result = run(*args, env=environ_of(sandbox))
+        (record,) = run(*args, "--json", env=environ_of(sandbox)).records
+    assert result.code == 0
+    first, *_, last = [line for line in result.out.splitlines() if line.startswith("r_")]
+    assert first.endswith("IN_PROGRESS")
+    assert "SUCCESS" in last
+    assert json.loads(backend.requests[0].body)["payload"]["properties"] == {"title": "a", "cpu": 4}
+    assert (record["type"], record["status"]) == ("run", "SUCCESS")
+
+
+def test_via_port_a_run_that_failed_or_does_not_end_ends_with_1(run: Run) -> None:
+    with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") as backend:
+        actions = [an_action(url=backend.url, synchronized=True), {**an_action(url=backend.url), "identifier": "slow"}]
+        with a_sandbox(actions=actions) as sandbox:
+            environ = environ_of(sandbox)
+            failed = run("trigger", "create_vm", "--via-port", "--wait", "20", "--input", "title=a", env=environ)
+            slow = run("trigger", "slow", "--via-port", "--wait", "0.1", "--input", "title=a", env=environ)
+            started = run("trigger", "slow", "--via-port", "--input", "title=a", env=environ)
+    assert failed.code == ExitCode.FAILED
+    assert "FAILURE" in failed.out
+    assert slow.code == ExitCode.FAILED
+    assert "has not ended within 0.1 s" in slow.err
+    assert started.code == 0
+
+
+def test_via_port_port_checks_the_inputs(run: Run) -> None:
+    with a_sandbox(actions=[an_action()]) as sandbox:
+        result = run("trigger", "create_vm", "--via-port", env=environ_of(sandbox))
+    assert result.code == ExitCode.PORT_API
+    assert "title" in result.err
+
+
+def test_via_port_no_error_shows_an_input_that_is_encrypted(run: Run, folder: Path) -> None:
+    action = an_action()
+    action["trigger"]["userInputs"]["properties"]["key"] = {"type": "string", "encryption": "aes256-gcm"}
+    write(folder, "a.json", action)
+    inputs = write(folder, "i.json", {"title": "a", "key": LONG})
+    # An API that refuses whatever it is asked, and quotes what it was given.
+    body = json.dumps({"ok": False, "error": "invalid", "message": f"{LONG} is too long"}).encode()
+    with handler(b"HTTP/1.1 422 No\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)) as api:
+        environ = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": api.url}
+        result = run("trigger", "a.json", "--via-port", "--inputs", inputs, env=environ)
+    assert result.code == ExitCode.PORT_API
+    assert "*** is too long" in result.err
+    assert LONG not in result.err
+
+
+def test_an_automation_is_not_run_via_port(run: Run) -> None:
+    result = run("trigger", TIER, "--via-port", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "started by its event" in result.err

@@ -1,0 +1,104 @@
+"""What the commands do with a capture whose body was not kept whole."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Answer, Status, Verdict
+from tests.conftest import Run
+from tests.factories import SECRET, an_exchange, an_invocation
+
+BODY = b'{"a":"' + b"x" * 600_000 + b'"}'
+SECRET_ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+
+
+@pytest.fixture(autouse=True)
+def kept(folder: Path) -> None:
+    exchange = an_exchange(
+        an_invocation(BODY, id="aa0000000001"), verdict=Verdict(status=Status.INVALID), answer=Answer(status=401)
+    )
+    with open_store(None, folder, create=True) as store:
+        store.write([store.row(exchange, refused=True)], [])
+
+
+def test_show_says_how_much_was_kept(run: Run) -> None:
+    out = run("show", "aa").out
+    assert "the first 262,144 of 600,008 bytes" in out
+    assert sha256(BODY).hexdigest() in out
+
+
+def test_captures_marks_it(run: Run) -> None:
+    assert "(body truncated)" in run("captures").out
+    (record,) = run("captures", "--json").records
+    assert (record["body_truncated"], record["body_size"]) == (True, 600_008)
+
+
+def test_show_body_writes_what_is_there_and_says_that_it_is_not_all(run: Run) -> None:
+    result = run("show", "aa", "--body")
+    assert result.raw == BODY[:262_144]
+    assert "note: the body was not kept whole" in result.err
+
+
+@pytest.mark.parametrize("source", ["aa", "last", "cap.json"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("verify", "SOURCE"),
+        ("decrypt", "SOURCE"),
+        ("replay", "SOURCE", "--to", "1"),
+        ("replay", "SOURCE", "--to", "1", "--as-captured", "--dry-run"),
+    ],
+)
+def test_half_a_body_is_not_verified_decrypted_or_sent(
+    run: Run, folder: Path, command: tuple[str, ...], source: str
+) -> None:
+    (folder / "cap.json").write_bytes(run("show", "aa", "--file").raw)
+    result = run(*(source if part == "SOURCE" else part for part in command), env=SECRET_ENV)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert "was not kept whole" in result.err
+    assert "There is no file" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--max-store", "big"), "'big' is not a size"),
+        (("--max-store", "1MiB"), "too small"),
+        (("--max-store", "1k", "--max-body", "10"), "too small"),
+    ],
+)
+def test_a_store_limit_that_makes_no_sense_is_wrong_usage(run: Run, options: tuple[str, ...], words: str) -> None:
+    result = run("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "0", *options)
+    assert result.code == ExitCode.USAGE
+    assert words in result.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+def test_a_store_that_others_could_read_is_made_private_with_a_note(run: Run, folder: Path) -> None:
+    (folder / ".port-hook" / "captures.db").chmod(0o644)
+    result = run("captures")
+    assert result.code == ExitCode.OK
+    assert "note: " in result.err
+    assert "could be read by other users (mode 0644); it is now private" in result.err
+    assert run("captures").err == ""
+
+
+def test_a_row_without_its_delivery_body_is_a_problem_in_words(run: Run, folder: Path) -> None:
+    editor = sqlite3.connect(folder / ".port-hook" / "captures.db")
+    editor.execute(
+        "UPDATE captures SET delivery_body = NULL, delivery = ?",
+        ['{"url":"u","status":200,"latency_ms":1,"headers":[]}'],
+    )
+    editor.commit()
+    editor.close()
+    for command in (("show", "aa"), ("show", "aa", "--json"), ("captures",)):
+        result = run(*command)
+        assert (result.code, result.out) == (ExitCode.STORE, "")
+        assert '"delivery_body" is missing' in result.err

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures import open_store
+from port_hook_cli.captures.file import to_capture
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
+from port_hook_cli.signatures.signing import sign, signed_headers
+from port_hook_cli.text.secret import Secret
+from tests.conftest import Result, Run
+from tests.factories import NOW, SECRET, a_body, a_document, an_invocation
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+AT_NOW = ("--now", str(NOW))
+STAMP = str(int(NOW))
+
+
+def an_exchange(**overrides: Any) -> Exchange:
+    return Exchange(invocation=an_invocation(**overrides), verdict=Verdict(status=Status.UNCHECKED), payload=Payload())
+
+
+def raw(invocation: Invocation, *, line_end: str = "\r\n", extra: bytes = b"") -> bytes:
+    lines = [f"{invocation.method} {invocation.target} HTTP/1.1", *(f"{k}: {v}" for k, v in invocation.headers)]
+    return line_end.join((*lines, "", "")).encode("latin-1") + invocation.body + extra
+
+
+@pytest.fixture
+def written_out(run: Run, folder: Path) -> Any:
+    """`verify --body …` of a body with a signature."""
+
+    def verify(*options: str, body: bytes = b"", signature: str = "", timestamp: str = STAMP, **world: Any) -> Result:
+        (folder / "body").write_bytes(body or a_body())
+        signature = signature or sign(a_body(), SECRET, STAMP)
+        world.setdefault("env", ENV)
+        return run("verify", "--body", "body", "--signature", signature, "--timestamp", timestamp, *options, **world)
+
+    return verify
+
+
+# --- the three forms ------------------------------------------------------------------------------------------------
+
+
+def test_a_signature_that_is_written_out_is_judged(written_out: Any) -> None:
+    result = written_out(*AT_NOW)
+    assert result.code == ExitCode.OK
+    assert result.out.splitlines() == [
+        "valid: the signature is Port's, for exactly these bytes",
+        "reading: raw",
+        "age: 0 s",
+    ]
+    assert result.err == "note: client secret from the environment\n"
+
+
+def test_a_body_comes_from_stdin_too(run: Run) -> None:
+    signature = sign(b"{}", SECRET, STAMP)
+    command = ("verify", "--body", "-", "--signature", signature, "--timestamp", STAMP, *AT_NOW)
+    assert run(*command, stdin=b"{}", env=ENV).code == ExitCode.OK
+
+
+@pytest.mark.parametrize("name", ["last", "0123456789ab", "0123"])
+def test_a_capture_is_judged_by_the_clock_of_its_receipt(run: Run, folder: Path, name: str) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(received_at=NOW + 12)])
+    result = run("verify", name, env=ENV)
+    assert result.code == ExitCode.OK
+    assert "age: 12 s" in result.out
+    assert "note: the age is that on receipt, 2023-11-14T22:13:32.000Z" in result.err
+
+
+def test_a_capture_of_another_store_is_found(run: Run, folder: Path) -> None:
+    with open_store(Path("other.db"), folder, create=True) as store:
+        store.add([an_exchange()])
+    assert run("verify", "last", "--store", "other.db", env=ENV).code == ExitCode.OK
+
+
+def test_now_takes_the_place_of_the_receipt(run: Run, folder: Path) -> None:
+    (folder / "capture.json").write_text(json.dumps(to_capture(an_exchange())))
+    result = run("verify", "capture.json", "--now", str(NOW + 1000), env=ENV)
+    assert result.code == ExitCode.NOT_VALID
+    assert "stale:" in result.out
+    assert "receipt" not in result.err
+
+
+def test_a_capture_file_is_taken_by_its_name_or_from_stdin(run: Run, folder: Path) -> None:
+    content = json.dumps(to_capture(an_exchange())).encode()
+    (folder / "capture").write_bytes(content)
+    assert run("verify", "capture", "--received-at", env=ENV).code == ExitCode.OK
+    assert run("verify", "-", stdin=content, env=ENV).code == ExitCode.OK
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_raw_request_is_judged_by_the_clock_now(run: Run, folder: Path, line_end: str) -> None:
+    stamp = str(int(time.time()))
+    fields = an_invocation().headers.without("x-port-signature", "x-port-timestamp")
+    invocation = an_invocation(headers=fields.plus(*signed_headers(a_body(), SECRET, stamp)))
+    (folder / "request.http").write_bytes(raw(invocation, line_end=line_end))
+    assert run("verify", "request.http", env=ENV).code == ExitCode.OK
+
+
+def test_an_old_raw_request_is_stale_until_the_tolerance_is_raised(run: Run, folder: Path) -> None:
+    (folder / "request.http").write_bytes(raw(an_invocation()))
+    result = run("verify", "request.http", env=ENV)
+    assert result.code == ExitCode.NOT_VALID
+    assert result.out.startswith("stale: the signature fits, but its timestamp is outside the tolerance")
+    assert run("verify", "request.http", "--tolerance", "1e10", env=ENV).code == ExitCode.OK
+
+
+def test_what_does_not_fit_in_a_raw_request_is_said(run: Run, folder: Path) -> None:
+    invocation = an_invocation(headers=an_invocation().headers.plus(("content-length", str(len(a_body())))))
+    (folder / "request.http").write_bytes(raw(invocation, extra=b"\n"))
+    result = run("verify", "request.http", *AT_NOW, env=ENV)
+    assert result.code == ExitCode.OK
+    assert "note: content-length is" in result.err
+
+
+# --- verdicts -------------------------------------------------------------------------------------------------------
+
+
+def test_a_reencoded_body_is_explained_and_not_valid(written_out: Any) -> None:
+    result = written_out(*AT_NOW, body=json.dumps(a_document()).encode())
+    assert result.code == ExitCode.NOT_VALID
+    assert result.out.startswith("reencoded: ")
+    assert "reserialised-js: " in result.out
+    assert "  fix: " in result.out
+
+
+def test_a_secret_with_white_space_is_told_from_a_wrong_one(written_out: Any, folder: Path) -> None:
+    (folder / "secret").write_text(SECRET.reveal() + " \n")
+    result = written_out(*AT_NOW, "--secret-file", "secret")
+    assert result.code == ExitCode.NOT_VALID
+    assert "secret-whitespace" in result.out
+    assert "note: client secret from --secret-file secret" in result.err
+
+
+def test_the_record_says_it_all(written_out: Any) -> None:
+    (record,) = written_out(*AT_NOW, "--json", signature=sign(a_body(), Secret("another"), STAMP)).records
+    assert record["schema"] == "port-hook/verdict/1"
+    assert record["status"] == "invalid"
+    assert "wrong-secret" in record["causes"]
+    assert record["hint"]
+
+
+def test_what_a_stranger_wrote_cannot_command_the_terminal(written_out: Any) -> None:
+    result = written_out("--now", "1", signature="v1,\x1b[2J\u202e", timestamp="\x1b]0;x\x07")
+    assert result.code == ExitCode.NOT_VALID
+    assert "\x1b" not in result.out + result.err
+
+
+def test_the_secret_is_never_printed(written_out: Any) -> None:
+    result = written_out(*AT_NOW, signature="nonsense")
+    assert SECRET.reveal() not in result.out + result.err
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "There is nothing to verify."),
+        (("last", "--body", "body"), "exclude each other"),
+        (("--body", "body", "--signature", "s"), "belong together"),
+        (("--signature", "s", "--timestamp", "1"), "nothing to verify"),
+        (("-", "--secret-file", "-"), "stdin cannot be both"),
+        (("--body", "-", "--signature", "s", "--timestamp", "1", "--secret-file", "-"), "stdin cannot be both"),
+        (("-", "--now", "1", "--received-at"), "exclude each other"),
+        (("-", "--received-at"), "Nobody noted"),
+        (("-", "--now", "nan"), "no point in time"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_words(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    result = run("verify", *arguments, stdin=b"POST / HTTP/1.1\n\n", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert words in result.err
+
+
+def test_without_a_secret_nothing_is_judged(written_out: Any) -> None:
+    result = written_out(env={})
+    assert (result.code, result.out) == (ExitCode.SETTINGS, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"a":1}', "payload.json holds no request: it is JSON, but no capture file."),
+        (b"", "payload.json holds no request: it is empty."),
+        (b"\x00", "payload.json holds no request: it is neither"),
+    ],
+)
+def test_a_file_without_a_request_is_told_what_it_is_and_what_would_do(
+    run: Run, folder: Path, content: bytes, words: str
+) -> None:
+    (folder / "payload.json").write_bytes(content)
+    result = run("verify", "payload.json", env=ENV)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert words in result.err
+    assert "--body FILE --signature S --timestamp T" in result.err
+
+
+def test_a_path_that_is_not_there_is_a_missing_file(run: Run) -> None:
+    result = run("verify", "requests/none.http", env=ENV)
+    assert result.code == ExitCode.STORE
+    assert "There is no file requests/none.http." in result.err
+
+
+def test_a_name_that_is_neither_capture_nor_file_is_said_to_be_neither(run: Run, folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange()])
+    result = run("verify", "fedc", env=ENV)
+    assert result.code == ExitCode.STORE
+    assert "There is no file fedc either." in result.err

@@ -1,0 +1,91 @@
+"""Which keys are tried on which properties, and what is said when none opens one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.encryption import Problem, Scheme
+from port_hook_cli.engines.decrypter import Decrypter
+from port_hook_cli.engines.encryption import decrypt_aes_gcm, decrypt_client_side, encrypt_aes_gcm, encrypt_client_side
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.text.secret import Secret
+from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.keys import an_rsa_key
+
+OTHER_SECRET = Secret("another-client-secret-of-thirty-two-characters")
+BY_SECRET = {Scheme.AES_GCM: partial(decrypt_aes_gcm, SECRET)}
+BY_KEY = {Scheme.CLIENT_SIDE: partial(decrypt_client_side, an_rsa_key())}
+
+
+def exchange_with(**properties: Any) -> Exchange:
+    """An invocation of the old shape that names `properties` as encrypted."""
+    document = a_document()
+    document["payload"]["properties"] |= properties
+    document["payload"]["censoredProperties"] = [*properties, "absent"]
+    return an_exchange(an_invocation(a_body(document)))
+
+
+def only_value(value: Any, decrypter: Decrypter) -> Any:
+    (decryption,) = decrypter.reveal(exchange_with(it=value))
+    return decryption.value if decryption.problem is None else (decryption.problem, decryption.words)
+
+
+def test_each_value_is_opened_by_the_key_that_it_was_made_for() -> None:
+    exchange = exchange_with(
+        password=encrypt_aes_gcm(SECRET, b"s3cret"), token=encrypt_client_side(an_rsa_key().public_key(), b'{"a":1}')
+    )
+    decryptions = Decrypter(deciphers=BY_KEY | BY_SECRET).decrypt(exchange.payload)
+    assert [(str(it.path), it.value, it.scheme, it.problem) for it in decryptions] == [
+        ("payload.properties.password", "s3cret", "aes256-gcm", None),
+        ("payload.properties.token", {"a": 1}, "client-side", None),
+        ("absent", None, None, "missing"),
+    ]
+
+
+def test_paths_stand_in_for_what_the_payload_names() -> None:
+    exchange = exchange_with(password=encrypt_aes_gcm(SECRET, b"s3cret"), title=encrypt_aes_gcm(SECRET, b"t"))
+    decrypter = Decrypter(deciphers=BY_SECRET, paths=(JsonPath.parse("title"),))
+    assert [it.value for it in decrypter.decrypt(exchange.payload)] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("deciphers", "value", "problem", "words"),
+    [
+        (BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not open it"),
+        (BY_KEY, encrypt_aes_gcm(SECRET, b"x"), Problem.TRUNCATED, "at least 284"),
+        (BY_KEY | BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not"),
+        (BY_KEY | BY_SECRET, encrypt_aes_gcm(SECRET, b"xyz")[:-2], Problem.TRUNCATED, "breaks off"),
+        (BY_KEY | BY_SECRET, "s3cret", Problem.NOT_ENCRYPTED, "never encrypted, or cut"),
+    ],
+    # What is encrypted is different each time, and a test's name must not be.
+    ids=["another secret", "too short for the key", "no key opens it", "cut", "plain"],
+)
+def test_when_no_key_opens_a_value_the_failure_that_says_most_is_told(
+    deciphers: Any, value: str, problem: Problem, words: str
+) -> None:
+    told = only_value(value, Decrypter(deciphers=deciphers))
+    assert told[0] is problem
+    assert words in told[1]
+
+
+def test_when_both_keys_are_wrong_both_are_named() -> None:
+    value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"x")
+    _, words = only_value(value, Decrypter(deciphers=BY_KEY | BY_SECRET))
+    assert "the private key does not open it" in words
+    assert "the client secret does not open it" in words
+
+
+def test_a_screen_is_shown_no_more_than_it_has_room_for_and_nothing_that_is_not_there() -> None:
+    exchange = exchange_with(**{f"p{number}": "plain" for number in range(1000)})
+    revealed = Decrypter(deciphers=BY_SECRET).reveal(exchange)
+    assert len(revealed) == 40
+    assert {it.problem for it in revealed} == {Problem.NOT_ENCRYPTED}
+
+
+def test_an_invocation_without_encrypted_inputs_has_nothing_to_reveal() -> None:
+    for body in (a_body(), b"", b"no json", b"[]"):
+        assert Decrypter(deciphers=BY_SECRET).reveal(an_exchange(an_invocation(body))) == []

@@ -1,0 +1,266 @@
+"""jq in its own process: what it gives, what it may not reach, and how it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES, JqWorker
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.errors import RenderError
+from port_hook_cli.javascript.values import write_json
+
+pytest.importorskip("jq")
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="the limits are POSIX's")
+ENDLESS = "last(repeat(1))"
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[JqWorker]:
+    worker = JqWorker()
+    yield worker
+    worker.close()
+
+
+def one(worker: JqWorker, program: str, data: str = '{"a":1}') -> Any:
+    return worker.evaluate([program], data)[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "result"),
+    [
+        (".a", 1),
+        ("1, 2", 1),
+        ("1, error", 1),
+        ("empty", UNDEFINED),
+        ("halt", UNDEFINED),
+        ("error({a: 1})", UNDEFINED),
+        ("error(null)", UNDEFINED),
+        ("[1.0, 1e3, 2.5]", [1, 1000, 2.5]),
+        ("[infinite, -infinite]", [float("inf"), float("-inf")]),
+        ("12345678901234567890", 1.2345678901234567e19),
+        ('"\\u00e9\\n"', "é\n"),
+        (".a # note", 1),
+        ("env, $ENV | length", 0),
+        ("env.PATH", None),
+    ],
+)
+def test_the_first_result_counts(worker: JqWorker, program: str, result: Any) -> None:
+    assert one(worker, program) == result
+    # Programs that come again together are run in another way, with the same results.
+    for _ in range(3):
+        assert worker.evaluate([".a", program, ".b"], '{"a":1,"b":2}') == [1, result, 2]
+
+
+@pytest.mark.parametrize("comment", ["# \\", "# \\\r", "# \\\\\\"])
+def test_a_comment_ends_with_its_expression(worker: JqWorker, comment: str) -> None:
+    for _ in range(3):  # a backslash leads a comment on to the next line, and there must be nothing of another's
+        assert worker.evaluate([f"1 {comment}", "2", "3"], "null") == [1, 2, 3]
+
+
+def test_a_time_without_end_may_be_allowed() -> None:
+    worker = JqWorker(timeout_s=1e300)
+    try:
+        assert one(worker, ".a") == 1
+    finally:
+        worker.close()
+
+
+@pytest.mark.parametrize(
+    ("program", "kind", "message"),
+    [
+        ("foo", "compile", "jq: compile error: foo/0 is not defined at <top-level>, line 1, column 1"),
+        ("if true then 1 else 0", "compile", "jq: compile error: Possibly unterminated 'if' statement at"),
+        (".a.b", "run-time", 'jq: error: Cannot index number with string ("b")'),
+        ('error("null")', "run-time", "jq: error: null"),
+        ("1 / (.a - 1)", "run-time", "cannot be divided because the divisor is zero"),
+        ("reduce range(5000) as $i (1; [.])", "run-time", "nested too deep"),
+        (f'"x" * {MAX_RESULT_BYTES}', "run-time", "the result is longer than"),
+    ],
+)
+def test_an_error_tells_its_kind(worker: JqWorker, program: str, kind: str, message: str) -> None:
+    for _ in range(3):
+        before, error, after = worker.evaluate([".a", program, ".a"], '{"a":1}')
+        assert (before, after) == (1, 1)
+        assert isinstance(error, JqError)
+        assert error.kind == kind
+        assert message in error.message
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "program",
+    [
+        'import "module" as m {search: "FOLDER"}; m::f',
+        'import "data" as $d {search: "FOLDER"}; $d',
+        'include "module" {search: "FOLDER"}; f',
+        '"FOLDER/module" | modulemeta',
+        "leaked",  # what ~/.jq defines
+        "input_filename",
+        "$__prog_args",
+        "input",
+    ],
+)
+def test_no_file_and_no_variable_is_read(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "module.jq").write_text('module {"name": "secret"}; def f: "secret";')
+    (tmp_path / "data.json").write_text('"secret"')
+    (tmp_path / ".jq").write_text('def leaked: "secret";')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PORT_CLIENT_SECRET", "secret")
+    fresh = JqWorker()
+    try:
+        assert "secret" not in json.dumps(
+            str(one(fresh, program.replace("FOLDER", str(tmp_path)))).replace("leaked", "")
+        )
+    finally:
+        fresh.close()
+
+
+def test_an_expression_without_an_end_is_stopped_and_named_and_the_next_one_runs() -> None:
+    worker = JqWorker(timeout_s=0.3)
+    try:
+        started = time.monotonic()
+        for programs in ([".a", ENDLESS, ".a"], [ENDLESS]):
+            with pytest.raises(RenderError) as stopped:
+                worker.evaluate(programs, '{"a":1}')
+            assert f"{{{{ {ENDLESS} }}}} was stopped: rendering took longer than 0.3 s" in stopped.value.message
+            assert one(worker, ".a") == 1
+        assert time.monotonic() - started < 10
+    finally:
+        worker.close()
+
+
+@posix_only
+@pytest.mark.parametrize("program", ["def f: 1 + f; f", '[range(200000) | "x" * (. % 7 + 9999)] | length'])
+def test_memory_has_an_end(program: str) -> None:
+    worker = JqWorker(timeout_s=20, memory=2**28)
+    try:
+        with pytest.raises(RenderError, match="jq ran out of memory"):
+            one(worker, program)
+        assert one(worker, ".a") == 1
+    finally:
+        worker.close()
+
+
+@posix_only
+@pytest.mark.parametrize("program", [".a", "last(repeat(1))"])
+def test_the_process_ends_when_its_parent_is_killed(program: str) -> None:
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(f"""
+                import threading, time
+                from port_hook_cli.engines.jq_worker import JqWorker
+                worker = JqWorker(timeout_s=1)
+                worker.evaluate(["1"], "1")
+                print(worker._process.pid, flush=True)
+                threading.Thread(target=worker.evaluate, args=([{program!r}], "{{}}"), daemon=True).start()
+                time.sleep(60)
+            """),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 10
+    while _is_running(pid):
+        assert time.monotonic() < deadline, "the process outlived its parent"
+        time.sleep(0.02)
+
+
+def _is_running(pid: int) -> bool:
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(shown.strip()) and not shown.startswith("Z")
+
+
+@posix_only
+def test_a_process_that_was_killed_while_it_waited_is_started_anew() -> None:
+    worker = JqWorker()
+    try:
+        assert one(worker, ".a") == 1
+        process = worker._process  # noqa: SLF001 - nobody else knows which one it is
+        assert process is not None
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert one(worker, ".a") == 1
+    finally:
+        worker.close()
+
+
+def test_threads_share_a_worker(worker: JqWorker) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda number: one(worker, ".a", json.dumps({"a": number})), range(100)))
+    assert results == list(range(100))
+
+
+async def test_a_renderer_is_used_without_holding_up_the_loop() -> None:
+    with Renderer(timeout_s=0.5) as renderer:
+        stopped = asyncio.create_task(renderer.arender(f"{{{{ {ENDLESS} }}}}", {}))
+        ticks = 0
+        while not stopped.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        assert ticks > 10
+        assert isinstance(stopped.exception(), RenderError)
+        assert await renderer.arender({"a": "{{ .x }}"}, {"x": [1.0]}) == {"a": [1]}
+
+
+async def test_a_rendering_that_is_cancelled_ends_at_once_and_alone() -> None:
+    with Renderer(timeout_s=30) as renderer:
+        assert await renderer.arender("{{ .a }}", {"a": 0}) == 0
+        started = time.monotonic()
+        endless = [asyncio.create_task(renderer.arender(f"{{{{ {ENDLESS} }}}}", {})) for _ in range(2)]
+        others = [asyncio.create_task(renderer.arender("{{ .a }} b", {"a": number})) for number in range(20)]
+        await asyncio.sleep(0)
+        for task in endless:
+            task.cancel()
+        assert await asyncio.gather(*others) == [f"{number} b" for number in range(20)]
+        assert time.monotonic() - started < 15
+
+
+def test_the_data_are_what_node_would_read() -> None:
+    with Renderer() as renderer:
+        data = {"b": 1, "2": 2, "1": 3, "big": 12345678901234567890, "one": 1.0, "much": float("inf")}
+        assert renderer.render('{{ keys_unsorted | join(",") }}', data) == "1,2,b,big,one,much"
+        assert renderer.render("{{ .big }} {{ .one | tostring }} {{ .much }}", data) == ("12345678901234567000 1 null")
+
+
+def test_data_that_is_not_json_is_refused() -> None:
+    with Renderer() as renderer, pytest.raises(RenderError, match="The data is not JSON"):
+        renderer.render("{{ . }}", {"a": object()})
+
+
+def test_half_a_character_makes_the_data_unreadable_for_jq_as_in_port() -> None:
+    with Renderer() as renderer:
+        rendering = renderer.render_and_tell("{{ .a }}", {"a": "\ud800"})
+    assert rendering.value is None
+    assert "surrogate" in rendering.errors[0].message
+
+
+@pytest.mark.parametrize("levels", [300, 700, 900, 990, 1500])
+def test_a_result_that_nests_deep_is_given_or_refused_in_words(levels: int) -> None:
+    template: Any = f"{{{{ reduce range({levels}) as $i (1; [.]) }}}}"
+    for _ in range(100):
+        template = [template]
+    refusal = ""
+    with Renderer() as renderer:
+        try:
+            write_json(renderer.render(template, {}))
+        except RenderError as error:
+            refusal = error.message
+    assert refusal in {"", "The result is nested too deep."}

@@ -1,0 +1,547 @@
+"""The client that hands invocations on, against servers that speak raw bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.http.forwarder import Forwarder
+from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from tests.factories import an_invocation
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+HOST = ("Host", "h")
+
+
+@dataclass
+class Connection:
+    """One connection as the server sees it. Bodies are read by content-length only."""
+
+    number: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def request(self) -> bytes:
+        """Return the next request, byte for byte; raises IncompleteReadError when the client has gone."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+        )
+        return head + await self.reader.readexactly(length)
+
+    def send(self, answer: bytes) -> None:
+        self.writer.write(answer)
+
+
+Talk = Callable[[Connection], Awaitable[None]]
+
+
+@dataclass
+class Server:
+    """A server whose side of each connection is a function; `ended` is set when one of them has ended."""
+
+    talk: Talk
+    url: str = ""
+    connections: list[Connection] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(len(self.connections), reader, writer)
+        self.connections.append(connection)
+        try:
+            await self.talk(connection)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            self.ended.set()
+
+
+@asynccontextmanager
+async def serving(talk: Talk, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    it = Server(talk)
+    tasks: list[asyncio.Task[None]] = []
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(asyncio.ensure_future(it.serve(reader, writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=2**24, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    it.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+    try:
+        yield it
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in it.connections:
+            connection.writer.transport.abort()
+
+
+def always(*answers: bytes) -> tuple[Talk, list[tuple[int, bytes]]]:
+    """Return a talk that gives these answers in turn, then the last for ever, and the requests that it gets.
+
+    An answer is many writes where it has a `|` in it.
+    """
+    requests: list[tuple[int, bytes]] = []
+
+    async def talk(connection: Connection) -> None:
+        while True:
+            requests.append((connection.number, await connection.request()))
+            connection.send(answers[min(len(requests), len(answers)) - 1])
+            await connection.writer.drain()
+
+    return talk, requests
+
+
+def once(answer: bytes) -> Talk:
+    """Return a talk that answers one request in pieces, cut at `|`, and hangs up."""
+
+    async def talk(connection: Connection) -> None:
+        await connection.request()
+        for piece in answer.split(b"|"):
+            connection.send(piece)
+            await connection.writer.drain()
+            await asyncio.sleep(0)
+
+    return talk
+
+
+def request(body: bytes = b"{}", *fields: tuple[str, str], method: str = "POST") -> Invocation:
+    return an_invocation(body, headers=Headers((HOST, *fields)), method=method)
+
+
+async def forward(invocation: Invocation, url: str, *, timeout_s: float = 10.0) -> Delivery:
+    async with Forwarder(timeout_s=timeout_s) as forwarder:
+        return await forwarder.forward(invocation, url, invocation.headers)
+
+
+# --- what is sent
+
+
+async def test_a_request_is_written_byte_for_byte() -> None:
+    talk, requests = always(OK)
+    headers = Headers(
+        (("X-B", "1"), ("hOsT", "h:1"), ("x-a", "\xff\xe9"), ("X-B", "3"), ("empty", ""), ("Content-Length", "4"))
+    )
+    async with serving(talk) as server:
+        invocation = an_invocation(b"\x00\xff\r\n", method="DELETE", headers=headers)
+        async with Forwarder(timeout_s=10) as forwarder:
+            delivery = await forwarder.forward(invocation, f"{server.url}/a%2F..//b?x=1&x=%20&\udcff", headers)
+
+    assert delivery.ok
+    assert requests[0][1] == (
+        b"DELETE /a%2F..//b?x=1&x=%20&\xff HTTP/1.1\r\n"
+        b"X-B: 1\r\nhOsT: h:1\r\nx-a: \xff\xe9\r\nX-B: 3\r\nempty: \r\nContent-Length: 4\r\n\r\n"
+        b"\x00\xff\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "line"), [("", b"POST / HTTP"), ("?a=b", b"POST /?a=b HTTP"), ("/?", b"POST /? HTTP")]
+)
+async def test_a_target_without_a_path_is_the_root(path: str, line: bytes) -> None:
+    talk, requests = always(OK)
+    async with serving(talk) as server:
+        await forward(request(), server.url + path)
+    assert requests[0][1].startswith(line)
+
+
+async def test_a_body_whose_length_is_not_given_any_more_gets_one() -> None:
+    talk, requests = always(OK)
+    async with serving(talk) as server:
+        await forward(request(b"12345"), server.url)
+        await forward(request(b"", method="GET"), server.url)
+    assert requests[0][1].endswith(b"\r\ncontent-length: 5\r\n\r\n12345")
+    assert requests[1][1] == b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+tokens = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True).filter(
+    lambda name: name.lower() not in {"content-length", "host"}
+)
+# Any byte that may stand in a value, except at its ends, where white space is not part of it.
+values = st.binary(max_size=12).map(
+    lambda value: bytes(byte for byte in value if byte >= 0x20 and byte != 0x7F).strip()
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(tokens, values), max_size=6), st.binary(max_size=60))
+def test_any_fields_and_any_body_arrive_as_they_were(fields: list[tuple[str, bytes]], body: bytes) -> None:
+    async def exchange() -> bytes:
+        talk, requests = always(OK)
+        items = [(name, value.decode("latin-1")) for name, value in fields]
+        async with serving(talk) as server:
+            assert (await forward(request(body, *items, ("content-length", str(len(body)))), server.url)).ok
+        return requests[0][1]
+
+    expected = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in fields)
+    tail = b"content-length: %d\r\n\r\n" % len(body) + body
+    assert asyncio.run(exchange()) == b"POST / HTTP/1.1\r\nHost: h\r\n" + expected + tail
+
+
+# --- what is read
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-|length: 4\r\n\r|\n\x00\xff|\r\n", 200, b"\x00\xff\r\n"),
+        (b"HTTP/1.1 201\r\ntransfer-encoding: chunked\r\n\r\n3\r\na|bc\r\n1\r\nd\r|\n0\r\nT: 1\r\n\r\n", 201, b"abcd"),
+        (b"HTTP/1.1 200 OK\r\n\r\nuntil |the end", 200, b"until the end"),
+        (b"HTTP/1.0 200 OK\r\n\r\nold", 200, b"old"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n|HTTP/1.1 202 A\r\ncontent-length: 2\r\n\r\nok", 202, b"ok"),
+        (b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\nHTTP/1.1 102 P\r\n\r\n|" + OK, 200, b"ok"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\n\r\n", 304, b""),
+        (b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", 302, b""),
+        (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", 200, b"ok"),
+        (b"HTTP/1.1 599 Odd \xe9\r\ncontent-length: 2\r\n\r\nok", 599, b"ok"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nraw", 200, b"raw"),
+    ],
+    ids=["length", "chunked", "until close", "1.0", "100", "102, 103", "204", "304", "302", "bare", "odd", "encoded"],
+)  # fmt: skip
+async def test_an_answer_is_read_however_it_is_framed(answer: bytes, status: int, body: bytes) -> None:
+    async with serving(once(answer)) as server:
+        delivery = await forward(request(), f"{server.url}/p")
+    assert (delivery.status, delivery.body, delivery.error) == (status, body, None)
+    assert delivery.url == f"{server.url}/p"
+    assert delivery.latency_ms > 0
+
+
+async def test_fields_of_an_answer_keep_order_case_duplicates_and_bytes() -> None:
+    fields = b"X-B: 1\r\nx-a: \xff\xe9\r\nX-B: 2\r\nSet-Cookie: a\r\nset-cookie: b\r\ncontent-length: 0\r\n"
+    async with serving(once(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n")) as server:
+        delivery = await forward(request(), server.url)
+    assert delivery.headers.items == (
+        ("X-B", "1"), ("x-a", "\xff\xe9"), ("X-B", "2"), ("Set-Cookie", "a"), ("set-cookie", "b"),
+        ("content-length", "0"),
+    )  # fmt: skip
+
+
+async def test_a_long_header_of_an_answer_is_read() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nx: " + b"v" * 100_000 + b"\r\ncontent-length: 0\r\n\r\n"
+    async with serving(once(answer)) as server:
+        delivery = await forward(request(), server.url)
+    assert len(delivery.headers.get("x") or "") == 100_000
+
+
+async def test_doubled_and_many_fields_of_an_answer_are_read() -> None:
+    many = [("X", str(number)) for number in range(5_000)]
+    items = [("Content-Type", "a"), ("content-type", "b"), ("Server", "1"), ("Server", "2"), *many]
+    head = "".join(f"{name}: {value}\r\n" for name, value in (*items, ("content-length", "2")))
+    async with serving(once(b"HTTP/1.1 200 OK\r\n" + head.encode() + b"\r\nok")) as server:
+        delivery = await forward(request(), server.url)
+    assert (delivery.status, delivery.body, delivery.error) == (200, b"ok", None)
+    assert list(delivery.headers)[:-1] == items
+
+
+async def test_the_answer_to_head_has_a_length_and_no_body_and_the_connection_goes_on() -> None:
+    talk, requests = always(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n", OK)
+    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
+        invocation = request(b"", method="HEAD")
+        delivery = await forwarder.forward(invocation, server.url, invocation.headers)
+        assert (delivery.status, delivery.body, delivery.headers.get("content-length")) == (200, b"", "500")
+        assert (await forwarder.forward(request(), server.url, request().headers)).body == b"ok"
+    assert [number for number, _ in requests] == [0, 0]
+
+
+async def test_a_large_body_goes_there_and_back_whole() -> None:
+    body = bytes(range(256)) * 40_000
+    echoed = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
+
+    async def echo(connection: Connection) -> None:
+        received = await connection.request()
+        connection.send(echoed + received[-len(body) :])
+        await connection.writer.drain()
+
+    async with serving(echo) as server:
+        delivery = await forward(request(body), server.url)
+    assert delivery.body == body
+
+
+# --- connections
+
+
+async def send_many(forwarder: Forwarder, url: str, count: int) -> list[Delivery]:
+    return [await forwarder.forward(request(), url, request().headers) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+    ],
+    ids=["length", "chunked", "204", "100"],
+)
+async def test_a_connection_is_used_again(answer: bytes) -> None:
+    talk, requests = always(answer)
+    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
+        assert all(delivery.ok for delivery in await send_many(forwarder, server.url, 4))
+    assert [number for number, _ in requests] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        OK + b"HTTP/1.1 500 Unasked\r\ncontent-length: 3\r\n\r\nbad",
+    ],
+    ids=["close", "1.0", "a second answer"],
+)
+async def test_a_connection_that_cannot_be_trusted_is_not_used_again(answer: bytes) -> None:
+    talk, requests = always(answer)
+    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
+        assert [delivery.body for delivery in await send_many(forwarder, server.url, 3)] == [b"ok"] * 3
+    assert [number for number, _ in requests] == [0, 1, 2]
+
+
+async def test_an_answer_that_came_too_late_is_never_taken_for_another() -> None:
+    answers = asyncio.Queue[bytes]()
+
+    async def late(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            connection.send(await answers.get())
+
+    async with serving(late) as server, Forwarder(timeout_s=0.2) as forwarder:
+        (slow,) = await send_many(forwarder, server.url, 1)
+        assert slow.fault == "timeout"
+        # The first request's answer comes now; the next is on a connection of its own.
+        answers.put_nowait(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate")
+        await server.ended.wait()
+        answers.put_nowait(OK)
+        (next_one,) = await send_many(forwarder, server.url, 1)
+    assert next_one.body == b"ok"
+    assert len(server.connections) == 2
+
+
+async def test_a_cancelled_delivery_hangs_up() -> None:
+    asked = asyncio.Event()
+
+    async def never(connection: Connection) -> None:
+        await connection.request()
+        asked.set()
+        await connection.reader.readexactly(1)
+
+    async with serving(never) as server, Forwarder(timeout_s=0) as forwarder:
+        task = asyncio.create_task(send_many(forwarder, server.url, 1))
+        await asked.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait_for(server.ended.wait(), 5)
+    assert task.cancelled()
+
+
+async def test_a_server_that_hangs_up_while_idle_is_connected_to_anew() -> None:
+    talk = once(OK)
+    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
+        for number in range(3):
+            (delivery,) = await send_many(forwarder, server.url, 1)
+            assert delivery.body == b"ok"
+            await server.ended.wait()
+            await server.connections[number].writer.wait_closed()
+            server.ended.clear()
+            for _ in range(5):  # the client's end of it comes with a later turn of the loop that both share
+                await asyncio.sleep(0)
+    assert len(server.connections) == 3
+
+
+async def test_two_handlers_have_connections_of_their_own() -> None:
+    first, of_first = always(OK)
+    second, of_second = always(OK)
+    async with serving(first) as one, serving(second) as other, Forwarder(timeout_s=5) as forwarder:
+        for url in (one.url, other.url, one.url, other.url):
+            await send_many(forwarder, url, 1)
+    assert [number for number, _ in of_first] == [0, 0]
+    assert [number for number, _ in of_second] == [0, 0]
+
+
+async def test_many_at_once_each_get_their_own_answer() -> None:
+    async def echo(connection: Connection) -> None:
+        while True:
+            body = (await connection.request()).partition(b"\r\n\r\n")[2]
+            await asyncio.sleep(0)
+            connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    async with serving(echo) as server, Forwarder(timeout_s=10) as forwarder:
+
+        async def send(number: int) -> None:
+            body = b"%d" % number
+            delivery = await forwarder.forward(request(body), server.url, request(body).headers)
+            assert delivery.body == body
+
+        for start in range(0, 300, 100):
+            await asyncio.gather(*(send(number) for number in range(start, start + 100)))
+    assert len(server.connections) <= 100
+
+
+async def test_leaving_closes_what_was_kept() -> None:
+    talk, _ = always(OK)
+    async with serving(talk) as server:
+        async with Forwarder(timeout_s=5) as forwarder:
+            await send_many(forwarder, server.url, 1)
+            assert not server.ended.is_set()
+        await asyncio.wait_for(server.ended.wait(), 5)
+
+
+# --- what goes wrong
+
+
+async def test_where_nothing_listens_the_handler_is_asked_after() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+        delivery = await forward(request(), f"http://{place}/")
+    assert (delivery.status, delivery.fault) == (None, "unreachable")
+    assert delivery.error == f"nothing answers on {place}: is your handler running?"
+    assert delivery.latency_ms > 0
+
+
+async def test_a_host_that_is_none_is_unreachable() -> None:
+    delivery = await forward(request(), f"http://{'x' * 70}.invalid/")
+    assert delivery.fault == "unreachable"
+    assert ".invalid cannot be reached" in (delivery.error or "")
+
+
+@pytest.mark.parametrize(
+    "began", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"], ids=["none", "in the middle"]
+)
+async def test_an_answer_that_does_not_come_in_time_is_a_timeout(began: bytes) -> None:
+    async def stall(connection: Connection) -> None:
+        await connection.request()
+        connection.send(began)
+        await connection.reader.readexactly(1)
+
+    async with serving(stall) as server:
+        delivery = await forward(request(), server.url, timeout_s=0.15)
+    assert delivery.fault == "timeout"
+    assert delivery.error == "the handler gave no answer within 0.15 s (--forward-timeout)"
+    assert 150 <= delivery.latency_ms < 5000
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        (b"", "closed the connection without an answer"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", "could not be read"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab", "could not be read"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "could not be read"),
+        (OK + b"and more", "could not be read"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", "could not be read"),
+        (b"HTTP/1.1 two OK\r\n\r\n", "could not be read"),
+        (b"\x00\xff\x1b[2J\r\n\r\n", "could not be read"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"v" * 300_000 + b"\r\n\r\n", "could not be read"),
+    ],
+    ids=["nothing", "too short", "cut chunk", "bad chunk", "too long", "ssh", "no status", "garbage", "endless header"],
+)
+async def test_what_is_no_answer_is_broken_and_says_by_whom(answer: bytes, word: str) -> None:
+    async with serving(once(answer)) as server:
+        delivery = await forward(request(), server.url)
+    assert (delivery.status, delivery.fault) == (None, "broken")
+    assert word in (delivery.error or "")
+    assert server.url.removeprefix("http://") in (delivery.error or "")
+
+
+async def test_a_server_that_answers_before_it_has_read_is_heard() -> None:
+    refused = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 4\r\n\r\nlong"
+
+    async def refuse(connection: Connection) -> None:
+        await connection.reader.readuntil(b"\r\n\r\n")
+        connection.send(refused)
+        while await connection.reader.read(2**20):
+            pass
+
+    async with serving(refuse) as server:
+        delivery = await forward(request(b"x" * 20_000_000), server.url)
+    assert (delivery.status, delivery.body) == (413, b"long")
+
+
+async def test_a_failure_does_not_spoil_what_comes_after() -> None:
+    talk, _ = always(b"nonsense\r\n\r\n", OK, b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", OK)
+    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
+        deliveries = await send_many(forwarder, server.url, 4)
+    assert [delivery.status for delivery in deliveries] == [None, 200, None, 200]
+
+
+@given(st.binary(max_size=80), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_answer_makes_it_raise(answer: bytes, is_headed: bool) -> None:
+    async def exchange() -> Delivery:
+        head = b"HTTP/1.1 200 OK\r\n" if is_headed else b""
+        async with serving(once(head + answer.replace(b"|", b""))) as server:
+            return await forward(request(), server.url, timeout_s=5)
+
+    delivery = asyncio.run(exchange())
+    assert (delivery.status is None) == (delivery.fault is not None) == (delivery.error is not None)
+
+
+# --- TLS
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that nobody has signed but itself, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not on this machine")
+    path, key = tmp_path / "server.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(path)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_text(path.read_text() + key.read_text())
+    return path
+
+
+def tls_server(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_in_words(certificate: Path) -> None:
+    talk, requests = always(OK)
+    async with serving(talk, tls=tls_server(certificate)) as server:
+        delivery = await forward(request(), server.url)
+        place = server.url.removeprefix("https://")
+    assert delivery.fault == "unreachable"
+    assert f"no TLS connection to {place}" in (delivery.error or "")
+    assert requests == []
+
+
+async def test_a_certificate_that_the_system_trusts_is_taken_and_its_connection_kept(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    talk, requests = always(OK)
+    async with serving(talk, tls=tls_server(certificate)) as server, Forwarder(timeout_s=5) as forwarder:
+        assert all(delivery.ok for delivery in await send_many(forwarder, server.url, 2))
+    assert [number for number, _ in requests] == [0, 0]
+
+
+async def test_a_handler_without_tls_is_unreachable_over_https() -> None:
+    async def refuse(connection: Connection) -> None:
+        await connection.reader.read(1)
+        connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with serving(refuse) as server:
+        delivery = await forward(request(), server.url.replace("http:", "https:"), timeout_s=5)
+    assert delivery.fault == "unreachable"
+    assert "no TLS connection" in (delivery.error or "")

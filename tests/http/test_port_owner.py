@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.http import port_owner
+from port_hook_cli.http.port_owner import describe_owner
+
+LISTENER = """
+import socket, sys
+server = socket.create_server((sys.argv[1], 0), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+print(server.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+needs_lsof = pytest.mark.skipif(not shutil.which("lsof"), reason="asks lsof")
+
+
+@pytest.fixture
+def listener(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """The pid and the port of another process that listens on an address."""
+    address = getattr(request, "param", "127.0.0.1")
+    command = [sys.executable, "-c", LISTENER, address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield process.pid, int(process.stdout.readline())
+        process.communicate()
+
+
+@linux_only
+@pytest.mark.parametrize("listener", ["127.0.0.1", "0.0.0.0", "::1", "::"], indirect=True)  # noqa: S104 - the point
+def test_another_process_is_named_with_its_pid(listener: tuple[int, int]) -> None:
+    pid, port = listener
+    name = Path(f"/proc/{pid}/comm").read_text().strip()
+    assert describe_owner("localhost", port) == f"{name} (pid {pid})"
+
+
+@linux_only
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - the point
+def test_this_process_is_named_whatever_address_is_asked_for(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        described = describe_owner(host, server.getsockname()[1])
+    assert described is not None
+    assert described.endswith(f" (pid {os.getpid()})")
+
+
+@linux_only
+def test_a_listener_on_another_address_is_not_the_one_in_the_way() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert describe_owner("127.0.0.2", server.getsockname()[1]) is None
+
+
+def test_a_free_port_has_no_owner() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert describe_owner("127.0.0.1", port) is None
+
+
+@needs_lsof
+def test_where_there_is_no_proc_lsof_is_asked(listener: tuple[int, int]) -> None:
+    pid, port = listener
+    described = port_owner.by_lsof(port)
+    assert described is not None
+    assert described.endswith(f" (pid {pid})")
+    assert port_owner.by_lsof(port, path="/absent") is None
+
+
+@needs_lsof
+def test_lsof_knows_no_owner_of_a_free_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert port_owner.by_lsof(port) is None

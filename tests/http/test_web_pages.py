@@ -1,0 +1,113 @@
+"""Which header fields give a web page away."""
+
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli.http.web_pages import PublicNames, find_foreign, is_loopback
+
+OURS = PublicNames()
+OURS.add("https://Abc.Tunnel.example/path")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        None,
+        "",
+        "localhost",
+        "LOCALHOST:8787",
+        "localhost.",
+        "app.localhost:1",
+        "127.0.0.1:8787",
+        "192.168.0.7",
+        "[::1]:8787",
+        "[fe80::1%eth0]",
+        "host.docker.internal:8787",
+        "abc.tunnel.example",
+        "ABC.tunnel.example.:443",
+    ],
+)
+def test_a_host_that_cannot_be_a_pages_own_is_accepted(host: str | None) -> None:
+    assert find_foreign(host, None, None, names=OURS) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "page.example",
+        "tunnel.example",
+        "x.abc.tunnel.example",
+        "localhost.page.example",
+        "127.0.0.1.page.example",
+        "internal",
+        "internal.page.example",
+        "127.0.0.1@page.example",
+        "[page.example]",
+        "0x7f.1",
+        "mymachine:8787",
+        "a, localhost",
+    ],
+)
+def test_any_other_host_is_refused(host: str) -> None:
+    found = find_foreign(host, None, None, names=OURS)
+    assert found is not None
+    assert found.status == 421
+    assert find_foreign(host, None, None, names=OURS, checks_host=False) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost:3000",
+        "http://127.0.0.1:8787",
+        "http://[::1]:8787",
+        "http://app.localhost",
+        "https://abc.tunnel.example",
+        "http://10.0.0.1:8787",
+    ],
+)
+def test_an_origin_that_is_the_listener_itself_or_local_is_accepted(origin: str) -> None:
+    assert find_foreign("10.0.0.1:8787", origin, None, names=OURS) is None
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "", "https://page.example", "http://203.0.113.5", "http://[::1", "file://", "page.example"]
+)
+def test_any_other_origin_is_refused(origin: str) -> None:
+    for checks_host in (True, False):
+        found = find_foreign("localhost", origin, None, names=OURS, checks_host=checks_host)
+        assert found is not None
+        assert found.status == 403
+
+
+@pytest.mark.parametrize(("site", "is_accepted"), [("none", True), ("same-origin", True), ("same-site", False)])
+def test_a_site_other_than_the_listeners_is_refused(site: str, is_accepted: bool) -> None:
+    assert (find_foreign("localhost", None, site, names=OURS) is None) is is_accepted
+
+
+@pytest.mark.parametrize("site", ["cross-site", "", "Cross-Site", "something-new"])
+def test_a_site_that_is_not_known_is_refused(site: str) -> None:
+    assert find_foreign("localhost", "http://localhost", site, names=OURS) is not None
+
+
+def test_what_a_stranger_wrote_is_cut() -> None:
+    found = find_foreign("x" * 10_000, None, None, names=OURS)
+    assert found is not None
+    assert len(found.message) < 400
+
+
+def test_the_latest_public_names_are_known() -> None:
+    names = PublicNames()
+    for number in range(10):
+        names.add(f"https://{number}.example")
+        names.add(f"https://{number}.example/again")
+    assert [f"{number}.example" in names for number in range(10)] == [False, False, *[True] * 8]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("0.0.0.0", False), ("::", False)],  # noqa: S104
+)
+def test_loopback_is_told_from_other_addresses(address: str, expected: bool) -> None:
+    assert is_loopback(address) is expected

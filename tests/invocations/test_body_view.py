@@ -1,0 +1,118 @@
+"""What is shown of a body costs what is shown, not what there is."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
+from port_hook_cli.invocations.models import Headers, Payload
+from port_hook_cli.invocations.payload import read_payload
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def nested(depth: int) -> Any:
+    document: Any = 1
+    for _ in range(depth):
+        document = [document]
+    return document
+
+
+def of(document: Any) -> Payload:
+    return Payload(document=document)
+
+
+@given(json_values.filter(lambda value: value is not None), st.integers(1, 100))
+def test_of_a_document_the_beginning_is_shown_indented(document: Any, limit: int) -> None:
+    shown = body_text(of(document), b"", limit=limit)
+    assert shown is not None
+    whole = body_text(of(document), b"", limit=100_000)
+    assert whole is not None
+    if len(whole) <= limit:
+        assert shown == whole
+    else:
+        assert len(shown) > limit
+        assert whole.startswith(shown)
+
+
+def test_json_is_indented_and_its_text_stays_readable() -> None:
+    assert bytes_text('{"é":[1]}'.encode(), limit=100) == '{\n  "é": [\n    1\n  ]\n}'
+
+
+def test_other_text_is_shown_with_control_characters_written_out() -> None:
+    assert bytes_text(b"a\x1b[2J\n\tb", limit=100) == "a\\x1b[2J\n\tb"
+    assert bytes_text(b"", limit=100) == ""
+
+
+def test_a_document_that_cannot_be_read_again_is_shown_as_it_came() -> None:
+    assert bytes_text(b"[" * 10_000, limit=10) == "[" * 11
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"a\xc3", b"x" * 100 + b"\xed\xa0\x80", b"\xff" * 100_000])
+def test_what_is_no_utf8_is_no_text(body: bytes) -> None:
+    assert bytes_text(body, limit=10) is None
+
+
+@pytest.mark.parametrize("limit", range(1, 9))
+def test_a_large_body_may_be_cut_within_a_character(limit: int) -> None:
+    body = ("a" + "🚢" * 50_000).encode()
+    assert bytes_text(body, limit=limit) == "a" + "🚢" * limit
+
+
+def test_large_json_of_a_handler_is_shown_as_it_came() -> None:
+    body = json.dumps(["x" * 70_000]).encode()
+    assert bytes_text(body, limit=4) == '["xxx'
+
+
+def test_a_deep_document_is_shown_from_its_beginning() -> None:
+    assert body_text(of(nested(100_000)), b"", limit=10) == "[\n  [\n    ["
+    assert value_text(nested(100_000)) == "[" * 199 + "…"
+
+
+def test_a_string_of_json_is_shown_on_one_line_with_its_escapes() -> None:
+    assert value_text("a\nb\x1b\u202e") == r'"a\nb\u001b\u202e"'
+    assert value_text({"a": [1, None, True, "é"]}) == '{"a": [1, null, true, "é"]}'
+
+
+def test_a_value_is_cut_at_200_characters() -> None:
+    assert value_text("x" * 198) == f'"{"x" * 198}"'
+    assert value_text("x" * 199) == f'"{"x" * 198}…'
+    assert len(value_text("\x7f" * 199)) == 200
+
+
+def deep_and_wide() -> bytes:
+    """800 kB, nested 300 deep: written out with indentation it would be 480 MB."""
+    return b"[" * 300 + b",".join([b"1"] * 400_000) + b"]" * 300
+
+
+def many_keys() -> bytes:
+    return json.dumps({f"key-{number}": [[]] for number in range(100_000)}).encode()
+
+
+@pytest.mark.parametrize("limit", [2048, 64 * 1024])
+@pytest.mark.parametrize(
+    "body", [deep_and_wide(), many_keys(), json.dumps(["\x1b" * 500_000]).encode()], ids=["deep", "keys", "string"]
+)
+def test_what_is_not_shown_costs_next_to_nothing(body: bytes, limit: int) -> None:
+    payload = read_payload(body, Headers())
+    start = time.process_time()
+    shown = body_text(payload, body, limit=limit)
+    again = bytes_text(body, limit=limit)
+    value = value_text(payload.document)
+    took_s = time.process_time() - start
+    assert shown is not None
+    assert again is not None
+    assert limit < len(shown) < 7 * limit
+    assert limit < len(again) < 7 * limit
+    assert len(value) == 200
+    assert took_s < 0.5

@@ -1,0 +1,73 @@
+"""What an automation's event says has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.changes import find_changes
+from port_hook_cli.invocations.models import Change
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ({"a": 1}, {"a": 2}, (Change("a", 1, 2),)),
+        ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": "1"}}}, (Change("a.b.c", 1, "1"),)),
+        ({"gone": 1}, {}, (Change("gone", 1, None),)),
+        ({}, {"new": 1}, (Change("new", None, 1),)),
+        ({"tags": ["a", "b"]}, {"tags": ["a"]}, (Change("tags", ["a", "b"], ["a"]),)),
+        ({"a": {"b": 1}}, {"a": [1]}, (Change("a", {"b": 1}, [1]),)),
+        ({"z": 1, "a": 1}, {"z": 2, "m": 1, "a": 2}, (Change("z", 1, 2), Change("a", 1, 2), Change("m", None, 1))),
+        ("silver", "gold", (Change(".", "silver", "gold"),)),
+        ({"a": 1}, None, (Change(".", {"a": 1}, None),)),
+    ],
+)
+def test_what_differs_is_told_by_its_path_in_the_order_of_the_document(
+    before: Any, after: Any, changes: tuple[Change, ...]
+) -> None:
+    assert find_changes(before, after) == changes
+
+
+def test_who_touched_an_entity_and_when_is_no_change_but_a_property_of_that_name_is() -> None:
+    before = {"updatedAt": "1", "updatedBy": "a", "properties": {"updatedAt": "1"}}
+    after = {"updatedAt": "2", "updatedBy": "b", "properties": {"updatedAt": "2"}}
+    assert find_changes(before, after) == (Change("properties.updatedAt", "1", "2"),)
+
+
+def test_at_most_200_changes_are_told() -> None:
+    wide = {str(number): number for number in range(1000)}
+    found = find_changes(wide, dict.fromkeys(wide, -1))
+    assert len(found) == 200
+    assert found[0] == Change("0", 0, -1)
+
+
+def test_documents_of_any_depth_are_compared() -> None:
+    def nested(depth: int, leaf: Any, wrap: type) -> Any:
+        for _ in range(depth):
+            leaf = {"k": leaf} if wrap is dict else [leaf]
+        return leaf
+
+    (change,) = find_changes(nested(2000, 1, dict), nested(2000, 2, dict))
+    assert change == Change(".".join(["k"] * 2000), 1, 2)
+    # Lists are compared as a whole; where that cannot be done they count as changed.
+    assert len(find_changes(nested(100_000, 1, list), nested(100_000, 2, list))) == 1
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=15,
+)
+
+
+@given(values, values)
+def test_what_went_one_way_comes_back_the_other(before: Any, after: Any) -> None:
+    there, back = find_changes(before, after), find_changes(after, before)
+    assert sorted((c.path, repr(c.before), repr(c.after)) for c in there) == sorted(
+        (c.path, repr(c.after), repr(c.before)) for c in back
+    )
+    assert all(change.before != change.after for change in there)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.delivery_hints import delivery_hint
+from port_hook_cli.invocations.models import Delivery
+
+URL = "http://127.0.0.1:8000/"
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (301, "final address"),
+        (302, "final address"),
+        (307, "trailing slash"),
+        (308, "trailing slash"),
+        (400, "exactly the bytes"),
+        (401, "secret"),
+        (403, "secret"),
+        (404, "--forward-to"),
+        (405, "method"),
+        (413, "size"),
+        (415, "content-type"),
+        (422, "field"),
+        (429, "fewer"),
+        (500, "log"),
+        (502, "log"),
+        (599, "log"),
+    ],
+)
+def test_a_failure_says_where_to_look_first(status: int, word: str) -> None:
+    assert word in delivery_hint(Delivery(url=URL, status=status))
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ("unreachable", "port-hook replay last --to URL"),
+        ("timeout", "--forward-timeout"),
+        ("broken", "log"),
+        ("interrupted", "port-hook replay last --to URL"),
+    ],
+)
+def test_a_handler_that_gave_no_answer_has_a_hint_of_its_own(fault: str, word: str) -> None:
+    assert word in delivery_hint(Delivery(url=URL, fault=fault))
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        *(Delivery(url=URL, status=status) for status in (200, 204, 299, 418, 499)),
+        Delivery(url=URL),
+        Delivery(url=URL, fault="of a later version"),
+    ],
+)
+def test_where_nothing_is_known_nothing_is_advised(delivery: Delivery) -> None:
+    assert delivery_hint(delivery) == ""
+
+
+@given(st.integers(100, 999))
+def test_only_what_did_not_succeed_has_a_hint(status: int) -> None:
+    hint = delivery_hint(Delivery(url=URL, status=status))
+    assert hint == "" or not 200 <= status <= 299
+    assert "\n" not in hint

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.expected_status import Expectation
+
+
+@given(st.integers(100, 599), st.integers(100, 599))
+def test_a_code_expects_itself_and_no_other(code: int, other: int) -> None:
+    expectation = Expectation.parse(str(code))
+    assert expectation.met_by(code)
+    assert expectation.met_by(other) == (code == other)
+
+
+@given(st.integers(1, 5), st.integers(100, 599), st.sampled_from(["xx", "XX", "xX"]))
+def test_a_class_expects_every_status_of_it(digit: int, status: int, letters: str) -> None:
+    assert Expectation.parse(f"{digit}{letters}").met_by(status) == (status // 100 == digit)
+
+
+@pytest.mark.parametrize("text", ["200", "2xx", " 2XX "])
+def test_no_answer_meets_no_expectation(text: str) -> None:
+    assert not Expectation.parse(text).met_by(None)
+
+
+@pytest.mark.parametrize("text", ["", "20", "2000", "2x", "x00", "20x", "600", "0xx", "ok", "²00", "-200", "2xx,3xx"])
+def test_what_is_no_status_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Expectation.parse(text)
+    assert "2xx" in caught.value.hint

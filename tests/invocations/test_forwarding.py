@@ -1,0 +1,147 @@
+"""Where a request goes and with which header fields."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.forwarding import (
+    BadTarget,
+    Routes,
+    forwarded_headers,
+    is_below,
+    join_target,
+    parse_target,
+    relayed_headers,
+    with_length,
+)
+from port_hook_cli.invocations.models import Answer, Headers
+from tests.factories import an_invocation
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("8000", "http://127.0.0.1:8000"),
+        (":8000", "http://127.0.0.1:8000"),
+        ("8000/hook?a=b", "http://127.0.0.1:8000/hook?a=b"),
+        ("localhost:8000", "http://localhost:8000"),
+        ("localhost:8000/hook", "http://localhost:8000/hook"),
+        ("https://dev.example.com/a?b=c", "https://dev.example.com/a?b=c"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_a_target_may_be_a_port_a_host_or_a_url(text: str, url: str) -> None:
+    assert parse_target(text) == url
+
+
+@pytest.mark.parametrize(
+    "text", ["", "http://", "ftp://x", "http://x:99999", "http://x:0", "0", "http://u:p@x", "http://x/#f"]
+)
+def test_what_is_no_target_is_refused_in_words(text: str) -> None:
+    with pytest.raises(BadTarget, match=r"."):
+        parse_target(text)
+
+
+@pytest.mark.parametrize(
+    ("base", "target", "mount", "url"),
+    [
+        ("http://h:1", "/a/b?c=d&e", "/", "http://h:1/a/b?c=d&e"),
+        ("http://h:1/", "/a", "/", "http://h:1/a"),
+        ("http://h:1/api", "/", "/", "http://h:1/api"),
+        ("http://h:1/api", "/a?x=1", "/", "http://h:1/api/a?x=1"),
+        ("http://h:1/api", "/hooks?x=1", "/hooks", "http://h:1/api?x=1"),
+        ("http://h:1/api/", "/hooks/a", "/hooks/", "http://h:1/api/a"),
+        ("http://h:1", "/hooks/a", "/hooks", "http://h:1/hooks/a"),
+        ("http://h:1?k=v", "/a?x=1", "/", "http://h:1/a?k=v&x=1"),
+        ("http://h:1", "/a?", "/", "http://h:1/a?"),
+        ("http://h:1", "/%C3%A9%2F..//b", "/", "http://h:1/%C3%A9%2F..//b"),
+    ],
+)
+def test_a_path_is_kept_unless_the_target_brings_its_own(base: str, target: str, mount: str, url: str) -> None:
+    assert join_target(base, target, mount=mount) == url
+
+
+def test_an_action_with_a_route_of_its_own_goes_there() -> None:
+    routes = Routes(default="http://d", by_action={"scale": "http://s"})
+    assert routes.url_for("scale", "/x") == "http://s/x"
+    assert routes.url_for("other", "/x") == "http://d/x"
+    assert routes.url_for(None, "/x") == "http://d/x"
+    assert routes.takes("other")
+    assert routes.takes(None)
+    only = Routes(by_action={"scale": "http://s"})
+    assert only.takes("scale")
+    assert not only.takes("other")
+    assert not only.takes(None)
+
+
+@pytest.mark.parametrize(
+    ("target", "mount", "below"),
+    [("/", "/", True), ("/a", "/", True), ("/hooks", "/hooks", True), ("/hooks?x", "/hooks", True),
+     ("/hooks/a", "/hooks", True), ("/hooksa", "/hooks", False), ("/", "/hooks", False), ("/hooks", "/hooks/", True)],
+)  # fmt: skip
+def test_a_mount_covers_its_path_and_what_lies_below(target: str, mount: str, below: bool) -> None:
+    assert is_below(target, mount) is below
+
+
+def test_fields_keep_order_case_and_duplicates_and_lose_what_is_hop_by_hop() -> None:
+    headers = Headers(
+        (
+            ("X-B", "1"), ("hOsT", "public.example"), ("x-a", "2"), ("X-B", "3"), ("Connection", "close, X-Secret-Hop"),
+            ("x-secret-hop", "y"), ("Transfer-Encoding", "chunked"), ("TE", "trailers"), ("Content-Length", "4"),
+        )
+    )  # fmt: skip
+    sent = forwarded_headers(an_invocation(headers=headers), "http://127.0.0.1:9/x", client="1.2.3.4", scheme="https")
+
+    assert sent.items == (
+        ("X-B", "1"), ("hOsT", "127.0.0.1:9"), ("x-a", "2"), ("X-B", "3"), ("Content-Length", "4"),
+        ("x-forwarded-for", "1.2.3.4"), ("x-forwarded-host", "public.example"), ("x-forwarded-proto", "https"),
+    )  # fmt: skip
+
+
+def test_what_a_tunnel_said_of_the_client_is_kept_and_added_to() -> None:
+    headers = Headers(
+        (("Host", "a"), ("X-Forwarded-For", "9.9.9.9"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "p"))
+    )
+    sent = forwarded_headers(an_invocation(headers=headers), "http://h", client="127.0.0.1", scheme="http")
+
+    assert sent.all("x-forwarded-for") == ("9.9.9.9, 127.0.0.1",)
+    assert sent.all("x-forwarded-proto") == ("https",)
+    assert sent.all("x-forwarded-host") == ("p",)
+
+
+def test_an_answer_travels_back_less_its_framing() -> None:
+    headers = Headers((("Transfer-Encoding", "chunked"), ("X", "1"), ("Connection", "keep-alive"), ("X", "2")))
+    assert relayed_headers(headers).items == (("X", "1"), ("X", "2"))
+
+
+LENGTH = ("Content-Length", "42")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "body", "fields", "sent"),
+    [
+        ("GET", 200, b"ab", (LENGTH, ("X", "1")), (("Content-Length", "2"), ("X", "1"))),
+        ("GET", 200, b"ab", (LENGTH, ("X", "1"), LENGTH), (("Content-Length", "2"), ("X", "1"))),
+        ("GET", 200, b"", (LENGTH,), (("Content-Length", "0"),)),
+        ("GET", 200, b"ab", (("X", "1"),), (("X", "1"), ("content-length", "2"))),
+        ("HEAD", 200, b"", (LENGTH, ("X", "1")), (LENGTH, ("X", "1"))),
+        ("HEAD", 200, b"", (("X", "1"),), (("X", "1"),)),
+        ("HEAD", 200, b"ab", (("X", "1"),), (("X", "1"), ("content-length", "2"))),
+        ("GET", 304, b"", (LENGTH, ("X", "1")), (LENGTH, ("X", "1"))),
+        ("GET", 304, b"", (("X", "1"),), (("X", "1"),)),
+        ("GET", 204, b"ab", (LENGTH, ("X", "1")), (("X", "1"),)),
+        ("HEAD", 204, b"", (LENGTH,), ()),
+    ],
+)
+def test_an_answer_tells_the_length_that_it_has_or_would_have_had(
+    method: str, status: int, body: bytes, fields: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
+) -> None:
+    answer = Answer(status=status, headers=Headers(fields), body=body)
+    assert with_length(answer, method=method).items == sent
+
+
+@given(st.text(), st.sampled_from(["/", "/a", "/a/b/"]))
+def test_no_target_makes_joining_raise(target: str, mount: str) -> None:
+    assert join_target("http://h:1/api", f"/{target}", mount=mount).startswith("http://h:1/")

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+
+TOKENS = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", fullmatch=True)
+# What a header value may hold: no line ends, and no white space at its ends.
+VALUES = st.binary(max_size=30).map(lambda value: value.translate(None, b"\r\n\0").strip(b" \t"))
+FIELDS = st.lists(
+    st.tuples(
+        TOKENS.filter(lambda name: name.lower() not in {"content-length", "transfer-encoding"}).map(str.encode), VALUES
+    ),
+    max_size=5,
+)
+LINE_ENDS = st.sampled_from([b"\n", b"\r\n"])
+
+
+def a_request(*lines: bytes, body: bytes = b"", line_end: bytes = b"\r\n") -> bytes:
+    return line_end.join((b"POST /hook?a=1 HTTP/1.1", *lines, b"", body))
+
+
+@given(TOKENS, st.binary(min_size=1, max_size=20), FIELDS, st.binary(), LINE_ENDS)
+def test_what_is_written_as_a_request_is_read_back(
+    method: str, target: bytes, fields: list[tuple[bytes, bytes]], body: bytes, line_end: bytes
+) -> None:
+    target = b"/" + target.translate(None, b" \t\n\r\v\f")
+    lines = [method.encode() + b" " + target + b" HTTP/1.1", *(name + b": " + value for name, value in fields)]
+    request = parse_request(line_end.join((*lines, b"", body)))
+    assert (request.method, request.target.encode("utf-8", "surrogateescape")) == (method, target)
+    assert request.headers.raw() == fields
+    assert request.body == body
+    assert not request.remarks
+
+
+@given(st.binary())
+def test_any_bytes_are_a_request_or_said_to_be_none(content: bytes) -> None:
+    if is_request(content):
+        with suppress(NotHttp):
+            parse_request(content)
+    else:
+        with pytest.raises(NotHttp, match="no request line"):
+            parse_request(content)
+
+
+@given(st.binary())
+def test_any_bytes_after_a_request_line_are_read_or_refused_in_words(content: bytes) -> None:
+    content = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n" + content
+    with suppress(NotHttp):
+        assert len(parse_request(content).body) <= len(content)
+
+
+def test_empty_lines_before_the_request_are_passed_over() -> None:
+    assert parse_request(b"\r\n\n" + a_request(body=b"{}")).body == b"{}"
+
+
+def test_a_body_ends_where_content_length_says() -> None:
+    request = parse_request(a_request(b"Content-Length: 2", body=b"{}\n"))
+    assert request.body == b"{}"
+    assert request.remarks == ("content-length is 2; what comes after the body (1 B) was left out",)
+
+
+def test_a_body_that_is_too_short_is_taken_and_remarked_on() -> None:
+    request = parse_request(a_request(b"Content-Length: 9", body=b"{}"))
+    assert request.body == b"{}"
+    assert "only 2" in request.remarks[0]
+
+
+@pytest.mark.parametrize("length", [b"two", b"-1", b"9" * 5000, "٣".encode()])
+def test_a_content_length_that_is_no_number_is_ignored(length: bytes) -> None:
+    request = parse_request(a_request(b"Content-Length: " + length, body=b"{}"))
+    assert request.body == b"{}"
+    assert "no number" in request.remarks[0]
+
+
+@given(st.lists(st.binary(min_size=1), max_size=4), LINE_ENDS)
+def test_chunks_are_put_together(chunks: list[bytes], line_end: bytes) -> None:
+    parts = [f"{len(chunk):x};name=value".encode() + line_end + chunk + line_end for chunk in chunks]
+    body = b"".join((*parts, b"0", line_end, line_end))
+    request = parse_request(a_request(b"Transfer-Encoding: chunked", body=body))
+    assert request.body == b"".join(chunks)
+    assert not request.remarks
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}', b"5\r\nab", b"5\r\nabcdefgh", b""])
+def test_a_body_that_is_not_chunked_although_it_should_be_is_taken_as_it_is(body: bytes) -> None:
+    request = parse_request(a_request(b"Transfer-Encoding: chunked", body=body))
+    assert request.body == body
+    assert "chunked" in request.remarks[0]
+
+
+def test_a_folded_value_is_one_value() -> None:
+    request = parse_request(a_request(b"X-Long: one", b"\t two ", body=b""))
+    assert request.headers.get("x-long") == "one two"
+
+
+def test_headers_without_an_empty_line_after_them_have_no_body() -> None:
+    request = parse_request(b"POST / HTTP/1.1\nHost: localhost\n")
+    assert (request.headers.get("host"), request.body) == ("localhost", b"")
+    assert "no empty line" in request.remarks[0]
+
+
+def test_a_line_that_is_no_field_is_named_by_its_number() -> None:
+    with pytest.raises(NotHttp, match="line 3 is no header field like 'name: value': 'nonsense'"):
+        parse_request(a_request(b"Host: a", b"nonsense"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b'{"a": 1}', b"HTTP/1.1 200 OK\r\n\r\n", b"POST /\r\n\r\n", b"\xff"])
+def test_other_files_are_no_requests(content: bytes) -> None:
+    assert not is_request(content)
+    with pytest.raises(NotHttp, match="no request line"):
+        parse_request(content)
+
+
+def test_a_line_of_spaces_is_read_in_no_time() -> None:
+    value = b" " * 200_000 + b"x" + b" " * 200_000
+    assert parse_request(a_request(b"A:" + value)).headers.get("a") == "x"

@@ -1,0 +1,176 @@
+"""Reading payloads: both shapes, automations, and anything at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.changes import find_changes
+from port_hook_cli.invocations.models import Change, Headers, Kind, Payload
+from port_hook_cli.invocations.payload import is_run_id, read_payload
+from tests.factories import RUN_ID, a_document
+
+NONE = Headers()
+
+
+def read(document: Any, headers: Headers = NONE) -> Payload:
+    return read_payload(json.dumps(document).encode(), headers)
+
+
+def test_the_old_default_shape_is_read_in_every_field() -> None:
+    payload = read(a_document())
+
+    assert payload.kind is Kind.ACTION_RUN
+    assert payload.run_id == RUN_ID
+    assert (payload.action, payload.operation) == ("create_vm", "CREATE")
+    assert (payload.user, payload.origin) == ("zoë@example.com", "UI")
+    assert (payload.blueprint, payload.entity) == ("vm", None)
+    assert payload.synchronized is False
+    assert payload.inputs == {"title": "dev-env", "cpu": 2, "memory": 4, "region": "eu-west-1"}
+
+
+def test_encrypted_inputs_of_the_old_shape_are_named() -> None:
+    document = a_document()
+    document["payload"]["censoredProperties"] = ["password"]
+    assert read(document).censored == ("password",)
+
+
+def test_encrypted_inputs_of_the_trigger_data_are_named() -> None:
+    assert read({"action": {"identifier": "a", "encryptedProperties": ["token"]}}).censored == ("token",)
+
+
+def test_a_rendered_body_with_a_port_context_is_read() -> None:
+    payload = read(
+        {
+            "port_context": {"runId": RUN_ID, "blueprint": "service", "entity": "checkout"},
+            "inputs": {"replicas": 3},
+            "trigger": {"by": {"user": {"email": "a@example.com"}}, "origin": "API", "operation": "DAY-2"},
+            "action": {"identifier": "scale"},
+        }
+    )
+
+    assert payload.run_id == RUN_ID
+    assert (payload.action, payload.operation) == ("scale", "DAY-2")
+    assert (payload.blueprint, payload.entity) == ("service", "checkout")
+    assert payload.inputs == {"replicas": 3}
+    assert payload.synchronized is None
+
+
+def test_an_entity_object_is_known_by_its_identifier() -> None:
+    document = a_document(context={"entity": {"identifier": "vm-1", "title": "VM 1"}, "runId": RUN_ID})
+    assert read(document).entity == "vm-1"
+
+
+@pytest.mark.parametrize(
+    ("document", "headers", "expected"),
+    [
+        ({"context": {"runId": RUN_ID}, "port_context": {"runId": "r_other"}}, NONE, RUN_ID),
+        ({"port_context": {"run_id": RUN_ID}}, NONE, RUN_ID),
+        ({"x": "r_0000000000000000"}, Headers((("RUN_ID", RUN_ID),)), RUN_ID),
+        ({"deep": [{"er": [f"see {RUN_ID}", RUN_ID]}]}, NONE, RUN_ID),
+        ({"node": "wfnr_Abc123"}, NONE, "wfnr_Abc123"),
+        ({"inputs": {"linked": "r_linkedlinked1234"}, "run": {"id": RUN_ID}}, NONE, RUN_ID),
+        ({"note": "r_linkedlinked1234", "run_id": RUN_ID}, NONE, RUN_ID),
+        ({"inputs": {"linked": RUN_ID}}, NONE, RUN_ID),
+        ({"event": {"action": "UPDATE", "diff": {"after": {"id": RUN_ID}}}, "inputs": None}, NONE, None),
+        ({"x": f"{RUN_ID}x", "y": "r_short"}, Headers((("RUN_ID", "nonsense"),)), None),
+    ],
+)
+def test_the_run_id_is_looked_for_in_the_documented_order(
+    document: Any, headers: Headers, expected: str | None
+) -> None:
+    assert read(document, headers).run_id == expected
+
+
+def test_an_automation_shows_its_event_and_what_changed() -> None:
+    payload = read(
+        {
+            "event": {
+                "action": "UPDATE",
+                "resourceType": "entity",
+                "trigger": {"by": {"userId": "auth0|1"}, "origin": "API"},
+                "context": {"blueprintIdentifier": "service", "entityIdentifier": "checkout"},
+                "diff": {
+                    "before": {"title": "Checkout", "updatedAt": "1", "properties": {"tier": "silver", "lang": "go"}},
+                    "after": {"title": "Checkout", "updatedAt": "2", "properties": {"tier": "gold", "lang": "go"}},
+                },
+            },
+            "inputs": None,
+        }
+    )
+
+    assert payload.kind is Kind.AUTOMATION
+    assert (payload.event, payload.blueprint, payload.entity) == ("UPDATE", "service", "checkout")
+    assert (payload.user, payload.origin) == ("auth0|1", "API")
+    assert payload.changes == (Change("properties.tier", "silver", "gold"),)
+
+
+def test_a_change_log_delivery_carries_no_run() -> None:
+    payload = read({"changelogDestination": {"type": "WEBHOOK"}, "diff": {"before": None, "after": {}}, "x": RUN_ID})
+    assert payload.kind is Kind.CHANGE_LOG
+    assert payload.run_id is None
+
+
+def test_a_created_entity_is_a_change_as_a_whole() -> None:
+    assert find_changes(None, {"a": 1}) == (Change(".", None, {"a": 1}),)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "empty"),
+        (b"hello", "not JSON (line 1, column 1)"),
+        (b'{"a":\n "secret"', "not JSON (line 2, column 10)"),
+        (b"a\xff\xfe", "not UTF-8 text (at byte 1)"),
+        (b"[" * 10_000 + b"]" * 10_000, "JSON that is nested too deeply to be read"),
+    ],
+)
+def test_a_body_that_cannot_be_read_says_why(body: bytes, problem: str) -> None:
+    payload = read_payload(body, NONE)
+    assert payload.kind is Kind.UNKNOWN
+    assert payload.problem == problem
+
+
+@pytest.mark.parametrize("text", [RUN_ID, "wfnr_a", "wfnr_" + "a" * 95])
+def test_a_run_id_is_known_by_its_form(text: str) -> None:
+    assert is_run_id(text)
+
+
+@pytest.mark.parametrize("text", ["", "r_short", RUN_ID + "\n", f"x{RUN_ID}", "wfnr_", "wfnr_" + "a" * 96, None, 1])
+def test_what_is_too_short_too_long_or_more_than_an_id_is_none(text: object) -> None:
+    assert not is_run_id(text)
+
+
+def test_a_number_of_5000_digits_does_not_hide_the_rest() -> None:
+    body = b'{"context":{"runId":"' + RUN_ID.encode() + b'"},"n":' + b"9" * 5000 + b"}"
+    assert read_payload(body, NONE).run_id == RUN_ID
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+known_keys = st.sampled_from(
+    ["action", "context", "port_context", "payload", "event", "diff", "before", "after", "trigger", "by", "inputs",
+     "runId", "entity", "blueprint", "properties", "censoredProperties", "invocationMethod", "synchronized"]
+)  # fmt: skip
+port_like = st.recursive(json_values, lambda inner: st.dictionaries(known_keys, inner), max_leaves=20)
+
+
+@given(st.binary())
+def test_no_bytes_make_it_raise(body: bytes) -> None:
+    read_payload(body, NONE)
+
+
+@given(port_like)
+def test_no_document_with_ports_keys_makes_it_raise(document: Any) -> None:
+    read_payload(json.dumps(document).encode("utf-8", "surrogatepass"), Headers((("run_id", "x"),)))
+
+
+@given(json_values)
+def test_a_document_does_not_differ_from_itself(document: Any) -> None:
+    assert find_changes(document, document) == ()

@@ -1,0 +1,189 @@
+"""The records that programs read: their fields, their names and that they stay JSON."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections import OrderedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations import records
+from port_hook_cli.invocations.models import Answer, Cause, Delivery, Headers, Status, Verdict
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.snippets import SignedRequest
+from port_hook_cli.listener.policy import Tally
+from port_hook_cli.tunnels.report import TunnelReport, TunnelState
+from tests.factories import NOW, RUN_ID, a_body, an_exchange, an_invocation, signed
+
+DELIVERED = Delivery(url="http://127.0.0.1:8000/", status=202, latency_ms=12.34567)
+VERDICT = Verdict(
+    status=Status.INVALID,
+    causes=(Cause("wrong-secret", "nothing matched", "check the secret"), Cause("clock-skew", "late", "set it")),
+    age_s=1.23456,
+)
+
+
+@pytest.mark.parametrize(
+    ("epoch_s", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (NOW, "2023-11-14T22:13:20.000Z"),
+        (NOW + 0.9996, "2023-11-14T22:13:20.999Z"),
+        (-0.5, "1969-12-31T23:59:59.500Z"),
+    ],
+)
+def test_a_time_is_utc_with_milliseconds(epoch_s: float, text: str) -> None:
+    assert records.format_time(epoch_s) == text
+
+
+def test_a_verdict_tells_status_causes_age_and_what_to_do() -> None:
+    assert records.verdict_record(VERDICT) == {
+        "schema": "port-hook/verdict/1",
+        "status": "invalid",
+        "reading": None,
+        "causes": ["wrong-secret", "clock-skew"],
+        "age_s": 1.235,
+        "hint": "check the secret",
+        "details": [
+            {"slug": "wrong-secret", "words": "nothing matched", "fix": "check the secret"},
+            {"slug": "clock-skew", "words": "late", "fix": "set it"},
+        ],
+    }
+
+
+def test_a_verdict_without_a_timestamp_has_no_age() -> None:
+    record = records.verdict_record(Verdict(status=Status.MISSING))
+    assert (record["age_s"], record["hint"], record["details"]) == (None, "", [])
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_is_written_as_plain_text(status: Status) -> None:
+    assert json.loads(json.dumps(records.verdict_fields(Verdict(status=status))))["status"] == status.value
+
+
+def test_a_send_is_its_source_run_and_what_came_of_it() -> None:
+    assert records.delivery_record(DELIVERED, source="last", run_id=RUN_ID) == {
+        "schema": "port-hook/delivery/1",
+        "source": "last",
+        "run_id": RUN_ID,
+        "url": "http://127.0.0.1:8000/",
+        "status": 202,
+        "latency_ms": 12.346,
+        "error": None,
+    }
+
+
+def test_a_send_without_an_answer_has_its_reason() -> None:
+    failed = Delivery(url="u", fault="unreachable", error="nothing answers")
+    record = records.delivery_record(failed, source="a.json", run_id=None)
+    assert (record["status"], record["error"], record["run_id"]) == (None, "nothing answers", None)
+
+
+def test_an_invocation_is_one_flat_record() -> None:
+    exchange = an_exchange(answer=Answer(status=202), delivery=DELIVERED)
+    assert records.invocation_event(exchange) == {
+        "schema": "port-hook/event/1",
+        "type": "invocation",
+        "id": "0123456789ab",
+        "received_at": "2023-11-14T22:13:20.000Z",
+        "method": "POST",
+        "path": "/",
+        "run_id": RUN_ID,
+        "action": "create_vm",
+        "verdict": {"status": "valid", "reading": "raw", "causes": []},
+        "answer": {"status": 202},
+        "delivery": {"url": "http://127.0.0.1:8000/", "status": 202, "latency_ms": 12.346, "error": None},
+    }
+
+
+def test_what_has_not_happened_yet_is_null() -> None:
+    record = records.invocation_event(an_exchange())
+    assert (record["answer"], record["delivery"]) == (None, None)
+
+
+@given(st.binary(max_size=200), st.text(st.characters(), max_size=30))
+def test_an_invocation_of_any_bytes_is_a_record_on_one_line(body: bytes, target: str) -> None:
+    invocation = an_invocation(body, target=target)
+    exchange = an_exchange(invocation, payload=read_payload(body, invocation.headers), verdict=VERDICT)
+    line = json.dumps(records.invocation_event(exchange))
+    assert "\n" not in line
+    assert json.loads(line)["path"] == target
+
+
+def a_request(body: bytes) -> SignedRequest:
+    return SignedRequest(url="http://h/", headers=signed(body).items, body=body)
+
+
+def test_a_signed_request_holds_its_body_as_text() -> None:
+    record = records.signature_record(a_request(a_body()), form="js")
+    headers = dict(signed(a_body()).items)
+    assert record == {
+        "schema": "port-hook/signature/1",
+        "signature": headers["x-port-signature"],
+        "timestamp": headers["x-port-timestamp"],
+        "form": "js",
+        "body": a_body().decode(),
+        "body_base64": None,
+        "method": "POST",
+        "url": "http://h/",
+        "headers": headers,
+    }
+
+
+@given(st.binary())
+def test_a_body_of_any_bytes_can_be_had_from_its_record(body: bytes) -> None:
+    record = json.loads(json.dumps(records.signature_record(a_request(body), form="raw")))
+    text, encoded = record["body"], record["body_base64"]
+    assert (text is None) != (encoded is None)
+    assert (b64decode(encoded) if text is None else text.encode()) == body
+
+
+def test_the_first_record_says_where_the_listener_is() -> None:
+    assert records.ready_event(url="http://127.0.0.1:8787/", public_url=None) == {
+        "schema": "port-hook/event/1",
+        "type": "ready",
+        "url": "http://127.0.0.1:8787/",
+        "public_url": None,
+    }
+
+
+def test_the_last_record_counts_and_names_the_runs_that_wait() -> None:
+    tally = Tally(
+        received=9, verified=5, refused=3, passed_over=1, handler_failures=2, waiting=OrderedDict({RUN_ID: False})
+    )
+    assert records.summary_event(tally) == {
+        "schema": "port-hook/event/1",
+        "type": "summary",
+        "received": 9,
+        "verified": 5,
+        "refused": 3,
+        "passed_over": 1,
+        "handler_failures": 2,
+        "waiting": [RUN_ID],
+        "tunnel": None,
+    }
+
+
+def test_a_change_of_the_tunnel_is_a_record_and_its_last_one_part_of_the_summary() -> None:
+    report = TunnelReport(
+        state=TunnelState.REACHABLE,
+        url="https://two.example/",
+        latency_ms=12.34567,
+        previous_url="https://one.example/",
+    )
+    fields = {"state": "reachable", "url": "https://two.example/", "latency_ms": 12.346, "reason": None}
+    assert records.tunnel_event(report) == {
+        "schema": "port-hook/event/1",
+        "type": "tunnel",
+        **fields,
+        "previous_url": "https://one.example/",
+    }
+    assert records.summary_event(Tally(), tunnel=report)["tunnel"] == fields
+
+
+def test_a_header_field_is_not_what_decides_the_run() -> None:
+    invocation = an_invocation(headers=Headers((("run_id", "r_0000000000000000"),)))
+    assert records.invocation_event(an_exchange(invocation))["run_id"] == RUN_ID

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.snippets import (
+    SignedRequest,
+    format_curl,
+    format_headers,
+    format_httpie,
+    format_python,
+    printf_arguments,
+    python_bytes,
+    shell_quoted,
+)
+from port_hook_cli.text.unseen import is_visible
+
+SHELLS = [shell for shell in ("sh", "bash", "zsh", "busybox") if shutil.which(shell)]
+WITHOUT_NUL = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+
+
+def a_request(body: bytes = b"{}", url: str = "http://127.0.0.1:8000/") -> SignedRequest:
+    fields = (("content-type", "application/json"), ("x-port-signature", "v1,abc="), ("x-port-timestamp", "17"))
+    return SignedRequest(url=url, headers=fields, body=body)
+
+
+def in_shell(script: str, shell: str = "sh") -> bytes:
+    command = [shell, "sh"] if shell == "busybox" else [shell]
+    return subprocess.run(command, input=script.encode(), capture_output=True, check=True, timeout=20).stdout
+
+
+@given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)))
+@example(b"%s %d %% \\n \\0 \\")
+@example(b"\x001\x0023")
+@example(b"\xff\xfe0")
+@example("Zoë's\t\u202e 🚢\xa0\n\n".encode())
+@example(b"-n")
+@example(b"-\x00")
+@example(b"-e\n-")
+@example(b"@file")
+@example(b"")
+def test_printf_writes_exactly_the_body(body: bytes) -> None:
+    assert in_shell(f"printf {printf_arguments(body)}") == body
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_here_writes_every_byte(shell: str) -> None:
+    body = bytes(range(256)) * 2 + "'Zoë' 100%".encode()
+    assert in_shell(f"printf {printf_arguments(body)}", shell) == body
+
+
+@given(st.text(WITHOUT_NUL))
+@example("-n\x1b!\n\n")
+@example("\n")
+@example("a'b\u202e\\%s$HOME`id`")
+def test_a_quoted_word_is_one_visible_word(text: str) -> None:
+    assert in_shell(f"printf %s {shell_quoted(text)}") == text.encode()
+    assert all(map(is_visible, shell_quoted(text).split("\n")))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_here_reads_a_quoted_word(shell: str) -> None:
+    text = "-e '\x1b[2J' \u202e!x%s\\ $HOME\n"
+    assert in_shell(f"printf %s {shell_quoted(text)}", shell) == text.encode()
+
+
+@given(st.one_of(st.binary(), st.text().map(str.encode)))
+@example("\u3164\ufe01\U000e0101".encode())
+def test_what_is_printed_is_visible(body: bytes) -> None:
+    assert is_visible(printf_arguments(body))
+    assert is_visible(python_bytes(body))
+
+
+@given(st.one_of(st.binary(), st.text().map(str.encode)))
+def test_the_python_expression_is_the_body(body: bytes) -> None:
+    assert eval(python_bytes(body), {"__builtins__": {}}) == body  # noqa: S307 - the text is our own
+
+
+def test_json_stands_there_as_it_is() -> None:
+    assert printf_arguments('{"name":"Zoë"}'.encode()) == """'%s' '{"name":"Zoë"}'"""
+
+
+def test_the_headers_are_the_two_that_port_adds() -> None:
+    assert format_headers(a_request()) == "x-port-signature: v1,abc=\nx-port-timestamp: 17"
+
+
+def test_curl_does_not_read_a_url_as_a_pattern() -> None:
+    assert "--globoff" in format_curl(a_request(url="http://[::1]:8000/{a}"))
+    assert "--globoff" not in format_curl(a_request())
+
+
+def test_httpie_gets_the_body_on_stdin() -> None:
+    command = format_httpie(a_request(b'{"a":1}'))
+    assert command.startswith("""printf '%s' '{"a":1}' |""")
+    assert "http POST 'http://127.0.0.1:8000/'" in command
+    assert "'x-port-signature:v1,abc='" in command
+
+
+@given(st.binary(max_size=20))
+def test_the_python_program_is_python(body: bytes) -> None:
+    ast.parse(format_python(a_request(body)))
+
+
+def test_the_python_program_writes_out_what_cannot_be_seen() -> None:
+    program = format_python(a_request(url="http://127.0.0.1/\u3164\U000e0101"))
+    assert all(map(is_visible, program.splitlines()))
+    assert "\\U00003164\\U000e0101" in program
+    ast.parse(program)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.text.unseen import is_visible
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("http://127.0.0.1:8000/a?b=c%20d&e=[f]", "http://127.0.0.1:8000/a?b=c%20d&e=[f]"),
+        ("http://h/\x1b[2J\u202e\x9b", "http://h/%1B[2J%E2%80%AE%C2%9B"),
+        ("http://h\u202e/x", "http://h%E2%80%AE/x"),
+        ("https://zoë.example/zoë?é", "https://zoë.example/zo%C3%AB?%C3%A9"),
+        ("http://h?a b", "http://h?a%20b"),
+        ("http://h/\udcff\ud800", "http://h/%FF%EF%BF%BD"),
+        ("/path\x00", "/path%00"),
+    ],
+)
+def test_a_url_is_encoded_as_it_is_sent(url: str, sent: str) -> None:
+    assert percent_encoded(url) == sent
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_a_path_becomes_visible_ascii_and_stays_so(text: str) -> None:
+    encoded = percent_encoded(f"http://h/{text}")
+    assert encoded.isascii()
+    assert is_visible(encoded)
+    assert percent_encoded(encoded) == encoded

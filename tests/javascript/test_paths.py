@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.paths import END, MISSING, JsonPath, get_at, set_at, split_assignment, unset_at
+
+KEYS = st.text(max_size=6)
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+DOCUMENTS = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
+)
+
+
+def path(text: str) -> JsonPath:
+    return JsonPath.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("a", ("a",)),
+        (".a", ("a",)),
+        ("payload.properties.cpu", ("payload", "properties", "cpu")),
+        ("tags[0]", ("tags", 0)),
+        ("tags[]", ("tags", END)),
+        ("[2].x", (2, "x")),
+        ("a[0][1].b", ("a", 0, 1, "b")),
+        ('inputs["my.key"]', ("inputs", "my.key")),
+        ('inputs."my.key".x', ("inputs", "my.key", "x")),
+        (r'a["\"]=\u00e9"]', ("a", '"]=é')),
+        ("Zoë.日本", ("Zoë", "日本")),
+        ("a.0", ("a", "0")),
+        ("a-b_c d", ("a-b_c d",)),
+    ],
+)
+def test_a_path_is_read_as_its_steps(text: str, steps: tuple[Any, ...]) -> None:
+    assert path(text).steps == steps
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "a.", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", 'a["x]', 'a["\\q"]', "a]", "a=b"]
+)
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        path(text)
+    assert caught.value.hint
+
+
+def test_the_refusal_shows_where_the_reading_stopped() -> None:
+    with pytest.raises(UsageError, match=r"'\[x\]\.b'"):
+        path("a[x].b")
+
+
+@given(st.lists(KEYS.filter(lambda key: key.isprintable()) | st.integers(0, 999), min_size=1, max_size=5))
+def test_a_path_written_out_reads_as_itself(steps: list[str | int]) -> None:
+    written = JsonPath(tuple(steps))
+    assert path(str(written)) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a=1", ("a", "1")),
+        ("a=b=c", ("a", "b=c")),
+        ('a["x=y"]=2', ('a["x=y"]', "2")),
+        ("a=", ("a", "")),
+    ],
+)
+def test_an_assignment_splits_at_the_first_equals_sign_outside_quotes(text: str, parts: tuple[str, str]) -> None:
+    assert split_assignment(text) == parts
+
+
+@pytest.mark.parametrize("text", ["a", "", 'a["=1'])
+def test_an_assignment_without_equals_sign_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        split_assignment(text)
+
+
+@pytest.mark.parametrize(
+    ("document", "where", "after"),
+    [
+        ({}, "a.b", {"a": {"b": 9}}),
+        ({"a": None}, "a.b", {"a": {"b": 9}}),
+        ({}, "tags[]", {"tags": [9]}),
+        ({}, "tags[0].x", {"tags": [{"x": 9}]}),
+        ({"tags": [1, 2]}, "tags[]", {"tags": [1, 2, 9]}),
+        ({"tags": [1, 2]}, "tags[2]", {"tags": [1, 2, 9]}),
+        ({"tags": [1, 2]}, "tags[0]", {"tags": [9, 2]}),
+        ({"a": 1, "b": 2}, "a", {"a": 9, "b": 2}),
+        ([1], "[0]", [9]),
+        (None, "a", {"a": 9}),
+    ],
+)
+def test_setting_replaces_appends_and_creates_what_is_missing(document: Any, where: str, after: Any) -> None:
+    assert set_at(document, path(where), 9) == after
+
+
+@pytest.mark.parametrize(
+    ("document", "where", "words"),
+    [
+        ({"a": {"b": 1}}, "a.b.c", r"a\.b is a number, so it has no \.c"),
+        ({"a": "x"}, "a[0]", r"a is a string, so it has no \[0\]"),
+        ({"a": [1]}, "a.b", r"a is an array, so it has no \.b"),
+        ({"a": {}}, "a[]", r"a is an object, so it has no \[\]"),
+        ({"a": True}, "a.b", "a is true"),
+        ({"a": [1]}, "a[5]", "a has 1 items"),
+        ([1], "x", "the document is an array"),
+    ],
+)
+def test_an_error_names_the_part_of_the_path_that_does_not_fit(document: Any, where: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        set_at(document, path(where), 9)
+
+
+@given(DOCUMENTS, st.lists(KEYS | st.integers(0, 3), min_size=1, max_size=4), SCALARS)
+def test_what_was_set_is_there_and_the_original_is_untouched(document: Any, steps: list[str | int], value: Any) -> None:
+    before = copy.deepcopy(document)
+    place = JsonPath(tuple(steps))
+    try:
+        after = set_at(document, place, value)
+    except UsageError:
+        return
+    finally:
+        assert json.dumps(document) == json.dumps(before)
+    assert json.dumps(get_at(after, place)) == json.dumps(value)
+    if isinstance(steps[-1], str):
+        assert get_at(unset_at(after, place), place) is MISSING
+
+
+@given(DOCUMENTS, st.lists(KEYS | st.integers(0, 3), min_size=1, max_size=4))
+def test_unsetting_takes_away_one_thing_or_returns_the_very_same_document(
+    document: Any, steps: list[str | int]
+) -> None:
+    place = JsonPath(tuple(steps))
+    before = copy.deepcopy(document)
+    after = unset_at(document, place)
+    assert document == before
+    if get_at(document, place) is MISSING:
+        assert after is document
+    else:
+        parent = get_at(document, JsonPath(tuple(steps[:-1])))
+        assert len(get_at(after, JsonPath(tuple(steps[:-1])))) == len(parent) - 1
+
+
+def test_nothing_stands_behind_the_last_item() -> None:
+    assert get_at({"a": [1]}, path("a[]")) is MISSING
+    document = {"a": [1]}
+    assert unset_at(document, path("a[]")) is document
+
+
+def test_a_path_of_ten_thousand_steps_is_no_problem() -> None:
+    long = JsonPath(("a",) * 10_000)
+    assert get_at(set_at({}, long, 1), long) == 1

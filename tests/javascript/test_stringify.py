@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given, settings
+
+from port_hook_cli.javascript.stringify import MAX_DEPTH, NotJson, format_number, stringify
+from tests.javascript.json_texts import JSON_TEXTS, NUMBERS, nearly_json
+from tests.javascript.node import Node, running_node
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with running_node() as process:
+        yield process
+
+
+def ours(text: str, indent: str = "") -> str | None:
+    try:
+        return stringify(text, indent)
+    except NotJson:
+        return None
+
+
+@settings(max_examples=120, deadline=None)
+@given(JSON_TEXTS)
+@example(r'{"a":{"1":1,"0":{"b":2,"b":3}},"a":[{"2":1,"1":[]}]}')
+@example('["\ud83d\\ude00","\\ud83d\ude00",{"\ud83d\\ude00":1,"😀":2}]')
+def test_every_json_text_is_written_as_node_writes_it(node: Node, text: str) -> None:
+    written = node.stringify(text)
+    assert written is not None
+    assert stringify(text) == written
+
+
+@settings(max_examples=50, deadline=None)
+@given(JSON_TEXTS)
+def test_indentation_is_nodes(node: Node, text: str) -> None:
+    for indent in ("  ", "\t", "more than ten characters"):
+        assert stringify(text, indent) == node.stringify(text, indent)
+
+
+@settings(max_examples=80, deadline=None)
+@given(nearly_json())
+def test_what_node_refuses_is_refused(node: Node, text: str) -> None:
+    assert ours(text) == node.stringify(text)
+
+
+@settings(max_examples=80, deadline=None)
+@given(NUMBERS)
+def test_every_number_is_written_as_node_writes_it(node: Node, text: str) -> None:
+    assert format_number(text) == node.stringify(text)
+
+
+@settings(max_examples=40, deadline=None)
+@given(JSON_TEXTS)
+def test_what_was_written_is_written_the_same_again(text: str) -> None:
+    once = stringify(text)
+    assert stringify(once) == once
+    assert stringify(stringify(text, "  ")) == once
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("1.0", "1"),
+        ("1e21", "1e+21"),
+        ("100000000000000000000", "100000000000000000000"),
+        ("1e-7", "1e-7"),
+        ("0.000001", "0.000001"),
+        ("-0", "0"),
+        ("-0.0", "0"),
+        ("-1e-400", "0"),
+        ("12345678901234567890", "12345678901234567000"),
+        ("9007199254740993", "9007199254740992"),
+        ("1e400", "null"),
+        ("-1e400", "null"),
+        ("1E5", "100000"),
+        ("1.5e300", "1.5e+300"),
+        ("5e-324", "5e-324"),
+        ("1" * 5_000, "null"),
+        (f"0.{'3' * 5_000}", "0.3333333333333333"),
+    ],
+)
+def test_numbers_are_laid_out_as_javascript_does_it(text: str, written: str) -> None:
+    assert format_number(text) == written
+    assert stringify(f"[{text}]") == f"[{written}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (' { "a" : [ 1 , true ] } ', '{"a":[1,true]}'),
+        (r'"é\u00e9\u2028\u007f"', '"éé\u2028\x7f"'),
+        (r'"\u0001\u001F\b\t\n\f\r\"\\\/"', r'"\u0001\u001f\b\t\n\f\r\"\\/"'),
+        (r'"\uD800"', r'"\ud800"'),
+        (r'"\ud83d\ude00"', '"😀"'),
+        ('"\udc00"', r'"\udc00"'),
+        ('{"b":1,"a":2,"b":3}', '{"b":3,"a":2}'),
+        (
+            '{"b":0,"10":1,"9":2,"01":3,"4294967294":4,"4294967295":5}',
+            '{"9":2,"10":1,"4294967294":4,"b":0,"01":3,"4294967295":5}',
+        ),
+        (r'{"z":{"x":[1]},"1":[{}],"\u0030":"c"}', '{"0":"c","1":[{}],"z":{"x":[1]}}'),
+        ("[[],{}]", "[[],{}]"),
+    ],
+)
+def test_text_is_written_by_the_rules_of_json_stringify(text: str, written: str) -> None:
+    assert stringify(text) == written
+
+
+def test_indented_text_has_a_value_per_line_and_nothing_in_empty_containers() -> None:
+    assert stringify('{"b":[1,{}],"a":[]}', "  ") == '{\n  "b": [\n    1,\n    {}\n  ],\n  "a": []\n}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "NaN", "Infinity", "-Infinity", "tru", "'a'", "1 1", "\ufeff1", "\xa01"),
+        *("01", "+1", ".5", "1.", "1e", "-", "0x1", "1_0", "\u0661"),
+        *("[1,]", "[,1]", "[1 2]", "[1", "[", "]", "[1}"),
+        *('{"a":1,}', "{,}", '{"a" 1}', "{1:2}", '{"a":1', '{"a', "{", r'{"\x":1}', r'{"\n" 1}'),
+        *('"a', '"\n"', '"\x00"', r'"\x"', r'"\u12g4"'),
+    ],
+)
+def test_what_json_parse_refuses_raises(text: str) -> None:
+    with pytest.raises(NotJson):
+        stringify(text)
+
+
+@pytest.mark.parametrize("text", ["", "1 ", "01", "NaN", "1e", "0x1", "1\n"])
+def test_only_json_numbers_are_formatted(text: str) -> None:
+    with pytest.raises(NotJson):
+        format_number(text)
+
+
+def test_nesting_is_read_to_the_limit_whatever_the_recursion_limit() -> None:
+    assert stringify("[" * MAX_DEPTH + "]" * MAX_DEPTH) == "[" * MAX_DEPTH + "]" * MAX_DEPTH
+    with pytest.raises(NotJson, match="deeper"):
+        stringify("[" * 10_000 + "1" + "]" * 10_000)
+
+
+def test_a_result_beyond_the_limit_is_refused_before_it_is_built() -> None:
+    with pytest.raises(NotJson):
+        stringify("[1,2,3]", limit=6)
+    assert stringify("[1,2,3]", limit=7) == "[1,2,3]"
+    with pytest.raises(NotJson):
+        stringify("[" * 3_999 + "1," * 100_000 + "1" + "]" * 3_999, "\t", limit=2**20)
+
+
+@pytest.mark.parametrize(
+    ("few", "many"),
+    [
+        ('{"a":1,"a":' * 250 + "0" + "}" * 250, '{"a":1,"a":' * 2_000 + "0" + "}" * 2_000),
+        (f'{"[" * 1_000}"{"x" * 100_000}"{"]" * 1_000}', f'{"[" * 1_000}"{"x" * 800_000}"{"]" * 1_000}'),
+        ("[" + '"\\"' * 20_000, "[" + '"\\"' * 160_000),
+    ],
+)
+def test_eight_times_the_text_takes_no_more_than_a_fraction_of_64_times_the_work(few: str, many: str) -> None:
+    def best_s(text: str) -> float:
+        times = []
+        for _ in range(5):
+            started = time.process_time()
+            ours(text)
+            times.append(time.process_time() - started)
+        return min(times)
+
+    assert best_s(many) < 32 * max(best_s(few), 0.001)

@@ -1,0 +1,248 @@
+"""The life of a request, with a store and a handler that are made up here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.forwarding import Routes
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Status
+from port_hook_cli.listener.pipeline import Listening
+from port_hook_cli.listener.policy import Policy
+from port_hook_cli.signatures.verification import signature_key
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
+
+
+@dataclass
+class World:
+    """Store, handler and onlooker in one. The handler answers `status`; `saving` may be made to fail."""
+
+    status: int = 200
+    problem: StoreError | None = None
+    hold: asyncio.Event | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    saved: list[Exchange] = field(default_factory=list)
+    completed: list[Exchange] = field(default_factory=list)
+    forwarded: list[str] = field(default_factory=list)
+    shown: list[Exchange] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    async def save(self, exchange: Exchange, *, refused: bool = False) -> None:
+        if self.problem:
+            raise self.problem
+        self.saved.append(exchange)
+
+    def complete(self, exchange: Exchange) -> None:
+        self.completed.append(exchange)
+
+    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
+        self.forwarded.append(url)
+        self.asked.set()
+        if self.hold:
+            await self.hold.wait()
+        return Delivery(url=url, status=self.status, headers=Headers((("X", "1"),)), body=b"done")
+
+    def exchanged(self, exchange: Exchange) -> None:
+        self.shown.append(exchange)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+@asynccontextmanager
+async def listening(world: World, seen: Mapping[bytes, float] | None = None, **policy: Any) -> AsyncIterator[Listening]:
+    options: dict[str, Any] = {"secret": SECRET, "routes": Routes(default="http://h:1")} | policy
+    flow = Listening(Policy(**options), store=world, forwarder=world, onlooker=world, seen=seen)
+    try:
+        yield flow
+    finally:
+        await asyncio.sleep(0)  # whoever looks on comes in the next turn of the loop
+        flow.close()
+
+
+async def test_a_valid_invocation_is_saved_forwarded_answered_and_completed() -> None:
+    world = World(status=202)
+    async with listening(world) as flow:
+        answer = await flow.receive(an_invocation(), "1.2.3.4")
+    assert (answer.status, answer.body, answer.headers.items) == (202, b"done", (("X", "1"),))
+    assert world.saved[0].verdict.status is Status.VALID
+    assert world.completed[0].delivery is not None
+    assert world.shown[0].answer == answer
+    assert (flow.tally.received, flow.tally.verified, len(flow.tally.waiting)) == (1, 1, 1)
+
+
+async def test_of_a_run_that_waits_its_latest_answer_is_remembered() -> None:
+    world = World(status=500)
+    async with listening(world) as flow:
+        await flow.receive(an_invocation(), "1.2.3.4")
+        await asyncio.sleep(0)
+        assert dict(flow.tally.waiting) == {RUN_ID: True}
+        world.status = 200
+        await flow.receive(an_invocation(), "1.2.3.4")
+    assert dict(flow.tally.waiting) == {RUN_ID: False}
+
+
+async def test_what_could_not_be_saved_is_a_500_whatever_the_handler_said() -> None:
+    world = World(problem=StoreError("There is no space left.", hint="Free some."))
+    async with listening(world) as flow:
+        answer = await flow.receive(an_invocation(), "1.2.3.4")
+    assert answer.status == 500
+    assert world.notices == [
+        "the handler on http://h:1/ did get what could not be saved",
+        "not saved, answered 500: There is no space left. Free some.",
+    ]
+    assert flow.tally.refused == 1
+
+
+async def test_a_refused_replay_is_not_counted_as_verified() -> None:
+    world = World()
+    async with listening(world, refuse_replays=True) as flow:
+        statuses = [(await flow.receive(an_invocation(), "c")).status for _ in range(2)]
+    assert statuses == [200, 401]
+    assert (flow.tally.verified, flow.tally.refused) == (1, 1)
+
+
+def sent_at(received_at: float, *, ahead_s: float) -> Invocation:
+    """The same request, received at `received_at` after it was signed by a clock that was `ahead_s` ahead at NOW."""
+    headers = signed(a_body(), timestamp=str(int(NOW + ahead_s)))
+    return an_invocation(received_at=received_at, headers=headers)
+
+
+@pytest.mark.parametrize("ahead_s", [-299, 0, 150, 300])
+async def test_a_signature_is_refused_again_for_as_long_as_its_timestamp_is_within_the_tolerance(ahead_s: int) -> None:
+    async with listening(World(), refuse_replays=True) as flow:
+        statuses = [
+            (await flow.receive(sent_at(at, ahead_s=ahead_s), "c")).status
+            for at in (NOW, NOW + 1, NOW + 300 + ahead_s, NOW + 301 + ahead_s)
+        ]
+    assert statuses == [200, 401, 401, 401]
+
+
+async def test_repeats_do_not_lengthen_how_long_a_signature_is_remembered() -> None:
+    world = World()
+    async with listening(world, tolerance_s=300) as flow:
+        for at in (NOW, NOW + 200, NOW + 300):
+            await flow.receive(sent_at(at, ahead_s=0), "c")
+        await flow.receive(sent_at(NOW + 301, ahead_s=0), "c")
+    assert [("replayed" in exchange.verdict.slugs) for exchange in world.shown] == [False, True, True, False]
+
+
+async def test_repeats_push_no_other_signature_out() -> None:
+    async with listening(World(), refuse_replays=True) as flow:
+        assert (await flow.receive(an_invocation(), "c")).status == 200
+        other = an_invocation(b"{}", headers=signed(b"{}"))
+        statuses = [(await flow.receive(other, "c")).status for _ in range(10_001)]
+        assert statuses == [200, *[401] * 10_000]
+        assert (await flow.receive(an_invocation(), "c")).status == 401
+
+
+async def test_a_signature_of_an_earlier_listener_is_refused_for_as_long_as_it_may_be_accepted() -> None:
+    known = {key: NOW for key in [signature_key(sent_at(NOW, ahead_s=300).headers)] if key}
+    world = World()
+    async with listening(world, known, refuse_replays=True) as flow:
+        assert (await flow.receive(sent_at(NOW + 599, ahead_s=300), "c")).status == 401
+    assert world.shown[0].verdict.slugs == ("replayed",)
+
+
+async def test_an_empty_signature_in_front_hides_no_replay() -> None:
+    world = World()
+    doubled = Headers((("x-port-signature", ""), *signed(a_body())))
+    async with listening(world, refuse_replays=True) as flow:
+        assert (await flow.receive(an_invocation(), "c")).status == 200
+        assert (await flow.receive(an_invocation(headers=doubled), "c")).status == 401
+
+
+async def test_signatures_that_are_not_good_are_not_remembered() -> None:
+    world = World()
+    async with listening(world, refuse_replays=True) as flow:
+        tampered = an_invocation(a_body() + b" ", headers=signed(a_body(a_document(other=1))))
+        await flow.receive(an_invocation(b"[1]", headers=signed(a_body())), "c")
+        await flow.receive(tampered, "c")
+        assert (await flow.receive(an_invocation(), "c")).status == 200
+
+
+async def test_what_failed_may_be_sent_again() -> None:
+    world = World(status=503)
+    async with listening(world, refuse_replays=True) as flow:
+        assert (await flow.receive(an_invocation(), "c")).status == 503
+        world.status = 200
+        assert (await flow.receive(an_invocation(), "c")).status == 200
+
+
+async def test_two_at_once_with_one_signature_are_one_and_a_replay() -> None:
+    world = World(hold=asyncio.Event())
+    async with listening(world, refuse_replays=True) as flow:
+        first = asyncio.ensure_future(flow.receive(an_invocation(), "c"))
+        await world.asked.wait()
+        second = await flow.receive(an_invocation(), "c")
+        assert world.hold is not None
+        world.hold.set()
+        assert (second.status, (await first).status) == (401, 200)
+
+
+@pytest.mark.parametrize("size", [20_000, 2_000_000])
+async def test_two_large_ones_at_once_with_one_signature_are_one_and_a_replay(size: int) -> None:
+    body = a_body(a_document(filler="x" * size))
+    async with listening(World(), refuse_replays=True) as flow:
+        answers = await asyncio.gather(*(flow.receive(an_invocation(body), "c") for _ in range(2)))
+    assert sorted(answer.status for answer in answers) == [200, 401]
+
+
+async def test_whoever_sends_rubbish_waits_for_other_rubbish_only() -> None:
+    world = World()
+    rubbish = an_invocation(b'{"a":[' + b"[1.5]," * 20_000 + b"1]}", headers=signed(b"{}"))
+    body = a_body(a_document(filler="x" * 100_000))
+    async with listening(world) as flow:
+        slow = [asyncio.ensure_future(flow.receive(rubbish, "c")) for _ in range(8)]
+        await asyncio.sleep(0)
+        assert (await flow.receive(an_invocation(body), "c")).status == 200
+        assert not all(task.done() for task in slow)
+        answers = await asyncio.gather(*slow)
+    assert {answer.status for answer in answers} == {401}
+
+
+async def test_when_too_many_wait_for_a_diagnosis_the_next_is_refused_without_one() -> None:
+    world = World()
+    rubbish = an_invocation(a_body() + b" ", headers=signed(b"{}"))
+    async with listening(world) as flow:
+        await asyncio.gather(*(flow.receive(rubbish, "c") for _ in range(40)))
+    slugs = [exchange.verdict.slugs for exchange in world.shown]
+    assert ("undiagnosed",) in slugs
+    assert len(world.saved) == 40
+
+
+async def test_a_missing_signature_is_called_missing_however_many_come() -> None:
+    world = World()
+    unsigned = an_invocation(a_body(a_document(filler="x" * 20_000)), headers=Headers())
+    async with listening(world) as flow:
+        await asyncio.gather(*(flow.receive(unsigned, "c") for _ in range(40)))
+    assert {exchange.verdict.status for exchange in world.shown} == {Status.MISSING}
+
+
+async def test_what_the_end_cuts_off_is_shown_and_kept_as_interrupted() -> None:
+    world = World(hold=asyncio.Event())
+    async with listening(world) as flow:
+        task = asyncio.ensure_future(flow.receive(an_invocation(), "c"))
+        await world.asked.wait()
+        assert flow.in_flight == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    for exchange in (world.shown[0], world.completed[0]):
+        assert exchange.answer is None
+        assert exchange.delivery is not None
+        assert exchange.delivery.fault == "interrupted"
+
+
+async def test_what_is_passed_over_waits_for_no_report() -> None:
+    world = World()
+    async with listening(world, only=frozenset({"another"})) as flow:
+        assert (await flow.receive(an_invocation(), "c")).status == 200
+    assert (world.forwarded, world.shown, list(flow.tally.waiting)) == ([], [], [])
+    assert flow.tally.passed_over == 1

@@ -1,0 +1,83 @@
+"""Requests that nobody has signed hold up the event loop for a few milliseconds at most, whatever their bodies are."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.listener.reader import Reader
+from tests.factories import SECRET, an_invocation, signed
+from tests.hostile_bodies import hostile_bodies
+
+MOST_S = 0.05
+SIZES = {"1 MB": 1_000_000, "4 MB": 4_000_000}
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_listener() -> Iterator[None]:
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(0.001)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
+    yield
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
+
+
+async def read(body: bytes, *, count: int = 1) -> tuple[float, list[Exchange]]:
+    """Read an unsigned request `count` times at once; return the longest hold of the loop, and the exchanges.
+
+    The hold is the time of the processor that this process used between two turns of the loop: what else the machine
+    does must not count.
+    """
+    reader = Reader(SECRET, tolerance_s=300)
+    invocation = an_invocation(body, headers=signed(b"another body"))
+    tasks = [asyncio.ensure_future(reader.in_time(invocation, seen=False)) for _ in range(count)]
+    longest, last = 0.0, time.process_time()
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0.0005)
+        now = time.process_time()
+        longest, last = max(longest, now - last), now
+    reader.close()
+    return longest, [task.result() for task in tasks]
+
+
+async def quietest(body: bytes, *, count: int = 1) -> tuple[float, list[Exchange]]:
+    """Return what `read` does, of up to three runs: the hold of a run that was disturbed says nothing."""
+    longest, exchanges = await read(body, count=count)
+    for _ in range(2):
+        if longest > MOST_S:
+            longest, exchanges = await read(body, count=count)
+    return longest, exchanges
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+async def test_a_hostile_body_does_not_hold_up_the_loop(size: int) -> None:
+    for name, body in hostile_bodies(size):
+        longest, exchanges = await quietest(body)
+        assert longest < MOST_S, name
+        assert exchanges[0].verdict.status is Status.INVALID, name
+
+
+async def test_many_hostile_bodies_at_once_do_not_hold_up_the_loop_and_most_are_not_diagnosed() -> None:
+    body = dict(hostile_bodies(100_000))["many numbers"]
+    longest, exchanges = await quietest(body, count=60)
+    assert longest < MOST_S
+    slugs = [exchange.verdict.slugs for exchange in exchanges]
+    assert slugs.count(("undiagnosed",)) > 30
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(8_000, True), (9_000, False)])
+async def test_an_unsigned_document_with_too_many_values_is_not_parsed(count: int, is_read: bool) -> None:
+    body = b"[" + b"1," * count + b"1]" + b" " * 20_000
+    _, (exchange,) = await read(body)
+    assert (exchange.payload.document is not None) is is_read
+    assert (exchange.payload.problem is None) is is_read

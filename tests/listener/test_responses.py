@@ -1,0 +1,191 @@
+"""What the listener answers by itself, and what becomes of a run by an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.models import Answer, Cause, Delivery, Kind, Payload, Status, Verdict
+from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener.responses import BadAnswer, RunFate, is_believed, parse_answer, run_fate
+from tests.factories import RUN_ID
+
+JSON = (("content-type", "application/json"),)
+TEXT = (("content-type", "text/plain; charset=utf-8"),)
+UNBELIEVABLE = [status for status in Status if status not in {Status.VALID, Status.REENCODED}]
+REPLAYED = Cause("replayed", "seen before", "send it once")
+
+
+texts = st.text(max_size=60)
+
+
+def no_file(name: str) -> bytes:
+    raise AssertionError(f"asked for the file {name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "body", "headers"),
+    [
+        ("202", 202, b"{}", JSON),
+        ("204", 204, b"", ()),
+        ("304:", 304, b"", ()),
+        ('201:{"id": "a:b"}', 201, b'{"id": "a:b"}', JSON),
+        ("200:", 200, b"", TEXT),
+        ("503:down for now", 503, b"down for now", TEXT),
+        ("500:é", 500, "é".encode(), TEXT),
+        # An argument that is not UTF-8 reaches Python as surrogates, and leaves as the bytes it was.
+        ("200:\udcff", 200, b"\xff", TEXT),
+        ("599:[1,", 599, b"[1,", TEXT),
+    ],
+)
+def test_an_answer_is_a_status_and_what_follows_the_first_colon(
+    text: str, status: int, body: bytes, headers: tuple[tuple[str, str], ...]
+) -> None:
+    answer = parse_answer(text, no_file)
+    assert (answer.status, answer.body, answer.headers.items) == (status, body, headers)
+
+
+@pytest.mark.parametrize(("content", "headers"), [(b'{"a": 1}', JSON), (b"\x00\xff", TEXT), (b"[" * 100_000, TEXT)])
+def test_a_body_can_come_from_a_file_byte_for_byte(content: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+    asked: list[str] = []
+
+    def read(name: str) -> bytes:
+        asked.append(name)
+        return content
+
+    answer = parse_answer("200:@an@swer:1.json", read)
+    assert (answer.body, answer.headers.items, asked) == (content, headers, ["an@swer:1.json"])
+
+
+@pytest.mark.parametrize("text", ["", ":", "ok", "199", "600", "-200", "+200", " 200", "20²", "2e2", "200 OK", "@x"])
+def test_what_is_no_final_status_is_refused_by_name(text: str) -> None:
+    with pytest.raises(BadAnswer) as caught:
+        parse_answer(text, no_file)
+    assert f"'{text.partition(':')[0]}'" in str(caught.value)
+
+
+@given(st.one_of(texts, st.builds("{}:{}".format, st.integers(-1, 9999), texts)), st.binary())
+def test_no_text_raises_anything_but_bad_answer(text: str, content: bytes) -> None:
+    try:
+        answer = parse_answer(text, lambda _: content)
+    except BadAnswer:
+        return
+    assert 200 <= answer.status <= 599
+
+
+def test_a_status_without_a_body_takes_none() -> None:
+    with pytest.raises(BadAnswer, match="has no body"):
+        parse_answer("204:x", no_file)
+
+
+@given(st.integers(200, 599).filter(lambda status: status not in {204, 304}), st.binary(max_size=200))
+def test_a_body_from_a_file_is_never_changed(status: int, content: bytes) -> None:
+    answer = parse_answer(f"{status}:@f", lambda _: content)
+    assert (answer.status, answer.body) == (status, content)
+
+
+REFUSALS: list[tuple[Answer, int, str, str]] = [
+    (
+        answering.refused(Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "w", "use the other"),))),
+        401, "signature", "invalid: wrong-secret",
+    ),
+    (answering.refused(Verdict(status=Status.STALE)), 401, "signature", "stale"),
+    (answering.refused(Verdict(status=Status.VALID, causes=(REPLAYED,))), 401, "signature", "valid: replayed"),
+    (answering.not_saved("no space left on device"), 500, "not-saved", "no space left on device"),
+    (answering.too_large(1000), 413, "too-large", "1000 bytes"),
+    (answering.outside("/hooks"), 404, "not-found", "below /hooks"),
+    (answering.too_slow(30.0), 408, "too-slow", "within 30 s"),
+    (answering.too_slow(0.25), 408, "too-slow", "within 0.25 s"),
+    (answering.unreadable(400, "bad request line"), 400, "unreadable", "bad request line"),
+    (answering.unreadable(500, "a bug"), 500, "internal", "a bug"),
+    (answering.made_to_fail(2), 500, "fail-first", "2 more will"),
+    (answering.undelivered(Delivery(url="u", fault="timeout", error="too slow")), 504, "timeout", "too slow"),
+    (answering.undelivered(Delivery(url="u", fault="broken", error="hung up")), 502, "broken", "hung up"),
+    (answering.undelivered(Delivery(url="u", fault="unreachable", error="none")), 502, "unreachable", "none"),
+    (answering.undelivered(Delivery(url="u")), 502, "unreachable", "no answer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "status", "error", "message"), REFUSALS)
+def test_every_answer_of_ours_that_is_no_success_is_json_with_a_reason(
+    answer: Answer, status: int, error: str, message: str
+) -> None:
+    document = json.loads(answer.body)
+    assert answer.status == status
+    assert answer.headers.items == JSON
+    assert (document["ok"], document["error"]) == (False, error)
+    assert message in document["message"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (answering.refused(Verdict(status=Status.INVALID, causes=(Cause("a", "w", "do b"), REPLAYED))), "do b"),
+        (answering.too_large(1), "raise the limit with --max-body"),
+    ],
+)
+def test_where_something_can_be_done_it_is_said(answer: Answer, hint: str) -> None:
+    assert json.loads(answer.body)["hint"] == hint
+
+
+def test_where_nothing_can_be_done_no_hint_is_made_up() -> None:
+    assert "hint" not in json.loads(answering.refused(Verdict(status=Status.STALE)).body)
+
+
+@given(st.text())
+def test_a_reason_of_any_characters_makes_an_answer(reason: str) -> None:
+    answers: list[Callable[[str], Answer]] = [answering.not_saved, answering.outside]
+    for make in answers:
+        assert reason in json.loads(make(reason).body)["message"]
+
+
+@pytest.mark.parametrize(
+    ("run_id", "kind", "synchronized", "status", "fate"),
+    [
+        (RUN_ID, Kind.ACTION_RUN, True, 200, RunFate.SUCCESS),
+        (RUN_ID, Kind.ACTION_RUN, True, 204, RunFate.SUCCESS),
+        (RUN_ID, Kind.ACTION_RUN, True, 299, RunFate.SUCCESS),
+        (RUN_ID, Kind.ACTION_RUN, True, 302, RunFate.FAILURE),
+        (RUN_ID, Kind.ACTION_RUN, True, 401, RunFate.FAILURE),
+        (RUN_ID, Kind.ACTION_RUN, True, 500, RunFate.FAILURE),
+        (RUN_ID, Kind.ACTION_RUN, False, 200, RunFate.WAITS),
+        (RUN_ID, Kind.ACTION_RUN, False, 500, RunFate.WAITS),
+        (RUN_ID, Kind.ACTION_RUN, None, 200, RunFate.DEPENDS),
+        (RUN_ID, Kind.AUTOMATION, True, 200, RunFate.SUCCESS),
+        (RUN_ID, Kind.UNKNOWN, None, 500, RunFate.DEPENDS),
+        (RUN_ID, Kind.CHANGE_LOG, True, 200, RunFate.NO_RUN),
+        (None, Kind.ACTION_RUN, True, 200, RunFate.NO_RUN),
+        (None, Kind.AUTOMATION, None, 200, RunFate.NO_RUN),
+    ],
+)
+def test_what_becomes_of_a_run_depends_on_synchronized_and_the_class_of_the_status(
+    run_id: str | None, kind: Kind, synchronized: bool | None, status: int, fate: RunFate
+) -> None:
+    payload = Payload(kind=kind, run_id=run_id, synchronized=synchronized)
+    assert run_fate(payload, Answer(status=status)) is fate
+
+
+@pytest.mark.parametrize(
+    ("status", "strict", "believed"),
+    [
+        (Status.VALID, False, True),
+        (Status.VALID, True, True),
+        (Status.REENCODED, False, True),
+        (Status.REENCODED, True, False),
+        *((status, strict, False) for status in UNBELIEVABLE for strict in (False, True)),
+    ],
+)
+def test_only_a_good_signature_is_believed(status: Status, strict: bool, believed: bool) -> None:
+    assert is_believed(Verdict(status=status), strict=strict, refuse_replays=False) is believed
+    assert is_believed(Verdict(status=status), strict=strict, refuse_replays=True) is believed
+
+
+@pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED])
+def test_a_replay_is_believed_unless_replays_are_refused(status: Status) -> None:
+    verdict = Verdict(status=status, causes=(REPLAYED,))
+    assert is_believed(verdict, strict=False, refuse_replays=False)
+    assert not is_believed(verdict, strict=False, refuse_replays=True)

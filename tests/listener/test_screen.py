@@ -1,0 +1,411 @@
+"""The two screens of a listener, on real pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyte
+import pytest
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.captures import open_store
+from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
+from port_hook_cli.invocations.models import Answer, Cause, Change, Delivery, Exchange, Kind, Payload, Status, Verdict
+from port_hook_cli.invocations.records import invocation_event, ready_event
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.listener.responses import OK
+from port_hook_cli.listener.screen import JsonScreen, TextScreen
+from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
+
+MOST_PENDING = 4_000
+HOSTILE = "a\x1b[2Jb\nc\u202e"
+
+
+@dataclass
+class Streams:
+    """stdout and stderr as pipes, read in threads of their own from `start_reading` on."""
+
+    stdout: TextIO
+    stderr: TextIO
+    ends: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        self.read: list[bytearray] = [bytearray(), bytearray()]
+        self._threads: list[threading.Thread] = []
+        self.broken = threading.Event()
+
+    def start_reading(self) -> None:
+        for end, into in zip(self.ends, self.read, strict=True):
+            thread = threading.Thread(target=_read_all, args=(end, into))
+            thread.start()
+            self._threads.append(thread)
+
+    def end(self) -> tuple[str, str]:
+        """Close the writing ends and return all that was written to each."""
+        self.stdout.close()
+        self.stderr.close()
+        for thread in self._threads:
+            thread.join(10)
+        return self.read[0].decode(), self.read[1].decode()
+
+
+def _read_all(end: int, into: bytearray) -> None:
+    while part := os.read(end, 65536):
+        into += part
+
+
+@pytest.fixture
+def streams() -> Iterator[Streams]:
+    with ExitStack() as stack:
+        (out, stdout), (err, stderr) = os.pipe(), os.pipe()
+        it = Streams(os.fdopen(stdout, "w", encoding="utf-8"), os.fdopen(stderr, "w", encoding="utf-8"), (out, err))
+        stack.callback(_close, it)
+        yield it
+
+
+def _close(streams: Streams) -> None:
+    for end in streams.ends:  # first: a thread that is stuck in a write ends with it
+        os.close(end)
+    for stream in (streams.stdout, streams.stderr):
+        with suppress(OSError):
+            stream.close()
+
+
+def text_screen(
+    streams: Streams,
+    *,
+    compact: bool = False,
+    reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
+) -> TextScreen:
+    return TextScreen(
+        streams.stdout,
+        streams.stderr,
+        environ={},
+        compact=compact,
+        app_url=None,
+        on_broken=streams.broken.set,
+        reveal=reveal,
+    )
+
+
+def json_screen(streams: Streams) -> JsonScreen:
+    return JsonScreen(streams.stdout, streams.stderr, on_broken=streams.broken.set)
+
+
+def numbered(number: int) -> Exchange:
+    return an_exchange(an_invocation(b"{}", id=f"{number:012}"), answer=OK)
+
+
+def in_full(exchange: Exchange) -> str:
+    return "".join(f"{line.plain}\n" for line in exchange_lines(exchange, app_url=None)) + "\n"
+
+
+def test_an_exchange_is_text_on_stdout_without_a_code_of_the_terminal(streams: Streams) -> None:
+    streams.start_reading()
+    screen = text_screen(streams)
+    exchange = an_exchange(answer=OK)
+    screen.exchanged(exchange)
+    screen.close()
+    out, err = streams.end()
+    assert out == in_full(exchange)
+    assert "\x1b" not in out
+    assert err == ""
+
+
+def test_a_compact_screen_has_a_line_for_each(streams: Streams) -> None:
+    streams.start_reading()
+    screen = text_screen(streams, compact=True)
+    exchanges = [numbered(number) for number in range(3)]
+    for exchange in exchanges:
+        screen.exchanged(exchange)
+    screen.close()
+    assert streams.end()[0].splitlines() == [compact_line(exchange) for exchange in exchanges]
+
+
+def test_what_is_decrypted_for_the_screen_is_shown_there_and_not_put_into_the_exchange(
+    streams: Streams, tmp_path: Path
+) -> None:
+    threads: list[str] = []
+
+    def reveal(exchange: Exchange) -> list[Decryption]:
+        threads.append(threading.current_thread().name)
+        return [Decryption(path=JsonPath.parse("password"), plaintext=exchange.invocation.id.encode() + b" s3cret")]
+
+    streams.start_reading()
+    exchange = an_exchange(answer=OK)
+    screen = text_screen(streams, reveal=reveal)
+    screen.exchanged(exchange)
+    screen.close()
+    assert '  decrypted  password  "0123456789ab s3cret"\n' in streams.end()[0]
+    assert threads == ["printer"]
+    assert b"s3cret" not in json.dumps(invocation_event(exchange)).encode()
+    with open_store(tmp_path / "captures.db", tmp_path, create=True) as store:
+        store.add([exchange])
+    assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.glob("captures.db*"))
+
+
+def test_nothing_is_decrypted_for_a_line_that_does_not_show_it(streams: Streams) -> None:
+    revealed: list[Exchange] = []
+
+    def reveal(exchange: Exchange) -> list[Decryption]:
+        revealed.append(exchange)
+        return []
+
+    streams.start_reading()
+    screen = text_screen(streams, compact=True, reveal=reveal)
+    screen.exchanged(numbered(1))
+    screen.close()
+    assert len(streams.end()[0].splitlines()) == 1
+    assert revealed == []
+
+
+@pytest.mark.parametrize("build", [text_screen, json_screen])
+def test_notices_go_to_stderr_a_line_each_and_written_out(
+    streams: Streams, build: Callable[[Streams], TextScreen | JsonScreen]
+) -> None:
+    streams.start_reading()
+    screen = build(streams)
+    screen.notice("one")
+    screen.notice(HOSTILE)
+    screen.close()
+    assert streams.end() == ("", "one\na\\x1b[2Jb\\nc\\u202e\n")
+
+
+def test_records_are_nothing_to_a_text_screen(streams: Streams) -> None:
+    streams.start_reading()
+    screen = text_screen(streams)
+    screen.event(ready_event(url="http://h/", public_url=None))
+    screen.close()
+    assert streams.end() == ("", "")
+
+
+def test_a_json_screen_prints_a_record_a_line_and_nothing_else_on_stdout(streams: Streams) -> None:
+    streams.start_reading()
+    screen = json_screen(streams)
+    ready = ready_event(url="http://h/", public_url=None)
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", HOSTILE, HOSTILE),))
+    exchange = an_exchange(an_invocation(a_body(a_document(action=HOSTILE)), target=HOSTILE), verdict=verdict)
+    screen.event(ready)
+    screen.notice("in between")
+    screen.exchanged(exchange)
+    screen.close()
+    out, err = streams.end()
+    assert out.isascii()
+    assert [json.loads(line) for line in out.splitlines()] == [ready, invocation_event(exchange)]
+    assert err == "in between\n"
+
+
+def test_a_json_screen_loses_nothing_in_a_rush(streams: Streams) -> None:
+    streams.start_reading()
+    screen = json_screen(streams)
+    for number in range(3000):
+        screen.exchanged(numbered(number))
+    screen.close()
+    assert [json.loads(line)["id"] for line in streams.end()[0].splitlines()] == [f"{n:012}" for n in range(3000)]
+
+
+def test_what_a_reader_that_stalled_made_it_drop_is_a_record(streams: Streams) -> None:
+    screen = json_screen(streams)
+    record: dict[str, Any] = {"filler": "x" * 1000}
+    count = MOST_PENDING * 3
+    for _ in range(count):
+        screen.event(record)
+    streams.start_reading()
+    screen.close()
+    records = [json.loads(line) for line in streams.end()[0].splitlines()]
+    kept, (last,) = records[:-1], records[-1:]
+    assert all(one == record for one in kept)
+    assert len(kept) >= MOST_PENDING
+    assert last == {"schema": "port-hook/event/1", "type": "dropped", "count": count - len(kept)}
+
+
+def test_a_rush_on_a_text_screen_is_counted_and_says_where_the_rest_is(streams: Streams) -> None:
+    screen = text_screen(streams)
+    for number in range(MOST_PENDING * 2):
+        screen.exchanged(numbered(number))
+    streams.start_reading()
+    screen.close()
+    lines = streams.end()[0].splitlines()
+    told = [line for line in lines if line.startswith("... ")]
+    assert told
+    assert all("`port-hook captures` lists them" in line for line in told)
+    shown = [line for line in lines if "  signature valid  " in line and not line.startswith(" ")]
+    assert sum(int(line.split()[1]) for line in told) + len(shown) == MOST_PENDING * 2
+
+
+@pytest.mark.parametrize("build", [text_screen, json_screen])
+def test_a_reader_of_stdout_that_has_gone_is_told_of_and_notices_go_on(
+    streams: Streams, build: Callable[[Streams], TextScreen | JsonScreen]
+) -> None:
+    screen = build(streams)
+    out, err = streams.ends
+    spare, unused = os.pipe()
+    os.close(unused)
+    os.dup2(spare, out)  # the reading end of stdout is closed, its number is not
+    os.close(spare)
+    screen.exchanged(numbered(1))
+    assert streams.broken.wait(10)
+    screen.notice("still here")
+    screen.close()
+    assert os.read(err, 100) == b"still here\n"
+
+
+def test_a_reader_of_stderr_that_has_gone_ends_nothing(streams: Streams) -> None:
+    screen = json_screen(streams)
+    out, err = streams.ends
+    spare, unused = os.pipe()
+    os.close(unused)
+    os.dup2(spare, err)
+    os.close(spare)
+    screen.notice("into the void")
+    screen.exchanged(numbered(1))
+    screen.close()
+    assert json.loads(os.read(out, 10_000))["id"] == f"{1:012}"
+    assert not streams.broken.is_set()
+
+
+APP = "https://app.port.io"
+# All that a stranger could try: titles, the clipboard, links, clearing, C1 codes, directions, hidden text, line ends.
+COMMANDS = (
+    "r_\x1b]0;PWNED\x07\x1b[2J\x1b]52;c;QQ==\x1b\\\x1b]8;;http://evil/\x1b\\\x9b31m\x9d0;PWNED\x9c\x90q\x9c"
+    "\x00\x07\x08\x7f\r\n\t\x0b\x0c\x85\u2028\u202e\u2066\u061c\u200b\u200f\u2060\ufeff\u180e\U000e0041\ud800[bold red]"
+)
+# What rich writes of its own accord: styles, and links that begin and end.
+STYLE_OR_LINK = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[a-z0-9=._-]*;([\x21-\x7e]*)\x1b\\")
+
+
+@dataclass
+class Terminal:
+    """A pseudo terminal; `painted` is every byte that a text screen wrote to it."""
+
+    width: int
+    painted: bytes = b""
+
+    def show(self, exchange: Exchange, *, app_url: str | None = APP, compact: bool = False) -> str:
+        """Show an exchange and return what was written, as text."""
+        master, slave = os.openpty()
+        with os.fdopen(slave, "w", encoding="utf-8") as stream, Path(os.devnull).open("w", encoding="utf-8") as nothing:
+            into = bytearray()
+            thread = threading.Thread(target=_read_terminal, args=(master, into))
+            thread.start()
+            screen = TextScreen(
+                stream,
+                nothing,
+                environ={"COLUMNS": str(self.width), "LINES": "50", "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+                compact=compact,
+                app_url=app_url,
+                on_broken=lambda: None,
+            )
+            screen.exchanged(exchange)
+            screen.close()
+        thread.join(10)
+        os.close(master)
+        self.painted = bytes(into)
+        return self.painted.decode("utf-8")
+
+    def lines(self) -> list[str]:
+        """Return what a person sees."""
+        screen = pyte.Screen(self.width, 100)
+        pyte.ByteStream(screen).feed(self.painted)
+        assert screen.title == ""
+        return [line.rstrip() for line in screen.display]
+
+
+def _read_terminal(master: int, into: bytearray) -> None:
+    with suppress(OSError):  # Linux: the other side has gone
+        while part := os.read(master, 65536):
+            into += part
+
+
+def hostile(kind: Kind, run_id: str) -> Exchange:
+    """Return an exchange with commands to a terminal wherever a stranger's text can be."""
+    body = json.dumps({COMMANDS: [COMMANDS]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return an_exchange(
+        an_invocation(body, method=COMMANDS, target=COMMANDS),
+        payload=Payload(
+            kind=kind,
+            run_id=run_id,
+            action=COMMANDS,
+            operation=COMMANDS,
+            event=COMMANDS,
+            user=COMMANDS,
+            origin=COMMANDS,
+            blueprint=COMMANDS,
+            entity=COMMANDS,
+            inputs={} if kind is Kind.UNKNOWN else {COMMANDS: COMMANDS, "b": [COMMANDS]},
+            censored=(COMMANDS,),
+            changes=(Change(COMMANDS, COMMANDS, [COMMANDS]),),
+            document={COMMANDS: [COMMANDS]},
+            problem=COMMANDS if kind is Kind.CHANGE_LOG else None,
+        ),
+        verdict=Verdict(status=Status.REENCODED, reading=COMMANDS, causes=(Cause(COMMANDS, COMMANDS, COMMANDS),)),
+        delivery=Delivery(url=COMMANDS, fault=COMMANDS, error=COMMANDS, body=COMMANDS.encode("utf-8", "replace")),
+        answer=Answer(status=502, body=COMMANDS.encode("utf-8", "replace")),
+    )
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+
+
+@posix
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("run_id", [RUN_ID, COMMANDS, "r_1&x=y", "wfnr_abc"])
+@pytest.mark.parametrize("width", [60, 120])
+def test_of_all_that_is_painted_only_our_styles_and_links_command_the_terminal(
+    kind: Kind, run_id: str, width: int
+) -> None:
+    terminal = Terminal(width)
+    text = terminal.show(hostile(kind, run_id))
+    assert b"\x1b" in terminal.painted
+    # A handler's body keeps its tabs: they are how it is laid out.
+    left = STYLE_OR_LINK.sub("", text).replace("\r\n", "").replace("\t", "")
+    assert [character for character in left if not character.isprintable()] == []
+    page = f"{APP}/organization/run?runId={run_id}"
+    assert [link for link in STYLE_OR_LINK.findall(text) if link] == ([page] if run_id in {RUN_ID, "wfnr_abc"} else [])
+    terminal.lines()
+
+
+@posix
+def test_a_compact_line_on_a_terminal_commands_nothing() -> None:
+    left = Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True)
+    assert left.removesuffix("\r\n").isprintable()
+    assert len(left) < 450
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_words_stay_whole_below_their_value(width: int) -> None:
+    words = (
+        "The signature matches neither the body as it arrived nor any other form of it, or it was changed on its way."
+    )
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", words, "Compare the client secret."),))
+    terminal = Terminal(width)
+    terminal.show(an_exchange(verdict=verdict, answer=Answer(status=401)))
+    lines = terminal.lines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
+    end = lines.index("  fix        Compare the client secret.")
+    assert end - start > 1
+    assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
+    assert " ".join(line[13:] for line in lines[start:end]) == f"wrong-secret: {words}"
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_a_line_to_type_is_one_line_to_the_terminal(width: int) -> None:
+    command = f"port-hook report-run {RUN_ID} --status success"
+    document = a_document(context={"runId": RUN_ID, "entity": "東京 " * 30})
+    terminal = Terminal(width)
+    text = terminal.show(an_exchange(an_invocation(a_body(document)), answer=OK))
+    assert command in STYLE_OR_LINK.sub("", text)
+    assert f"  run        {RUN_ID}" in terminal.lines()
+    # pyte leaves the cell behind a wide character empty.
+    assert sum(line.count("東京") for line in terminal.lines()) == 30

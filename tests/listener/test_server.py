@@ -1,0 +1,349 @@
+"""The listener's server, at the level of sockets: what clients do wrong, and that it hurts nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from port_hook_cli.errors import ListenError
+from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.listener.server import Receiver
+from tests.receivers import FINE, World, receiving, request
+
+
+async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(
+            request(b"\x00\xff", "X-B: 1", "x-a: \xe9", "X-B: 2", method="DELETE", target="/a%2F?q=%20&q")
+        )
+
+    (invocation,) = world.received
+    assert (invocation.id, invocation.received_at) == ("abc", 1.5)
+    assert (invocation.method, invocation.target, invocation.body) == ("DELETE", "/a%2F?q=%20&q", b"\x00\xff")
+    assert invocation.headers.items[-3:] == (("X-B", "1"), ("x-a", "\xe9"), ("X-B", "2"))
+    assert answer == b"HTTP/1.1 200 OK\r\nX-Answer: 1\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfine"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
+async def test_a_content_encoding_is_left_as_it_came(encoding: str) -> None:
+    async with receiving() as world:
+        await world.exchange(request(b"not really compressed", f"Content-Encoding: {encoding}"))
+    assert world.received[0].body == b"not really compressed"
+
+
+async def test_a_chunked_body_is_put_together() -> None:
+    async with receiving() as world:
+        await world.exchange(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        )
+    assert world.received[0].body == b"abcde"
+
+
+async def test_a_connection_is_kept_for_the_next_request() -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        for _ in range(3):
+            writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi")
+            assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+    assert len(world.received) == 3
+
+
+async def test_a_head_request_gets_the_length_and_no_body() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(request(method="HEAD"))
+    assert b"content-length: 4" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_an_answer_without_content_has_no_body_on_the_wire() -> None:
+    async with receiving() as world:
+        world.answer = Answer(status=204, body=b"{}")
+        answer = await world.exchange(request(b"x"))
+    assert answer == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
+
+
+async def test_a_length_without_a_body_goes_back_as_the_handler_said_it_and_the_connection_goes_on() -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        for method, status in (("HEAD", 200), ("GET", 304)):
+            world.answer = Answer(status=status, headers=Headers((("Content-Length", "42"), ("X", "1"))))
+            writer.write(f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert head.partition(b"\r\n")[2] == b"Content-Length: 42\r\nX: 1\r\n\r\n"
+        world.answer = Answer(status=200, headers=Headers((("Content-Length", "42"), ("X", "1"))), body=b"fine")
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = await asyncio.wait_for(reader.readuntil(b"fine"), 5)
+        writer.close()
+    assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\n\r\nfine"
+
+
+async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() -> None:
+    async with receiving(max_body=1000) as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 52428800\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert world.received == []
+    assert "--max-body" in world.notices[0]
+
+
+async def test_a_chunked_body_above_the_limit_is_a_413_as_soon_as_it_is_over_it() -> None:
+    async with receiving(max_body=1000) as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001 + b"\r\n"
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"hi")
+        assert (await asyncio.wait_for(reader.readuntil(b"fine"), 5)).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+
+
+async def test_a_body_that_does_not_come_in_time_is_a_408_and_others_are_served_meanwhile() -> None:
+    async with receiving(body_timeout_s=0.3) as world:
+        slow = asyncio.create_task(
+            world.exchange(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
+        )
+        assert (await world.exchange(request(b"quick"))).startswith(b"HTTP/1.1 200")
+        assert not slow.done()
+        assert (await slow).startswith(b"HTTP/1.1 408 ")
+    assert [invocation.body for invocation in world.received] == [b"quick"]
+
+
+async def test_a_head_that_does_not_come_in_time_is_hung_up_on() -> None:
+    async with receiving(head_timeout_s=0.3) as world:
+        assert await world.exchange(b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") == b""
+    assert world.received == []
+
+
+async def test_a_client_that_leaves_in_the_middle_is_told_of_and_nothing_is_captured() -> None:
+    async with receiving() as world:
+        _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200")
+    assert [invocation.body for invocation in world.received] == [b"next"]
+    assert any("left in the middle" in notice for notice in world.notices)
+
+
+async def test_what_is_not_http_is_a_400_and_a_line() -> None:
+    async with receiving() as world:
+        assert (await world.exchange(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+    assert "answered 400" in world.notices[0]
+
+
+async def test_a_header_of_64_kb_and_doubled_ones_arrive() -> None:
+    long = "x" * 64 * 1024
+    async with receiving() as world:
+        await world.exchange(request(b"", f"X-Long: {long}", "X-Port-Signature: a", "X-Port-Signature: b"))
+    assert world.received[0].headers.get("x-long") == long
+    assert world.received[0].headers.all("x-port-signature") == ("a", "b")
+
+
+ONCE_ONLY = [
+    "Content-Type",
+    "User-Agent",
+    "Host",
+    "Server",
+    "ETag",
+    "Content-Location",
+    "Content-Range",
+    "Max-Forwards",
+]
+TWICE = (
+    b"POST /2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: a\r\nX: 1\r\ncontent-type: b\r\nContent-Length: 2\r\n\r\nhi"
+)
+OF_TWICE = (("Host", "localhost"), ("Content-Type", "a"), ("X", "1"), ("content-type", "b"), ("Content-Length", "2"))
+PLAIN = b"POST /1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"POST /1 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nTrailer: 1\r\n\r\n"
+BARE = b"GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("name", ONCE_ONLY)
+async def test_a_field_that_may_stand_once_only_arrives_as_often_as_it_was_sent(name: str) -> None:
+    async with receiving() as world:
+        answer = await world.exchange(request(b"hi", f"{name}: 1", "X: 2", f"{name.lower()}:  3 ", f"{name}: 1"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert world.received[0].headers.items[-4:] == ((name, "1"), ("X", "2"), (name.lower(), "3"), (name, "1"))
+    assert world.received[0].body == b"hi"
+
+
+@pytest.mark.parametrize("step", [1, 7, 40, 95])
+@pytest.mark.parametrize("first", [PLAIN, CHUNKED, BARE, TWICE], ids=["length", "chunked", "no body", "doubled"])
+async def test_doubled_fields_arrive_on_a_connection_that_others_came_on_in_whatever_pieces(
+    first: bytes, step: int
+) -> None:
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        for sent in (first, TWICE, first, TWICE):
+            for start in range(0, len(sent), step):
+                writer.write(sent[start : start + step])
+                await writer.drain()
+                await asyncio.sleep(0)
+            assert (await asyncio.wait_for(reader.readuntil(b"fine"), 5)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    assert [len(invocation.body) for invocation in world.received[1::2]] == [2, 2]
+    assert [invocation.headers.items for invocation in world.received[1::2]] == [OF_TWICE, OF_TWICE]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Content-Length: 2", "Content-Length: 2"),
+        ("Content-Length: 2", "content-length: 40"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "transfer-encoding: identity"),
+        ("Content-Length: 2", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "Content-Length: 2"),
+    ],
+    ids=" + ".join,
+)
+@pytest.mark.parametrize("more", [(), ("Content-Type: a", "Content-Type: b")], ids=["alone", "beside another"])
+async def test_two_words_on_where_a_request_ends_are_refused(fields: tuple[str, ...], more: tuple[str, ...]) -> None:
+    lines = ("POST / HTTP/1.1", "Host: localhost", *more, *fields, "", "hi")
+    async with receiving() as world:
+        answer = await world.exchange("\r\n".join(lines).encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert world.received == []
+    assert "answered 400" in world.notices[0]
+
+
+async def test_a_field_that_hides_in_a_request_sent_ahead_is_never_taken_for_a_head() -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\nX: 1\r\nX: 2\r\nServer: 1\r\nServer: 2\r\n\r\n"
+    async with receiving() as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(PLAIN + b"GET /next HTTP/1.1\r\nHost: localhost\r\nX: ")
+        await asyncio.wait_for(reader.readuntil(b"fine"), 5)
+        writer.write(hidden)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert [invocation.target for invocation in world.received] == ["/1"]
+    assert "'Host'" in world.notices[0]
+
+
+async def test_thousands_of_fields_arrive() -> None:
+    fields = tuple(f"X-{number}: {number}" for number in range(10_000))
+    async with receiving() as world:
+        answer = await world.exchange(request(b"hi", *fields))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert [f"{name}: {value}" for name, value in world.received[0].headers.items[-10_000:]] == [*fields]
+
+
+@pytest.mark.parametrize("field", [b"X: " + b"x" * 1000 + b"\r\n", b"X:\r\n" * 250], ids=["long", "many"])
+@pytest.mark.parametrize(
+    "begun",
+    [b"POST / HTTP/1.1\r\n", TWICE[: TWICE.index(b"Content-Length")], CHUNKED[: CHUNKED.index(b"Trailer")]],
+    ids=["head", "head with doubled fields", "trailers"],
+)
+async def test_fields_without_end_are_a_400_that_says_so(begun: bytes, field: bytes) -> None:
+    sent = len(begun)
+    async with receiving() as world, asyncio.timeout(10):
+        _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(begun)
+        with suppress(ConnectionError):  # it hangs up while there is more to come
+            while not any("answered 400" in notice for notice in world.notices):
+                writer.write(field)
+                sent += len(field)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
+    assert "more than 262144 bytes" in world.notices[-1]
+    assert 256 * 1024 < sent < 768 * 1024
+    assert [invocation.body for invocation in world.received] == [b"next"]
+
+
+async def test_a_whole_head_above_the_limit_is_a_400_too() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(request(b"", *("X: " + "x" * 1000,) * 261))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert world.received == []
+
+
+async def test_a_bug_behind_it_is_a_500_without_a_traceback() -> None:
+    async with receiving() as world:
+
+        async def fail(invocation: Invocation, client: str) -> Answer:
+            raise ZeroDivisionError("a bug")
+
+        receiver = Receiver(fail, now=lambda: 0, new_id=lambda: "x", notice=world.notices.append)
+        _, world.port = await receiver.start("127.0.0.1", 0)
+        answer = await world.exchange(request())
+        await receiver.close(1)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"Traceback" not in answer
+    assert "a bug" in world.notices[0]
+
+
+async def test_a_taken_port_is_a_problem_with_a_way_out() -> None:
+    async with receiving() as world:
+        receiver = Receiver(world.receive, now=lambda: 0, new_id=lambda: "x", notice=print)
+        with pytest.raises(ListenError, match=f"port {world.port} on 127.0.0.1 is taken") as caught:
+            await receiver.start("127.0.0.1", world.port)
+    assert "--port" in caught.value.hint
+
+
+async def test_an_address_that_is_not_ours_is_a_problem_in_words() -> None:
+    receiver = Receiver(World().receive, now=lambda: 0, new_id=lambda: "x", notice=print)
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1"):
+        await receiver.start("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("line", ["CONNECT @127.0.0.1:9 HTTP/1.1", "GET http://h/x HTTP/1.1", "OPTIONS * HTTP/1.1"])
+async def test_a_proxys_request_is_refused_and_not_captured(line: str) -> None:
+    async with receiving() as world:
+        answer = await world.exchange(
+            f"{line}\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        )
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert world.received == []
+
+
+async def test_a_transfer_coding_that_is_not_understood_is_a_501() -> None:
+    async with receiving() as world:
+        answer = await world.exchange(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+        )
+    assert answer.startswith(b"HTTP/1.1 501 ")
+
+
+async def test_closing_waits_for_what_is_under_way_as_long_as_it_was_told_and_no_longer() -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(invocation: Invocation, client: str) -> Answer:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return FINE
+
+    receiver = Receiver(hang, now=lambda: 0, new_id=lambda: "x", notice=print)
+    _, port = await receiver.start("127.0.0.1", 0)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request(b"x"))
+    await asyncio.wait_for(started.wait(), 5)
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    await receiver.close(0.5)
+    assert 0.4 < loop.time() - before < 1.5
+    assert ended.is_set()
+    writer.close()

@@ -1,0 +1,147 @@
+"""A session's first and last words."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+
+from port_hook_cli.invocations.forwarding import Routes
+from port_hook_cli.invocations.models import Answer
+from port_hook_cli.listener.policy import Policy, Tally
+from port_hook_cli.listener.view import ready_lines, summary_lines
+from tests.factories import SECRET
+
+VERIFYING = "signatures, timestamps within 300 s"
+URL = "http://127.0.0.1:8787/"
+
+
+def ready(*, public_url: str | None = None, **policy: Any) -> list[str]:
+    return list(ready_lines(Policy(**{"secret": SECRET} | policy), url=URL, public_url=public_url))
+
+
+def test_a_url_that_actions_were_pointed_at_is_not_to_be_pasted() -> None:
+    lines = list(ready_lines(Policy(secret=SECRET), url=URL, public_url="https://a.example/", retargeted=True))
+    assert "Public URL    https://a.example/   the actions point here now" in lines
+
+
+def beside(label: str, lines: list[str]) -> list[str]:
+    return [line[14:] for line in lines if line[:14].rstrip() == label]
+
+
+def test_a_listener_says_where_it_is_what_it_answers_and_how_to_stop_it() -> None:
+    assert ready() == [
+        "Listening on  http://127.0.0.1:8787/",
+        'Answering     200 {"ok": true} (no --forward-to)',
+        f"Verifying     {VERIFYING}",
+        "Stop with Ctrl-C.",
+        "",
+    ]
+
+
+def test_a_public_url_stands_alone_to_be_copied() -> None:
+    (line,) = beside("Public URL", ready(public_url="https://x.ngrok.app/hooks"))
+    assert line.split()[0] == "https://x.ngrok.app/hooks"
+
+
+def test_one_handler_takes_everything() -> None:
+    assert beside("Forwarding", ready(routes=Routes(default="http://h:1"))) == ["everything -> http://h:1"]
+
+
+def test_a_handler_beside_routes_takes_what_they_leave() -> None:
+    routes = Routes(default="http://h:1", by_action={"scale": "http://h:2", "drop": "http://h:3"})
+    assert beside("Forwarding", ready(routes=routes)) == [
+        "scale -> http://h:2",
+        "drop -> http://h:3",
+        "everything else -> http://h:1",
+    ]
+
+
+def test_with_routes_alone_the_rest_is_answered_here() -> None:
+    lines = ready(routes=Routes(by_action={"scale": "http://h:2"}))
+    assert beside("Forwarding", lines) == ["scale -> http://h:2"]
+    assert beside("Answering", lines)[0].startswith("200 ")
+
+
+def test_of_a_made_up_answer_the_status_is_said_and_its_bytes_are_not_shown() -> None:
+    lines = ready(respond=Answer(status=503, body=b"\xff\x1b[2J"))
+    assert beside("Answering", lines) == ["503 (no --forward-to)"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({"secret": None}, "nothing (--no-verify)"),
+        ({"strict": True}, "only raw bytes count (--strict)"),
+        ({"allow_unverified": True}, "what fails is forwarded, too (--allow-unverified)"),
+        ({"tolerance_s": 12.5}, "timestamps within 12.5 s"),
+    ],
+)
+def test_what_is_verified_is_said(policy: dict[str, Any], words: str) -> None:
+    assert words in beside("Verifying", ready(**policy))[0]
+
+
+def test_the_secret_is_not_said() -> None:
+    assert not any(SECRET.reveal() in line for line in ready())
+
+
+def waiting(count: int) -> OrderedDict[str, bool]:
+    return OrderedDict((f"r_{number:016}", False) for number in range(count))
+
+
+def test_a_summary_counts_and_says_no_more_when_nothing_waits() -> None:
+    tally = Tally(received=7, verified=4, refused=3, handler_failures=1)
+    assert list(summary_lines(tally)) == ["7 received, 4 verified, 3 refused, 1 handler failure"]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_handlers_that_failed_are_counted_in_good_english(count: int) -> None:
+    (line,) = summary_lines(Tally(handler_failures=count))
+    assert line.endswith(f", {count} handler failures")
+
+
+def test_what_is_made_up_is_said() -> None:
+    lines = ready(fail_first=2, delay_s=1.5)
+    assert beside("Failing", lines) == ["the first 2 with 500 (--fail-first)"]
+    assert beside("Delaying", lines) == ["each answer by 1.5 s (--delay)"]
+    assert beside("Failing", ready()) == beside("Delaying", ready()) == []
+
+
+def test_what_was_passed_over_is_told() -> None:
+    (line,) = summary_lines(Tally(received=1, passed_over=1))
+    assert line.endswith(", 1 passed over (--only)")
+
+
+def test_one_run_that_waits_has_its_line_to_type() -> None:
+    _, told, line = summary_lines(Tally(waiting=waiting(1)))
+    assert told == "1 run waits for a report of success or failure, unless your backend has sent it:"
+    assert line == "  port-hook report-run r_0000000000000000 --status success"
+
+
+def test_a_run_whose_handler_failed_has_a_failure_to_type_and_says_that_both_can_be_reported() -> None:
+    _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
+    assert told == "2 runs wait for a report of success or failure, unless your backend has sent it:"
+    assert lines == [
+        "  port-hook report-run r_good --status success",
+        "  port-hook report-run r_bad --status failure",
+    ]
+
+
+def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted() -> None:
+    _, told, *lines = summary_lines(Tally(waiting=waiting(12)))
+    assert told.startswith("12 runs wait ")
+    assert [line.split()[2] for line in lines[:5]] == [f"r_{number:016}" for number in range(7, 12)]
+    assert lines[5:] == ["  and 7 more: port-hook captures"]
+
+
+@pytest.mark.parametrize(
+    "run_id", ["$(reboot)", "r_1; reboot", "--help", "r_\x1b]0;owned\x07\x1b[2J\u202e", "r" * 100_000]
+)
+def test_an_id_that_nobody_should_paste_is_named_without_a_command(run_id: str) -> None:
+    _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
+    assert told.startswith("1 run waits ")
+    assert line.startswith("  run ")
+    assert "report-run" not in line
+    assert line.isprintable()
+    assert len(line) < 220

@@ -1,0 +1,76 @@
+"""A request that a web page may have made is refused before it is captured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from port_hook_cli.http.web_pages import PublicNames
+from port_hook_cli.tunnels.connectivity import Echo
+from tests.receivers import receiving
+
+ECHO = Echo(path="/echo", token="the-token")
+
+
+def request(*fields: str, target: str = "/") -> bytes:
+    lines = [f"POST {target} HTTP/1.1", "Connection: close", "Content-Length: 2", *fields]
+    return "\r\n".join((*lines, "", "hi")).encode()
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["Sec-Fetch-Site: cross-site", "sec-fetch-site: same-site", "Origin: https://page.example", "ORIGIN: null"],
+)
+async def test_a_page_of_another_site_gets_a_403_and_is_told_of_once(field: str) -> None:
+    async with receiving() as world:
+        answers = {await world.exchange(request("Host: localhost", field)) for _ in range(3)}
+    (answer,) = answers
+    assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "web-page"
+    assert world.received == []
+    assert len(world.notices) == 1
+    assert field.partition(": ")[2] in world.notices[0]
+
+
+async def test_a_host_that_is_not_the_listeners_gets_a_421_that_says_what_to_do() -> None:
+    async with receiving() as world:
+        answers = {await world.exchange(request("Host: page.example:80")) for _ in range(3)}
+    (answer,) = answers
+    assert answer.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
+    problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert problem["error"] == "host"
+    assert problem["hint"] == "if that is your own tunnel, start port-hook with --public-url https://page.example"
+    assert world.received == []
+    assert len(world.notices) == 1
+    assert "--public-url https://page.example" in world.notices[0]
+
+
+async def test_each_host_is_told_of_once_and_no_more_than_a_hundred() -> None:
+    async with receiving() as world:
+        for number in range(120):
+            await world.exchange(request(f"Host: {number}.example"))
+    assert len(world.notices) == 100
+
+
+async def test_the_names_of_the_public_urls_are_asked_for_at_each_request() -> None:
+    names = PublicNames()
+    async with receiving(names=names, echo=ECHO) as world:
+        assert (await world.exchange(request("Host: tunnel.example"))).startswith(b"HTTP/1.1 421 ")
+        names.add("https://tunnel.example")
+        for fields in (["Host: tunnel.example"], ["Host: tunnel.example", "Origin: https://tunnel.example"]):
+            assert (await world.exchange(request(*fields))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.exchange(request("Host: tunnel.example", target="/echo"))).endswith(b"the-token")
+        assert (await world.exchange(request("Host: other.example", target="/echo"))).startswith(b"HTTP/1.1 421 ")
+
+
+async def test_a_request_without_a_host_is_taken() -> None:
+    async with receiving() as world:
+        assert (await world.exchange(request().replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_off_loopback_the_host_is_not_checked_and_pages_are() -> None:
+    async with receiving(host="0.0.0.0") as world:  # noqa: S104 - what is tested
+        assert (await world.exchange(request("Host: my-machine"))).startswith(b"HTTP/1.1 200 ")
+        answer = await world.exchange(request("Host: my-machine", "Origin: https://page.example"))
+    assert answer.startswith(b"HTTP/1.1 403 ")

@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from port_hook_cli.errors import ExitCode, PortApiError, RunEndedError
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.runs.log_splitting import REQUEST_LIMIT, encode_body
+from port_hook_cli.text.secret import Secret
+from tests.factories import NOW, RUN_ID, SECRET
+from tests.flaky_port import Fault, FlakyPort
+
+LOST = Fault(lose=True)
+LOST_BUT_TAKEN = Fault(lose=True, after=True)
+BUSY = Fault(status=503)
+
+
+class Pauses(list[float]):
+    """Records pauses instead of making them."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.append(seconds)
+
+
+@asynccontextmanager
+async def flaky(
+    *script: Fault | None, tokens: tuple[Fault | None, ...] = (), **options: Any
+) -> AsyncIterator[tuple[FlakyPort, PortApi, Pauses]]:
+    pauses = Pauses()
+    async with FlakyPort(script, tokens).serve() as port:
+        fields = {"api_url": port.url, "client_id": "id", "client_secret": SECRET, "sleep": pauses.sleep}
+        async with PortApi(**{**fields, "now": lambda: NOW, **options}) as api:
+            yield port, api, pauses
+
+
+async def test_a_token_is_fetched_once_and_used_for_every_call() -> None:
+    async with flaky() as (port, api, _):
+        await api.get_run(RUN_ID)
+        await api.add_log(RUN_ID, "hello")
+        assert [call.token for call in port.calls] == ["token-0", "token-0"]
+
+
+async def test_a_token_refused_after_it_was_good_is_replaced_once() -> None:
+    async with flaky() as (port, api, pauses):
+        await api.get_run(RUN_ID)
+        port.good.clear()
+        await api.add_log(RUN_ID, "hello")
+        assert [call.token for call in port.calls] == ["token-0", "token-0", "token-1"]
+        assert pauses == []
+
+
+async def test_a_fresh_token_that_is_refused_is_not_replaced() -> None:
+    async with flaky(Fault(status=401, body=b"{}")) as (port, api, _):
+        with pytest.raises(PortApiError, match="401 Unauthorized") as caught:
+            await api.get_run(RUN_ID)
+        assert port.tokens == ["token-0"]
+        assert "PORT_CLIENT_SECRET" in caught.value.hint
+        assert "PORT_REGION" in caught.value.hint
+
+
+async def test_a_token_is_replaced_when_its_time_is_over() -> None:
+    clock = [NOW]
+    async with flaky(now=lambda: clock[0]) as (port, api, _):
+        await api.get_run(RUN_ID)
+        clock[0] += 3600 - 29
+        await api.get_run(RUN_ID)
+        assert [call.token for call in port.calls] == ["token-0", "token-1"]
+
+
+async def test_an_unreadable_lifetime_of_a_token_is_no_lifetime() -> None:
+    async with flaky() as (port, api, _):
+        port.expires_in = "soon"
+        await api.get_run(RUN_ID)
+        await api.get_run(RUN_ID)
+        assert port.tokens == ["token-0", "token-1"]
+
+
+async def test_wrong_credentials_are_not_tried_again_and_never_shown() -> None:
+    echo = json.dumps({"ok": False, "error": "invalid_credentials", "message": f"no {SECRET.reveal()}"}).encode()
+    async with flaky(tokens=(Fault(status=401, body=echo),)) as (port, api, pauses):
+        with pytest.raises(PortApiError) as caught:
+            await api.get_run(RUN_ID)
+        assert pauses == []
+        assert port.calls == []
+        assert "invalid_credentials: no ***" in caught.value.message
+        assert SECRET.reveal() not in caught.value.message
+
+
+async def test_a_token_is_never_shown() -> None:
+    async with flaky(Fault(status=422, body=b"bad a-token-of-port-0")) as (port, api, _pauses):
+        port.token_name = "a-token-of-port"
+        with pytest.raises(PortApiError, match=r"bad \*\*\*"):
+            await api.add_log(RUN_ID, "x")
+
+
+async def test_the_token_is_tried_again_when_port_is_busy() -> None:
+    async with flaky(tokens=(BUSY, LOST, None)) as (port, api, pauses):
+        await api.get_run(RUN_ID)
+        assert len(pauses) == 2
+        assert port.tokens == ["token-0"]
+
+
+@pytest.mark.parametrize(("value", "pause_s"), [("7", 7.0), (formatdate(NOW + 12, usegmt=True), 12.0)])
+async def test_retry_after_is_honoured(value: str, pause_s: float) -> None:
+    limited = Fault(status=429, headers={"Retry-After": value})
+    async with flaky(limited) as (port, api, pauses):
+        await api.get_run(RUN_ID)
+        assert pauses == [pause_s]
+        assert len(port.calls) == 2
+
+
+async def test_a_wait_longer_than_patience_is_told_instead_of_waited() -> None:
+    async with flaky(Fault(status=429, headers={"Retry-After": "600"})) as (_, api, pauses):
+        with pytest.raises(PortApiError, match="429") as caught:
+            await api.get_run(RUN_ID)
+        assert pauses == []
+        assert "600 s" in caught.value.hint
+
+
+async def test_a_busy_port_is_asked_again_with_growing_pauses_and_then_no_more() -> None:
+    told: list[str] = []
+    async with flaky(*[BUSY] * 9, on_retry=told.append) as (port, api, pauses):
+        with pytest.raises(PortApiError, match=r"503 .*tried 5 times") as caught:
+            await api.add_log(RUN_ID, "x")
+        assert len(port.calls) == 5
+        assert pauses == sorted(pauses)
+        assert all(0.25 * 2**n <= pause <= 0.5 * 2**n for n, pause in enumerate(pauses))
+        assert len(told) == 4
+        assert caught.value.exit_code is ExitCode.PORT_API
+
+
+async def test_a_lost_connection_is_tried_again() -> None:
+    async with flaky(LOST, LOST) as (port, api, _):
+        await api.add_log(RUN_ID, "x")
+        assert port.lines == [f"POST {RUN_ID}/logs"] * 3
+
+
+@pytest.mark.parametrize("fault", [LOST_BUT_TAKEN, Fault(status=502, after=True)])
+async def test_a_status_that_was_taken_although_its_answer_was_lost_is_not_sent_again(fault: Fault) -> None:
+    async with flaky(fault) as (port, api, _):
+        await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+        assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
+
+
+async def test_a_status_whose_answer_does_not_come_in_time_is_looked_for() -> None:
+    async with flaky(Fault(hang=True, after=True), timeout_s=0.2) as (port, api, _):
+        await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+        assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
+
+
+@pytest.mark.parametrize("fault", [LOST, BUSY])
+async def test_a_status_that_was_not_taken_is_sent_again_after_a_look(fault: Fault) -> None:
+    async with flaky(fault) as (port, api, _):
+        await api.patch_run(RUN_ID, {"status": "FAILURE"})
+        assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}", f"PATCH {RUN_ID}"]
+        assert port.run["status"] == "FAILURE"
+
+
+async def test_a_run_that_ended_otherwise_in_the_meantime_is_told() -> None:
+    async with flaky(LOST) as (port, api, _):
+        port.run["status"] = "FAILURE"
+        with pytest.raises(RunEndedError, match="already ended with FAILURE") as caught:
+            await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+        assert caught.value.exit_code is ExitCode.RUN_ENDED
+
+
+async def test_a_status_taken_late_counts_as_taken_when_the_second_try_is_refused() -> None:
+    async with flaky(LOST, None) as (port, _, pauses):
+
+        async def end_late(seconds: float) -> None:
+            pauses.append(seconds)
+            port.run["status"] = "SUCCESS"
+
+        async with PortApi(
+            api_url=port.url, client_id="id", client_secret=SECRET, sleep=end_late, now=lambda: NOW
+        ) as late:
+            await late.patch_run(RUN_ID, {"status": "SUCCESS"})
+        assert port.lines[-2:] == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
+
+
+async def test_a_status_that_cannot_be_looked_for_is_called_unknown() -> None:
+    async with flaky(LOST, *[BUSY] * 5) as (port, api, _):
+        with pytest.raises(PortApiError, match="It is not known whether Port took the status") as caught:
+            await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+        assert port.lines.count(f"PATCH {RUN_ID}") == 1
+        assert "Look at the run" in caught.value.hint
+
+
+async def test_a_node_runs_status_is_never_sent_twice() -> None:
+    async with flaky(LOST) as (port, api, _):
+        with pytest.raises(PortApiError, match="It is not known"):
+            await api.patch_run("wfnr_abc", {"status": "COMPLETED", "result": "SUCCESS"})
+        assert len(port.calls) == 1
+        assert port.calls[0].path == "/v1/workflows/nodes/runs/wfnr_abc"
+
+
+async def test_a_status_that_never_left_is_sent_again_without_a_look() -> None:
+    pauses = Pauses()
+    async with FlakyPort().serve() as port:
+        url = port.url
+    async with PortApi(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
+        with pytest.raises(PortApiError, match="could not be reached") as caught:
+            await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+    assert len(pauses) == 4
+    assert url in caught.value.message
+    assert "PORT_API_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [409, 422])
+async def test_a_refusal_because_the_run_has_ended_says_how_it_ended(status: int) -> None:
+    body = b'{"ok":false,"error":"run_exhausted","message":"Action run already finished execution"}'
+    async with flaky(Fault(status=status, body=body)) as (port, api, _):
+        port.run["status"] = "FAILURE"
+        with pytest.raises(RunEndedError, match="with FAILURE"):
+            await api.add_log(RUN_ID, "too late")
+
+
+async def test_an_ended_run_is_told_even_when_it_cannot_be_looked_at() -> None:
+    async with flaky(Fault(status=409), Fault(status=404)) as (_, api, _pauses):
+        with pytest.raises(RunEndedError, match="has already ended; "):
+            await api.add_log(RUN_ID, "too late")
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (302, "PORT_API_URL"),
+        (403, "role"),
+        (404, "No such run in this organisation"),
+        (413, "1 MiB"),
+        (418, ""),
+        (422, "does not take"),
+        (499, ""),
+    ],
+)
+async def test_each_refusal_is_told_once_in_ports_words_with_a_hint(status: int, hint: str) -> None:
+    body = '{"ok":false,"error":"slug","message":"wörds"}'.encode()
+    async with flaky(Fault(status=status, body=body)) as (port, api, pauses):
+        with pytest.raises(PortApiError, match=rf"{status}.*PATCH /v1/actions/runs/{RUN_ID}: slug: wörds") as caught:
+            await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+        assert hint in caught.value.hint
+        assert len(port.calls) == 1
+        assert pauses == []
+
+
+async def test_the_status_of_a_synchronized_run_is_explained() -> None:
+    body = b'{"ok":false,"error":"run_synchronized_error","message":"Cannot manually change status"}'
+    async with flaky(Fault(status=422, body=body)) as (_, api, _pauses):
+        with pytest.raises(PortApiError) as caught:
+            await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+        assert "synchronized" in caught.value.hint
+
+
+@pytest.mark.parametrize("body", [b"<html>502</html>", b"", b"[1]", b"\xff\xfe", b"[" * 100_000])
+async def test_an_error_that_is_no_json_is_told_all_the_same(body: bytes) -> None:
+    async with flaky(Fault(status=404, body=body)) as (_, api, _pauses):
+        with pytest.raises(PortApiError, match="404 Not Found") as caught:
+            await api.get_run(RUN_ID)
+        assert len(caught.value.message) < 700
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome to the hotel</html>", b'{"ok":true}', b"null"])
+async def test_an_answer_that_is_not_ports_is_not_taken_for_one(body: bytes) -> None:
+    async with flaky(Fault(status=200, body=body)) as (_, api, _pauses):
+        with pytest.raises(PortApiError, match="not as Port's API does"):
+            await api.get_run(RUN_ID)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://[::1"])
+async def test_an_impossible_address_is_told_at_once(url: str) -> None:
+    pauses = Pauses()
+    async with PortApi(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
+        with pytest.raises(PortApiError, match="could not be reached"):
+            await api.get_run(RUN_ID)
+    assert pauses == []
+
+
+async def test_a_run_id_stays_one_segment_of_the_path() -> None:
+    async with flaky() as (port, api, _):
+        for run_id in ("../../organization", "..", "a b?c#d"):
+            await api.get_run(run_id)
+        paths = [call.path for call in port.calls]
+    assert paths == [
+        "/v1/actions/runs/..%2F..%2Forganization?version=v2",
+        "/v1/actions/runs/%2E%2E?version=v2",
+        "/v1/actions/runs/a%20b%3Fc%23d?version=v2",
+    ]
+
+
+async def test_a_log_over_the_limit_goes_out_in_parts_that_fit() -> None:
+    message = "é" * 400_000 + "\n" + '"' * 600_000
+    async with flaky() as (port, api, _):
+        await api.add_log(RUN_ID, message)
+        bodies = [call.body for call in port.calls]
+    assert len(bodies) > 1
+    assert all(len(encode_body(body)) <= REQUEST_LIMIT for body in bodies)
+    assert "".join(body["message"] for body in bodies) == message
+
+
+async def test_logs_are_read_page_by_page() -> None:
+    page = json.dumps({"ok": True, "runLogs": [{"message": "x"}]}).encode()
+    async with flaky(Fault(status=200, body=page)) as (port, api, _):
+        assert await api.run_logs(RUN_ID, offset=50) == [{"message": "x"}]
+        assert port.calls[0].path == f"/v1/actions/runs/{RUN_ID}/logs?limit=50&offset=50"
+
+
+async def test_an_empty_secret_breaks_nothing() -> None:
+    async with flaky(Fault(status=404), client_secret=Secret("")) as (_, api, _pauses):
+        with pytest.raises(PortApiError, match="An internal error"):
+            await api.get_run(RUN_ID)
+
+
+async def test_an_action_is_read_and_replaced_and_a_lost_answer_is_asked_for_again() -> None:
+    async with flaky(BUSY, None, LOST_BUT_TAKEN, Fault(status=429, headers={"retry-after": "7"})) as (
+        port,
+        api,
+        pauses,
+    ):
+        port.actions["create_vm"] = {"id": "a", "identifier": "create_vm"}
+        assert await api.get_action("create_vm") == {"id": "a", "identifier": "create_vm"}
+        shown = await api.put_action("create_vm", {"identifier": "create_vm", "title": "T"})
+        assert shown == {"id": "a", "identifier": "create_vm", "title": "T"}
+        assert [call.method for call in port.calls] == ["GET", "GET", "PUT", "PUT", "PUT"]
+    assert pauses[-1] == 7
+
+
+async def test_an_answer_that_shows_no_action_leaves_what_was_sent() -> None:
+    async with flaky(Fault(status=200, body=b'{"ok":true}')) as (_, api, _):
+        assert await api.put_action("create_vm", {"title": "T"}) == {"title": "T"}
+
+
+@pytest.mark.parametrize(
+    ("status", "reading", "changing"),
+    [
+        (401, "401", "401"),
+        (403, "may not read the action a b", "may not change the action a b"),
+        (404, "Port knows no action or automation a b.", "Port knows no action or automation a b."),
+        (409, "identifier_taken", "identifier_taken"),
+        (413, "413", "413"),
+        (422, "would be sent", "would be sent"),
+    ],
+)
+async def test_what_port_says_of_an_action_is_said_in_words_that_fit(status: int, reading: str, changing: str) -> None:
+    body = b'{"ok":false,"error":"identifier_taken","message":"m"}'
+    async with flaky(*[Fault(status=status, body=body)] * 4) as (port, api, _):
+        for call, words in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
+            with pytest.raises(PortApiError) as problem:
+                await call
+            assert words in problem.value.message
+            assert type(problem.value) is PortApiError
+            assert "run" not in problem.value.hint
+        assert {call.path for call in port.calls} == {"/v1/actions/a%20b"}

@@ -1,0 +1,75 @@
+"""Starting a run through Port's API: sent once, unless Port has surely not taken it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.errors import PortApiError
+from port_hook_cli.port_api.client import PortApi
+from tests.factories import RUN_ID, SECRET
+
+
+async def start(*answers: httpx.Response | Exception, **options: Any) -> tuple[Any, list[httpx.Request]]:
+    """Start a run against a transport that gives `answers` in turn, after a token."""
+    left, requests = list(answers), []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/auth/access_token":
+            return httpx.Response(200, json={"ok": True, "accessToken": "token", "expiresIn": 3600})
+        requests.append(request)
+        given = left.pop(0)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    async def no_sleep(_: float) -> None:
+        return None
+
+    sleep: Callable[[float], Any] = no_sleep
+    async with PortApi(
+        api_url="http://port",
+        client_id="id",
+        client_secret=SECRET,
+        sleep=sleep,
+        transport=httpx.MockTransport(answer),
+    ) as port:
+        try:
+            return await port.start_run("create vm", {"properties": {"a": 1}}, **options), requests
+        except PortApiError as problem:
+            return problem, requests
+
+
+STARTED = httpx.Response(202, json={"ok": True, "run": {"id": RUN_ID, "status": "IN_PROGRESS"}})
+
+
+async def test_the_new_run_is_returned() -> None:
+    run, (request,) = await start(STARTED, run_as="zoë+1@example.com")
+    assert run == {"id": RUN_ID, "status": "IN_PROGRESS"}
+    assert request.url.raw_path == b"/v1/actions/create%20vm/runs?run_as=zo%C3%AB%2B1%40example.com"
+    assert request.content == b'{"properties":{"a":1}}'
+
+
+@pytest.mark.parametrize("first", [httpx.Response(429), httpx.ConnectError("refused")])
+async def test_what_port_has_not_taken_is_sent_again(first: httpx.Response | Exception) -> None:
+    run, requests = await start(first, STARTED)
+    assert (run["id"], len(requests)) == (RUN_ID, 2)
+
+
+@pytest.mark.parametrize("first", [httpx.Response(502), httpx.ReadError("broke off")])
+async def test_a_run_that_may_have_started_is_not_started_twice(first: httpx.Response | Exception) -> None:
+    problem, requests = await start(first, STARTED)
+    assert problem.message.startswith("It is not known whether Port started a run of create vm.")
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(404, "Port knows no action or automation create vm"), (422, "properties/a must be string")]
+)
+async def test_a_refusal_is_told_in_ports_words(status: int, words: str) -> None:
+    answer = httpx.Response(status, json={"ok": False, "error": "invalid", "message": "properties/a must be string"})
+    problem, _ = await start(answer)
+    assert words in problem.message

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.javascript.stringify import NotJson, stringify
+from port_hook_cli.replay.editing import Assignment, Edits, for_editor, from_editor
+
+DOCUMENTS = st.dictionaries(
+    st.text(max_size=5),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=10,
+    ),
+    max_size=4,
+)
+
+
+def edited(body: str, *assignments: str, unset: tuple[str, ...] = ()) -> str:
+    edits = Edits(
+        unset=[JsonPath.parse(text) for text in unset], assignments=[Assignment.parse(a) for a in assignments]
+    )
+    return edits.apply(body.encode())[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a=4", 4),
+        ("a=true", True),
+        ("a=null", None),
+        ('a="4"', "4"),
+        ('a=[1, {"b": 2}]', [1, {"b": 2}]),
+        ("a=eu-west-1", "eu-west-1"),
+        ("a=", ""),
+        ("a=01", "01"),
+        ("a=NaN", "NaN"),
+        ("a=1 2", "1 2"),
+    ],
+)
+def test_a_value_is_json_or_else_a_string(text: str, value: Any) -> None:
+    assert Assignment.parse(text).value == value
+
+
+@pytest.mark.parametrize("text", ['a={"b": 1', "a=[1,]", 'a="open', "a= {b: 1}"])
+def test_a_value_that_begins_like_json_and_is_none_is_a_slip(text: str) -> None:
+    with pytest.raises(UsageError, match="begins like JSON"):
+        Assignment.parse(text)
+
+
+def test_an_edited_body_is_in_the_form_of_json_stringify() -> None:
+    assert edited('{ "b": 1.0, "é": "\\u00e9", "1": 1e21 }', "a=0.1") == '{"1":1e+21,"b":1,"é":"é","a":0.1}'
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        ("1e400", "null"),
+        ("1" * 5000, "null"),
+        ("12345678901234567890", "12345678901234567000"),
+        ("1e-7", "1e-7"),
+        ("-0", "0"),
+        ("0.1", "0.1"),
+        ("5e-324", "5e-324"),
+        ("1.7976931348623157e308", "1.7976931348623157e+308"),
+        ("9007199254740993", "9007199254740992"),
+    ],
+)
+def test_numbers_are_what_node_would_make_of_them(number: str, written: str) -> None:
+    assert edited(f'{{"kept":{number}}}', f"set={number}") == f'{{"kept":{written},"set":{written}}}'
+
+
+def test_unset_comes_before_set() -> None:
+    assert edited('{"a":[1,2],"b":0}', "a[]=3", unset=("a", "b")) == '{"a":[3]}'
+
+
+def test_an_unset_that_finds_nothing_is_noted() -> None:
+    body, notes = Edits(unset=[JsonPath.parse("b.c")]).apply(b'{"a":1}')
+    assert body == b'{"a":1}'
+    assert notes == ("--unset b.c: the payload has nothing there",)
+
+
+@given(DOCUMENTS, st.text(max_size=5), st.integers(-(10**14), 10**14))
+def test_an_edit_changes_its_place_and_nothing_else(document: dict[str, Any], key: str, value: int) -> None:
+    text = json.dumps(document)
+    edits = Edits(assignments=[Assignment(JsonPath((key,)), value)])
+    body, _ = edits.apply(text.encode())
+    assert body.decode() == stringify(json.dumps({**json.loads(stringify(text)), key: value}))
+    assert stringify(body.decode()) == body.decode()
+
+
+@given(DOCUMENTS)
+def test_an_edit_that_sets_what_is_there_gives_the_form_of_json_stringify(document: dict[str, Any]) -> None:
+    text = json.dumps({**document, "k": 1})
+    assert edited(text, "k=1") == stringify(text)
+
+
+def test_lone_surrogates_survive() -> None:
+    assert edited('{"s":"\\ud800"}', "a=1") == '{"s":"\\ud800","a":1}'
+    assert edited('{"s":"\\ud83d\\ude00"}', "a=1") == '{"s":"😀","a":1}'
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"\xff\xfe", b'{"a":'])
+def test_a_body_that_is_not_json_cannot_be_edited(body: bytes) -> None:
+    with pytest.raises(UsageError, match="cannot be edited"):
+        Edits(assignments=[Assignment.parse("a=1")]).apply(body)
+    with pytest.raises(UsageError, match="cannot be edited"):
+        for_editor(body)
+
+
+def edited_or_problem(body: str, assignment: str) -> str:
+    try:
+        return edited(body, assignment)
+    except UsageError as problem:
+        return problem.message
+
+
+@pytest.mark.parametrize("depth", [100, 900, 2_000, 3_999, 10_000])
+def test_a_body_nested_too_deeply_for_this_python_is_refused_in_words(depth: int) -> None:
+    result = edited_or_problem("[" * depth + "]" * depth, "[]=1")
+    is_edited = result == "[" * depth + "]" * (depth - 1) + ",1]"
+    assert is_edited or (depth > 100 and "nested" in result)
+
+
+def test_an_edit_may_not_nest_a_body_too_deeply() -> None:
+    with pytest.raises(UsageError, match="nested"):
+        edited("{}", "a" + ".a" * 5_000 + "=1")
+
+
+def test_a_byte_order_mark_is_no_obstacle() -> None:
+    assert Edits(assignments=[Assignment.parse("a=1")]).apply(b"\xef\xbb\xbf{}")[0] == b'{"a":1}'
+
+
+@given(DOCUMENTS)
+def test_what_the_editor_shows_reads_back_as_the_same_body(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    shown = for_editor(text.encode())
+    shown.encode("utf-8")
+    assert from_editor(shown).decode() == stringify(text)
+
+
+def test_the_editor_shows_one_member_a_line() -> None:
+    assert for_editor(b'{"a":1.0,"b":[true]}') == '{\n  "a": 1,\n  "b": [\n    true\n  ]\n}\n'
+
+
+def test_an_edited_text_that_is_not_json_is_refused() -> None:
+    with pytest.raises(NotJson):
+        from_editor('{"a": 1,}')

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.replay.pace import Pace, parse_rate
+
+
+@dataclass
+class Clock:
+    """A clock that only sleeping (and `now += …`) moves."""
+
+    now: float = 100.0
+    slept: list[float] = field(default_factory=list)
+
+    def read(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def turns(pace: Pace, clock: Clock, work_s: list[float]) -> list[float]:
+    """The times at which turns come, each followed by so many seconds of work."""
+
+    async def take() -> list[float]:
+        times = []
+        for seconds in work_s:
+            await pace.turn()
+            times.append(clock.now)
+            clock.now += seconds
+        return times
+
+    return asyncio.run(take())
+
+
+def paced(rate_per_s: float, work_s: list[float]) -> list[float]:
+    clock = Clock()
+    return turns(Pace(rate_per_s, clock=clock.read, sleep=clock.sleep), clock, work_s)
+
+
+def test_turns_are_evenly_spaced() -> None:
+    assert paced(4, [0.0] * 5) == [100.0, 100.25, 100.5, 100.75, 101.0]
+
+
+def test_the_first_turn_comes_at_once() -> None:
+    assert paced(0.001, [0.0]) == [100.0]
+
+
+def test_work_that_is_faster_than_the_pace_does_not_slow_it() -> None:
+    assert paced(4, [0.1] * 3) == [100.0, 100.25, 100.5]
+
+
+def test_lost_time_is_not_made_up_for_in_a_burst() -> None:
+    assert paced(4, [2.0, 0.0, 0.0, 0.0]) == pytest.approx([100.0, 102.0, 102.25, 102.5])
+
+
+@given(st.floats(0.1, 1000), st.lists(st.floats(0, 3), min_size=2, max_size=20))
+def test_no_two_turns_are_nearer_than_the_pace_allows(rate_per_s: float, work_s: list[float]) -> None:
+    times = paced(rate_per_s, work_s)
+    assert all(after - before >= 1 / rate_per_s - 1e-9 for before, after in pairwise(times))
+
+
+def test_callers_at_once_share_one_pace() -> None:
+    clock = Clock()
+    pace = Pace(2, clock=clock.read, sleep=clock.sleep)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(pace.turn() for _ in range(4)))
+
+    asyncio.run(all_at_once())
+    assert clock.now == 101.5
+
+
+@pytest.mark.parametrize(
+    ("text", "rate_per_s"), [("50/s", 50), ("50", 50), ("600/m", 10), ("0.5/s", 0.5), (".5", 0.5), (" 1/m ", 1 / 60)]
+)
+def test_a_rate_is_a_number_a_second_or_a_minute(text: str, rate_per_s: float) -> None:
+    assert parse_rate(text) == pytest.approx(rate_per_s)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0/s", "-1/s", "fast", "1/h", "1e3", "inf", "9" * 400])
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_rate(text)
+    assert "50/s" in caught.value.hint

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.file import to_capture
+from port_hook_cli.errors import PortApiError, PortHookError, StoreError
+from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
+from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.replay.sources import from_exchange, from_file, from_run
+from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
+
+
+def test_a_capture_keeps_everything_and_is_named_as_the_origin() -> None:
+    captured = an_invocation(method="PUT", target="/a?b=c")
+    source = from_exchange("last", an_exchange(captured))
+    replayed = source.invocation
+    assert replayed.replay_of == captured.id
+    assert (replayed.method, replayed.target, replayed.headers, replayed.body) == (
+        captured.method,
+        captured.target,
+        captured.headers,
+        captured.body,
+    )
+    assert (source.name, source.run_id, source.is_signed, source.notes) == ("last", RUN_ID, True, ())
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (
+            Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "w", "f"),)),
+            "its signature was invalid (wrong-secret) when it was captured",
+        ),
+        (Verdict(status=Status.STALE), "its signature was stale when it was captured"),
+        (Verdict(status=Status.UNCHECKED), "its signature was not checked when it was captured"),
+    ],
+)
+def test_a_capture_that_was_not_valid_is_noted(verdict: Verdict, words: str) -> None:
+    assert from_exchange("x", an_exchange(verdict=verdict)).notes == (words,)
+
+
+def test_a_capture_file_is_a_capture() -> None:
+    captured = an_invocation(b"\xff\x00 not json")
+    document = json.dumps(to_capture(an_exchange(captured)), indent=2)
+    source = from_file("c.json", document.encode())
+    assert source.invocation.body == captured.body
+    assert source.invocation.replay_of == captured.id
+    assert source.is_signed
+
+
+def test_a_damaged_capture_file_is_refused() -> None:
+    with pytest.raises(StoreError, match=r"c\.json cannot be replayed"):
+        from_file("c.json", b'{"schema": "port-hook/capture/1"}')
+
+
+def test_a_payload_is_posted_as_json_in_the_form_that_port_sends() -> None:
+    source = from_file("p.json", b'\xef\xbb\xbf{ "a": 1.0 }\n')
+    assert source.invocation.body == b'{"a":1}'
+    assert (source.invocation.method, source.invocation.target) == ("POST", "/")
+    assert source.invocation.headers.items == (("content-type", "application/json"),)
+    assert (source.is_signed, source.invocation.replay_of) == (False, None)
+    assert "JSON.stringify" in source.notes[0]
+
+
+def test_a_payload_in_that_form_already_needs_no_note() -> None:
+    source = from_file("p.json", a_body())
+    assert (source.invocation.body, source.notes, source.run_id) == (a_body(), (), RUN_ID)
+
+
+def test_a_raw_http_request_is_replayed_as_it_stands() -> None:
+    source = from_file("r.http", b"PUT /x?y HTTP/1.1\r\nX-A: 1\r\nx-port-signature: v1,x\r\n\r\n{ }")
+    assert (source.invocation.method, source.invocation.target, source.invocation.body) == ("PUT", "/x?y", b"{ }")
+    assert source.is_signed
+
+
+def test_a_raw_http_request_that_stops_being_one_is_refused() -> None:
+    with pytest.raises(StoreError, match="cannot be read as an HTTP request"):
+        from_file("r.http", b"POST / HTTP/1.1\nno field\n\n{}")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe", b'{"a": }'])
+def test_a_file_that_is_none_of_these_is_refused(content: bytes) -> None:
+    with pytest.raises(StoreError, match="neither a payload nor a capture") as caught:
+        from_file("x", content)
+    assert caught.value.hint
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_file_is_a_source_or_a_problem(content: bytes) -> None:
+    try:
+        source = from_file("x", content)
+    except PortHookError:
+        return
+    assert source.name == "x"
+
+
+def a_run(**payload: Any) -> dict[str, Any]:
+    kept = {"type": "WEBHOOK", "url": "https://x.ngrok.app/hook?a=1", "method": "PUT", "body": {"z": 1, "a": "é"}}
+    return {"id": RUN_ID, "payload": {**kept, **payload}}
+
+
+def test_the_request_that_port_keeps_is_sent_as_it_was() -> None:
+    source = from_run(RUN_ID, a_run(headers={"RUN_ID": RUN_ID, "Content-Type": "application/x", "n": 1, "u": "é"}))
+    invocation = source.invocation
+    assert (invocation.method, invocation.target) == ("PUT", "/hook?a=1")
+    assert invocation.body == '{"z":1,"a":"é"}'.encode()
+    assert invocation.headers.items == (
+        ("RUN_ID", RUN_ID),
+        ("Content-Type", "application/x"),
+        ("n", "1"),
+        ("u", "Ã©"),
+    )
+    assert source.run_id == RUN_ID
+    assert not source.is_signed
+
+
+@pytest.mark.parametrize("headers", [None, {}, [], "x"])
+def test_a_kept_request_without_fields_is_json(headers: Any) -> None:
+    source = from_run(RUN_ID, a_run(headers=headers))
+    assert source.invocation.headers == Headers((("content-type", "application/json"),))
+
+
+def test_a_kept_body_that_is_text_is_sent_as_that_text() -> None:
+    assert from_run(RUN_ID, a_run(body='{"a": 1.0}')).invocation.body == b'{"a": 1.0}'
+
+
+@pytest.mark.parametrize(("url", "target"), [("", "/"), ("https://h", "/"), ("http://[", "/"), ("https://h/x", "/x")])
+def test_of_the_kept_url_path_and_query_are_taken(url: str, target: str) -> None:
+    assert from_run(RUN_ID, a_run(url=url, method=None)).invocation.target == target
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    ).filter(lambda body: not isinstance(body, str))
+)
+def test_a_kept_body_is_written_as_json_stringify_does(body: Any) -> None:
+    assert from_run(RUN_ID, a_run(body=body)).invocation.body.decode() == stringify(json.dumps(body))
+
+
+@pytest.mark.parametrize("run", [{}, {"payload": None}, {"payload": {}}, {"payload": {"url": "http://h"}}])
+def test_a_run_without_a_request_is_told(run: dict[str, Any]) -> None:
+    with pytest.raises(PortApiError, match="keeps no request"):
+        from_run(RUN_ID, run)
+
+
+def test_a_kept_body_that_cannot_be_written_is_told() -> None:
+    with pytest.raises(PortApiError, match="cannot be read"):
+        from_run(RUN_ID, a_run(body={"x": float("inf")}))

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.replay.tally import percentile, tally_deliveries
+
+LATENCIES = st.lists(st.floats(0, 1e6), min_size=1, max_size=200).map(sorted)
+
+
+def answered(status: int, latency_ms: float = 1.0) -> Delivery:
+    return Delivery(url="http://h/", status=status, latency_ms=latency_ms)
+
+
+def failed(words: str | None, latency_ms: float = 9999.0) -> Delivery:
+    return Delivery(url="http://h/", latency_ms=latency_ms, fault="unreachable", error=words)
+
+
+@given(LATENCIES, st.floats(0, 100))
+def test_a_percentile_is_a_value_that_so_many_do_not_exceed(ascending: list[float], percent: float) -> None:
+    value = percentile(ascending, percent)
+    assert value in ascending
+    assert value is not None
+    at_most = sum(latency <= value for latency in ascending)
+    below = sum(latency < value for latency in ascending)
+    assert at_most * 100 >= len(ascending) * percent * (1 - 1e-9)
+    assert below * 100 <= max(len(ascending) * percent, 0) * (1 + 1e-9)
+
+
+@given(LATENCIES)
+def test_percentiles_grow_and_end_at_the_slowest(ascending: list[float]) -> None:
+    values = [percentile(ascending, percent) or 0.0 for percent in (0, 50, 90, 99, 100)]
+    assert all(before <= after for before, after in pairwise(values))
+    assert values[-1] == ascending[-1]
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 50), (90, 90), (99, 99), (100, 100), (0, 1)])
+def test_the_nearest_rank_of_one_to_a_hundred_is_the_number_itself(percent: float, expected: float) -> None:
+    assert percentile([float(number) for number in range(1, 101)], percent) == expected
+
+
+def test_of_no_latencies_there_is_no_percentile() -> None:
+    assert percentile([], 50) is None
+
+
+def test_answers_are_counted_by_status_and_failures_by_their_words() -> None:
+    tally = tally_deliveries(
+        [answered(500), answered(200), failed("refused"), answered(200), failed("refused"), failed(None)], elapsed_s=2.0
+    )
+    assert list(tally.statuses.items()) == [(200, 2), (500, 1)]
+    assert tally.errors == {"refused": 2, "no answer": 1}
+    assert tally.sent == 6
+    assert tally.rate_per_s == 3.0
+
+
+def test_only_answered_sends_have_a_latency() -> None:
+    tally = tally_deliveries([answered(200, 3.0), failed("refused"), answered(200, 1.0)], elapsed_s=1.0)
+    assert tally.latencies_ms == [1.0, 3.0]
+    assert tally.percentile(100) == 3.0
+
+
+def test_a_series_that_took_no_time_has_no_rate() -> None:
+    assert tally_deliveries([], elapsed_s=0.0).rate_per_s == 0.0
+    assert not math.isinf(tally_deliveries([answered(200)], elapsed_s=0.0).rate_per_s)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import io
+from unicodedata import category
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+
+from port_hook_cli.invocations.http_text import parse_request
+from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.replay.tally import tally_deliveries
+from port_hook_cli.replay.view import (
+    SHOWN_BYTES,
+    delivery_hint,
+    delivery_view,
+    format_latencies,
+    format_status,
+    request_text,
+    tally_view,
+)
+from tests.factories import an_invocation
+
+URL = "http://127.0.0.1:8000/hook?a=1"
+
+
+def shown(renderable: RenderableType) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=100, markup=False, highlight=False, soft_wrap=True).print(renderable)
+    return stream.getvalue()
+
+
+def test_an_answer_is_status_latency_url_and_body() -> None:
+    delivery = Delivery(url=URL, status=404, latency_ms=12.34, body=b"no\troute\n")
+    assert shown(delivery_view(delivery)) == f"404 Not Found  12.3 ms  {URL}\nno\troute\n".expandtabs(8)
+
+
+def test_an_answer_without_a_body_is_one_line() -> None:
+    assert shown(delivery_view(Delivery(url=URL, status=204))) == f"204 No Content  0.0 ms  {URL}\n"
+
+
+def test_of_a_long_body_the_beginning_is_shown_and_said_to_be_one() -> None:
+    text = shown(delivery_view(Delivery(url=URL, status=200, body=b"x" * (SHOWN_BYTES + 1))))
+    assert text.count("x") == SHOWN_BYTES
+    assert "first 2048 bytes" in text
+
+
+@given(st.binary(max_size=100))
+def test_no_control_character_of_an_answer_reaches_the_terminal(body: bytes) -> None:
+    text = shown(delivery_view(Delivery(url="http://h/\x1b[2J", status=200, body=body)))
+    assert {character for character in text if category(character) == "Cc"} <= {"\n", "\t"}
+
+
+@pytest.mark.parametrize(("status", "words"), [(200, "200 OK"), (499, "499"), (999, "999")])
+def test_a_status_has_its_phrase_where_there_is_one(status: int, words: str) -> None:
+    assert format_status(status) == words
+
+
+@pytest.mark.parametrize(
+    ("delivery", "word"),
+    [
+        (Delivery(url=URL, status=401), "secret"),
+        (Delivery(url=URL, status=403), "secret"),
+        (Delivery(url=URL, status=404), "--to"),
+        (Delivery(url=URL, status=405), "--method"),
+        (Delivery(url=URL, status=415), "--header"),
+        (Delivery(url=URL, status=302), "not followed"),
+        (Delivery(url=URL, status=500), "log"),
+        (Delivery(url=URL, status=599), "log"),
+        (Delivery(url=URL, fault="unreachable"), "--to"),
+        (Delivery(url=URL, fault="timeout"), "--timeout"),
+        (Delivery(url=URL, fault="broken"), "log"),
+    ],
+)
+def test_each_failure_has_its_hint(delivery: Delivery, word: str) -> None:
+    assert word in delivery_hint(delivery)
+
+
+@pytest.mark.parametrize("delivery", [Delivery(url=URL, status=200), Delivery(url=URL, status=418)])
+def test_where_nothing_is_known_nothing_is_advised(delivery: Delivery) -> None:
+    assert delivery_hint(delivery) == ""
+
+
+def test_a_series_is_a_table_of_answers_and_a_line_of_latencies() -> None:
+    deliveries = [Delivery(url=URL, status=200, latency_ms=float(number)) for number in range(1, 100)]
+    tally = tally_deliveries(
+        [*deliveries, Delivery(url=URL, fault="unreachable", error="nothing listens on [/x]\x1b")], elapsed_s=4.0
+    )
+    lines = shown(tally_view(tally)).splitlines()
+    assert ["200", "OK", "99"] in [line.split() for line in lines]
+    assert ["nothing", "listens", "on", "[/x]\\x1b", "1"] in [line.split() for line in lines]
+    assert ["4.0", "s,", "25.0/s", "100"] in [line.split() for line in lines]
+    assert format_latencies(tally) == "latency  p50 50.0 ms  p90 90.0 ms  p99 99.0 ms  max 99.0 ms"
+
+
+def test_without_answers_there_are_no_latencies() -> None:
+    assert format_latencies(tally_deliveries([], elapsed_s=1.0)) == ""
+
+
+def test_a_request_is_shown_as_http_text_that_reads_back() -> None:
+    invocation = an_invocation(
+        b'{\r\n\r\n"\xff": 1}', method="PUT", headers=Headers((("X-A", "\xc3\xa9"), ("x-a", "2")))
+    )
+    text = request_text(invocation, URL)
+    assert text.startswith(b"PUT /hook?a=1 HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nX-A: \xc3\xa9\r\nx-a: 2\r\n")
+    assert parse_request(text).body == invocation.body
+
+
+def test_a_request_repeats_neither_host_nor_length() -> None:
+    fields = (("host", "x"), ("content-length", "2"))
+    text = request_text(an_invocation(b"{}", headers=Headers(fields)), "http://h")
+    assert text == b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def test_credentials_are_masked() -> None:
+    text = request_text(an_invocation(headers=Headers((("Authorization", "Bearer geheim"),))), URL)
+    assert b"geheim" not in text
+    assert b"Authorization: ***" in text

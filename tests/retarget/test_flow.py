@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.retargeting import settable
+from port_hook_cli.errors import ExitCode, PortApiError, PortHookError, RetargetError
+from port_hook_cli.retarget.flow import Retargeting
+from port_hook_cli.retarget.journal import Journal
+from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.sandbox import Sandbox
+from tests.flaky_port import Fault, FlakyPort
+from tests.retargets import ONE, TWO, MortalJournal, a_retargeting, an_action, journal_files, of_sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.start() as running:
+        running.add_action(an_action())
+        running.add_action(an_action("delete_vm", agent=False))
+        yield running
+
+
+@asynccontextmanager
+async def retargeting(sandbox: Sandbox, home: Path, **options: Any) -> AsyncIterator[Retargeting]:
+    async with a_retargeting(home=home, **of_sandbox(sandbox), **options) as made:
+        yield made
+
+
+def text(sandbox: Sandbox, identifier: str = "create_vm") -> str:
+    return json.dumps(settable(sandbox.actions[identifier]))
+
+
+def method(sandbox: Sandbox, identifier: str = "create_vm") -> dict[str, Any]:
+    found: dict[str, Any] = sandbox.actions[identifier]["invocationMethod"]
+    return found
+
+
+async def test_actions_point_at_each_url_in_turn_and_are_what_they_were_at_the_end(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    before = {identifier: text(sandbox, identifier) for identifier in ("create_vm", "delete_vm")}
+    told: list[Outcome] = []
+    async with retargeting(sandbox, tmp_path, on_outcome=told.append) as flow:
+        await flow.prepare(["create_vm", "delete_vm", "create_vm"])
+        assert journal_files(tmp_path)[0].suffix == ".lock"
+        assert flow.lines(ONE) == [
+            "create_vm:",
+            f"  invocationMethod.url: https://example.com -> {ONE}",
+            "  invocationMethod.agent: true -> false",
+            "delete_vm:",
+            f"  invocationMethod.url: https://example.com -> {ONE}",
+        ]
+        for url in (ONE, TWO, ONE):
+            await flow.apply(url)
+            assert {method(sandbox, identifier)["url"] for identifier in before} == {url}
+            assert not method(sandbox)["agent"]
+        ends = [outcome.end for outcome in await flow.restore()]
+        assert ends == [End.RESTORED, End.RESTORED] == [outcome.end for outcome in told]
+        assert [outcome.end for outcome in await flow.restore()] == ends
+    assert {identifier: text(sandbox, identifier) for identifier in before} == before
+    assert journal_files(tmp_path) == []
+
+
+async def test_the_journal_knows_original_and_url_before_port_does(tmp_path: Path) -> None:
+    async with FlakyPort((None, None, Fault(status=422))).serve() as port:
+        port.actions["create_vm"] = {"id": "a", **an_action()}
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            with pytest.raises(PortApiError) as problem:
+                await flow.apply(ONE)
+        (kept,) = Journal(tmp_path).kept()
+        assert kept.entry is not None
+        assert (kept.entry.original, kept.entry.urls) == (port.actions["create_vm"], (ONE,))
+        assert "create_vm" in problem.value.message
+
+
+@pytest.mark.parametrize("fault", [Fault(status=503, after=True), Fault(lose=True, after=True), Fault(lose=True)])
+async def test_a_lost_answer_is_no_lost_original(tmp_path: Path, fault: Fault) -> None:
+    original = {"id": "a", **an_action()}
+    async with FlakyPort((None, None, fault, None, None, fault)).serve() as port:
+        port.actions["create_vm"] = original
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            await flow.apply(ONE)
+            assert port.actions["create_vm"]["invocationMethod"]["url"] == ONE
+            assert [outcome.end for outcome in await flow.restore()] == [End.RESTORED]
+        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(status=401), "401"),
+        (Fault(status=403), "may not read the action create_vm"),
+        (Fault(status=404), "knows no"),
+    ],
+)
+async def test_what_port_refuses_to_show_is_said_and_nothing_is_written(
+    tmp_path: Path, fault: Fault, words: str
+) -> None:
+    async with FlakyPort((fault, fault)).serve() as port, a_retargeting(port.url, tmp_path) as flow:
+        with pytest.raises(PortApiError) as problem:
+            await flow.prepare(["create_vm"])
+        assert await flow.restore() == ()
+    assert words in problem.value.message
+    assert problem.value.exit_code is ExitCode.PORT_API
+    assert problem.value.hint
+    assert {call.method for call in port.calls} == {"GET"}
+    assert journal_files(tmp_path) == []
+
+
+async def test_what_may_not_be_changed_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+    async with FlakyPort((None, None, Fault(status=403))).serve() as port:
+        port.actions["create_vm"] = {"id": "a", **an_action()}
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            with pytest.raises(PortApiError) as problem:
+                await flow.apply(ONE)
+            assert [outcome.end for outcome in await flow.restore()] == [End.UNTOUCHED]
+    assert "may not change the action create_vm" in problem.value.message
+    assert journal_files(tmp_path) == []
+
+
+async def test_one_action_that_cannot_be_pointed_elsewhere_keeps_all_as_they_are(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.add_action(an_action("templated", url="https://{{ .inputs.x }}"))
+    sandbox.add_action({**an_action("kafka"), "invocationMethod": {"type": "KAFKA"}})
+    async with retargeting(sandbox, tmp_path) as flow:
+        with pytest.raises(RetargetError) as refusal:
+            await flow.prepare(["create_vm", "templated", "kafka"])
+        assert await flow.restore() == ()
+    assert "templated computes its `url`" in refusal.value.message
+    assert "kafka is invoked by KAFKA" in refusal.value.message
+    assert method(sandbox)["url"] == "https://example.com"
+    assert journal_files(tmp_path) == []
+
+
+async def test_a_second_listener_is_refused_until_the_first_has_ended(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with retargeting(sandbox, tmp_path) as first, retargeting(sandbox, tmp_path) as second:
+        await first.prepare(["create_vm"])
+        await first.apply(ONE)
+        with pytest.raises(RetargetError) as refusal:
+            await second.prepare(["delete_vm", "create_vm"])
+        assert "create_vm" in refusal.value.message
+        assert await second.restore() == ()
+        assert method(sandbox)["url"] == ONE
+        await first.restore()
+        async with retargeting(sandbox, tmp_path) as third:
+            await third.prepare(["delete_vm", "create_vm"])
+            await third.restore()
+    assert journal_files(tmp_path) == []
+
+
+async def test_somebody_elses_change_is_not_overwritten_at_the_end(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with retargeting(sandbox, tmp_path) as flow:
+        await flow.prepare(["create_vm"])
+        await flow.apply(ONE)
+        sandbox.actions["create_vm"]["title"] = "Theirs"
+        (outcome,) = await flow.restore()
+    assert (outcome.end, outcome.now) == (End.CHANGED, sandbox.actions["create_vm"])
+    assert (method(sandbox)["url"], sandbox.actions["create_vm"]["title"]) == (ONE, "Theirs")
+    assert Journal(tmp_path).count_leftovers() == 1
+
+
+@pytest.mark.parametrize("restored", [False, True])
+async def test_nor_when_the_url_changes(sandbox: Sandbox, tmp_path: Path, restored: bool) -> None:
+    original = dict(sandbox.actions["create_vm"])
+    async with retargeting(sandbox, tmp_path) as flow:
+        await flow.prepare(["create_vm", "delete_vm"])
+        await flow.apply(ONE)
+        sandbox.actions["create_vm"] = original if restored else {**sandbox.actions["create_vm"], "title": "Theirs"}
+        theirs = text(sandbox)
+        with pytest.raises(RetargetError) as problem:
+            await flow.apply(TWO)
+        assert "create_vm was changed in Port" in problem.value.message
+        assert (text(sandbox), method(sandbox, "delete_vm")["url"]) == (theirs, TWO)
+        ends = {outcome.entry.identifier: outcome.end for outcome in await flow.restore()}
+    assert ends == {"create_vm": End.UNTOUCHED if restored else End.CHANGED, "delete_vm": End.RESTORED}
+    assert text(sandbox) == theirs
+
+
+async def test_nor_while_the_question_is_open(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with retargeting(sandbox, tmp_path) as flow:
+        await flow.prepare(["create_vm"])
+        sandbox.actions["create_vm"]["title"] = "Theirs"
+        with pytest.raises(RetargetError):
+            await flow.apply(ONE)
+        assert await flow.restore() == ()
+    assert method(sandbox)["url"] == "https://example.com"
+    assert journal_files(tmp_path) == []
+
+
+async def test_another_action_of_the_same_name_is_left(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with retargeting(sandbox, tmp_path) as flow:
+        await flow.prepare(["create_vm"])
+        await flow.apply(ONE)
+        sandbox.actions["create_vm"]["id"] = "action_of_another_organisation"
+        (outcome,) = await flow.restore()
+    assert outcome.end is End.ANOTHER
+    assert method(sandbox)["url"] == ONE
+
+
+async def test_what_a_killed_listener_left_is_taken_over_with_its_original(sandbox: Sandbox, tmp_path: Path) -> None:
+    before = text(sandbox)
+    mortal = MortalJournal(tmp_path)
+    async with retargeting(sandbox, tmp_path, journal=mortal) as killed:
+        await killed.prepare(["create_vm"])
+        await killed.apply(ONE)
+        mortal.die()
+        async with retargeting(sandbox, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            assert f"  invocationMethod.url: {ONE} -> {TWO}" in flow.lines(TWO)
+            assert "goes back to https://example.com" in flow.lines(TWO)[-1]
+            await flow.apply(TWO)
+            await flow.restore()
+    assert text(sandbox) == before
+    assert journal_files(tmp_path) == []
+
+
+async def test_what_was_left_and_changed_since_has_to_be_settled_first(sandbox: Sandbox, tmp_path: Path) -> None:
+    mortal = MortalJournal(tmp_path)
+    async with retargeting(sandbox, tmp_path, journal=mortal) as killed:
+        await killed.prepare(["create_vm"])
+        await killed.apply(ONE)
+        mortal.die()
+        sandbox.actions["create_vm"]["title"] = "Theirs"
+        async with retargeting(sandbox, tmp_path) as flow:
+            with pytest.raises(RetargetError) as problem:
+                await flow.prepare(["create_vm"])
+    assert problem.value.hint.endswith("port-hook restore create_vm")
+    assert Journal(tmp_path).count_leftovers() == 1
+
+
+async def test_an_action_that_points_there_of_itself_is_not_touched(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.add_action(an_action(url=ONE, agent=False))
+    before = sandbox.actions["create_vm"]
+    async with retargeting(sandbox, tmp_path) as flow:
+        await flow.prepare(["create_vm"])
+        assert flow.lines(ONE) == ["create_vm already points at the listener"]
+        await flow.apply(ONE)
+        assert sandbox.actions["create_vm"] is before
+        await flow.apply(TWO)
+        assert method(sandbox)["url"] == TWO
+        await flow.restore()
+    assert text(sandbox) == json.dumps(settable(before))
+
+
+async def test_a_cancelled_change_is_finished_and_then_put_back(tmp_path: Path) -> None:
+    original = {"id": "a", **an_action()}
+    async with FlakyPort().serve() as port:
+        port.actions["create_vm"] = original
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            for steps in range(40):
+                applying = asyncio.create_task(flow.apply(ONE if steps % 2 else TWO))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                applying.cancel()
+                with suppress(asyncio.CancelledError):
+                    await applying
+            assert [outcome.end for outcome in await flow.restore()] in ([End.RESTORED], [End.UNTOUCHED])
+        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+    assert journal_files(tmp_path) == []
+
+
+async def test_a_change_that_port_takes_late_is_waited_for_before_it_is_undone(tmp_path: Path) -> None:
+    original = {"id": "a", **an_action()}
+    gate = asyncio.Event()
+    async with FlakyPort((None, None, Fault(gate=gate))).serve() as port:
+        port.actions["create_vm"] = original
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            applying = asyncio.create_task(flow.apply(ONE))
+            await port.hanging.wait()
+            applying.cancel()
+            restoring = asyncio.create_task(flow.restore())
+            with pytest.raises(asyncio.CancelledError):
+                await applying
+            asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a look at Port that would be too early
+            assert [outcome.end for outcome in await restoring] == [End.RESTORED]
+        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+
+
+async def test_what_stands_in_the_way_of_several_actions_is_said_of_each(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with retargeting(sandbox, tmp_path) as flow:
+        await flow.prepare(["create_vm", "delete_vm"])
+        for action in sandbox.actions.values():
+            action["title"] = "Theirs"
+        with pytest.raises(RetargetError) as problem:
+            await flow.apply(ONE)
+        assert await flow.restore() == ()
+        assert {call.split()[0] for call in problem.value.message.split(". ")} == {"create_vm", "delete_vm"}
+        await flow.apply(ONE)
+    assert method(sandbox)["url"] == "https://example.com"
+
+
+async def test_putting_back_outlasts_cancellations_and_passes_them_on(tmp_path: Path) -> None:
+    original = {"id": "a", **an_action()}
+    async with FlakyPort().serve() as port:
+        port.actions["create_vm"] = original
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            await flow.apply(ONE)
+            ending = asyncio.create_task(flow.restore())
+            await asyncio.sleep(0)
+            for _ in range(3):
+                ending.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await ending
+        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+    assert journal_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("at_put", [False, True])
+async def test_a_port_that_hangs_is_waited_for_only_so_long_and_the_journal_stays(tmp_path: Path, at_put: bool) -> None:
+    hang = Fault(hang=True)
+    script = (None, None, hang) if at_put else (None, None, None, hang)
+    async with FlakyPort(script).serve() as port:
+        port.actions["create_vm"] = {"id": "a", **an_action()}
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            applying = asyncio.create_task(flow.apply(ONE))
+            if not at_put:
+                await applying
+            else:
+                await port.hanging.wait()
+            (outcome,) = await flow.restore(within_s=0.05)
+            with suppress(asyncio.CancelledError, PortHookError):
+                await applying
+    assert outcome.end is End.FAILED
+    assert "0.05 s" in str(outcome.problem)
+    assert Journal(tmp_path).count_leftovers() == 1
+
+
+async def test_port_that_is_down_at_the_end_leaves_the_journal(tmp_path: Path) -> None:
+    async with FlakyPort((None, None, None, *[Fault(status=503)] * 5)).serve() as port:
+        port.actions["create_vm"] = {"id": "a", **an_action()}
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await flow.prepare(["create_vm"])
+            await flow.apply(ONE)
+            (outcome,) = await flow.restore()
+    assert outcome.end is End.FAILED
+    assert Journal(tmp_path).count_leftovers() == 1

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import RetargetError, StoreError
+from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.journal import FOLDER, Journal
+from tests.retargets import ONE, an_action, journal_files
+
+ENTRY = Entry(identifier="create_vm", api_url="u", original=an_action(), urls=(ONE,), pid=1, at=2.0)
+KEY = ("u", "action_1", "create_vm")
+# Claims an action, writes it down, says so, and waits to be killed.
+OWNER = """
+import sys
+from pathlib import Path
+from port_hook_cli.retarget.journal import Journal
+from port_hook_cli.retarget.entry import Entry
+claim = Journal(Path(sys.argv[1])).claim("u", "action_1", "create_vm")
+claim.write(Entry(identifier="create_vm", api_url="u", original={"identifier": "create_vm"}))
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_is_written_is_read_and_private_and_gone_when_it_is_finished(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    claim = journal.claim(*KEY)
+    assert claim.read() is None
+    claim.write(ENTRY)
+    claim.write(ENTRY.intending("x"))
+    assert claim.read() == ENTRY.intending("x")
+    assert {mode(path) for path in journal_files(tmp_path)} == {0o600}
+    assert (mode(tmp_path / FOLDER), mode((tmp_path / FOLDER).parent)) == (0o700, 0o700)
+    claim.finish()
+    claim.release()
+    assert journal_files(tmp_path) == []
+
+
+def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
+    assert Journal(tmp_path).kept() == ()
+    assert Journal(tmp_path).count_leftovers() == 0
+    assert not (tmp_path / ".port-hook").exists()
+
+
+def test_an_action_is_one_listeners_and_another_is_anybodys(tmp_path: Path) -> None:
+    with Journal(tmp_path).claim(*KEY) as held:
+        with pytest.raises(RetargetError) as refusal:
+            Journal(tmp_path).claim(*KEY)
+        assert "create_vm" in refusal.value.message
+        for other in (("v", *KEY[1:]), ("u", "action_2", "create_vm"), ("u", "action_1", "delete_vm")):
+            Journal(tmp_path).claim(*other).release()
+        held.write(ENTRY)
+    Journal(tmp_path).claim(*KEY).release()
+
+
+def test_what_was_released_unfinished_is_a_leftover_and_can_be_claimed_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    claim = journal.claim(*KEY)
+    claim.write(ENTRY)
+    assert (journal.count_leftovers(), [kept.is_held for kept in journal.kept()]) == (0, [True])
+    assert journal.reclaim(journal.kept()[0]) is None
+    claim.release()
+    assert (journal.count_leftovers(), [kept.is_held for kept in journal.kept()]) == (1, [False])
+    (kept,) = journal.kept()
+    assert kept.entry == ENTRY
+    again = journal.reclaim(kept)
+    assert again is not None
+    assert again.read() == ENTRY
+    again.finish()
+    assert journal_files(tmp_path) == []
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"written\n"
+        assert journal.count_leftovers() == 0
+        with pytest.raises(RetargetError):
+            journal.claim(*KEY)
+    finally:
+        owner.kill()
+        owner.communicate()
+    assert journal.count_leftovers() == 1
+    with journal.claim(*KEY) as claim:
+        assert claim.read() is not None
+
+
+def test_a_file_that_is_no_entry_is_told_of_and_left(tmp_path: Path) -> None:
+    with Journal(tmp_path).claim(*KEY) as claim:
+        claim.write(ENTRY)
+        claim.path.write_bytes(b"\xff{")
+        with pytest.raises(StoreError):
+            claim.read()
+        claim.path.write_text("{}")
+        with pytest.raises(StoreError) as problem:
+            claim.read()
+        assert str(claim.path) in problem.value.message
+    (kept,) = Journal(tmp_path).kept()
+    assert (kept.entry, bool(kept.fault)) == (None, True)
+    assert Journal(tmp_path).count_leftovers() == 1
+
+
+def test_a_folder_that_cannot_be_made_is_a_problem_in_words(tmp_path: Path) -> None:
+    (tmp_path / ".port-hook").write_text("a file")
+    with pytest.raises(StoreError) as problem:
+        Journal(tmp_path).claim(*KEY)
+    assert "retargets" in problem.value.message
+
+
+def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    with Journal(tmp_path).claim(*KEY) as claim:
+        claim.path.with_suffix(".new").write_text("{")
+        claim.write(ENTRY)
+        assert claim.read() == ENTRY
+        claim.path.with_suffix(".new").write_text("{")
+        claim.finish()
+    assert journal_files(tmp_path) == []
+
+
+def test_of_many_that_want_an_action_one_at_a_time_has_it(tmp_path: Path) -> None:
+    # Files of finished locks are deleted under the others: who locks a deleted one has nothing.
+    inside, seen = [0], []
+
+    def listen() -> int:
+        claimed = 0
+        for _ in range(150):
+            with suppress(RetargetError), Journal(tmp_path).claim(*KEY) as claim:
+                inside[0] += 1
+                seen.append(inside[0])
+                for _ in range(5):
+                    claim.read()  # lets the other threads in
+                claimed += 1
+                inside[0] -= 1
+        return claimed
+
+    with ThreadPoolExecutor(4) as threads:
+        claimed = sum(future.result() for future in [threads.submit(listen) for _ in range(4)])
+    assert claimed > 4
+    assert set(seen) == {1}

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import PortApiError, UsageError
+from port_hook_cli.port_api.responses import backoff_s, problem_of, read_object, retry_after_s
+from port_hook_cli.runs.ids import check_run_id, doubt_about
+from port_hook_cli.runs.log_splitting import REQUEST_LIMIT, encode_body, split_log
+from port_hook_cli.runs.updates import (
+    RunReport,
+    RunStatus,
+    ended_status,
+    log_calls,
+    patch_call,
+    plan_report,
+    run_path,
+)
+from tests.factories import NOW, RUN_ID
+from tests.port_openapi import body_schema, faults, port_openapi
+
+NODE_RUN = "wfnr_abc123"
+EVERYTHING = RunReport(
+    status=RunStatus.SUCCESS,
+    label="Deployed",
+    summary="All good",
+    links=("https://ci.example.com/7", "https://example.com"),
+    external_run_id="gh-7",
+    logs=("one", "two"),
+)
+# Any text that can come from a command line or a file, surrogates among it.
+TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
+
+
+def said(run_id: str, report: RunReport) -> list[tuple[str, object]]:
+    plan = plan_report(run_id, report)
+    return [(f"{call.method} {call.path}", call.body) for call in (*plan.logs, *plan.last_calls)]
+
+
+def test_logs_go_before_fields_and_the_status_goes_last_and_alone() -> None:
+    run = f"/v1/actions/runs/{RUN_ID}"
+    assert said(RUN_ID, EVERYTHING) == [
+        (f"POST {run}/logs", {"message": "one"}),
+        (f"POST {run}/logs", {"message": "two"}),
+        (
+            f"PATCH {run}",
+            {
+                "statusLabel": "Deployed",
+                "link": ["https://ci.example.com/7", "https://example.com"],
+                "summary": "All good",
+                "externalRunId": "gh-7",
+            },
+        ),
+        (f"PATCH {run}", {"status": "SUCCESS"}),
+    ]
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    assert said(RUN_ID, RunReport(status=RunStatus.FAILURE)) == [
+        (f"PATCH /v1/actions/runs/{RUN_ID}", {"status": "FAILURE"})
+    ]
+    assert said(RUN_ID, RunReport(summary="")) == [(f"PATCH /v1/actions/runs/{RUN_ID}", {"summary": ""})]
+    assert said(RUN_ID, RunReport()) == []
+
+
+def test_only_an_empty_report_is_empty() -> None:
+    assert RunReport().is_empty
+    assert not RunReport(label="").is_empty
+
+
+def test_a_node_run_has_its_own_routes_and_words() -> None:
+    node = f"/v1/workflows/nodes/runs/{NODE_RUN}"
+    assert said(NODE_RUN, EVERYTHING) == [
+        (f"POST {node}/logs", {"logs": [{"level": "INFO", "message": "one"}]}),
+        (f"POST {node}/logs", {"logs": [{"level": "INFO", "message": "two"}]}),
+        (f"POST {node}/logs", {"logs": [{"level": "INFO", "message": "Label: Deployed"}]}),
+        (f"POST {node}/logs", {"logs": [{"level": "INFO", "message": "Summary: All good"}]}),
+        (
+            f"PATCH {node}",
+            {
+                "status": "IN_PROGRESS",
+                "links": ["https://ci.example.com/7", "https://example.com"],
+                "externalRunId": "gh-7",
+            },
+        ),
+        (f"PATCH {node}", {"status": "COMPLETED", "result": "SUCCESS"}),
+    ]
+
+
+def test_a_node_run_that_fails_is_completed_with_failed() -> None:
+    assert said(NODE_RUN, RunReport(status=RunStatus.FAILURE))[-1][1] == {"status": "COMPLETED", "result": "FAILED"}
+
+
+def test_the_user_is_told_what_a_node_run_cannot_take() -> None:
+    assert "log lines" in plan_report(NODE_RUN, EVERYTHING).remarks[0]
+    assert plan_report(NODE_RUN, RunReport(logs=("x",))).remarks == ()
+    assert plan_report(RUN_ID, EVERYTHING).remarks == ()
+
+
+def test_every_body_is_one_that_port_takes() -> None:
+    document = port_openapi()
+    plan = plan_report(RUN_ID, EVERYTHING)
+    for call in (*plan.logs, *plan.last_calls):
+        route = call.path.replace(RUN_ID, "{run_id}")
+        assert faults(call.body, body_schema(document, call.method, route)) == []
+
+
+@pytest.mark.parametrize("link", ["example.com", "javascript:alert(1)", "/relative", "http://", "http://[::1", ""])
+def test_a_link_that_is_no_address_is_refused(link: str) -> None:
+    with pytest.raises(UsageError, match="is not a link"):
+        plan_report(RUN_ID, RunReport(links=(link,)))
+
+
+def test_a_blank_log_is_refused() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        plan_report(RUN_ID, RunReport(logs=(" \n",)))
+
+
+def test_only_a_patch_that_ends_a_run_wants_a_status() -> None:
+    assert patch_call(RUN_ID, {"status": "SUCCESS"}).wanted == "SUCCESS"
+    assert patch_call(RUN_ID, {"summary": "x"}).wanted is None
+    assert patch_call(NODE_RUN, {"status": "IN_PROGRESS"}).wanted is None
+    assert patch_call(NODE_RUN, {"status": "COMPLETED", "result": "CANCELLED"}).wanted == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("run", "status"),
+    [
+        ({"status": "IN_PROGRESS"}, None),
+        ({"status": "WAITING_FOR_APPROVAL"}, None),
+        ({"status": "SUCCESS"}, "SUCCESS"),
+        ({"status": "FAILURE"}, "FAILURE"),
+        ({"status": "SOMETHING_NEW", "endedAt": "2026-01-01T00:00:00.000Z"}, "SOMETHING_NEW"),
+        ({}, None),
+    ],
+)
+def test_a_run_has_ended_by_its_status_or_by_its_end(run: dict[str, str], status: str | None) -> None:
+    assert ended_status(run) == status
+
+
+@given(TEXT)
+@example("../../organization")
+@example(".")
+@example("...")
+def test_a_run_id_is_one_segment_whatever_it_holds(run_id: str) -> None:
+    segment = run_path(run_id.encode("utf-8", "replace").decode()).removeprefix("/v1/actions/runs/")
+    assert not set(segment) & set("/?# ")
+    assert segment.isascii()
+    assert not segment or segment.strip(".")
+
+
+@given(TEXT, st.integers(60, 200), st.sampled_from([None, {"logs": [{"level": "INFO", "message": ""}]}]))
+@example('"' * 300, 40, None)
+@example("\x00\n\U0001f600" * 60, 60, None)
+def test_every_part_of_a_log_fits_and_together_they_are_the_log(
+    message: str, limit: int, envelope: dict[str, object] | None
+) -> None:
+    parts = split_log(message, limit, envelope)
+    assert "".join(parts) == message
+    for part in parts:
+        body = {"message": part} if envelope is None else {"logs": [{"level": "INFO", "message": part}]}
+        assert len(encode_body(body)) <= limit
+
+
+def test_a_log_is_split_after_a_line_where_one_ends() -> None:
+    assert split_log("one\ntwo\nthree", limit=len(b'{"message":"one\\ntwo"}')) == ("one\n", "two\n", "three")
+
+
+def test_a_log_of_exactly_the_limit_is_one_request() -> None:
+    message = "x" * (REQUEST_LIMIT - len(b'{"message":""}'))
+    assert split_log(message) == (message,)
+    assert [len(part) for part in split_log(message + "y")] == [len(message), 1]
+
+
+def test_a_log_is_never_split_inside_a_character() -> None:
+    smileys = "\U0001f600" * 300_000
+    parts = split_log(smileys)
+    assert len(parts) == 2
+    assert b"".join(part.encode() for part in parts) == smileys.encode()
+
+
+def test_a_node_runs_log_is_split_by_its_own_envelope() -> None:
+    sizes = [len(encode_body(call.body or {})) for call in log_calls(NODE_RUN, "x" * 3_000_000)]
+    assert len(sizes) == 3
+    assert max(sizes) == REQUEST_LIMIT
+
+
+def test_a_limit_without_room_is_refused_instead_of_looping() -> None:
+    with pytest.raises(ValueError, match="no room"):
+        split_log("é", limit=len(b'{"message":""}') + 1)
+
+
+@pytest.mark.parametrize("run_id", [RUN_ID, NODE_RUN])
+def test_a_run_id_of_the_usual_form_raises_no_doubt(run_id: str) -> None:
+    assert check_run_id(run_id) == run_id
+    assert doubt_about(run_id) is None
+
+
+@pytest.mark.parametrize(
+    "text", [f"https://app.port.io/organization/run?runId={RUN_ID}", f" {RUN_ID}", f"runs/{RUN_ID}/logs"]
+)
+def test_a_pasted_address_is_answered_with_the_id_in_it(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_run_id(text)
+    assert caught.value.hint == f"Did you mean {RUN_ID}?"
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "a b", "r_\x1b[2J"])
+def test_what_can_name_no_run_is_refused_with_the_form_of_an_id(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_run_id(text)
+    assert "16 letters and digits" in caught.value.hint
+
+
+def test_an_unusual_id_is_doubted_but_taken() -> None:
+    assert check_run_id("gh-7") == "gh-7"
+    assert "external id" in str(doubt_about("gh-7"))
+    assert "15 characters" in str(doubt_about(RUN_ID[:-1]))
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("0", 0), ("12", 12), (" 3 ", 3), ("9" * 5000, 9999999999)])
+def test_retry_after_in_seconds(value: str, seconds: float) -> None:
+    assert retry_after_s(value, NOW) == seconds
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", "-1", "1.5", "٣", "Wed, 99 Foo 2026 00:00:00 GMT"])
+def test_a_retry_after_that_says_nothing_is_none(value: str | None) -> None:
+    assert retry_after_s(value, NOW) is None
+
+
+@given(st.integers(-100, 100))
+def test_retry_after_as_a_date_is_counted_from_now_and_never_negative(seconds: int) -> None:
+    date = datetime.fromtimestamp(NOW, UTC) + timedelta(seconds=seconds)
+    assert retry_after_s(format_datetime(date, usegmt=True), NOW) == max(0, seconds)
+    assert retry_after_s(date.strftime("%a, %d %b %Y %H:%M:%S"), NOW) == max(0, seconds)
+
+
+@given(st.text())
+def test_any_retry_after_is_read_without_an_exception(value: str) -> None:
+    seconds = retry_after_s(value, NOW)
+    assert seconds is None or seconds >= 0
+
+
+@given(st.integers(1, 50), st.floats(0, 1, exclude_max=True))
+def test_a_backoff_grows_to_a_ceiling_and_is_spread_over_its_second_half(tries: int, chance: float) -> None:
+    assert backoff_s(tries, 0) <= backoff_s(tries, chance) <= 2 * backoff_s(tries, 0) <= 8
+    assert backoff_s(tries, chance) <= backoff_s(tries + 1, chance)
+
+
+@given(st.integers(300, 999), st.binary(max_size=200))
+@example(404, b'{"error": 1, "message": ["\x1b[2J"]}')
+@example(500, b"[" * 100_000)
+def test_any_error_answer_becomes_a_problem(status: int, body: bytes) -> None:
+    problem = problem_of(status, body)
+    assert isinstance(problem, PortApiError)
+    assert str(status) in problem.message
+
+
+@given(st.binary(max_size=50))
+def test_reading_an_object_never_raises(body: bytes) -> None:
+    assert isinstance(read_object(body), dict)

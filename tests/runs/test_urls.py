@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+import pytest
+
+from port_hook_cli.runs.urls import (
+    app_url_for,
+    is_ports_own,
+    parse_api_url,
+    region_api_url,
+    run_page,
+    sends_in_the_clear,
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://api.port.io",
+        "https://api.port.io/",
+        "https://api.port.io/v1",
+        "https://api.port.io/v1/",
+        "  https://api.port.io/v1\n",
+    ],
+)
+def test_the_version_and_trailing_slashes_are_taken_off(text: str) -> None:
+    assert parse_api_url(text) == "https://api.port.io"
+
+
+def test_a_path_before_the_version_stays() -> None:
+    assert parse_api_url("http://127.0.0.1:8080/port/v1/") == "http://127.0.0.1:8080/port"
+
+
+def test_a_path_that_only_ends_like_a_version_stays() -> None:
+    assert parse_api_url("http://127.0.0.1/dev1") == "http://127.0.0.1/dev1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "api.port.io",
+        "ftp://api.port.io",
+        "https://",
+        "https://a b",
+        "https://a\x1b[2J",
+        "https://a/?b=c",
+        "http://a:99999",
+        "https://[a",
+        "https://a\u2100b",
+    ],
+)
+def test_what_is_no_base_of_an_api_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"URL|query|port"):
+        parse_api_url(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:SECRET@host",
+        "https://user:SECRET@host:99999999",
+        "https://user:SECRET@ho st",
+        "https://user:SECRET@a\u2100b",
+        "https://SECRET@[x",
+        "user:SECRET@host",
+        "ftp://user:SECRET@host",
+        "https://host/?token=SECRET",
+        "https://host:99999999/#SECRET",
+    ],
+)
+def test_a_secret_in_an_address_is_refused_and_not_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match=r"user name or password|query or fragment") as caught:
+        parse_api_url(text)
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_of_a_long_address_the_beginning_is_quoted() -> None:
+    with pytest.raises(ValueError, match="is not a URL") as caught:
+        parse_api_url("a" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("region", "api", "app"),
+    [
+        ("eu", "https://api.port.io", "https://app.port.io"),
+        ("US", "https://api.us.port.io", "https://app.us.port.io"),
+    ],
+)
+def test_a_region_has_an_api_and_an_app(region: str, api: str, app: str) -> None:
+    assert region_api_url(region) == api
+    assert app_url_for(api) == app
+
+
+def test_the_older_names_of_the_api_have_the_same_app() -> None:
+    assert app_url_for("https://api.us.getport.io") == "https://app.us.port.io"
+
+
+def test_another_region_is_refused() -> None:
+    with pytest.raises(ValueError, match="'apac' is neither 'eu' nor 'us'"):
+        region_api_url("apac")
+
+
+def test_a_run_has_a_page_where_there_is_an_app() -> None:
+    assert run_page("https://app.port.io", "r_1") == "https://app.port.io/organization/run?runId=r_1"
+
+
+@pytest.mark.parametrize("run_id", ["r_\x1b]0;owned\x07\x1b[2J", "a&b=c#d/e?f", "a b%20", "é\ud800", "\u202e"])
+def test_an_id_is_the_value_of_one_field_whatever_it_holds(run_id: str) -> None:
+    page = run_page("https://app.port.io", run_id)
+    value = page.removeprefix("https://app.port.io/organization/run?runId=")
+    assert re.fullmatch(r"[A-Za-z0-9_.~%-]+", value)
+    assert unquote(value) == run_id.encode("utf-8", "backslashreplace").decode()
+
+
+def test_a_run_of_a_sandbox_has_no_page() -> None:
+    assert run_page(app_url_for("http://127.0.0.1:4010"), "r_1") == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:1",
+        "http://LOCALHOST",
+        "http://127.0.0.1",
+        "http://127.9.9.9:80/x",
+        "http://[::1]:9",
+        "https://x",
+    ],
+)
+def test_an_address_that_keeps_what_is_sent_private(url: str) -> None:
+    assert not sends_in_the_clear(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.port.io",
+        "HTTP://10.0.0.1",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+        "http://0.0.0.0:1",
+        "http://[::ffff:127.0.0.1]",
+        "http://[fe80::1]",
+        "http://127.1",
+    ],
+)
+def test_an_address_that_sends_in_the_clear(url: str) -> None:
+    assert sends_in_the_clear(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://api.port.io", True),
+        ("https://API.us.getport.io", True),
+        ("http://api.port.io", False),
+        ("https://api.port.io:444", False),
+        ("https://api.port.io.example.com", False),
+    ],
+)
+def test_port_s_own_addresses_are_four(url: str, own: bool) -> None:
+    assert is_ports_own(url) is own

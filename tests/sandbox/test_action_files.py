@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.errors import UsageError
+from port_hook_cli.sandbox.action_files import read_actions
+
+GOOD = create_vm_action()
+BOMB = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]" for n in range(12))
+YAML = """\
+identifier: scale
+trigger: {type: self-service, operation: DAY-2}
+invocationMethod:
+  type: WEBHOOK
+  url: http://127.0.0.1:8000/scale
+"""
+
+
+def test_files_and_folders_of_json_and_yaml_are_read(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.yaml").write_text(YAML)
+    shown = {**GOOD, "identifier": "b", "id": "action_1", "createdAt": "2026-01-01T00:00:00Z", "icon": None}
+    (tmp_path / "more" / "a.json").write_text(json.dumps([{**GOOD, "identifier": "a"}, shown]))
+    (tmp_path / "more" / "README.md").write_text("not one")
+    (tmp_path / "one.json").write_text("\ufeff" + json.dumps(GOOD))
+    actions = read_actions([tmp_path / "more", tmp_path / "one.json"])
+    assert [action["identifier"] for action in actions] == ["a", "b", "scale", "create_vm"]
+    assert not {"id", "createdAt", "icon"} & actions[1].keys()
+    assert actions[3] == GOOD
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json", "{", "is no JSON"),
+        ("a.json", "[" * 100_000, "is no JSON"),
+        ("a.json", b"\xff", "UTF-8"),
+        ("a.json", "17", "the action must be object"),
+        ("a.json", "[{}]", "action 1 must have required property 'identifier'"),
+        ("a.json", json.dumps({**GOOD, "color": "red"}), "found 'color'"),
+        ("a.json", json.dumps([GOOD, {**GOOD, "trigger": 1}]), "action 2/trigger"),
+        ("a.json", json.dumps({**GOOD, "invocationMethod": {"type": "WEBHOOK"}}), "property 'url'"),
+        ("a.json", json.dumps([GOOD, GOOD]), "create_vm is in"),
+        ("a.yml", "a: [", "is no YAML"),
+        ("a.yml", BOMB, "with its aliases written out it is too large"),
+        ("a.yml", "!!python/object/apply:os.system [ls]", "is no YAML"),
+    ],
+)
+def test_a_bad_file_is_named_with_the_reason(tmp_path: Path, name: str, content: str | bytes, words: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UsageError) as caught:
+        read_actions([file])
+    assert str(file) in caught.value.message
+    assert words in caught.value.message
+
+
+def test_a_file_that_is_not_there_and_a_folder_of_nothing_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(UsageError, match=str(path)):
+            read_actions([path])
+
+
+def test_a_date_in_yaml_is_the_text_that_it_is_in_json(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(YAML.replace(YAML.splitlines()[0], "identifier: 2026-01-01", 1))
+    assert read_actions([tmp_path / "a.yml"])[0]["identifier"] == "2026-01-01"

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.sandbox.run import Phase
+from port_hook_cli.signatures.signing import sign
+from port_hook_cli.signatures.verification import judge
+from tests.factories import NOW
+from tests.sandbox_clients import a_client, refusal, token_of
+from tests.servers import handler
+
+CLAIM = {"installationId": "_PORT_EXEC_AGENT", "limit": 10, "invocationMethod": "WEBHOOK"}
+RESERVED = {"x-port-reserved-usage": "true"}
+
+
+def an_agent_action(url: str, *, synchronized: bool = True) -> dict[str, Any]:
+    action = create_vm_action()
+    method = {**action["invocationMethod"], "url": url, "agent": True, "synchronized": synchronized}
+    return {**action, "invocationMethod": {**method, "headers": {"X-Team": "a"}}}
+
+
+@asynccontextmanager
+async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, str]]:
+    """Give a sandbox with a run that waits for the agent."""
+    ready = asyncio.Event()
+    now = clock or [NOW]
+
+    def on_run(event: RunEvent) -> None:
+        if "agent" in event.note:
+            ready.set()
+
+    async with (
+        Sandbox.start(actions=[an_agent_action(url)], now=lambda: now[0], on_run=on_run) as sandbox,
+        a_client(sandbox) as client,
+    ):
+        started = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "zoë"}})
+        await asyncio.wait_for(ready.wait(), 10)
+        yield sandbox, client, started.json()["run"]["id"]
+
+
+async def claim(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    answer = await client.post("/v1/actions/runs/claim-pending", json=CLAIM, headers=RESERVED)
+    assert answer.status_code == 200
+    runs: list[dict[str, Any]] = answer.json()["runs"]
+    return runs
+
+
+async def ack(client: httpx.AsyncClient, *run_ids: str) -> int:
+    body = {"runIds": list(run_ids)}
+    answer = await client.patch("/v1/actions/runs/ack", json=body, headers=RESERVED)
+    return int(answer.json()["ackedCount"])
+
+
+class Agent:
+    """Port's execution agent in its polling mode, one round of it, written after what the published one sends.
+
+    Its limits: no mapping, no back-off, no Kafka. It fetches a token for every call, as the published one does.
+    """
+
+    def __init__(self, sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+        self.sandbox = sandbox
+        self.client = client
+
+    async def call(self, method: str, path: str, body: Any, **headers: str) -> Any:
+        headers |= {"authorization": f"Bearer {await token_of(self.client, self.sandbox)}", "user-agent": "port-agent"}
+        answer = await self.client.request(method, path, json=body, headers=headers)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def work(self) -> None:
+        await self.call("PATCH", "/v1/organization", {"settings": {"portAgentStreamerName": "POLLING"}})
+        claimed = await self.call("POST", "/v1/actions/runs/claim-pending", CLAIM, **RESERVED)
+        for run in claimed["runs"]:
+            if (await self.call("PATCH", "/v1/actions/runs/ack", {"runIds": [run["id"]]}, **RESERVED))["ackedCount"]:
+                await self.invoke(run)
+        nodes = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
+        assert (await self.call("POST", "/v1/workflows/runs/claim-pending", nodes))["nodeRuns"] == []
+
+    async def invoke(self, run: dict[str, Any]) -> None:
+        path, payload = f"/v1/actions/runs/{run['id']}", run["payload"]
+        for message in ("An action message has been received", "Sending the request"):
+            await self.call("POST", f"{path}/logs", {"message": message})
+        method = {name: payload[name] for name in ("type", "url", "synchronized", "method", "headers")}
+        body = {**payload["body"], "headers": payload["headers"], "context": {"runId": run["id"]}}
+        body["payload"] = {"action": {"invocationMethod": method}}
+        compact = json.dumps(body, separators=(",", ":")).encode()
+        answer = await self.client.request(
+            payload["method"],
+            payload["url"],
+            content=json.dumps(body).encode(),
+            headers={
+                "Content-Type": "application/json",
+                "X-Port-Timestamp": str(int(NOW)),
+                "X-Port-Signature": sign(compact, self.sandbox.client_secret, str(int(NOW))),
+            },
+        )
+        await self.call("PATCH", f"{path}/response", {"response": answer.json()})
+        await self.call("PATCH", path, {"status": "SUCCESS" if answer.is_success else "FAILURE"})
+
+
+async def test_the_agent_takes_a_run_from_its_claim_to_its_end() -> None:
+    body = b'{"ip":"10.0.0.1"}'
+    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)) as webhook:
+        async with waiting(webhook.url) as (sandbox, client, run_id):
+            assert webhook.requests == []
+            await Agent(sandbox, client).work()
+            run = sandbox.runs[run_id]
+            assert (run.status, run.response) == ("SUCCESS", {"ip": "10.0.0.1"})
+            assert [log["message"] for log in run.logs][-1] == "Sending the request"
+            organization = (await client.get("/v1/organization")).json()["organization"]
+            assert organization["settings"]["portAgentStreamerName"] == "POLLING"
+            (request,) = webhook.requests
+            headers = Headers(tuple(request.fields))
+            verdict = judge(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
+            assert verdict.status is Status.REENCODED
+            await Agent(sandbox, client).work()
+            assert len(webhook.requests) == 1
+
+
+async def test_a_claim_that_is_not_acknowledged_is_given_again_after_a_while() -> None:
+    clock = [NOW]
+    async with waiting("https://example.com/hook", clock) as (_, client, run_id):
+        (run,) = await claim(client)
+        assert (run["id"], run["pendingExecution"], run["installationId"]) == (run_id, True, "_PORT_EXEC_AGENT")
+        assert run["claimedUntil"]
+        assert run["payload"]["agent"] is True
+        assert await claim(client) == []
+        clock[0] += 60
+        assert [run["id"] for run in await claim(client)] == [run_id]
+        assert await ack(client, run_id, run_id, "r_unknown") == 1
+        assert await ack(client, run_id) == 0
+        clock[0] += 60
+        assert await claim(client) == []
+        assert "pendingExecution" not in (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
+
+
+async def test_a_run_that_has_ended_is_not_given_to_the_agent() -> None:
+    async with waiting("http://127.0.0.1:1") as (_, client, run_id):
+        await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE"})
+        assert await claim(client) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/actions/runs/claim-pending", CLAIM),
+        ("PATCH", "/v1/actions/runs/ack", {"runIds": []}),
+    ],
+)
+async def test_the_agents_calls_need_its_header_and_a_token(method: str, path: str, body: Any) -> None:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        assert "x-port-reserved-usage" in (await refusal(client.request(method, path, json=body)))[2]
+        nobody = {**RESERVED, "authorization": "Bearer nobody"}
+        assert (await refusal(client.request(method, path, json=body, headers=nobody)))[0] == 401
+
+
+@pytest.mark.parametrize("change", [{"limit": 0}, {"limit": "x"}, {"invocationMethod": "KAFKA"}, {"installationId": 1}])
+async def test_a_claim_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        call = client.post("/v1/actions/runs/claim-pending", json=CLAIM | change, headers=RESERVED)
+        assert (await refusal(call))[:2] == (422, "invalid_request")
+
+
+async def test_a_node_run_that_waits_is_given_with_its_node() -> None:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        config = {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True, "body": {"a": 1}}
+        sandbox.add_run("wfnr_1", phase=Phase.CLAIMABLE, payload={**config, "workflowRun": "wfr_9"})
+        body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
+        (run,) = (await client.post("/v1/workflows/runs/claim-pending", json=body)).json()["nodeRuns"]
+        assert (run["identifier"], run["node"], run["workflowRun"]) == (
+            "wfnr_1", {"config": config}, {"identifier": "wfr_9"},
+        )  # fmt: skip
+        assert await claim(client) == []
+
+
+async def test_kafka_is_not_part_of_it() -> None:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        assert (await refusal(client.get("/v1/kafka-credentials")))[0] == 404

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.sandbox import Sandbox
+from tests.factories import RUN_ID
+from tests.sandbox_clients import a_client, refusal
+
+ENTITIES = "/v1/blueprints/vm/entities"
+DEV = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2, "os": "x"}, "relations": {"team": "a"}}
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.start(runs=[RUN_ID]) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with a_client(sandbox) as client:
+        yield client
+
+
+async def get(client: httpx.AsyncClient, name: str = "dev") -> Any:
+    return (await client.get(f"{ENTITIES}/{name}")).json()["entity"]
+
+
+async def test_an_entity_is_created_changed_replaced_and_deleted(client: httpx.AsyncClient) -> None:
+    created = await client.post(ENTITIES, json=DEV)
+    assert (created.status_code, created.json()["entity"]) == (201, DEV)
+    changed = await client.patch(f"{ENTITIES}/dev", json={"properties": {"cpu": 4}, "title": None})
+    assert changed.json()["entity"] == {
+        "identifier": "dev", "properties": {"cpu": 4, "os": "x"}, "relations": {"team": "a"},
+    }  # fmt: skip
+    await client.put(f"{ENTITIES}/dev", json={"identifier": "dev", "properties": {"cpu": 8}})
+    assert await get(client) == {"identifier": "dev", "properties": {"cpu": 8}, "relations": {}}
+    assert (await client.delete(f"{ENTITIES}/dev")).json() == {"ok": True}
+    assert (await refusal(client.get(f"{ENTITIES}/dev")))[0] == 404
+
+
+async def test_one_that_is_there_is_only_overwritten_when_that_is_asked_for(client: httpx.AsyncClient) -> None:
+    await client.post(ENTITIES, json=DEV)
+    again = {"identifier": "dev", "properties": {"cpu": 4}}
+    assert (await refusal(client.post(ENTITIES, json=again)))[:2] == (409, "identifier_taken")
+    assert (await client.post(f"{ENTITIES}?upsert=true&validation_only=true", json=again)).status_code == 201
+    assert await get(client) == DEV
+    await client.post(f"{ENTITIES}?upsert=true&merge=true", json=again)
+    assert (await get(client))["properties"] == {"cpu": 4, "os": "x"}
+    await client.post(f"{ENTITIES}?upsert=true", json=again)
+    assert (await get(client)) == {**again, "relations": {}}
+
+
+async def test_an_entity_can_be_renamed_but_not_onto_another(client: httpx.AsyncClient) -> None:
+    await client.post(ENTITIES, json=DEV)
+    await client.post(ENTITIES, json={"identifier": "a/b=é"})
+    assert (await refusal(client.patch(f"{ENTITIES}/dev", json={"identifier": "a/b=é"})))[0] == 409
+    assert (await client.patch(f"{ENTITIES}/dev", json={"identifier": "new"})).status_code == 200
+    assert (await get(client, "a%2Fb=%C3%A9"))["identifier"] == "a/b=é"
+    assert (await refusal(client.get(f"{ENTITIES}/dev")))[0] == 404
+
+
+async def test_one_without_a_name_gets_one_and_blueprints_are_apart(client: httpx.AsyncClient) -> None:
+    name = (await client.post(ENTITIES, json={})).json()["entity"]["identifier"]
+    assert await get(client, name)
+    assert (await refusal(client.get(f"/v1/blueprints/service/entities/{name}")))[0] == 404
+
+
+async def test_a_change_is_tied_to_its_run_while_that_is_in_progress(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    tied = f"run_id={RUN_ID}"
+    assert (await client.post(f"{ENTITIES}?upsert=true&{tied}", json=DEV)).status_code == 201
+    assert (await client.patch(f"{ENTITIES}/dev?{tied}", json={"title": "D"})).status_code == 200
+    assert sandbox.runs[RUN_ID].entities == ["created vm/dev", "changed vm/dev"]
+    await client.patch(f"/v1/actions/runs/{RUN_ID}", json={"status": "SUCCESS"})
+    for method, path in (("POST", ENTITIES), ("PUT", f"{ENTITIES}/dev"), ("PATCH", f"{ENTITIES}/dev")):
+        late = client.request(method, f"{path}?upsert=true&{tied}", json={"title": "late"})
+        assert (await refusal(late))[:2] == (409, "run_exhausted")
+    assert (await refusal(client.delete(f"{ENTITIES}/dev?{tied}")))[0] == 409
+    assert (await get(client))["title"] == "D"
+    assert (await refusal(client.post(f"{ENTITIES}?run_id=r_short", json={})))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "words"),
+    [
+        ("POST", {"identifier": "a b"}, "body/identifier"),
+        ("POST", {"identifier": ".."}, "body/identifier"),
+        ("POST", {"identifier": "x" * 1001}, "body/identifier"),
+        ("POST", {"identifier": {"combinator": "and", "rules": []}}, "search query"),
+        ("POST", {"title": None}, "body/title"),
+        ("POST", {"properties": []}, "body/properties"),
+        ("POST", {"relations": {"a": 1}}, "body/relations"),
+        ("POST", {"relations": {"a": ["b c"]}}, "body/relations"),
+        ("POST", {"team": 1}, "body/team"),
+        ("PATCH", {"colour": "red"}, "'colour'"),
+        ("PATCH", {"icon": 1}, "body/icon"),
+    ],
+)
+async def test_a_field_that_does_not_fit_is_refused_by_name(
+    client: httpx.AsyncClient, method: str, body: Any, words: str
+) -> None:
+    await client.post(ENTITIES, json=DEV)
+    path = ENTITIES if method == "POST" else f"{ENTITIES}/dev"
+    status, slug, message = await refusal(client.request(method, path, json=body))
+    assert (status, slug) == (422, "invalid_request")
+    assert words in message
+
+
+@pytest.mark.parametrize("query", ["upsert=1", "merge=yes", "validation_only="])
+async def test_a_switch_is_true_or_false(client: httpx.AsyncClient, query: str) -> None:
+    assert (await refusal(client.post(f"{ENTITIES}?{query}", json=DEV)))[0] == 422
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "GET"])
+async def test_what_nobody_created_is_not_there(client: httpx.AsyncClient, method: str) -> None:
+    assert (await refusal(client.request(method, f"{ENTITIES}/nobody", content=b"{}")))[:2] == (404, "not_found")

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.sandbox import RenderedRequest, Sandbox
+from tests.factories import RUN_ID
+from tests.sandbox_clients import a_client
+from tests.servers import Handler, handler
+
+RUNS = "/v1/actions/create_vm/runs"
+INPUTS = {"properties": {"title": "dev-env", "cpu": 2}}
+
+
+@pytest.fixture
+def webhook() -> Iterator[Handler]:
+    with handler() as it:
+        yield it
+
+
+class Held:
+    """An invoker that is never done; it says when it was asked and when it was given up."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.given_up = False
+
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.given_up = True
+            raise
+        raise AssertionError("nobody sets the event")
+
+
+async def test_nothing_is_left_but_what_the_sandbox_was_started_with(tmp_path: Path) -> None:
+    action = {**create_vm_action(), "title": "Mine", "requiredApproval": True}
+    state = tmp_path / "state.db"
+    async with (
+        Sandbox.start(actions=[action], runs=[RUN_ID], state=state, calls_per_minute=8) as sandbox,
+        a_client(sandbox) as client,
+    ):
+        credentials = (sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
+        await client.post(RUNS, json=INPUTS)
+        await client.post(f"/v1/actions/runs/{RUN_ID}/logs", json={"message": "a"})
+        await client.post("/v1/blueprints/vm/entities", json={"identifier": "e"})
+        await client.put("/v1/actions/create_vm", json={**create_vm_action(), "title": "Theirs"})
+        changed = (await client.patch("/v1/organization", json={"settings": {"portalTitle": "x"}})).json()
+        assert sandbox.entities
+        await sandbox.start_anew()
+        assert credentials == (sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
+        assert (sandbox.entities, list(sandbox.runs), sandbox.runs[RUN_ID].logs) == ({}, [RUN_ID], [])
+        assert sandbox.actions["create_vm"]["title"] == "Mine"
+        # The token is still good, and none of the eight calls is counted any more.
+        organization = (await client.get("/v1/organization")).json()["organization"]
+        assert organization == {"id": changed["organization"]["id"], "name": "sandbox", "settings": {}}
+        assert [(await client.get(f"/v1/actions/runs/{RUN_ID}")).status_code for _ in range(7)] == [200] * 7
+    async with Sandbox.start(state=state) as sandbox:
+        assert (sandbox.entities, list(sandbox.runs), sandbox.runs[RUN_ID].logs) == ({}, [RUN_ID], [])
+        assert sandbox.actions["create_vm"]["title"] == "Mine"
+
+
+async def test_an_invocation_that_was_under_way_is_given_up() -> None:
+    held = Held()
+    async with Sandbox.start(invoker=held) as sandbox, a_client(sandbox) as client:
+        await client.post(RUNS, json=INPUTS)
+        await asyncio.wait_for(held.asked.wait(), 10)
+        await sandbox.start_anew()
+        assert held.given_up
+        assert sandbox.runs == {}
+
+
+async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
+    action = create_vm_action()
+    action["invocationMethod"] = {**action["invocationMethod"], "url": webhook.url, "synchronized": True}
+    async with Sandbox.start(actions=[action]) as sandbox, a_client(sandbox) as client:
+        await sandbox.start_anew()
+        run_id = (await client.post(RUNS, json=INPUTS)).json()["run"]["id"]
+        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).status == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("delivery", "status", "logs"),
+    [
+        (Delivery(url="http://x", status=503), "IN_PROGRESS", ["The webhook answered 503."]),
+        (Delivery(url="http://x", status=202), "IN_PROGRESS", []),
+        (Delivery(url="http://x", error="no"), "FAILURE", ["The webhook could not be invoked: no."]),
+    ],
+)
+async def test_what_somebody_else_sent_is_recorded_as_if_it_had_been_sent_here(
+    delivery: Delivery, status: str, logs: list[str]
+) -> None:
+    async with Sandbox.start(runs=[RUN_ID]) as sandbox:
+        sandbox.record(RUN_ID, delivery)
+        run = sandbox.runs[RUN_ID]
+        assert (run.status, [log["message"] for log in run.logs]) == (status, logs)
+
+
+async def test_an_answer_ends_a_synchronized_run_that_somebody_waits_for() -> None:
+    async with Sandbox.start() as sandbox:
+        sandbox.add_run(RUN_ID, payload={"synchronized": True})
+        waiting = asyncio.ensure_future(sandbox.wait_for_end(RUN_ID))
+        await asyncio.sleep(0)  # it waits from now on
+        sandbox.record(RUN_ID, Delivery(url="http://x", status=200, body=b'{"ip": "10.0.0.1"}'))
+        run = await asyncio.wait_for(waiting, 10)
+        assert (run.status, run.response) == ("SUCCESS", {"ip": "10.0.0.1"})

@@ -1,0 +1,535 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import ListenError, PortApiError, RunEndedError
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
+from port_hook_cli.sandbox import ApiEvent, Sandbox
+from port_hook_cli.sandbox.messages import ApiRequest
+from port_hook_cli.sandbox.routes import ROUTES, answer
+from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.text.secret import Secret
+from tests.factories import NOW, RUN_ID
+from tests.port_openapi import answer_schema, faults, port_openapi
+from tests.sandbox_clients import a_client, refusal, token_of
+
+NODE_RUN = "wfnr_abc123"
+RUN = f"/v1/actions/runs/{RUN_ID}"
+NODE = f"/v1/workflows/nodes/runs/{NODE_RUN}"
+UNKNOWN = "r_" + "0" * 16
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.start(runs=[RUN_ID]) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=sandbox.url) as client:
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+        yield client
+
+
+async def test_a_run_goes_from_in_progress_through_logs_and_fields_to_its_end(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    logged = await client.post(f"{RUN}/logs", json={"message": "hello"})
+    assert logged.status_code == 201
+    patched = await client.patch(RUN, json={"link": ["https://x.example"], "summary": "s", "statusLabel": "l"})
+    assert patched.json()["run"]["status"] == "IN_PROGRESS"
+    await client.patch(RUN, json={"status": "SUCCESS"})
+    run = (await client.get(RUN, params={"version": "v2"})).json()["run"]
+    assert (run["status"], run["summary"], run["statusLabel"]) == ("SUCCESS", "s", "l")
+    assert run["endedAt"]
+    logs = (await client.get(f"{RUN}/logs")).json()["runLogs"]
+    assert [log["message"] for log in logs] == ["hello"]
+
+
+async def test_a_log_can_end_the_run_once(client: httpx.AsyncClient) -> None:
+    end = {"message": "bye", "terminationStatus": "FAILURE", "statusLabel": "broken"}
+    assert (await client.post(f"{RUN}/logs", json=end)).status_code == 201
+    assert (await client.get(RUN)).json()["run"]["status"] == "FAILURE"
+    assert (await refusal(client.post(f"{RUN}/logs", json=end)))[:2] == (409, "run_exhausted")
+
+
+@pytest.mark.parametrize("path", [RUN, f"{RUN}/response", f"{RUN}/logs", NODE, f"{NODE}/logs"])
+async def test_a_run_that_has_ended_takes_nothing_more(client: httpx.AsyncClient, path: str) -> None:
+    bodies: dict[str, Any] = {
+        RUN: {"summary": "x"},
+        f"{RUN}/response": {"response": "x"},
+        f"{RUN}/logs": {"message": "x"},
+        NODE: {"output": {}},
+        f"{NODE}/logs": {"logs": [{"level": "WARN", "message": "x"}]},
+    }
+    await client.patch(RUN, json={"status": "SUCCESS"})
+    await client.patch(NODE, json={"status": "COMPLETED", "result": "CANCELLED"})
+    method = "POST" if path.endswith("logs") else "PATCH"
+    status, slug, words = await refusal(client.request(method, path, json=bodies[path]))
+    assert (status, slug) == (409, "run_exhausted")
+    assert path.split("/")[5 if path.startswith(NODE) else 4] in words
+
+
+@pytest.mark.parametrize("header", [{}, {"authorization": "Bearer wrong"}, {"authorization": ""}])
+async def test_a_call_without_a_good_token_is_refused(sandbox: Sandbox, header: dict[str, str]) -> None:
+    async with httpx.AsyncClient(base_url=sandbox.url) as client:
+        assert (await refusal(client.get(RUN, headers=header)))[:2] == (401, "unauthorized")
+
+
+async def test_a_token_without_its_scheme_is_taken(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    token = await token_of(client, sandbox)
+    assert (await client.get(RUN, headers={"authorization": token})).status_code == 200
+
+
+async def test_a_token_expires() -> None:
+    clock = [NOW]
+    async with (
+        Sandbox.start(now=lambda: clock[0], token_lifetime_s=60) as sandbox,
+        httpx.AsyncClient(base_url=sandbox.url) as client,
+    ):
+        headers = {"authorization": f"Bearer {await token_of(client, sandbox)}"}
+        assert (await client.get(RUN, headers=headers)).status_code == 200
+        clock[0] += 60
+        assert (await client.get(RUN, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("wrong", ["clientId", "clientSecret"])
+async def test_wrong_credentials_buy_no_token(sandbox: Sandbox, client: httpx.AsyncClient, wrong: str) -> None:
+    body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal(), wrong: "\ud800é"}
+    status, slug, _ = await refusal(client.post("/v1/auth/access_token", content=json.dumps(body)))
+    assert (status, slug) == (401, "invalid_credentials")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "named"),
+    [
+        ("PATCH", RUN, {"state": "SUCCESS"}, "'state'"),
+        ("PATCH", RUN, {"status": "DONE"}, "body/status"),
+        ("PATCH", RUN, {"status": ["SUCCESS"]}, "body/status"),
+        ("PATCH", RUN, {"summary": 1}, "body/summary"),
+        ("PATCH", RUN, {"link": ["x", 2]}, "body/link"),
+        ("PATCH", RUN, {"message": "x"}, "body/message"),
+        ("PATCH", RUN, [], "object"),
+        ("POST", f"{RUN}/logs", {}, "'message'"),
+        ("POST", f"{RUN}/logs", {"message": "x", "level": "INFO"}, "'level'"),
+        ("POST", f"{RUN}/logs", {"message": None}, "body/message"),
+        ("PATCH", f"{RUN}/response", {}, "'response'"),
+        ("PATCH", f"{RUN}/response", {"response": 1}, "body/response"),
+        ("PATCH", NODE, {"link": "x"}, "'link'"),
+        ("PATCH", NODE, {"result": "FAILURE"}, "body/result"),
+        ("POST", f"{NODE}/logs", {"message": "x"}, "'logs'"),
+        ("POST", f"{NODE}/logs", {"logs": [{"level": "LOUD", "message": "x"}]}, "body/logs"),
+        ("POST", f"{NODE}/logs", {"logs": [{"level": {}, "message": "x"}]}, "body/logs"),
+        ("POST", f"{NODE}/logs", {"logs": ["x"]}, "body/logs"),
+        ("POST", "/v1/auth/access_token", {"clientId": "x"}, "'clientSecret'"),
+        ("POST", "/v1/auth/access_token", {"clientId": "x", "clientSecret": "y", "org": "z"}, "'org'"),
+    ],
+)
+async def test_a_body_that_does_not_fit_is_refused_by_name(
+    client: httpx.AsyncClient, method: str, path: str, body: Any, named: str
+) -> None:
+    status, slug, words = await refusal(client.request(method, path, json=body))
+    assert (status, slug) == (422, "invalid_request")
+    assert named in words
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
+async def test_a_body_that_is_no_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+    assert (await refusal(client.patch(RUN, content=body)))[:2] == (422, "invalid_request")
+
+
+async def test_one_mebibyte_is_the_largest_body(client: httpx.AsyncClient) -> None:
+    room = REQUEST_LIMIT - len(b'{"message": ""}')
+    largest = b'{"message": "' + b"x" * room + b'"}'
+    assert len(largest) == REQUEST_LIMIT
+    assert (await client.post(f"{RUN}/logs", content=largest)).status_code == 201
+    status, slug, words = await refusal(client.post(f"{RUN}/logs", content=largest + b" "))
+    assert (status, slug) == (413, "payload_too_large")
+    assert "1MiB" in words
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "limit=" + "9" * 5000, "active=1", "source=CLI", "version=v9"]
+)
+async def test_a_query_that_does_not_fit_is_refused(client: httpx.AsyncClient, query: str) -> None:
+    assert (await refusal(client.get(f"/v1/actions/runs?{query}")))[:2] == (422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", "abc"),
+        ("action=create_vm", "ab"),
+        ("blueprint=vm", "a"),
+        ("entity=e1", "b"),
+        ("source=API", "c"),
+        ("source=API&source=UI", "abc"),
+        ("external_run_id=gh-7", "b"),
+        ("user_email=z@example.com", "c"),
+        ("active=true", "ab"),
+        ("active=false", "abc"),
+        ("limit=2", "ab"),
+        ("action=create_vm&entity=e1", "b"),
+        ("action=other", ""),
+        ("exclude=payload", "abc"),
+    ],
+)
+async def test_runs_are_listed_by_what_all_filters_ask_for(query: str, found: str) -> None:
+    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
+        sandbox.add_run("a", blueprint="vm")
+        sandbox.add_run("b", entity="e1", external_run_id="gh-7")
+        sandbox.add_run("c", action="delete_vm", source="API", user_email="z@example.com", ended_at=NOW)
+        sandbox.add_run(NODE_RUN)
+        headers = {"authorization": f"Bearer {await token_of(client, sandbox)}"}
+        runs = (await client.get(f"/v1/actions/runs?{query}", headers=headers)).json()["runs"]
+    assert "".join(run["id"] for run in runs) == found
+
+
+async def test_a_well_formed_run_is_made_up_when_it_is_first_used(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    assert (await client.get(f"/v1/actions/runs/{UNKNOWN}")).json()["run"]["status"] == "IN_PROGRESS"
+    assert UNKNOWN in sandbox.runs
+
+
+async def test_an_id_that_is_no_run_id_is_not_found(client: httpx.AsyncClient) -> None:
+    status, slug, words = await refusal(client.get("/v1/actions/runs/r_short"))
+    assert (status, slug) == (404, "not_found")
+    assert "r_short" in words
+
+
+async def test_a_strict_sandbox_knows_only_the_runs_it_was_given() -> None:
+    async with (
+        Sandbox.start(strict_runs=True, runs=[RUN_ID]) as sandbox,
+        httpx.AsyncClient(base_url=sandbox.url) as client,
+    ):
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+        assert (await client.get(RUN)).status_code == 200
+        assert (await refusal(client.get(f"/v1/actions/runs/{UNKNOWN}")))[:2] == (404, "not_found")
+
+
+async def test_a_run_is_found_by_its_external_id(client: httpx.AsyncClient) -> None:
+    await client.patch(RUN, json={"externalRunId": "gh/7"})
+    assert (await client.get("/v1/actions/runs/gh%2F7")).json()["run"]["id"] == RUN_ID
+
+
+async def test_a_node_run_keeps_its_result_output_and_logs(client: httpx.AsyncClient) -> None:
+    logs = [{"level": "INFO", "message": "a"}, {"level": "ERROR", "message": "b"}]
+    assert (await client.post(f"{NODE}/logs", json={"logs": logs})).status_code == 201
+    update = {"status": "COMPLETED", "result": "FAILED", "output": {"n": 1}, "links": ["https://x.example"]}
+    run = (await client.patch(NODE, json=update)).json()["run"]
+    assert {name: run[name] for name in update} == update
+    kept = (await client.get(f"{NODE}/logs")).json()["runLogs"]
+    assert [(log["level"], log["message"]) for log in kept] == [("INFO", "a"), ("ERROR", "b")]
+
+
+async def test_logs_are_paged(client: httpx.AsyncClient) -> None:
+    for number in range(4):
+        await client.post(f"{RUN}/logs", json={"message": str(number)})
+    page = (await client.get(f"{RUN}/logs?limit=2.0&offset=1.0")).json()["runLogs"]
+    assert [log["message"] for log in page] == ["1", "2"]
+    assert (await refusal(client.get(f"{RUN}/logs?limit=51")))[0] == 422
+
+
+async def test_the_agents_response_is_kept(client: httpx.AsyncClient) -> None:
+    await client.patch(f"{RUN}/response", json={"response": {"ip": "10.0.0.1"}})
+    assert (await client.get(RUN)).json()["run"]["response"] == {"ip": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/v2/actions"),
+        ("GET", "/v1/blueprints"),
+        ("DELETE", RUN),
+        ("PUT", NODE),
+        ("GET", f"{RUN}/nothing"),
+        ("GET", f"{RUN}/"),
+    ],
+)
+async def test_a_route_that_is_not_here_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
+    assert (await refusal(client.request(method, path)))[:2] == (404, "not_found")
+
+
+async def test_every_call_is_told_with_what_it_did() -> None:
+    events: list[ApiEvent] = []
+    async with Sandbox.start(now=lambda: NOW, on_event=events.append) as sandbox:
+        fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+        async with PortApi(api_url=sandbox.url, now=lambda: NOW, **fields) as api:
+            await api.add_log(RUN_ID, "hello " * 50)
+            await api.patch_run(RUN_ID, {"status": "SUCCESS", "summary": "s"})
+            with pytest.raises(RunEndedError):
+                await api.add_log(RUN_ID, "late")
+    told = [(event.method, event.status, event.run_id, event.note) for event in events]
+    assert told[0] == ("POST", 200, None, "gave a token")
+    assert told[1][:3] == ("POST", 201, RUN_ID)
+    assert "made this run up" in told[1][3]
+    assert len(told[1][3]) < 120
+    assert told[2] == ("PATCH", 200, RUN_ID, "status SUCCESS, summary")
+    assert told[3][1:2] == (409,)
+    assert all(sandbox.client_secret.reveal() not in repr(event) for event in events)
+    assert {event.at for event in events} == {NOW}
+
+
+async def test_the_end_of_a_run_can_be_awaited(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    waiting = asyncio.create_task(sandbox.wait_for_end(UNKNOWN))
+    await client.patch(f"/v1/actions/runs/{UNKNOWN}", json={"summary": "working"})
+    assert not waiting.done()
+    await client.patch(f"/v1/actions/runs/{UNKNOWN}", json={"status": "FAILURE"})
+    assert (await asyncio.wait_for(waiting, 5)).status == "FAILURE"
+
+
+async def test_credentials_are_new_with_every_start_and_do_not_show(sandbox: Sandbox) -> None:
+    async with Sandbox.start() as other:
+        assert other.client_secret != sandbox.client_secret
+        assert other.client_id != sandbox.client_id
+    assert repr(sandbox.client_secret) == "Secret(***)"
+
+
+async def test_only_loopback_is_listened_on(sandbox: Sandbox) -> None:
+    assert sandbox.url.startswith("http://127.0.0.1:")
+
+
+async def test_a_taken_port_is_told_with_a_way_out(sandbox: Sandbox) -> None:
+    port = int(sandbox.url.rpartition(":")[2])
+    with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the port is taken") as caught:
+        async with Sandbox.start(port=port):
+            pass
+    assert "--port" in caught.value.hint
+
+
+async def test_ports_client_and_the_sandbox_understand_each_other_without_credentials() -> None:
+    async with Sandbox.start() as sandbox:
+        fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": Secret("wrong")}
+        async with PortApi(api_url=sandbox.url, **fields) as api:
+            with pytest.raises(PortApiError, match="401 Unauthorized: invalid_credentials"):
+                await api.get_run(RUN_ID)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"garbage\r\n\r\n",
+        b"GET /\x1b[2J HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+async def test_what_is_not_http_is_refused_without_a_word_on_the_terminal(
+    sandbox: Sandbox, raw: bytes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+    writer.write(raw)
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    await writer.wait_closed()
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+async def test_a_caller_that_leaves_in_the_middle_is_told_and_others_are_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events: asyncio.Queue[ApiEvent] = asyncio.Queue()
+    async with Sandbox.start(on_event=events.put_nowait) as sandbox:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        writer.write(b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc")
+        await writer.drain()
+        writer.close()
+        assert "left in the middle" in (await asyncio.wait_for(events.get(), 5)).note
+        async with httpx.AsyncClient(base_url=sandbox.url) as client:
+            await token_of(client, sandbox)
+    assert caplog.records == []
+
+
+async def test_every_answer_is_one_that_port_gives(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    document = port_openapi()
+    sandbox.add_run("full", blueprint="vm", entity="e", payload={"url": "https://x.example", "method": "POST"})
+    run, logs, token = "/v1/actions/runs/{run_id}", "/v1/actions/runs/{run_id}/logs", "/v1/auth/access_token"
+    good = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
+    full = {"status": "FAILURE", "statusLabel": "l", "link": "https://x.example", "summary": "s", "externalRunId": "7"}
+    too_much = {"message": "x" * REQUEST_LIMIT}
+    nobody = {"authorization": "Bearer nobody"}
+    calls: list[tuple[str, str, str, int, dict[str, Any]]] = [
+        ("POST", token, token, 200, {"json": good}),
+        ("POST", token, token, 401, {"json": {**good, "clientSecret": "x"}}),
+        ("POST", token, token, 422, {"json": {}}),
+        ("GET", run, RUN, 200, {}),
+        ("GET", run, RUN, 401, {"headers": nobody}),
+        ("GET", run, "/v1/actions/runs/r_short", 404, {}),
+        ("POST", logs, f"{RUN}/logs", 201, {"json": {"message": "x"}}),
+        ("POST", logs, f"{RUN}/logs", 413, {"json": too_much}),
+        ("POST", logs, f"{RUN}/logs", 422, {"json": {}}),
+        ("POST", logs, "/v1/actions/runs/r_short/logs", 404, {"json": {"message": "x"}}),
+        ("GET", logs, f"{RUN}/logs", 200, {}),
+        ("PATCH", run, "/v1/actions/runs/full", 200, {"json": full}),
+        ("PATCH", run, RUN, 422, {"json": {"foo": 1}}),
+        ("PATCH", run, RUN, 413, {"json": too_much}),
+        ("GET", "/v1/actions/runs", "/v1/actions/runs", 200, {}),
+        ("GET", "/v1/actions/runs", "/v1/actions/runs", 401, {"headers": nobody}),
+    ]
+    for method, route, path, status, options in calls:
+        response = await client.request(method, path, **options)
+        assert (path, response.status_code) == (path, status)
+        assert faults(response.json(), answer_schema(document, method, route, status)) == [], (method, path, status)
+
+
+SEGMENT = st.sampled_from(["v1", "actions", "runs", "workflows", "nodes", "logs", "response", RUN_ID, NODE_RUN, ""])
+PATH = st.sampled_from([tuple(route.path.split("/")[1:]) for route in ROUTES]).map(
+    lambda parts: tuple({"{action}": "create_vm", "{run_id}": RUN_ID}.get(part, part) for part in parts)
+)
+FIELD = st.sampled_from(
+    [
+        "properties",
+        "entity",
+        "status",
+        "identifier",
+        "relations",
+        "runIds",
+        "limit",
+        "installationId",
+        "invocationMethod",
+    ]
+)
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "PATCH", "PUT", "DELETE"]),
+    segments=PATH | st.lists(SEGMENT | st.text(max_size=5), max_size=7).map(tuple),
+    query=st.dictionaries(st.sampled_from(["limit", "offset", "active", "source", "version"]), st.text(max_size=12)),
+    body=st.binary(max_size=40)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text() | st.just("WEBHOOK"),
+        lambda inner: st.lists(inner) | st.dictionaries(FIELD, inner),
+    ).map(lambda document: json.dumps(document).encode()),
+)
+def test_any_request_has_an_answer_that_is_json(
+    method: str, segments: tuple[str, ...], query: dict[str, str], body: bytes
+) -> None:
+    state = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
+    state.start_anew(sample=True)
+    token = state.give_token()
+    request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
+    given = answer(state, request)
+    assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
+    # And what it did can be kept.
+    other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
+    other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
+    assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
+
+
+@pytest.mark.parametrize("path", ["/v1/actions/a%0Ab", "/%0A", "//"])
+async def test_any_path_is_answered_in_json(client: httpx.AsyncClient, path: str) -> None:
+    assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+
+
+async def test_a_path_without_its_version_is_answered_the_same(client: httpx.AsyncClient) -> None:
+    run = await client.get(RUN.removeprefix("/v1"))
+    assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
+    assert (await refusal(client.get(f"/v1{RUN}")))[0] == 404
+    nobody = {"authorization": "Bearer nobody"}
+    assert (await refusal(client.get("/actions/create_vm", headers=nobody)))[0] == 401
+
+
+async def test_an_empty_name_of_an_entity_is_shown_as_one() -> None:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        sandbox.add_run(RUN_ID, entity="", blueprint="")
+        run = (await client.get(RUN)).json()["run"]
+    assert (run["entity"], run["blueprint"]) == ({"identifier": ""}, {"identifier": ""})
+
+
+async def test_too_many_calls_are_told_when_to_come_again() -> None:
+    clock = [NOW]
+    async with Sandbox.start(now=lambda: clock[0], calls_per_minute=3) as sandbox, a_client(sandbox) as client:
+        assert (await client.get(RUN)).status_code == 200
+        clock[0] += 12.5
+        assert (await client.get(RUN)).status_code == 200
+        refused = await client.get(RUN)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "48")
+        assert refused.json()["error"] == "rate_limit_exceeded"
+        clock[0] += 48
+        assert (await client.get(RUN)).status_code == 200
+
+
+async def test_our_own_client_waits_as_long_as_it_is_told() -> None:
+    clock, pauses = [NOW], []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    async with Sandbox.start(now=lambda: clock[0], calls_per_minute=2) as sandbox:
+        fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+        async with PortApi(api_url=sandbox.url, now=lambda: clock[0], sleep=sleep, **fields) as api:
+            await api.get_run(RUN_ID)
+            clock[0] += 50
+            await api.get_run(RUN_ID)
+    assert pauses == [10.0]
+
+
+ACTION = "/v1/actions/create_vm"
+
+
+async def test_an_action_is_replaced_by_what_is_put_but_for_what_port_sets(client: httpx.AsyncClient) -> None:
+    before = (await client.get(ACTION)).json()["action"]
+    body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")} | {"title": "Other"}
+    after = (await client.put(ACTION, json=body)).json()["action"]
+    assert after == (await client.get(ACTION)).json()["action"]
+    kept = {name: before[name] for name in ("id", "createdAt", "createdBy")}
+    assert {**after, "updatedAt": None, "updatedBy": None} == {**kept, **body, "updatedAt": None, "updatedBy": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"id": "action_1"}, "found 'id'"),
+        ({"updatedAt": "now"}, "found 'updatedAt'"),
+        ({"icon": None}, "body/icon must be string"),
+        ({"trigger": {"type": "cron"}}, "body/trigger"),
+        ({"invocationMethod": {"type": "WEBHOOK"}}, "body/invocationMethod must have required property 'url'"),
+        ({"invocationMethod": {"type": "WEBHOOK", "url": "u", "secret": "s"}}, "found 'secret'"),
+        ({"invocationMethod": {"type": "WEBHOOK", "url": "u", "agent": 1}}, "body/invocationMethod/agent"),
+        ({"invocationMethod": {"type": "CARRIER_PIGEON"}}, "body/invocationMethod"),
+    ],
+)
+async def test_a_field_that_does_not_belong_into_an_action_is_refused(
+    client: httpx.AsyncClient, change: dict[str, Any], words: str
+) -> None:
+    before = (await client.get(ACTION)).json()["action"]
+    body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")}
+    status, slug, message = await refusal(client.put(ACTION, json=body | change))
+    assert (status, slug) == (422, "invalid_request")
+    assert words in message
+    assert (await client.get(ACTION)).json()["action"] == before
+
+
+async def test_an_unknown_action_is_not_found_and_a_taken_name_is_taken(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
+    sandbox.add_action({**sandbox.actions["create_vm"], "identifier": "a/b"})
+    body = {key: sandbox.actions["create_vm"][key] for key in ("identifier", "trigger", "invocationMethod")}
+    assert (await refusal(client.get("/v1/actions/other")))[:2] == (404, "not_found")
+    assert (await refusal(client.put("/v1/actions/other", json=body)))[:2] == (404, "not_found")
+    assert (await refusal(client.put("/v1/actions/a%2Fb", json=body)))[:2] == (409, "identifier_taken")
+    assert (await client.put("/v1/actions/a%2Fb", json={**body, "identifier": "c"})).status_code == 200
+    assert set(sandbox.actions) == {"create_vm", "c"}
+
+
+async def test_actions_are_shown_to_nobody_without_a_token_and_errors_have_ports_shape(sandbox: Sandbox) -> None:
+    schemas = {
+        status: answer_schema(port_openapi(), "get", "/v1/actions/{action_identifier}", status) for status in (401, 404)
+    }
+    async with httpx.AsyncClient(base_url=sandbox.url) as client:
+        answer = await client.get(ACTION)
+        assert (answer.status_code, faults(answer.json(), schemas[401])) == (401, [])
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+        answer = await client.get("/v1/actions/other")
+        assert (answer.status_code, faults(answer.json(), schemas[404])) == (404, [])

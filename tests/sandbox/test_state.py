@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.errors import StoreError
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.sandbox.run import Phase
+from tests.factories import RUN_ID
+from tests.sandbox_clients import a_client, refusal
+from tests.servers import handler
+
+RUN = f"/v1/actions/runs/{RUN_ID}"
+
+
+def webhook_action(url: str, **method: Any) -> dict[str, Any]:
+    action = create_vm_action()
+    return {**action, "invocationMethod": {**action["invocationMethod"], "url": url, **method}}
+
+
+async def test_everything_is_there_after_the_next_start(tmp_path: Path) -> None:
+    file = tmp_path / "sub" / "sandbox.db"
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        await client.post(f"{RUN}/logs", content=b'{"message": "hi \\ud800"}')
+        await client.patch(RUN, json={"externalRunId": "gh-7", "link": ["https://x.example"]})
+        await client.post(f"/v1/blueprints/vm/entities?run_id={RUN_ID}", json={"identifier": "é"})
+        await client.post("/v1/blueprints/vm/entities", json={"identifier": "gone"})
+        await client.delete("/v1/blueprints/vm/entities/gone")
+        await client.patch("/v1/organization", json={"settings": {"a": 1}})
+        body = {key: create_vm_action()[key] for key in ("trigger", "invocationMethod")}
+        await client.put("/v1/actions/create_vm", json={**body, "identifier": "other"})
+        token = client.headers["authorization"]
+        before = (sandbox.client_id, sandbox.client_secret, sandbox.runs, sandbox.actions, sandbox.entities)
+    async with Sandbox.start(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
+        after = (sandbox.client_id, sandbox.client_secret, sandbox.runs, sandbox.actions, sandbox.entities)
+        assert after == before
+        client.headers["authorization"] = token  # a backend that keeps its token can go on
+        assert (await client.get("/v1/actions/runs/gh-7")).json()["run"]["id"] == RUN_ID
+        assert (await client.get("/v1/organization")).json()["organization"]["settings"] == {"a": 1}
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+async def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    file.touch(mode=0o644)
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        await client.post(f"{RUN}/logs", json={"message": "hi"})
+        modes = modes_in(tmp_path)
+    assert set(modes) >= {"sandbox.db", "sandbox.db-wal"}
+    assert set(modes.values()) == {0o600}
+
+
+async def test_actions_that_are_given_take_the_place_of_those_of_the_last_time(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    async with Sandbox.start(state=file, actions=[webhook_action("http://127.0.0.1:1")]) as sandbox:
+        before = sandbox.actions["create_vm"]
+    async with Sandbox.start(state=file, actions=[webhook_action("http://127.0.0.1:2")]) as sandbox:
+        after = sandbox.actions["create_vm"]
+    assert after["invocationMethod"]["url"] == "http://127.0.0.1:2"
+    assert after["id"] == before["id"]
+
+
+async def test_what_is_no_state_file_is_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("my notes")
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE mine (a)")
+    connection.close()
+    before = other.read_bytes()
+    for file in (text, other, tmp_path):
+        with pytest.raises(StoreError, match=str(file)):
+            async with Sandbox.start(state=file):
+                pass
+    assert (text.read_text(), other.read_bytes()) == ("my notes", before)
+
+
+async def test_one_of_another_version_or_with_damaged_rows_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    async with Sandbox.start(state=file):
+        pass
+    for change, words in (
+        ("UPDATE part SET document = '{' WHERE kind = 'action'", "damaged"),
+        ("UPDATE part SET document = '[]', kind = 'run' WHERE kind = 'action'", "damaged"),
+        ("UPDATE part SET kind = 'idea' WHERE kind = 'run'", "damaged"),
+        ("PRAGMA user_version = 7", "another version"),
+    ):
+        connection = sqlite3.connect(file)
+        connection.execute(change)
+        connection.commit()
+        connection.close()
+        with pytest.raises(StoreError, match=words):
+            async with Sandbox.start(state=file):
+                pass
+
+
+async def test_two_sandboxes_do_not_share_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    async with Sandbox.start(state=file):
+        with pytest.raises(StoreError, match="Another sandbox"):
+            async with Sandbox.start(state=file):
+                pass
+    async with Sandbox.start(state=file):
+        pass
+
+
+async def test_a_call_whose_effect_cannot_be_saved_is_answered_with_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        await client.post(f"{RUN}/logs", json={"message": "hi"})
+        kept = sandbox._file  # noqa: SLF001 - the only way to a full disk here
+        assert kept is not None
+        kept._connection.execute("PRAGMA query_only = ON")  # noqa: SLF001
+        assert (await refusal(client.patch(RUN, json={"summary": "s"})))[0] == 500
+        kept._connection.execute("PRAGMA query_only = OFF")  # noqa: SLF001
+        assert (await client.get(RUN)).status_code == 200
+    async with Sandbox.start(state=file) as sandbox:
+        assert sandbox.runs[RUN_ID].summary == "s"
+
+
+async def left(file: Path, phase: Phase, action: dict[str, Any], **fields: Any) -> None:
+    """Leave a file behind as a sandbox does that was killed while its run was in `phase`."""
+    async with Sandbox.start(state=file, actions=[action]) as sandbox:
+        sandbox.add_run(RUN_ID, phase=phase, properties={"title": "x"}, **fields)
+        async with a_client(sandbox):
+            pass
+
+
+async def test_an_invocation_that_had_not_been_begun_is_sent_at_the_next_start(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    with handler() as webhook:
+        await left(file, Phase.PENDING, webhook_action(webhook.url, synchronized=True))
+        async with Sandbox.start(state=file) as sandbox:
+            run = await asyncio.wait_for(sandbox.wait_for_end(RUN_ID), 10)
+            assert run.status == "SUCCESS"
+    assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [RUN_ID]
+
+
+@pytest.mark.parametrize(("synchronized", "status"), [(True, "FAILURE"), (False, "IN_PROGRESS")])
+async def test_one_that_was_under_way_is_not_sent_twice(tmp_path: Path, synchronized: bool, status: str) -> None:
+    file = tmp_path / "sandbox.db"
+    with handler() as webhook:
+        action = webhook_action(webhook.url)
+        await left(file, Phase.SENDING, action, payload={"synchronized": synchronized})
+        async with Sandbox.start(state=file) as sandbox:
+            run = sandbox.runs[RUN_ID]
+            assert run.status == status
+            assert ["not known" in log["message"] for log in run.logs] == [True]
+        async with Sandbox.start(state=file) as sandbox:
+            assert len(sandbox.runs[RUN_ID].logs) == 1
+    assert webhook.requests == []

@@ -1,0 +1,76 @@
+"""A web page can call a server on loopback, even under a name of its own (DNS rebinding): none gets anything done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from port_hook_cli.sandbox import ApiEvent, Sandbox
+from port_hook_cli.sandbox.routes import ROUTES
+
+# What no browser tells: what a page can do then is to call what needs no token.
+UNTOLD = {"content-type": "text/plain"}
+PAGES = {
+    "another origin": ({"origin": "https://page.example"}, 403, "forbidden"),
+    "a hidden origin": ({"origin": "null"}, 403, "forbidden"),
+    "another site": ({"sec-fetch-site": "cross-site"}, 403, "forbidden"),
+    "another port of this machine": ({"sec-fetch-site": "same-site"}, 403, "forbidden"),
+    "another name for this machine": ({"host": "page.example"}, 421, "misdirected_request"),
+    "another name, by itself": (
+        {"host": "page.example", "origin": "http://page.example", "sec-fetch-site": "same-origin"},
+        421,
+        "misdirected_request",
+    ),
+}
+TOKEN = ("POST", "/v1/auth/access_token")
+CALLS = [(route.method, route.path.replace("{run_id}", "r_0123456789abcdef")) for route in ROUTES]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url, headers=UNTOLD) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("method", "path"), [call for call in CALLS if call != TOKEN])
+async def test_every_route_but_the_tokens_wants_a_token(client: httpx.AsyncClient, method: str, path: str) -> None:
+    for spelled in (path, path.removeprefix("/v1")):
+        answer = await client.request(method, spelled, content=b"{}", headers={"x-port-reserved-usage": "true"})
+        assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(("fields", "status", "error"), PAGES.values(), ids=PAGES)
+async def test_a_call_of_a_web_page_is_refused_even_with_the_secret(
+    fields: dict[str, str], status: int, error: str
+) -> None:
+    events: list[ApiEvent] = []
+    async with Sandbox.start(on_event=events.append) as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
+        own = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
+        assert (await client.post(TOKEN[1], json=own)).status_code == 200
+        for method, path in CALLS:
+            answer = await client.request(method, path, json=own, headers=fields)
+            assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert {event.status for event in events[1:]} == {status}
+    assert error in events[-1].note
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1", "[::1]:80", "host.docker.internal:9"])
+async def test_a_call_by_a_local_name_is_answered(client: httpx.AsyncClient, host: str) -> None:
+    answer = await client.get("/v1/actions/create_vm", headers={"host": host, "sec-fetch-site": "none"})
+    assert answer.status_code == 401
+
+
+async def test_a_token_costs_the_secret(client: httpx.AsyncClient) -> None:
+    for body in ('{"clientId": "sandbox", "clientSecret": ""}', "{}", "null"):
+        assert (await client.request(*TOKEN, content=body)).status_code in {401, 422}
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "GET", "POST"])
+async def test_no_browser_is_told_that_a_page_may_read_or_send_headers(client: httpx.AsyncClient, method: str) -> None:
+    asked = {"access-control-request-method": "PUT", "access-control-request-headers": "authorization"}
+    for path in (TOKEN[1], "/v1/actions/create_vm", "/"):
+        answer = await client.request(method, path, headers=asked)
+        assert answer.status_code >= 400
+        assert [name for name in answer.headers if name.startswith("access-control")] == []

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.models import Headers
+from port_hook_cli.javascript.stringify import MAX_DEPTH, stringify
+from port_hook_cli.signatures.budget import Budget
+from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.serializers import MAX_INDENTED_CHARACTERS, Rendering, renderings
+from tests.javascript.json_texts import JSON_TEXTS
+
+NONE = Headers()
+
+
+def in_bytes(body: bytes, headers: Headers = NONE) -> list[Form]:
+    return list(byte_forms(unwrap(body, headers, Budget())))
+
+
+def in_json(body: bytes, headers: Headers = NONE) -> list[Form]:
+    return list(json_forms(unwrap(body, headers, Budget()), Budget()))
+
+
+def readings(body: bytes, headers: Headers = NONE) -> dict[str, bytes]:
+    return {form.reading: form.body for form in in_json(body, headers)}
+
+
+def written(text: str) -> list[Rendering]:
+    return list(renderings(text, Budget()))
+
+
+def test_a_document_is_written_as_each_serialiser_does_it() -> None:
+    document = {"n": 1.0, "s": "ë", "e": []}
+    found = {rendering.reading: rendering.text for rendering in written(json.dumps(document))}
+    assert found["js"] == '{"n":1,"s":"ë","e":[]}'
+    assert found["python"] == json.dumps(document)
+    assert found["python-unescaped"] == json.dumps(document, ensure_ascii=False)
+    assert found["python-compact"] == json.dumps(document, separators=(",", ":"))
+    assert found["python-compact-unescaped"] == json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    for name, indent in (("2", 2), ("4", 4), ("tab", "\t")):
+        assert found[f"js-indented-{name}"] == json.dumps({**document, "n": 1}, indent=indent, ensure_ascii=False)
+        assert found[f"python-indented-{name}"] == json.dumps(document, indent=indent)
+        unescaped = json.dumps(document, indent=indent, ensure_ascii=False)
+        assert found[f"python-indented-unescaped-{name}"] == unescaped
+
+
+@settings(max_examples=60, deadline=None)
+@given(JSON_TEXTS)
+def test_pythons_indented_forms_are_pythons(text: str) -> None:
+    found = [rendering.text for rendering in written(text)]
+    document = json.loads(text)
+    assert stringify(text, "    ") in found
+    assert json.dumps(document, indent=4) in found
+    assert json.dumps(document, indent=4, ensure_ascii=False) in found
+
+
+def test_deep_nesting_leaves_pythons_forms_out() -> None:
+    assert {rendering.reading for rendering in written("[" * 3_900 + "]" * 3_900)} >= {"js"}
+    assert written("[" * 100_000 + "]" * 100_000) == []
+
+
+@pytest.mark.parametrize("depth", [960, 975, 980, 985, 990, 3_000, 9_900, 9_990])
+def test_nesting_around_pythons_limits_is_survived(depth: int) -> None:
+    # From version to version Python gives up elsewhere, and reading and writing not at the same depth.
+    text = "[" * depth + "]" * depth
+    found = written(text)
+    assert all(rendering.text.count("[") == depth for rendering in found)
+    assert any(rendering.reading == "js" for rendering in found) is (depth <= MAX_DEPTH)
+
+
+def test_what_is_cut_off_in_the_middle_of_a_character_has_no_other_character_set() -> None:
+    assert all("decoded" not in form.reading for form in in_bytes(b"\xff\xfe[\x00]"))
+
+
+def test_of_two_byte_order_marks_one_is_undone() -> None:
+    found = {form.reading: form.body for form in in_bytes(b"\xef\xbb\xbf" * 2)}
+    assert found["without-bom"] == b"\xef\xbb\xbf"
+
+
+def test_indentation_that_would_explode_is_left_out() -> None:
+    text = "[" * 900 + "1," * 30_000 + "1" + "]" * 900
+    found = {rendering.reading for rendering in written(text)}
+    assert "js" in found
+    assert not {reading for reading in found if "indented" in reading}
+
+
+def test_long_texts_are_not_indented() -> None:
+    found = {rendering.reading for rendering in written(f'["{"x" * MAX_INDENTED_CHARACTERS}"]')}
+    assert found == {"js", "python", "python-compact", "python-unescaped"}
+
+
+def test_a_lone_surrogate_has_only_escaped_forms() -> None:
+    found = {name for name in readings(b'[ "\\ud800" ]') if "newline" not in name}
+    assert found == {"js", "python", "python-compact", "js-indented-2", "js-indented-4", "js-indented-tab"}
+
+
+def test_the_body_itself_is_not_among_its_forms() -> None:
+    assert b"[1,2]" not in readings(b"[1,2]").values()
+    assert all(form.body != b"[1,2]\n" for form in in_bytes(b"[1,2]\n"))
+
+
+def test_steps_are_named_in_order() -> None:
+    body = gzip.compress('\ufeff{"a": "ë"}'.encode("utf-16"))
+    found = [form.reading for form in in_bytes(body)]
+    assert found[:2] == ["decoded-gzip", "decoded-gzip+decoded-utf-16"]
+    assert "decoded-gzip+decoded-utf-16+without-bom" in found
+    assert readings(body)["decoded-gzip+decoded-utf-16+without-bom+js"] == '{"a":"ë"}'.encode()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.one_of(st.binary(), st.binary().map(gzip.compress), st.text().map(lambda text: text.encode("utf-16"))),
+    st.sampled_from(["", "gzip", "deflate", "br"]),
+    st.one_of(st.text(), st.sampled_from(["text/plain; charset=latin1", "a/b;charset=utf-7", "charset=punycode"])),
+)
+def test_any_bytes_have_forms(body: bytes, encoding: str, content_type: str) -> None:
+    headers = Headers((("content-encoding", encoding), ("content-type", content_type)))
+    forms = [*in_bytes(body, headers), *in_json(body, headers)]
+    assert all(form.causes and form.reading != "raw" for form in forms)

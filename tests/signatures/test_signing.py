@@ -1,0 +1,85 @@
+"""Our signatures against the verifiers that Port documents for Python and Node."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.signatures.signing import TimestampUnit, sign, signed_headers
+from port_hook_cli.text.secret import Secret
+from tests.factories import NOW, SECRET, a_body, a_document
+from tests.javascript.json_texts import JSON_TEXTS
+from tests.javascript.node import Node, running_node
+
+STAMP = str(int(NOW))
+
+
+def documented_python_verifier(signature: str, timestamp: str, body: str, secret: str) -> bool:
+    """Port's documented sample for Python: what stands after the first comma is compared."""
+    to_sign = f"{timestamp}.{body}".encode()
+    expected = hmac.new(secret.encode(), to_sign, hashlib.sha256).digest()
+    return base64.b64encode(expected).decode() == signature.split(",")[1]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with running_node() as process:
+        yield process
+
+
+@settings(max_examples=100, deadline=None)
+@given(JSON_TEXTS, st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_what_is_signed_in_nodes_form_is_accepted_by_both_documented_verifiers(
+    node: Node, text: str, secret: str
+) -> None:
+    body = stringify(text)
+    signature = sign(body.encode(), Secret(secret), STAMP)
+    assert documented_python_verifier(signature, STAMP, body, secret)
+    assert node.verify(signature, STAMP, body, secret)
+
+
+def test_the_documented_verifiers_differ_about_a_body_with_spaces(node: Node) -> None:
+    spaced = json.dumps(a_document(), ensure_ascii=False)
+    signature = sign(spaced.encode(), SECRET, STAMP)
+    assert documented_python_verifier(signature, STAMP, spaced, SECRET.reveal())
+    assert not node.verify(signature, STAMP, spaced, SECRET.reveal())
+    of_nodes_form = sign(stringify(spaced).encode(), SECRET, STAMP)
+    assert node.verify(of_nodes_form, STAMP, spaced, SECRET.reveal())
+    assert not documented_python_verifier(of_nodes_form, STAMP, spaced, SECRET.reveal())
+
+
+def test_a_fixed_signature_stays_what_it_is() -> None:
+    assert sign(b'{"a":1}', Secret("secret"), "1700000000") == f"v1,{VECTOR}"
+
+
+def test_the_signed_headers_are_ports() -> None:
+    headers = signed_headers(a_body(), SECRET, STAMP)
+    assert headers == ((SIGNATURE_HEADER, sign(a_body(), SECRET, STAMP)), (TIMESTAMP_HEADER, STAMP))
+
+
+def test_a_lone_surrogate_in_a_secret_is_signed_and_not_an_error() -> None:
+    assert sign(b"", Secret("\ud800"), STAMP).startswith("v1,")
+
+
+@pytest.mark.parametrize(("unit", "text"), [(TimestampUnit.SECONDS, "12"), (TimestampUnit.MILLISECONDS, "12345")])
+def test_a_timestamp_is_cut_to_its_unit(unit: TimestampUnit, text: str) -> None:
+    assert unit.stamp(12.3456) == text
+
+
+VECTOR = "SfJOU3QHdD+koCQrtjuUuaR+6Zy74HHM2KIlUK5BFoY="
+
+
+@pytest.mark.parametrize("size", [0, 2**16 - 1, 2**16, 2**20])
+def test_a_body_of_any_size_is_signed_over_timestamp_dot_body(size: int) -> None:
+    body = b"\xff" * size
+    expected = hmac.new(SECRET.reveal().encode(), STAMP.encode() + b"." + body, hashlib.sha256).digest()
+    assert sign(body, SECRET, STAMP) == f"v1,{base64.b64encode(expected).decode()}"

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import base64
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.terminal.clipboard import copy
+
+TEXT = "https://x.ngrok.app/ü?a=1"
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def standin(folder: Path, name: str, script: str) -> None:
+    """A clipboard program that keeps what it is given in `NAME.got`; it knows no display and no later paste."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in ("cat", "sleep"):
+        (folder / tool).symlink_to(f"/bin/{tool}")
+    return folder
+
+
+def test_the_program_on_path_gets_the_exact_text_and_its_options(path: Path) -> None:
+    standin(path, "xclip", 'echo "$@" > "$0.options"; cat > "$0.got"; echo noise; echo noise >&2')
+    assert copy(TEXT, environ={"PATH": str(path)}) == "Copied to the clipboard."
+    assert (path / "xclip.got").read_bytes() == TEXT.encode()
+    assert (path / "xclip.options").read_text() == "-selection clipboard\n"
+
+
+def test_the_next_program_is_tried_when_one_fails(path: Path) -> None:
+    standin(path, "wl-copy", "exit 1")
+    standin(path, "xclip", "exec /absent/interpreter")
+    standin(path, "xsel", 'cat > "$0.got"')
+    assert copy(TEXT, environ={"PATH": str(path)}, terminal=Terminal()) == "Copied to the clipboard."
+    assert (path / "xsel.got").read_bytes() == TEXT.encode()
+
+
+def test_a_program_that_stays_in_the_background_is_not_waited_for(path: Path) -> None:
+    standin(path, "xclip", 'cat > "$0.got"; sleep 30 & echo $! > "$0.pid"')
+    assert copy(TEXT, environ={"PATH": str(path)}) == "Copied to the clipboard."
+    os.kill(int((path / "xclip.pid").read_text()), 9)
+
+
+def test_the_terminal_is_asked_when_no_program_works(path: Path) -> None:
+    terminal = Terminal()
+    sentence = copy(TEXT, environ={"PATH": str(path), "TERM": "xterm"}, terminal=terminal)
+    assert sentence == "Asked the terminal to copy it to the clipboard."
+    assert terminal.getvalue() == f"\x1b]52;c;{base64.b64encode(TEXT.encode()).decode()}\x07"
+
+
+def test_without_program_and_terminal_a_sentence_says_so(path: Path) -> None:
+    (path / "xclip").write_text("not a program")
+    (path / "xclip").chmod(0o755)
+    for terminal, term in ((io.StringIO(), "xterm"), (Terminal(), "dumb")):
+        sentence = copy(TEXT, environ={"PATH": str(path), "TERM": term}, terminal=terminal)
+        assert sentence.startswith("Nothing was copied: none of pbcopy, wl-copy, xclip")
+        assert terminal.getvalue() == ""
+
+
+def test_a_terminal_that_has_gone_is_no_exception(path: Path) -> None:
+    class Gone(Terminal):
+        def flush(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    assert copy(TEXT, environ={"PATH": str(path)}, terminal=Gone()).startswith("Nothing was copied")

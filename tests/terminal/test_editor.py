@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.replay.editing import from_editor
+from port_hook_cli.terminal.editor import edit
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def editor(folder: Path, program: str) -> str:
+    """An editor as a command line: `program` edits the file `path`."""
+    script = folder / "an editor.py"
+    script.write_text(
+        f"import os, pathlib, stat, sys\npath = pathlib.Path(sys.argv[-1])\n{program}\n", encoding="utf-8"
+    )
+    return f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} --wait"
+
+
+REPLACE = 'path.write_text(path.read_text(encoding="utf-8").replace("old", "né"), encoding="utf-8")'
+
+
+def test_what_the_user_writes_is_read(tmp_path: Path, temporary: Path) -> None:
+    assert edit("old", str.upper, environ={"EDITOR": editor(tmp_path, REPLACE)}) == "NÉ"
+    assert list(temporary.iterdir()) == []
+
+
+def test_visual_comes_before_editor(tmp_path: Path) -> None:
+    environ = {"VISUAL": editor(tmp_path, REPLACE), "EDITOR": "false"}
+    assert edit("old", str, environ=environ) == "né"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
+    environ = {"EDITOR": editor(tmp_path, "path.write_text(oct(stat.S_IMODE(path.stat().st_mode)))")}
+    assert edit("old", str, environ=environ) == oct(stat.S_IRUSR | stat.S_IWUSR)
+
+
+def test_a_byte_order_mark_that_an_editor_adds_is_dropped(tmp_path: Path) -> None:
+    environ = {"EDITOR": editor(tmp_path, "path.write_text('{}', encoding='utf-8-sig')")}
+    assert edit("old", str, environ=environ) == "{}"
+
+
+def test_invalid_json_is_told_with_its_position_and_the_file_is_kept(tmp_path: Path, temporary: Path) -> None:
+    environ = {"EDITOR": editor(tmp_path, "path.write_text('{\\n  \"a\": 1,\\n}')")}
+    with pytest.raises(UsageError, match=r"not JSON: line 3 column 1|not JSON: line 2 column 9") as caught:
+        edit("{}", from_editor, environ=environ)
+    (kept,) = temporary.iterdir()
+    assert str(kept) in caught.value.hint
+    assert kept.read_text() == '{\n  "a": 1,\n}'
+
+
+def test_json_that_only_python_takes_is_refused_in_words(tmp_path: Path) -> None:
+    environ = {"EDITOR": editor(tmp_path, "path.write_text('[NaN]')")}
+    with pytest.raises(UsageError, match="a value was expected at character 1"):
+        edit("{}", from_editor, environ=environ)
+
+
+def test_text_that_is_not_utf8_is_kept_too(tmp_path: Path, temporary: Path) -> None:
+    environ = {"EDITOR": editor(tmp_path, "path.write_bytes(b'\\xff')")}
+    with pytest.raises(UsageError, match="utf-8"):
+        edit("{}", from_editor, environ=environ)
+    assert len(list(temporary.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [("sys.exit(1)", "ended with code 1"), ("path.unlink()", "is gone")],
+)
+def test_an_editor_that_fails_ends_it(tmp_path: Path, temporary: Path, program: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        edit("{}", from_editor, environ={"EDITOR": editor(tmp_path, program)})
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["/no/such/editor", "'unbalanced"])
+def test_an_editor_that_cannot_start_is_told(temporary: Path, command: str) -> None:
+    with pytest.raises(UsageError, match="cannot be started"):
+        edit("{}", from_editor, environ={"EDITOR": command})
+    assert list(temporary.iterdir()) == []
+
+
+def test_without_a_terminal_and_a_named_editor_nothing_is_started(temporary: Path) -> None:
+    # vi would throw its escape sequences into whatever reads the output.
+    program = "from port_hook_cli.terminal.editor import edit; edit('{}', str, environ={})"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "There is no terminal here to edit on." in done.stderr
+    assert done.stdout == ""
+    assert list(temporary.iterdir()) == []

@@ -1,0 +1,243 @@
+"""Printing from a thread into real pipes: what is read, what is not, and what is left out."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import pytest
+
+from port_hook_cli.terminal.printer import COMPACT_ABOVE, COUNT_ABOVE, BackgroundWriter, Part
+
+MOST_PENDING = 4_000
+
+
+@dataclass
+class Pipe:
+    """A pipe whose writing end is a text stream, as stdout is. `read` waits for so many bytes or the end."""
+
+    reading: int
+    stream: TextIO
+    broken: threading.Event = field(default_factory=threading.Event)
+
+    def writer(self, **options: Any) -> BackgroundWriter:
+        options = {"summarise": "({} left out)\n".format, "on_broken": self.broken.set} | options
+        return BackgroundWriter(self.stream, **options)
+
+    def read(self, until: bytes = b"") -> str:
+        """Read until `until` has come, or the end."""
+        got = b""
+        while not (until and until in got) and (part := os.read(self.reading, 65536)):
+            got += part
+        return got.decode()
+
+    def leave(self) -> None:
+        """Close the reading end, as `| head` does."""
+        reading, self.reading = self.reading, -1
+        os.close(reading)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    with a_pipe() as it:
+        yield it
+
+
+@contextmanager
+def a_pipe() -> Iterator[Pipe]:
+    reading, writing = os.pipe()
+    stream = os.fdopen(writing, "w", encoding="utf-8")
+    it = Pipe(reading, stream)
+    try:
+        yield it
+    finally:
+        if it.reading >= 0:
+            os.close(it.reading)  # first: a thread that is stuck in a write ends with it
+        with suppress(OSError):
+            stream.close()
+
+
+def part(number: int) -> Part:
+    """Return an item that says in which form it was asked for."""
+    return lambda is_compact: f"{'compact' if is_compact else 'full'} {number}\n"
+
+
+def queue(writer: BackgroundWriter, count: int, *, held: int = 0) -> None:
+    """Queue so many items while the thread is held by one before them, so that it meets them all at once."""
+    gate, reached = threading.Event(), threading.Event()
+
+    def hold(_: bool) -> str:
+        reached.set()
+        assert gate.wait(10)
+        return ""
+
+    writer.put(hold)
+    assert reached.wait(10)
+    for number in range(count):
+        writer.put(part(number), held=held)
+    gate.set()
+
+
+def written(pipe: Pipe, writer: BackgroundWriter) -> list[str]:
+    writer.close(10)
+    pipe.stream.close()
+    return pipe.read().splitlines()
+
+
+@pytest.mark.parametrize("count", [1, COMPACT_ABOVE])
+def test_few_items_are_written_in_full_and_in_order(pipe: Pipe, count: int) -> None:
+    writer = pipe.writer()
+    queue(writer, count)
+    assert written(pipe, writer) == [f"full {number}" for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [COMPACT_ABOVE + 1, COUNT_ABOVE])
+def test_many_items_are_written_compact(pipe: Pipe, count: int) -> None:
+    writer = pipe.writer()
+    queue(writer, count)
+    assert written(pipe, writer) == [f"compact {number}" for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [COUNT_ABOVE + 1, MOST_PENDING + 25])
+def test_of_very_many_items_the_latest_are_written_and_the_rest_is_counted(pipe: Pipe, count: int) -> None:
+    writer = pipe.writer()
+    queue(writer, count)
+    assert written(pipe, writer) == [
+        f"({count - COMPACT_ABOVE} left out)",
+        *(f"compact {number}" for number in range(count - COMPACT_ABOVE, count)),
+    ]
+
+
+def test_items_that_hold_on_to_much_are_left_out_sooner(pipe: Pipe) -> None:
+    writer = pipe.writer()
+    queue(writer, 10, held=8 * 2**20)
+    assert written(pipe, writer) == ["(8 left out)", "full 8", "full 9"]
+
+
+def test_an_item_that_holds_on_to_more_than_all_may_is_written(pipe: Pipe) -> None:
+    writer = pipe.writer()
+    queue(writer, 1, held=2**30)
+    assert written(pipe, writer) == ["full 0"]
+
+
+def test_after_a_rush_items_are_full_again(pipe: Pipe) -> None:
+    writer = pipe.writer()
+    queue(writer, 100)
+    assert "compact 99" in pipe.read(until=b"compact 99\n")
+    writer.put(part(100))
+    assert written(pipe, writer) == ["full 100"]
+
+
+def test_a_lossless_writer_writes_everything_in_full(pipe: Pipe) -> None:
+    writer = pipe.writer(lossless=True)
+    queue(writer, 1000)
+    assert written(pipe, writer) == [f"full {number}" for number in range(1000)]
+
+
+def test_what_a_full_queue_could_not_take_is_counted(pipe: Pipe) -> None:
+    writer = pipe.writer(lossless=True)
+    queue(writer, MOST_PENDING + 25)
+    lines = written(pipe, writer)
+    assert lines[-1] == "(25 left out)"
+    assert lines[-2].endswith(f" {MOST_PENDING - 1}")
+
+
+def test_an_item_is_written_without_waiting_for_another(pipe: Pipe) -> None:
+    writer = pipe.writer()
+    writer.put(part(1))
+    assert pipe.read(until=b"\n") == "full 1\n"
+    writer.close(10)
+
+
+def test_a_reader_that_does_not_read_holds_up_neither_put_nor_close(pipe: Pipe) -> None:
+    writer = pipe.writer(lossless=True)
+    started = time.monotonic()
+    for _ in range(20_000):
+        writer.put(lambda _: "x" * 1000)
+    writer.close(0.1)
+    assert time.monotonic() - started < 2
+    assert not pipe.broken.is_set()
+    pipe.leave()  # and with it its thread: the next pipe may have the same number
+    assert pipe.broken.wait(10)
+
+
+def test_closing_writes_what_is_pending(pipe: Pipe) -> None:
+    writer = pipe.writer()
+    writer.put(part(1))
+    assert written(pipe, writer) == ["full 1"]
+
+
+def test_closing_a_writer_that_had_nothing_to_write_writes_nothing(pipe: Pipe) -> None:
+    assert written(pipe, pipe.writer()) == []
+
+
+def test_a_reader_that_has_gone_is_told_of_once_and_ends_the_writing(pipe: Pipe) -> None:
+    calls = []
+
+    def note() -> None:
+        calls.append(1)
+        pipe.broken.set()
+
+    writer = pipe.writer(on_broken=note)
+    pipe.leave()
+    writer.put(part(1))
+    assert pipe.broken.wait(10)
+    for number in range(MOST_PENDING + 10):
+        writer.put(part(number))
+    writer.close(10)
+    assert calls == [1]
+
+
+def test_a_reader_that_goes_while_a_write_is_stuck_is_told_of(pipe: Pipe) -> None:
+    writer = pipe.writer(lossless=True)
+    writer.put(lambda _: "x" * 10_000_000)
+    os.read(pipe.reading, 1)
+    pipe.leave()
+    assert pipe.broken.wait(10)
+    writer.close(10)
+
+
+def test_a_long_text_is_written_whole_although_a_pipe_takes_less_at_once(pipe: Pipe) -> None:
+    text = "ü" * 1_000_000
+    writer = pipe.writer()
+    writer.put(lambda _: text + "\n")
+    assert pipe.read(until=b"\n") == text + "\n"
+    writer.close(10)
+
+
+def test_what_the_streams_encoding_lacks_is_written_out() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="ascii") as stream, os.fdopen(reading, "rb") as end:
+        writer = BackgroundWriter(stream, summarise=str, on_broken=lambda: None)
+        writer.put(lambda _: "ü\ud800\n")
+        assert end.readline() == b"\\xfc\\ud800\n"
+        writer.close(10)
+
+
+def test_a_stream_without_a_descriptor_is_written_to_all_the_same() -> None:
+    stream = io.StringIO()
+    writer = BackgroundWriter(stream, summarise=str, on_broken=lambda: None)
+    writer.put(part(1))
+    writer.close(10)
+    assert stream.getvalue() == "full 1\n"
+
+
+def test_items_of_many_threads_are_all_written(pipe: Pipe) -> None:
+    writer = pipe.writer(lossless=True)
+
+    def put_hundred(first: int) -> None:
+        for number in range(first, first + 100):
+            writer.put(part(number))
+
+    threads = [threading.Thread(target=put_hundred, args=(first,)) for first in range(0, 400, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(written(pipe, writer)) == sorted(f"full {number}" for number in range(400))

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.text.masking import Masker
+
+
+@given(st.text(min_size=8).filter(lambda text: "*" not in text and len(text.strip()) >= 8), st.text())
+def test_no_secret_is_left_in_text_json_or_a_url(secret: str, around: str) -> None:
+    masker = Masker([secret])
+    for form in (
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, "", errors="replace"),
+    ):
+        assert form not in masker.text(around + form).replace(around, "")
+    assert masker.value({secret: [secret, 1, None]}) == {"***": ["***", 1, None]}
+
+
+def test_a_secret_that_holds_another_goes_first() -> None:
+    assert Masker(["long-key", "long-key-2"]).text("long-key-2 long-key") == "*** ***"
+
+
+def test_a_value_too_short_to_be_secret_is_not_masked() -> None:
+    masker = Masker(["", "e", "1234567", " 1234567 "])
+    assert masker.text("every error: e 1234567") == "every error: e 1234567"
+    assert masker.content(b"1234567") == b"1234567"
+    assert Masker(["12345678"]).text("12345678") == "***"
+    assert Masker([]).value({"a": ["b"]}) == {"a": ["b"]}
+
+
+def test_bytes_that_are_no_text_stay() -> None:
+    assert Masker(["sécret-1"]).content("sécret-1".encode() + b"\xff") == b"***\xff"
+
+
+def test_what_jq_has_cut_short_is_masked_too() -> None:
+    masker = Masker(["correct-horse-battery"])
+    assert masker.message('Cannot index string ("correct-ho...) with "x"') == 'Cannot index string ("***...) with "x"'
+    assert masker.message("cor...") == "cor..."
+
+
+def test_a_secret_is_known_without_what_urls_and_header_fields_lose() -> None:
+    masker = Masker([" a-to\nken-x \n"])
+    assert masker.text("http://e/?a=a-token-x ") == "http://e/?a=*** "
+    assert masker.text("x: a-to\nken-x.") == "x: ***."
+
+
+def test_a_long_secret_costs_no_time() -> None:
+    masker = Masker(["a line of a certificate\n" * 20_000])
+    started = time.monotonic()
+    assert masker.message('"a line of ...') == '"***...'
+    assert time.monotonic() - started < 1
+
+
+def test_lone_surrogates_are_no_problem() -> None:
+    assert Masker(["secret\ud800b"]).content(b'"secret\\ud800b"') == b'"***"'
+
+
+def test_depth_is_no_problem() -> None:
+    deep: Any = "a-secret"
+    for _ in range(5000):
+        deep = [deep]
+    masked = Masker(["a-secret"]).value(deep)
+    while isinstance(masked, list):
+        (masked,) = masked
+    assert masked == "***"
+
+
+def test_the_value_itself_stays_as_it_is() -> None:
+    value = {"a": ["a-secret"]}
+    assert Masker(["a-secret"]).value(value) == {"a": ["***"]}
+    assert value == {"a": ["a-secret"]}

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.text.safe import (
+    brief,
+    printable,
+    printable_bytes,
+    printable_json,
+    printable_lines,
+    shorten,
+    wire_text,
+)
+
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nb\r\tc", "a\\nb\\r\\tc"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
+        ("[red]Zoë 🚢", "[red]Zoë 🚢"),
+        ("❤️ שלום مرحبا 東京 ก็", "❤️ שלום مرحبا 東京 ก็"),
+    ],
+)
+def test_control_characters_are_written_out(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        (0x00, 0x1F),
+        (0x7F, 0x9F),
+        (0xAD, 0xAD),
+        (0x034F, 0x034F),
+        (0x061C, 0x061C),
+        (0x115F, 0x1160),
+        (0x180E, 0x180E),
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x206F),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0D),
+        (0xFEFF, 0xFEFF),
+        (0xFFA0, 0xFFA0),
+        (0xFFF9, 0xFFFB),
+        (0x1BCA0, 0x1BCA3),
+        (0x1D173, 0x1D17A),
+        (0xE0000, 0xE007F),
+        (0xE0100, 0xE01EF),
+    ],
+)
+def test_what_commands_turns_or_hides_text_is_written_out(first: int, last: int) -> None:
+    for code in range(first, last + 1):
+        assert printable(chr(code)).isprintable(), hex(code)
+        assert printable(chr(code)).startswith("\\"), hex(code)
+        assert chr(code) in "\n\t" or printable_lines(chr(code)) == printable(chr(code)), hex(code)
+
+
+@given(ANY_TEXT, st.integers(1, 50))
+def test_a_brief_text_is_printable_and_keeps_the_limit(text: str, limit: int) -> None:
+    short = brief(text, limit)
+    assert len(short) <= limit
+    assert printable(short) == short
+    assert short == printable(text) or short.endswith("…")
+
+
+@given(ANY_TEXT)
+def test_no_control_character_gets_through_and_any_stream_can_encode_the_rest(text: str) -> None:
+    shown = printable(text)
+    assert not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in shown)
+    shown.encode("utf-8")
+
+
+@given(ANY_TEXT)
+def test_lines_keep_their_line_feeds_and_tabs_and_nothing_else(text: str) -> None:
+    shown = printable_lines(text)
+    assert shown.count("\n") == text.count("\n")
+    assert printable(shown.replace("\n", "").replace("\t", "")) == shown.replace("\n", "").replace("\t", "")
+
+
+@given(st.dictionaries(st.text(), st.lists(st.text())))
+def test_json_is_the_same_json_when_it_is_made_visible(document: Any) -> None:
+    shown = printable_json(json.dumps(document, ensure_ascii=False, indent=2))
+    assert json.loads(shown) == document
+    assert printable_lines(shown) == shown
+
+
+def test_bytes_are_shown_as_text() -> None:
+    assert printable_bytes(b"a\r\nb\xff\x1b\r\xe2\x80\xae") == "a\nb\\xff\\x1b\\r\\u202e"
+
+
+@given(st.binary())
+def test_a_header_value_of_any_bytes_can_be_shown(value: bytes) -> None:
+    assert printable(wire_text(value.decode("latin-1"))) == wire_text(value.decode("latin-1"))
+
+
+def test_a_header_value_in_utf8_is_shown_as_its_sender_meant_it() -> None:
+    assert wire_text("Zoë".encode().decode("latin-1")) == "Zoë"
+    assert wire_text("Zoë") == "Zoë"
+
+
+@given(st.text(), st.integers(1, 50))
+def test_a_shortened_text_keeps_its_beginning_and_the_limit(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+    assert len(short) <= limit
+    assert short == text or (short.endswith("…") and text.startswith(short[:-1]))

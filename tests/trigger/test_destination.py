@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.trigger.destination import destination, is_loopback
+
+
+@pytest.mark.parametrize(
+    ("url", "to", "sent_to"),
+    [
+        ("https://example.com/hook?a=1", "http://127.0.0.1:8000", "http://127.0.0.1:8000/hook?a=1"),
+        ("https://example.com/hook?a=1", "http://127.0.0.1:8000/other", "http://127.0.0.1:8000/other"),
+        ("https://example.com", "http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
+        ("http://localhost:3000/x", None, "http://localhost:3000/x"),
+    ],
+)
+def test_the_origin_is_replaced_and_the_path_stays(url: str, to: str | None, sent_to: str) -> None:
+    assert destination(url, to) == sent_to
+
+
+def test_another_machine_is_called_only_when_it_is_said() -> None:
+    with pytest.raises(UsageError, match=r"https://example\.com/x, which is not on this machine"):
+        destination("https://example.com/x", None)
+    assert destination("https://example.com/x", None, to_its_url=True) == "https://example.com/x"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("http://localhost", True),
+        ("http://app.localhost:80/", False),
+        ("http://127.8.9.1/", True),
+        ("http://[::1]:80", True),
+        ("http://0.0.0.0", False),
+        ("http://localhost.example.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://127.0.0.1@example.com", False),
+        ("http://10.0.0.1", False),
+        ("http://[", False),
+        ("http://", False),
+    ],
+)
+def test_loopback_is_told_by_the_hosts_very_name(url: str, is_here: bool) -> None:
+    assert is_loopback(url) is is_here

@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from port_hook_cli.errors import TunnelError
+from port_hook_cli.tunnels import Opening, open_tunnel
+from port_hook_cli.tunnels.choice import TunnelChoice, TunnelKind
+from port_hook_cli.tunnels.cloudflared.errors import explain
+from port_hook_cli.tunnels.cloudflared.tunnel import CloudflaredTunnel, open_cloudflared
+from tests.factories import SECRET, a_body, signed
+from tests.processes import Listener, listener
+from tests.servers import handler
+
+STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
+UNUSED = "http://127.0.0.1:9"
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a shebang")
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@dataclass
+class Standin:
+    """The stand-in on a private PATH, its folder, and the pipe that tells when it runs and when it has died."""
+
+    folder: Path
+    environ: dict[str, str]
+    lines: asyncio.StreamReader
+    our_end: int
+
+    async def open(self, upstream: str = UNUSED, timeout_s: float = 10) -> CloudflaredTunnel:
+        return await open_cloudflared(
+            Opening(
+                local_url=upstream,
+                environ=self.environ,
+                home=self.folder / "home",
+                notice=lambda _: None,
+                timeout_s=timeout_s,
+            )
+        )
+
+    async def failure(self, mode: str, timeout_s: float = 10) -> TunnelError:
+        self.mode(mode)
+        with pytest.raises(TunnelError) as caught:
+            await self.open(timeout_s=timeout_s)
+        return caught.value
+
+    def mode(self, mode: str) -> None:
+        (self.folder / "mode").write_text(mode)
+
+    @property
+    def program(self) -> Path:
+        return self.folder / "bin" / "cloudflared"
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.folder / "seen").read_text())
+        return document
+
+    async def pid(self) -> int:
+        return int(await asyncio.wait_for(self.lines.readline(), 10))
+
+    async def gone(self) -> None:
+        """Return when cloudflared is dead: the kernel has closed its end of the pipe. Fail after 2 seconds."""
+        os.close(self.our_end)
+        self.our_end = -1
+        await asyncio.wait_for(self.lines.read(), 2)
+
+
+@pytest.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
+    (tmp_path / "bin").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    lines = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines),
+        os.fdopen(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0),
+    )
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path / "home")}
+    standin = Standin(tmp_path, environ, lines, os.open(tmp_path / "pipe", os.O_WRONLY))
+    command = [sys.executable, "-S", str(STANDIN), str(tmp_path)]
+    standin.program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    standin.program.chmod(0o755)
+    yield standin
+    if standin.our_end >= 0:
+        os.close(standin.our_end)
+    transport.close()
+
+
+@contextlib.asynccontextmanager
+async def closing(tunnel: CloudflaredTunnel) -> AsyncIterator[CloudflaredTunnel]:
+    try:
+        yield tunnel
+    finally:
+        await tunnel.close()
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for what no event tells, two seconds at most."""
+    async with asyncio.timeout(2):
+        while not happened():  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.01)
+
+
+async def exchange(url: str, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+    writer.write(request)
+    writer.write_eof()
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+def now_signed(body: bytes) -> Any:
+    return signed(body, secret=SECRET, timestamp=str(int(time.time())))
+
+
+async def test_requests_to_the_public_url_reach_the_local_server_byte_for_byte(agent: Standin) -> None:
+    body = bytes(range(256))
+    head = b"POST /a?b=%20 HTTP/1.1\r\nx-Port-Signature: v1,=\r\nX-A:  1\r\nX-A: 2\r\nContent-Length: 256"
+    answer = b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer"
+    with handler(answer) as target:
+        async with closing(await agent.open(target.url)) as tunnel:
+            assert await exchange(tunnel.url, head + b"\r\n\r\n" + body) == answer
+        (request,) = target.requests
+    assert (request.head.strip(), request.body) == (head, body)
+
+
+async def test_a_signed_invocation_through_it_is_valid_and_the_handler_s_answer_reaches_the_sender(
+    agent: Standin, folder: Path
+) -> None:
+    answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 6\r\n\r\nqueued"
+    options = ("--tunnel", "cloudflared", "--forward-to")
+    with handler(answer) as target, listener(folder, *options, target.url, env={"PATH": agent.environ["PATH"]}) as here:
+        public_url = here.ready["public_url"]
+        assert public_url != here.ready["url"]
+        sender = Listener(here.process, {"url": public_url})
+        assert await asyncio.to_thread(sender.post, a_body(), now_signed(a_body())) == (202, b"queued")
+        while (record := here.record())["type"] != "invocation":
+            pass  # the tunnel may tell how it fares in between
+        assert record["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
+        code, _ = here.stop(signal.SIGINT)
+    assert code == 0
+    await agent.gone()
+
+
+async def test_the_url_is_given_when_the_edge_is_connected_and_no_later_than_half_a_second(agent: Standin) -> None:
+    agent.mode("slow")
+    opening = asyncio.create_task(agent.open())
+    await agent.pid()
+    done, _ = await asyncio.wait({opening}, timeout=0.3)
+    assert not done
+    (agent.folder / "go").touch()
+    async with closing(await asyncio.wait_for(opening, 0.5)) as tunnel:
+        assert tunnel.url.startswith("http://127.0.0.1:")
+        assert tunnel.health() == ""
+
+
+async def test_the_users_config_for_other_tunnels_does_not_matter(agent: Standin) -> None:
+    config = agent.folder / "home" / ".cloudflared" / "config.yml"
+    config.parent.mkdir(parents=True)
+    config.write_text("tunnel: of-the-user\ningress: [{service: http_status:404}]\n")
+    await (await agent.open()).close()
+
+
+async def test_it_gets_nothing_but_what_it_needs(agent: Standin) -> None:
+    agent.environ |= {
+        "PORT_CLIENT_SECRET": "sesame",
+        "NGROK_AUTHTOKEN": "sesame",
+        "TUNNEL_TOKEN": "sesame",
+        "TUNNEL_URL": "http://elsewhere",
+        "TUNNEL_TRANSPORT_PROTOCOL": "http2",
+    }
+    await (await agent.open()).close()
+    assert "sesame" not in json.dumps(agent.seen)
+    assert "TUNNEL_URL" not in agent.seen["environment"]
+    assert agent.seen["environment"]["TUNNEL_TRANSPORT_PROTOCOL"] == "http2"
+    arguments = agent.seen["arguments"]
+    assert arguments[arguments.index("--url") + 1] == UNUSED
+    assert "--no-autoupdate" in arguments
+
+
+async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home(
+    agent: Standin, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await (await agent.open()).close()
+    await agent.failure("offline")
+    assert capfd.readouterr() == ("", "")
+    assert list((agent.folder / "home").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "happened", "hint"),
+    [
+        ("offline", "cloudflared cannot reach Cloudflare from here.", "Check the network"),
+        ("limited", "Cloudflare opens no further quick tunnel for this network's address for now", "some minutes"),
+        ("outage", "answered with something else than a tunnel", "cloudflarestatus.com"),
+        ("old-flags", "does not know the options that port-hook gives it", "cloudflared update"),
+        ("odd-answer", "does not say which public URL it has", "cloudflared update"),
+        ("deep-answer", "does not say which public URL it has", "cloudflared update"),
+        ("exits", "cloudflared ended before the tunnel was open.", "--public-url"),
+    ],
+)
+async def test_a_failure_is_told_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
+    problem = await agent.failure(mode)
+    assert happened in problem.message
+    assert hint in problem.hint
+    assert "\x1b" not in problem.message
+    await agent.gone()
+
+
+@pytest.mark.parametrize(("mode", "word"), [("never-ready", "failed to dial to edge with quic"), ("chatty", "xxx")])
+async def test_starting_is_bounded_and_the_last_words_are_told(agent: Standin, mode: str, word: str) -> None:
+    began = time.monotonic()
+    problem = await agent.failure(mode, timeout_s=1)
+    assert time.monotonic() - began < 4
+    await agent.gone()
+    assert problem.message.startswith("cloudflared did not connect to Cloudflare within 1 s. Its last words:")
+    assert word in problem.message
+    assert "\x1b" not in problem.message
+    assert max(map(len, problem.message.splitlines())) < 250
+    assert "7844" in problem.hint
+
+
+async def test_without_cloudflared_the_ways_to_one_and_around_it_are_told(agent: Standin) -> None:
+    agent.program.unlink()
+    problem = await agent.failure("")
+    assert problem.message == "There is no cloudflared on PATH."
+    for way in ("brew install cloudflared", "winget", "apt-get", "releases", "--tunnel localhost.run", "--public-url"):
+        assert way in problem.hint
+
+
+async def test_a_program_for_another_machine_is_named(agent: Standin) -> None:
+    agent.program.write_bytes(b"\x7fELF nonsense")
+    problem = await agent.failure("")
+    assert problem.message == f"The cloudflared at {agent.program} cannot be run: Exec format error."
+    assert "https://github.com/cloudflare/cloudflared/releases" in problem.hint
+
+
+async def test_a_lost_edge_is_ill_health_until_it_is_back(agent: Standin) -> None:
+    async with closing(await agent.open()) as tunnel:
+        (agent.folder / "down").touch()
+        await until(lambda: tunnel.health() == "cloudflared has no connection to its edge")
+        (agent.folder / "down").unlink()
+        await until(lambda: tunnel.health() == "")
+        os.kill(await agent.pid(), signal.SIGKILL)
+        await until(lambda: tunnel.health() == "cloudflared has ended")
+
+
+async def test_a_cloudflared_that_no_longer_answers_is_ill_health(agent: Standin) -> None:
+    async with closing(await agent.open()) as tunnel:
+        os.kill(await agent.pid(), signal.SIGSTOP)
+        async with asyncio.timeout(5):
+            while tunnel.health() != "cloudflared does not answer on this machine":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.05)
+
+
+async def test_a_tunnel_that_ends_by_itself_is_noticed(agent: Standin) -> None:
+    async with closing(await agent.open()) as tunnel:
+        os.kill(await agent.pid(), signal.SIGTERM)
+        words = await asyncio.wait_for(tunnel.lost(), 5)
+    assert words == (
+        "cloudflared has ended, and the public URL with it. "
+        "Its last words: INF Initiating graceful shutdown due to signal terminated ..."
+    )
+
+
+async def test_closing_ends_it_at_once(agent: Standin) -> None:
+    tunnel = await agent.open()
+    began = time.monotonic()
+    await tunnel.close()
+    await agent.gone()
+    await tunnel.close()
+    assert time.monotonic() - began < 1
+
+
+async def test_closing_takes_no_for_no_answer(agent: Standin) -> None:
+    agent.mode("stubborn")
+    tunnel = await agent.open()
+    await asyncio.wait_for(tunnel.close(), 3)
+    await agent.gone()
+
+
+@linux_only
+async def test_nor_silence_from_the_tether(agent: Standin) -> None:
+    tunnel = await agent.open()
+    tunnel.close_timeout_s = 0.2
+    os.kill(parent_of(await agent.pid()), signal.SIGSTOP)
+    await tunnel.close()
+    await agent.gone()
+
+
+async def test_cancelling_while_it_starts_ends_it(agent: Standin) -> None:
+    agent.mode("never-ready")
+    starting = asyncio.create_task(agent.open())
+    await agent.pid()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await agent.gone()
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def test_it_does_not_outlive_a_port_hook_that_gets_kill_9(agent: Standin, folder: Path) -> None:
+    with listener(folder, "--tunnel", "cloudflared", env={"PATH": agent.environ["PATH"]}) as here:
+        await agent.pid()
+        here.process.kill()
+        await agent.gone()
+
+
+@linux_only
+async def test_on_linux_it_does_not_outlive_its_tether_either(agent: Standin) -> None:
+    async with closing(await agent.open()):
+        os.kill(parent_of(await agent.pid()), signal.SIGKILL)
+        await agent.gone()
+
+
+@linux_only
+async def test_a_ctrl_c_in_the_terminal_is_none_of_its_business(agent: Standin) -> None:
+    async with closing(await agent.open()):
+        pid = await agent.pid()
+        assert os.getsid(pid) != os.getsid(0)
+        assert os.getpgid(pid) != os.getpgid(0)
+
+
+async def test_the_registry_opens_one_by_its_kind(agent: Standin) -> None:
+    opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.folder, notice=lambda _: None)
+    tunnel = await open_tunnel(TunnelChoice(TunnelKind.CLOUDFLARED), opening)
+    assert tunnel.url.startswith("http://127.0.0.1:")
+    await tunnel.close()
+
+
+def test_the_words_of_a_network_that_reads_tls_are_told_apart() -> None:
+    problem = explain([f'failed to request quick Tunnel: Post "{UNUSED}": tls: failed to verify certificate: x509: …'])
+    assert "does not trust the certificate" in problem.message
+    assert "SSL_CERT_FILE" in problem.hint

@@ -1,0 +1,268 @@
+"""A tunnel that is watched: what is told of it, and when it is opened anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from port_hook_cli.errors import TunnelError
+from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.keeper import Keeper, Kept
+from port_hook_cli.tunnels.report import TunnelReport, TunnelState
+
+REACHABLE = Probing(Reach.REACHABLE, 12.0)
+UNREACHABLE = Probing(Reach.UNREACHABLE, None, "no answer")
+TAKEN = Probing(Reach.TAKEN, None, "somebody else answers there")
+
+
+class ATunnel:
+    """A tunnel whose every word the test chooses."""
+
+    def __init__(self, url: str = "https://one.example", probing: Probing = REACHABLE) -> None:
+        self.url = url
+        self.probing = probing
+        self.words = ""
+        self.asked: list[tuple[str, str]] = []
+        self.asked_thrice = asyncio.Event()
+        self.closed = 0
+        self.close_problem: Exception | None = None
+        self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def health(self) -> str:
+        return self.words
+
+    async def probe(self, path: str, token: str) -> Probing:
+        self.asked.append((path, token))
+        if len(self.asked) == 3:
+            self.asked_thrice.set()
+        return self.probing
+
+    async def lost(self) -> str:
+        return await asyncio.shield(self._end)
+
+    async def close(self) -> None:
+        self.closed += 1
+        if self.close_problem:
+            raise self.close_problem
+
+    def end(self, words: str) -> None:
+        self._end.set_result(words)
+
+
+@dataclass
+class Watched:
+    """A keeper at work, and what it told."""
+
+    tunnel: ATunnel
+    reports: asyncio.Queue[TunnelReport] = field(default_factory=asyncio.Queue)
+    notices: list[str] = field(default_factory=list)
+    moves: list[str] = field(default_factory=list)
+    openings: list[str | None] = field(default_factory=list)
+    following: list[ATunnel | Exception] = field(default_factory=list)
+    move_problem: Exception | None = None
+
+    async def open(self, before: str | None) -> Kept:
+        self.openings.append(before)
+        found = self.following.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        self.tunnel = found
+        return found
+
+    async def move(self, url: str) -> None:
+        self.moves.append(url)
+        if self.move_problem:
+            raise self.move_problem
+
+    def keeper(self, interval_s: float = 0.01, *, is_ours: bool = True) -> Keeper:
+        return Keeper(
+            self.tunnel,
+            self.open if is_ours else None,
+            probe_path="/p",
+            token="t",
+            report=self.reports.put_nowait,
+            notice=self.notices.append,
+            moved=self.move,
+            probe_interval_s=interval_s,
+        )
+
+    async def next(self) -> TunnelReport:
+        return await asyncio.wait_for(self.reports.get(), 5)
+
+    async def states(self, count: int) -> list[TunnelState]:
+        return [(await self.next()).state for _ in range(count)]
+
+
+@pytest.fixture
+async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, Keeper]]:
+    def begin(
+        interval_s: float = 0.01, probing: Probing = REACHABLE, *, is_ours: bool = True
+    ) -> tuple[Watched, Keeper]:
+        watched = Watched(ATunnel(probing=probing))
+        keeper = watched.keeper(interval_s, is_ours=is_ours)
+        task = asyncio.ensure_future(keeper.keep())
+        request.addfinalizer(task.cancel)
+        return watched, keeper
+
+    return begin
+
+
+Watch = Callable[..., tuple[Watched, Keeper]]
+
+
+async def test_a_tunnel_that_works_is_told_of_once(watch: Watch) -> None:
+    watched, keeper = watch()
+    report = await watched.next()
+    assert (report.state, report.latency_ms, report.url) == (TunnelState.REACHABLE, 12.0, "https://one.example")
+    await asyncio.wait_for(watched.tunnel.asked_thrice.wait(), 5)
+    assert watched.reports.empty()
+    assert set(watched.tunnel.asked) == {("/p", "t")}
+    assert keeper.latest.state is TunnelState.REACHABLE
+
+
+async def test_one_probe_that_fails_is_not_believed_and_two_are(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.tunnel.probing = UNREACHABLE
+    report = await watched.next()
+    assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "no answer")
+    watched.tunnel.probing = REACHABLE
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+
+
+async def test_what_a_tunnel_says_of_itself_is_told_at_once_however_seldom_it_is_asked_through(watch: Watch) -> None:
+    watched, _ = watch(interval_s=3600)
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.tunnel.words = "it has no connection"
+    async with asyncio.timeout(2):
+        report = await watched.next()
+    assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "it has no connection")
+    watched.tunnel.words = ""
+    async with asyncio.timeout(2):
+        assert await watched.states(1) == [TunnelState.REACHABLE]
+
+
+async def test_a_lost_tunnel_is_opened_anew_for_as_long_as_it_takes(watch: Watch) -> None:
+    watched, keeper = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    first = watched.tunnel
+    watched.following = [TunnelError("not yet"), TunnelError("not yet"), ATunnel()]
+    first.end("The agent has ended.")
+    lost = await watched.next()
+    assert (lost.state, lost.reason) == (TunnelState.LOST, "The agent has ended.")
+    assert await watched.states(2) == [TunnelState.OPEN, TunnelState.REACHABLE]
+    assert first.closed == 1
+    assert watched.openings == ["https://one.example"] * 3
+    assert watched.moves == []
+    assert keeper.lost_count == 1
+
+
+async def test_a_changed_url_is_told_and_followed(watch: Watch) -> None:
+    watched, keeper = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.following = [ATunnel("https://two.example")]
+    watched.tunnel.end("It ended.")
+    assert (await watched.next()).state is TunnelState.LOST
+    opened = await watched.next()
+    assert (opened.url, opened.previous_url) == ("https://two.example", "https://one.example")
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    assert watched.moves == ["https://two.example"]
+    assert keeper.latest.url == "https://two.example"
+
+
+async def test_a_url_that_somebody_else_answers_at_is_given_up(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.following = [ATunnel("https://two.example")]
+    watched.tunnel.probing = TAKEN
+    assert await watched.states(3) == [TunnelState.TAKEN, TunnelState.LOST, TunnelState.OPEN]
+
+
+async def test_a_tunnel_that_never_worked_is_not_opened_anew_over_and_over(watch: Watch) -> None:
+    watched, _ = watch(probing=TAKEN)
+    assert await watched.states(1) == [TunnelState.TAKEN]
+    watched.tunnel.probing = REACHABLE
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    assert watched.openings == []
+
+
+async def test_without_probes_only_the_tunnel_s_own_word_counts(watch: Watch) -> None:
+    watched, keeper = watch(interval_s=0)
+    watched.tunnel.words = "it has no connection"
+    assert (await watched.next()).state is TunnelState.UNREACHABLE
+    watched.tunnel.words = ""
+    assert (await watched.next()).state is TunnelState.OPEN
+    assert watched.tunnel.asked == []
+    await keeper.close()
+    assert watched.tunnel.closed == 1
+
+
+async def test_a_defect_in_what_watches_is_told_and_ends_nothing(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.following = [ATunnel()]
+    watched.tunnel.probing = None  # type: ignore[assignment] # not what anybody expects
+    lost = await watched.next()
+    assert lost.state is TunnelState.LOST
+    assert lost.reason.startswith("It could not be watched any more: AttributeError:")
+    assert await watched.states(2) == [TunnelState.OPEN, TunnelState.REACHABLE]
+
+
+async def test_what_keeps_a_tunnel_from_being_opened_anew_is_told_once_whatever_it_is(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    refusal = TunnelError("The key\n  has changed.", hint="Ask.")
+    watched.following = [refusal, TunnelError("The key has changed.", hint="Ask."), OSError("no \x1b fork"), ATunnel()]
+    watched.tunnel.end("It ended.")
+    assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
+    assert watched.notices == [
+        "The tunnel cannot be opened anew yet: The key has changed. Ask.",
+        r"The tunnel cannot be opened anew yet: OSError: no \x1b fork",
+    ]
+
+
+async def test_a_url_that_cannot_be_followed_is_told_and_watched_all_the_same(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.move_problem = KeyError("what")
+    watched.following = [ATunnel("https://two.example")]
+    watched.tunnel.end("It ended.")
+    assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
+    assert watched.notices == ["error: The new public URL could not be followed: KeyError: 'what'"]
+
+
+async def test_a_lost_tunnel_that_cannot_be_closed_is_replaced_all_the_same(watch: Watch) -> None:
+    watched, _ = watch()
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.tunnel.close_problem = OSError("gone")
+    watched.following = [ATunnel()]
+    watched.tunnel.end("It ended.")
+    assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
+    assert watched.notices == ["The lost tunnel could not be closed: OSError: gone"]
+
+
+async def test_a_way_of_the_users_own_is_never_given_up(watch: Watch) -> None:
+    watched, _ = watch(is_ours=False)
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    watched.tunnel.probing = TAKEN
+    assert await watched.states(1) == [TunnelState.TAKEN]
+    watched.tunnel.probing = REACHABLE
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+
+
+async def test_tunnels_that_end_as_soon_as_they_are_open_are_opened_ever_more_slowly(watch: Watch) -> None:
+    watched, _ = watch()
+    loop = asyncio.get_running_loop()
+    took_s = []
+    for _ in range(4):
+        assert await watched.states(1) == [TunnelState.REACHABLE]
+        watched.following = [ATunnel()]
+        watched.tunnel.end("It ended.")
+        ended_at = loop.time()
+        assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
+        took_s.append(loop.time() - ended_at)
+    assert took_s[0] < 0.4  # 0.2 s at most, and what a busy machine takes
+    assert took_s[3] >= 0.8  # 1.6 s, or half of it

@@ -1,0 +1,610 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import TunnelError, UsageError
+from port_hook_cli.tunnels import Opening, Tunnel, nobody, open_tunnel
+from port_hook_cli.tunnels.choice import TunnelChoice, TunnelKind
+from port_hook_cli.tunnels.ngrok.errors import Failure, explain, session_trouble
+from port_hook_cli.tunnels.ngrok.files import find_agent, find_config, managed_agent
+from port_hook_cli.tunnels.ngrok.tunnel import NgrokTunnel, open_ngrok
+
+STANDIN = Path(__file__).parents[1] / "standins" / "ngrok.py"
+TOKEN = "2abcTOKEN_secret"
+UNUSED = "http://127.0.0.1:9"
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a shebang")
+linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+pytestmark = posix_only
+
+
+@dataclass
+class Standin:
+    """The stand-in agent on a private PATH, and the pipe that tells when it runs and when it has died."""
+
+    home: Path
+    environ: dict[str, str]
+    lines: asyncio.StreamReader
+    our_end: int
+    notices: list[str] = field(default_factory=list)
+    agrees: bool | None = None
+    """What the user answers; None where there is no user."""
+    questions: list[str] = field(default_factory=list)
+
+    async def ask(self, question: str) -> bool:
+        self.questions.append(question)
+        return self.agrees is True
+
+    async def open(self, upstream: str = UNUSED, timeout_s: float = 10, domain: str | None = None) -> NgrokTunnel:
+        return await open_ngrok(
+            Opening(
+                local_url=upstream,
+                environ=self.environ,
+                home=self.home,
+                notice=self.notices.append,
+                ask=nobody if self.agrees is None else self.ask,
+                timeout_s=timeout_s,
+                domain=domain,
+            )
+        )
+
+    async def failure(self, mode: str, timeout_s: float = 10, domain: str | None = None) -> TunnelError:
+        self.environ["NGROK_STANDIN"] = mode
+        with pytest.raises(TunnelError) as caught:
+            await self.open(timeout_s=timeout_s, domain=domain)
+        return caught.value
+
+    def private_files(self) -> list[Path]:
+        return list(Path(self.environ["TMPDIR"]).iterdir())
+
+    async def pid(self) -> int:
+        return int(await asyncio.wait_for(self.lines.readline(), 10))
+
+    async def gone(self) -> None:
+        """Return when the agent is dead: the kernel has closed its end of the pipe. Fail after 2 seconds."""
+        os.close(self.our_end)
+        self.our_end = -1
+        await asyncio.wait_for(self.lines.read(), 2)
+
+
+@pytest.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "ngrok"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(STANDIN))} "$@"\n')
+    program.chmod(0o755)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    lines = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reader, "rb", buffering=0)
+    )
+    (tmp_path / "tmp").mkdir()
+    environ = {
+        "PATH": f"{folder}:/usr/bin:/bin",
+        "NGROK_AUTHTOKEN": TOKEN,
+        "NGROK_STANDIN_PIPE": str(pipe),
+        "TMPDIR": str(tmp_path / "tmp"),
+    }
+    standin = Standin(tmp_path / "home", environ, lines, os.open(pipe, os.O_WRONLY))
+    yield standin
+    if standin.our_end >= 0:
+        os.close(standin.our_end)
+    transport.close()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A local server that keeps the bytes of a request exactly and answers `answer`."""
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.read())
+        writer.write(b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
+
+
+async def exchange(url: str, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(request)
+    writer.write_eof()
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def closing(tunnel: Tunnel) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await tunnel.close()
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for what no event tells, two seconds at most."""
+    async with asyncio.timeout(2):
+        while not happened():  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.01)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def what_others_see_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def test_requests_to_the_public_url_reach_the_local_server_byte_for_byte(
+    agent: Standin, upstream: tuple[str, list[bytes]]
+) -> None:
+    request = b"POST /a?b=%20 HTTP/1.1\r\nx-Port-Signature: v1,=\r\nX-A:  1\r\nX-A: 2\r\n\r\n" + bytes(range(256))
+    tunnel = await agent.open(upstream[0])
+    async with closing(tunnel):
+        answer = await exchange(tunnel.url, request)
+    assert upstream[1] == [request]
+    assert answer.startswith(b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\n")
+    assert answer.endswith(b"answer")
+
+
+async def test_closing_hangs_up_and_ends_the_agent_and_its_private_files(agent: Standin) -> None:
+    tunnel = await agent.open()
+    await tunnel.close()
+    await agent.gone()
+    await tunnel.close()
+    assert (agent.home.parent / "deleted").read_text() == "port-hook"
+    assert agent.private_files() == []
+
+
+@linux_only
+async def test_closing_takes_no_for_no_answer(agent: Standin) -> None:
+    tunnel = await agent.open()
+    tunnel.close_timeout_s = 0.2
+    os.kill(parent_of(await agent.pid()), signal.SIGSTOP)
+    await tunnel.close()
+    await agent.gone()
+
+
+async def test_a_log_of_odd_bytes_and_endless_lines_does_no_harm(agent: Standin) -> None:
+    agent.environ["NGROK_STANDIN"] = "odd-log"
+    tunnel = await agent.open()
+    async with closing(tunnel):
+        assert max(map(len, tunnel.log)) == 4096
+
+
+@linux_only
+async def test_the_token_is_on_no_command_line_and_in_no_environment(agent: Standin) -> None:
+    agent.environ["PORT_CLIENT_SECRET"] = "sesame"
+    tunnel = await agent.open()
+    async with closing(tunnel):
+        pid = await agent.pid()
+        for process in (pid, parent_of(pid)):
+            visible = what_others_see_of(process)
+            assert b"NGROK_STANDIN_PIPE" in visible
+            assert TOKEN.encode() not in visible
+            assert b"sesame" not in visible
+
+
+async def test_the_token_of_the_users_own_settings_is_used_where_it_is(agent: Standin) -> None:
+    del agent.environ["NGROK_AUTHTOKEN"]
+    settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('version: "2"\nauthtoken: mine\n')
+    await (await agent.open()).close()
+    assert settings.read_text() == 'version: "2"\nauthtoken: mine\n'
+
+
+async def test_an_endpoint_named_port_hook_in_the_users_settings_is_taken_up(agent: Standin) -> None:
+    settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
+    await (await agent.open()).close()
+    assert (agent.home.parent / "deleted").read_text() == "port-hook-api"
+
+
+@pytest.mark.parametrize("domain", ["hooks.ngrok.app", "https://Hooks.ngrok.app/"])
+async def test_a_domain_of_the_user_s_becomes_the_public_url(agent: Standin, domain: str) -> None:
+    tunnel = await agent.open(domain=domain)
+    async with closing(tunnel):
+        assert tunnel.url == "https://hooks.ngrok.app"
+
+
+async def test_it_wins_over_the_endpoint_in_the_users_settings(agent: Standin) -> None:
+    settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
+    tunnel = await agent.open(domain="hooks.ngrok.app")
+    async with closing(tunnel):
+        assert tunnel.url == "https://hooks.ngrok.app"
+
+
+@pytest.mark.parametrize("domain", ["hooks", "http://hooks.ngrok.app", "a.b/c", "-a.b", "x.y:1", "a b.c", "a..b"])
+async def test_what_is_no_domain_is_refused_before_anything_is_started(agent: Standin, domain: str) -> None:
+    with pytest.raises(UsageError, match="is no domain"):
+        await agent.open(domain=domain)
+    assert not agent.private_files()
+
+
+@pytest.mark.parametrize(
+    ("mode", "happened"),
+    [
+        ("313", "The plan of this ngrok account does not serve that domain (ERR_NGROK_313)."),
+        ("319", "The domain is not reserved for this ngrok account (ERR_NGROK_319)."),
+        ("320", "The domain is not reserved for this ngrok account (ERR_NGROK_320)."),
+    ],
+)
+async def test_a_domain_that_is_not_the_user_s_is_told_in_plain_words(agent: Standin, mode: str, happened: str) -> None:
+    problem = await agent.failure(mode, domain="hooks.ngrok.app")
+    assert problem.message == happened
+    assert "https://dashboard.ngrok.com/domains" in problem.hint
+    assert "--domain" in problem.hint
+    await agent.gone()
+
+
+async def test_a_lost_session_is_ill_health_until_there_is_another(agent: Standin) -> None:
+    tunnel = await agent.open()
+    async with closing(tunnel):
+        pid = await agent.pid()
+        assert tunnel.health() == ""
+        os.kill(pid, signal.SIGUSR1)
+        await until(lambda: tunnel.health() == "ngrok has lost its session and is connecting anew")
+        os.kill(pid, signal.SIGUSR2)
+        await until(lambda: tunnel.health() == "")
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: tunnel.health() == "the ngrok agent has ended")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        't=1 lvl=info msg="join connections" obj=join err="session closed"',
+        "failed to reconnect session",
+        't=1 lvl=info msg="a request for failed to reconnect session"',
+        "",
+    ],
+)
+def test_only_the_agent_s_own_message_says_something_of_the_session(line: str) -> None:
+    assert session_trouble(line) is None
+
+
+async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home(
+    agent: Standin, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await (await agent.open()).close()
+    await agent.failure("108")
+    assert capfd.readouterr() == ("", "")
+    assert agent.notices == []
+    assert list(agent.home.iterdir()) == []
+
+
+async def test_a_proxy_in_the_environment_does_not_stand_between_pyngrok_and_the_agent(agent: Standin) -> None:
+    agent.environ["http_proxy"] = "http://127.0.0.1:9"
+    await (await agent.open()).close()
+
+
+async def test_a_tunnel_that_ends_by_itself_is_noticed(agent: Standin) -> None:
+    tunnel = await agent.open()
+    async with closing(tunnel):
+        os.kill(await agent.pid(), signal.SIGTERM)
+        words = await asyncio.wait_for(tunnel.lost(), 5)
+    assert words.startswith("The ngrok agent has ended")
+    assert "started tunnel" in words
+
+
+@pytest.mark.parametrize(
+    ("mode", "happened", "hint"),
+    [
+        ("105", "does not accept the authtoken (ERR_NGROK_105)", "NGROK_AUTHTOKEN"),
+        ("107", "does not accept the authtoken (ERR_NGROK_107)", "NGROK_AUTHTOKEN"),
+        ("108", "another one is already running (ERR_NGROK_108)", "pgrep -af ngrok"),
+        ("334", "already online from somewhere else (ERR_NGROK_334)", "https://dashboard.ngrok.com/endpoints"),
+        ("9999", "ngrok refused to open the tunnel (ERR_NGROK_9999)", "errors/err_ngrok_9999"),
+        ("old", "is version 3.9.0, and port-hook needs 3.16", "ngrok update"),
+        ("exits", "unknown flag: --none", "ngrok diagnose"),
+        ("other-program", "unknown flag: --none", "--public-url"),
+    ],
+)
+async def test_a_failure_is_told_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
+    problem = await agent.failure(mode)
+    assert happened in problem.message
+    assert hint in problem.hint
+    assert TOKEN not in problem.message + problem.hint
+    assert "\x1b" not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("huge-answer", "the agent's API sent more than 1 MiB"),
+        ("long-url", "the public URL has more than 2048 characters"),
+        ("huge-version", "The ngrok process exited with code"),
+    ],
+)
+async def test_an_agent_that_says_too_much_is_an_error_in_words(agent: Standin, mode: str, words: str) -> None:
+    problem = await agent.failure(mode)
+    assert words in problem.message
+    assert len(problem.message) < 3000
+
+
+@pytest.mark.parametrize(
+    ("mode", "timeout_s", "happened", "hint"),
+    [
+        ("silent", 0.5, "did not open the tunnel within 0.5 s", "ngrok diagnose"),
+        ("chatty", 2, "a secret line", "--tunnel none"),
+        ("offline", 2, "cannot reach its service", "proxy_url"),
+    ],
+)
+async def test_starting_is_bounded_and_the_agent_s_last_words_are_told(
+    agent: Standin, mode: str, timeout_s: float, happened: str, hint: str
+) -> None:
+    began = asyncio.get_running_loop().time()
+    problem = await agent.failure(mode, timeout_s)
+    assert asyncio.get_running_loop().time() - began < 4
+    await agent.gone()
+    assert happened in problem.message
+    assert hint in problem.hint
+    assert TOKEN not in problem.message
+    assert "\x1b" not in problem.message
+
+
+async def test_settings_without_a_token_are_ngrok_s_error_4018(agent: Standin) -> None:
+    settings = agent.home / "other.yml"
+    settings.write_text('version: "3"\n')
+    del agent.environ["NGROK_AUTHTOKEN"]
+    agent.environ["NGROK_CONFIG"] = str(settings)
+    problem = await agent.failure("")
+    assert "(ERR_NGROK_4018)" in problem.message
+    assert "ngrok config add-authtoken" in problem.hint
+
+
+async def test_without_token_and_settings_nothing_is_started(agent: Standin) -> None:
+    del agent.environ["NGROK_AUTHTOKEN"]
+    problem = await agent.failure("")
+    assert problem.message == "There is no ngrok authtoken."
+    assert "https://dashboard.ngrok.com/get-started/your-authtoken" in problem.hint
+
+
+@pytest.mark.parametrize("text", ["{", "- a list\n", "agent: 3\n", "\x00"])
+async def test_settings_that_cannot_be_read_are_named(agent: Standin, text: str) -> None:
+    settings = agent.home / "ngrok.yml"
+    settings.write_text(text)
+    agent.environ["NGROK_CONFIG"] = str(settings)
+    problem = await agent.failure("")
+    assert str(settings) in problem.message
+    assert "ngrok config check" in problem.hint
+
+
+async def test_a_program_that_may_not_be_run_is_named(agent: Standin, tmp_path: Path) -> None:
+    program = tmp_path / "ngrok"
+    program.write_text("")
+    agent.environ["PYNGROK_NGROK_PATH"] = str(program)
+    problem = await agent.failure("")
+    assert str(program) in problem.message
+    assert "chmod +x" in problem.hint
+
+
+async def test_a_program_for_another_machine_is_named(agent: Standin, tmp_path: Path) -> None:
+    program = tmp_path / "ngrok"
+    program.write_bytes(b"\x7fELF nonsense")
+    program.chmod(0o755)
+    agent.environ["PYNGROK_NGROK_PATH"] = str(program)
+    problem = await agent.failure("")
+    assert "cannot be run" in problem.message
+    assert "https://ngrok.com/download" in problem.hint
+
+
+async def test_without_program_and_internet_the_ways_out_are_told(
+    agent: Standin, capfd: pytest.CaptureFixture[str]
+) -> None:
+    agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
+    agent.agrees = True
+    problem = await agent.failure("")
+    assert problem.message == "There is no ngrok on this machine, and it could not be downloaded."
+    for way in ("https://ngrok.com/download", "--public-url", "--tunnel none"):
+        assert way in problem.hint
+    assert agent.notices == [f"Downloading ngrok to {agent.home}/.config/ngrok/ngrok …"]
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_nothing_is_downloaded_when_the_user_declines(agent: Standin) -> None:
+    agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
+    agent.agrees = False
+    problem = await agent.failure("")
+    assert problem.message == "No ngrok program was found, and you declined the download."
+    assert "package manager" in problem.hint
+    assert agent.notices == []
+    (question,) = agent.questions
+    assert question.endswith("ngrok publishes no checksum for it, so port-hook cannot verify it.")
+
+
+async def test_nothing_is_downloaded_where_no_one_can_be_asked(agent: Standin) -> None:
+    agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
+    problem = await agent.failure("")
+    assert "only if you agree to it on a terminal" in problem.message
+    assert "https://ngrok.com/download" in problem.hint
+    assert agent.notices == []
+
+
+async def test_cancelling_while_it_starts_ends_the_agent(agent: Standin) -> None:
+    agent.environ["NGROK_STANDIN"] = "silent"
+    starting = asyncio.create_task(agent.open())
+    await agent.pid()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await agent.gone()
+    assert agent.private_files() == []
+
+
+async def test_the_file_with_the_token_is_for_this_user_only_and_gone_when_the_tunnel_is_open(agent: Standin) -> None:
+    agent.environ["NGROK_STANDIN"] = "silent"
+    starting = asyncio.create_task(agent.open())
+    await agent.pid()
+    (folder,) = agent.private_files()
+    (file,) = folder.iterdir()
+    assert TOKEN in file.read_text()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, file)] == [0o700, 0o600]
+    starting.cancel()
+    await asyncio.wait([starting])
+    agent.environ["NGROK_STANDIN"] = ""
+    async with closing(await agent.open()):
+        assert agent.private_files() == []
+
+
+HOLDER = """
+import asyncio, os, sys
+from pathlib import Path
+from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.ngrok.tunnel import open_ngrok
+async def hold():
+    opened = open_ngrok(
+        Opening(local_url="http://127.0.0.1:9", environ=os.environ, home=Path(sys.argv[1]), notice=print)
+    )
+    print((await opened).url, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(hold())
+"""
+
+
+@contextlib.asynccontextmanager
+async def another_port_hook(agent: Standin) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, str(agent.home), env=agent.environ, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def test_the_agent_does_not_outlive_a_port_hook_that_gets_kill_9(agent: Standin) -> None:
+    async with another_port_hook(agent) as port_hook:
+        assert port_hook.stdout is not None
+        assert (await port_hook.stdout.readline()).startswith(b"http://127.0.0.1:")
+        port_hook.kill()
+        await agent.gone()
+    assert agent.private_files() == []
+
+
+async def test_nor_does_it_outlive_one_that_is_killed_while_it_starts(agent: Standin) -> None:
+    agent.environ["NGROK_STANDIN"] = "silent"
+    async with another_port_hook(agent) as port_hook:
+        await agent.pid()
+        port_hook.kill()
+        await agent.gone()
+
+
+@linux_only
+async def test_on_linux_it_does_not_outlive_its_leash_either(agent: Standin) -> None:
+    tunnel = await agent.open()
+    async with closing(tunnel):
+        os.kill(parent_of(await agent.pid()), signal.SIGKILL)
+        await agent.gone()
+
+
+async def test_the_registry_opens_a_tunnel_by_its_kind(agent: Standin) -> None:
+    opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.home, notice=agent.notices.append)
+    tunnel = await open_tunnel(TunnelChoice(TunnelKind.NGROK), opening)
+    async with closing(tunnel):
+        assert tunnel.url.startswith("http://127.0.0.1:")
+    with pytest.raises(UsageError):
+        await open_tunnel(TunnelChoice(TunnelKind.NONE), opening)
+
+
+def program(path: Path, text: str = "#!/bin/sh\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+class TestTheProgram:
+    def test_on_path_is_found(self, tmp_path: Path) -> None:
+        expected = program(tmp_path / "bin" / "ngrok")
+        assert find_agent({"PATH": f"{tmp_path}:{tmp_path / 'bin'}"}, tmp_path) == expected
+
+    def test_of_pyngrok_s_own_script_is_passed_over(self, tmp_path: Path) -> None:
+        program(tmp_path / "venv" / "ngrok", "#!/usr/bin/python3\nfrom pyngrok.ngrok import main\n")
+        expected = program(tmp_path / "bin" / "ngrok")
+        assert find_agent({"PATH": f"{tmp_path / 'venv'}:{tmp_path / 'bin'}"}, tmp_path) == expected
+        assert find_agent({"PATH": str(tmp_path / "venv")}, tmp_path) is None
+
+    def test_named_by_the_user_comes_first(self, tmp_path: Path) -> None:
+        program(tmp_path / "bin" / "ngrok")
+        named = program(tmp_path / "mine")
+        environ = {"PATH": str(tmp_path / "bin"), "PYNGROK_NGROK_PATH": str(named)}
+        assert find_agent(environ, tmp_path) == named
+        with pytest.raises(TunnelError, match="names no program"):
+            find_agent({**environ, "PYNGROK_NGROK_PATH": str(tmp_path / "absent")}, tmp_path)
+
+    def test_that_pyngrok_installed_comes_last(self, tmp_path: Path) -> None:
+        managed = program(tmp_path / ".config" / "ngrok" / "ngrok")
+        assert find_agent({"PATH": str(tmp_path)}, tmp_path) == managed
+        on_path = program(tmp_path / "bin" / "ngrok")
+        assert find_agent({"PATH": str(tmp_path / "bin")}, tmp_path) == on_path
+
+
+class TestTheUsersSettings:
+    @pytest.mark.parametrize(
+        ("platform", "environ", "place"),
+        [
+            ("linux", {}, ".config/ngrok"),
+            ("linux", {"XDG_CONFIG_HOME": "{home}/xdg"}, "xdg/ngrok"),
+            ("darwin", {"XDG_CONFIG_HOME": "{home}/xdg"}, "Library/Application Support/ngrok"),
+            ("win32", {"LOCALAPPDATA": "{home}/local"}, "local/ngrok"),
+            ("win32", {}, "AppData/Local/ngrok"),
+        ],
+    )
+    def test_are_found_where_ngrok_keeps_them(
+        self, tmp_path: Path, platform: str, environ: dict[str, str], place: str
+    ) -> None:
+        environ = {name: value.format(home=tmp_path) for name, value in environ.items()}
+        assert find_config(environ, tmp_path, platform) is None
+        expected = program(tmp_path / place / "ngrok.yml")
+        assert find_config(environ, tmp_path, platform) == expected
+        assert managed_agent(environ, tmp_path, platform).parent == expected.parent
+
+    def test_named_by_ngrok_config_come_first_and_must_exist(self, tmp_path: Path) -> None:
+        named = program(tmp_path / "mine.yml")
+        assert find_config({"NGROK_CONFIG": str(named)}, tmp_path) == named
+        with pytest.raises(TunnelError, match="NGROK_CONFIG"):
+            find_config({"NGROK_CONFIG": str(tmp_path / "absent")}, tmp_path)
+
+
+def test_an_agent_without_the_endpoint_api_is_told_to_be_too_old() -> None:
+    problem = explain(Failure(kind="PyngrokNgrokHTTPError", message="404", status=404))
+    assert "older than 3.16" in problem.message
+
+
+def test_an_agent_that_was_stopped_while_starting_is_told() -> None:
+    assert explain(Failure(kind="Gone")).message == "ngrok was stopped before the tunnel was open."
+
+
+def test_only_the_last_of_the_agent_s_words_are_told_and_none_at_length() -> None:
+    problem = explain(Failure(kind="Timeout", message="20 s"), [f"line {n} " + "x" * 5000 for n in range(20)])
+    lines = problem.message.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["15", "16", "17", "18", "19"]
+    assert max(map(len, lines)) < 250

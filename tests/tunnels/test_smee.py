@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from port_hook_cli.errors import TunnelError
+from port_hook_cli.invocations.models import Headers
+from port_hook_cli.tunnels import Opening, open_tunnel
+from port_hook_cli.tunnels.choice import parse_tunnel
+from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.smee.stream import explain
+from port_hook_cli.tunnels.smee.tunnel import SmeeTunnel, open_smee
+from tests.factories import a_body, signed
+from tests.processes import Listener, listener
+from tests.servers import RawRequest
+from tests.standins.smee import Relay, relay_in_thread
+
+BODY = '{"context":{"runId":"r_1"},"name":"Zoë\u2028","n":1e+21}'.encode()
+
+
+class Arrivals(list[RawRequest]):
+    """A server in place of the listener: keeps what it got, and answers when `gate` is open, after `delay_s`."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__()
+        self.queue: asyncio.Queue[RawRequest] = asyncio.Queue()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.delay_s = delay_s
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(int(RawRequest(head, b"").value("content-length") or 0))
+            self.append(RawRequest(head, body))
+            self.queue.put_nowait(self[-1])
+            await self.gate.wait()
+            await asyncio.sleep(self.delay_s)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            await writer.drain()
+        writer.close()
+
+
+@dataclass
+class World:
+    """A tunnel, the handler that stands where the listener would, and what was told."""
+
+    tunnel: SmeeTunnel
+    arrivals: Arrivals
+    notices: list[str] = field(default_factory=list)
+
+    async def arrival(self) -> RawRequest:
+        return await asyncio.wait_for(self.arrivals.queue.get(), 10)
+
+    async def until(self, is_so: Callable[[], bool], within_s: float = 5) -> None:
+        async with asyncio.timeout(within_s):
+            while not is_so():  # noqa: ASYNC110 - health is something to be asked
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def opened(
+    channel: str, *, silence_s: float = 70, delay_s: float = 0, local_url: str = ""
+) -> AsyncIterator[World]:
+    arrivals, notices = Arrivals(delay_s), list[str]()
+    server = await asyncio.start_server(arrivals.serve, "127.0.0.1", 0, limit=2**26, backlog=256)
+    local_url = local_url or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    tunnel = await open_smee(channel, opening(local_url, notices), silence_s=silence_s)
+    try:
+        yield World(tunnel, arrivals, notices)
+    finally:
+        await tunnel.close()
+        server.close()
+
+
+def opening(local_url: str = "http://127.0.0.1:9", notices: list[str] | None = None, timeout_s: float = 10) -> Opening:
+    notice = (notices if notices is not None else []).append
+    return Opening(local_url=local_url, environ={}, home=Path("/nowhere"), notice=notice, timeout_s=timeout_s)
+
+
+async def post(url: str, body: bytes = b"{}", headers: Headers | None = None) -> int:
+    fields = {"content-type": "application/json", **dict(headers or ())}
+    fields.pop("Host", None)
+    async with httpx.AsyncClient() as client:
+        return (await client.post(url, content=body, headers=fields)).status_code
+
+
+def invoke(url: str, body: bytes) -> None:
+    assert httpx.post(url, content=body, headers=signed(body).without("host").items).is_success
+
+
+def status(running: Listener) -> str:
+    """The verdict of the next invocation."""
+    while (record := running.record())["type"] != "invocation":
+        pass
+    return str(record["verdict"]["status"])
+
+
+async def failure(channel: str, timeout_s: float = 10) -> TunnelError:
+    with pytest.raises(TunnelError) as caught:
+        await open_smee(channel, opening(timeout_s=timeout_s))
+    return caught.value
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+async def test_a_request_to_the_channel_reaches_the_listener_as_port_sent_it(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
+        assert (world.tunnel.url, world.tunnel.relays_answers, world.tunnel.health()) == (relay.channel, False, "")
+        assert await post(relay.channel, BODY, signed(BODY)) == (202 if gosmee else 200)
+        request = await world.arrival()
+        assert (request.line, request.body) == ("POST / HTTP/1.1", BODY)
+        for name, value in signed(BODY).without("host"):
+            assert request.value(name.lower()) == value
+        assert request.value("host") != f"127.0.0.1:{relay.port}"
+        assert request.value("bodyb") is request.value("body") is request.value("timestamp") is None
+
+
+async def test_gosmee_changes_no_byte_of_a_body_and_smee_writes_it_anew() -> None:
+    body = b'{ "n": 1.0, "n": 12345678901234567890, "e": "\\u00e9" }\n'
+    async with Relay.serve(gosmee=True) as relay, opened(relay.channel) as world:
+        await post(relay.channel, body)
+        assert (await world.arrival()).body == body
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        await post(relay.channel, body)
+        assert (await world.arrival()).body == '{"n":12345678901234567000,"e":"é"}'.encode()
+
+
+async def test_the_query_comes_along() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        await post(f"{relay.channel}?b=2&a=%2F%20&a=ü")
+        assert (await world.arrival()).line == "POST /?b=2&a=%2F+&a=%C3%BC HTTP/1.1"
+
+
+async def test_a_local_url_with_a_path_keeps_it() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as first:
+        await post(relay.channel)
+        host = (await first.arrival()).value("host")
+        async with opened(f"{relay.url}/another-channel", local_url=f"http://{host}/hook"):
+            await post(f"{relay.url}/another-channel")
+            # Both listen to everything: the stand-in does not tell channels apart.
+            assert {(await first.arrival()).line, (await first.arrival()).line} == {
+                "POST / HTTP/1.1",
+                "POST /hook HTTP/1.1",
+            }
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+async def test_a_new_channel_is_made(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee) as relay, opened(f"{relay.url}/new") as world:
+        assert re.fullmatch(rf"{relay.url}/[-_0-9A-Za-z]{{12,16}}", world.tunnel.url)
+        await post(world.tunnel.url)
+        await world.arrival()
+
+
+async def test_a_channel_that_was_made_before_is_taken_again_if_it_can() -> None:
+    async with Relay.serve() as relay, opened(f"{relay.url}/new") as world:
+        for previous, is_kept in ((world.tunnel.url, True), ("http://127.0.0.1:9/gone", False)):
+            again = await open_smee(f"{relay.url}/new", replace(opening(), previous_url=previous))
+            await again.close()
+            assert (again.url == previous) is is_kept
+            assert again.url.startswith(f"{relay.url}/")
+
+
+async def test_it_is_what_tunnel_names() -> None:
+    async with Relay.serve() as relay:
+        tunnel = await open_tunnel(parse_tunnel(f"{relay.channel}/"), opening())
+        assert tunnel.url == relay.channel
+        await tunnel.close()
+
+
+async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
+    async with Relay.serve() as relay, opened(relay.channel, delay_s=0.02) as world:
+        started = time.monotonic()
+        for n in range(200):
+            relay.say(f'data: {{"body":{{"n":{n}}}}}\n\n')
+        numbers = [(await world.arrival()).body for _ in range(200)]
+        assert sorted(numbers) == sorted(f'{{"n":{n}}}'.encode() for n in range(200))
+        # All of one turn began before any of the next but one.
+        place = {body: index for index, body in enumerate(numbers)}
+        assert all(abs(place[f'{{"n":{n}}}'.encode()] - n) < 64 for n in range(200))
+        assert time.monotonic() - started > 200 / 32 * 0.02
+
+
+async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.arrivals.gate.clear()
+        for _ in range(90):
+            relay.say(f'data: {{"body":"{"x" * 2**20}"}}\n\n')
+        relay.say('data: {"body":"last"}\n\n')
+        world.tunnel.probe_timeout_s = 0.1
+        async with asyncio.timeout(20):
+            # A probe's event stands behind those that wait; that they came says that the relay works.
+            while await world.tunnel.probe("/", "t") != Probing(Reach.REACHABLE):
+                pass
+        assert len(world.arrivals) == 32
+        world.arrivals.gate.set()
+        while (await world.arrival()).body != b'"last"':
+            pass
+        assert len(world.arrivals) > 91 - 32
+
+
+async def test_a_stream_that_is_cut_is_connected_anew() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        for _ in range(3):
+            relay.cut()
+            await world.until(lambda: bool(world.tunnel.health()))
+            assert "the relay's stream is down: it broke the connection off" in world.tunnel.health()
+            assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, world.tunnel.health())
+            await world.until(lambda: not world.tunnel.health())
+            await post(relay.channel)
+            await world.arrival()
+        assert relay.connections == 4
+        assert not world.notices
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+async def test_a_relay_that_was_away_is_found_again_on_the_same_channel_within_5_s(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
+        await relay.go_away()
+        await world.until(lambda: "cannot be reached" in world.tunnel.health())
+        await asyncio.sleep(1)
+        await relay.come_back()
+        await world.until(lambda: not world.tunnel.health(), within_s=5)
+        await post(world.tunnel.url, BODY)
+        assert (await world.arrival()).body == BODY
+
+
+async def test_silence_counts_as_a_stream_that_is_down() -> None:
+    async with Relay.serve() as relay, opened(relay.channel, silence_s=0.2) as world:
+        await world.until(lambda: "it has gone silent" in world.tunnel.health())
+        await world.until(lambda: not world.tunnel.health())
+        assert relay.connections == 2
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+async def test_pings_and_comments_keep_it_up(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_s=0.4) as world:
+        await asyncio.sleep(0.8)
+        assert (world.tunnel.health(), relay.connections) == ("", 1)
+        assert not world.notices
+
+
+async def test_a_channel_that_is_gone_is_lost() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        lost = asyncio.create_task(world.tunnel.lost())
+        relay.trouble = "refuses"
+        relay.cut()
+        await world.until(lambda: "503" in world.tunnel.health())
+        assert not lost.done()
+        relay.trouble = "gone"
+        assert await asyncio.wait_for(lost, 10) == f"The relay no longer knows the channel {relay.channel}."
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+async def test_a_probe_comes_back_and_is_kept_from_the_listener(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
+        probing = await world.tunnel.probe("/any", "a-token")
+        assert probing.reach is Reach.REACHABLE
+        assert 0 < (probing.latency_ms or 0) < 5000
+        await post(relay.channel, b'{"port-hook-probe":"of-another-listener"}')
+        await post(relay.channel, BODY)
+        assert (await world.arrival()).body == BODY
+        assert len(world.arrivals) == 1
+
+
+async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.tunnel.probe_timeout_s = 0.2
+        relay.trouble = "deaf"
+        words = "the relay took a request, but did not hand it on within 0.2 s"
+        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        relay.trouble = "refuses"
+        words = "the relay answers 503 to a request"
+        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        relay.trouble = "hangs-up"
+        words = "the relay takes no request: it broke the connection off"
+        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "data: not json\n\n",
+        "data: {}\n\n",
+        "data: []\n\n",
+        'data: {"body":"\\ud800\x1b[31m"}\n\n',
+        "data\n\n\n\n",
+        "id: 7\n\n",
+        "event: who-knows\ndata: \x1b]0;title\x07\n\n",
+        "retry: 99999999999999999999\n\n",
+        "\x00\x1b[2J\n\n",
+        f'data: {{"body":{"[" * 200_000}}}\n\n',
+        'data: {"x-a\\r\\nx-b":"1","x-c":"\\r\\nx-d: 1","host":"evil","body":{}}\n\n',
+        f'data: {{"body":"{"x" * 5_000_000}"}}\n\n',
+        f'data: {{"x-a":"{"x" * 500_000}","body":{{}}}}\n\n',
+        'data: {"bodyB":"*"}\n\n',
+    ],
+)
+async def test_a_hostile_event_ends_nothing(event: str) -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        relay.say(event)
+        await post(relay.channel, BODY)
+        async with asyncio.timeout(10):
+            while (request := await world.arrival()).body != BODY:
+                assert request.line == "POST / HTTP/1.1"
+                assert not {"x-b", "x-c", "x-d"} & {name for name, _ in request.fields}
+        assert (world.tunnel.health(), relay.connections) == ("", 1)
+        assert all(notice.isprintable() and len(notice) < 500 for notice in world.notices)
+
+
+async def test_an_event_without_end_is_not_kept() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        for _ in range(65):
+            relay.say("data: " + "x" * 2**20)
+        await world.until(lambda: "an event without end" in world.tunnel.health(), within_s=20)
+        await world.until(lambda: not world.tunnel.health())
+
+
+async def test_what_goes_wrong_is_told_once_and_not_for_each_event() -> None:
+    async with Relay.serve() as relay, opened(relay.channel, local_url="http://127.0.0.1:9") as world:
+        for _ in range(50):
+            relay.say('data: {"body":{}}\n\n')
+        await world.until(lambda: bool(world.notices))
+        assert (await world.tunnel.probe("/", "t")).reach is Reach.REACHABLE
+        (notice,) = world.notices
+        assert notice.startswith("An event of the relay did not reach the listener: nothing listens on 127.0.0.1:9")
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+async def test_an_event_that_is_no_request_is_told(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
+        relay.say("data: \x1b[31m\n\n")
+        await world.until(lambda: bool(world.notices))
+        assert world.notices == ["The relay sent an event that is no request: it is no JSON object"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ("page", "it answers with a page (text/html), so it is no channel of smee or gosmee"),
+        ("gone", "it knows no such channel (404)"),
+        ("refuses", "it answers with status 503"),
+        ("leads-away", "it leads to https://relay.example/AbCdEfGhIjKlMnOp; give that URL"),
+    ],
+)
+async def test_a_server_that_gives_no_events_is_told_in_words(trouble: str, words: str) -> None:
+    async with Relay.serve(trouble=trouble) as relay:
+        error = await failure(relay.channel)
+        assert error.message == f"The relay 127.0.0.1:{relay.port} gives no events of {relay.channel}: {words}."
+        assert "--tunnel smee" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ("page", "it answers with a page"),
+        ("gone", "it knows no such channel (404)"),
+        ("leads-away", "it made a channel elsewhere, at https://relay.example/new; give that URL yourself"),
+        ("odd", "it made a channel elsewhere, at http://[xxx"),
+    ],
+)
+async def test_a_server_that_makes_no_channel_is_told_in_words(trouble: str, words: str) -> None:
+    async with Relay.serve(trouble=trouble) as relay:
+        assert words in (await failure(f"{relay.url}/new")).message
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+async def test_a_stream_that_never_begins_is_not_ready(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee, trouble="mute") as relay:
+        error = await failure(relay.channel, timeout_s=0.3)
+        assert "it does not answer within 0.3 s" in error.message
+        await asyncio.wait_for(relay.until(streams=0), 5)
+
+
+async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
+    async with Relay.serve(trouble="ends") as relay, opened(relay.channel) as world:
+        await world.until(lambda: "it ended the stream" in world.tunnel.health())
+        relay.trouble = ""
+        await world.until(lambda: not world.tunnel.health())
+
+
+async def test_opening_can_be_stopped() -> None:
+    async with Relay.serve(trouble="mute") as relay:
+        task = asyncio.create_task(open_smee(relay.channel, opening()))
+        await asyncio.wait_for(relay.until(streams=1), 5)
+        task.cancel()
+        await asyncio.wait({task}, timeout=2)
+        assert task.cancelled()
+        await asyncio.wait_for(relay.until(streams=0), 5)
+
+
+async def test_a_server_that_leads_to_new_and_nowhere_else_makes_no_channel() -> None:
+    async with Relay.serve(trouble="circles") as relay:
+        assert "it makes no channels" in (await failure(f"{relay.url}/new")).message
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), "it does not answer"),
+        (httpx.ReadTimeout(""), "it has gone silent"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_what_breaks_a_stream_off_is_put_into_words(error: Exception, words: str) -> None:
+    assert explain(error) == words
+
+
+async def test_a_relay_that_is_not_there_is_told_in_words() -> None:
+    async with Relay.serve() as relay:
+        url = relay.channel
+    assert "it cannot be reached" in (await failure(url)).message
+    assert "password" in (await failure("http://user:pass@127.0.0.1/channel")).message
+
+
+async def test_closing_disconnects_at_once_and_may_be_done_twice() -> None:
+    async with Relay.serve() as relay, opened(relay.channel, delay_s=30) as world:
+        await post(relay.channel)
+        await world.arrival()
+        started = time.monotonic()
+        await world.tunnel.close()
+        await world.tunnel.close()
+        assert time.monotonic() - started < 2
+        await asyncio.wait_for(relay.until(streams=0), 5)
+
+
+@pytest.mark.parametrize("gosmee", [False, True])
+def test_a_signed_invocation_through_a_relay_is_valid(tmp_path: Path, gosmee: bool) -> None:
+    with (
+        relay_in_thread(gosmee=gosmee) as relay,
+        listener(tmp_path, "--tunnel", relay.channel, "--tolerance", "1000000000") as it,
+    ):
+        bodies = [a_body(), BODY, *([b'{ "n" : 1.0 }\n'] if gosmee else [])]
+        for body in bodies:
+            invoke(relay.channel, body)
+            assert status(it) == "valid"
+        assert relay.loop
+        relay.loop.call_soon_threadsafe(relay.cut)
+        asyncio.run_coroutine_threadsafe(relay.until(streams=1, connections=2), relay.loop).result(5)
+        invoke(relay.channel, BODY)
+        assert status(it) == "valid"
+        started = time.monotonic()
+        assert it.stop()[0] == 0
+        assert time.monotonic() - started < 5

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.tunnels.smee.event import NotRelayed, RelayedRequest, RelayNote, probe_body, probe_token, read_event
+from tests.javascript.json_texts import JSON_TEXTS, nearly_json
+
+_SPACE = " \t\r\n"
+
+
+def read(data: str) -> RelayedRequest:
+    event = read_event(data)
+    assert isinstance(event, RelayedRequest), event
+    return event
+
+
+def why(data: str) -> str:
+    event = read_event(data)
+    assert isinstance(event, NotRelayed), event
+    return event.why
+
+
+@given(JSON_TEXTS, st.booleans())
+def test_the_body_of_a_smee_event_is_cut_out_as_it_stands(body: str, body_first: bool) -> None:
+    rest = '"x-port-signature":"v1,a=","query":{}'
+    data = f'{{"body":{body},{rest}}}' if body_first else f'{{{rest},"body":{body}}}'
+    assert read(data).body == body.strip(_SPACE).encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"a":1,"b":["é","\u2028","\\ud800","\\u0007"],"body":{"body":1}}',
+        '{"big":12345678901234567000,"tiny":1e-7,"huge":1e+21}',
+        '{"\\"body\\"":"}],{[\\\\\\""}',
+        '{"z":1,"a":2,"10":3}',
+        "[" * 5000 + "]" * 5000,
+        "9" * 5000,
+    ],
+)
+def test_what_json_parsers_would_change_or_refuse_stays(body: str) -> None:
+    assert read(f'{{"body":{body},"timestamp":1}}').body == body.encode()
+
+
+@given(JSON_TEXTS.filter(lambda text: text.strip(_SPACE).startswith("{")))
+def test_a_body_in_the_form_of_json_stringify_survives_the_relay(text: str) -> None:
+    sent = stringify(text)
+    assert read(f'{{"host":"smee.io","body":{stringify(sent)}}}').body == sent.encode()
+
+
+@given(st.binary())
+def test_gosmee_gives_any_bytes(body: bytes) -> None:
+    data = json.dumps({"bodyB": base64.b64encode(body).decode(), "body": {"not": "this"}, "timestamp": "1"})
+    assert read(data).body == body
+
+
+@given(
+    st.one_of(
+        st.text(), st.text('"\\{}[],:e1body \ud800'), nearly_json(), nearly_json().map(lambda t: f'{{"body":{t}}}')
+    )
+)
+def test_any_text_is_read_without_an_exception(data: str) -> None:
+    assert isinstance(read_event(data), RelayedRequest | RelayNote | NotRelayed)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"a":"' + '\\"' * 300_000,
+        '{"body":[' + '\\"' * 300_000,
+        '{"body":' + "[" * 600_000,
+        "{" + '"a":1,' * 100_000,
+        '{"body":1,"query":' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"body":1,"x":' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"bodyB":"é"}',
+        '{"bodyB":["YQ=="]}',
+        '{"bodyB":"YQ"}',
+        '{"body":1} {}',
+        "[]",
+        "",
+        "{}",
+        '{"content-type":"application/json"}',
+    ],
+)
+def test_what_is_no_request_says_so_soon(data: str) -> None:
+    assert why(data)
+
+
+def test_of_a_key_twice_the_last_one_counts_as_for_javascript() -> None:
+    event = read('{"body":1,"x-a":"1","bod\\u0079":{"b":2},"x-a":"2"}')
+    assert (event.body, event.headers.items) == (b'{"b":2}', (("x-a", "2"),))
+
+
+def test_the_fields_are_those_that_port_sent_in_their_order() -> None:
+    event = read(
+        json.dumps(
+            {
+                "host": "smee.io",
+                "x-port-timestamp": "1700000000",
+                "connection": "close, x-hop",
+                "x-hop": "1",
+                "transfer-encoding": "chunked",
+                "content-length": "2",
+                "content-encoding": "gzip",
+                "content-type": "application/json",
+                "set-cookie": ["a=1", "b=2"],
+                "x-port-signature": "v1,abc=",
+                "body": {},
+                "query": {},
+                "timestamp": 1,
+            }
+        )
+    )
+    assert event.headers.items == (
+        ("x-port-timestamp", "1700000000"),
+        ("content-type", "application/json"),
+        ("set-cookie", "a=1"),
+        ("set-cookie", "b=2"),
+        ("x-port-signature", "v1,abc="),
+    )
+
+
+@pytest.mark.parametrize("name", ["x y", "x\r\ny", "", "é", ":a", "host", "Content-Length", "Body"])
+def test_a_name_that_is_none_or_the_relays_own_is_left_out(name: str) -> None:
+    assert read(json.dumps({name: "1", "body": {}})).headers.items == ()
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-b: 1", "a\x00", "\x1b[31m", 1, None, {"a": "b"}, [1]])
+def test_a_value_that_cannot_be_sent_is_left_out(value: object) -> None:
+    assert read(json.dumps({"x-a": value, "body": {}})).headers.items == ()
+
+
+@pytest.mark.parametrize(("encoding", "body"), [("latin-1", '"body":{}'), ("utf-8", '"bodyB":"e30="')])
+def test_a_value_beyond_ascii_becomes_the_bytes_that_the_relay_was_sent(encoding: str, body: str) -> None:
+    assert read(f'{{"x-a":"é",{body}}}').headers.raw() == [(b"x-a", "é".encode(encoding))]
+
+
+@pytest.mark.parametrize("body", ['"body":{}', '"bodyB":"e30="'])
+def test_a_value_that_no_encoding_has_is_sent_all_the_same(body: str) -> None:
+    value = read(f'{{"x-a":"\\u20ac\\ud800",{body}}}').headers.raw()
+    assert value == [(b"x-a", "\u20ac\ud800".encode("utf-8", "surrogatepass"))]
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.text(), st.lists(st.text(), min_size=1))))
+def test_the_query_means_the_same_again(query: dict[str, str | list[str]]) -> None:
+    pairs = [(name, one) for name, v in query.items() for one in (v if isinstance(v, list) else [v])]
+    again = read(json.dumps({"body": {}, "query": query})).query
+    assert parse_qsl(again, keep_blank_values=True, strict_parsing=bool(pairs)) == pairs
+
+
+def test_gosmees_notes_are_told_apart() -> None:
+    assert read_event('{"message":"ready"}') == RelayNote("ready")
+    assert isinstance(read_event('{"message":"ready","body":{}}'), RelayedRequest)
+
+
+@given(st.text(max_size=40))
+def test_a_probe_is_known_again_after_a_relay(token: str) -> None:
+    assert probe_token(probe_body(token)) == token
+    assert probe_token(stringify(probe_body(token).decode()).encode()) == token
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"port-hook-probe":"a","b":1}', b'{"port-hook-probe":1}', b'{"port-hook-probe":' + b"[" * 400, b"\xff"],
+)
+def test_nothing_else_is_a_probe(body: bytes) -> None:
+    assert probe_token(body) is None

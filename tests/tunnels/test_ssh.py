@@ -1,0 +1,514 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncssh
+import httpx
+import pytest
+
+from port_hook_cli.errors import TunnelError
+from port_hook_cli.tunnels import Opening, Tunnel, open_tunnel
+from port_hook_cli.tunnels.choice import parse_tunnel
+from port_hook_cli.tunnels.connectivity import Reach
+from port_hook_cli.tunnels.ssh.opening import open_ssh
+from tests.factories import SECRET, a_body, signed
+from tests.processes import listener
+from tests.servers import Handler, handler
+from tests.sshd import Sshd, needs_sshd, sshd_for
+from tests.standins.ssh_server import BANNERS, SshServer, ssh_server
+
+UNUSED = "http://127.0.0.1:9"
+
+
+@dataclass
+class User:
+    """Somebody with a home folder, who answers what they are asked."""
+
+    home: Path
+    answer: bool = False
+    questions: list[str] = field(default_factory=list)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ssh(self) -> Path:
+        folder = self.home / ".ssh"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    @property
+    def own_known_hosts(self) -> Path:
+        return self.home / ".port-hook" / "known_hosts"
+
+    async def ask(self, question: str) -> bool:
+        self.questions.append(question)
+        return self.answer
+
+    def knows(self, line: str) -> None:
+        with (self.ssh / "known_hosts").open("a") as file:
+            file.write(line)
+
+    def opening(
+        self,
+        local_url: str = UNUSED,
+        *,
+        timeout_s: float = 10,
+        public_url: str | None = None,
+        accept_host_key: str | None = None,
+        previous_url: str | None = None,
+        keepalive_s: float = 5,
+    ) -> Opening:
+        return Opening(
+            local_url=local_url,
+            environ=self.environ,
+            home=self.home,
+            notice=self.questions.append,
+            ask=self.ask,
+            timeout_s=timeout_s,
+            public_url=public_url,
+            accept_host_key=accept_host_key,
+            previous_url=previous_url,
+            keepalive_s=keepalive_s,
+        )
+
+    async def problem(self, address: str, opening: Opening | None = None) -> TunnelError:
+        with pytest.raises(TunnelError) as caught:
+            await open_ssh(address, opening or self.opening())
+        return caught.value
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> User:
+    return User(tmp_path / "home")
+
+
+@contextlib.asynccontextmanager
+async def closing(tunnel: Tunnel) -> AsyncIterator[Tunnel]:
+    try:
+        yield tunnel
+    finally:
+        await tunnel.close()
+        await tunnel.close()
+
+
+@pytest.fixture
+def sshd(tmp_path: Path, user: User) -> Iterator[Sshd]:
+    """A server that knows the user's key and is known to them."""
+    with sshd_for(user.home, tmp_path / "sshd") as it:
+        yield it
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Path]:
+    """The socket of an SSH agent without a key."""
+    place = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(place)], stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    yield place
+    process.terminate()
+    process.communicate()
+
+
+def add_to(agent: Path, key: Path) -> Path:
+    key.chmod(0o600)
+    environ = {**os.environ, "SSH_AUTH_SOCK": str(agent)}
+    subprocess.run(["ssh-add", str(key)], env=environ, check=True, capture_output=True)
+    return key
+
+
+def lock(key: Path) -> None:
+    """Put a key with a passphrase in the place of `key`."""
+    key.unlink()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", str(key)], check=True)
+
+
+@needs_sshd
+class TestAnOpensshServer:
+    async def test_carries_bodies_byte_for_byte(self, sshd: Sshd, user: User) -> None:
+        body = bytes(range(256)) * 4000
+        answer = b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer"
+        with handler(answer) as local:
+            async with closing(await open_ssh(sshd.address, user.opening(local.url))) as tunnel:
+                assert tunnel.relays_answers
+                assert tunnel.health() == ""
+                async with httpx.AsyncClient() as client:
+                    response = await client.post(tunnel.url + "/hook", content=body, headers={"X-Port": "a  b"})
+            assert response.status_code == 201
+            assert response.content == b"answer"
+            (request,) = local.requests
+            assert request.body == body
+            assert request.value("x-port") == "a  b"
+        assert user.questions == []
+
+    async def test_carries_many_at_once(self, sshd: Sshd, user: User) -> None:
+        with handler() as local:
+            async with (
+                closing(await open_ssh(sshd.address, user.opening(local.url))) as tunnel,
+                httpx.AsyncClient(limits=httpx.Limits(max_connections=20, max_keepalive_connections=0)) as client,
+            ):
+                posts = [client.post(tunnel.url, content=f"{n}") for n in range(500)]
+                assert {response.status_code for response in await asyncio.gather(*posts)} == {200}
+            assert sorted(int(request.body) for request in local.requests) == list(range(500))
+
+    async def test_that_is_killed_ends_the_tunnel_at_once(self, sshd: Sshd, user: User) -> None:
+        async with closing(await open_ssh(sshd.address, user.opening())) as tunnel:
+            sshd.signal(signal.SIGKILL)
+            words = await asyncio.wait_for(tunnel.lost(), 2)
+            assert words == "The SSH connection to 127.0.0.1 has ended: the server hung up."
+            assert tunnel.health() == "the server hung up"
+
+    async def test_that_vanishes_without_a_word_is_noticed_and_closing_does_not_wait_for_it(
+        self, sshd: Sshd, user: User
+    ) -> None:
+        async with closing(await open_ssh(sshd.address, user.opening(keepalive_s=0.1))) as tunnel:
+            await asyncio.sleep(0.5)  # nothing to wait for: a server that is well is to be left alone
+            assert tunnel.health() == ""
+            sshd.signal(signal.SIGSTOP)
+            words = await asyncio.wait_for(tunnel.lost(), 2)
+            assert words == "The SSH connection to 127.0.0.1 has ended: the server no longer answers."
+
+    async def test_that_does_not_answer_any_more_does_not_hold_up_the_end(self, sshd: Sshd, user: User) -> None:
+        tunnel = await open_ssh(sshd.address, user.opening())
+        sshd.signal(signal.SIGSTOP)
+        await asyncio.wait_for(tunnel.close(), 4)
+
+    async def test_gives_the_port_that_was_asked_for_or_had_before(self, sshd: Sshd, user: User) -> None:
+        async with closing(await open_ssh(sshd.address, user.opening())) as first:
+            port = urlsplit(first.url).port
+            problem = await user.problem(f"{sshd.address}/{port}")
+            assert problem.message == f"127.0.0.1 does not forward its port {port}."
+            # Taken by somebody else in the meantime: another one will do.
+            async with closing(await open_ssh(sshd.address, user.opening(previous_url=first.url))) as other:
+                assert urlsplit(other.url).port != port
+        async with closing(await open_ssh(sshd.address, user.opening(previous_url=first.url + "/hook"))) as again:
+            assert again.url == first.url
+        async with closing(await open_ssh(f"{sshd.address}/{port}", user.opening())) as named:
+            assert named.url == first.url
+
+    async def test_behind_a_url_of_the_users_own_forwards_the_port_that_it_leads_to(
+        self, sshd: Sshd, user: User
+    ) -> None:
+        problem = await user.problem(sshd.address, user.opening(public_url="https://hooks.example.com"))
+        assert "--tunnel ssh://127.0.0.1/PORT" in problem.hint
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with handler() as local:
+            opening = user.opening(local.url, public_url="https://hooks.example.com/")
+            async with closing(await open_ssh(f"{sshd.address}/{port}", opening)) as tunnel:
+                assert tunnel.url == "https://hooks.example.com"
+                async with httpx.AsyncClient() as client:
+                    assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
+
+    async def test_that_forbids_forwarding_is_told(self, sshd: Sshd, user: User) -> None:
+        sshd.settings = ["AllowTcpForwarding no"]
+        problem = await user.problem(sshd.address)
+        assert problem.message == "127.0.0.1 forwards no port."
+        assert "AllowTcpForwarding" in problem.hint
+
+    async def test_that_does_not_know_the_key_is_told_with_the_keys(self, sshd: Sshd, user: User) -> None:
+        (sshd.folder / "authorized_keys").write_text("")
+        problem = await user.problem(sshd.address)
+        assert f"It was shown {user.ssh / 'id_ed25519'}" in problem.message
+        assert "ssh-copy-id" in problem.hint
+
+    async def test_is_not_shown_a_key_with_a_passphrase_but_the_agent_is_named(self, sshd: Sshd, user: User) -> None:
+        lock(user.ssh / "id_ed25519")
+        problem = await user.problem(sshd.address)
+        assert "has a passphrase" in problem.message
+        assert problem.hint == f"Try `ssh-add {user.ssh / 'id_ed25519'}`."
+
+    async def test_lets_a_key_in_that_only_the_agent_has(self, sshd: Sshd, user: User, agent: Path) -> None:
+        add_to(agent, user.ssh / "id_ed25519").unlink()
+        assert "does not let this user in" in (await user.problem(sshd.address)).message
+        user.environ["SSH_AUTH_SOCK"] = str(agent)
+        async with closing(await open_ssh(sshd.address, user.opening())) as tunnel:
+            assert tunnel.health() == ""
+
+    async def test_is_found_by_the_name_that_ssh_config_gives_it(self, sshd: Sshd, user: User) -> None:
+        (user.ssh / "id_ed25519").rename(user.ssh / "for_the_box")
+        (user.ssh / "config").write_text(
+            f"Host MyBox\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {getpass.getuser()}\n"
+            f"  IdentityFile {user.ssh}/for_the_box\n  ForwardAgent yes\n"
+        )
+        async with closing(await open_ssh("ssh://MyBox", user.opening())) as tunnel:
+            assert tunnel.url.startswith("http://127.0.0.1:")
+
+    async def test_that_takes_connections_from_itself_only_is_guessed_when_it_cannot_be_reached(
+        self, sshd: Sshd, user: User
+    ) -> None:
+        async with closing(await open_ssh(sshd.address, user.opening())) as tunnel:
+            # Nothing listens at the local end, which looks the same from outside.
+            found = await tunnel.probe("/probe", "token")
+            assert found.reach is Reach.UNREACHABLE
+            assert "GatewayPorts" in found.words
+
+    async def test_is_probed_through_the_tunnel(self, sshd: Sshd, user: User) -> None:
+        with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntoken") as local:
+            async with closing(await open_ssh(sshd.address, user.opening(local.url))) as tunnel:
+                found = await tunnel.probe("/probe", "token")
+            assert found.reach is Reach.REACHABLE
+            assert local.requests[0].line == "GET /probe HTTP/1.1"
+
+    async def test_brings_signed_invocations_to_a_listener_and_answers_back(
+        self, sshd: Sshd, user: User, folder: Path
+    ) -> None:
+        shutil.copytree(user.ssh, folder / ".ssh")
+        with handler(b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n\r\ndone") as local:
+            await asyncio.to_thread(self._listen_and_post, sshd, folder, local)
+
+    @staticmethod
+    def _listen_and_post(sshd: Sshd, folder: Path, local: Handler) -> None:
+        with listener(folder, "--forward-to", local.url, "--tunnel", sshd.address) as it:
+            public = it.ready["public_url"]
+            assert public != it.ready["url"]
+            it.port = int(urlsplit(public).port or 0)
+            headers = signed(a_body(), secret=SECRET, timestamp=str(int(time.time())))
+            assert it.post(a_body(), headers) == (202, b"done")
+            record = it.record()
+            while record["type"] != "invocation":  # the tunnel may tell how it fares in between
+                record = it.record()
+            assert record["verdict"]["status"] == "valid"
+            code, _ = it.stop()
+            assert code == 0
+
+
+class TestAKeyThatIsNotKnown:
+    @pytest.fixture
+    def server(self) -> Iterator[SshServer]:
+        with ssh_server(SshServer("own")) as it:
+            yield it
+
+    async def test_is_shown_asked_about_and_kept_for_this_user_only(self, server: SshServer, user: User) -> None:
+        user.answer = True
+        async with closing(await open_ssh(server.address, user.opening())):
+            (question,) = user.questions
+            assert server.fingerprint in question
+            assert "127.0.0.1" in question
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (user.own_known_hosts.parent, user.own_known_hosts)]
+        assert modes == [0o700, 0o600]
+        assert not (user.ssh / "known_hosts").exists()
+        user.answer = False
+        async with closing(await open_ssh(server.address, user.opening())):
+            assert len(user.questions) == 1, "it was to be remembered"
+
+    async def test_is_not_taken_without_a_yes(self, server: SshServer, user: User) -> None:
+        problem = await user.problem(server.address)
+        assert server.fingerprint in problem.message
+        assert f"--accept-host-key {server.fingerprint}" in problem.hint
+        assert not user.own_known_hosts.exists()
+        assert server.users == [], "nobody was named to a stranger"
+
+    async def test_is_taken_for_once_when_it_was_told_in_advance(self, server: SshServer, user: User) -> None:
+        opening = user.opening(accept_host_key=server.fingerprint)
+        async with closing(await open_ssh(server.address, opening)):
+            assert user.questions == []
+        assert not user.own_known_hosts.exists()
+
+    async def test_is_refused_when_another_was_told_in_advance(self, server: SshServer, user: User) -> None:
+        user.answer = True
+        problem = await user.problem(server.address, user.opening(accept_host_key="SHA256:another"))
+        assert server.fingerprint in problem.message
+        assert "SHA256:another" in problem.message
+        assert user.questions == []
+
+    @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
+    async def test_is_never_taken_for_a_host_that_had_another(self, server: SshServer, user: User, kind: str) -> None:
+        known = asyncssh.generate_private_key(kind).export_public_key().decode()
+        user.knows(f"[127.0.0.1]:{server.port} {known}")
+        user.answer = True
+        for opening in (user.opening(), user.opening(accept_host_key=server.fingerprint)):
+            problem = await user.problem(server.address, opening)
+            assert "has changed" in problem.message
+            assert str(user.ssh / "known_hosts") in problem.message
+            assert "ssh-keygen -R" in problem.hint
+        assert user.questions == []
+        assert server.users == []
+
+    async def test_is_not_a_changed_one_when_another_port_of_the_host_is_known(
+        self, server: SshServer, user: User
+    ) -> None:
+        user.knows(f"127.0.0.1 {asyncssh.generate_private_key('ssh-ed25519').export_public_key().decode()}")
+        problem = await user.problem(server.address)
+        assert "is not known" in problem.message
+
+    async def test_is_told_from_a_known_one_beside_lines_that_cannot_be_read(
+        self, server: SshServer, user: User
+    ) -> None:
+        user.knows("nonsense\n@odd x y\n|1|bad ssh-ed25519 AAAA\n" + server.known_as)
+        async with closing(await open_ssh(server.address, user.opening())):
+            assert user.questions == []
+
+
+def at(user: User, server: SshServer) -> str:
+    """Let the service's name lead to the stand-in, as a user behind a gateway might; return the name."""
+    name = "a.pinggy.io" if server.service == "pinggy.io" else server.service
+    (user.ssh / "config").write_text(f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n")
+    user.knows(server.known_as)
+    return name
+
+
+class TestAService:
+    @pytest.mark.parametrize("service", BANNERS)
+    async def test_gives_a_url_and_is_shown_no_key(self, user: User, service: str) -> None:
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
+        with handler() as local, ssh_server(SshServer(service)) as server:
+            async with closing(await open_ssh(at(user, server), user.opening(local.url))) as tunnel:
+                assert tunnel.url.startswith("https://")
+                name = str(urlsplit(tunnel.url).hostname)
+                assert name in BANNERS[service]
+                assert not name.startswith(("dashboard", "console"))
+                async with httpx.AsyncClient() as client:
+                    assert (await client.post(f"http://127.0.0.1:{server.edge}/", content=b"x")).text == "ok"
+            assert local.requests[0].body == b"x"
+            assert server.asked_for == [("localhost", 0 if service == "pinggy.io" else 80)]
+            assert server.keys_shown == 0
+            assert getpass.getuser() not in server.users
+            assert server.terminals == [None]
+
+    async def test_is_shown_the_keys_of_a_user_who_says_who_they_are(self, user: User) -> None:
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
+        with ssh_server(SshServer("serveo.net")) as server:
+            async with closing(await open_ssh(f"ssh://me@{at(user, server)}", user.opening())):
+                assert set(server.users) == {"me"}
+                assert server.keys_shown == 1
+
+    async def test_reaches_the_listener_and_nothing_else(self, user: User) -> None:
+        with handler() as local, handler() as other, ssh_server(SshServer("serveo.net")) as server:
+            async with closing(await open_ssh(at(user, server), user.opening(local.url))):
+                assert await server.open_channel("127.0.0.1", other.port) == "No such listener"
+            assert other.requests == []
+
+    async def test_that_speaks_http_only_gives_that(self, user: User) -> None:
+        says = "\x1b]0;x\x07HTTP at http://abc.serveo.net now\n"
+        with ssh_server(SshServer("serveo.net", says=says)) as server:
+            async with closing(await open_ssh(at(user, server), user.opening())) as tunnel:
+                assert tunnel.url == "http://abc.serveo.net"
+
+    async def test_that_gives_no_url_is_quoted_in_print(self, user: User) -> None:
+        says = "Welcome to https://evil.example\n\x1b[31mtoo many tunnels\n"
+        with ssh_server(SshServer("serveo.net", says=says, ends_session=True)) as server:
+            problem = await user.problem(at(user, server))
+        assert problem.message == r"serveo.net gave no public URL. Its last words: \x1b[31mtoo many tunnels"
+
+    async def test_that_stays_silent_is_given_up(self, user: User) -> None:
+        with ssh_server(SshServer("serveo.net", says="")) as server:
+            problem = await user.problem(at(user, server), user.opening(timeout_s=0.3))
+        assert problem.message == "serveo.net gave no public URL."
+
+    async def test_that_forwards_nothing_is_told(self, user: User) -> None:
+        with ssh_server(SshServer("serveo.net", refuses=True)) as server:
+            problem = await user.problem(at(user, server))
+        assert problem.message.startswith("serveo.net gave no public URL.")
+
+    async def test_that_lets_nobody_in_is_told(self, user: User) -> None:
+        with ssh_server(SshServer("serveo.net", lets_in=False)) as server:
+            assert "does not let" in (await user.problem(at(user, server))).message
+
+    async def test_that_hangs_up_is_told(self, user: User) -> None:
+        with ssh_server(SshServer("pinggy.io")) as server:
+            async with closing(await open_ssh(at(user, server), user.opening())) as tunnel:
+                await server.hang_up()
+                assert "the server hung up" in await asyncio.wait_for(tunnel.lost(), 2)
+                assert tunnel.health() == "the server hung up"
+
+
+class TestWhatCannotBeReached:
+    async def test_a_port_where_nothing_listens(self, user: User) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        problem = await user.problem(f"ssh://me@127.0.0.1:{port}")
+        assert problem.message == f"Nothing listens on port {port} of 127.0.0.1."
+
+    async def test_a_host_that_does_not_exist(self, user: User) -> None:
+        problem = await user.problem("ssh://me@no-such-host.invalid")
+        assert problem.message.startswith("There is no host no-such-host.invalid")
+
+    async def test_a_server_that_says_nothing(self, user: User) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            port = mute.getsockname()[1]
+            problem = await user.problem(f"ssh://me@127.0.0.1:{port}", user.opening(timeout_s=0.3))
+        assert problem.message == f"127.0.0.1 did not answer on port {port} within 0.3 s."
+
+    async def test_a_server_that_speaks_something_else(self, user: User) -> None:
+        async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as web:
+            port = web.sockets[0].getsockname()[1]
+            problem = await user.problem(f"ssh://me@127.0.0.1:{port}")
+        assert problem.message == "127.0.0.1 hung up while the connection was being made."
+        assert f"SSH server on port {port}" in problem.hint
+
+    async def test_settings_that_cannot_be_read(self, user: User) -> None:
+        (user.ssh / "config").write_text("Port none\n")
+        problem = await user.problem("ssh://me@127.0.0.1")
+        assert "~/.ssh/config" in problem.hint
+
+    async def test_cancelling_hangs_up(self, user: User) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            opening = asyncio.create_task(open_ssh(f"ssh://me@127.0.0.1:{mute.getsockname()[1]}", user.opening()))
+            accepted = await asyncio.to_thread(mute.accept)
+            with accepted[0] as connection:
+                opening.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await opening
+                connection.settimeout(2)
+                await asyncio.to_thread(read_to_the_end, connection)
+
+    async def test_nothing_is_logged(self, user: User, capfd: pytest.CaptureFixture[str]) -> None:
+        with ssh_server(SshServer("pinggy.io")) as server:
+            await user.problem(server.address)
+        assert capfd.readouterr() == ("", "")
+
+
+def read_to_the_end(connection: socket.socket) -> None:
+    """Return when the other side has hung up; raises TimeoutError when it does not."""
+    with contextlib.suppress(ConnectionError):
+        while connection.recv(65536):
+            pass
+
+
+async def test_the_registry_opens_it(user: User) -> None:
+    with ssh_server(SshServer("own")) as server:
+        opening = user.opening(accept_host_key=server.fingerprint)
+        async with closing(await open_tunnel(parse_tunnel(server.address), opening)) as tunnel:
+            assert tunnel.url == "http://127.0.0.1:8"
+
+
+WITHOUT = """
+import asyncio, os, sys
+from pathlib import Path
+sys.modules["asyncssh"] = None
+from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.ssh.opening import open_ssh
+from port_hook_cli.errors import TunnelError
+try:
+    asyncio.run(open_ssh("serveo.net", Opening(local_url="http://127.0.0.1:9", environ={}, home=Path(), notice=print)))
+except TunnelError as error:
+    print(error.message, error.hint)
+"""
+
+
+def test_without_asyncssh_the_way_to_get_it_is_told() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "An SSH tunnel needs asyncssh, which is not installed. "
+        f"Install it where port-hook is: {sys.executable} -m pip install asyncssh\n"
+    )
+    assert done.stderr == ""
