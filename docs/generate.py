@@ -1,5 +1,6 @@
 """Write the generated parts of the documentation: `python docs/generate.py [--check]`.
 
+The folders in docs/explanation/how-it-works.md come from the import contract and the packages themselves,
 docs/reference/cli.md comes from the commands' own help, the table of harmless options in docs/reference/settings.md
 from the code, the demo in README.md from a run of the demo with what changes from run to run (ports, ids, times)
 replaced. With `--check` nothing is written and a difference is an error.
@@ -7,11 +8,13 @@ replaced. With `--check` nothing is written and a difference is an error.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "port_hook_cli"
+_LAYOUT = re.compile(r"(?s)(<!-- layout: [^\n]*-->\n```text\n).*?(```)")
 _REPLACED = (
     (re.compile(r"(http://127\.0\.0\.1):\d+"), r"\1:40123"),
     (re.compile(r"\br_[A-Za-z0-9]{16}\b"), "r_QOz6WoOB1Q2lmhZZ"),
@@ -78,7 +83,26 @@ def _with_limits(listed: Mapping[str, tuple[float, float]]) -> Iterator[str]:
         yield f"`--{option}`" if (least, most) == ANY_VALUE else f"`--{option}` ({least:g} to {most:.0f})"
 
 
+def how_it_works(text: str) -> str:
+    """Return the page with the folders of the package, in the import contract's order."""
+    return _LAYOUT.sub(lambda match: f"{match[1]}{layout()}{match[2]}", text)
+
+
+def layout() -> str:
+    """Return the package's folders, the uppermost layer first, each with the first line of its docstring."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    names = [name for layer in contracts[0]["layers"] for name in layer.split(" | ")]
+    folders = [name for name in names if (PACKAGE / name).is_dir()]
+    lines = [f"  {f'{name}/':<15} {_first_line(PACKAGE / name / '__init__.py')}" for name in folders]
+    return "\n".join(["port_hook_cli/", *lines, ""])
+
+
+def _first_line(module: Path) -> str:
+    return (ast.get_docstring(ast.parse(module.read_text("utf-8"))) or "").partition("\n")[0]
+
+
 PAGES: dict[str, Callable[[str], str]] = {
+    "docs/explanation/how-it-works.md": how_it_works,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/settings.md": settings,
     "README.md": readme,

@@ -19,7 +19,7 @@ from port_hook_cli.invocations.body_view import body_text, bytes_text, value_tex
 from port_hook_cli.invocations.delivery_hints import delivery_hint
 from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Kind, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id
-from port_hook_cli.listener.responses import RunFate, run_fate
+from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.signatures.view import MOST_WORDS, status_colour

@@ -10,6 +10,7 @@ from typing import Any
 
 from port_hook_cli.captures.file_fields import Fields, NotACapture, maybe_number, maybe_text, text
 from port_hook_cli.captures.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
+from port_hook_cli.invocations.masked_headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,
     Answer,
@@ -24,7 +25,6 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.text.secret import SECRET_HEADERS, mask_headers
 
 RESPONSE_LIMIT = 64 * 1024
 

@@ -84,7 +84,7 @@ def _warn(rendering: Rendering, runtime: Runtime) -> None:
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:
-    from port_hook_cli.invocations.records import rendering_record
+    from port_hook_cli.actions.records import rendering_record
 
     if json:
         emit(rendering_record(rendering), runtime.stdout)

@@ -18,8 +18,8 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.flow import put_back
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.retarget.records import restore_record
 from port_hook_cli.retarget.view import conflict_lines, restore_words
-from port_hook_cli.runs.records import restore_record
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit
 from port_hook_cli.terminal.prompts import can_ask, confirm

@@ -14,8 +14,8 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, RenderError
 from port_hook_cli.runs.ids import check_run_id
-from port_hook_cli.runs.records import sandbox_call_record, sandbox_ready_record, sandbox_run_record
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.sandbox.records import sandbox_call_record, sandbox_ready_record, sandbox_run_record
 from port_hook_cli.sandbox.view import format_api_event, format_exports, format_run_event
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit

@@ -121,7 +121,7 @@ def _say(kind: str, words: str, runtime: Runtime) -> None:
 
 def _print(request: SignedRequest, output: SnippetFormat, form: str, runtime: Runtime) -> None:
     if output is SnippetFormat.JSON:
-        from port_hook_cli.invocations.records import signature_record
+        from port_hook_cli.signatures.records import signature_record
 
         emit(signature_record(request, form=form), runtime.stdout)
         return

@@ -15,10 +15,11 @@ from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
-from port_hook_cli.invocations.records import format_time, verdict_record
+from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.records import verdict_record
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
 from port_hook_cli.signatures.view import verdict_lines, verdict_view
 from port_hook_cli.terminal.console import emit, rich_console

@@ -171,3 +171,15 @@ def _hop_by_hop(headers: Headers) -> frozenset[str]:
     return (
         HOP_BY_HOP.union(name.strip().lower() for value in named for name in value.split(",")) if named else HOP_BY_HOP
     )
+
+
+_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # what a proxy is asked with
+
+
+def target_url(to: str, target: str) -> str:
+    """Return the URL to send to: `to` as it is when it has a path or query, else `to` with the captured `target`."""
+    parts = urlsplit(to)
+    if parts.path or parts.query:
+        return to
+    path = _ABSOLUTE_FORM.sub("", target, count=1)
+    return f"{to}{path}" if path.startswith("/") else f"{to}/{path}"

@@ -14,7 +14,7 @@ from aiohttp.http_parser import HttpRequestParser
 from port_hook_cli.http.request_parser import RequestParser
 from port_hook_cli.invocations.forwarding import with_length
 from port_hook_cli.invocations.models import Answer
-from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener import responses
 
 # Port's own header fields are small; a proxy may add long ones (tokens, traces), and a debugger should show them.
 # All of them together may have as many bytes, and that bounds how many they are.
@@ -64,7 +64,7 @@ class _Refused(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        answer = answering.BUSY
+        answer = responses.BUSY
         transport.write(_head(answer.status, with_length(answer, method="GET").items, False) + answer.body)
         transport.close()
 
@@ -117,7 +117,7 @@ class Connection(web.RequestHandler):
         """Answer what could not be parsed (400), and what failed in port-hook itself (500)."""
         reason = " ".join((message or str(exc) or type(exc).__name__).split())[:200]
         self._tell(f"answered {status} to a request from {request.remote or 'unknown'}: {reason}")
-        return WireAnswer(request, answering.unreadable(status, reason), close=True)
+        return WireAnswer(request, responses.unreadable(status, reason), close=True)
 
 
 class WireAnswer(web.StreamResponse):

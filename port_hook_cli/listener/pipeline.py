@@ -15,9 +15,10 @@ from typing import Protocol
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
 from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Headers, Invocation, Payload, Status, Verdict
-from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener import responses
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.reader import Reader
+from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import signature_key
 
@@ -26,7 +27,7 @@ _MOST_SIGNATURES = 10_000
 _FAILED = 500
 _MOST_WAITING_RUNS = 1_000
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED})
-_WAITING = frozenset({answering.RunFate.WAITS, answering.RunFate.DEPENDS})
+_WAITING = frozenset({RunFate.WAITS, RunFate.DEPENDS})
 
 
 class Saving(Protocol):
@@ -135,10 +136,10 @@ class Listening:
         """Return the answer that needs no handler, or None when the handler is to be asked."""
         if not self._is_wanted(exchange.payload):
             self.tally.passed_over += 1
-            return answering.OK
+            return responses.OK
         if self._failures_left > 0:
             self._failures_left -= 1
-            return answering.made_to_fail(self._failures_left)
+            return responses.made_to_fail(self._failures_left)
         is_forwarded = self.policy.routes.takes(exchange.payload.action)
         return None if is_forwarded else self.policy.respond
 
@@ -146,8 +147,8 @@ class Listening:
         policy = self.policy
         if verdict.status is Status.UNCHECKED or policy.allow_unverified:
             return None
-        believed = answering.is_believed(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
-        return None if believed else answering.refused(verdict)
+        believed = responses.is_believed(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
+        return None if believed else responses.refused(verdict)
 
     async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Answer]:
         """Ask the handler while the commit is under way; raises StoreError when that failed, whatever was answered."""
@@ -182,7 +183,7 @@ class Listening:
         self._onlooker.exchanged(_with(exchange, None, cut_off))
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> Answer:
-        answer = answering.not_saved(error.message)
+        answer = responses.not_saved(error.message)
         self._seen.forget(signature_key(exchange.invocation.headers))
         self._onlooker.notice(f"not saved, answered 500: {error.message} {error.hint}".rstrip())
         self._onlooker.exchanged(_with(exchange, answer))
@@ -195,7 +196,7 @@ class Listening:
     def _count(self, exchange: Exchange, answer: Answer) -> None:
         tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
-        if run_id and answering.run_fate(exchange.payload, answer) in _WAITING:
+        if run_id and run_fate(exchange.payload, answer) in _WAITING:
             tally.waiting[run_id] = answer.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
@@ -213,7 +214,7 @@ def _with(exchange: Exchange, answer: Answer | None, delivery: Delivery | None =
 
 def _relay(delivery: Delivery) -> Answer:
     if delivery.status is None:
-        return answering.undelivered(delivery)
+        return responses.undelivered(delivery)
     return Answer(status=delivery.status, headers=relayed_headers(delivery.headers), body=delivery.body)
 
 

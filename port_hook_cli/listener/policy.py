@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Answer
-from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener import responses
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.text.secret import Secret
 
@@ -23,7 +23,7 @@ class Policy:
     allow_unverified: bool = False
     refuse_replays: bool = False
     only: frozenset[str] = frozenset()
-    respond: Answer = answering.OK
+    respond: Answer = responses.OK
     delay_s: float = 0.0
     fail_first: int = 0
     scheme: str = "http"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 
 from port_hook_cli.http.web_pages import Foreign
-from port_hook_cli.invocations.models import Answer, Delivery, Headers, Kind, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Answer, Delivery, Headers, Status, Verdict
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
@@ -123,31 +122,6 @@ def _problem(status: int, error: str, message: str, hint: str = "") -> Answer:
 
 BUSY = _busy()
 """The 503 for a request that would make the listener hold more than it may; it is not captured."""
-
-
-class RunFate(StrEnum):
-    """What becomes of a run through the answer alone (contract: `synchronized` runs end with it)."""
-
-    SUCCESS = "SUCCESS"
-    FAILURE = "FAILURE"
-    WAITS = "waits for a report"
-    DEPENDS = "depends on `synchronized`"
-    NO_RUN = "no run"
-
-
-def run_fate(payload: Payload, answer: Answer) -> RunFate:
-    """Return what Port makes of `answer`.
-
-    A synchronised run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
-    the backend reports. A payload that does not say whether its run is synchronised leaves both open.
-    """
-    if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
-        return RunFate.NO_RUN
-    if payload.synchronized is None:
-        return RunFate.DEPENDS
-    if not payload.synchronized:
-        return RunFate.WAITS
-    return RunFate.SUCCESS if answer.status // 100 == 2 else RunFate.FAILURE  # noqa: PLR2004 - the class of 2xx
 
 
 def is_believed(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:

@@ -20,7 +20,7 @@ from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
 from port_hook_cli.invocations.models import Answer, Headers, Invocation
-from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener import responses
 from port_hook_cli.listener.capacity import Capacity, Share
 from port_hook_cli.listener.connections import Connection, Server, WireAnswer
 from port_hook_cli.tunnels.connectivity import Echo
@@ -119,12 +119,12 @@ class Receiver:
             self._notice(f"answered {refusal.status} to {request.method} {target[:200]}")
             return WireAnswer(request, refusal, close=True)
         if foreign := self._find_foreign(request):
-            return WireAnswer(request, answering.foreign(foreign), close=True)
+            return WireAnswer(request, responses.foreign(foreign), close=True)
         if self._echo and target.endswith(self._echo.path):  # a tunnel may put a path of its own before it
             return WireAnswer(request, Answer(status=200, body=self._echo.token.encode()))
         if not is_below(target, self._mount):
             self._notice(f"answered 404 to {request.method} {target}: not below {self._mount}")
-            return WireAnswer(request, answering.outside(self._mount))
+            return WireAnswer(request, responses.outside(self._mount))
         share = Share(self._capacity)
         try:
             return await self._take(request, share)
@@ -161,14 +161,14 @@ class Receiver:
                 return await self._read_chunks(request, share)
         except TimeoutError:
             self._notice(f"answered 408 to {request.method} {request.raw_path}: the body did not arrive in time")
-            answer = answering.too_slow(self._body_timeout_s)
+            answer = responses.too_slow(self._body_timeout_s)
         except web.RequestPayloadError as error:
             reason = " ".join(str(error).split())[:200]
             self._notice(f"answered 400 to {request.method} {request.raw_path}: {reason}; nothing was captured")
-            answer = answering.unreadable(400, f"the body broke off: {reason}")
+            answer = responses.unreadable(400, f"the body broke off: {reason}")
         except ConnectionError:
             self._notice(f"a client left in the middle of {request.method} {request.raw_path}; nothing was captured")
-            answer = answering.unreadable(400, "the body broke off")
+            answer = responses.unreadable(400, "the body broke off")
         raise _RefusedError(answer)
 
     async def _read_chunks(self, request: web.BaseRequest, share: Share) -> bytes:
@@ -186,9 +186,9 @@ class Receiver:
                 f"answered 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
                 "(limit --max-body)"
             )
-            raise _RefusedError(answering.too_large(self._max_body))
+            raise _RefusedError(responses.too_large(self._max_body))
         if not share.grow_to(size):
-            raise _RefusedError(answering.BUSY)
+            raise _RefusedError(responses.BUSY)
 
     def _find_foreign(self, request: web.BaseRequest) -> Foreign | None:
         headers = request.headers
@@ -203,7 +203,7 @@ class Receiver:
             self._told.add(found.source)
             self._notice(
                 f"answered {found.status} to {request.method} {request.raw_path[:200]}, and not captured: "
-                + (f"{found.message}; {answering.own_tunnel_hint(found)}" if found.is_by_host else found.message)
+                + (f"{found.message}; {responses.own_tunnel_hint(found)}" if found.is_by_host else found.message)
             )
         return found
 
@@ -220,10 +220,10 @@ class Receiver:
 def _refuse_form(request: web.BaseRequest) -> Answer | None:
     """Return the answer to what no webhook sends: a proxy's request, or a body in another coding than chunked."""
     if not request.raw_path.startswith("/"):
-        return answering.unsupported(400, "the request's target is no path: port-hook is not a proxy")
+        return responses.unsupported(400, "the request's target is no path: port-hook is not a proxy")
     coding = request.headers.get("Transfer-Encoding")
     if coding and coding.strip().lower() != "chunked":
-        return answering.unsupported(501, "port-hook takes no other transfer-encoding than chunked")
+        return responses.unsupported(501, "port-hook takes no other transfer-encoding than chunked")
     return None
 
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.models import Exchange
-from port_hook_cli.invocations.records import ready_event, summary_event, tunnel_event
 from port_hook_cli.listener.public_url import Reaching, Way, reachable
+from port_hook_cli.listener.records import ready_event, summary_event
 from port_hook_cli.listener.serving import DRAIN_S, Plan, Serving, listening
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from port_hook_cli.port_api.settings import Settings
@@ -25,6 +25,7 @@ from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.terminal.threads import UnwaitedThreads
 from port_hook_cli.tunnels import Opening, nobody
 from port_hook_cli.tunnels.choice import TunnelKind
+from port_hook_cli.tunnels.records import tunnel_event
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 from port_hook_cli.tunnels.view import tunnel_lines, tunnel_summary
 

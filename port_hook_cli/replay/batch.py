@@ -13,14 +13,16 @@ from typing import Any
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
+from port_hook_cli.invocations.delivery_view import delivery_view, request_text
 from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.editing import Edits, for_editor, from_editor
-from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, target_url
+from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
     Captures,
     Places,
@@ -35,7 +37,7 @@ from port_hook_cli.replay.series import (
 )
 from port_hook_cli.replay.sources import Source
 from port_hook_cli.replay.tally import tally_deliveries
-from port_hook_cli.replay.view import delivery_hint, delivery_view, format_latencies, request_text, tally_view
+from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit, rich_console, write_content

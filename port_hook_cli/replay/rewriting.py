@@ -13,7 +13,6 @@ from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import MASK, Secret
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # what a proxy is asked with
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 # The sender waits for a "100 Continue" that the first receiver gave already.
 _ANSWERED_ALREADY = frozenset({"expect"})
@@ -46,15 +45,6 @@ def parse_header(text: str) -> tuple[str, str]:
     if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
         raise UsageError(f"{name!r} does not begin a header field.", hint="Write it like --header 'x-tenant: blue'.")
     return name, value.encode("utf-8", "surrogateescape").decode("latin-1")
-
-
-def target_url(to: str, target: str) -> str:
-    """Return the URL to send to: `to` as it is when it has a path or query, else `to` with the captured `target`."""
-    parts = urlsplit(to)
-    if parts.path or parts.query:
-        return to
-    path = _ABSOLUTE_FORM.sub("", target, count=1)
-    return f"{to}{path}" if path.startswith("/") else f"{to}/{path}"
 
 
 def masked_fields(headers: Headers) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import asyncio
 import codecs
 from collections.abc import AsyncIterator
 
-from port_hook_cli.port_api.protocols import Chunks
+from port_hook_cli.reporting.protocols import Chunks
 
 FLUSH_EVERY_S = 0.5
 FLUSH_AT_BYTES = 64 * 1024

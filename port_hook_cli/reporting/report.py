@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from port_hook_cli.errors import PortApiError
-from port_hook_cli.port_api.protocols import RunApi
 from port_hook_cli.port_api.responses import run_ended
+from port_hook_cli.reporting.protocols import RunApi
 from port_hook_cli.runs.updates import Call, Plan, Purpose, Reported, ended_status, is_node_run, log_calls
 
 

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from port_hook_cli.actions.retargeting import Refusal, Standing, plan_change, same, settable
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
-from port_hook_cli.port_api.protocols import ActionApi, Claim, Journal
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.retarget.protocols import ActionApi, Claim, Journal
 from port_hook_cli.retarget.view import change_lines
 
 RESTORE_WITHIN_S = 10.0

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.actions.retargeting import Change, differences, plan_change, settable, value_at
+from port_hook_cli.invocations.masked_headers import SECRET_HEADERS
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.text.safe import brief, printable
-from port_hook_cli.text.secret import MASK, SECRET_HEADERS
+from port_hook_cli.text.secret import MASK
 
 _LONGEST = 120
 _MOST_LINES = 20

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.replay.rewriting import target_url
+from port_hook_cli.invocations.forwarding import target_url
 
 
 def destination(url: str, to: str | None, *, to_its_url: bool = False) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
-from port_hook_cli.actions import request as run_request
+from port_hook_cli.actions import request
 from port_hook_cli.actions.action import webhook_action
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import Encryption
@@ -50,7 +50,7 @@ class SandboxInvoker:
         return as_sent(await self._invoker.request(webhook_action(action), origin="API", **asked))
 
 
-def as_sent(made: run_request.RenderedRequest) -> RenderedRequest:
+def as_sent(made: request.RenderedRequest) -> RenderedRequest:
     """Return a request as the sandbox takes it: with its bytes, and with header fields as text."""
     from port_hook_cli.sandbox import RenderedRequest
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Answer, Delivery, Headers, Invocation
 from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat, format_curl, format_httpie
 from port_hook_cli.invocations.url_text import percent_encoded
-from port_hook_cli.listener.responses import RunFate, run_fate
+from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, rich_console, write_bytes, write_content
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
-from port_hook_cli.text.secret import mask_headers
 from port_hook_cli.trigger.records import invocation_record
 
 _SNIPPETS = {SnippetFormat.CURL: format_curl, SnippetFormat.HTTPIE: format_httpie}
@@ -59,7 +59,7 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
         request = SignedRequest(url=percent_encoded(url), headers=headers, body=shown.body, method=made.request.method)
         write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
-    from port_hook_cli.replay.view import request_text
+    from port_hook_cli.invocations.delivery_view import request_text
 
     content = request_text(shown, url)
     write_content(content, runtime.stdout, end="\n")

@@ -10,7 +10,7 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import delivery_fields
-from port_hook_cli.listener.responses import RunFate
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.text.masking import Masker
 
 TRIGGER = "port-hook/trigger/1"

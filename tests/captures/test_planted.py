@@ -343,7 +343,7 @@ def test_an_index_or_log_that_is_emptied_under_a_listener_does_not_kill_it(
 READ_ONLY = """
 import os, subprocess, sys
 from pathlib import Path
-from port_hook_cli.cli import main
+from port_hook_cli.cli.app import main
 
 folder = Path(sys.argv[1])
 if subprocess.run(["mount", "--bind", str(folder), str(folder)]).returncode:

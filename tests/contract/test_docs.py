@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+import port_hook_cli
 from port_hook_cli import __version__
 from port_hook_cli.actions import encrypted_inputs
+from port_hook_cli.actions import records as action_records
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
@@ -24,10 +26,14 @@ from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
+from port_hook_cli.retarget import records as retarget_records
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.runs import records as run_records
 from port_hook_cli.runs.updates import Reported
+from port_hook_cli.sandbox import records as sandbox_records
+from port_hook_cli.signatures import records as signature_records
 from port_hook_cli.signatures.verification import judge
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.trigger import records as trigger_records
@@ -109,6 +115,13 @@ def test_every_link_between_pages_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} -> {target}"
 
 
+def test_every_module_that_the_page_on_how_it_works_names_exists() -> None:
+    page = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text("utf-8")
+    named = set(re.findall(r"\b(?:\w+/)+\w+\.py\b", page))
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (Path(port_hook_cli.__file__).parent / name).exists()] == []
+
+
 def test_every_test_that_the_threat_model_names_exists() -> None:
     page = (ROOT / "docs" / "explanation" / "trust-and-secrets.md").read_text("utf-8")
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
@@ -135,25 +148,27 @@ def every_record() -> Iterator[dict[str, Any]]:
         answer=Answer(status=200),
     )
     yield records.invocation_event(exchange)
-    yield records.ready_event(url="u", public_url=None)
-    yield records.summary_event(Tally())
-    yield records.verdict_record(verdict)
+    yield listener_records.ready_event(url="u", public_url=None)
+    yield listener_records.summary_event(Tally())
+    yield signature_records.verdict_record(verdict)
     failed = JqError("foo", "compile", "jq: compile error")
-    yield records.rendering_record(Rendering(value={}, errors=(failed,)))
+    yield action_records.rendering_record(Rendering(value={}, errors=(failed,)))
     yield records.delivery_record(delivery, source="s", run_id=None)
     yield capture_file.capture_summary(exchange)
     yield dict.fromkeys(capture_file.to_capture(exchange))
     yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
     yield run_records.dry_run_record("r", [], api_url="u")
-    yield run_records.restore_record(Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False)
+    yield retarget_records.restore_record(
+        Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False
+    )
     yield encrypted_inputs.decryption_record(Decryption(path=JsonPath(("a",)), plaintext=b"\xff"))
     yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
     made = RenderedRequest(run_id="r", method="POST", url="u", headers=(), body={}, errors=(failed,))
     yield trigger_records.invocation_record("a", made, {}, url="u", delivery=delivery, fate=None, masker=Masker(()))
     yield trigger_records.unmet_record("a", [("false", "is false")])
     yield trigger_records.run_record("a", {}, page="")
-    yield run_records.sandbox_ready_record("u", "i", "s")
-    yield run_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
+    yield sandbox_records.sandbox_ready_record("u", "i", "s")
+    yield sandbox_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
 
 
 def test_every_field_of_every_record_is_described(run: Run, folder: Path) -> None:

@@ -272,7 +272,7 @@ class TestKeys:
 WITHOUT_THE_PACKAGE = """
 import sys
 sys.modules["cryptography"] = None
-from port_hook_cli.cli import main
+from port_hook_cli.cli.app import main
 sys.exit(main(["encrypt", "text"]))
 """
 

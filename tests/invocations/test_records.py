@@ -14,7 +14,10 @@ from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Answer, Cause, Delivery, Headers, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.snippets import SignedRequest
+from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
+from port_hook_cli.signatures import records as signature_records
+from port_hook_cli.tunnels import records as tunnel_records
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 from tests.factories import NOW, RUN_ID, a_body, an_exchange, an_invocation, signed
 
@@ -40,7 +43,7 @@ def test_a_time_is_utc_with_milliseconds(epoch_s: float, text: str) -> None:
 
 
 def test_a_verdict_tells_status_causes_age_and_what_to_do() -> None:
-    assert records.verdict_record(VERDICT) == {
+    assert signature_records.verdict_record(VERDICT) == {
         "schema": "port-hook/verdict/1",
         "status": "invalid",
         "reading": None,
@@ -55,7 +58,7 @@ def test_a_verdict_tells_status_causes_age_and_what_to_do() -> None:
 
 
 def test_a_verdict_without_a_timestamp_has_no_age() -> None:
-    record = records.verdict_record(Verdict(status=Status.MISSING))
+    record = signature_records.verdict_record(Verdict(status=Status.MISSING))
     assert (record["age_s"], record["hint"], record["details"]) == (None, "", [])
 
 
@@ -118,7 +121,7 @@ def a_request(body: bytes) -> SignedRequest:
 
 
 def test_a_signed_request_holds_its_body_as_text() -> None:
-    record = records.signature_record(a_request(a_body()), form="js")
+    record = signature_records.signature_record(a_request(a_body()), form="js")
     headers = dict(signed(a_body()).items)
     assert record == {
         "schema": "port-hook/signature/1",
@@ -135,14 +138,14 @@ def test_a_signed_request_holds_its_body_as_text() -> None:
 
 @given(st.binary())
 def test_a_body_of_any_bytes_can_be_had_from_its_record(body: bytes) -> None:
-    record = json.loads(json.dumps(records.signature_record(a_request(body), form="raw")))
+    record = json.loads(json.dumps(signature_records.signature_record(a_request(body), form="raw")))
     text, encoded = record["body"], record["body_base64"]
     assert (text is None) != (encoded is None)
     assert (b64decode(encoded) if text is None else text.encode()) == body
 
 
 def test_the_first_record_says_where_the_listener_is() -> None:
-    assert records.ready_event(url="http://127.0.0.1:8787/", public_url=None) == {
+    assert listener_records.ready_event(url="http://127.0.0.1:8787/", public_url=None) == {
         "schema": "port-hook/event/1",
         "type": "ready",
         "url": "http://127.0.0.1:8787/",
@@ -154,7 +157,7 @@ def test_the_last_record_counts_and_names_the_runs_that_wait() -> None:
     tally = Tally(
         received=9, verified=5, refused=3, passed_over=1, handler_failures=2, waiting=OrderedDict({RUN_ID: False})
     )
-    assert records.summary_event(tally) == {
+    assert listener_records.summary_event(tally) == {
         "schema": "port-hook/event/1",
         "type": "summary",
         "received": 9,
@@ -175,13 +178,13 @@ def test_a_change_of_the_tunnel_is_a_record_and_its_last_one_part_of_the_summary
         previous_url="https://one.example/",
     )
     fields = {"state": "reachable", "url": "https://two.example/", "latency_ms": 12.346, "reason": None}
-    assert records.tunnel_event(report) == {
+    assert tunnel_records.tunnel_event(report) == {
         "schema": "port-hook/event/1",
         "type": "tunnel",
         **fields,
         "previous_url": "https://one.example/",
     }
-    assert records.summary_event(Tally(), tunnel=report)["tunnel"] == fields
+    assert listener_records.summary_event(Tally(), tunnel=report)["tunnel"] == fields
 
 
 def test_a_header_field_is_not_what_decides_the_run() -> None:

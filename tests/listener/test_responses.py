@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from port_hook_cli.invocations.models import Answer, Cause, Delivery, Kind, Payload, Status, Verdict
 from port_hook_cli.listener import responses as answering
-from port_hook_cli.listener.responses import BadAnswer, RunFate, is_believed, parse_answer, run_fate
+from port_hook_cli.listener.responses import BadAnswer, is_believed, parse_answer
+from port_hook_cli.runs.fate import RunFate, run_fate
 from tests.factories import RUN_ID
 
 JSON = (("content-type", "application/json"),)

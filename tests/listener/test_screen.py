@@ -20,8 +20,9 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures import open_store
 from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
 from port_hook_cli.invocations.models import Answer, Cause, Change, Delivery, Exchange, Kind, Payload, Status, Verdict
-from port_hook_cli.invocations.records import invocation_event, ready_event
+from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.listener.records import ready_event
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.screen import JsonScreen, TextScreen
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation

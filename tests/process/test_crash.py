@@ -24,7 +24,7 @@ TOKEN = "an-authtoken-that-nobody-may-read"
 BROKEN_CLOCK = """
 import os, sys
 from dataclasses import replace
-from port_hook_cli.cli import main
+from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import system_runtime
 
 def now():
@@ -77,7 +77,7 @@ LEAKING_CLOCK = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from port_hook_cli.cli import main
+from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import system_runtime
 
 def now():
@@ -150,7 +150,7 @@ def test_a_report_would_mask_the_passphrase_that_was_typed(folder: Path) -> None
     (folder / "payload.json").write_text("{}")
     script = """
 import sys
-from port_hook_cli.cli import main
+from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import system_runtime
 
 runtime = system_runtime()

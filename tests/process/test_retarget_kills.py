@@ -39,7 +39,7 @@ from tests.retargets import ONE, TWO, a_retargeting
 from port_hook_cli.text.secret import Secret
 
 OURS = tuple(str(Path(port_hook_cli.__file__).parent / name) for name in
-             ("flows/retargeting.py", "adapters/journal.py", "adapters/port_api.py"))
+             ("retarget/flow.py", "retarget/journal.py", "port_api/client.py"))
 ran = 0
 
 def trace_until(last):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 # Sends itself a signal when Python tells of an event for the first time: the import of a module, or a call.
 PROGRAM = """
 import os, sys
-from port_hook_cli.cli import main
+from port_hook_cli.cli.app import main
 
 number, *wanted = int(sys.argv[1]), *sys.argv[2].split()
 

@@ -11,16 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Headers, Invocation
-from port_hook_cli.replay.rewriting import (
-    Rewriting,
-    draft,
-    finish,
-    masked_fields,
-    parse_header,
-    parse_method,
-    target_url,
-)
+from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, parse_header, parse_method
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.text.secret import MASK, Secret
 from tests.factories import NOW, SECRET, an_invocation

@@ -8,18 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from port_hook_cli.invocations.delivery_view import SHOWN_BYTES, delivery_view, format_status, request_text
 from port_hook_cli.invocations.http_text import parse_request
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.replay.tally import tally_deliveries
-from port_hook_cli.replay.view import (
-    SHOWN_BYTES,
-    delivery_hint,
-    delivery_view,
-    format_latencies,
-    format_status,
-    request_text,
-    tally_view,
-)
+from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from tests.factories import an_invocation
 
 URL = "http://127.0.0.1:8000/hook?a=1"

@@ -3,8 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.invocations.masked_headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.text.secret import MASK, SECRET_HEADERS, Secret, mask_headers
+from port_hook_cli.text.secret import MASK, Secret
 
 NAMES = st.one_of(st.sampled_from(sorted(SECRET_HEADERS)), st.text(max_size=12)).flatmap(
     lambda name: st.sampled_from([name, name.upper(), name.title()])

@@ -1,4 +1,4 @@
-"""What the flows need of the world, as Protocols; the adapters fit them without knowing them."""
+"""What the steps of retargeting need of the world."""
 
 from __future__ import annotations
 
@@ -6,27 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from port_hook_cli.retarget.entry import Entry
-from port_hook_cli.runs.updates import Call
-
-
-class RunApi(Protocol):
-    """Port's API, as far as reporting a run needs it. Both methods raise PortApiError, or RunEndedError."""
-
-    async def get_run(self, run_id: str, /) -> Mapping[str, Any]:
-        """Return the action run as Port shows it."""
-        ...
-
-    async def send(self, call: Call, /) -> Mapping[str, Any]:
-        """Make one call and return Port's answer."""
-        ...
-
-
-class Chunks(Protocol):
-    """Bytes that arrive over time, such as an `asyncio.Queue`; an empty chunk is the end."""
-
-    async def get(self) -> bytes:
-        """Wait for the next chunk. Being cancelled loses none."""
-        ...
 
 
 class ActionApi(Protocol):

@@ -1,0 +1,30 @@
+"""The records of `listen --json` that tell of the session, described in docs/reference/json-records.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from port_hook_cli.invocations.records import EVENT
+from port_hook_cli.listener.policy import Tally
+from port_hook_cli.tunnels.records import tunnel_fields
+from port_hook_cli.tunnels.report import TunnelReport
+
+
+def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:
+    """Return the first record of `listen --json`: where the listener is reached."""
+    return {"schema": EVENT, "type": "ready", "url": url, "public_url": public_url}
+
+
+def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[str, Any]:
+    """Return the last record of `listen --json`. `waiting` holds at most the latest 1,000 run ids."""
+    return {
+        "schema": EVENT,
+        "type": "summary",
+        "received": tally.received,
+        "verified": tally.verified,
+        "refused": tally.refused,
+        "passed_over": tally.passed_over,
+        "handler_failures": tally.handler_failures,
+        "waiting": list(tally.waiting),
+        "tunnel": None if tunnel is None else tunnel_fields(tunnel),
+    }
