@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.heap import tune_heap
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.public_url import Reaching, Way, reachable
@@ -145,6 +146,7 @@ class _Complaints:
 async def run_session(session: Session, runtime: Runtime, screen: Screen, broken: asyncio.Event) -> ExitCode:
     """Listen until Ctrl-C, SIGTERM, `count`, `timeout_s`, or the reader of stdout is gone (`broken`)."""
     # What the start-up left behind stays, and requests leave no cycles: the collector need not walk it all so often.
+    tune_heap()
     gc.freeze()
     gc.set_threshold(20_000)
     interval = sys.getswitchinterval()
