@@ -42,9 +42,9 @@ def read_settings(
     if "client_secret" in needs and settings.secret_place == PROJECT_FILE:
         _tell(f"note: client secret from {PROJECT_FILE}", runtime)
     if {"client_secret", "api_url"} <= set(needs):
+        settings.refuse_address()
         if settings.project_address:
             _tell(f"note: using {settings.project_address} from {PROJECT_FILE}", runtime)
-        settings.refuse_address()
     return settings
 
 
