@@ -158,10 +158,10 @@ def _delivery(delivery: Delivery) -> Iterator[Text]:
 def _answer(exchange: Exchange) -> Iterator[Text]:
     if exchange.answer is None:
         return
-    refused = " and not forwarded" if _is_refused(exchange) else ""
+    refused = " and not forwarded" if exchange.refused else ""
     yield _line("answered", Text(f"{exchange.answer.status}{refused}"))
     fate = run_fate(exchange.payload, exchange.answer)
-    if fate is RunFate.NO_RUN or _is_refused(exchange):
+    if fate is RunFate.NO_RUN or exchange.refused:
         return
     is_good = _is_2xx(exchange.answer)
     yield _line("in Port", Text(_FATES[fate].format(fate="SUCCESS" if is_good else "FAILURE")))
@@ -173,10 +173,6 @@ def _answer(exchange: Exchange) -> Iterator[Text]:
 
 def _is_2xx(answer: Answer) -> bool:
     return answer.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
-
-
-def _is_refused(exchange: Exchange) -> bool:
-    return exchange.answer is not None and exchange.delivery is None and exchange.answer.status == 401  # noqa: PLR2004
 
 
 def _table(label: str, values: dict[str, Any]) -> Iterator[Text]:

@@ -94,10 +94,10 @@ def outcome_weight(row: Row) -> int:
     return sum([len(part) for part in row[2:] if part is not None])
 
 
-def capture_row(exchange: Exchange, *, keep_secrets: bool, refused: bool = False) -> Row:
-    """Return the row of an exchange, in the order of CAPTURE_COLUMNS; of a `refused` body only the beginning."""
+def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
+    """Return the row of an exchange, in the order of CAPTURE_COLUMNS; of a refused body only the beginning."""
     invocation, payload, verdict = exchange.invocation, exchange.payload, exchange.verdict
-    if refused and len(invocation.body) > REFUSED_BODY_LIMIT:
+    if exchange.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
         invocation = truncate(invocation)
     truncated = invocation.truncated
     return (
@@ -115,7 +115,7 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool, refused: bool = False
         _causes_json(verdict.causes) if verdict.causes else None,
         _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
         *_outcome(exchange, keep_secrets=keep_secrets),
-        0 if refused or verdict.status not in _VERIFIED else 1,
+        0 if exchange.refused or verdict.status not in _VERIFIED else 1,
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
         invocation.body,

@@ -78,12 +78,12 @@ class CaptureStore:
         """
         self.write([], [self.outcome(exchange) for exchange in exchanges])
 
-    def row(self, exchange: Exchange, *, refused: bool = False) -> Row:
+    def row(self, exchange: Exchange) -> Row:
         """Return the row that `write` adds for an exchange, its credentials masked unless they are to be kept.
 
-        Of a `refused` request, which failed verification and is not forwarded, a large body is kept in part.
+        Of a refused request, which failed verification and is not forwarded, a large body is kept in part.
         """
-        return capture_row(exchange, keep_secrets=self._keep_secrets, refused=refused)
+        return capture_row(exchange, keep_secrets=self._keep_secrets)
 
     def outcome(self, exchange: Exchange) -> Row:
         """Return what `write` fills in for an exchange."""

@@ -81,10 +81,10 @@ class StoreWriter:
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
 
-    def save(self, exchange: Exchange, *, refused: bool = False) -> asyncio.Future[None]:
+    def save(self, exchange: Exchange) -> asyncio.Future[None]:
         """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
 
-        The caller must await it, at once or later. A large body that was `refused` is kept in part.
+        The caller must await it, at once or later. A large body that was refused is kept in part.
         """
         saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
@@ -92,10 +92,10 @@ class StoreWriter:
             return saved
         batch, size = self._batch, len(exchange.invocation.body)
         if size > _QUICK_BYTES:
-            batch.large.append(partial(self._store.row, exchange, refused=refused))
+            batch.large.append(partial(self._store.row, exchange))
             batch.size += size
         else:
-            row = self._store.row(exchange, refused=refused)
+            row = self._store.row(exchange)
             batch.rows.append(row)
             batch.size += capture_weight(row)
         batch.waiting.append(saved)

@@ -214,7 +214,8 @@ class Answer:
 class Exchange:
     """An invocation with all that became of it so far.
 
-    `delivery` is None when nothing was forwarded, `answer` is None until the answer has been decided.
+    `delivery` is None when nothing was forwarded, `answer` is None until the answer has been decided. `refused` says
+    that the listener did not accept the request because of its verdict; the store does not keep it.
     """
 
     invocation: Invocation
@@ -222,3 +223,4 @@ class Exchange:
     payload: Payload
     delivery: Delivery | None = None
     answer: Answer | None = None
+    refused: bool = False

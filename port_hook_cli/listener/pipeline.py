@@ -33,10 +33,10 @@ _WAITING = frozenset({RunFate.WAITS, RunFate.DEPENDS})
 class Saving(Protocol):
     """The store as a listener needs it."""
 
-    def save(self, exchange: Exchange, *, refused: bool = False) -> Awaitable[None]:
+    def save(self, exchange: Exchange) -> Awaitable[None]:
         """Begin to save `exchange`; awaiting what is returned ends with the commit, or raises StoreError.
 
-        A `refused` one, which failed verification and is not forwarded, may be kept in part.
+        A refused one, which failed verification and is not forwarded, may be kept in part.
         """
 
     def complete(self, exchange: Exchange) -> None:
@@ -90,8 +90,8 @@ class Listening:
         answer = refusal or self._answer_of_ours(exchange)
         try:
             if answer is not None:
-                exchange = _with(exchange, answer)
-                await self._store.save(exchange, refused=refusal is not None)
+                exchange = _with(exchange, answer, refused=refusal is not None)
+                await self._store.save(exchange)
             else:
                 exchange, answer = await self._forward(exchange, client)
         except StoreError as error:
@@ -101,7 +101,7 @@ class Listening:
         if self.policy.delay_s:
             await asyncio.sleep(self.policy.delay_s)
         # The answer goes out first; whoever looks on comes after it.
-        asyncio.get_running_loop().call_soon(self._look_on, exchange, answer, refusal is not None)
+        asyncio.get_running_loop().call_soon(self._look_on, exchange, answer)
         return answer
 
     async def _read(self, invocation: Invocation) -> Exchange:
@@ -120,15 +120,15 @@ class Listening:
         """Let go of what reads requests in the background."""
         self._reader.close()
 
-    def _look_on(self, exchange: Exchange, answer: Answer, is_refused: bool) -> None:
+    def _look_on(self, exchange: Exchange, answer: Answer) -> None:
         if exchange.delivery is not None:
             self._store.complete(exchange)
-        if is_refused:
+        if exchange.refused:
             self.tally.refused += 1
         else:
             self.tally.verified += exchange.verdict.status in _VERIFIED
-        if is_refused or self._is_wanted(exchange.payload):
-            if not is_refused:
+        if exchange.refused or self._is_wanted(exchange.payload):
+            if not exchange.refused:
                 self._count(exchange, answer)
             self._onlooker.exchanged(exchange)
 
@@ -202,13 +202,16 @@ class Listening:
                 tally.waiting.popitem(last=False)
 
 
-def _with(exchange: Exchange, answer: Answer | None, delivery: Delivery | None = None) -> Exchange:
+def _with(
+    exchange: Exchange, answer: Answer | None, delivery: Delivery | None = None, *, refused: bool = False
+) -> Exchange:
     return Exchange(
         invocation=exchange.invocation,
         verdict=exchange.verdict,
         payload=exchange.payload,
         delivery=delivery,
         answer=answer,
+        refused=refused,
     )
 
 

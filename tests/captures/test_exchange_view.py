@@ -183,13 +183,19 @@ UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("
 
 
 def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported() -> None:
-    lines = lines_of(an_exchange(verdict=UNVERIFIED, answer=answering.refused(UNVERIFIED)))
+    lines = lines_of(an_exchange(verdict=UNVERIFIED, answer=answering.refused(UNVERIFIED), refused=True))
     assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
     assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.words}"
     assert value_at("fix", lines) == causes.WRONG_SECRET.fix
     assert "  cause      clock-skew: late" in lines
     assert value_at("answered", lines) == "401 and not forwarded"
     assert not any(line.startswith("  in Port") or REPORT in line for line in lines)
+
+
+def test_an_accepted_request_with_a_401_shows_what_port_makes_of_it() -> None:
+    lines = lines_of(an_exchange(answer=Answer(status=401)))
+    assert value_at("answered", lines) == "401"
+    assert any(line.startswith("  in Port") for line in lines)
 
 
 def test_a_reencoded_body_names_the_form_that_matches_and_the_cause_is_a_warning() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def unverified(number: int, body: bytes = b"{}") -> Exchange:
 
 
 def refuse(store: CaptureStore, *exchanges: Exchange) -> None:
-    store.write([store.row(exchange, refused=True) for exchange in exchanges], [])
+    store.write([store.row(replace(exchange, refused=True)) for exchange in exchanges], [])
 
 
 def kept(store: CaptureStore) -> tuple[list[int], list[int]]:

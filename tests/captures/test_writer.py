@@ -306,7 +306,7 @@ async def test_a_large_refused_body_is_cut_in_the_thread_and_hashed_whole(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     body = os.urandom(2_000_000)
-    await writer.save(an_exchange(an_invocation(body, id="cut")), refused=True)
+    await writer.save(replace(an_exchange(an_invocation(body, id="cut")), refused=True))
     await writer.save(an_exchange(an_invocation(body, id="whole")))
     invocation = saved(folder)["cut"].invocation
     assert invocation.truncated is not None
@@ -335,8 +335,9 @@ from tests.factories import an_exchange, an_invocation
 def resident_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1_000_000
 
-def unsigned(number, size):
-    return an_exchange(an_invocation(os.urandom(1000) * (size // 1000), id=f"{number:012x}", headers=Headers()))
+def unsigned(number, size, refused=True):
+    invocation = an_invocation(os.urandom(1000) * (size // 1000), id=f"{number:012x}", headers=Headers())
+    return an_exchange(invocation, refused=refused)
 
 async def main(size, batches, refused):
     writer = StoreWriter(open_store(None, Path.cwd(), create=True), asyncio.get_running_loop())
@@ -344,7 +345,7 @@ async def main(size, batches, refused):
     before = resident_mb()
     response = Delivery(url="u", status=200, body=bytes(65_000))
     for batch in batches:
-        await asyncio.gather(*(writer.save(unsigned(number, size), refused=refused) for number in range(batch)))
+        await asyncio.gather(*(writer.save(unsigned(number, size, refused)) for number in range(batch)))
         for number in range(batch):
             writer.complete(replace(unsigned(number, 1000), delivery=response, answer=Answer(status=502)))
     await asyncio.sleep(0.2)

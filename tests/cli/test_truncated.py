@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def kept(folder: Path) -> None:
         an_invocation(BODY, id="aa0000000001"), verdict=Verdict(status=Status.INVALID), answer=Answer(status=401)
     )
     with open_store(None, folder, create=True) as store:
-        store.write([store.row(exchange, refused=True)], [])
+        store.write([store.row(replace(exchange, refused=True))], [])
 
 
 def test_show_says_how_much_was_kept(run: Run) -> None:
