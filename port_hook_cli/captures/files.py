@@ -19,11 +19,15 @@ from port_hook_cli.errors import StoreError
 FOLDER = ".port-hook"
 LOG, INDEX = "-wal", "-shm"
 
-_BESIDE = (LOG, INDEX, "-journal")
+_JOURNAL = "-journal"
+_BESIDE = (LOG, INDEX, _JOURNAL)
 _IGNORE = ".gitignore"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_NAME_ANOTHER = "Remove it, or name another store with --store."
+_NAME_ANOTHER = "Remove it, or name another file with --store (a sandbox: with --state)."
+# With this a rollback journal ends that names another file, which SQLite deletes when it plays the journal back
+# (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs one.
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 # More than SQLite ever maps of its index before it writes the log back into the file; the file takes no space for it.
 _INDEX_BYTES = 4 * 1024 * 1024
 
@@ -48,7 +52,24 @@ def secure(path: Path, *, show_only: bool) -> list[str]:
         except OSError as error:
             raise _unusable(file, f"could not be opened: {error.strerror}") from error
         warnings += _secure(file, found, is_folder=file == path.parent, show_only=show_only)
+    _refuse_journal(beside(path, _JOURNAL))
     return warnings
+
+
+def _refuse_journal(journal: Path) -> None:
+    """Raise StoreError for a journal that would make SQLite delete a file of its author's choice."""
+    try:
+        with journal.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < len(_JOURNAL_MAGIC):
+                return
+            file.seek(-len(_JOURNAL_MAGIC), os.SEEK_END)
+            names_another = file.read() == _JOURNAL_MAGIC
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _unusable(journal, f"could not be opened: {error.strerror}") from error
+    if names_another:
+        raise _unusable(journal, "names another file, which SQLite would delete")
 
 
 def make(path: Path) -> None:
@@ -90,6 +111,8 @@ def _secure(file: Path, found: os.stat_result, *, is_folder: bool, show_only: bo
         raise _unusable(file, "is a symbolic link, and port-hook does not follow links to captures")
     if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(found.st_mode):
         raise _unusable(file, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
+    if found.st_nlink > 1 and not is_folder:
+        raise _unusable(file, "has another name elsewhere (a hard link), and what is written to it is written there")
     if os.name != "posix":
         return
     mode = stat.S_IMODE(found.st_mode)

@@ -103,7 +103,7 @@ def _open_to_read(path: Path) -> Opened:
         try:
             return Opened(_connect(path, mode, interruptible=True))
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
                 raise
     opened = Opened(_connect(path, "mode=ro&immutable=1", interruptible=True))
     log = beside(path, LOG)
@@ -176,7 +176,7 @@ def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: fl
         try:
             connection.execute(sql)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from itertools import chain
 
@@ -63,6 +63,15 @@ _STATE = """
 """
 
 
+# What ANALYZE makes, to the letter: any other object with such a name is not harmless.
+_STATISTICS = {
+    ("table", "sqlite_stat1"): "CREATE TABLE sqlite_stat1(tbl,idx,stat)",
+    ("table", "sqlite_stat4"): "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)",
+}
+# Numbers count up from 1. From the largest possible one SQLite goes on with random ones, and the order is lost.
+_LARGEST_NUMBER = 2**53
+
+
 class ForeignDatabase(Exception):
     """A SQLite database that another program made."""
 
@@ -107,7 +116,17 @@ def check_schema(connection: sqlite3.Connection) -> int:
     for name, definition in {**_expected(version), **found}.items():
         if found.get(name) != definition or _expected(version).get(name) != definition:
             raise PlantedSchema(" ".join(name))
+    _check_numbers(connection, version)
     return version
+
+
+def _check_numbers(connection: sqlite3.Connection, version: int) -> None:
+    if not version:
+        return
+    with suppress(sqlite3.DatabaseError):  # a damaged file is told of when it is read
+        for number in connection.execute("SELECT min(seq), max(seq) FROM captures").fetchone():
+            if number is not None and not 1 <= number <= _LARGEST_NUMBER:
+                raise PlantedSchema(f"capture with the number {number}")
 
 
 @cache
@@ -120,10 +139,9 @@ def _expected(version: int) -> dict[tuple[str, str], str]:
 
 def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     """Return the definition of each object of a database by its type and name, but for ANALYZE's statistics."""
-    rows = connection.execute(
-        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\'"
-    )
-    return {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master")
+    found = {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}
+    return {name: sql for name, sql in found.items() if _STATISTICS.get(name) != sql}
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -182,9 +182,18 @@ def _is_harmless(command: str, option: str, value: str) -> bool:
     if (least, most) == ANY_VALUE:
         return True
     try:
-        return least <= float(value) <= most
+        return least <= _number(value) <= most
     except ValueError:
         return least <= most  # typer complains of it
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        from port_hook_cli.http.limits import parse_size
+
+        return float(parse_size(value))
 
 
 def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | None]:

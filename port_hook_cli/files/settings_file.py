@@ -11,7 +11,8 @@ from pathlib import Path
 
 from port_hook_cli.errors import SettingsError
 
-MOST_BYTES = 1024 * 1024
+# Parsing takes the square of a line's length.
+MOST_BYTES = 64 * 1024
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # A pipe in the place of a file must not hang the command; the last two exist on Windows only.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"))
@@ -75,7 +76,7 @@ def _read(path: Path, shown: str) -> SettingsFile:
             return SettingsFile(refusal=f"{shown} is not used: it is not a regular file")
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        return SettingsFile(content=content, refusal=f"{shown} is not used: it is larger than 1 MiB")
+        return SettingsFile(content=content, refusal=f"{shown} is not used: it is larger than 64 KiB")
     if not hasattr(os, "geteuid"):
         return SettingsFile(content=content)
     fault = fault_of(status.st_mode, owner=status.st_uid, user=os.geteuid(), is_private=_private(status))

@@ -34,6 +34,7 @@ _MOST_CONNECTIONS = 1_024
 _LEAVE_S = 0.2
 _TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")
+_FEW_FIELDS, _FIELD_BYTES = 100, 400
 _MOST_TOLD = 100
 
 
@@ -125,11 +126,15 @@ class Receiver:
         if not is_below(target, self._mount):
             self._notice(f"answered 404 to {request.method} {target}: not below {self._mount}")
             return WireAnswer(request, responses.outside(self._mount))
-        share = Share(self._capacity)
+        head, share = Share(self._capacity), Share(self._capacity)
         try:
+            # A short field costs much more memory than it has bytes.
+            if len(request.raw_headers) > _FEW_FIELDS and not head.grow_to(_FIELD_BYTES * len(request.raw_headers)):
+                return WireAnswer(request, responses.BUSY, close=True)
             return await self._take(request, share)
         finally:
             share.release()
+            head.release()
 
     async def _take(self, request: web.BaseRequest, share: Share) -> web.StreamResponse:
         try:
@@ -153,7 +158,9 @@ class Receiver:
             body = stream.read_nowait()
             self._admit(request, len(body), share)
             return body
-        self._admit(request, request.content_length or 0, share)
+        # What is only announced takes no room: nine idle clients could keep everyone else out.
+        if (request.content_length or 0) > self._max_body:
+            self._admit(request, request.content_length or 0, share)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:

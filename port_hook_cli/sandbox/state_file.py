@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from port_hook_cli.captures.files import secure
 from port_hook_cli.errors import StoreError
 from port_hook_cli.sandbox.state import Row
 
@@ -35,10 +36,12 @@ class StateFile:
         """Open the file, or make it, for this user only; raises StoreError."""
         with _in_words(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            secure(path, show_only=False)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
             _check_kind(path)
             connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
             try:
+                connection.execute("PRAGMA trusted_schema = OFF")
                 _check_tables(path, connection)
                 path.chmod(0o600)
                 # Exclusive: two sandboxes would overwrite each other's runs. It also needs no shared memory file.
@@ -101,6 +104,11 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version == 0 and tables:
         raise StoreError(f"{path} is not a sandbox's state file.", hint="Give --state another path.")
+    kinds = connection.execute("SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    if set(kinds) - {("table", "part")}:
+        raise StoreError(
+            f"{path} has tables, triggers or views that port-hook did not make.", hint="Give --state another path."
+        )
     if version not in {0, _VERSION}:
         raise StoreError(
             f"{path} was written by another version of port-hook (format {version}).",

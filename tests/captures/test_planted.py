@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import stat
+import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -438,3 +439,51 @@ def test_a_store_that_cannot_be_written_is_refused_by_a_listener_in_words(path: 
     result = read_only(folder, "listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "1")
     assert result.returncode == 8
     assert "captures.db" in result.stderr
+
+
+# The tail of a rollback journal that names another file: its page number, name, length, sum and magic.
+def journal_that_names(victim: str) -> bytes:
+    name = victim.encode()
+    magic = bytes.fromhex("d9d505f920a163d7")
+    tail = struct.pack(">I", 0x40000000 // 4096 + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
+    return (magic + struct.pack(">5I", 0, 1, 2, 512, 4096)).ljust(512, b"\0") + tail
+
+
+@pytest.mark.parametrize("access", EVERY_ACCESS)
+def test_a_journal_that_names_another_file_is_refused_and_deletes_nothing(
+    path: Path, folder: Path, access: dict[str, bool]
+) -> None:
+    victim = folder / "victim"
+    victim.write_text("precious")
+    content = bytearray(path.read_bytes())
+    content[18] = content[19] = 1  # no longer a database with a write-ahead log
+    path.write_bytes(content)
+    path.with_name("captures.db-journal").write_bytes(journal_that_names(str(victim)))
+    with pytest.raises(StoreError, match="names another file, which SQLite would delete"):
+        open_store(None, folder, **access)
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("access", EVERY_ACCESS)
+def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: Path, access: dict[str, bool]) -> None:
+    trigger = "CREATE TRIGGER sqlite_stat_x AFTER INSERT ON captures BEGIN DELETE FROM captures; END"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES ('trigger', 'sqlite_stat_x', 'captures', 0, ?)", [trigger])
+    with pytest.raises(StoreError, match="has a trigger sqlite_stat_x that port-hook did not make"):
+        open_store(None, folder, **access)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 0, -5])
+def test_a_capture_with_a_number_that_port_hook_never_gives_is_refused(path: Path, folder: Path, number: int) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE captures SET seq = ?", [number])
+    with pytest.raises(StoreError, match=f"a capture with the number {number} that port-hook did not make"):
+        open_store(None, folder)
+
+
+@POSIX
+def test_a_store_with_a_second_name_is_refused(path: Path, folder: Path) -> None:
+    os.link(path, folder / "second")
+    with pytest.raises(StoreError, match="hard link"):
+        open_store(None, folder)

@@ -196,6 +196,14 @@ def test_the_folder_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Pa
     assert ("warning: ignored" in result.err) is not used
 
 
+@pytest.mark.parametrize(("value", "used"), [("1MiB", True), ("10MiB", True), ("512MiB", False), ("2g", False)])
+def test_the_folder_cannot_raise_a_limit_that_is_written_as_a_size(
+    run: Run, folder: Path, value: str, used: bool
+) -> None:
+    (folder / ".env").write_text(f"PORT_HOOK_LISTEN_MAX_BODY={value}\n")
+    assert ("ignored in ./.env: PORT_HOOK_LISTEN_MAX_BODY" in run(*LISTEN[:-1], env=ENV).err) is not used
+
+
 def test_the_folder_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()

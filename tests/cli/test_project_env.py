@@ -289,8 +289,8 @@ def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(run: Run, folder: Pat
     assert result.err == "warning: ./.env is not used: it is not a regular file\n"
 
 
-def test_a_file_of_more_than_a_mebibyte_is_not_used(run: Run, folder: Path) -> None:
+def test_a_file_of_more_than_64_kib_is_not_used(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n" + "#" * 2**20)
     result = run("sign", "-", stdin=b"{}")
     assert result.code == ExitCode.SETTINGS
-    assert "warning: ./.env is not used: it is larger than 1 MiB\n" in result.err
+    assert "warning: ./.env is not used: it is larger than 64 KiB\n" in result.err

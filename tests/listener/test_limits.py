@@ -15,20 +15,21 @@ MIB = 2**20
 BODY = 16 * MIB
 BEGUN = b"POST /begun HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % BODY
 CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-SATURATED = "hold 64 MiB of bodies"
+MORE = b"12345678"
+SATURATED = "MiB of bodies; more are refused"
 
 
 @asynccontextmanager
 async def filled(world: World) -> AsyncIterator[None]:
-    """Hold four announced bodies, of which nothing has come, until the context ends."""
+    """Hold four bodies that lack their last byte, until the context ends."""
     writers = []
     for _ in range(4):
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        writer.write(BEGUN)
+        writer.write(BEGUN + bytes(BODY - 1))
         writers.append(writer)
-    # A fifth one is refused as soon as the four are known.
+    # A fifth one is refused as soon as the four have come.
     async with asyncio.timeout(10):
-        while not (await world.exchange(request(b"1"))).startswith(b"HTTP/1.1 503 "):
+        while not (await world.exchange(request(MORE))).startswith(b"HTTP/1.1 503 "):
             pass
     try:
         yield
@@ -40,7 +41,7 @@ async def filled(world: World) -> AsyncIterator[None]:
 async def test_a_body_above_the_common_limit_is_a_503_that_says_when_to_come_back_and_is_not_captured() -> None:
     async with receiving(max_body=BODY) as world, filled(world):
         taken = len(world.received)
-        answer = await world.exchange(request(b"x"))
+        answer = await world.exchange(request(MORE))
         assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert b"\r\nretry-after: 1\r\n" in answer
         assert len(world.received) == taken
@@ -53,7 +54,7 @@ async def test_a_request_without_a_body_is_served_when_the_common_limit_is_reach
 
 async def test_a_chunked_body_is_a_503_as_soon_as_it_is_over_the_common_limit() -> None:
     async with receiving(max_body=BODY) as world, filled(world):
-        answer = await world.exchange(CHUNKED + b"1\r\nx\r\n")
+        answer = await world.exchange(CHUNKED + b"8\r\n12345678\r\n")
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert "/chunked" not in [invocation.target for invocation in world.received]
 
@@ -63,7 +64,7 @@ async def test_a_saturated_listener_says_so_once_for_each_time() -> None:
         for times in (1, 2):
             async with filled(world):
                 for _ in range(5):
-                    await world.exchange(request(b"x"))
+                    await world.exchange(request(MORE))
             await world.told("left in the middle", times=4 * times)
             assert sum(SATURATED in notice for notice in world.notices) == times
 
@@ -90,7 +91,7 @@ async def test_bodies_count_until_their_requests_are_answered(chunked: bool) -> 
         held = [asyncio.create_task(world.exchange(whole.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)))]
         held += [asyncio.create_task(world.exchange(request(bytes(BODY)))) for _ in range(3)]
         await world.took(4)
-        assert (await world.exchange(request(b"x"))).startswith(b"HTTP/1.1 503 ")
+        assert (await world.exchange(request(MORE))).startswith(b"HTTP/1.1 503 ")
         world.hold.set()
         assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
         assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
@@ -111,7 +112,7 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"\r\nconnection: close\r\n" in answer
         reader, writer = idle[0]
-        writer.write(request(b"x"))
+        writer.write(request(MORE))
         assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200 ")
         writer.close()
         assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
@@ -119,3 +120,31 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
     assert [notice for notice in world.notices if "connections" in notice] == [
         "answered 503: 2 connections are open; more are refused until some close"
     ]
+
+
+async def test_bodies_that_are_only_announced_take_no_room() -> None:
+    async with receiving(max_body=BODY) as world:
+        writers = [(await asyncio.open_connection("127.0.0.1", world.port))[1] for _ in range(8)]
+        for writer in writers:
+            writer.write(BEGUN)
+        for _ in range(20):
+            assert (await world.exchange(request(MORE))).startswith(b"HTTP/1.1 200 ")
+        for writer in writers:
+            writer.close()
+
+
+async def test_heads_with_thousands_of_fields_count_towards_the_common_limit() -> None:
+    fields = b"".join(b"a%d:\r\n" % number for number in range(11_000))
+    head = b"POST /fields HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n" + fields + b"\r\n"
+    async with receiving() as world:
+        pairs = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(30)]
+        for _, writer in pairs:
+            writer.write(head)
+        first = [asyncio.create_task(reader.readline()) for reader, _ in pairs]
+        async with asyncio.timeout(20):
+            done, waiting = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        assert {task.result() for task in done} == {b"HTTP/1.1 503 Service Unavailable\r\n"}
+        for task in waiting:
+            task.cancel()
+        for _, writer in pairs:
+            writer.close()

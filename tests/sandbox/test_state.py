@@ -87,6 +87,27 @@ async def test_what_is_no_state_file_is_left_alone(tmp_path: Path) -> None:
     assert (text.read_text(), other.read_bytes()) == ("my notes", before)
 
 
+async def test_a_state_file_with_a_trigger_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    async with Sandbox.start(state=file):
+        pass
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TRIGGER t AFTER INSERT ON part BEGIN DELETE FROM part; END")
+    connection.close()
+    with pytest.raises(StoreError, match="triggers or views that port-hook did not make"):
+        async with Sandbox.start(state=file):
+            pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
+async def test_a_link_in_the_place_of_a_state_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreError, match=r"link\.db is a symbolic link"):
+        async with Sandbox.start(state=tmp_path / "link.db"):
+            pass
+    assert not (tmp_path / "victim").exists()
+
+
 async def test_one_of_another_version_or_with_damaged_rows_is_named(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file):
