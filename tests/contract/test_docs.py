@@ -56,7 +56,7 @@ def test_picture_shows_a_forwarded_request_and_the_cause_and_fix_of_a_wrong_sign
     texts = re.findall(r"<text [^>]*>([^<]*)</text>", (ROOT / "docs" / "images" / "listen.svg").read_text("utf-8"))
     valid, invalid = " ".join(html.unescape(" ".join(texts)).split()).split("signature invalid")
     assert re.search(r"signature valid .* forwarded http://127\.0\.0\.1:8000/ 202 in ", valid)
-    assert re.search(r"cause secret-quoted: .* fix Remove the quotation marks", invalid)
+    assert re.search(r"cause secret-quoted: .* fix \w+ .* 401 and not forwarded", invalid)
     assert "![" in (ROOT / "README.md").read_text("utf-8").split("(docs/images/listen.svg)")[0]
 
 
