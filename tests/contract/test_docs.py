@@ -128,6 +128,18 @@ def test_nothing_in_the_page_without_port_opens_a_tunnel() -> None:
     assert [line for line in listeners if "--tunnel none" not in line] == []
 
 
+@pytest.mark.parametrize(
+    "page",
+    [page for page in (*PAGES, ROOT / "CONTRIBUTING.md") if page.name != "use-smee.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_page_uses_american_spelling(page: Path) -> None:
+    if not page.exists():  # the wheel's tests run without CONTRIBUTING.md
+        return
+    prose = re.sub(r"(?s)```.*?```|`[^`]*`", "", page.read_text("utf-8"))  # quotes of the program stay as they are
+    assert re.findall(r"(?i)\w*(?:organis|synchronis|serialis|normalis|recognis|behaviour|colour)\w*", prose) == []
+
+
 def test_every_link_between_pages_leads_somewhere() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         if not page.exists():
