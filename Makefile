@@ -53,7 +53,7 @@ arch: $(VENV)/.dev ## Check that dependencies point inwards
 	$(BIN)/lint-imports
 
 .PHONY: docs
-docs: $(VENV)/.dev ## Write the generated pages of docs/reference anew
+docs: $(VENV)/.dev ## Write the generated pages and the picture of README.md
 	$(BIN)/python docs/generate.py
 
 .PHONY: check

@@ -2,8 +2,9 @@
 
 The folders in docs/explanation/how-it-works.md come from the import contract and the packages themselves,
 docs/reference/cli.md comes from the commands' own help, the table of harmless options in docs/reference/settings.md
-from the code, the demo in README.md from a run of the demo with what changes from run to run (ports, ids, times)
-replaced. With `--check` nothing is written and a difference is an error.
+from the code, the demo in README.md from a run of the demo, and docs/images/listen.svg from a run of `listen`
+(docs/picture.py). In both, the values that change from run to run (ports, ids, times) are replaced. With `--check`
+nothing is written and a difference is an error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from port_hook_cli.cli.app import COMMANDS
@@ -24,12 +25,13 @@ from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "port_hook_cli"
 _LAYOUT = re.compile(r"(?s)(<!-- layout: [^\n]*-->\n```text\n).*?(```)")
+# Each different value gets a placeholder of its own, so that two ports stay two ports.
 _REPLACED = (
-    (re.compile(r"(http://127\.0\.0\.1):\d+"), r"\1:40123"),
-    (re.compile(r"\br_[A-Za-z0-9]{16}\b"), "r_QOz6WoOB1Q2lmhZZ"),
-    (re.compile(r"(?m)^\d\d:\d\d:\d\d"), "14:05:09"),
-    (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), "3f2a9c0b1d4e"),
-    (re.compile(r"in \d+\.\d ms"), "in 3.2 ms"),
+    (re.compile(r"(?<=http://127\.0\.0\.1:)\d+"), ("40121", "40122", "40123")),
+    (re.compile(r"\br_[A-Za-z0-9]{16}\b"), ("r_QOz6WoOB1Q2lmhZZ",)),
+    (re.compile(r"(?m)^\d\d:\d\d:\d\d"), ("14:05:09",) * 9),  # the demo takes more or less than a second
+    (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), ("3f2a9c0b1d4e", "81c07d5e2fa6")),
+    (re.compile(r"(?<=in )\d+\.\d(?= ms)"), ("3.2",)),
 )
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
@@ -67,9 +69,21 @@ def cli_reference(_: str) -> str:
 def readme(text: str) -> str:
     """Return README.md with the demo's output as it is now."""
     shown = command("demo")
-    for pattern, replacement in _REPLACED:
-        shown = pattern.sub(replacement, shown)
+    for pattern, placeholders in _REPLACED:
+        shown = _replaced(shown, pattern, placeholders)
     return _DEMO.sub(lambda match: f"{match[1]}{shown.strip()}\n{match[2]}", text)
+
+
+def _replaced(text: str, pattern: re.Pattern[str], placeholders: Sequence[str]) -> str:
+    values = dict.fromkeys(pattern.findall(text))
+    by_value = dict(zip(values, placeholders, strict=False))
+    return pattern.sub(lambda match: by_value[match[0]], text)
+
+
+def picture(_: str) -> str:
+    """Return the picture of a terminal in which `listen` runs."""
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "picture.py")], check=True, stdout=subprocess.PIPE)
+    return done.stdout.decode()
 
 
 def settings(text: str) -> str:
@@ -103,6 +117,7 @@ def _first_line(module: Path) -> str:
 
 PAGES: dict[str, Callable[[str], str]] = {
     "docs/explanation/how-it-works.md": how_it_works,
+    "docs/images/listen.svg": picture,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/settings.md": settings,
     "README.md": readme,
@@ -119,6 +134,7 @@ def main(*, check: bool) -> int:
         if before != after:
             stale.append(name)
             if not check:
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(after, encoding="utf-8")
     print(f"{'stale' if check else 'written'}: {', '.join(stale) or 'nothing'}")
     return int(check and bool(stale))

@@ -154,9 +154,13 @@ async def _send(invocation: Invocation, url: str) -> None:
 
 
 def _show(console: Console, exchange: Exchange) -> None:
+    """Show an exchange as `listen` does, without the line to type that reports the run: the handler reports it."""
     from port_hook_cli.captures.exchange_view import exchange_lines
+    from port_hook_cli.runs.view import report_command
     from port_hook_cli.text.layout import fit
 
-    for line in fit(exchange_lines(exchange, app_url=None), console):
+    command = report_command(exchange.payload.run_id or "", failed=False)
+    lines = (line for line in exchange_lines(exchange, app_url=None) if line.plain.strip() != command)
+    for line in fit(lines, console):
         console.print(line, soft_wrap=True)
     console.print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shlex
 import subprocess
@@ -49,6 +50,27 @@ def test_generated_pages_are_what_the_program_says_now() -> None:
     script = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nrun `make docs`"
+
+
+def test_picture_shows_a_forwarded_request_and_the_cause_and_fix_of_a_wrong_signature() -> None:
+    texts = re.findall(r"<text [^>]*>([^<]*)</text>", (ROOT / "docs" / "images" / "listen.svg").read_text("utf-8"))
+    valid, invalid = " ".join(html.unescape(" ".join(texts)).split()).split("signature invalid")
+    assert re.search(r"signature valid .* forwarded http://127\.0\.0\.1:8000/ 202 in ", valid)
+    assert re.search(r"cause secret-quoted: .* fix \w+ .* 401 and not forwarded", invalid)
+    assert "![" in (ROOT / "README.md").read_text("utf-8").split("(docs/images/listen.svg)")[0]
+
+
+def test_picture_loads_nothing_from_elsewhere() -> None:
+    picture = (ROOT / "docs" / "images" / "listen.svg").read_text("utf-8")
+    assert re.findall(r"@font-face|@import|<script|href|url\((?!#)", picture) == []
+
+
+def test_demo_in_the_readme_keeps_different_servers_and_requests_apart() -> None:
+    demo = (ROOT / "README.md").read_text("utf-8").split("<!-- demo:", 1)[1].split("\n2. ", 1)
+    servers = re.findall(r"http://127\.0\.0\.1:(\d+)", demo[0])
+    requests = re.findall(r"(?m)-> \d{3}  ([0-9a-f]{12})$", demo[1])
+    assert (len(servers), len(set(servers))) == (3, 3)
+    assert (len(requests), len(set(requests))) == (2, 2)
 
 
 def command_lines() -> Iterator[tuple[str, str]]:
@@ -104,6 +126,18 @@ def test_nothing_in_the_page_without_port_opens_a_tunnel() -> None:
     listeners = re.findall(r"^port-hook listen.*", page, re.MULTILINE)
     assert listeners
     assert [line for line in listeners if "--tunnel none" not in line] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in (*PAGES, ROOT / "CONTRIBUTING.md") if page.name != "use-smee.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_page_uses_american_spelling(page: Path) -> None:
+    if not page.exists():  # the wheel's tests run without CONTRIBUTING.md
+        return
+    prose = re.sub(r"(?s)```.*?```|`[^`]*`", "", page.read_text("utf-8"))  # quotes of the program stay as they are
+    assert re.findall(r"(?i)\w*(?:organis|synchronis|serialis|normalis|recognis|behaviour|colour)\w*", prose) == []
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
