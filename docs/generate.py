@@ -87,7 +87,7 @@ def picture(_: str) -> str:
 
 
 def settings(text: str) -> str:
-    """Return the page of settings with the options that the `.env` of a project may set."""
+    """Return the settings page with the options that a project's `.env` may set."""
     rows = [f"| `{name}` | {', '.join(_with_limits(listed))} |" for name, listed in HARMLESS.items()]
     return _OPTIONS.sub(lambda match: "\n".join((f"{match[1]}\n| command | options |\n|---|---|", *rows, "")), text)
 

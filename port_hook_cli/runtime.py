@@ -28,7 +28,7 @@ def new_capture_id() -> str:
 
 
 class Memory:
-    """What this process has told the user, which it need not tell again, and the secrets that it has read."""
+    """The lines that this process has already told the user, and the secrets that it has read."""
 
     def __init__(self) -> None:
         self.told: set[str] = set()

@@ -114,7 +114,7 @@ def _body_fields(body: bytes) -> dict[str, str]:
 
 
 def _truncation_fields(truncated: Truncation | None) -> dict[str, Any]:
-    """Return the fields that only a capture has whose body was not kept whole."""
+    """Return the fields that only a capture with a truncated body has."""
     if truncated is None:
         return {}
     return {"body_truncated": True, "body_size": truncated.size, "body_sha256": truncated.sha256}

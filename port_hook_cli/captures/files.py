@@ -1,7 +1,7 @@
 """The files of a store: whether they can be trusted, and whether they are still the ones that were opened.
 
-A folder may come from anyone: an archive, a repository, a shared machine. So a store's files must be regular files of
-this user's, and nobody else may read or write them.
+A folder may come from an archive, a repository or another user of the machine. So a store's files must be regular
+files that belong to this user, and no other user may read or write them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def secure(path: Path, *, show_only: bool) -> list[str]:
-    """Make the store's files private where they are this user's; return what the user should know about it.
+    """Make the store's files private if they belong to this user; return what the user should know about them.
 
     Raises StoreError for symbolic links, and for files of another user: with `show_only` those are only reported,
     unless others may write them.
@@ -73,7 +73,7 @@ def _refuse_journal(journal: Path) -> None:
 
 
 def make(path: Path) -> None:
-    """Make the file and its folder, readable by this user alone, where they are missing; raises StoreError."""
+    """Create the file and its folder if they are missing, readable by this user only; raises StoreError."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.parent.name == FOLDER:
@@ -108,7 +108,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _secure(file: Path, found: os.stat_result, *, is_folder: bool, show_only: bool) -> Iterator[str]:
     if stat.S_ISLNK(found.st_mode):
-        raise _unusable(file, "is a symbolic link, and port-hook does not follow links to captures")
+        raise _unusable(file, "is a symbolic link, which port-hook does not follow")
     if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(found.st_mode):
         raise _unusable(file, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
     if found.st_nlink > 1 and not is_folder:
@@ -141,7 +141,7 @@ def _unusable(file: Path, words: str) -> StoreError:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What tells the files of an open store from others that take their names; None for a file that is missing."""
+    """The identity of an open store's files, to detect others with the same names; None for a missing file."""
 
     store: tuple[int, int] | None = None
     log: tuple[int, int] | None = None
@@ -167,9 +167,9 @@ class Files:
 
 
 def regrow(path: Path) -> None:
-    """Give an index that was emptied its size back.
+    """Restore the size of an index that was emptied.
 
-    SQLite has it in memory as a mapped file, so reading beyond its end would end the process (SIGBUS). The zeros are
+    SQLite maps the index into memory, so reading beyond its end would end the process (SIGBUS). The zeros are
     no valid index, and SQLite makes a new one from the log.
     """
     if os.name == "posix":
@@ -179,7 +179,7 @@ def regrow(path: Path) -> None:
 
 def _stat(name: str) -> os.stat_result | None:
     try:
-        return os.stat(name)  # noqa: PTH116 - on the listener's path, and faster so
+        return os.stat(name)  # noqa: PTH116 - faster, and called for each write
     except OSError:
         return None
 

@@ -22,9 +22,9 @@ _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 # listener's thread has done most of it by then (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _CACHE_KIB = 2048
-# A log that a large capture has made longer shrinks again.
+# A log that grew beyond this for a large capture is truncated again.
 _LOG_BYTES = 16 * 1024 * 1024
-# A millisecond's work or so.
+# About a millisecond of work.
 _INSTRUCTIONS = 100_000
 
 
@@ -48,7 +48,7 @@ class Access(Enum):
     CREATE = "create"
     READ = "read"
     SHOW = "show"
-    """To read and display, nothing else."""
+    """Only to read and display."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def connect(path: Path, access: Access) -> Opened:
     except PlantedSchema as error:
         raise StoreError(
             f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
-            hint="Move it away, or name another store with --store; this one was left alone.",
+            hint="Move it away, or name another store with --store; this one was not changed.",
         ) from error
     except NewerSchema as error:
         raise StoreError(
@@ -89,7 +89,7 @@ def connect(path: Path, access: Access) -> Opened:
             hint="Upgrade port-hook, or name another store with --store.",
         ) from error
     try:
-        # SQLite has made its files by now, or has met some that others made meanwhile.
+        # By now SQLite has created its files, or opened some that another user created in the meantime.
         secure(path, show_only=access is Access.SHOW)
     except StoreError:
         opened.connection.close()
@@ -98,7 +98,7 @@ def connect(path: Path, access: Access) -> Opened:
 
 
 def _open_to_read(path: Path) -> Opened:
-    """Open a store for a reader: to write as well, as SQLite wants it, or else as it can be had."""
+    """Open a store for a reader: writable if possible, as SQLite prefers, or else read-only."""
     for mode in ("mode=rw", "mode=ro"):
         try:
             return Opened(_connect(path, mode, interruptible=True))
@@ -123,7 +123,7 @@ def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.C
     try:
         if interruptible:
             end_at_ctrl_c(connection)
-        # What is in the file is not to be trusted, and nothing is changed before it was looked at.
+        # The file's content is untrusted, and nothing is changed before it is checked.
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         version = check_schema(connection)
@@ -139,7 +139,7 @@ def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.C
 
 
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a temporary copy of a store that is too old and cannot be written, of the newest schema."""
+    """Return a temporary copy of a store that is too old and cannot be written, migrated to the newest schema."""
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     with closing(connection):
         connection.backup(copy)
@@ -150,7 +150,7 @@ def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
 def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
     """Let Ctrl-C end a statement of this connection, however long it takes; SQLite then raises SQLITE_INTERRUPT.
 
-    Python handles a signal between two of its own instructions only, and SQLite returns to it when it is done.
+    Python handles signals only between its own instructions, and SQLite returns only when the statement is done.
     """
     connection.set_progress_handler(lambda: 0, _INSTRUCTIONS)
 

@@ -36,7 +36,7 @@ class StoreLocked(StoreError):
 
 
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return what SQLite ran into as a problem that a user can fix; raises KeyboardInterrupt where that stopped it."""
+    """Return an SQLite error as a problem that a user can fix; raises KeyboardInterrupt if Ctrl-C caused it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT:
         raise KeyboardInterrupt from error

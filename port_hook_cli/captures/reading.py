@@ -1,4 +1,4 @@
-"""The capture store of the commands that read it."""
+"""The capture store for the commands that read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = False) -> CaptureStore:
     """Open the store and tell what the user should know about its files; raises StoreError.
 
-    With `show_only` the captures are displayed and not used otherwise, so they may belong to another user.
+    With `show_only` the captures are only displayed, so they may belong to another user.
     """
     from port_hook_cli.captures import open_store
 

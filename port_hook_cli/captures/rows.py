@@ -53,7 +53,7 @@ CAPTURE_COLUMNS = (
 )
 OUTCOME_COLUMNS = ("received_at", "id", "delivery", "answer", "delivery_body", "answer_body")
 
-# Up to here, a moment has a date in every time zone: the year is 9892.
+# The latest time (in the year 9892) that has a date in every time zone.
 _LATEST_S = 2.5e11
 
 # What counts as verified when a store is full. `unchecked` is what --no-verify forwards.
@@ -85,12 +85,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def capture_weight(row: Row) -> int:
-    """Return about how many bytes a row of captures holds: those of its columns that a sender can make large."""
+    """Return roughly how many bytes a capture's row holds, counting the columns that a sender can make large."""
     return sum([len(part) for part in _large_of_capture(row) if part is not None])
 
 
 def outcome_weight(row: Row) -> int:
-    """Return about how many bytes an outcome holds."""
+    """Return roughly how many bytes an outcome holds."""
     return sum([len(part) for part in row[2:] if part is not None])
 
 
@@ -131,7 +131,7 @@ def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
 def read_row(row: Sequence[Any]) -> Exchange:
     """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError for one that is damaged.
 
-    Anybody may have written the row, so every column is checked.
+    Any program may have written the row, so every column is checked.
     """
     fields = dict(zip(CAPTURE_COLUMNS, row, strict=True))
     try:
@@ -192,7 +192,7 @@ def _read_age(fields: Fields) -> float | None:
 def _read_cause(parts: Any) -> Cause:
     slug, words, fix = parts
     if not all(isinstance(part, str) for part in (slug, words, fix)):
-        raise NotACapture("its causes are not texts")
+        raise NotACapture("its causes are not strings")
     return Cause(slug, words, fix)
 
 
@@ -202,7 +202,7 @@ def _read_truncation(fields: Fields) -> Truncation | None:
 
 
 def text_column(value: str | None) -> str | bytes | None:
-    """Return `value` as SQLite can hold it: bytes where it has lone surrogates, which UTF-8 has no place for."""
+    """Return `value` as SQLite can hold it: bytes if it has lone surrogates, which UTF-8 cannot encode."""
     if value is None or value.isascii():
         return value
     encoded = value.encode("utf-8", "surrogatepass")
@@ -241,7 +241,7 @@ def _read_headers(pairs: Any) -> Headers:
 def _read_header(pair: Any) -> tuple[str, str]:
     name, value = pair
     if not (isinstance(name, str) and isinstance(value, str)):
-        raise NotACapture("its headers are not pairs of texts")
+        raise NotACapture("its headers are not pairs of strings")
     f"{name}{value}".encode("latin-1")
     return name, value
 
@@ -305,7 +305,7 @@ def _read_answer(fields: Fields) -> Answer | None:
 
 
 def _read_object(fields: Fields, name: str) -> Fields | None:
-    """Return the JSON object in a column, or None where there is none."""
+    """Return the JSON object in a column, or None if there is none."""
     written = maybe_text(fields, name)
     if written is None:
         return None

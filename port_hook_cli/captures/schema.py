@@ -50,7 +50,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE captures ADD COLUMN body_size INTEGER",
         "ALTER TABLE captures ADD COLUMN body_sha256 TEXT",
         "UPDATE captures SET is_verified = 0 WHERE status NOT IN ('valid', 'reencoded', 'unchecked')",
-        # Partial: it costs a verified capture nothing.
+        # A partial index: verified captures are not in it and cost nothing.
         "CREATE INDEX unverified ON captures (seq) WHERE is_verified = 0",
     ),
 )
@@ -103,9 +103,9 @@ def read_version(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -
 
 
 def check_schema(connection: sqlite3.Connection) -> int:
-    """Return the file's schema version; raises PlantedSchema for objects that are not ours, and as `read_version` does.
+    """Return the file's schema version; raises PlantedSchema for unknown objects, and what `read_version` raises.
 
-    A view, a trigger or a generated column runs whenever the table is read or written, and does what its author wants.
+    A view, a trigger or a generated column runs code of its author whenever the table is read or written.
     """
     connection.execute("BEGIN")  # another process may be migrating the file
     try:

@@ -26,9 +26,9 @@ Statement = tuple[str, Sequence[Any]]
 # 32 rows of 21 columns stay below 999, the number of parameters that older builds of SQLite allow.
 ROWS_PER_STATEMENT = 32
 
-# The sqlite3 module caches statements, and a cached statement holds copies of the values that were bound to it last,
-# for each number of rows its own. So one statement carries no more than this, unless it has a single row; and such a
-# row is let go of, by executing its statement again without values.
+# The sqlite3 module caches one statement for each number of rows, and a cached statement keeps copies of the values
+# that were last bound to it. So a statement carries no more than this, unless it has a single row. The copies of a
+# larger row are released by executing its statement again without values.
 MOST_BYTES = 128 * 1024
 
 COLUMNS = ", ".join(CAPTURE_COLUMNS)
@@ -49,7 +49,7 @@ RECENT_SIGNATURES = """
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
 """
 
-# The newest capture is never dropped, so its number counts all that there ever were.
+# The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
 _ONE_INSERT = f"INSERT INTO captures ({COLUMNS}) SELECT {', '.join('?' * len(CAPTURE_COLUMNS))} WHERE ?"

@@ -29,7 +29,7 @@ from port_hook_cli.invocations.payload import is_run_id
 
 LAST = "last"
 
-# The limits are enforced after this many captures, or this many bytes. Doing it for each costs twice as much.
+# The limits are enforced after this many captures, or this many bytes. Doing it for each capture costs twice as much.
 _TRIM_EVERY = 64
 _TRIM_EVERY_BYTES = 16 * 1024 * 1024
 _NAMED = 5
@@ -202,9 +202,9 @@ class CaptureStore:
         return self._rows_until_trim < 0 or self._bytes_until_trim < 0
 
     def _follow_the_path(self) -> None:
-        """Open the file anew when it, or a file of SQLite's beside it, was removed, replaced or emptied under us.
+        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced or emptied.
 
-        SQLite would go on with the nameless rest of a removed file, and the system would kill the process for reading
+        SQLite would continue to use a removed file, and the system would kill the process for reading
         an index (`-shm`) that was emptied.
         """
         found = Files.at(self.path)
@@ -284,7 +284,7 @@ def open_store(
 ) -> CaptureStore:
     """Open the store at `store_path(option, cwd)`.
 
-    What is opened with `show_only` is displayed and not used otherwise, so it may belong to another user. What a user
+    With `show_only` the captures are only displayed, so the store may belong to another user. What a user
     should know about the files is in the store's `warnings`.
 
     Raises StoreError when it is missing and `create` is not set, was written by a newer port-hook, is not a capture

@@ -1,8 +1,8 @@
 """Dropping captures over the limits, the oldest first and the unverified before the verified.
 
 A verified capture is dropped only when the verified ones alone exceed a limit, so nobody without the secret can push
-one out. The newest unverified captures, up to a hundredth of each limit, stay even beside verified ones that fill the
-store: a failure that was just seen can be looked at.
+one out. The newest unverified captures, up to a hundredth of each limit, stay even if verified ones fill the
+store, so that a user can look at a recent failure.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 _SHARE_OF_THE_NEWEST = 100
 
-# What a capture takes, nearly: its bodies are read from the record's header, not from the pages that hold them.
+# A capture's approximate size: SQLite reads the bodies' lengths from the record header, not the pages that hold them.
 _SIZE = """
     length(body) + coalesce(length(delivery_body), 0) + coalesce(length(answer_body), 0)
     + length(target) + length(headers) + 2 * coalesce(length(signature), 0) + 1024
 """
 
-# Cheap, and exact until something was dropped out of order. What is in use does not count pages that are free.
+# Cheap, and exact until captures are dropped out of order. The bytes in use exclude free pages.
 _UPPER_BOUNDS = """
     SELECT
         coalesce((SELECT max(seq) FROM captures) - (SELECT min(seq) FROM captures) + 1, 0),
@@ -44,7 +44,7 @@ _DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many captures a store keeps, and in how many bytes."""
+    """The most captures, and the most bytes, that a store keeps."""
 
     captures: int
     size: int
@@ -65,7 +65,7 @@ def trim(connection: sqlite3.Connection, limits: Limits) -> None:
 
 
 def _newest(connection: sqlite3.Connection, limits: Limits) -> tuple[int, int]:
-    """Return the number of the oldest unverified capture that stays in any case, and the bytes from there on."""
+    """Return the number of the oldest unverified capture that is always kept, and the size of these captures."""
     floor, size = 0, 0
     most = max(1, limits.captures // _SHARE_OF_THE_NEWEST)
     with closing(connection.execute(_NEWEST_UNVERIFIED, [most])) as rows:
@@ -77,7 +77,7 @@ def _newest(connection: sqlite3.Connection, limits: Limits) -> tuple[int, int]:
 
 
 def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, count: int, size: int) -> int:
-    """Drop captures below `floor` until `count` of them and `size` bytes have gone; return the bytes that have."""
+    """Drop captures below `floor` until `count` of them and `size` bytes are dropped; return the bytes dropped."""
     oldest, drop = sql
     last, gone_count, gone_size = None, 0, 0
     with closing(connection.execute(oldest, [floor])) as rows:

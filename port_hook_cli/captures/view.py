@@ -133,7 +133,7 @@ def _body(invocation: Invocation, payload: Payload) -> Iterator[Text]:
     if truncated is None:
         yield _line("body", f"{len(body):,} bytes")
     else:
-        kept = f"the first {len(body):,} of {truncated.size:,} bytes; the rest was not kept, as the request was refused"
+        kept = f"the first {len(body):,} of {truncated.size:,} bytes; the request was refused, so the rest was not kept"
         yield _line("body", kept, "yellow")
         yield _line("sha-256", f"{brief(truncated.sha256, _HASH_LIMIT)} of the whole body")
     yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")

@@ -30,9 +30,9 @@ _OUTCOME_DELAY_S = 0.05
 _CLOSE_S = 3.0
 # Up to so many bytes of bodies a commit is quick wherever the disk is.
 _QUICK_BYTES = 256 * 1024
-# By then, requests with large bodies have been answered and their bodies let go of.
+# By then, requests with large bodies have been answered and their bodies freed.
 _TIDY_AFTER_S = 1.0
-# What waits for the thread is committed in portions: each is in SQLite's log before it is in its file.
+# Waiting rows are committed in portions, because each portion goes to SQLite's log before it goes to its file.
 _MOST_BYTES = 16 * 1024 * 1024
 # Well before SQLite would do it by itself in the middle of a commit (see `opening`).
 _CHECKPOINT_ROWS = 600
@@ -43,9 +43,9 @@ class _Checkpoint:
 
 
 class _Batch:
-    """What goes to the thread at once: rows with the futures that wait for them, and outcomes.
+    """A batch for the thread: rows with the futures that wait for them, and outcomes.
 
-    `large` are the rows of large bodies, which the thread makes: hashing 10 MB takes ten milliseconds.
+    `large` are rows with large bodies, which the thread builds: hashing 10 MB takes ten milliseconds.
     """
 
     __slots__ = ("large", "outcomes", "rows", "size", "waiting")
@@ -55,7 +55,7 @@ class _Batch:
         self.large: list[Callable[[], Row]] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: list[Row] = []
-        self.size = 0  # about so many bytes
+        self.size = 0  # in bytes, roughly
 
 
 class StoreWriter:
@@ -76,7 +76,7 @@ class StoreWriter:
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
         self._until_checkpoint = _CHECKPOINT_ROWS
-        self._tidy_at: float | None = None  # when, by the monotonic clock; the thread's
+        self._tidy_at: float | None = None  # a monotonic time; used only in the thread
         self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
@@ -141,7 +141,7 @@ class StoreWriter:
         self._tell(self._ended.set_result, None)
 
     def _work(self) -> bool:
-        """Do what is in the queue; False when it has ended. What was written is let go of on return."""
+        """Do what is in the queue; return False when the queue has ended. On return, what was written is freed."""
         handed = [self._next()]
         while self._queue.qsize():  # nobody else takes from this queue
             handed.append(self._queue.get())
@@ -156,7 +156,7 @@ class StoreWriter:
         return is_open
 
     def _next(self) -> _Batch | _Checkpoint | None:
-        """Wait for the next item; a second after large bodies, give their memory back to the system meanwhile."""
+        """Wait for the next item; meanwhile, a second after large bodies, return their memory to the system."""
         if self._tidy_at is not None:
             with suppress(Empty):
                 return self._queue.get(timeout=max(0.0, self._tidy_at - monotonic()))

@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
 
 
 def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
-    with suppress(OSError):  # a folder that is gone; `--help` does without one, and a command says so
+    with suppress(OSError):  # a deleted folder: `--help` does not need one, and a command reports it
         runtime = runtime or system_runtime()
     try:
         app(args=None if argv is None else list(argv), prog_name="port-hook", obj=runtime)

@@ -73,7 +73,7 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 """The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
 
-A stranger may have written that file, so an option is here only if no value of it can name a file, a host, a URL, a
+A stranger may have written that file, so an option is here only if none of its values can name a file, a host, a URL, a
 target, a tunnel, a store, a secret, an organization or the content of a request or a response, turn off a check or a
 question, hide or delete anything, or make something less bounded than it is by default. A switch can only be turned on.
 """
@@ -122,7 +122,7 @@ def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) ->
 def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
     """Say which variables of the folder's `.env` are ignored, and what is wrong with the `.env` files.
 
-    An option among the `words` of the command line needs no variable, so nothing is said of one.
+    Variables of options that are among the `words` of the command line are not needed, so they are not reported.
     """
     given = {word.partition("=")[0] for word in words}
     files = _dotenv_files(runtime)
@@ -184,7 +184,7 @@ def _is_harmless(command: str, option: str, value: str) -> bool:
     try:
         return least <= _number(value) <= most
     except ValueError:
-        return least <= most  # typer complains of it
+        return least <= most  # typer reports it
 
 
 def _number(value: str) -> float:
@@ -197,14 +197,14 @@ def _number(value: str) -> float:
 
 
 def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | None]:
-    """Return the folder's `.env` and the user's own, None where there is none or it cannot be read."""
+    """Return the folder's `.env` and the user's own, None if there is none or it cannot be read."""
     paths = (runtime.cwd / ".env", runtime.home / ".port" / ".env")
     if not any(map(os.path.lexists, paths)):
         return None, None
     from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
 
     project = at_home = None
-    # The help must not fail for a broken file; whoever needs a setting of it is told when it is read for that.
+    # A broken file must not make `--help` fail; a command that needs a setting from it reports the error.
     with suppress(SettingsError):
         project = project_dotenv(runtime.cwd, runtime.home, PREFIX)
     with suppress(SettingsError):

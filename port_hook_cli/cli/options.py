@@ -20,7 +20,7 @@ def finite(seconds: float | None) -> float | None:
 
 
 def size(text: str) -> int:
-    """Return the bytes that an option's value names; raises BadParameter for what is not a size."""
+    """Return an option's size in bytes; raises BadParameter if the value is not a size."""
     try:
         return parse_size(text)
     except ValueError as error:
@@ -54,7 +54,7 @@ SecretFile = Annotated[
 ]
 InsecureApi = Annotated[
     bool,
-    typer.Option("--insecure-api", help="Send the client secret to Port's API by plain http, too, unencrypted."),
+    typer.Option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
 ]
 Unit = Annotated[TimestampUnit, typer.Option("--timestamp-unit", help="Seconds, as documented, or milliseconds.")]
 Tolerance = Annotated[
@@ -65,7 +65,7 @@ ApiTimeout = Annotated[
     float,
     typer.Option(
         "--api-timeout",
-        help="Give each request to Port's API S seconds, from connecting to the last byte.",
+        help="Limit each request to Port's API to S seconds, from connecting to the last byte.",
         metavar="S",
         min=0.1,
         callback=finite,

@@ -49,7 +49,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
     truncated = exchange.invocation.truncated
     if truncated is not None:
         kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
-        print(f"note: the body was not kept whole; these are {kept}", file=runtime.stderr)
+        print(f"note: the body is truncated: only {kept} were kept", file=runtime.stderr)
     write_content(exchange.invocation.body, runtime.stdout, end="\n")
     return ExitCode.OK
 

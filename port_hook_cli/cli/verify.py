@@ -156,7 +156,7 @@ def _show(verdict: Verdict, runtime: Runtime) -> None:
 
 def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
     notes = []
-    if settings.secret_place != PROJECT_FILE:  # that has been told
+    if settings.secret_place != PROJECT_FILE:  # already reported
         notes.append(f"client secret from {settings.secret_place}")
     if clock == saved.received_at:
         notes.append(f"the age is that on receipt, {format_time(clock)}")

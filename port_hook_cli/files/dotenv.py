@@ -42,7 +42,8 @@ def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
     """Return the variables that begin with `prefix`; a missing file (or a folder of that name) has none.
 
     Raises SettingsError when the file is there and cannot be read. A file in which the prefix does not occur is
-    about other things: it costs no import and cannot be wrong. A file that is not safe to use has a warning instead.
+    about other things: it is not parsed, so it costs no import and causes no error. A file that is not safe to use
+    has a warning instead.
     """
     file = read_settings_file(path, name)
     if file.refusal and (_mentions(file, prefix) or not file.content):
@@ -63,7 +64,7 @@ def other_secret(path: Path, used: str) -> str | None:
     """Return the client secret in a `.env` file if it differs from the one in use; None if the file is not usable."""
     try:
         file = read_settings_file(path, str(path))
-        # Without the parser where the value in use is there: the parser takes longer than all the rest of `sign`.
+        # If the file contains the value in use, skip the parser, which takes longer than all the rest of `sign`.
         if file.refusal or used.encode("utf-8", "surrogateescape") in file.content:
             return None
         return read_dotenv(path, SECRET_VARIABLE, str(path)).values.get(SECRET_VARIABLE) or None
@@ -72,7 +73,7 @@ def other_secret(path: Path, used: str) -> str | None:
 
 
 def exposure_warning(name: str) -> str:
-    """Return what is said of a file with a secret that other users can read."""
+    """Return the warning about a file whose secret other users can read."""
     return f"others on this machine can read {name}: chmod 600 {name.removeprefix('./')}"
 
 

@@ -20,9 +20,9 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsFile:
-    """A file's content, and in `refusal` why it must not be used, in `advice` what to do about that.
+    """A file's content. `refusal` says why it must not be used, `advice` what to do about that.
 
-    Without a `status` its mode says nothing.
+    Without a `status`, its mode is unknown.
     """
 
     content: bytes = field(default=b"", repr=False)
@@ -33,7 +33,7 @@ class SettingsFile:
 
     @property
     def warning(self) -> str:
-        """The refusal with the advice, in a line."""
+        """The refusal with the advice, in one line."""
         return f"{self.refusal}; {self.advice}" if self.advice else self.refusal
 
     @property
@@ -91,14 +91,14 @@ def _read(path: Path, shown: str) -> SettingsFile:
 
 
 def fault_of(mode: int, *, owner: int, user: int, is_private: Callable[[], bool]) -> tuple[str, str] | None:
-    """Return why a file with this mode and owner must not be used, and what to do, up to its name; None if it may be.
+    """Return why a file with this mode and owner must not be used, and advice that its name completes; else None.
 
-    Writable by a group that `is_private` to its owner is as good as writable by the owner alone.
+    A file that a group can write is accepted if `is_private` says that the group is its owner's alone.
     """
     if owner not in {0, user}:
         return f"it belongs to another user (uid {owner})", f"if you trust it, make it yours: chown {user}"
     if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not is_private()):
-        return "others on this machine can write it", "check what it says, then chmod 600"
+        return "others on this machine can write it", "check its content, then chmod 600"
     return None
 
 
@@ -107,7 +107,7 @@ def _private(status: os.stat_result) -> Callable[[], bool]:
 
 
 def is_private_group(gid: int, *, owner: int) -> bool:
-    """Return whether a group is the one that many Linux systems make for each user: named after it, without others.
+    """Return whether a group is the private one that many Linux systems make for a user: same name, no other members.
 
     There, files are writable by the group unless the user changes that.
     """

@@ -1,4 +1,4 @@
-"""How messages and code name the places of settings; apart from the code that reads them, to be imported quickly."""
+"""The names of the places of settings; in a module of their own, which is imported quickly."""
 
 from __future__ import annotations
 

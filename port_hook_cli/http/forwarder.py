@@ -32,7 +32,7 @@ _Origin = tuple[str, str, int]
 
 
 class _TooLarge(Exception):
-    """A response is larger than is read of it; the message is a clause."""
+    """A response is larger than the limit; the message is a clause."""
 
 
 class Forwarder:
@@ -130,9 +130,9 @@ class Forwarder:
 
 
 class _Link(ResponseHandler):
-    """A connection that gives up a response of which too much comes before or behind its body's bytes.
+    """A connection that gives up a response with too many bytes before or after its body.
 
-    aiohttp limits each header field, not all of them together, and neither trailers nor what an idle server sends.
+    aiohttp limits each header field, but not their total, the trailers, or what an idle server sends.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -151,14 +151,14 @@ class _Link(ResponseHandler):
         self._unchecked_bytes = _MOST_HEADER_BYTES + 1
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the response that is expected."""
+        """Handle bytes of the expected response."""
         if self._unchecked_bytes > _MOST_HEADER_BYTES and not self._is_wanted():
             return
         self._unchecked_bytes += len(data)
         super().data_received(data)
 
     def _is_wanted(self) -> bool:
-        """Return whether the bytes since the last check held some of the body; give the response up otherwise."""
+        """Return whether the bytes since the last check held some of the body; give up the response otherwise."""
         body_bytes = 0 if self._payload is None else self._payload.total_bytes
         if self._is_idle:
             self.abort()
@@ -211,10 +211,10 @@ async def _answer(link: _Link, max_response: int, *, is_head: bool) -> tuple[int
     )
     message, payload = await link.read()
     interim = 0
-    while message.code < 200:  # noqa: PLR2004 - what comes before are interim responses
+    while message.code < 200:  # noqa: PLR2004 - lower codes are interim responses
         interim += 1
         if message.code == _SWITCHING_PROTOCOLS:
-            raise aiohttp.ClientError("it switches to another protocol, and port-hook did not ask for that")
+            raise aiohttp.ClientError("it switches to another protocol, which port-hook did not ask for")
         if interim > _MOST_INTERIM:
             raise _TooLarge(f"the handler sent more than {_MOST_INTERIM} interim (1xx) responses")
         message, payload = await link.read()

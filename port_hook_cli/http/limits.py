@@ -1,4 +1,4 @@
-"""How much port-hook takes from a server that it calls, and how such a limit is written."""
+"""How much port-hook reads from a server that it calls, and how such a limit is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _size = re.compile(r"([0-9]{1,15})\s*([a-z]*)", re.IGNORECASE).fullmatch
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that `text` names, such as `500`, `64K`, `32MiB` or `1GB`; raises ValueError."""
+    """Return the number of bytes that `text` names, such as `500`, `64K`, `32MiB` or `1GB`; raises ValueError."""
     match = _size(text.strip())
     factor = _UNITS.get(match[2].lower()) if match else None
     if match is None or factor is None or int(match[1]) == 0:

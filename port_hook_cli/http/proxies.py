@@ -17,7 +17,7 @@ class BadProxy(Exception):
 def open_client(url: str, **options: Any) -> httpx.AsyncClient:
     """Return a client for `url`, which follows no redirect and adds no credentials of its own; raises BadProxy.
 
-    A proxy gets to see what it hands on, so requests to this machine never take one.
+    A proxy can see what it forwards, so requests to this machine never use one.
     """
     options.setdefault("verify", httpx.create_ssl_context())
     try:
@@ -27,7 +27,7 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
 
 
 def is_this_machine(url: str) -> bool:
-    """Return whether the host of `url` is this machine, in any notation that a resolver reads as such."""
+    """Return whether the host of `url` is this machine, in any notation that resolvers accept."""
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:

@@ -85,11 +85,11 @@ class RequestParser:
 
     @property
     def is_in_body(self) -> bool:
-        """Whether the latest request's body has not come completely."""
+        """Whether the latest request's body is still incomplete."""
         return not self._payload.is_eof()
 
     def break_off(self, error: BaseException) -> None:
-        """Make reading the body under way fail with `error`."""
+        """Make reading the current body fail with `error`."""
         self._payload.set_exception(error)
 
     def _left_over(self) -> _Found:

@@ -30,7 +30,7 @@ _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class _TooLarge(Exception):
-    """A response is larger than is read of it."""
+    """A response is larger than the limit."""
 
 
 class Sender:
@@ -160,7 +160,7 @@ def _request_target(parts: SplitResult) -> bytes:
 
 
 async def _beginning(response: httpx.Response, max_response: int) -> bytes:
-    """Return the first KEPT_BYTES of the body, unpacked where it was packed once; raises _TooLarge."""
+    """Return the first KEPT_BYTES of the body, decompressed if it has one content encoding; raises _TooLarge."""
     unpack, kept, size = _unpacker(response), bytearray(), 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
@@ -172,7 +172,7 @@ async def _beginning(response: httpx.Response, max_response: int) -> bytes:
 
 
 def _unpacker(response: httpx.Response) -> Callable[[bytes, int], bytes]:
-    """Return what makes of a chunk at most so many bytes of the body; httpx's own decoders have no limit."""
+    """Return a function that decodes at most N bytes of the body from a chunk; httpx's own decoders have no limit."""
     match response.headers.get("content-encoding", "").strip().lower():
         case "gzip" | "x-gzip":
             return _Inflater(zlib.MAX_WBITS | 16).take
@@ -183,7 +183,7 @@ def _unpacker(response: httpx.Response) -> Callable[[bytes, int], bytes]:
 
 
 class _Inflater:
-    """Unpacks what zlib packed, no more at a time than is wanted; raises zlib.error."""
+    """Decompresses zlib data, no more at a time than is requested; raises zlib.error."""
 
     def __init__(self, wbits: int) -> None:
         self._wbits = wbits
@@ -198,7 +198,7 @@ class _Inflater:
         except zlib.error:
             if not is_first or self._wbits != zlib.MAX_WBITS:
                 raise
-        # `deflate` is a zlib stream, but some servers send it bare.
+        # `deflate` is a zlib stream, but some servers send raw deflate data.
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
         return self._stream.decompress(chunk, most)
 

@@ -1,7 +1,7 @@
 """Which requests are refused because a web page may have made them.
 
-A page in a browser on this machine can send requests to a server on loopback. A browser tells where such a request
-comes from (`sec-fetch-site`, `origin`). It does not where a page's own name has been pointed at 127.0.0.1 (DNS
+A page in a browser on this machine can send requests to a server on loopback. A browser says where such a request
+comes from (`sec-fetch-site`, `origin`), except when the page's own host name has been pointed at 127.0.0.1 (DNS
 rebinding); then the request carries that name in `host`.
 """
 
@@ -22,14 +22,14 @@ _FORBIDDEN, _MISDIRECTED = 403, 421
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A request that is refused: the status, and the origin, site or host that it is refused for."""
+    """A refused request: the response's status, and the origin, site or host that caused the refusal."""
 
     status: int
     source: str
 
     @property
     def is_by_host(self) -> bool:
-        """Whether it was the `host` field that gave it away."""
+        """Whether it is refused because of the `host` field."""
         return self.status == _MISDIRECTED
 
     @property
@@ -61,7 +61,7 @@ def find_foreign(
 ) -> Foreign | None:
     """Return why a request with these header fields is refused, or None; `names` are accepted beside local ones."""
     if origin is None and site is None and (host is None or not checks_host or is_local_host(host)):
-        return None  # nearly every request, and on the listener's path
+        return None  # nearly every request, so this must be fast
     name = _host_name(host or "")
     if checks_host and host is not None and not is_local_host(host) and name not in names:
         return Foreign(_MISDIRECTED, name[:200])
@@ -84,7 +84,7 @@ def is_local_host(host: str) -> bool:
 
 def _is_own(origin: str, host_name: str, names: Container[str]) -> bool:
     name = _host_of_url(origin)
-    if not name:  # such as `null`, of a page that hides where it comes from
+    if not name:  # such as `null`, from a page that hides its origin
         return False
     return name in {host_name, "localhost"} or name.endswith(".localhost") or _is_loopback(name) or name in names
 

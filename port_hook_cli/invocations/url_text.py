@@ -1,4 +1,4 @@
-"""A URL as it is sent."""
+"""URLs in the form in which they are sent."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _AUTHORITY = re.compile(r"[^/]*//[^/?#]*")
-# Surrogates that stand for no byte.
+# Surrogates that do not stand for a byte.
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def percent_encoded(url: str) -> str:
     """Return `url` with every character that is not visible ASCII percent-encoded, as the sender writes it.
 
-    A host keeps its letters, which are no bytes of a path; what cannot be printed is encoded there, too.
+    A host keeps its letters, which are not encoded as in a path; unprintable characters are encoded there, too.
     """
     authority = _AUTHORITY.match(url)
     end = authority.end() if authority else 0

@@ -46,7 +46,7 @@ def _lay_out(digits: str, point: int) -> str:
 def quote(value: str) -> str:
     """Return QuoteJSONString: json's own escapes, and lone surrogates escaped, too."""
     quoted = encode_basestring(value)
-    # Only lone surrogates cannot be encoded, and what replaces them is what JavaScript writes.
+    # Only lone surrogates cannot be encoded; they are replaced as in JavaScript.
     return quoted.encode("utf-8", "backslashreplace").decode() if _surrogate.search(quoted) else quoted
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 class Capacity:
     """A limit that all requests share. `tell` is called once for each period in which requests had to be refused.
 
-    Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use any more after
+    Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use anymore after
     a quarter of the limit was.
     """
 
@@ -21,7 +21,7 @@ class Capacity:
         self.used = 0
 
     def take(self, size: int) -> bool:
-        """Take `size` bytes; return whether there was room for them."""
+        """Take `size` bytes; return whether they fit."""
         if self.used + size <= self._limit:
             self.used += size
             self._was_large = self._was_large or self.used > self._limit // 4
@@ -32,7 +32,7 @@ class Capacity:
         return False
 
     def give_back(self, size: int) -> None:
-        """Return `size` bytes that were taken."""
+        """Release `size` bytes that were taken."""
         self.used -= size
         if self._is_exhausted and self.used <= self._limit // 2:
             self._is_exhausted = False
@@ -42,7 +42,7 @@ class Capacity:
 
 
 class Share:
-    """What one request has taken of a capacity. It must be released when the request is over, however it ends."""
+    """The part of a capacity that one request has taken. Release it when the request ends, in any way."""
 
     __slots__ = ("_capacity", "_size")
 
@@ -51,7 +51,7 @@ class Share:
         self._size = 0
 
     def grow_to(self, size: int) -> bool:
-        """Make the share at least `size` bytes large; return whether there was room for that."""
+        """Grow the share to at least `size` bytes; return whether they fit."""
         if size > self._size:
             if not self._capacity.take(size - self._size):
                 return False
@@ -59,6 +59,6 @@ class Share:
         return True
 
     def release(self) -> None:
-        """Return everything that was taken."""
+        """Release everything that was taken."""
         self._capacity.give_back(self._size)
         self._size = 0

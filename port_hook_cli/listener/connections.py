@@ -60,7 +60,7 @@ class Server(web.Server):
 
 
 class _Refused(asyncio.Protocol):
-    """A connection beyond the limit: it gets its answer before it has asked, and takes nothing in."""
+    """A connection beyond the limit: it gets its response before it sends a request, and nothing is read from it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -90,15 +90,15 @@ class Connection(web.RequestHandler):
         return self._has_ended and not self._messages
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp returns None, asyncio takes a bool
-        """Return whether the connection stays open: as long as requests that came completely are not answered.
+        """Return whether the connection stays open: it does while complete requests are not answered yet.
 
-        A client may shut down its sending side and wait. aiohttp would disconnect it.
+        A client may shut down its sending side and wait for the response; aiohttp would disconnect it.
         """
         self._has_ended = True
         complete = len(self._messages) + (self._waiter is None)
         if self._parser.is_in_body:
             complete -= 1
-            if complete > 0:  # else the body is told when the connection is closed
+            if complete > 0:  # else reading the body fails when the connection is closed
                 self._parser.break_off(ConnectionResetError("the client sends nothing more"))
         return complete > 0
 
@@ -131,8 +131,8 @@ class WireAnswer(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool | None:
-        """Whether the connection is kept for another request."""
-        # aiohttp asks after the answer is written: the client may have ended its side in the meantime.
+        """Whether the connection is kept open for another request."""
+        # aiohttp asks after the answer is written: the client may have closed its side in the meantime.
         connection = self._request.protocol
         return self._stays_open and not (isinstance(connection, Connection) and connection.is_over)
 

@@ -67,7 +67,7 @@ def check_max_store(size: int, max_body: int) -> int:
     least = max(_LEAST_STORE, 2 * max_body)
     if size < least:
         raise UsageError(
-            f"--max-store {format_size(size)} is too small: the least is {format_size(least)}, twice --max-body.",
+            f"--max-store {format_size(size)} is too small: the minimum is {format_size(least)}, twice --max-body.",
             hint="Raise --max-store or lower --max-body.",
         )
     return size

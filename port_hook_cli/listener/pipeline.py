@@ -225,14 +225,14 @@ class _SeenSignatures:
     """The verified signatures that would still be accepted, the latest 10,000 of them.
 
     Each is kept for the tolerance after its arrival, or after its timestamp where the sender's clock is ahead: until
-    then the same request would be in time. Repeats change nothing. Only verified signatures are kept, so that a
-    sender without the secret cannot push them out. A request that was answered with a server error is forgotten: its
-    sender was asked to send it again.
+    then the same request would be within the tolerance. Repeats change nothing. Only verified signatures are kept, so
+    that a sender without the secret cannot push them out. A request that was answered with a server error is
+    forgotten: the sender is expected to send it again.
     """
 
     def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
         self._tolerance_s = tolerance_s
-        # When those were signed is not known. No signature can be accepted for longer than this after its arrival.
+        # When these were signed is unknown, but no signature can be accepted for longer than this after its arrival.
         self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
 
     def has(self, key: bytes | None, now: float) -> bool:

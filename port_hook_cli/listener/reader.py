@@ -32,7 +32,7 @@ _MOST_WAITING = 16
 UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
 _NOT_READ = Payload(problem="not read, for want of a good signature")
-# Nor is a document with more commas, colons and brackets: each may become an object that the collector has to visit.
+# A document with more commas, colons and brackets is not parsed either: the garbage collector visits each object.
 _MOST_UNSIGNED_MARKS = 2**13
 
 
@@ -112,5 +112,5 @@ class Reader:
 
 
 def _is_cheap(body: bytes) -> bool:
-    """Return whether a body that nobody has signed takes no more than some milliseconds to parse."""
+    """Return whether an unsigned body takes no more than a few milliseconds to parse."""
     return len(body) <= _MOST_UNSIGNED_BYTES and sum(map(body.count, b",:[{")) <= _MOST_UNSIGNED_MARKS

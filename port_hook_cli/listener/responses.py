@@ -47,7 +47,7 @@ def foreign(found: Foreign) -> Answer:
 
 
 def own_tunnel_hint(found: Foreign) -> str:
-    """Return what to do where the host that was refused is one of the user's own."""
+    """Return what to do if the refused host is the user's own."""
     return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
 
 

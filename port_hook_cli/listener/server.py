@@ -27,7 +27,7 @@ from port_hook_cli.tunnels.connectivity import Echo
 
 Receive = Callable[[Invocation, str], Awaitable[Answer]]
 
-# What all requests that are not answered yet may hold together: at least this, and four of the largest bodies.
+# All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
 _LEAST_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 _MOST_CONNECTIONS = 1_024
@@ -41,8 +41,9 @@ _MOST_TOLD = 100
 class Receiver:
     """An HTTP server that turns requests into invocations. Durations in seconds, sizes in bytes.
 
-    `echo` is answered to whoever knows its path, and goes nowhere else. `names` are the host names of its public URLs;
-    they are looked up for each request, so they may change. On loopback, a request for any other name is refused.
+    `echo` responds to any client that knows its path; such requests go nowhere else. `names` are the host
+    names of its public URLs; they are looked up for each request, so they may change. On loopback, a request for any
+    other name is refused.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class Receiver:
         return WireAnswer(request, await self._receive(invocation, request.remote or "unknown"))
 
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
-        """Return the whole body; raises for one that is too large, too slow, or too much at the moment."""
+        """Return the whole body; raises if it is too large, too slow, or over the capacity that is free now."""
         stream = request.content
         if stream.is_eof():
             body = stream.read_nowait()
@@ -187,7 +188,7 @@ class Receiver:
         return b"".join(chunks)
 
     def _admit(self, request: web.BaseRequest, size: int, share: Share) -> None:
-        """Raise the refusal of a body of `size` bytes or more, if it is to be refused."""
+        """Raise the refusal if a body of at least `size` bytes must be refused."""
         if size > self._max_body:
             self._notice(
                 f"answered 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
@@ -216,8 +217,8 @@ class Receiver:
 
     def _tell_exhausted(self) -> None:
         self._notice(
-            f"answered 503: requests that are not answered yet hold {self._capacity.used // 2**20} MiB of bodies; "
-            "more are refused, and not captured, until some of these are answered"
+            f"answered 503: unanswered requests hold {self._capacity.used // 2**20} MiB of bodies; "
+            "more are refused and not captured until some of these are answered"
         )
 
     def _tell_crowded(self) -> None:
@@ -235,13 +236,13 @@ def _refuse_form(request: web.BaseRequest) -> Answer | None:
 
 
 def _tidy_up() -> None:
-    """Return memory to the system in a moment, when a burst of large bodies has been answered and written away."""
+    """Return memory to the system shortly, after a burst of large bodies has been answered and saved."""
     loop = asyncio.get_running_loop()
     loop.call_later(_TIDY_UP_S, lambda: loop.run_in_executor(None, return_freed_memory))
 
 
 class _RefusedError(Exception):
-    """A body is not taken; `answer` says why."""
+    """A body is refused; `answer` says why."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ class Serving:
 
     `origin` is where this machine reaches it: a tunnel leads there, and nowhere else.
 
-    `names` are the host names that requests may be made for beside local ones: those of public URLs belong there.
+    `names` are the host names, besides local ones, that requests may be for: those of the public URLs.
 
     What `after_drain` holds is closed when nothing is in flight any more, before the store is.
     """
@@ -80,7 +80,7 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         )
         for warning in store.warnings:
             onlooker.notice(f"note: {warning}")
-        # A sender's clock may be ahead by the tolerance: what it signed then is accepted for twice as long.
+        # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
         stack.push_async_callback(writer.close)
@@ -103,7 +103,7 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         )
         host, port = await receiver.start(plan.host, plan.port)
         if not receiver.is_on_loopback:
-            onlooker.notice(f"warning: {plan.host}: everybody on your network can send requests to this listener.")
+            onlooker.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
         stack.callback(flow.close)
         stack.push_async_callback(receiver.close, DRAIN_S)
         _refuse_to_loop(plan, host, port)

@@ -54,7 +54,7 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retarget:
-    """Actions to point at the listener for as long as it runs; `yes` asks nobody.
+    """Actions to point at the listener for as long as it runs; `yes` skips the question.
 
     One call to Port's API may take `api_timeout_s` seconds.
     """

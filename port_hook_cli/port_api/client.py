@@ -37,7 +37,7 @@ from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 _EXPIRY_MARGIN_S = 30.0
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
 _LONGEST_ID = 200
-_NOT_AS_PORT = "Check PORT_API_URL and any proxy between."
+_NOT_AS_PORT = "Check PORT_API_URL and any proxy in between."
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -48,7 +48,7 @@ class _Token:
 
 
 class _Refused(Exception):
-    """A response that is not read to its end; the message says what is wrong with it, in words that follow "it"."""
+    """A response that is not read completely; the message is a phrase that follows "answered, but"."""
 
 
 class _Progress:
@@ -58,7 +58,7 @@ class _Progress:
         self.is_sent = False
 
     async def on_event(self, name: str, _: object) -> None:
-        """Take an event."""
+        """Handle an event."""
         self.is_sent = self.is_sent or name.endswith("send_request_headers.started")
 
 
@@ -297,8 +297,8 @@ class PortApi:
         )
 
     def _late(self, progress: _Progress) -> Failure:
-        words = f"Port's API at {self._api_url} gave no whole response within {self._timeout_s:g} s."
-        hint = "Check the connection and PORT_API_URL, or give it longer with --api-timeout."
+        words = f"Port's API at {self._api_url} did not send a complete response within {self._timeout_s:g} s."
+        hint = "Check the connection and PORT_API_URL, or raise --api-timeout."
         return Failure(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
 
     def _lost(self, error: Exception) -> Failure:
@@ -326,7 +326,7 @@ def _is_id(value: object) -> bool:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Return the body, as it came; raises _Refused for one that is too large or encoded, which was not asked for."""
+    """Return the body as received; raises _Refused if it is too large, or encoded, which was not requested."""
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise _Refused(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")

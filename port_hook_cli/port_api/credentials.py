@@ -22,9 +22,9 @@ def read_settings(
     needs: tuple[str, ...] = ALL_NEEDS,
     insecure_api: bool = False,
 ) -> Settings:
-    """Return the settings that a command needs, and tell what is used of the folder's `.env`, and what is wrong.
+    """Return the settings that a command needs. Tell the user about warnings and about what the folder's `.env` gives.
 
-    Raises SettingsError as `load_settings` does, and where the secret must not be sent to the API's address.
+    Raises SettingsError as `load_settings` does, and if the secret must not be sent to the API's address.
     """
     settings = load_settings(
         environ=runtime.environ,
@@ -57,7 +57,7 @@ def open_port_api(
 ) -> PortApi:
     """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
 
-    Every command that reads settings gets its client here, because here it is checked where the secret may be sent.
+    Every command that reads settings gets its client here, so that the address is checked before the secret is sent.
     Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
     """
     from port_hook_cli.port_api.client import PortApi

@@ -35,12 +35,12 @@ class OrgFile:
 
     @property
     def open_choice(self) -> tuple[str, ...]:
-        """What is to be said when nothing chooses one of several organizations."""
+        """The message for when none of several organizations is chosen."""
         names = ", ".join(self.orgs)
         return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
 
     def choose(self, name: str | None) -> str | None:
-        """Return the organization to use: the wanted, else the default, else the only one; None when that is open.
+        """Return the organization to use: the wanted, else the default, else the only one; None if none is chosen.
 
         Raises SettingsError for a name that the file does not have.
         """

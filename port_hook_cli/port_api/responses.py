@@ -47,7 +47,7 @@ _SYNCHRONIZED = (
 def read_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in `body`, or an empty one when it holds something else. Never raises.
 
-    A document that nests too deep to be written again counts as something else, and so do NaN and Infinity.
+    A document that nests too deeply to be serialized counts as something else, and so do NaN and Infinity.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -58,7 +58,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def is_worth_another_try(status: int) -> bool:
-    """Return whether the same call may get another response later: after 429 and most of 5xx."""
+    """Return whether the same call may succeed later: after 429 and most 5xx."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or is_server_trouble(status)
 
 
@@ -70,7 +70,7 @@ def is_server_trouble(status: int) -> bool:
 def read_token(answer: Mapping[str, Any]) -> tuple[str, float] | None:
     """Return the token that `answer` gives and how many seconds it lasts, or None for none that could be sent.
 
-    A lifetime that is not a number counts as 0. Raises ValueError with a clause for a token or lifetime that cannot be.
+    A lifetime that is not a number counts as 0. Raises ValueError with a clause for an impossible token or lifetime.
     """
     token, lifetime_s = answer.get("accessToken"), answer.get("expiresIn")
     if not isinstance(token, str):

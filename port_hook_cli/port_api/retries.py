@@ -15,9 +15,9 @@ LONGEST_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A try that failed. `unclear`: Port may have taken the call all the same; `wait_s`: the pause it asks for.
+    """A try that failed. `unclear`: Port may have processed the call anyway; `wait_s`: the pause it asks for.
 
-    `spent_s` is what the try took when it ended because its time was up, in seconds.
+    `spent_s` is how many seconds the try took if it timed out.
     """
 
     problem: PortApiError
@@ -29,7 +29,7 @@ class Failure:
 
 
 class Patience:
-    """The pauses of one call: at most 5 tries, and at most 30 s of pauses and of tries that ran out of time."""
+    """The pauses of one call: at most 5 tries, and at most 30 s of pauses and timed-out tries together."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]], on_retry: Callable[[str], None]) -> None:
         self._sleep = sleep

@@ -2,7 +2,7 @@
 
 flags > environment > `.env` of the folder > `~/.port/.env` > `~/.port/config.yaml` > defaults, setting by setting.
 All of these are the user's own except the `.env` of the folder, which a stranger may have written: a secret is not sent
-to an address of that file unless the file has the same secret. docs/reference/settings.md is the user's side of it.
+to an address of that file unless the file has the same secret. docs/reference/settings.md documents this for users.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Settings:
 
     @property
     def project_address(self) -> str:
-        """The variable that gives the API's address if it is one of the folder's `.env`, else ""."""
+        """The variable in the folder's `.env` that gives the API's address; "" if it comes from elsewhere."""
         variable, _, place = self.sources.get("api_url", "").partition(" in ")
         return variable if place == PROJECT_FILE else ""
 
@@ -64,7 +64,7 @@ class Settings:
         return self.client_id
 
     def require_access(self) -> tuple[str, str, Secret]:
-        """Return what a call to Port's API takes: its address, the client id and the client secret.
+        """Return what a call to Port's API needs: its address, the client id and the client secret.
 
         Raises SettingsError for a missing setting, and for an address that the secret must not be sent to.
         """
@@ -102,8 +102,8 @@ def load_settings(
     """Return the settings by the documented precedence; raises SettingsError naming the file that is wrong.
 
     A place is read only while one of `needs` is still unknown, so a broken file below everything that is needed
-    breaks nothing. `insecure_api` allows plain http to another machine. `on_secret` is told each secret that is read,
-    used or not.
+    breaks nothing. `insecure_api` allows plain http to another machine. `on_secret` is called with each secret
+    that is read, used or not.
     """
     places = Places(environ, cwd, home, stdin, org, secret_file, on_secret)
     found: dict[str, Found] = {}

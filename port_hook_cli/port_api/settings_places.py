@@ -1,4 +1,4 @@
-"""The places that settings come from, each read only when it is asked for."""
+"""The places that settings come from, each read only when it is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
 
 class Found(NamedTuple):
-    """A setting, the place that has it, and the variable that it is the value of."""
+    """A setting's value, the place that has it, and the variable that holds it."""
 
     value: str
     place: str
@@ -33,12 +33,12 @@ class Found(NamedTuple):
         return f"{self.variable} in {self.place}" if self.variable else self.place
 
 
-# By the name of the setting, and why the place did not give more.
+# The settings by name, and why the place did not give more.
 Source: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 
 
 class Places:
-    """The places of settings, from the most to the least important, each read only when it is asked for.
+    """The places of settings, in order of precedence, each read only when it is needed.
 
     `warnings` are those of the files that have been read so far.
     """
@@ -70,9 +70,9 @@ class Places:
             yield self._organization(None)
 
     def conflict(self, used: Found | None) -> str | None:
-        """Return what to say if the folder's `.env` and a place of the user's own have different secrets.
+        """Return a warning if the folder's `.env` and one of the user's own places have different secrets.
 
-        A file that is read for nothing but this is passed over if it is broken.
+        A file that is read only for this comparison is ignored if it is broken.
         """
         if used is None or (other := self._other_place(used)) is None:
             return None
@@ -140,7 +140,8 @@ class Places:
         if file.is_refused:
             if org or named:
                 raise SettingsError(
-                    f"{file.warnings[0]}.", hint="To do without it, leave --org and PORT_CONFIG_FILE out."
+                    f"{file.warnings[0]}.",
+                    hint="To use no configuration file, leave out --org and unset PORT_CONFIG_FILE.",
                 )
             return {}, (f"{path} was not used.",)
         for secret in file.secrets:
@@ -163,7 +164,7 @@ class Places:
         )
         if not secret.strip():
             raise SettingsError(
-                f"The secret file {place} is empty.", hint="Put the client secret of your Port account in."
+                f"The secret file {place} is empty.", hint="Write the client secret of your Port account into it."
             )
         self._on_secret(secret)
         return {"client_secret": Found(secret, f"--secret-file {name}")}

@@ -49,7 +49,7 @@ _SEPARATOR = b"\n\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The options of `replay`, read and checked. `to` is a URL; Times are seconds; a `timeout_s` of 0 is no limit."""
+    """The options of `replay`, read and checked. `to` is a URL; times are seconds; a `timeout_s` of 0 is no limit."""
 
     sources: Sequence[str]
     to: str

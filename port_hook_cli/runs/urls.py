@@ -55,7 +55,7 @@ def is_ports_own(api_url: str) -> bool:
 
 
 def sends_in_the_clear(api_url: str) -> bool:
-    """Return whether what is sent to an API address crosses a network without encryption: http to another machine."""
+    """Return whether what is sent to an API address crosses a network unencrypted: http to another machine."""
     if not api_url.lower().startswith("http://"):
         return False
     from urllib.parse import urlsplit

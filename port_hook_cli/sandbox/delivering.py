@@ -232,7 +232,7 @@ class Courier:
 def _response(body: bytes) -> Any:
     """Return a response's body as a run's `response`: a string, an array or an object; None for no body.
 
-    JSON that nests too deep to be written again stays a string.
+    JSON that nests too deeply to be serialized stays a string.
     """
     text = body.decode("utf-8", "replace")
     try:

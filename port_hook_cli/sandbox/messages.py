@@ -75,7 +75,7 @@ def foreign(found: Foreign) -> ApiAnswer:
     """Return the answer to a request that a web page may have made."""
     if found.is_by_host:
         return Refused(421, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").answer
-    return Refused(403, "forbidden", f"{found.message}. The sandbox serves programs.").answer
+    return Refused(403, "forbidden", f"{found.message}. The sandbox only accepts calls from programs.").answer
 
 
 def failed(bug: Exception) -> ApiAnswer:

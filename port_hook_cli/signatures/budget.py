@@ -22,7 +22,7 @@ class Budget:
     untried: list[str] = field(default_factory=list)
 
     def covers(self, size: int) -> bool:
-        """Return whether there is room for `size` bytes; if not, that is remembered as left out."""
+        """Return whether `size` bytes fit; if not, record that something was left out."""
         if size > self.room:
             self.leave_out("Not all forms were tried: the body is too large.")
             return False

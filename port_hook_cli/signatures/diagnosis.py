@@ -122,7 +122,7 @@ def find_matches(
 ) -> Findings:
     """Return what one of `signatures` matches: several, if forms of the body have the same bytes. Never raises."""
     budget = Budget()
-    if not budget.covers(len(body)):  # even to make its forms would take too long
+    if not budget.covers(len(body)):  # even building its forms would take too long
         return Findings((), tuple(budget.untried))
     steps = unwrap(body, headers, budget)
     found = _search(_Search(signatures, budget), list(product(secrets, timestamps)), steps)

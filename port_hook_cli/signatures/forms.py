@@ -27,7 +27,7 @@ MAX_COMBINED_BYTES = 2**16
 """JSON forms up to this size are also tried with a line break behind them."""
 
 _MOST_LINE_BREAKS = 2**16
-"""How many characters of line breaks are removed from a body's end at most."""
+"""The most line-break characters that are removed from a body's end."""
 
 _CHARSETS = {
     "iso-8859-1": "latin-1",
@@ -202,7 +202,7 @@ def _line_breaks(form: Form) -> Iterator[Form]:
 
 
 def _distinct(*bodies: bytes) -> list[bytes]:
-    # A set would hash each of them, which takes longer than to compare the few that are as long.
+    # A set would hash each of them, which takes longer than comparing the few of the same length.
     return [body for index, body in enumerate(bodies) if body not in bodies[:index]]
 
 

@@ -55,7 +55,7 @@ def likeness(sent: bytes, signed: bytes) -> Likeness:
 
 
 def is_dense(text: str) -> bool:
-    """Return whether a JSON text has more marks than 4,096 and one per 8 characters, or 32,768: then it is not parsed.
+    """Return whether a JSON text has too many marks to be parsed: over 4,096 plus one per 8 characters, or over 32,768.
 
     Each costs a microsecond or two in every serialiser, and a byte or two to send.
     """

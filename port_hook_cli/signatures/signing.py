@@ -33,7 +33,7 @@ def digest(secret: str, timestamp: str, body: bytes) -> bytes:
     key, lead = secret.encode("utf-8", "surrogatepass"), timestamp.encode("utf-8", "surrogatepass") + b"."
     if len(body) < _LARGE_BYTES:
         return hmac.digest(key, lead + body, "sha256")
-    whole = hmac.new(key, lead, "sha256")  # without a copy, and beside other threads
+    whole = hmac.new(key, lead, "sha256")  # copies nothing, and lets other threads run
     whole.update(body)
     return whole.digest()
 

@@ -42,7 +42,7 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 def write_content(
     content: bytes, stream: TextIO, *, printable: Callable[[bytes], str] = printable_bytes, end: str = ""
 ) -> None:
-    """Write exact bytes to a pipe or a file; to a terminal, what `printable` makes of them and `end`."""
+    """Write exact bytes to a pipe or a file; write the result of `printable`, then `end`, to a terminal."""
     if stream.isatty():
         stream.write(printable(content) + end)
         stream.flush()
@@ -51,7 +51,7 @@ def write_content(
 
 
 def write_json_text(text: str, stream: TextIO) -> None:
-    """Write JSON as UTF-8 to a pipe or a file; to a terminal, with JSON's escapes for what cannot be seen."""
+    """Write JSON as UTF-8 to a pipe or a file; on a terminal, escape invisible characters as JSON does."""
     write_content(text.encode(), stream, printable=lambda _: printable_json(text))
 
 

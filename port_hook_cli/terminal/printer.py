@@ -17,7 +17,7 @@ from typing import TextIO
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 40
 _MOST_PENDING = 4_000
-# What items hold on to while they wait, such as bodies: a terminal that stalls must not pin more.
+# How many bytes waiting items may keep in memory, such as bodies, while a terminal stalls.
 _MOST_HELD_BYTES = 16 * 1024 * 1024
 # What arrives in so short a time is written at once: waking a thread for each line would cost the listener more.
 _GATHER_S = 0.02
@@ -56,9 +56,9 @@ class BackgroundWriter:
         self._thread.start()
 
     def put(self, part: Part, *, held: int = 0) -> None:
-        """Queue an item, which holds on to `held` bytes. Without room for it, the oldest ones are counted instead.
+        """Queue an item that keeps `held` bytes in memory. If it does not fit, the oldest ones are only counted.
 
-        Of a `lossless` writer, this one is.
+        A `lossless` writer only counts this one instead.
         """
         with self._lock:
             while self._pending and (len(self._pending) >= self._room or self._held + held > _MOST_HELD_BYTES):

@@ -18,7 +18,7 @@ _LINE_ENDS = re.compile("[\t\r\n]")
 
 
 class Masker:
-    """Replaces secret values by `***`, also in JSON and in URLs, except values of fewer than 8 characters.
+    """Replaces secret values with `***`, also in JSON and in URLs, except values of fewer than 8 characters.
 
     What an expression makes of a secret (its base64, a part of it) is another value, and stays.
     """

@@ -26,7 +26,7 @@ def _visible(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     r"""Return `text` on one line with every control character written out, as in `\x1b`."""
-    if text.isascii() and text.isprintable():  # nearly always, and for each line that a listener shows
+    if text.isascii() and text.isprintable():  # true of nearly every line that a listener shows
         return text
     return _UNSAFE.sub(_visible, text)
 

@@ -1,4 +1,4 @@
-"""Characters that a reader does not see, or that change how the text around them looks."""
+"""Characters that are invisible, or that change how the text around them looks."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerPlan:
-    """The options of `trigger`, read and checked. Targets are URLs; Times are seconds."""
+    """The options of `trigger`, read and checked. Targets are URLs; times are in seconds."""
 
     action: str
     to: str | None

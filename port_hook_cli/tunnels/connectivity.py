@@ -9,7 +9,7 @@ from enum import StrEnum
 _NOBODY_BEHIND = frozenset({502, 503, 504, *range(520, 528), 530})
 # What an edge answers that has too much to do: in a burst, Cloudflare's quick tunnels take 200 requests at once.
 _TOO_MUCH = frozenset({408, 425, 429})
-# What the listener answers to a `host` that is none of its names.
+# The listener's response to a `host` that is not one of its names.
 _MISDIRECTED = 421
 
 

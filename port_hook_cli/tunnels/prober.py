@@ -37,7 +37,7 @@ async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> Probing:
                     break
             latency_ms = (time.perf_counter() - started) * 1000
             return read_probe(response.status_code, body, token=token, latency_ms=latency_ms)
-    except Exception as error:  # noqa: BLE001 - such as BadProxy, and what a URL that no library can read raises
+    except Exception as error:  # noqa: BLE001 - such as BadProxy, or any error that a malformed URL raises
         return Probing(Reach.UNREACHABLE, None, _words(error, timeout_s))
 
 

@@ -84,7 +84,7 @@ class TetheredTunnel:
         return report
 
     async def _next_line(self) -> bytes:
-        """Return the next line of the tether's output; one that is longer than asyncio reads counts as the end."""
+        """Return the next line of the tether's output; a line longer than asyncio's limit counts as the end."""
         output = self._tether.stdout
         if output is None:
             return b""
@@ -92,7 +92,7 @@ class TetheredTunnel:
             return await output.readline()
         except ValueError:
             _kill(self._tether)
-            while await output.read(_BLOCK):  # what it has written before it died is no report either
+            while await output.read(_BLOCK):  # what it wrote before it ended is not a report either
                 pass
             return b""
 

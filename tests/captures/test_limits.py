@@ -69,7 +69,7 @@ def test_verified_captures_push_out_the_oldest_unverified_ones_first(opens: Open
         assert kept(store) == (list(range(150, 250)), [99])
 
 
-def test_the_newest_failure_can_be_looked_at_in_a_store_full_of_verified_captures(opens: Opens) -> None:
+def test_the_newest_failure_is_kept_in_a_store_full_of_verified_captures(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         store.add([verified(number) for number in range(200)])
         refuse(store, unverified(1), unverified(2))
@@ -124,7 +124,7 @@ def test_the_limits_hold_when_several_listeners_share_a_file(opens: Opens) -> No
         assert kept(store) == (list(range(250, 300)), [299])
 
 
-def test_an_unknown_id_is_told_apart_from_dropped_ones_where_numbers_have_gaps(opens: Opens) -> None:
+def test_an_unknown_id_is_not_called_dropped_when_numbers_have_gaps(opens: Opens) -> None:
     with opens(max_captures=10) as store:
         store.add([verified(1)])
         refuse(store, *(unverified(number) for number in range(100)))
@@ -132,7 +132,7 @@ def test_an_unknown_id_is_told_apart_from_dropped_ones_where_numbers_have_gaps(o
         store.get("00000005")
 
 
-def test_of_a_refused_body_the_beginning_is_kept_with_size_and_hash(opens: Opens) -> None:
+def test_a_refused_body_is_truncated_with_the_size_and_hash_of_the_whole(opens: Opens) -> None:
     body = os.urandom(3 * MIB)
     with opens() as store:
         refuse(store, unverified(1, body))

@@ -92,7 +92,7 @@ def test_a_link_in_the_place_of_the_gitignore_is_refused_and_not_written_through
 
 @POSIX
 @pytest.mark.parametrize("access", EVERY_ACCESS)
-def test_a_store_that_others_may_read_or_write_becomes_private_and_that_is_said(
+def test_a_store_that_others_may_read_or_write_is_made_private_and_reported(
     path: Path, folder: Path, access: dict[str, bool]
 ) -> None:
     path.parent.chmod(0o777)
@@ -160,7 +160,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("access", EVERY_ACCESS)
 @pytest.mark.parametrize("statement", PLANTED.values(), ids=PLANTED.keys())
-def test_a_database_with_objects_that_are_not_ours_is_refused_and_left_alone(
+def test_a_database_with_unknown_objects_is_refused_and_not_changed(
     path: Path, folder: Path, statement: str, access: dict[str, bool]
 ) -> None:
     with closing(sqlite3.connect(path)) as editor:
@@ -187,7 +187,7 @@ def test_a_table_with_a_generated_column_is_refused(path: Path, folder: Path) ->
         open_store(None, folder)
 
 
-def test_statistics_of_a_database_browser_are_not_taken_for_an_attack(path: Path, folder: Path) -> None:
+def test_statistics_of_a_database_browser_are_accepted(path: Path, folder: Path) -> None:
     with closing(sqlite3.connect(path)) as browser:
         browser.execute("ANALYZE")
     with open_store(None, folder) as store:
@@ -259,7 +259,7 @@ def test_ctrl_c_ends_an_endless_statement() -> None:
         "body_size = 10, body_sha256 = x'00'",
     ],
 )
-def test_a_damaged_row_is_a_problem_in_words(path: Path, folder: Path, change: str) -> None:
+def test_a_damaged_row_is_reported(path: Path, folder: Path, change: str) -> None:
     with closing(sqlite3.connect(path)) as editor:
         editor.execute(f"UPDATE captures SET {change}")  # noqa: S608 - the test's own
         editor.commit()
@@ -267,7 +267,7 @@ def test_a_damaged_row_is_a_problem_in_words(path: Path, folder: Path, change: s
         store.get("last")
 
 
-def test_signatures_of_damaged_rows_are_passed_over(path: Path, folder: Path) -> None:
+def test_signatures_of_damaged_rows_are_skipped(path: Path, folder: Path) -> None:
     with closing(sqlite3.connect(path)) as editor:
         editor.execute("UPDATE captures SET signature = x'00'")
         editor.commit()
@@ -388,7 +388,7 @@ def test_captures_are_shown_read_only_while_the_log_has_content(folder: Path) ->
 
 
 @ROOT
-def test_a_log_without_its_index_is_left_out_on_a_read_only_mount_and_that_is_said(path: Path, folder: Path) -> None:
+def test_a_log_without_its_index_is_skipped_and_reported_on_a_read_only_mount(path: Path, folder: Path) -> None:
     store = open_store(None, folder, create=True)
     store.add([an_exchange(an_invocation(id="inthelog"))])
     copy = folder / "copy"
@@ -435,7 +435,7 @@ def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_not_replayed
 
 
 @ROOT
-def test_a_store_that_cannot_be_written_is_refused_by_a_listener_in_words(path: Path, folder: Path) -> None:
+def test_a_listener_refuses_a_store_that_cannot_be_written(path: Path, folder: Path) -> None:
     result = read_only(folder, "listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "1")
     assert result.returncode == 8
     assert "captures.db" in result.stderr

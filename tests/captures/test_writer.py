@@ -302,7 +302,7 @@ async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
     assert len(saved(store.path.parents[1])) == 700
 
 
-async def test_a_large_refused_body_is_cut_in_the_thread_and_hashed_whole(
+async def test_a_large_refused_body_is_truncated_in_the_thread_and_hashed_whole(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     body = os.urandom(2_000_000)
@@ -314,7 +314,7 @@ async def test_a_large_refused_body_is_cut_in_the_thread_and_hashed_whole(
     assert saved(folder)["whole"].invocation.body == body
 
 
-async def test_large_bodies_that_wait_are_committed_in_portions(writer: StoreWriter, store: CountedStore) -> None:
+async def test_waiting_large_bodies_are_committed_in_portions(writer: StoreWriter, store: CountedStore) -> None:
     saves = []
     for number in range(12):
         saves.append(writer.save(an_exchange(an_invocation(bytes(5_000_000), id=f"{number:04}"))))
@@ -362,7 +362,7 @@ asyncio.run(main(int(sys.argv[1]), range(1, int(sys.argv[2]) + 1), sys.argv[3] =
     [(10_000_000, 7, "refused"), (10_000_000, 7, "whole"), (200_000, 32, "whole")],
     ids=["large-refused", "large-whole", "just-below-large"],
 )
-def test_memory_comes_back_after_large_bodies_in_batches_of_many_sizes(
+def test_memory_is_released_after_large_bodies_in_batches_of_many_sizes(
     folder: Path, size: int, largest_batch: int, kind: str
 ) -> None:
     result = subprocess.run(

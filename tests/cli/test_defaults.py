@@ -120,7 +120,7 @@ def names_of(command: str, option: str) -> set[str]:
         if parameter.opts[0].removeprefix("--") not in HARMLESS.get(command, {})
     ],
 )
-def test_an_option_that_is_not_on_the_list_cannot_be_set_by_the_folder(
+def test_the_folder_cannot_set_an_option_that_is_not_listed(
     runtime: Callable[..., Runtime], folder: Path, command: str, option: str
 ) -> None:
     (folder / ".env").write_text("".join(f"{name}=1\n" for name in names_of(command, option)))
@@ -164,7 +164,7 @@ def test_the_list_names_no_file_host_target_question_or_check() -> None:
     assert listed & dangerous == set()
 
 
-def test_an_ignored_variable_is_told_in_one_line_and_the_command_goes_on(run: Run, folder: Path) -> None:
+def test_an_ignored_variable_is_reported_in_one_line_and_the_command_continues(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_LISTEN_HOST=0.0.0.0\nPORT_HOOK_STORE=/tmp/x.db\nPORT_HOOK_SIGN_TO=9\n")
     result = run(*LISTEN)
     assert result.code == 0
@@ -175,9 +175,7 @@ def test_an_ignored_variable_is_told_in_one_line_and_the_command_goes_on(run: Ru
     assert ignored == [f"warning: ignored in ./.env: {names}. {advice}"]
 
 
-def test_nothing_is_told_of_a_variable_that_the_command_line_or_the_environment_overrides(
-    run: Run, folder: Path
-) -> None:
+def test_a_variable_that_the_command_line_or_the_environment_overrides_is_not_reported(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_SIGN_TO=9\n")
     assert run("sign", "-", "--to", "8", stdin=b"{}", env=ENV).err == ""
     assert run("sign", "-", "--to=8", stdin=b"{}", env=ENV).err == ""
@@ -220,7 +218,7 @@ def test_the_environment_wins_over_the_folder_under_either_name(run: Run, folder
     assert "timestamps within 9 s" in run(*LISTEN[:-1], env={**ENV, "PORT_HOOK_TOLERANCE": "9"}).err
 
 
-def test_a_broken_file_of_the_folder_does_not_hide_the_home_s(run: Run, folder: Path) -> None:
+def test_a_broken_file_in_the_folder_does_not_hide_the_one_in_the_home(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")

@@ -112,7 +112,7 @@ def test_restore_does_not_send_the_secret_to_an_address_of_the_folder(
     assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
 
 
-def test_an_address_and_a_secret_of_the_same_file_go_together_and_are_told(run: Run, folder: Path) -> None:
+def test_an_address_and_a_secret_of_the_same_file_are_used_and_reported(run: Run, folder: Path) -> None:
     with a_sandbox(runs=[RUN_ID]) as sandbox:
         write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ_of(sandbox).items()))
         result = run(*REPORT, "--json")
@@ -129,7 +129,7 @@ def test_an_exported_secret_with_the_value_of_the_file_goes_to_its_address(run: 
     assert (result.code, result.err) == (ExitCode.OK, "note: using PORT_API_URL from ./.env\n")
 
 
-def test_nothing_is_said_where_the_environment_gives_everything(run: Run, folder: Path) -> None:
+def test_nothing_is_reported_when_the_environment_gives_everything(run: Run, folder: Path) -> None:
     with a_sandbox(runs=[RUN_ID]) as sandbox:
         environ = environ_of(sandbox)
         write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ.items()))
@@ -176,7 +176,7 @@ def test_the_folder_cannot_choose_the_files_of_the_home(run: Run, folder: Path, 
 # --- which secret verifies ------------------------------------------------------------------------------------------
 
 
-def test_sign_says_that_its_secret_is_the_folder_s(run: Run, folder: Path) -> None:
+def test_sign_says_that_its_secret_comes_from_the_folder(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     assert run("sign", "-", stdin=b"{}").err == "note: client secret from ./.env\n"
 
@@ -206,14 +206,14 @@ def test_listen_says_where_its_secret_comes_from(
     assert {record["type"] for record in result.records} == {"ready", "summary"}
 
 
-def test_a_secret_of_the_folder_that_differs_from_the_environment_s_is_told(run: Run, folder: Path) -> None:
+def test_a_folder_secret_that_differs_from_the_environment_is_reported(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
     told = "differs from the client secret in ./.env; the one in the environment is used\n"
     assert result.err == f"warning: PORT_CLIENT_SECRET in the environment {told}"
 
 
-def test_a_secret_of_the_folder_that_differs_from_the_home_s_is_told(run: Run, folder: Path, port_home: Path) -> None:
+def test_a_folder_secret_that_differs_from_the_home_is_reported(run: Run, folder: Path, port_home: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     write(port_home / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
     result = run("sign", "-", stdin=b"{}")
@@ -221,7 +221,7 @@ def test_a_secret_of_the_folder_that_differs_from_the_home_s_is_told(run: Run, f
     assert f"warning: PORT_CLIENT_SECRET in ./.env {told}" in result.err
 
 
-def test_a_secret_of_the_folder_that_differs_from_the_organization_s_is_told_where_that_is_read(
+def test_a_folder_secret_that_differs_from_the_organization_is_reported_when_that_is_read(
     run: Run, folder: Path, port_home: Path
 ) -> None:
     write(port_home / "config.yaml", f"organizations: {{a: {{client_id: i, client_secret: {REAL}}}}}")
@@ -232,7 +232,7 @@ def test_a_secret_of_the_folder_that_differs_from_the_organization_s_is_told_whe
 
 
 @pytest.mark.parametrize("content", [b"PORT_CLIENT_SECRET=\xff", b"PORT_CLIENT_SECRET='unclosed\n"])
-def test_a_broken_file_that_is_read_only_to_compare_breaks_nothing(
+def test_a_broken_file_that_is_read_only_to_compare_is_ignored(
     run: Run, folder: Path, port_home: Path, content: bytes
 ) -> None:
     (port_home / ".env").write_bytes(content)
@@ -252,7 +252,7 @@ def test_a_dotenv_file_that_others_can_write_is_not_used(run: Run, folder: Path)
     result = run("sign", "-", stdin=b"{}")
     assert result.code == ExitCode.SETTINGS
     warning = (
-        "warning: ./.env is not used: others on this machine can write it; check what it says, then chmod 600 ./.env"
+        "warning: ./.env is not used: others on this machine can write it; check its content, then chmod 600 ./.env"
     )
     assert result.err.splitlines()[0] == warning
     assert result.err.count("warning") == 1
@@ -275,7 +275,7 @@ def test_a_configuration_that_others_can_write_is_not_used(run: Run, port_home: 
 
 
 @POSIX
-def test_a_file_about_other_things_may_be_anyone_s(run: Run, folder: Path) -> None:
+def test_a_file_without_port_variables_may_belong_to_anyone(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("DATABASE_URL=x\n")
     (folder / ".env").chmod(0o666)
     assert run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL}).err == ""

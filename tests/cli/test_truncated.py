@@ -35,16 +35,16 @@ def test_show_says_how_much_was_kept(run: Run) -> None:
     assert sha256(BODY).hexdigest() in out
 
 
-def test_captures_marks_it(run: Run) -> None:
+def test_captures_marks_a_truncated_body(run: Run) -> None:
     assert "(body truncated)" in run("captures").out
     (record,) = run("captures", "--json").records
     assert (record["body_truncated"], record["body_size"]) == (True, 600_008)
 
 
-def test_show_body_writes_what_is_there_and_says_that_it_is_not_all(run: Run) -> None:
+def test_show_body_writes_what_was_kept_and_says_that_it_is_truncated(run: Run) -> None:
     result = run("show", "aa", "--body")
     assert result.raw == BODY[:262_144]
-    assert "note: the body was not kept whole" in result.err
+    assert "note: the body is truncated" in result.err
 
 
 @pytest.mark.parametrize("source", ["aa", "last", "cap.json"])
@@ -57,7 +57,7 @@ def test_show_body_writes_what_is_there_and_says_that_it_is_not_all(run: Run) ->
         ("replay", "SOURCE", "--to", "1", "--as-captured", "--dry-run"),
     ],
 )
-def test_half_a_body_is_not_verified_decrypted_or_sent(
+def test_a_truncated_body_is_not_verified_decrypted_or_sent(
     run: Run, folder: Path, command: tuple[str, ...], source: str
 ) -> None:
     (folder / "cap.json").write_bytes(run("show", "aa", "--file").raw)
@@ -75,7 +75,7 @@ def test_half_a_body_is_not_verified_decrypted_or_sent(
         (("--max-store", "1k", "--max-body", "10"), "too small"),
     ],
 )
-def test_a_store_limit_that_makes_no_sense_is_wrong_usage(run: Run, options: tuple[str, ...], words: str) -> None:
+def test_an_invalid_store_limit_is_wrong_usage(run: Run, options: tuple[str, ...], words: str) -> None:
     result = run("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "0", *options)
     assert result.code == ExitCode.USAGE
     assert words in result.err
@@ -91,7 +91,7 @@ def test_a_store_that_others_could_read_is_made_private_with_a_note(run: Run, fo
     assert run("captures").err == ""
 
 
-def test_a_row_without_its_delivery_body_is_a_problem_in_words(run: Run, folder: Path) -> None:
+def test_a_row_without_its_delivery_body_is_reported(run: Run, folder: Path) -> None:
     editor = sqlite3.connect(folder / ".port-hook" / "captures.db")
     editor.execute(
         "UPDATE captures SET delivery_body = NULL, delivery = ?",

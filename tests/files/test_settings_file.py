@@ -31,17 +31,17 @@ def a_file(folder: Path, mode: int) -> Path:
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o644, 0o640])
 @pytest.mark.parametrize("owner", [0, 1000])
-def test_a_file_that_only_its_owner_writes_may_be_used(mode: int, owner: int) -> None:
+def test_a_file_that_only_its_owner_can_write_may_be_used(mode: int, owner: int) -> None:
     assert fault_of(mode, owner=owner, user=1000, is_private=lambda: False) is None
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o666, 0o660, 0o620])
-def test_a_file_that_others_write_may_not_be_used(mode: int) -> None:
+def test_a_file_that_others_can_write_may_not_be_used(mode: int) -> None:
     fault = fault_of(mode, owner=1000, user=1000, is_private=lambda: False)
-    assert fault == ("others on this machine can write it", "check what it says, then chmod 600")
+    assert fault == ("others on this machine can write it", "check its content, then chmod 600")
 
 
-def test_a_file_that_a_private_group_writes_may_be_used() -> None:
+def test_a_file_that_a_private_group_can_write_may_be_used() -> None:
     assert fault_of(0o664, owner=1000, user=1000, is_private=lambda: True) is None
     assert fault_of(0o666, owner=1000, user=1000, is_private=lambda: True)
 
@@ -66,7 +66,7 @@ def test_a_group_that_does_not_exist_is_not_private() -> None:
     assert not is_private_group(os.getegid(), owner=2**30)
 
 
-def test_a_link_is_judged_by_its_target(tmp_path: Path) -> None:
+def test_a_link_is_checked_by_its_target(tmp_path: Path) -> None:
     target = a_file(tmp_path, 0o666)
     link = tmp_path / "link"
     link.symlink_to(target)
@@ -76,7 +76,7 @@ def test_a_link_is_judged_by_its_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "device", "loop", "below a file"])
-def test_what_is_not_a_file_is_empty(tmp_path: Path, kind: str) -> None:
+def test_a_path_that_is_not_a_file_has_no_content(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ".env"
     if kind == "folder":
         path.mkdir()

@@ -65,11 +65,11 @@ async def failure(server: HostileApi, **options: Any) -> PortApiError:
 async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(5):
         problem = await failure(server, timeout_s=0.2)
-    assert "gave no whole response within 0.2 s. (tried 5 times)" in problem.message
+    assert "did not send a complete response within 0.2 s. (tried 5 times)" in problem.message
     assert "--api-timeout" in problem.hint
 
 
-async def test_a_call_that_spent_30_s_without_a_response_is_not_tried_again() -> None:
+async def test_a_call_without_a_response_for_30_s_is_not_tried_again() -> None:
     problem = PortApiError("Too slow.", hint="")
     with pytest.raises(PortApiError, match="Too slow"):
         await Patience(no_pause, lambda _: None).wait(Failure(problem=problem, spent_s=30))
@@ -117,7 +117,7 @@ def test_restore_has_an_api_timeout(run: Run, tmp_path: Path) -> None:
     assert len(server.requests) == 3
 
 
-async def test_listen_has_an_api_timeout_for_what_it_retargets(runtime: Callable[..., Runtime]) -> None:
+async def test_listen_has_an_api_timeout_for_retargeting(runtime: Callable[..., Runtime]) -> None:
     async with HostileApi(_too_late).serve() as server:
         settings = Settings(client_id="i", client_secret=SECRET, api_url=server.url)
         with pytest.raises(PortApiError, match="403"):
@@ -164,7 +164,7 @@ async def test_a_response_is_read_up_to_8_mib(trick: Trick) -> None:
 
 
 @pytest.mark.parametrize("trick", [endless_field, endless_fields, endless_trailers])
-async def test_header_fields_without_end_are_not_read_for_long(trick: Trick) -> None:
+async def test_endless_header_fields_are_not_read_for_long(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(10):
         problem = await failure(server)
     assert "could not be reached" in problem.message
@@ -172,7 +172,7 @@ async def test_header_fields_without_end_are_not_read_for_long(trick: Trick) -> 
 
 
 @pytest.mark.parametrize(("trick", "coding"), [(gzip_bomb, "gzip"), (gzip_bomb_in_gzip, "gzip, gzip")])
-async def test_a_response_that_is_packed_is_refused_and_not_unpacked(trick: Trick, coding: str) -> None:
+async def test_a_compressed_response_is_refused_and_not_decompressed(trick: Trick, coding: str) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
     words = f"{server.url} answered, but with a content-encoding that port-hook did not ask for ({coding})."
@@ -182,13 +182,13 @@ async def test_a_response_that_is_packed_is_refused_and_not_unpacked(trick: Tric
 
 
 @pytest.mark.parametrize("trick", [deep_json, json_too_deep_to_write])
-async def test_json_that_nests_too_deep_is_not_ports(trick: Trick) -> None:
+async def test_json_that_nests_too_deeply_is_not_ports(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
     assert problem.message == f"{server.url} answered, but not as Port's API does."
 
 
-async def test_a_connection_that_is_reset_midway_is_an_error_in_words() -> None:
+async def test_a_connection_that_is_reset_midway_is_reported() -> None:
     async with HostileApi(reset_midway).serve() as server:
         problem = await failure(server)
     assert "could not be reached" in problem.message
@@ -212,7 +212,7 @@ async def test_a_connection_that_is_reset_midway_is_an_error_in_words() -> None:
         (b'{"accessToken": ["t"], "expiresIn": 60}', "answered, but not as Port's API does"),
     ],
 )
-async def test_a_token_that_cannot_be_used_is_an_error_in_words(token: bytes, words: str) -> None:
+async def test_a_token_that_cannot_be_used_is_reported(token: bytes, words: str) -> None:
     async with HostileApi(token=token).serve() as server:
         problem = await failure(server)
     assert words in problem.message
@@ -221,7 +221,7 @@ async def test_a_token_that_cannot_be_used_is_an_error_in_words(token: bytes, wo
 
 
 @pytest.mark.parametrize("line", ["501 Not Implemented", "505 Version", "511 Network Authentication Required"])
-async def test_a_status_that_means_never_is_not_tried_again(line: str) -> None:
+async def test_a_permanent_error_status_is_not_tried_again(line: str) -> None:
     async with HostileApi(status(line)).serve() as server:
         problem = await failure(server)
     assert f"answered {line[:3]}" in problem.message
@@ -229,7 +229,7 @@ async def test_a_status_that_means_never_is_not_tried_again(line: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "31", "Fri, 31 Dec 9999 23:59:59 GMT"])
-async def test_a_pause_that_a_server_asks_for_is_30_s_at_most(value: str) -> None:
+async def test_a_pause_that_a_server_asks_for_is_at_most_30_s(value: str) -> None:
     async with HostileApi(status("429 Too Many", f"retry-after: {value}")).serve() as server, asyncio.timeout(5):
         problem = await failure(server, sleep=asyncio.sleep)
     assert "Port asks to wait" in problem.hint
@@ -237,7 +237,7 @@ async def test_a_pause_that_a_server_asks_for_is_30_s_at_most(value: str) -> Non
 
 
 @pytest.mark.parametrize("line", ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
-async def test_a_redirect_takes_neither_the_secret_nor_the_token_elsewhere(line: str) -> None:
+async def test_a_redirect_does_not_send_the_secret_or_the_token_elsewhere(line: str) -> None:
     async with HostileApi().serve() as elsewhere:
         redirect = status(line, f"location: {elsewhere.url}/v1/auth/access_token")
         async with HostileApi(redirect).serve() as server:
@@ -254,13 +254,13 @@ class _RedirectsAll(HostileApi):
         return self.trick
 
 
-async def test_a_response_that_comes_before_the_request_was_read_is_taken() -> None:
+async def test_a_response_that_comes_before_the_request_was_read_is_accepted() -> None:
     async with HostileApi(early=True).serve() as server, asyncio.timeout(10), client(server.url) as api:
         await api.patch_run(RUN_ID, {"summary": "x" * 8 * MIB})
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
-async def test_no_proxy_is_asked_for_an_api_on_this_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_is_used_for_an_api_on_this_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with HostileApi().serve() as proxy, HostileApi().serve() as server:
         monkeypatch.setenv(name, proxy.url)
         for host in ("127.0.0.1", "localhost", "127.1"):
@@ -269,7 +269,7 @@ async def test_no_proxy_is_asked_for_an_api_on_this_machine(name: str, monkeypat
     assert proxy.requests == []
 
 
-async def test_a_proxy_is_asked_for_an_api_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_is_used_for_an_api_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     async with HostileApi().serve() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         async with client("http://api.port.invalid") as api:

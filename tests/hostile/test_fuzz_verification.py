@@ -163,13 +163,13 @@ def test_the_oracle_signs_as_openssl_does() -> None:
         ({"now": NOW + 301}, False),
     ],
 )
-def test_the_oracle_knows_what_is_valid(change: dict[str, object], valid: bool) -> None:
+def test_the_oracle_recognizes_valid_signatures(change: dict[str, object], valid: bool) -> None:
     fields = (("X-Port-Signature", oracle.sign("a", "1700000000", b"{}")), ("X-Port-Timestamp", " 1700000000"))
     given = {"fields": fields, "body": b"{}", "secret": "a", "now": NOW, **change}
     assert oracle.is_valid(**given) is valid  # type: ignore[arg-type]
 
 
-def test_valid_is_what_the_oracle_calls_valid_and_nothing_raises() -> None:
+def test_verification_agrees_with_the_oracle_and_never_raises() -> None:
     found = {True: 0, False: 0}
     for number in rounds():
         for index in range(CASES):

@@ -63,7 +63,7 @@ async def send(server: HostileServer, *, timeout_s: float = 5, max_response: int
         (many_interim, "the handler sent more than 32 interim (1xx) responses"),
     ],
 )
-async def test_the_forwarder_hangs_up_on_a_response_without_end(trick: Trick, words: str) -> None:
+async def test_the_forwarder_disconnects_on_an_endless_response(trick: Trick, words: str) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(10):
         delivery = await forward(server, timeout_s=0)
         await server.hung_up.wait()
@@ -72,7 +72,7 @@ async def test_the_forwarder_hangs_up_on_a_response_without_end(trick: Trick, wo
 
 
 @pytest.mark.parametrize("trick", [endless_field, switch_protocols])
-async def test_the_forwarder_hangs_up_on_a_response_that_it_cannot_read(trick: Trick) -> None:
+async def test_the_forwarder_disconnects_on_a_response_that_it_cannot_read(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(10):
         delivery = await forward(server, timeout_s=0)
         await server.hung_up.wait()
@@ -88,7 +88,7 @@ async def test_the_forwarder_passes_on_a_response_up_to_the_limit(size: int, sta
     assert len(delivery.body) == (size if status else 0)
 
 
-async def test_the_forwarder_hangs_up_on_a_handler_that_sends_without_being_asked() -> None:
+async def test_the_forwarder_disconnects_from_a_handler_that_sends_unrequested_data() -> None:
     async with HostileServer(never_silent).serve() as server, asyncio.timeout(10):
         async with Forwarder(timeout_s=5) as forwarder:
             invocation = an_invocation(b"{}")
@@ -122,7 +122,7 @@ async def test_a_connection_that_is_reset_midway_is_a_broken_response() -> None:
 
 
 @pytest.mark.parametrize("trick", [endless_body, endless_chunks])
-async def test_a_replay_hangs_up_on_a_body_without_end(trick: Trick) -> None:
+async def test_a_replay_disconnects_on_an_endless_body(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(10):
         delivery = await send(server, timeout_s=0)
         await server.hung_up.wait()
@@ -132,7 +132,7 @@ async def test_a_replay_hangs_up_on_a_body_without_end(trick: Trick) -> None:
 
 
 @pytest.mark.parametrize("trick", [endless_field, endless_fields, endless_trailers])
-async def test_a_replay_hangs_up_on_header_fields_without_end(trick: Trick) -> None:
+async def test_a_replay_disconnects_on_endless_header_fields(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(10):
         delivery = await send(server, timeout_s=0)
         await server.hung_up.wait()
@@ -148,7 +148,7 @@ async def test_a_replay_takes_no_longer_than_its_timeout(trick: Trick) -> None:
 
 
 @pytest.mark.parametrize("trick", [gzip_bomb, gzip_bomb_in_gzip])
-async def test_a_replay_unpacks_no_more_than_it_keeps(trick: Trick) -> None:
+async def test_a_replay_decompresses_no_more_than_it_keeps(trick: Trick) -> None:
     bomb()  # making it takes memory, too
     async with HostileServer(trick).serve() as server:
         tracemalloc.start()
@@ -162,7 +162,7 @@ async def test_a_replay_unpacks_no_more_than_it_keeps(trick: Trick) -> None:
     assert peak < 16 * MIB
 
 
-def test_a_listener_answers_502_to_a_response_that_is_too_large_and_goes_on(tmp_path: Path) -> None:
+def test_a_listener_responds_502_when_a_response_is_too_large_and_continues(tmp_path: Path) -> None:
     body = a_body()
     with (
         hostile_handler(endless_body) as handler,
@@ -188,9 +188,7 @@ def test_replay_says_that_a_response_is_too_large_and_exits_1(run: Run, folder: 
 
 
 @pytest.mark.parametrize("options", [(), ("--as-captured",)])
-def test_replay_of_a_method_that_is_not_ascii_is_an_error_in_words(
-    run: Run, folder: Path, options: tuple[str, ...]
-) -> None:
+def test_replay_reports_a_method_that_is_not_ascii(run: Run, folder: Path, options: tuple[str, ...]) -> None:
     invocation = an_invocation(method="P\xd6ST", headers=Headers((*signed(a_body()), ("x", "y"))))
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange(invocation)])
@@ -227,7 +225,7 @@ async def test_a_sandbox_fails_a_run_whose_response_is_too_large() -> None:
     assert run["summary"] == "The webhook could not be invoked: the response is larger than 32 MiB."
 
 
-async def test_a_sandbox_takes_json_that_nests_too_deep_as_text() -> None:
+async def test_a_sandbox_treats_json_that_nests_too_deeply_as_text() -> None:
     depth = 940
     text = b"[" * depth + b"]" * depth
     run = await _run_in_sandbox(lambda connection: connection.answer(text))

@@ -70,7 +70,7 @@ async def good_stream_but_endless_responses(connection: Connection) -> None:
         (endless_fields, "it broke the connection off"),
     ],
 )
-async def test_a_relay_that_sends_too_much_is_an_error_in_words(trick: Trick, words: str) -> None:
+async def test_a_relay_that_sends_too_much_is_reported(trick: Trick, words: str) -> None:
     async with HostileServer(trick).serve() as relay, asyncio.timeout(10):
         with pytest.raises(TunnelError) as caught:
             await open_relay(relay.url)
@@ -84,7 +84,7 @@ async def test_opening_a_relay_takes_no_longer_than_its_timeout() -> None:
             await open_relay(relay.url, timeout_s=0.3)
 
 
-async def test_a_probe_through_a_relay_reads_no_response_without_end() -> None:
+async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> None:
     async with HostileServer(good_stream_but_endless_responses).serve() as relay, asyncio.timeout(10):
         tunnel = await open_relay(relay.url)
         tunnel.probe_timeout_s = 0.3
@@ -96,7 +96,7 @@ async def test_a_probe_through_a_relay_reads_no_response_without_end() -> None:
 
 
 @pytest.mark.parametrize("trick", [endless_body, endless_chunks, endless_continue, endless_fields, endless_field])
-async def test_a_probe_ends_in_time_whatever_answers_at_the_public_url(trick: Trick) -> None:
+async def test_a_probe_ends_within_its_timeout_for_any_server_at_the_public_url(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(5):
         found = await probe(server.url, "token", timeout_s=0.3)
     assert found.reach in {Reach.UNREACHABLE, Reach.TAKEN}
@@ -104,7 +104,7 @@ async def test_a_probe_ends_in_time_whatever_answers_at_the_public_url(trick: Tr
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
-async def test_no_proxy_is_asked_for_a_relay_or_a_listener_on_this_machine(
+async def test_no_proxy_is_used_for_a_relay_or_a_listener_on_this_machine(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
@@ -119,7 +119,7 @@ async def test_no_proxy_is_asked_for_a_relay_or_a_listener_on_this_machine(
     assert proxy.requests == []
 
 
-async def test_a_tether_that_sends_a_line_without_end_is_ended() -> None:
+async def test_a_tether_that_sends_an_endless_line_is_ended() -> None:
     endless = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
     tether = await asyncio.create_subprocess_exec(
         sys.executable,

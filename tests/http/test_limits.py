@@ -23,7 +23,7 @@ def test_a_size_is_a_number_with_or_without_a_unit(text: str, size: int) -> None
 
 
 @pytest.mark.parametrize("text", ["", "0", "0MiB", "-1", "1.5MiB", "x", "1TB", "MiB", "9" * 400, "\u0663"])
-def test_a_size_that_cannot_be_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size like 500, 64KiB, 32MiB or 1GiB"):
         parse_size(text)
 

@@ -43,5 +43,5 @@ def test_loopback_is_this_machine_in_any_notation(host: str) -> None:
         "",
     ],
 )
-def test_any_other_host_is_not(url: str) -> None:
+def test_any_other_host_is_not_this_machine(url: str) -> None:
     assert not is_this_machine(url)

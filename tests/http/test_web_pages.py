@@ -28,7 +28,7 @@ OURS.add("https://Abc.Tunnel.example/path")
         "ABC.tunnel.example.:443",
     ],
 )
-def test_a_host_that_cannot_be_a_pages_own_is_accepted(host: str | None) -> None:
+def test_a_host_that_a_web_page_cannot_own_is_accepted(host: str | None) -> None:
     assert find_foreign(host, None, None, names=OURS) is None
 
 
@@ -87,11 +87,11 @@ def test_a_site_other_than_the_listeners_is_refused(site: str, is_accepted: bool
 
 
 @pytest.mark.parametrize("site", ["cross-site", "", "Cross-Site", "something-new"])
-def test_a_site_that_is_not_known_is_refused(site: str) -> None:
+def test_an_unknown_site_is_refused(site: str) -> None:
     assert find_foreign("localhost", "http://localhost", site, names=OURS) is not None
 
 
-def test_what_a_stranger_wrote_is_cut() -> None:
+def test_a_long_origin_or_host_is_truncated() -> None:
     found = find_foreign("x" * 10_000, None, None, names=OURS)
     assert found is not None
     assert len(found.message) < 400
@@ -109,5 +109,5 @@ def test_the_latest_public_names_are_known() -> None:
     ("address", "expected"),
     [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("0.0.0.0", False), ("::", False)],  # noqa: S104
 )
-def test_loopback_is_told_from_other_addresses(address: str, expected: bool) -> None:
+def test_loopback_is_distinguished_from_other_addresses(address: str, expected: bool) -> None:
     assert is_loopback(address) is expected

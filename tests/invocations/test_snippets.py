@@ -64,7 +64,7 @@ def test_a_quoted_word_is_one_visible_word(text: str) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_here_reads_a_quoted_word(shell: str) -> None:
+def test_every_installed_shell_reads_a_quoted_word(shell: str) -> None:
     text = "-e '\x1b[2J' \u202e!x%s\\ $HOME\n"
     assert in_shell(f"printf %s {shell_quoted(text)}", shell) == text.encode()
 
@@ -106,7 +106,7 @@ def test_the_python_program_is_python(body: bytes) -> None:
     ast.parse(format_python(a_request(body)))
 
 
-def test_the_python_program_writes_out_what_cannot_be_seen() -> None:
+def test_the_python_program_escapes_invisible_characters() -> None:
     program = format_python(a_request(url="http://127.0.0.1/\u3164\U000e0101"))
     assert all(map(is_visible, program.splitlines()))
     assert "\\U00003164\\U000e0101" in program

@@ -30,7 +30,7 @@ async def half_closed(world: World, sent: bytes) -> bytes:
     ids=["with a body", "without a body", "chunked", "with a large body"],
 )
 @pytest.mark.parametrize("is_slow", [False, True], ids=["answered at once", "answered late"])
-async def test_a_client_that_half_closes_gets_its_answer_and_the_end(sent: bytes, is_slow: bool) -> None:
+async def test_a_client_that_half_closes_gets_its_response_and_is_disconnected(sent: bytes, is_slow: bool) -> None:
     async with receiving() as world:
         world.hold = asyncio.Event()
         answered = asyncio.create_task(half_closed(world, sent))
@@ -53,7 +53,7 @@ async def test_each_request_that_was_sent_ahead_is_answered_after_a_half_close()
     assert answer.count(b"connection: close") == 1
 
 
-async def test_a_body_that_breaks_off_behind_a_whole_request_is_not_captured() -> None:
+async def test_a_body_that_breaks_off_after_a_complete_request_is_not_captured() -> None:
     async with receiving() as world:
         world.hold = asyncio.Event()
         answered = asyncio.create_task(half_closed(world, OPEN % 1 + OPEN[:-1] % 2))
@@ -66,7 +66,7 @@ async def test_a_body_that_breaks_off_behind_a_whole_request_is_not_captured() -
     assert any("left in the middle of POST /2" in notice for notice in world.notices)
 
 
-async def test_a_head_that_breaks_off_behind_a_whole_request_is_not_captured() -> None:
+async def test_a_head_that_breaks_off_after_a_complete_request_is_not_captured() -> None:
     async with receiving() as world:
         answer = await half_closed(world, OPEN % 1 + BARE[:20])
     assert answer.count(b"HTTP/1.1 ") == 1
@@ -76,7 +76,7 @@ async def test_a_head_that_breaks_off_behind_a_whole_request_is_not_captured() -
 @pytest.mark.parametrize(
     "sent", [b"", BARE[:20], OPEN[:-1] % 1, CHUNKED[:-4]], ids=["nothing", "head", "body", "chunks"]
 )
-async def test_a_client_that_ends_before_its_request_is_whole_is_hung_up_on(sent: bytes) -> None:
+async def test_a_client_that_half_closes_before_its_request_is_complete_is_disconnected(sent: bytes) -> None:
     async with receiving() as world:
         answer = await half_closed(world, sent)
         assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
@@ -84,7 +84,7 @@ async def test_a_client_that_ends_before_its_request_is_whole_is_hung_up_on(sent
     assert [invocation.body for invocation in world.received] == [b"next"]
 
 
-async def test_a_client_that_ends_while_it_is_idle_is_hung_up_on() -> None:
+async def test_a_client_that_half_closes_while_it_is_idle_is_disconnected() -> None:
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(OPEN % 1)

@@ -38,7 +38,7 @@ async def filled(world: World) -> AsyncIterator[None]:
             writer.close()
 
 
-async def test_a_body_above_the_common_limit_is_a_503_that_says_when_to_come_back_and_is_not_captured() -> None:
+async def test_a_body_above_the_common_limit_gets_a_503_with_retry_after_and_is_not_captured() -> None:
     async with receiving(max_body=BODY) as world, filled(world):
         taken = len(world.received)
         answer = await world.exchange(request(MORE))
@@ -52,14 +52,14 @@ async def test_a_request_without_a_body_is_served_when_the_common_limit_is_reach
         assert (await world.exchange(request(b""))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_chunked_body_is_a_503_as_soon_as_it_is_over_the_common_limit() -> None:
+async def test_a_chunked_body_gets_a_503_as_soon_as_it_is_over_the_common_limit() -> None:
     async with receiving(max_body=BODY) as world, filled(world):
         answer = await world.exchange(CHUNKED + b"8\r\n12345678\r\n")
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert "/chunked" not in [invocation.target for invocation in world.received]
 
 
-async def test_a_saturated_listener_says_so_once_for_each_time() -> None:
+async def test_a_saturated_listener_says_so_once_per_period() -> None:
     async with receiving(max_body=BODY) as world:
         for times in (1, 2):
             async with filled(world):
@@ -69,7 +69,7 @@ async def test_a_saturated_listener_says_so_once_for_each_time() -> None:
             assert sum(SATURATED in notice for notice in world.notices) == times
 
 
-async def test_clients_that_left_give_back_what_they_held() -> None:
+async def test_clients_that_disconnect_release_what_they_held() -> None:
     async with receiving(max_body=BODY) as world:
         async with filled(world):
             pass
@@ -77,7 +77,7 @@ async def test_clients_that_left_give_back_what_they_held() -> None:
         assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_clients_that_were_too_slow_give_back_what_they_held() -> None:
+async def test_clients_that_are_too_slow_release_what_they_held() -> None:
     async with receiving(max_body=BODY, body_timeout_s=0.5) as world, filled(world):
         await world.told("did not arrive in time", times=4)
         assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
@@ -97,7 +97,7 @@ async def test_bodies_count_until_their_requests_are_answered(chunked: bool) -> 
         assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_request_that_fails_gives_back_what_it_held() -> None:
+async def test_a_request_that_fails_releases_what_it_held() -> None:
     async with receiving(max_body=BODY) as world:
         world.fails = True
         for _ in range(5):

@@ -115,7 +115,7 @@ def sent_at(received_at: float, *, ahead_s: float) -> Invocation:
 
 
 @pytest.mark.parametrize("ahead_s", [-299, 0, 150, 300])
-async def test_a_signature_is_refused_again_for_as_long_as_its_timestamp_is_within_the_tolerance(ahead_s: int) -> None:
+async def test_a_repeated_signature_is_refused_while_its_timestamp_is_within_the_tolerance(ahead_s: int) -> None:
     async with listening(World(), refuse_replays=True) as flow:
         statuses = [
             (await flow.receive(sent_at(at, ahead_s=ahead_s), "c")).status
@@ -124,7 +124,7 @@ async def test_a_signature_is_refused_again_for_as_long_as_its_timestamp_is_with
     assert statuses == [200, 401, 401, 401]
 
 
-async def test_repeats_do_not_lengthen_how_long_a_signature_is_remembered() -> None:
+async def test_repeats_do_not_extend_how_long_a_signature_is_remembered() -> None:
     world = World()
     async with listening(world, tolerance_s=300) as flow:
         for at in (NOW, NOW + 200, NOW + 300):
@@ -133,7 +133,7 @@ async def test_repeats_do_not_lengthen_how_long_a_signature_is_remembered() -> N
     assert [("replayed" in exchange.verdict.slugs) for exchange in world.shown] == [False, True, True, False]
 
 
-async def test_repeats_push_no_other_signature_out() -> None:
+async def test_repeats_do_not_evict_other_signatures() -> None:
     async with listening(World(), refuse_replays=True) as flow:
         assert (await flow.receive(an_invocation(), "c")).status == 200
         other = an_invocation(b"{}", headers=signed(b"{}"))
@@ -142,7 +142,7 @@ async def test_repeats_push_no_other_signature_out() -> None:
         assert (await flow.receive(an_invocation(), "c")).status == 401
 
 
-async def test_a_signature_of_an_earlier_listener_is_refused_for_as_long_as_it_may_be_accepted() -> None:
+async def test_a_signature_of_an_earlier_listener_is_refused_while_it_could_be_accepted() -> None:
     known = {key: NOW for key in [signature_key(sent_at(NOW, ahead_s=300).headers)] if key}
     world = World()
     async with listening(world, known, refuse_replays=True) as flow:

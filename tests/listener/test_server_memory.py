@@ -49,7 +49,7 @@ async def held_bytes(port: int) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
-def test_memory_comes_back_after_a_flood_of_large_bodies() -> None:
+def test_memory_is_released_after_a_flood_of_large_bodies() -> None:
     command = [sys.executable, "-c", SERVER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ)) as server:
         try:

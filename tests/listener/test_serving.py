@@ -23,7 +23,7 @@ class Silent:
     def notice(self, text: str) -> None: ...
 
 
-async def test_a_restarted_listener_refuses_a_signature_that_a_clock_ahead_has_made(
+async def test_a_restarted_listener_refuses_a_replay_from_a_sender_whose_clock_is_ahead(
     runtime: Callable[..., Runtime],
 ) -> None:
     plan = Plan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)

@@ -22,7 +22,7 @@ def request(*fields: str, target: str = "/") -> bytes:
     "field",
     ["Sec-Fetch-Site: cross-site", "sec-fetch-site: same-site", "Origin: https://page.example", "ORIGIN: null"],
 )
-async def test_a_page_of_another_site_gets_a_403_and_is_told_of_once(field: str) -> None:
+async def test_a_page_of_another_site_gets_a_403_and_is_reported_once(field: str) -> None:
     async with receiving() as world:
         answers = {await world.exchange(request("Host: localhost", field)) for _ in range(3)}
     (answer,) = answers
@@ -33,7 +33,7 @@ async def test_a_page_of_another_site_gets_a_403_and_is_told_of_once(field: str)
     assert field.partition(": ")[2] in world.notices[0]
 
 
-async def test_a_host_that_is_not_the_listeners_gets_a_421_that_says_what_to_do() -> None:
+async def test_a_host_that_is_not_the_listeners_gets_a_421_with_a_hint() -> None:
     async with receiving() as world:
         answers = {await world.exchange(request("Host: page.example:80")) for _ in range(3)}
     (answer,) = answers
@@ -46,14 +46,14 @@ async def test_a_host_that_is_not_the_listeners_gets_a_421_that_says_what_to_do(
     assert "--public-url https://page.example" in world.notices[0]
 
 
-async def test_each_host_is_told_of_once_and_no_more_than_a_hundred() -> None:
+async def test_each_host_is_reported_once_and_at_most_100_are() -> None:
     async with receiving() as world:
         for number in range(120):
             await world.exchange(request(f"Host: {number}.example"))
     assert len(world.notices) == 100
 
 
-async def test_the_names_of_the_public_urls_are_asked_for_at_each_request() -> None:
+async def test_the_names_of_the_public_urls_are_looked_up_for_each_request() -> None:
     names = PublicNames()
     async with receiving(names=names, echo=ECHO) as world:
         assert (await world.exchange(request("Host: tunnel.example"))).startswith(b"HTTP/1.1 421 ")
@@ -64,12 +64,12 @@ async def test_the_names_of_the_public_urls_are_asked_for_at_each_request() -> N
         assert (await world.exchange(request("Host: other.example", target="/echo"))).startswith(b"HTTP/1.1 421 ")
 
 
-async def test_a_request_without_a_host_is_taken() -> None:
+async def test_a_request_without_a_host_is_accepted() -> None:
     async with receiving() as world:
         assert (await world.exchange(request().replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_off_loopback_the_host_is_not_checked_and_pages_are() -> None:
+async def test_off_loopback_web_pages_are_refused_and_the_host_is_not_checked() -> None:
     async with receiving(host="0.0.0.0") as world:  # noqa: S104 - what is tested
         assert (await world.exchange(request("Host: my-machine"))).startswith(b"HTTP/1.1 200 ")
         answer = await world.exchange(request("Host: my-machine", "Origin: https://page.example"))

@@ -230,7 +230,7 @@ def test_a_file_without_organizations_gives_nothing(load: Load, text: str) -> No
     assert load() == Settings()
 
 
-def test_an_organization_that_is_not_there_is_named_beside_those_that_are(load: Load) -> None:
+def test_an_unknown_organization_is_named_with_the_known_ones(load: Load) -> None:
     path = load.config()
     with pytest.raises(SettingsError) as error:
         load(org="test")

@@ -144,7 +144,7 @@ def test_a_report_masks_the_secrets_of_a_trigger(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_report_would_mask_the_passphrase_that_was_typed(folder: Path) -> None:
+def test_a_report_masks_a_passphrase_that_was_typed(folder: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     write_keys(folder, passphrase=PASSPHRASE)
     (folder / "payload.json").write_text("{}")

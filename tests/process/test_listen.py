@@ -90,7 +90,7 @@ def test_a_stop_signal_drains_what_is_in_flight_and_exits_0(folder: Path, number
     assert json.loads(out.splitlines()[-1])["type"] == "summary"
 
 
-def test_a_client_that_half_closes_gets_what_the_handler_answers(folder: Path) -> None:
+def test_a_client_that_half_closes_gets_the_response_of_the_handler(folder: Path) -> None:
     with handler(delay_s=0.2) as target, listener(folder, "--forward-to", target.url) as running:
         with socket.create_connection((running.host, running.port), timeout=10) as connection:
             connection.sendall(raw_request(a_body(), now_signed(a_body())))

@@ -27,7 +27,7 @@ def send_round(running: Listener, count: int) -> set[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
-def test_memory_comes_back_after_unsigned_bodies_of_10_mb(folder: Path) -> None:
+def test_memory_is_released_after_unsigned_bodies_of_10_mb(folder: Path) -> None:
     with listener(folder) as running:
         assert running.process.stdout is not None
         threading.Thread(target=deque, args=(running.process.stdout, 0), daemon=True).start()

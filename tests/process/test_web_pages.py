@@ -14,14 +14,14 @@ from port_hook_cli.invocations.models import Headers
 from tests.processes import Listener, listener
 
 STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
-WARNING = "warning: 0.0.0.0: everybody on your network can send requests to this listener."
+WARNING = "warning: 0.0.0.0: everyone on your network can send requests to this listener."
 
 
 def status(running: Listener, host: str) -> int:
     return running.post(b"{}", Headers((("Host", host),)))[0]
 
 
-def test_a_listener_answers_to_its_public_url_and_to_no_other_name(folder: Path) -> None:
+def test_a_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder: Path) -> None:
     with listener(folder, "--public-url", "https://hooks.example/x", "--probe-interval", "0") as running:
         assert [status(running, host) for host in ("hooks.example", "localhost", "page.example")] == [401, 401, 421]
         running.process.send_signal(signal.SIGTERM)
@@ -41,7 +41,7 @@ def test_a_listener_on_every_address_warns_once(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in speaks over a named pipe")
-def test_a_listener_answers_to_the_name_that_its_tunnel_has_now(folder: Path, tmp_path: Path) -> None:
+def test_a_listener_accepts_the_current_host_of_its_tunnel(folder: Path, tmp_path: Path) -> None:
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     program = bin_folder / "cloudflared"

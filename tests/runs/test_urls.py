@@ -132,7 +132,7 @@ def test_a_run_of_a_sandbox_has_no_page() -> None:
         "https://x",
     ],
 )
-def test_an_address_that_keeps_what_is_sent_private(url: str) -> None:
+def test_an_address_is_private_with_https_or_on_this_machine(url: str) -> None:
     assert not sends_in_the_clear(url)
 
 
@@ -149,7 +149,7 @@ def test_an_address_that_keeps_what_is_sent_private(url: str) -> None:
         "http://127.1",
     ],
 )
-def test_an_address_that_sends_in_the_clear(url: str) -> None:
+def test_plain_http_to_another_machine_is_in_the_clear(url: str) -> None:
     assert sends_in_the_clear(url)
 
 
@@ -163,5 +163,5 @@ def test_an_address_that_sends_in_the_clear(url: str) -> None:
         ("https://api.port.io.example.com", False),
     ],
 )
-def test_port_s_own_addresses_are_four(url: str, own: bool) -> None:
+def test_port_has_four_addresses(url: str, own: bool) -> None:
     assert is_ports_own(url) is own

@@ -57,7 +57,7 @@ async def test_a_call_of_a_web_page_is_refused_even_with_the_secret(
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1", "[::1]:80", "host.docker.internal:9"])
-async def test_a_call_by_a_local_name_is_answered(client: httpx.AsyncClient, host: str) -> None:
+async def test_a_call_to_a_local_name_is_answered(client: httpx.AsyncClient, host: str) -> None:
     answer = await client.get("/v1/actions/create_vm", headers={"host": host, "sec-fetch-site": "none"})
     assert answer.status_code == 401
 

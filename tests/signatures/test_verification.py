@@ -505,7 +505,7 @@ class TestCost:
         verdict = verdict_on(signed(b"other"), "é".encode() * 2**19 + b"x")
         assert "Other character sets were not tried" in verdict.causes[0].words
 
-    def test_a_body_above_the_budget_has_no_other_form_made_of_it(self) -> None:
+    def test_no_other_form_of_a_body_above_the_budget_is_tried(self) -> None:
         verdict = verdict_on(signed(b"other"), bytes(HASHED_BYTES + 1))
         assert "Not all forms were tried" in verdict.causes[0].words
 

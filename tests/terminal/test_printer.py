@@ -114,13 +114,13 @@ def test_of_very_many_items_the_latest_are_written_and_the_rest_is_counted(pipe:
     ]
 
 
-def test_items_that_hold_on_to_much_are_left_out_sooner(pipe: Pipe) -> None:
+def test_items_that_hold_much_memory_are_dropped_sooner(pipe: Pipe) -> None:
     writer = pipe.writer()
     queue(writer, 10, held=8 * 2**20)
     assert written(pipe, writer) == ["(8 left out)", "full 8", "full 9"]
 
 
-def test_an_item_that_holds_on_to_more_than_all_may_is_written(pipe: Pipe) -> None:
+def test_an_item_larger_than_the_whole_limit_is_written(pipe: Pipe) -> None:
     writer = pipe.writer()
     queue(writer, 1, held=2**30)
     assert written(pipe, writer) == ["full 0"]

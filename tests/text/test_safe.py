@@ -92,7 +92,7 @@ def test_lines_keep_their_line_feeds_and_tabs_and_nothing_else(text: str) -> Non
 
 
 @given(st.dictionaries(st.text(), st.lists(st.text())))
-def test_json_is_the_same_json_when_it_is_made_visible(document: Any) -> None:
+def test_json_made_visible_has_the_same_value(document: Any) -> None:
     shown = printable_json(json.dumps(document, ensure_ascii=False, indent=2))
     assert json.loads(shown) == document
     assert printable_lines(shown) == shown

@@ -341,7 +341,7 @@ async def test_a_failure_is_told_with_its_fix(agent: Standin, mode: str, happene
         ("huge-version", "The ngrok process exited with code"),
     ],
 )
-async def test_an_agent_that_says_too_much_is_an_error_in_words(agent: Standin, mode: str, words: str) -> None:
+async def test_an_agent_that_sends_too_much_is_reported(agent: Standin, mode: str, words: str) -> None:
     problem = await agent.failure(mode)
     assert words in problem.message
     assert len(problem.message) < 3000
@@ -441,7 +441,7 @@ async def test_nothing_is_downloaded_when_the_user_declines(agent: Standin) -> N
 async def test_nothing_is_downloaded_where_no_one_can_be_asked(agent: Standin) -> None:
     agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
     problem = await agent.failure("")
-    assert "only if you agree to it on a terminal" in problem.message
+    assert "only if you agree on a terminal" in problem.message
     assert "https://ngrok.com/download" in problem.hint
     assert agent.notices == []
 

@@ -148,7 +148,7 @@ def _tie_children() -> None:
 
 
 class _BoundedOutput:
-    """The output of a program, of which no call returns more than LONGEST; pyngrok's calls have no limit."""
+    """The output of a program. No call returns more than LONGEST; pyngrok's own calls have no limit."""
 
     def __init__(self, stream: IO[Any]) -> None:
         self._stream = stream
@@ -164,10 +164,10 @@ class _BoundedOutput:
 
 
 class _ApiLimit(urllib.request.BaseHandler):
-    """Refuses responses of the agent's API that are larger than 1 MiB; pyngrok reads each as a whole."""
+    """Refuses responses of the agent's API that are larger than 1 MiB; pyngrok would read them completely."""
 
     def http_response(self, _: urllib.request.Request, response: Any) -> Any:
-        """Return the response with a limit on what is read of it."""
+        """Return the response with a limit on how much can be read."""
         read = response.read
 
         def read_within_limit() -> bytes:

@@ -72,8 +72,8 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
     """Open an ngrok tunnel to `opening.local_url`; the agent ends when the tunnel is closed or this process dies.
 
     The authtoken comes from NGROK_AUTHTOKEN or the user's own ngrok settings and reaches the agent through a file
-    of mode 0600. Without any `ngrok` on this machine pyngrok downloads one if the user agrees; that is not counted in
-    `opening.timeout_s`. `opening.domain` is the host name that the public URL is to have. Raises `TunnelError`,
+    of mode 0600. Without any `ngrok` on this machine pyngrok downloads one if the user agrees; this does not count
+    toward `opening.timeout_s`. `opening.domain` is the requested host name of the public URL. Raises `TunnelError`,
     and `UsageError` for what is no domain. Cancelling it ends the agent, too.
     """
     order = _order(opening)
@@ -93,13 +93,13 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
 
 
 async def _agree_to_download(opening: Opening) -> None:
-    """Ask the user for a program that cannot be verified; raises TunnelError without a yes.
+    """Ask before downloading a program that cannot be verified; raises TunnelError if the user does not agree.
 
     pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum for it.
     """
     if opening.ask is nobody:
         raise TunnelError(
-            "No ngrok program was found. port-hook downloads one only if you agree to it on a terminal, "
+            "No ngrok program was found. port-hook downloads one only if you agree on a terminal, "
             "because it cannot verify the download.",
             hint=GET_NGROK_HINT,
         )

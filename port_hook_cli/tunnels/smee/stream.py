@@ -14,7 +14,7 @@ SILENCE_S = 70.0
 """Both servers send something every 30 s; who misses two of them has no connection any more."""
 
 _EVENT_STREAM = "text/event-stream"
-# gosmee takes bodies of 25 MiB and sends them in base64; nothing larger is a request.
+# gosmee accepts bodies of up to 25 MiB and sends them in base64, so no request is larger.
 _LONGEST_EVENT = 36 * 1024 * 1024
 _MOST_REDIRECTS = 3
 _MOST_BYTES = 4096

@@ -138,7 +138,7 @@ class SmeeTunnel:
             self._heard.pop(token, None)
 
     async def _post(self, body: bytes) -> int:
-        """Send a request to the channel and return the status of the response, whose body is not read."""
+        """Send a request to the channel and return the response's status; its body is not read."""
         headers = {"content-type": "application/json"}
         async with self._client.stream("POST", self.url, content=body, headers=headers) as response:
             return response.status_code
