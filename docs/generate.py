@@ -2,9 +2,9 @@
 
 The folders in docs/explanation/how-it-works.md come from the import contract and the packages themselves,
 docs/reference/cli.md comes from the commands' own help, the table of harmless options in docs/reference/settings.md
-from the code, the demo in README.md from a run of the demo, and docs/images/listen.svg from a run of `listen`
-(docs/picture.py). In both, the values that change from run to run (ports, ids, times) are replaced. With `--check`
-nothing is written and a difference is an error.
+from the code, the table of tunnels in docs/how-to/be-reachable.md from the tunnel registry, the demo in README.md from
+a run of the demo, and docs/images/listen.svg from a run of `listen` (docs/picture.py). In both, the values that change
+from run to run (ports, ids, times) are replaced. With `--check` nothing is written and a difference is an error.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "port_hook_cli"
@@ -34,6 +35,7 @@ _REPLACED = (
     (re.compile(r"(?<=in )\d+\.\d(?= ms)"), ("3.2",)),
 )
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
+_TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
 
@@ -97,6 +99,24 @@ def _with_limits(listed: Mapping[str, tuple[float, float]]) -> Iterator[str]:
         yield f"`--{option}`" if (least, most) == ANY_VALUE else f"`--{option}` ({least:g} to {most:.0f})"
 
 
+def be_reachable(text: str) -> str:
+    """Return the page about public URLs with the table of tunnel providers."""
+    automatic_names = ", ".join(f"`{choice.name}`" for choice, _ in automatic())
+    cells = [
+        ("`--tunnel`", "what it needs", "what to know"),
+        ("---", "---", "---"),
+        *((f"[{_code(row.values)}]({row.page})", row.needs, row.notes) for row in PROVIDERS),
+        (f"`{AUTO.name}`", "any of its tunnels", f"the default: opens the first usable one of {automatic_names}"),
+        (f"`{NO_TUNNEL.name}`", "nothing", "only this machine can send requests to the listener"),
+    ]
+    rows = [f"| {' | '.join(row)} |" for row in cells]
+    return _TUNNELS.sub(lambda match: "\n".join((f"{match[1]}", *rows, "")), text)
+
+
+def _code(values: tuple[str, ...]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
 def how_it_works(text: str) -> str:
     """Return the page with the folders of the package, in the import contract's order."""
     return _LAYOUT.sub(lambda match: f"{match[1]}{layout()}{match[2]}", text)
@@ -118,6 +138,7 @@ def _first_line(module: Path) -> str:
 PAGES: dict[str, Callable[[str], str]] = {
     "docs/explanation/how-it-works.md": how_it_works,
     "docs/images/listen.svg": picture,
+    "docs/how-to/be-reachable.md": be_reachable,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/settings.md": settings,
     "README.md": readme,

@@ -25,6 +25,7 @@ from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
+from port_hook_cli.tunnels.registry import tunnel_help
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,8 +61,7 @@ def listen(
         str | None,
         typer.Option(
             metavar="NAME|URL",
-            help="How to be reachable from Port: auto (the first that is usable), none, ngrok, cloudflared, smee, "
-            "localhost.run, serveo.net, a.pinggy.io, ssh://USER@HOST, https://smee.io/CHANNEL. Default: auto.",
+            help=tunnel_help(),
         ),
     ] = None,
     public_url: Annotated[
@@ -202,7 +202,9 @@ def listen(
     from port_hook_cli.listener.session import Retarget, Session
 
     reaching = Reaching(
-        choice=read_tunnel(tunnel, public_url, domain, accept_host_key),
+        choice=read_tunnel(
+            tunnel, {"--public-url": public_url, "--domain": domain, "--accept-host-key": accept_host_key}
+        ),
         public_url=read_public_url(public_url),
         domain=domain,
         accept_host_key=accept_host_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from port_hook_cli.errors import UsageError
@@ -9,11 +10,7 @@ from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.forwarding import BadTarget, Routes, parse_target
 from port_hook_cli.invocations.models import Answer
 from port_hook_cli.listener.responses import BadAnswer, parse_answer
-from port_hook_cli.tunnels.choice import BadTunnel, TunnelChoice, TunnelKind, parse_tunnel
-
-# `ssh -R` to a server of one's own may end behind a name of one's own.
-_BESIDE_OWN_URL = frozenset({TunnelKind.NONE, TunnelKind.SSH})
-
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, parse_tunnel, refuse_options
 
 _LEAST_STORE = 1024 * 1024
 
@@ -25,20 +22,13 @@ def refuse_contradictions(*groups: dict[str, bool]) -> None:
             raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
 
 
-def read_tunnel(text: str | None, public_url: str | None, domain: str | None, host_key: str | None) -> TunnelChoice:
-    """Return the tunnel to open: the one that was named, else none beside a URL of the user's own, else any.
+def read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
+    """Return the tunnel to open: the one in `text`, else `none` when `--public-url` is given, else `auto`.
 
-    Raises UsageError for no tunnel, and for options that belong to another one.
+    `options` maps the options that only some tunnels take to their values. Raises UsageError.
     """
-    try:
-        choice = parse_tunnel(text or (TunnelKind.NONE if public_url else TunnelKind.AUTO))
-    except BadTunnel as error:
-        raise UsageError(f"--tunnel: {error}", hint="`port-hook listen --help` lists them") from None
-    refuse_contradictions(
-        {"--public-url": bool(public_url), f"--tunnel {choice.name}": choice.kind not in _BESIDE_OWN_URL},
-        {"--domain": bool(domain), f"--tunnel {choice.name}": choice.kind is not TunnelKind.NGROK},
-        {"--accept-host-key": bool(host_key), f"--tunnel {choice.name}": choice.kind is not TunnelKind.SSH},
-    )
+    choice = parse_tunnel(text) if text else NO_TUNNEL if options.get("--public-url") else AUTO
+    refuse_options(choice, [name for name, value in options.items() if value])
     return choice
 
 

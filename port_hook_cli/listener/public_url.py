@@ -8,19 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from port_hook_cli.errors import PortHookError, TunnelError
+from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.web_pages import PublicNames
 from port_hook_cli.listener.serving import Serving
-from port_hook_cli.tunnels import Opening, Tunnel, nobody, open_tunnel
-from port_hook_cli.tunnels.choice import NO_TUNNEL, TunnelChoice, TunnelKind
+from port_hook_cli.tunnels.automatic import open_first_usable
 from port_hook_cli.tunnels.keeper import Keeper
+from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.own import OwnUrl
+from port_hook_cli.tunnels.protocol import Opening, Tunnel, decline
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, is_relay
 from port_hook_cli.tunnels.report import TunnelReport
-
-NO_TUNNEL_LINES = (
-    "No tunnel: only this machine reaches the listener. For a public URL set NGROK_AUTHTOKEN and install ngrok,",
-    "or install cloudflared, or use `--tunnel localhost.run` (by SSH). `--tunnel none` silences this.",
-)
 
 _OFTEN_S, _SELDOM_S = 1.0, 5.0
 
@@ -52,8 +49,8 @@ class Way:
     follow: Callable[[str], Awaitable[None]]
     """Awaited with each URL to paste after the first; a PortHookError of it is told."""
 
-    def __init__(self, keeper: Keeper, mount: str, *, relays_answers: bool, notice: Callable[[str], None]) -> None:
-        self.relays_answers = relays_answers
+    def __init__(self, keeper: Keeper, mount: str, *, is_relay: bool, notice: Callable[[str], None]) -> None:
+        self.is_relay = is_relay
         self.follow = _nothing_to_do
         self._keeper, self._mount, self._notice = keeper, mount, notice
         self._keeping: asyncio.Task[None] | None = None
@@ -123,7 +120,7 @@ async def reachable(
         probe_interval_s=reaching.probe_interval_s,
     )
     serving.after_drain.push_async_callback(keeper.close)
-    way = Way(keeper, mount, relays_answers=tunnel.relays_answers, notice=opening.notice)
+    way = Way(keeper, mount, is_relay=is_relay(choice), notice=opening.notice)
     try:
         yield way
     finally:
@@ -137,37 +134,11 @@ async def _nothing_to_do(_: str) -> None:
 async def _open_way(reaching: Reaching, opening: Opening) -> tuple[Tunnel, TunnelChoice] | None:
     """Return the way from Port to the listener and what it is, or None where there is none and none was asked for."""
     choice = reaching.choice
-    if choice.kind is TunnelKind.NONE:
+    if choice == NO_TUNNEL:
         return (OwnUrl(reaching.public_url), choice) if reaching.public_url else None
-    if choice.kind is TunnelKind.AUTO:
-        return await _open_first_usable(opening)
+    if choice == AUTO:
+        return await open_first_usable(opening)
     return await open_tunnel(choice, opening), choice
-
-
-async def _open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | None:
-    from port_hook_cli.tunnels.usable import usable_tunnels
-
-    for choice, reason in usable_tunnels(opening.environ, opening.home, can_ask=opening.ask is not nobody):
-        # An account or a program of one's own is a choice made; a stranger's service is not, before the first yes.
-        if choice.kind is TunnelKind.SSH and not await _agrees(choice, opening):
-            continue
-        opening.notice(f"Opening a tunnel by {choice.name}, as {reason}; --tunnel none opens none …")
-        try:
-            return await open_tunnel(choice, opening), choice
-        except TunnelError as problem:
-            for line in f"not by {choice.name}: {problem.message} {problem.hint}".rstrip().splitlines():
-                opening.notice(line)
-    for line in NO_TUNNEL_LINES:
-        opening.notice(line)
-    return None
-
-
-async def _agrees(choice: TunnelChoice, opening: Opening) -> bool:
-    from port_hook_cli.tunnels.usable import knows_ssh_service
-
-    return knows_ssh_service(opening.home) or await opening.ask(
-        f"Open a public URL through {choice.name}? It needs no account, and can read all that comes through it."
-    )
 
 
 def _reopen(
@@ -175,13 +146,13 @@ def _reopen(
 ) -> Callable[[str | None], Awaitable[Tunnel]] | None:
     """Return what opens the same way anew; None for one of the user's own, which they alone can open.
 
-    Nobody is asked then: whoever sat there may be gone.
+    The user is asked nothing then, because they may have left.
     """
-    if choice.kind is TunnelKind.NONE:
+    if choice == NO_TUNNEL:
         return None
 
     async def again(previous_url: str | None) -> Tunnel:
-        tunnel = await open_tunnel(choice, replace(opening, ask=nobody, previous_url=previous_url))
+        tunnel = await open_tunnel(choice, replace(opening, ask=decline, previous_url=previous_url))
         names.add(tunnel.url)
         return tunnel
 

@@ -24,9 +24,9 @@ from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.terminal.threads import UnwaitedThreads
-from port_hook_cli.tunnels import Opening, nobody
-from port_hook_cli.tunnels.choice import TunnelKind
+from port_hook_cli.tunnels.protocol import Opening, decline
 from port_hook_cli.tunnels.records import tunnel_event
+from port_hook_cli.tunnels.registry import is_relay
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 from port_hook_cli.tunnels.view import tunnel_lines, tunnel_summary
 
@@ -75,7 +75,7 @@ class Session:
 
     plan: Plan
     reaching: Reaching = field(default_factory=Reaching)
-    ask: Callable[[str], Awaitable[bool]] = nobody
+    ask: Callable[[str], Awaitable[bool]] = decline
     copy: bool = False
     secret_place: str = ""
     retarget: Retarget | None = None
@@ -180,8 +180,8 @@ async def _start(
 ) -> tuple[Serving, Way | None]:
     serving = await stack.enter_async_context(listening(session.plan, runtime, watcher))
     mount = session.plan.policy.routes.mount
-    # A relay hands on requests without the path that Port called.
-    below = mount.rstrip("/") if session.reaching.choice.kind is TunnelKind.SMEE else ""
+    # A relay does not keep the path that Port called.
+    below = mount.rstrip("/") if is_relay(session.reaching.choice) else ""
     opening = Opening(
         local_url=f"{serving.origin}{below}",
         environ=runtime.environ,
@@ -271,8 +271,8 @@ def _show_ready(session: Session, runtime: Runtime, screen: Screen, serving: Ser
         secret_place=session.secret_place,
     ):
         screen.notice(line)
-    if way and not way.relays_answers:
-        screen.notice("This relay answers Port by itself: what your handler answers does not reach Port.")
+    if way and way.is_relay:
+        screen.notice("This relay responds to Port itself: Port does not get the responses of your handler.")
         screen.notice("")
     if session.copy:
         from port_hook_cli.terminal.clipboard import copy

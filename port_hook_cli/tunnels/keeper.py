@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels.connectivity import Probing
+from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
 # While a tunnel is not known to work it is asked this often, and its own word is listened to always.
@@ -28,27 +27,7 @@ _MOST_DELAY_S = 3.0
 _STEADY_S = 10.0
 
 
-class Kept(Protocol):
-    """A tunnel, as its keeper sees it."""
-
-    @property
-    def url(self) -> str:
-        """The public URL."""
-
-    def health(self) -> str:
-        """Return "" while the tunnel believes that it works, else why it does not."""
-
-    async def probe(self, path: str, token: str) -> Probing:
-        """Ask the listener for `path` through the tunnel."""
-
-    async def lost(self) -> str:
-        """Wait until the tunnel has ended; return what happened."""
-
-    async def close(self) -> None:
-        """End the tunnel."""
-
-
-Open = Callable[[str | None], Awaitable[Kept]]
+Open = Callable[[str | None], Awaitable[Tunnel]]
 
 
 class Keeper:
@@ -61,7 +40,7 @@ class Keeper:
 
     def __init__(
         self,
-        tunnel: Kept,
+        tunnel: Tunnel,
         open_: Open | None,
         *,
         probe_path: str,

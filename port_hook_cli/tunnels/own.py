@@ -9,9 +9,7 @@ from port_hook_cli.tunnels.prober import probe
 
 
 class OwnUrl:
-    """The user's own way to the listener; see `port_hook_cli.tunnels.Tunnel`."""
-
-    relays_answers = True
+    """The user's own way to the listener; see `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")

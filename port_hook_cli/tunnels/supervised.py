@@ -21,7 +21,7 @@ _BLOCK = 64 * 1024
 
 
 class TetheredTunnel:
-    """What the tunnels of `tether.py` and `leash.py` have in common; see `port_hook_cli.tunnels.Tunnel`.
+    """What the tunnels of `tether.py` and `leash.py` have in common; see `port_hook_cli.tunnels.protocol.Tunnel`.
 
     `log` holds the program's last lines, as it wrote them, and `problem` what kept it from starting, if anything did.
     `close_timeout_s` is how long closing may take before it is done by force, in seconds.
@@ -34,7 +34,6 @@ class TetheredTunnel:
         self.log: deque[str] = deque(maxlen=20)
         self.problem: dict[str, Any] | None = None
         self.close_timeout_s: float = 3
-        self.relays_answers = True
         self._tether = tether
         self._rest: asyncio.Task[None] | None = None
         self._closing = False

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels import Opening
 from port_hook_cli.tunnels.connectivity import Reach
 from port_hook_cli.tunnels.prober import probe
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.smee.tunnel import SmeeTunnel, open_smee
 from port_hook_cli.tunnels.supervised import TetheredTunnel
 from tests.hostile.hostile_api import bomb
@@ -32,8 +32,8 @@ _STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 
 async def open_relay(url: str, timeout_s: float = 5) -> SmeeTunnel:
     return await open_smee(
-        f"{url}/channel",
         Opening(
+            address=f"{url}/channel",
             local_url="http://127.0.0.1:9",
             environ={},
             home=Path("/nowhere"),

@@ -73,6 +73,6 @@ def test_auto_downloads_nothing(folder: Path) -> None:
         command, cwd=folder, env=without_ngrok(folder), capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == ExitCode.OK
-    assert "No tunnel: only this machine reaches the listener." in done.stderr
+    assert "No tunnel is open, so Port cannot call this listener." in done.stderr
     assert "Downloading" not in done.stderr
     assert not (folder / ".config").exists()

@@ -30,9 +30,10 @@ import pytest
 from port_hook_cli.captures import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.listener.public_url import NO_TUNNEL_LINES
-from port_hook_cli.tunnels import Opening, open_tunnel
-from port_hook_cli.tunnels.choice import parse_tunnel
+from port_hook_cli.tunnels.automatic import no_tunnel_lines
+from port_hook_cli.tunnels.opening import open_tunnel
+from port_hook_cli.tunnels.protocol import Opening
+from port_hook_cli.tunnels.registry import parse_tunnel
 from tests.factories import a_body, a_document, signed
 from tests.processes import Listener, environment, listener
 from tests.servers import handler
@@ -368,7 +369,10 @@ class TestAuto:
             assert told.invoke(told.url)[0] == 200
             told.end()
         program = cloudflared.folder / "bin" / "cloudflared"
-        assert f"Opening a tunnel by cloudflared, as {program} is there; --tunnel none opens none …\n" in told.err
+        assert (
+            f"Opening a tunnel with cloudflared because {program} is installed. Use --tunnel none to open no tunnel.\n"
+            in told.err
+        )
 
     def test_takes_the_next_where_the_first_does_not_open_and_tells_the_handler_of_its_https(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
@@ -386,9 +390,9 @@ class TestAuto:
             (request,) = local.requests
         assert request.value("x-forwarded-proto") == "https"
         by_cloudflared, not_by, *_ = told.err.splitlines()
-        assert by_cloudflared.startswith("Opening a tunnel by cloudflared, as ")
-        assert not_by.startswith("not by cloudflared: cloudflared cannot reach Cloudflare from here.")
-        assert "Opening a tunnel by localhost.run, as the ssh extra is installed;" in told.err
+        assert by_cloudflared.startswith("Opening a tunnel with cloudflared because ")
+        assert not_by.startswith("The tunnel with cloudflared did not open: ")
+        assert "Opening a tunnel with localhost.run because the ssh extra is installed." in told.err
 
     def test_listens_for_this_machine_where_nothing_can_be_had(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
@@ -398,12 +402,13 @@ class TestAuto:
             assert told.listening.ready["public_url"] is None
             assert told.invoke(told.listening.ready["url"])[0] == 200
             assert told.end()["tunnel"] is None
-        assert told.err.startswith("\n".join((*NO_TUNNEL_LINES, "")))
+        assert told.err.startswith("\n".join((*no_tunnel_lines(), "")))
         # Nobody is here to say yes to the key of a server that is not known.
-        assert "by localhost.run" not in told.err
+        assert "with localhost.run" not in told.err
 
     @pytest.mark.parametrize(
-        ("typed", "follows"), [("n", "No tunnel: only this machine"), ("y", "not by localhost.run")]
+        ("typed", "follows"),
+        [("n", "No tunnel is open, so Port cannot call"), ("y", "The tunnel with localhost.run did not open")],
     )
     def test_asks_before_it_takes_a_stranger_s_service(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str], typed: str, follows: str
@@ -417,7 +422,7 @@ class TestAuto:
             timeout=20,
         )
         try:
-            child.expect_exact("Open a public URL through localhost.run? It needs no account, and can read all")
+            child.expect_exact("Open a public URL through localhost.run? It needs no account, and it can read all")
             child.sendline(typed)
             child.expect_exact(follows)
             child.expect_exact("Stop with Ctrl-C.")

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels import Opening, open_tunnel
-from port_hook_cli.tunnels.choice import TunnelChoice, TunnelKind
 from port_hook_cli.tunnels.cloudflared.errors import explain
 from port_hook_cli.tunnels.cloudflared.tunnel import CloudflaredTunnel, open_cloudflared
+from port_hook_cli.tunnels.opening import open_tunnel
+from port_hook_cli.tunnels.protocol import Opening
+from port_hook_cli.tunnels.registry import TunnelChoice
 from tests.factories import SECRET, a_body, signed
 from tests.processes import Listener, listener
 from tests.servers import handler
@@ -342,7 +343,7 @@ async def test_a_ctrl_c_in_the_terminal_is_none_of_its_business(agent: Standin) 
 
 async def test_the_registry_opens_one_by_its_kind(agent: Standin) -> None:
     opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.folder, notice=lambda _: None)
-    tunnel = await open_tunnel(TunnelChoice(TunnelKind.CLOUDFLARED), opening)
+    tunnel = await open_tunnel(TunnelChoice("cloudflared"), opening)
     assert tunnel.url.startswith("http://127.0.0.1:")
     await tunnel.close()
 

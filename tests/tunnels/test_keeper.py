@@ -10,7 +10,8 @@ import pytest
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.connectivity import Probing, Reach
-from port_hook_cli.tunnels.keeper import Keeper, Kept
+from port_hook_cli.tunnels.keeper import Keeper
+from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
 REACHABLE = Probing(Reach.REACHABLE, 12.0)
@@ -64,7 +65,7 @@ class Watched:
     following: list[ATunnel | Exception] = field(default_factory=list)
     move_problem: Exception | None = None
 
-    async def open(self, before: str | None) -> Kept:
+    async def open(self, before: str | None) -> Tunnel:
         self.openings.append(before)
         found = self.following.pop(0)
         if isinstance(found, Exception):

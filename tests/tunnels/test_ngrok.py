@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.tunnels import Opening, Tunnel, nobody, open_tunnel
-from port_hook_cli.tunnels.choice import TunnelChoice, TunnelKind
 from port_hook_cli.tunnels.ngrok.errors import Failure, explain, session_trouble
 from port_hook_cli.tunnels.ngrok.files import find_agent, find_config, managed_agent
 from port_hook_cli.tunnels.ngrok.tunnel import NgrokTunnel, open_ngrok
+from port_hook_cli.tunnels.opening import open_tunnel
+from port_hook_cli.tunnels.protocol import Opening, Tunnel, decline
+from port_hook_cli.tunnels.registry import NO_TUNNEL, TunnelChoice
 
 STANDIN = Path(__file__).parents[1] / "standins" / "ngrok.py"
 TOKEN = "2abcTOKEN_secret"
@@ -53,7 +54,7 @@ class Standin:
                 environ=self.environ,
                 home=self.home,
                 notice=self.notices.append,
-                ask=nobody if self.agrees is None else self.ask,
+                ask=decline if self.agrees is None else self.ask,
                 timeout_s=timeout_s,
                 domain=domain,
             )
@@ -475,7 +476,7 @@ async def test_the_file_with_the_token_is_for_this_user_only_and_gone_when_the_t
 HOLDER = """
 import asyncio, os, sys
 from pathlib import Path
-from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ngrok.tunnel import open_ngrok
 async def hold():
     opened = open_ngrok(
@@ -527,11 +528,11 @@ async def test_on_linux_it_does_not_outlive_its_leash_either(agent: Standin) -> 
 
 async def test_the_registry_opens_a_tunnel_by_its_kind(agent: Standin) -> None:
     opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.home, notice=agent.notices.append)
-    tunnel = await open_tunnel(TunnelChoice(TunnelKind.NGROK), opening)
+    tunnel = await open_tunnel(TunnelChoice("ngrok"), opening)
     async with closing(tunnel):
         assert tunnel.url.startswith("http://127.0.0.1:")
     with pytest.raises(UsageError):
-        await open_tunnel(TunnelChoice(TunnelKind.NONE), opening)
+        await open_tunnel(NO_TUNNEL, opening)
 
 
 def program(path: Path, text: str = "#!/bin/sh\n") -> Path:

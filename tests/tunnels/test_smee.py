@@ -14,9 +14,10 @@ import pytest
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.tunnels import Opening, open_tunnel
-from port_hook_cli.tunnels.choice import parse_tunnel
 from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.opening import open_tunnel
+from port_hook_cli.tunnels.protocol import Opening
+from port_hook_cli.tunnels.registry import parse_tunnel
 from port_hook_cli.tunnels.smee.stream import explain
 from port_hook_cli.tunnels.smee.tunnel import SmeeTunnel, open_smee
 from tests.factories import a_body, signed
@@ -74,7 +75,7 @@ async def opened(
     arrivals, notices = Arrivals(delay_s), list[str]()
     server = await asyncio.start_server(arrivals.serve, "127.0.0.1", 0, limit=2**26, backlog=256)
     local_url = local_url or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    tunnel = await open_smee(channel, opening(local_url, notices), silence_s=silence_s)
+    tunnel = await open_smee(replace(opening(local_url, notices), address=channel), silence_s=silence_s)
     try:
         yield World(tunnel, arrivals, notices)
     finally:
@@ -107,14 +108,14 @@ def status(running: Listener) -> str:
 
 async def failure(channel: str, timeout_s: float = 10) -> TunnelError:
     with pytest.raises(TunnelError) as caught:
-        await open_smee(channel, opening(timeout_s=timeout_s))
+        await open_smee(replace(opening(timeout_s=timeout_s), address=channel))
     return caught.value
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
 async def test_a_request_to_the_channel_reaches_the_listener_as_port_sent_it(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
-        assert (world.tunnel.url, world.tunnel.relays_answers, world.tunnel.health()) == (relay.channel, False, "")
+        assert (world.tunnel.url, world.tunnel.health()) == (relay.channel, "")
         assert await post(relay.channel, BODY, signed(BODY)) == (202 if gosmee else 200)
         request = await world.arrival()
         assert (request.line, request.body) == ("POST / HTTP/1.1", BODY)
@@ -164,7 +165,7 @@ async def test_a_new_channel_is_made(gosmee: bool) -> None:
 async def test_a_channel_that_was_made_before_is_taken_again_if_it_can() -> None:
     async with Relay.serve() as relay, opened(f"{relay.url}/new") as world:
         for previous, is_kept in ((world.tunnel.url, True), ("http://127.0.0.1:9/gone", False)):
-            again = await open_smee(f"{relay.url}/new", replace(opening(), previous_url=previous))
+            again = await open_smee(replace(opening(), address=f"{relay.url}/new", previous_url=previous))
             await again.close()
             assert (again.url == previous) is is_kept
             assert again.url.startswith(f"{relay.url}/")
@@ -390,7 +391,7 @@ async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
 
 async def test_opening_can_be_stopped() -> None:
     async with Relay.serve(trouble="mute") as relay:
-        task = asyncio.create_task(open_smee(relay.channel, opening()))
+        task = asyncio.create_task(open_smee(replace(opening(), address=relay.channel)))
         await asyncio.wait_for(relay.until(streams=1), 5)
         task.cancel()
         await asyncio.wait({task}, timeout=2)

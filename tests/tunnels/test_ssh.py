@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,9 +21,10 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels import Opening, Tunnel, open_tunnel
-from port_hook_cli.tunnels.choice import parse_tunnel
 from port_hook_cli.tunnels.connectivity import Reach
+from port_hook_cli.tunnels.opening import open_tunnel
+from port_hook_cli.tunnels.protocol import Opening, Tunnel
+from port_hook_cli.tunnels.registry import parse_tunnel
 from port_hook_cli.tunnels.ssh.opening import open_ssh
 from tests.factories import SECRET, a_body, signed
 from tests.processes import listener
@@ -65,6 +66,7 @@ class User:
         self,
         local_url: str = UNUSED,
         *,
+        address: str | None = None,
         timeout_s: float = 10,
         public_url: str | None = None,
         accept_host_key: str | None = None,
@@ -73,6 +75,7 @@ class User:
     ) -> Opening:
         return Opening(
             local_url=local_url,
+            address=address,
             environ=self.environ,
             home=self.home,
             notice=self.questions.append,
@@ -86,7 +89,7 @@ class User:
 
     async def problem(self, address: str, opening: Opening | None = None) -> TunnelError:
         with pytest.raises(TunnelError) as caught:
-            await open_ssh(address, opening or self.opening())
+            await open_ssh(replace(opening or self.opening(), address=address))
         return caught.value
 
 
@@ -142,8 +145,7 @@ class TestAnOpensshServer:
         body = bytes(range(256)) * 4000
         answer = b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer"
         with handler(answer) as local:
-            async with closing(await open_ssh(sshd.address, user.opening(local.url))) as tunnel:
-                assert tunnel.relays_answers
+            async with closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel:
                 assert tunnel.health() == ""
                 async with httpx.AsyncClient() as client:
                     response = await client.post(tunnel.url + "/hook", content=body, headers={"X-Port": "a  b"})
@@ -157,7 +159,7 @@ class TestAnOpensshServer:
     async def test_carries_many_at_once(self, sshd: Sshd, user: User) -> None:
         with handler() as local:
             async with (
-                closing(await open_ssh(sshd.address, user.opening(local.url))) as tunnel,
+                closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel,
                 httpx.AsyncClient(limits=httpx.Limits(max_connections=20, max_keepalive_connections=0)) as client,
             ):
                 posts = [client.post(tunnel.url, content=f"{n}") for n in range(500)]
@@ -165,7 +167,7 @@ class TestAnOpensshServer:
             assert sorted(int(request.body) for request in local.requests) == list(range(500))
 
     async def test_that_is_killed_ends_the_tunnel_at_once(self, sshd: Sshd, user: User) -> None:
-        async with closing(await open_ssh(sshd.address, user.opening())) as tunnel:
+        async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             sshd.signal(signal.SIGKILL)
             words = await asyncio.wait_for(tunnel.lost(), 2)
             assert words == "The SSH connection to 127.0.0.1 has ended: the server hung up."
@@ -174,7 +176,7 @@ class TestAnOpensshServer:
     async def test_that_vanishes_without_a_word_is_noticed_and_closing_does_not_wait_for_it(
         self, sshd: Sshd, user: User
     ) -> None:
-        async with closing(await open_ssh(sshd.address, user.opening(keepalive_s=0.1))) as tunnel:
+        async with closing(await open_ssh(user.opening(keepalive_s=0.1, address=sshd.address))) as tunnel:
             await asyncio.sleep(0.5)  # nothing to wait for: a server that is well is to be left alone
             assert tunnel.health() == ""
             sshd.signal(signal.SIGSTOP)
@@ -182,21 +184,23 @@ class TestAnOpensshServer:
             assert words == "The SSH connection to 127.0.0.1 has ended: the server no longer answers."
 
     async def test_that_does_not_answer_any_more_does_not_hold_up_the_end(self, sshd: Sshd, user: User) -> None:
-        tunnel = await open_ssh(sshd.address, user.opening())
+        tunnel = await open_ssh(user.opening(address=sshd.address))
         sshd.signal(signal.SIGSTOP)
         await asyncio.wait_for(tunnel.close(), 4)
 
     async def test_gives_the_port_that_was_asked_for_or_had_before(self, sshd: Sshd, user: User) -> None:
-        async with closing(await open_ssh(sshd.address, user.opening())) as first:
+        async with closing(await open_ssh(user.opening(address=sshd.address))) as first:
             port = urlsplit(first.url).port
             problem = await user.problem(f"{sshd.address}/{port}")
             assert problem.message == f"127.0.0.1 does not forward its port {port}."
             # Taken by somebody else in the meantime: another one will do.
-            async with closing(await open_ssh(sshd.address, user.opening(previous_url=first.url))) as other:
+            async with closing(await open_ssh(user.opening(previous_url=first.url, address=sshd.address))) as other:
                 assert urlsplit(other.url).port != port
-        async with closing(await open_ssh(sshd.address, user.opening(previous_url=first.url + "/hook"))) as again:
+        async with closing(
+            await open_ssh(user.opening(previous_url=first.url + "/hook", address=sshd.address))
+        ) as again:
             assert again.url == first.url
-        async with closing(await open_ssh(f"{sshd.address}/{port}", user.opening())) as named:
+        async with closing(await open_ssh(user.opening(address=f"{sshd.address}/{port}"))) as named:
             assert named.url == first.url
 
     async def test_behind_a_url_of_the_users_own_forwards_the_port_that_it_leads_to(
@@ -208,7 +212,7 @@ class TestAnOpensshServer:
             port = free.getsockname()[1]
         with handler() as local:
             opening = user.opening(local.url, public_url="https://hooks.example.com/")
-            async with closing(await open_ssh(f"{sshd.address}/{port}", opening)) as tunnel:
+            async with closing(await open_ssh(replace(opening, address=f"{sshd.address}/{port}"))) as tunnel:
                 assert tunnel.url == "https://hooks.example.com"
                 async with httpx.AsyncClient() as client:
                     assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
@@ -235,7 +239,7 @@ class TestAnOpensshServer:
         add_to(agent, user.ssh / "id_ed25519").unlink()
         assert "does not let this user in" in (await user.problem(sshd.address)).message
         user.environ["SSH_AUTH_SOCK"] = str(agent)
-        async with closing(await open_ssh(sshd.address, user.opening())) as tunnel:
+        async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             assert tunnel.health() == ""
 
     async def test_is_found_by_the_name_that_ssh_config_gives_it(self, sshd: Sshd, user: User) -> None:
@@ -244,13 +248,13 @@ class TestAnOpensshServer:
             f"Host MyBox\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {getpass.getuser()}\n"
             f"  IdentityFile {user.ssh}/for_the_box\n  ForwardAgent yes\n"
         )
-        async with closing(await open_ssh("ssh://MyBox", user.opening())) as tunnel:
+        async with closing(await open_ssh(user.opening(address="ssh://MyBox"))) as tunnel:
             assert tunnel.url.startswith("http://127.0.0.1:")
 
     async def test_that_takes_connections_from_itself_only_is_guessed_when_it_cannot_be_reached(
         self, sshd: Sshd, user: User
     ) -> None:
-        async with closing(await open_ssh(sshd.address, user.opening())) as tunnel:
+        async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             # Nothing listens at the local end, which looks the same from outside.
             found = await tunnel.probe("/probe", "token")
             assert found.reach is Reach.UNREACHABLE
@@ -258,7 +262,7 @@ class TestAnOpensshServer:
 
     async def test_is_probed_through_the_tunnel(self, sshd: Sshd, user: User) -> None:
         with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntoken") as local:
-            async with closing(await open_ssh(sshd.address, user.opening(local.url))) as tunnel:
+            async with closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel:
                 found = await tunnel.probe("/probe", "token")
             assert found.reach is Reach.REACHABLE
             assert local.requests[0].line == "GET /probe HTTP/1.1"
@@ -294,7 +298,7 @@ class TestAKeyThatIsNotKnown:
 
     async def test_is_shown_asked_about_and_kept_for_this_user_only(self, server: SshServer, user: User) -> None:
         user.answer = True
-        async with closing(await open_ssh(server.address, user.opening())):
+        async with closing(await open_ssh(user.opening(address=server.address))):
             (question,) = user.questions
             assert server.fingerprint in question
             assert "127.0.0.1" in question
@@ -302,7 +306,7 @@ class TestAKeyThatIsNotKnown:
         assert modes == [0o700, 0o600]
         assert not (user.ssh / "known_hosts").exists()
         user.answer = False
-        async with closing(await open_ssh(server.address, user.opening())):
+        async with closing(await open_ssh(user.opening(address=server.address))):
             assert len(user.questions) == 1, "it was to be remembered"
 
     async def test_is_not_taken_without_a_yes(self, server: SshServer, user: User) -> None:
@@ -314,7 +318,7 @@ class TestAKeyThatIsNotKnown:
 
     async def test_is_taken_for_once_when_it_was_told_in_advance(self, server: SshServer, user: User) -> None:
         opening = user.opening(accept_host_key=server.fingerprint)
-        async with closing(await open_ssh(server.address, opening)):
+        async with closing(await open_ssh(replace(opening, address=server.address))):
             assert user.questions == []
         assert not user.own_known_hosts.exists()
 
@@ -349,7 +353,7 @@ class TestAKeyThatIsNotKnown:
         self, server: SshServer, user: User
     ) -> None:
         user.knows("nonsense\n@odd x y\n|1|bad ssh-ed25519 AAAA\n" + server.known_as)
-        async with closing(await open_ssh(server.address, user.opening())):
+        async with closing(await open_ssh(user.opening(address=server.address))):
             assert user.questions == []
 
 
@@ -366,7 +370,7 @@ class TestAService:
     async def test_gives_a_url_and_is_shown_no_key(self, user: User, service: str) -> None:
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
         with handler() as local, ssh_server(SshServer(service)) as server:
-            async with closing(await open_ssh(at(user, server), user.opening(local.url))) as tunnel:
+            async with closing(await open_ssh(user.opening(local.url, address=at(user, server)))) as tunnel:
                 assert tunnel.url.startswith("https://")
                 name = str(urlsplit(tunnel.url).hostname)
                 assert name in BANNERS[service]
@@ -382,20 +386,20 @@ class TestAService:
     async def test_is_shown_the_keys_of_a_user_who_says_who_they_are(self, user: User) -> None:
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
         with ssh_server(SshServer("serveo.net")) as server:
-            async with closing(await open_ssh(f"ssh://me@{at(user, server)}", user.opening())):
+            async with closing(await open_ssh(user.opening(address=f"ssh://me@{at(user, server)}"))):
                 assert set(server.users) == {"me"}
                 assert server.keys_shown == 1
 
     async def test_reaches_the_listener_and_nothing_else(self, user: User) -> None:
         with handler() as local, handler() as other, ssh_server(SshServer("serveo.net")) as server:
-            async with closing(await open_ssh(at(user, server), user.opening(local.url))):
+            async with closing(await open_ssh(user.opening(local.url, address=at(user, server)))):
                 assert await server.open_channel("127.0.0.1", other.port) == "No such listener"
             assert other.requests == []
 
     async def test_that_speaks_http_only_gives_that(self, user: User) -> None:
         says = "\x1b]0;x\x07HTTP at http://abc.serveo.net now\n"
         with ssh_server(SshServer("serveo.net", says=says)) as server:
-            async with closing(await open_ssh(at(user, server), user.opening())) as tunnel:
+            async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 assert tunnel.url == "http://abc.serveo.net"
 
     async def test_that_gives_no_url_is_quoted_in_print(self, user: User) -> None:
@@ -420,7 +424,7 @@ class TestAService:
 
     async def test_that_hangs_up_is_told(self, user: User) -> None:
         with ssh_server(SshServer("pinggy.io")) as server:
-            async with closing(await open_ssh(at(user, server), user.opening())) as tunnel:
+            async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 await server.hang_up()
                 assert "the server hung up" in await asyncio.wait_for(tunnel.lost(), 2)
                 assert tunnel.health() == "the server hung up"
@@ -462,7 +466,7 @@ class TestWhatCannotBeReached:
 
     async def test_cancelling_hangs_up(self, user: User) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
-            opening = asyncio.create_task(open_ssh(f"ssh://me@127.0.0.1:{mute.getsockname()[1]}", user.opening()))
+            opening = asyncio.create_task(open_ssh(user.opening(address=f"ssh://me@127.0.0.1:{mute.getsockname()[1]}")))
             accepted = await asyncio.to_thread(mute.accept)
             with accepted[0] as connection:
                 opening.cancel()
@@ -495,11 +499,12 @@ WITHOUT = """
 import asyncio, os, sys
 from pathlib import Path
 sys.modules["asyncssh"] = None
-from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ssh.opening import open_ssh
 from port_hook_cli.errors import TunnelError
 try:
-    asyncio.run(open_ssh("serveo.net", Opening(local_url="http://127.0.0.1:9", environ={}, home=Path(), notice=print)))
+    opening = Opening(address="serveo.net", local_url="http://127.0.0.1:9", environ={}, home=Path(), notice=print)
+    asyncio.run(open_ssh(opening))
 except TunnelError as error:
     print(error.message, error.hint)
 """

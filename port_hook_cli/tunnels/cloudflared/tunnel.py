@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
-from port_hook_cli.tunnels import Opening
 from port_hook_cli.tunnels.cloudflared.errors import cannot_run, explain, last_word, not_found, too_old
+from port_hook_cli.tunnels.cloudflared.program import find_program
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.supervised import TetheredTunnel, closed_on_failure, start_tether
 
 _TETHER = Path(__file__).parents[1] / "supervisor.py"
@@ -35,7 +34,7 @@ _GRACE_S = 1.0
 
 
 class CloudflaredTunnel(TetheredTunnel):
-    """A quick tunnel; see `port_hook_cli.tunnels.Tunnel`. What it knows comes from the metrics endpoints."""
+    """A quick tunnel; see `port_hook_cli.tunnels.protocol.Tunnel`. What it knows comes from the metrics endpoints."""
 
     program = "cloudflared"
 
@@ -99,7 +98,7 @@ async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
 
     It ends when the tunnel is closed or this process dies. Raises `TunnelError`. Cancelling it ends the program, too.
     """
-    path = shutil.which("cloudflared", path=opening.environ.get("PATH", os.defpath))
+    path = find_program(opening.environ)
     if not path:
         raise not_found()
     order = {"command": [path, "tunnel", *_options(opening.local_url)], "grace_s": _GRACE_S}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError
+from port_hook_cli.tunnels.protocol import Usable
 
 # pyngrok installs a script `ngrok` beside Python. The agent itself has some 30 MB.
 _LARGEST_SCRIPT = 1 << 20
@@ -51,6 +52,19 @@ def ngrok_folder(environ: Mapping[str, str], home: Path, platform: str = sys.pla
     if platform == "win32":
         return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "ngrok"
     return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ngrok"
+
+
+def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | None:
+    """Return why `--tunnel auto` can use ngrok, or None. The agent must be installed: `auto` downloads nothing."""
+    del can_ask
+    with contextlib.suppress(TunnelError):
+        if find_agent(environ, home) is None:
+            return None
+        if environ.get("NGROK_AUTHTOKEN", "").strip():
+            return Usable("NGROK_AUTHTOKEN is set")
+        if config := find_config(environ, home):
+            return Usable(f"{config} exists")
+    return None
 
 
 def _is_pyngrok(path: Path) -> bool:

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.tunnels import Opening, nobody
 from port_hook_cli.tunnels.ngrok.errors import GET_NGROK_HINT, NO_TOKEN_HINT, Failure, explain, session_trouble
 from port_hook_cli.tunnels.ngrok.files import find_agent, find_config, managed_agent
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.supervised import TetheredTunnel, closed_on_failure, start_tether
 
 _DOWNLOAD_TIMEOUT_S = 180
@@ -37,7 +37,7 @@ class Order:
 
 
 class NgrokTunnel(TetheredTunnel):
-    """A tunnel that a leash process holds; see `port_hook_cli.tunnels.Tunnel`."""
+    """A tunnel that a leash process holds; see `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     program = "The ngrok agent"
 
@@ -97,7 +97,7 @@ async def _agree_to_download(opening: Opening) -> None:
 
     pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum for it.
     """
-    if opening.ask is nobody:
+    if not opening.can_ask:
         raise TunnelError(
             "No ngrok program was found. port-hook downloads one only if you agree on a terminal, "
             "because it cannot verify the download.",

@@ -22,8 +22,8 @@ from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.http.sender import Sender, system_trust
 from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels import Opening
 from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.smee.event import NotRelayed, RelayedRequest, RelayNote, probe_body, probe_token, read_event
 from port_hook_cli.tunnels.smee.stream import SILENCE_S, NoStream, RelayStream, explain, make_channel
 
@@ -44,17 +44,18 @@ _COST_OF_AN_EVENT = 4096
 _NOTICE_EVERY_S = 10.0
 
 
-async def open_smee(channel: str | None, opening: Opening, *, silence_s: float = SILENCE_S) -> SmeeTunnel:
-    """Open the stream of `channel`, or of a new one at smee.io, and hand its events to the listener.
+async def open_smee(opening: Opening, *, silence_s: float = SILENCE_S) -> SmeeTunnel:
+    """Connect to the channel `opening.address`, or to a new one at smee.io, and send its events to the listener.
 
     A URL that ends in `/new` makes a channel, too, at another server; a channel that was made before is taken again if
     the server still knows it. `silence_s` is how long a stream may say nothing, in seconds, before it counts as lost.
     Raises TunnelError.
     """
-    url = channel or _NEW_CHANNEL
+    url = opening.address or _NEW_CHANNEL
     if opening.previous_url and url.endswith("/new"):
         with contextlib.suppress(TunnelError):  # actions name it
-            return await open_smee(opening.previous_url, replace(opening, previous_url=None), silence_s=silence_s)
+            again = replace(opening, address=opening.previous_url, previous_url=None)
+            return await open_smee(again, silence_s=silence_s)
     if "@" in urlsplit(url).netloc:
         raise TunnelError("A password in a channel's URL would be shown to whoever sees that URL.", hint=_HINT)
     timeout = httpx.Timeout(opening.timeout_s, read=silence_s)
@@ -86,11 +87,10 @@ def _failure(url: str, error: Exception, timeout_s: float) -> TunnelError:
 
 
 class SmeeTunnel:
-    """A channel whose events reach the listener; see `port_hook_cli.tunnels.Tunnel`."""
+    """A channel whose events reach the listener; see `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     def __init__(self, url: str, client: httpx.AsyncClient, opening: Opening) -> None:
         self.url = url
-        self.relays_answers = False
         self.probe_timeout_s = _PROBE_S
         self._client = client
         self._stream = RelayStream(client, url)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import asyncssh
 
-from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ssh.banner import find_url
 from port_hook_cli.tunnels.ssh.destination import Destination, Service, ports_to_ask_for, read_destination, url_of
 from port_hook_cli.tunnels.ssh.errors import TROUBLES, Trouble, no_port, no_url, not_forwarded
@@ -55,11 +55,11 @@ class _Way:
         return tuple(map(str, files)) if isinstance(files, list) else ()
 
 
-async def open_tunnel(address: str, opening: Opening) -> SshTunnel:
+async def open_tunnel(opening: Opening) -> SshTunnel:
     """Open the tunnel; raises TunnelError. See `ssh.open_ssh`."""
     # asyncssh logs each connection, and prints what it takes for a problem.
     asyncssh.set_log_level(logging.CRITICAL + 1)
-    to = read_destination(address)
+    to = read_destination(opening.address or "")
     trouble = Trouble(host=to.host, port=to.port or _SSH_PORT, home=opening.home, timeout_s=opening.timeout_s)
     ports = _ports(to, opening)
     try:

@@ -16,7 +16,7 @@ import asyncssh
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.text.safe import printable
-from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.protocol import Opening
 
 _SSH_PORT = 22
 # What OpenSSH takes, in its order.

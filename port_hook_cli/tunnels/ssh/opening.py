@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.extras import install_hint
-from port_hook_cli.tunnels import Opening
+from port_hook_cli.tunnels.protocol import Opening
 
 if TYPE_CHECKING:
     from port_hook_cli.tunnels.ssh.tunnel import SshTunnel
 
 
-async def open_ssh(address: str, opening: Opening) -> SshTunnel:
-    """Open a tunnel through `address`, an `ssh://` URL or the name of a service (see `core/ssh_destination.py`).
+async def open_ssh(opening: Opening) -> SshTunnel:
+    """Open a tunnel through `opening.address`, an `ssh://` URL or the name of a service.
 
     The server is asked for a sign of life every `opening.keepalive_s` seconds; the tunnel is lost after three without.
     Raises TunnelError, also when asyncssh is not installed. Cancelling it hangs up.
@@ -28,4 +28,4 @@ async def open_ssh(address: str, opening: Opening) -> SshTunnel:
         ) from None
     from port_hook_cli.tunnels.ssh.connecting import open_tunnel
 
-    return await open_tunnel(address, opening)
+    return await open_tunnel(opening)

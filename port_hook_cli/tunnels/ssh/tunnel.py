@@ -99,13 +99,12 @@ class Voice(asyncssh.SSHClientSession[str]):
 
 
 class SshTunnel:
-    """A port forwarded by an SSH server; see `port_hook_cli.tunnels.Tunnel`."""
+    """A port forwarded by an SSH server; see `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     def __init__(
         self, connection: asyncssh.SSHClientConnection, ear: Ear, url: str, *, host: str, may_be_loopback_only: bool
     ) -> None:
         self.url = url
-        self.relays_answers = True
         self._connection, self._ear, self._host = connection, ear, host
         self._may_be_loopback_only = may_be_loopback_only
         ear.text = ""  # what was said so far has been understood

@@ -1,0 +1,82 @@
+"""The protocol between the listener and a tunnel provider."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from port_hook_cli.tunnels.connectivity import Probing
+
+
+class Tunnel(Protocol):
+    """A public URL whose requests are sent to a local server while the tunnel is open."""
+
+    @property
+    def url(self) -> str:
+        """The public URL, without a trailing slash."""
+        ...
+
+    def health(self) -> str:
+        """Return "" while the tunnel reports that it works, else the reason as a clause. Costs nothing."""
+        ...
+
+    async def probe(self, path: str, token: str) -> Probing:
+        """Request `path` (below `url`) through the tunnel; the listener responds with `token`. Never raises."""
+        ...
+
+    async def lost(self) -> str:
+        """Wait until the tunnel ends without having been closed; return what happened, as one printable sentence."""
+        ...
+
+    async def close(self) -> None:
+        """Close the tunnel and everything it started, within seconds. May be called twice."""
+        ...
+
+
+async def decline(_: str) -> bool:
+    """Answer no: the `ask` of a session without a terminal."""
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a provider needs to open a tunnel.
+
+    `local_url` is `http://127.0.0.1:PORT`. `address` is the server or channel in `--tunnel`, None for a provider that
+    is chosen by name. `notice` prints a sentence to stderr, for example before a download. `ask` asks the user a
+    yes-or-no question; it is `decline` when there is no terminal. `timeout_s` limits how long opening may take.
+    `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public URL of
+    the tunnel that this one replaces; a provider reuses it if it can. `keepalive_s` is the interval of keepalive
+    messages, for providers that send them.
+    """
+
+    local_url: str
+    environ: Mapping[str, str]
+    home: Path
+    notice: Callable[[str], None]
+    address: str | None = None
+    ask: Callable[[str], Awaitable[bool]] = decline
+    timeout_s: float = 20.0
+    public_url: str | None = None
+    domain: str | None = None
+    accept_host_key: str | None = None
+    previous_url: str | None = None
+    keepalive_s: float = 5.0
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a user can answer a question."""
+        return self.ask is not decline
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """Why `--tunnel auto` can use a provider on this machine.
+
+    `reason` is a clause. If there is a `question`, the user must answer it with yes before the tunnel is opened.
+    """
+
+    reason: str
+    question: str = ""

@@ -1,0 +1,191 @@
+"""The tunnel providers, one row each.
+
+To add a provider, write a module and add its row here. The help of `--tunnel`, the values it accepts, the order of
+`auto`, the options that each provider takes and the table in docs/how-to/be-reachable.md come from the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.tunnels.smee.address import read_channel
+from port_hook_cli.tunnels.ssh.address import read_server
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelChoice:
+    """The value of `--tunnel`: the name of a provider, `auto` or `none`, and the provider's server or channel."""
+
+    provider: str
+    address: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The choice as the user writes it after `--tunnel`."""
+        return self.address or self.provider
+
+
+AUTO = TunnelChoice("auto")
+NO_TUNNEL = TunnelChoice("none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Automatic:
+    """How `--tunnel auto` uses a provider.
+
+    `check` is the import path of a function that takes `environ`, `home` and `can_ask` and returns a `Usable`, or None
+    when the provider is not set up here; it opens and downloads nothing. `address` is the address that `auto` opens.
+    `setup` says how the user makes the provider usable.
+    """
+
+    check: str
+    setup: str
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One provider of tunnels.
+
+    `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`; it is imported
+    when the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns
+    the address in a value, or None for a value that is not an address of this provider; it raises UsageError.
+    `options` are the options of `listen` that only some providers take. `auto` is None for a provider that must be
+    chosen. A relay responds to Port itself and does not keep the path. `page`, `needs` and `notes` are for the docs.
+    """
+
+    name: str
+    opener: str
+    values: tuple[str, ...]
+    page: str
+    needs: str
+    notes: str
+    read_address: Callable[[str], str | None] | None = None
+    options: frozenset[str] = frozenset()
+    auto: Automatic | None = None
+    is_relay: bool = False
+
+
+# In the order of the help and the docs. `auto` uses the first one that is usable.
+PROVIDERS = (
+    Provider(
+        name="ngrok",
+        opener="port_hook_cli.tunnels.ngrok.tunnel:open_ngrok",
+        values=("ngrok",),
+        options=frozenset({"--domain"}),
+        auto=Automatic(
+            check="port_hook_cli.tunnels.ngrok.files:check_usable", setup="set NGROK_AUTHTOKEN and install ngrok"
+        ),
+        page="use-ngrok.md",
+        needs="an ngrok account",
+        notes="`--domain` keeps the public URL the same",
+    ),
+    Provider(
+        name="cloudflared",
+        opener="port_hook_cli.tunnels.cloudflared.tunnel:open_cloudflared",
+        values=("cloudflared",),
+        auto=Automatic(check="port_hook_cli.tunnels.cloudflared.program:check_usable", setup="install cloudflared"),
+        page="use-cloudflared.md",
+        needs="the `cloudflared` program; no account",
+        notes="the public URL is different each time",
+    ),
+    Provider(
+        name="ssh",
+        opener="port_hook_cli.tunnels.ssh.opening:open_ssh",
+        values=("localhost.run", "serveo.net", "a.pinggy.io", "ssh://USER@HOST"),
+        read_address=read_server,
+        # A web server of the user's own can be in front of `ssh -R`.
+        options=frozenset({"--accept-host-key", "--public-url"}),
+        auto=Automatic(
+            check="port_hook_cli.tunnels.ssh.usable:check_usable",
+            setup="use `--tunnel localhost.run`",
+            address="localhost.run",
+        ),
+        page="use-ssh.md",
+        needs="the `ssh` extra: `pipx install '.[all]'` or `pip install '.[ssh]'` in the clone",
+        notes="a public service or your own server",
+    ),
+    Provider(
+        name="smee",
+        opener="port_hook_cli.tunnels.smee.tunnel:open_smee",
+        values=("smee", "https://smee.io/CHANNEL"),
+        read_address=read_channel,
+        is_relay=True,
+        page="use-smee.md",
+        needs="nothing",
+        notes="a relay: Port gets the relay's response, not your handler's",
+    ),
+)
+
+
+def parse_tunnel(text: str) -> TunnelChoice:
+    """Return the choice that `--tunnel TEXT` makes; raises UsageError."""
+    for choice in (AUTO, NO_TUNNEL):
+        if text == choice.name:
+            return choice
+    for provider in PROVIDERS:
+        if provider.read_address and (address := provider.read_address(text)):
+            return TunnelChoice(provider.name, address)
+        if text == provider.name:
+            return TunnelChoice(provider.name)
+    raise UsageError(f"--tunnel {text!r} is not a known tunnel.", hint=f"Use one of {', '.join(all_values())}.")
+
+
+def find_provider(choice: TunnelChoice) -> Provider | None:
+    """Return the provider of a choice; None for `auto` and `none`."""
+    return next((provider for provider in PROVIDERS if provider.name == choice.provider), None)
+
+
+def is_relay(choice: TunnelChoice) -> bool:
+    """Return whether the provider responds to Port itself and does not keep the path."""
+    provider = find_provider(choice)
+    return provider is not None and provider.is_relay
+
+
+def refuse_options(choice: TunnelChoice, given: Collection[str]) -> None:
+    """Raise UsageError for the first of the `given` options that the chosen tunnel does not take."""
+    taken = _options(choice)
+    for option in given:
+        if option not in taken:
+            takers = " or ".join(_takers(option))
+            raise UsageError(
+                f"{option} cannot be used with --tunnel {choice.name}.",
+                hint=f"Leave out {option}, or use --tunnel {takers}.",
+            )
+
+
+def all_values() -> tuple[str, ...]:
+    """Return what can be written after `--tunnel`."""
+    return (AUTO.name, NO_TUNNEL.name, *(value for provider in PROVIDERS for value in provider.values))
+
+
+def tunnel_help() -> str:
+    """Return the help of `--tunnel`."""
+    names = ", ".join(choice.name for choice, _ in automatic())
+    _, *others = all_values()
+    return f"The tunnel to open: auto (the first usable one of {names}), {', '.join(others)}. Default: auto."
+
+
+def automatic() -> Iterator[tuple[TunnelChoice, Automatic]]:
+    """Yield what `auto` tries, in this order."""
+    for provider in PROVIDERS:
+        if provider.auto:
+            yield TunnelChoice(provider.name, provider.auto.address), provider.auto
+
+
+def _options(choice: TunnelChoice) -> frozenset[str]:
+    provider = find_provider(choice)
+    if provider:
+        return provider.options
+    # A user who gives the public URL of their own tunnel needs no other one.
+    return frozenset({"--public-url"}) if choice == NO_TUNNEL else frozenset()
+
+
+def _takers(option: str) -> Iterator[str]:
+    if option in _options(NO_TUNNEL):
+        yield NO_TUNNEL.name
+    for provider in PROVIDERS:
+        if option in provider.options:
+            yield provider.values[-1]

@@ -1,0 +1,33 @@
+"""Whether `--tunnel auto` can use SSH. Does not import asyncssh, which may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from port_hook_cli.tunnels.protocol import Usable
+
+_SERVICE = "localhost.run"
+
+
+def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | None:
+    """Return why localhost.run is usable, or None. The user must agree before the first tunnel through it."""
+    del environ
+    if not find_spec("asyncssh"):
+        return None
+    reason = "the ssh extra is installed"
+    if _knows_service(home):
+        return Usable(reason)
+    question = f"Open a public URL through {_SERVICE}? It needs no account, and it can read all requests."
+    return Usable(reason, question) if can_ask else None
+
+
+def _knows_service(home: Path) -> bool:
+    """Return whether a known_hosts file of OpenSSH or port-hook has a key of the service under its plain name."""
+    for folder in (".port-hook", ".ssh"):
+        with suppress(OSError):
+            if _SERVICE.encode() in (home / folder / "known_hosts").read_bytes():
+                return True
+    return False

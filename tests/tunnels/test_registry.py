@@ -1,0 +1,177 @@
+"""The values of `--tunnel`, and what the rows of the registry are used for."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.tunnels.automatic import no_tunnel_lines
+from port_hook_cli.tunnels.registry import (
+    AUTO,
+    NO_TUNNEL,
+    PROVIDERS,
+    Provider,
+    TunnelChoice,
+    all_values,
+    automatic,
+    is_relay,
+    parse_tunnel,
+    refuse_options,
+    tunnel_help,
+)
+from tests.conftest import Run
+from tests.contract.test_imports import HEAVY
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("auto", AUTO),
+        ("none", NO_TUNNEL),
+        ("ngrok", TunnelChoice("ngrok")),
+        ("cloudflared", TunnelChoice("cloudflared")),
+        ("smee", TunnelChoice("smee")),
+        ("https://smee.io/abc/", TunnelChoice("smee", "https://smee.io/abc")),
+        ("http://127.0.0.1:3000/new", TunnelChoice("smee", "http://127.0.0.1:3000/new")),
+        ("localhost.run", TunnelChoice("ssh", "localhost.run")),
+        ("serveo", TunnelChoice("ssh", "serveo.net")),
+        ("pinggy", TunnelChoice("ssh", "a.pinggy.io")),
+        ("pinggy.io", TunnelChoice("ssh", "a.pinggy.io")),
+        ("ssh://me@box", TunnelChoice("ssh", "ssh://me@box")),
+        ("ssh://me@box:65535/65535", TunnelChoice("ssh", "ssh://me@box:65535/65535")),
+        ("ssh://[::1]:22/", TunnelChoice("ssh", "ssh://[::1]:22/")),
+    ],
+)
+def test_a_value_names_a_provider_and_its_address(text: str, choice: TunnelChoice) -> None:
+    assert parse_tunnel(text) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ngrokk", "--tunnel 'ngrokk' is not a known tunnel."),
+        ("", "--tunnel '' is not a known tunnel."),
+        ("ssh", "--tunnel ssh does not name a server."),
+        ("ssh://", "--tunnel 'ssh://' does not name a server."),
+        ("ssh://box:65536", "--tunnel 'ssh://box:65536' has a port that is not from 1 to 65535."),
+        ("ssh://box:0", "--tunnel 'ssh://box:0' has a port that is not from 1 to 65535."),
+        ("ssh://[box", "--tunnel 'ssh://[box' has a port that is not from 1 to 65535."),
+        ("ssh://box/65536", "--tunnel 'ssh://box/65536' has more than user, host, port and remote port."),
+        ("ssh://box/a/b", "--tunnel 'ssh://box/a/b' has more than user, host, port and remote port."),
+        ("ssh://box?x=1", "--tunnel 'ssh://box?x=1' has more than user, host, port and remote port."),
+        ("https://smee.io", "--tunnel 'https://smee.io' does not name a channel."),
+        ("https:///channel", "--tunnel 'https:///channel' does not name a channel."),
+        ("https://[smee", "--tunnel 'https://[smee' is not a valid URL."),
+    ],
+)
+def test_a_bad_value_is_refused_with_the_reason_and_a_hint(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_tunnel(text)
+    assert caught.value.message == message
+    assert caught.value.hint.endswith(".")
+
+
+def test_an_unknown_value_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_tunnel("ngrokk")
+    assert all(value in caught.value.hint for value in all_values())
+
+
+def test_a_password_in_an_ssh_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_tunnel("ssh://me:hunter2@box")
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "option", "hint"),
+    [
+        ("cloudflared", "--domain", "Leave out --domain, or use --tunnel ngrok."),
+        ("auto", "--domain", "Leave out --domain, or use --tunnel ngrok."),
+        ("none", "--domain", "Leave out --domain, or use --tunnel ngrok."),
+        ("ngrok", "--accept-host-key", "Leave out --accept-host-key, or use --tunnel ssh://USER@HOST."),
+        ("smee", "--public-url", "Leave out --public-url, or use --tunnel none or ssh://USER@HOST."),
+        ("auto", "--public-url", "Leave out --public-url, or use --tunnel none or ssh://USER@HOST."),
+    ],
+)
+def test_an_option_of_another_tunnel_is_refused(tunnel: str, option: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_options(parse_tunnel(tunnel), [option])
+    assert (caught.value.message, caught.value.hint) == (f"{option} cannot be used with --tunnel {tunnel}.", hint)
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "options"),
+    [
+        ("none", ["--public-url"]),
+        ("ngrok", ["--domain"]),
+        ("localhost.run", ["--accept-host-key", "--public-url"]),
+        ("auto", []),
+    ],
+)
+def test_the_options_of_a_tunnel_are_accepted(tunnel: str, options: list[str]) -> None:
+    refuse_options(parse_tunnel(tunnel), options)
+
+
+def test_listen_refuses_an_option_of_another_tunnel_and_exits_2(run: Run) -> None:
+    done = run("listen", "--tunnel", "cloudflared", "--domain", "hooks.example.com", "--no-verify")
+    assert done.code == 2
+    assert done.err.startswith("error: --domain cannot be used with --tunnel cloudflared.\n")
+    assert "hint: Leave out --domain, or use --tunnel ngrok." in done.err
+
+
+def test_listen_refuses_an_unknown_tunnel_and_exits_2(run: Run) -> None:
+    done = run("listen", "--tunnel", "ngrokk", "--no-verify")
+    assert done.code == 2
+    assert done.err.startswith("error: --tunnel 'ngrokk' is not a known tunnel.\n")
+
+
+def test_auto_tries_ngrok_then_cloudflared_then_localhost_run() -> None:
+    assert [choice.name for choice, _ in automatic()] == ["ngrok", "cloudflared", "localhost.run"]
+
+
+def test_only_smee_is_a_relay() -> None:
+    assert [row.name for row in PROVIDERS if is_relay(TunnelChoice(row.name))] == ["smee"]
+    assert not is_relay(AUTO)
+    assert not is_relay(NO_TUNNEL)
+
+
+@pytest.mark.parametrize("row", PROVIDERS, ids=lambda row: row.name)
+class TestRow:
+    def test_names_an_opener_that_takes_an_opening(self, row: Provider) -> None:
+        opener = resolve_name(row.opener)
+        assert inspect.iscoroutinefunction(opener)
+        required = [it.name for it in inspect.signature(opener).parameters.values() if it.default is it.empty]
+        assert required == ["opening"]
+
+    def test_names_a_check_that_finds_nothing_on_an_empty_machine(self, row: Provider, tmp_path: Path) -> None:
+        if row.auto:
+            assert resolve_name(row.auto.check)({"PATH": str(tmp_path)}, tmp_path, can_ask=False) is None
+
+    def test_has_a_page_and_values_that_parse_to_it(self, row: Provider) -> None:
+        assert (ROOT / "docs" / "how-to" / row.page).is_file()
+        assert {parse_tunnel(value).provider for value in row.values} == {row.name}
+
+    def test_is_in_the_help_and_in_the_message_of_auto(self, row: Provider) -> None:
+        assert all(value in tunnel_help() for value in row.values)
+        if row.auto:
+            assert row.auto.setup in "".join(no_tunnel_lines())
+
+    def test_cannot_be_changed(self, row: Provider) -> None:
+        with pytest.raises(FrozenInstanceError):
+            row.name = "other"  # type: ignore[misc] # that is the point
+
+
+def test_the_registry_imports_nothing_heavy() -> None:
+    script = "import sys, port_hook_cli.tunnels.registry; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(done.stdout.split()) & HEAVY == set()
