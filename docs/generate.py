@@ -19,12 +19,13 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import port_hook_cli
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "port_hook_cli"
+PACKAGE = Path(port_hook_cli.__file__).parent
 _LAYOUT = re.compile(r"(?s)(<!-- layout: [^\n]*-->\n```text\n).*?(```)")
 # Each different value gets a placeholder of its own, so that two ports stay two ports.
 _REPLACED = (
