@@ -197,11 +197,11 @@ def listen(
         {"--once": once, "--count": count is not None},
     )
     from port_hook_cli.listener.asking import asker
-    from port_hook_cli.listener.public_url import Reaching
+    from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.serving import Plan
     from port_hook_cli.listener.session import Retarget, Session
 
-    reaching = Reaching(
+    tunnel_options = TunnelOptions(
         choice=read_tunnel(
             tunnel, {"--public-url": public_url, "--domain": domain, "--accept-host-key": accept_host_key}
         ),
@@ -241,7 +241,7 @@ def listen(
     )
     session = Session(
         plan=plan,
-        reaching=reaching,
+        tunnel=tunnel_options,
         ask=asker(runtime),
         copy=copy,
         secret_place=settings.secret_place if settings else "",
@@ -290,7 +290,7 @@ async def _run(
             reveal=reveal,
         )
     )
-    return await run_session(session, runtime, screen, broken)
+    return await run_session(session, runtime, [screen], broken)
 
 
 def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, runtime: Runtime) -> Reveal:

@@ -16,7 +16,9 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
 from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Headers, Invocation, Payload, Status, Verdict
 from port_hook_cli.listener import responses
+from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
+from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.reader import Reader
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
@@ -50,16 +52,6 @@ class Forwarding(Protocol):
         """Send the invocation with `headers` to `url` and return what came of it."""
 
 
-class Onlooker(Protocol):
-    """Whoever looks on. It may not wait: the answer does not wait for it."""
-
-    def exchanged(self, exchange: Exchange) -> None:
-        """Take note of an exchange whose answer is on its way."""
-
-    def notice(self, text: str) -> None:
-        """Take note of something that is not an invocation."""
-
-
 class Listening:
     """The life of a listener's requests. One instance serves one event loop."""
 
@@ -69,7 +61,8 @@ class Listening:
         *,
         store: Saving,
         forwarder: Forwarding,
-        onlooker: Onlooker,
+        observer: Observer,
+        public: PublicAddress,
         seen: Mapping[bytes, float] | None = None,
     ) -> None:
         self.policy = policy
@@ -77,7 +70,8 @@ class Listening:
         self.in_flight = 0
         self._store = store
         self._forwarder = forwarder
-        self._onlooker = onlooker
+        self._observer = observer
+        self._public = public
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._failures_left = policy.fail_first
@@ -130,7 +124,7 @@ class Listening:
         if exchange.refused or self._is_wanted(exchange.payload):
             if not exchange.refused:
                 self._count(exchange, answer)
-            self._onlooker.exchanged(exchange)
+            self._observer.exchanged(exchange)
 
     def _answer_of_ours(self, exchange: Exchange) -> Answer | None:
         """Return the answer that needs no handler, or None when the handler is to be asked."""
@@ -154,7 +148,7 @@ class Listening:
         """Ask the handler while the commit is under way; raises StoreError when that failed, whatever was answered."""
         invocation = exchange.invocation
         url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
-        headers = forwarded_headers(invocation, url, client=client, scheme=self.policy.scheme)
+        headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
         saved = asyncio.ensure_future(self._store.save(exchange))
         self.in_flight += 1
         try:
@@ -168,7 +162,7 @@ class Listening:
         try:
             await saved
         except StoreError:
-            self._onlooker.notice(f"the handler on {url} did get what could not be saved")
+            self._observer.notice(f"the handler on {url} did get what could not be saved")
             raise
         answer = _relay(delivery)
         return _with(exchange, answer, delivery), answer
@@ -180,13 +174,13 @@ class Listening:
         self.tally.verified += exchange.verdict.status in _VERIFIED
         self.tally.handler_failures += 1
         self._store.complete(_with(exchange, None, cut_off))
-        self._onlooker.exchanged(_with(exchange, None, cut_off))
+        self._observer.exchanged(_with(exchange, None, cut_off))
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> Answer:
         answer = responses.not_saved(error.message)
         self._seen.forget(signature_key(exchange.invocation.headers))
-        self._onlooker.notice(f"not saved, answered 500: {error.message} {error.hint}".rstrip())
-        self._onlooker.exchanged(_with(exchange, answer))
+        self._observer.notice(f"not saved, answered 500: {error.message} {error.hint}".rstrip())
+        self._observer.exchanged(_with(exchange, answer))
         self.tally.refused += 1
         return answer
 

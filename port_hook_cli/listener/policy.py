@@ -26,7 +26,6 @@ class Policy:
     respond: Answer = responses.OK
     delay_s: float = 0.0
     fail_first: int = 0
-    scheme: str = "http"
 
 
 @dataclass(slots=True)

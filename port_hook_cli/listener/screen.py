@@ -1,4 +1,4 @@
-"""The two ways a listener shows what happens: text for a person, records for a program."""
+"""The observers that write to the terminal: text for a person, JSON records for a program."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.records import EVENT, invocation_event
+from port_hook_cli.listener.observers import Observer
 from port_hook_cli.terminal.console import rich_console
 from port_hook_cli.terminal.printer import BackgroundWriter
 from port_hook_cli.text.layout import fit
 from port_hook_cli.text.safe import printable
+from port_hook_cli.tunnels.records import tunnel_event
+from port_hook_cli.tunnels.report import TunnelReport
+from port_hook_cli.tunnels.view import tunnel_lines
 
 _CLOSE_S = 2.0
 
 
-class TextScreen:
+class TextScreen(Observer):
     """Invocations to stdout, everything else to stderr.
 
     `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
@@ -55,8 +59,10 @@ class TextScreen:
         """Tell something that is not an invocation."""
         self._err.put(lambda _: f"{printable(text)}\n")
 
-    def event(self, record: Mapping[str, Any]) -> None:
-        """Ignore a record; it is meant for programs."""
+    def tunnel(self, report: TunnelReport) -> None:
+        """Show a change of the tunnel."""
+        for line in tunnel_lines(report):
+            self.notice(line)
 
     def close(self) -> None:
         """Write what is pending."""
@@ -70,7 +76,7 @@ class TextScreen:
         return self._paint(exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted)) + "\n"
 
 
-class JsonScreen:
+class JsonScreen(Observer):
     """One record per line on stdout and nothing else there; notices go to stderr."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
@@ -85,6 +91,12 @@ class JsonScreen:
     def notice(self, text: str) -> None:
         """Tell something that is not an invocation, on stderr."""
         self._err.put(lambda _: f"{printable(text)}\n")
+
+    def tunnel(self, report: TunnelReport) -> None:
+        """Show a change of the tunnel on stderr, and print it as a `tunnel` record."""
+        for line in tunnel_lines(report):
+            self.notice(line)
+        self.event(tunnel_event(report))
 
     def event(self, record: Mapping[str, Any]) -> None:
         """Print a record."""

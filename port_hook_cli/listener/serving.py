@@ -14,11 +14,12 @@ from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.forwarder import Forwarder
 from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
-from port_hook_cli.http.web_pages import PublicNames
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
-from port_hook_cli.listener.pipeline import Listening, Onlooker
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.pipeline import Listening
 from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.server import Receiver
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
@@ -49,26 +50,28 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """A listener that is up. `url` is where it is, `echo` what it answers to its own probes.
+    """A listener that is running. `url` is its URL on this machine, `echo` its response to its own probes.
 
-    `origin` is where this machine reaches it: a tunnel leads there, and nowhere else.
-
-    `names` are the host names, besides local ones, that requests may be for: those of the public URLs.
-
-    What `after_drain` holds is closed when nothing is in flight any more, before the store is.
+    `origin` is the local URL that a tunnel leads to. `public` is the public URL that requests depend on; a tunnel that
+    was opened is recorded there. What `after_drain` holds is closed after the last response, before the store.
     """
 
     url: str
     origin: str
     flow: Listening
     echo: Echo
-    names: PublicNames
+    public: PublicAddress
     after_drain: AsyncExitStack = field(repr=False)
 
 
 @asynccontextmanager
-async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIterator[Serving]:
-    """Listen for as long as the context lasts; on its way out, what is in flight gets two seconds."""
+async def listening(
+    plan: Plan, runtime: Runtime, observer: Observer, *, public_url: str | None = None
+) -> AsyncIterator[Serving]:
+    """Listen until the context ends; then requests in progress get two seconds.
+
+    `public_url` is that of a tunnel that the user runs. The URL of any other tunnel is known later.
+    """
     async with AsyncExitStack() as stack:
         store = open_store(
             plan.store,
@@ -79,7 +82,7 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
             keep_secrets=plan.keep_secrets,
         )
         for warning in store.warnings:
-            onlooker.notice(f"note: {warning}")
+            observer.notice(f"note: {warning}")
         # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
@@ -87,29 +90,29 @@ async def listening(plan: Plan, runtime: Runtime, onlooker: Onlooker) -> AsyncIt
         forwarder = await stack.enter_async_context(
             Forwarder(timeout_s=plan.forward_timeout_s, max_response=plan.max_response)
         )
-        flow = Listening(plan.policy, store=writer, forwarder=forwarder, onlooker=onlooker, seen=seen)
+        public = PublicAddress(public_url)
+        flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # answers travel through what is in it
         echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
-        names = PublicNames()
         receiver = Receiver(
             flow.receive,
             now=runtime.now,
             new_id=runtime.new_id,
-            notice=onlooker.notice,
+            notice=observer.notice,
             echo=echo,
             mount=plan.policy.routes.mount,
             max_body=plan.max_body,
-            names=names,
+            names=public.names,
         )
         host, port = await receiver.start(plan.host, plan.port)
         if not receiver.is_on_loopback:
-            onlooker.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
+            observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
         stack.callback(flow.close)
         stack.push_async_callback(receiver.close, DRAIN_S)
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
-        yield Serving(url=url, origin=origin, flow=flow, echo=echo, names=names, after_drain=after_drain)
+        yield Serving(url=url, origin=origin, flow=flow, echo=echo, public=public, after_drain=after_drain)
 
 
 def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:

@@ -13,15 +13,17 @@ import pytest
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Status
+from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
 from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.signatures.verification import signature_key
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
 
 
 @dataclass
-class World:
-    """Store, handler and onlooker in one. The handler answers `status`; `saving` may be made to fail."""
+class World(Observer):
+    """Store, handler and observer in one. The handler answers `status`; `saving` may be made to fail."""
 
     status: int = 200
     problem: StoreError | None = None
@@ -58,7 +60,7 @@ class World:
 @asynccontextmanager
 async def listening(world: World, seen: Mapping[bytes, float] | None = None, **policy: Any) -> AsyncIterator[Listening]:
     options: dict[str, Any] = {"secret": SECRET, "routes": Routes(default="http://h:1")} | policy
-    flow = Listening(Policy(**options), store=world, forwarder=world, onlooker=world, seen=seen)
+    flow = Listening(Policy(**options), store=world, forwarder=world, observer=world, public=PublicAddress(), seen=seen)
     try:
         yield flow
     finally:

@@ -468,7 +468,7 @@ def test_what_was_expected_and_did_not_come_is_said(folder: Path) -> None:
     with listener(folder, "--once", "--expect-status", "204") as running:
         running.post(a_body(), now_signed(a_body()))
         _, told = running.process.communicate(timeout=10)
-    assert b"error: 1 of 1 answers were not 204" in told
+    assert b"error: 1 of 1 responses were not 204." in told
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a POSIX shell")

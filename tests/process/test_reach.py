@@ -148,4 +148,4 @@ def test_a_script_is_let_go_when_the_way_stays_lost(folder: Path, relay: Relay) 
         out, err = listening.process.communicate(timeout=20)
     assert listening.process.returncode == ExitCode.TUNNEL_LOST
     assert b'"state":"unreachable"' in out
-    assert b"error: the tunnel was lost" in err
+    assert b"error: The tunnel was lost" in err

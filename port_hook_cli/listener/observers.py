@@ -1,0 +1,85 @@
+"""Observers of a listener: the protocol, and a list of observers as one.
+
+A new observer is a class that extends `Observer` and overrides what it needs, and an entry in the list that `listen`
+passes to `run_session`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.tunnels.report import TunnelReport
+
+
+class Observer(Protocol):
+    """An observer is told what a listener does. Observers must not block: the response does not wait for them.
+
+    A method that is not overridden ignores what it is told.
+    """
+
+    def exchanged(self, exchange: Exchange) -> None:  # noqa: ARG002 - for those who override it
+        """Handle an exchange whose response is being sent."""
+        return
+
+    def notice(self, text: str) -> None:  # noqa: ARG002 - for those who override it
+        """Handle a message that is not about one invocation."""
+        return
+
+    def tunnel(self, report: TunnelReport) -> None:  # noqa: ARG002 - for those who override it
+        """Handle a change of the tunnel."""
+        return
+
+    def event(self, record: Mapping[str, Any]) -> None:  # noqa: ARG002 - for those who override it
+        """Handle the first or the last record of the session (`ready` and `summary`)."""
+        return
+
+    def close(self) -> None:
+        """Finish, within seconds. Nothing follows."""
+        return
+
+
+class Observers(Observer):
+    """Several observers as one. They get the first `limit` exchanges; None means all.
+
+    More exchanges than `limit` can be in progress when a session with `--count` reaches its end.
+    """
+
+    def __init__(self, observers: Sequence[Observer], *, limit: int | None = None) -> None:
+        self._observers = tuple(observers)
+        self._left = limit
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Pass an exchange on; an observer that fails is reported to the loop and does not stop the others."""
+        if self._left is not None:
+            if not self._left:
+                return
+            self._left -= 1
+        for observer in self._observers:
+            try:
+                observer.exchanged(exchange)
+            except Exception as error:  # noqa: BLE001 - a defect in one observer
+                context = {"message": f"{type(observer).__name__} failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+    def notice(self, text: str) -> None:
+        """Pass a message on."""
+        for observer in self._observers:
+            observer.notice(text)
+
+    def tunnel(self, report: TunnelReport) -> None:
+        """Pass a change of the tunnel on."""
+        for observer in self._observers:
+            observer.tunnel(report)
+
+    def event(self, record: Mapping[str, Any]) -> None:
+        """Pass a record on."""
+        for observer in self._observers:
+            observer.event(record)
+
+    def close(self) -> None:
+        """Close all observers."""
+        for observer in self._observers:
+            observer.close()
