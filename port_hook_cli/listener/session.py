@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
 from port_hook_cli.listener.records import ready_event, summary_event
@@ -120,6 +121,8 @@ async def _run(
         _show_ready(session, runtime, observer, started)
         if started.tunnel:
             started.tunnel.begin()
+        checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
+        stack.callback(checking.cancel)
         await _wait(session.plan, stop, broken)
         if in_flight := started.serving.flow.in_flight:
             observer.notice(f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")

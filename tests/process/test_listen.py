@@ -202,6 +202,33 @@ def test_an_unreachable_handler_is_a_502_with_the_reason(folder: Path) -> None:
     assert "is your handler running" in record["delivery"]["error"]
 
 
+def test_a_handler_that_does_not_listen_yet_is_reported_and_used_later(folder: Path) -> None:
+    port = free_port()
+    with listener(folder, "--forward-to", str(port)) as running:
+        said = until_said(running, b"Nothing listens on ")
+        assert said.decode().startswith(f"Nothing listens on http://127.0.0.1:{port} yet: ")
+        assert running.post(a_body(), now_signed(a_body()))[0] == 502
+        with socket.create_server(("127.0.0.1", port)) as server:
+            server.settimeout(20)
+            with socket.create_connection((running.host, running.port)) as connection:
+                connection.sendall(raw_request(a_body(), now_signed(a_body())))
+                handling, _ = server.accept()
+                with handling:
+                    assert handling.recv(100).startswith(b"POST / HTTP/1.1")
+
+
+def test_a_target_with_a_letter_in_its_port_is_reported(folder: Path) -> None:
+    with listener(folder, "--forward-to", "800O.invalid") as running:
+        said = until_said(running, b"Nothing listens on ")
+    assert b"http://800O.invalid yet: the host name cannot be resolved." in said
+
+
+def until_said(running: Listener, start: bytes) -> bytes:
+    """Return the first line on stderr that begins with `start`."""
+    assert running.process.stderr is not None
+    return next(line for line in running.process.stderr if line.startswith(start))
+
+
 def test_a_slow_handler_is_a_504_with_the_reason(folder: Path) -> None:
     with (
         handler(delay_s=30) as target,

@@ -1,0 +1,44 @@
+"""Check once, at the start of a session, that something listens where requests will be forwarded."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from port_hook_cli.invocations.forwarding import Routes
+
+TIMEOUT_S = 2.0
+_PORTS = {"http": 80, "https": 443}
+
+
+async def check_handlers(routes: Routes, notice: Callable[[str], None]) -> None:
+    """Connect once to each handler, without a request, and report those that accept no connection. Never raises."""
+    targets = {_address(target): target for target in (routes.default, *routes.by_action.values()) if target}
+    problems = await asyncio.gather(*(_problem(*address) for address in targets))
+    for target, problem in zip(targets.values(), problems, strict=True):
+        if problem:
+            notice(f"Nothing listens on {target} yet: {problem}. Start your handler, or correct the target.")
+
+
+def _address(target: str) -> tuple[str, int]:
+    parts = urlsplit(target)
+    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+
+async def _problem(host: str, port: int) -> str:
+    """Return why `host`:`port` accepts no connection, as a clause; "" if it accepts one."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return f"no connection within {TIMEOUT_S:g} s"
+    except (socket.gaierror, UnicodeError):
+        return "the host name cannot be resolved"
+    except ConnectionRefusedError:
+        return f"port {port} refuses connections"
+    except OSError as error:
+        return (error.strerror or str(error)).rstrip(".")
+    writer.close()
+    return ""

@@ -1,0 +1,73 @@
+"""The check at the start of a session whether the handlers listen, against real ports."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import suppress
+
+import pytest
+
+from port_hook_cli.invocations.forwarding import Routes, parse_target
+from port_hook_cli.listener.handler_check import check_handlers
+
+
+async def notices_for(routes: Routes) -> list[str]:
+    notices: list[str] = []
+    await check_handlers(routes, notices.append)
+    return notices
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert await notices_for(Routes(default=url, by_action={"scale": f"{url}/scale"})) == []
+        server.settimeout(10)
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(100) == b""
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):  # two targets, one connection
+            server.accept()
+
+
+async def test_each_handler_that_does_not_listen_is_named_once(free_port: int) -> None:
+    there = f"http://127.0.0.1:{free_port}"
+    (notice,) = await notices_for(Routes(default=there, by_action={"scale": there, "drop": there}))
+    assert notice == (
+        f"Nothing listens on {there} yet: port {free_port} refuses connections. "
+        "Start your handler, or correct the target."
+    )
+
+
+async def test_a_port_with_a_letter_in_it_is_a_host_name_that_cannot_be_resolved() -> None:
+    (notice,) = await notices_for(Routes(default=parse_target("800O.invalid")))
+    assert notice.startswith("Nothing listens on http://800O.invalid yet: the host name cannot be resolved.")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full backlog refuses connections elsewhere")
+async def test_a_handler_that_accepts_no_connection_in_time_is_reported() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [_fill(full.getsockname()) for _ in range(3)]  # the backlog; the next one has to wait
+        notices = await notices_for(Routes(default=f"http://127.0.0.1:{full.getsockname()[1]}"))
+        for connection in waiting:
+            connection.close()
+    assert len(notices) == 1
+    assert "no connection within 2 s" in notices[0]
+
+
+def _fill(address: tuple[str, int]) -> socket.socket:
+    connection = socket.socket()
+    connection.setblocking(False)
+    with suppress(BlockingIOError):
+        connection.connect(address)
+    return connection
