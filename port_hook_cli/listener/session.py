@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from port_hook_cli.listener.watcher import Watcher
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.echo import typed_keys_hidden
 from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.terminal.threads import UnwaitedThreads
 from port_hook_cli.tunnels.protocol import Opening, decline
@@ -114,6 +115,7 @@ async def _run(
     loop.set_exception_handler(_LoopProblems(observer.notice, runtime.now))
     loop.set_default_executor(UnwaitedThreads())
     async with AsyncExitStack() as stack:
+        keys = stack.enter_context(ExitStack())  # closed last
         started = await _unless_stopped(_start(session, runtime, observer, stack), stop)
         if started is None:
             observer.notice("Stopped before it was ready.")
@@ -123,6 +125,7 @@ async def _run(
             started.tunnel.begin()
         checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
         stack.callback(checking.cancel)
+        keys.enter_context(typed_keys_hidden(runtime))  # from here on, the user is asked nothing
         await _wait(session.plan, stop, broken)
         if in_flight := started.serving.flow.in_flight:
             observer.notice(f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")

@@ -1,0 +1,101 @@
+"""Hide the keys that are typed while a server runs, and keep them from the shell that reads the terminal next."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from port_hook_cli.runtime import Runtime
+
+# They stop or end a process without unwinding its stack.
+_ABRUPT = ("SIGTSTP", "SIGQUIT", "SIGHUP")
+
+
+@contextmanager
+def typed_keys_hidden(runtime: Runtime) -> Iterator[None]:
+    """Turn the terminal's echo off until the context ends, and discard what was typed meanwhile.
+
+    Does nothing on Windows, in the background, and when stdout is not a terminal: then another program, such as a
+    pager, may read the keys. SIGTSTP (Ctrl-Z), SIGQUIT and SIGHUP restore the echo too. For the main thread only.
+    """
+    terminal = _terminal(runtime)
+    if terminal is None or not terminal.hide():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _abrupt_signals()}
+    try:
+        for number in before:
+            signal.signal(number, terminal.leave)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        terminal.show()
+
+
+class _Terminal:
+    """The echo of the terminal behind a file descriptor. Only that setting is changed: others may belong to a shell."""
+
+    def __init__(self, descriptor: int) -> None:
+        import termios
+
+        self._termios: Any = termios
+        self._descriptor = descriptor
+
+    def hide(self) -> bool:
+        """Turn the echo off; False if it is off already or this process is in the background."""
+        return self._is_in_foreground() and self._set_echo(on=False)
+
+    def show(self) -> None:
+        """Turn the echo on, and discard the keys that were typed meanwhile: the shell would run them unseen."""
+        if not self._is_in_foreground():
+            return
+        with suppress(self._termios.error):
+            self._termios.tcflush(self._descriptor, self._termios.TCIFLUSH)
+        self._set_echo(on=True)
+
+    def leave(self, number: int, _: object) -> None:
+        """Restore the echo, then do what the signal does by default; after Ctrl-Z and `fg`, turn the echo off again."""
+        self.show()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+        signal.signal(number, self.leave)
+        self.hide()
+
+    def _set_echo(self, *, on: bool) -> bool:
+        termios = self._termios
+        try:
+            settings = termios.tcgetattr(self._descriptor)
+            if bool(settings[3] & termios.ECHO) is on:
+                return False
+            settings[3] ^= termios.ECHO
+            # Not TCSADRAIN: it would wait for output that the user has paused with Ctrl-S.
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, settings)
+        except termios.error:  # the terminal was closed
+            return False
+        return True
+
+    def _is_in_foreground(self) -> bool:
+        """Whether this process may change the terminal; the system stops a background process that does."""
+        try:
+            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        except OSError:
+            return False
+
+
+def _terminal(runtime: Runtime) -> _Terminal | None:
+    try:
+        if runtime.stdin.isatty() and runtime.stdout.isatty():
+            return _Terminal(runtime.stdin.fileno())
+    except (ImportError, OSError, ValueError):  # Windows, or a stream that was closed
+        return None
+    return None
+
+
+def _abrupt_signals() -> list[int]:
+    """Return the signals to handle: a user who ignores one (`nohup`) wants it ignored."""
+    numbers = [getattr(signal, name) for name in _ABRUPT if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]

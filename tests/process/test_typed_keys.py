@@ -1,0 +1,175 @@
+"""Keys that are typed while a listener runs, on a pseudo terminal with a small shell between."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.processes import environment
+
+if sys.platform == "win32":
+    pytest.skip("pseudo terminals are POSIX", allow_module_level=True)
+
+import termios
+
+# A stand-in for a shell with job control: it runs one command in the foreground, continues it when it is stopped, and
+# tells how it finds the terminal. It has no command line, and knows one job.
+SHELL = """
+import fcntl, os, resource, select, signal, subprocess, sys, termios
+
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+
+def foreground():
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+def echo():
+    return "on" if termios.tcgetattr(0)[3] & termios.ECHO else "off"
+
+job = subprocess.Popen(sys.argv[1:], preexec_fn=foreground)
+print(f"pid {job.pid}", flush=True)
+while True:
+    _, status = os.waitpid(job.pid, os.WUNTRACED)
+    os.tcsetpgrp(0, os.getpid())
+    if not os.WIFSTOPPED(status):
+        break
+    print(f"stopped, echo {echo()}", flush=True)
+    os.tcsetpgrp(0, job.pid)
+    os.kill(job.pid, signal.SIGCONT)
+left = os.read(0, 1000) if select.select([0], [], [], 0)[0] else b""
+print(f"ended with {os.waitstatus_to_exitcode(status)}, echo {echo()}, typed {left!r}", flush=True)
+"""
+
+# What runs while keys are hidden, and has a defect.
+CRASH = """
+import sys
+from types import SimpleNamespace
+from port_hook_cli.terminal.echo import typed_keys_hidden
+with typed_keys_hidden(SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout)):
+    print("hidden", flush=True)
+    sys.stdin.readline()
+    raise RuntimeError("a defect")
+"""
+
+
+@dataclass
+class Terminal:
+    """A pseudo terminal with the shell on it, and all that was written there."""
+
+    master: int
+    raw: bytearray = field(default_factory=bytearray)
+
+    def wait_for(self, pattern: str) -> str:
+        """Read until `pattern` matches what was written; return its first group."""
+        until = time.monotonic() + 20
+        while not (match := re.search(pattern, self.raw.decode())):
+            assert select.select([self.master], [], [], max(0.0, until - time.monotonic()))[0], self.raw
+            self.raw += os.read(self.master, 65536)
+        return match[1] if match.groups() else match[0]
+
+    def wait_for_echo(self, *, on: bool) -> None:
+        """Wait until the terminal's echo is on or off: nothing tells of it."""
+        until = time.monotonic() + 20
+        while bool(termios.tcgetattr(self.master)[3] & termios.ECHO) is not on:
+            assert time.monotonic() < until, self.raw
+            time.sleep(0.01)
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+
+@contextmanager
+def a_shell(folder: Path, *command: str) -> Iterator[Terminal]:
+    master, slave = os.openpty()
+    shell = subprocess.Popen(
+        [sys.executable, "-c", SHELL, sys.executable, *command],
+        cwd=folder,
+        env=environment(folder, TERM="xterm", COLUMNS="120"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    try:
+        yield Terminal(master)
+    finally:
+        shell.kill()  # the terminal hangs up on what runs on it
+        shell.wait(20)
+        os.close(slave)
+        os.close(master)
+
+
+LISTEN = ("-m", "port_hook_cli", "listen", "--port", "0")
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"), [("\x03", 0), ("SIGTERM", 0), ("\x1c", -3)], ids=["ctrl-c", "sigterm", "ctrl-backslash"]
+)
+def test_keys_typed_while_listen_runs_are_neither_shown_nor_left_for_the_shell(
+    folder: Path, stop: str, code: int
+) -> None:
+    with a_shell(folder, *LISTEN) as terminal:
+        pid = int(terminal.wait_for(r"pid (\d+)"))
+        terminal.wait_for(r"Stop with Ctrl-C\.")
+        terminal.wait_for_echo(on=False)
+        terminal.type("rm -rf everything\n")
+        if stop == "SIGTERM":
+            os.kill(pid, 15)
+        else:
+            terminal.type(stop)
+        end = terminal.wait_for(r"ended with .*\n").strip()
+    assert end == f"ended with {code}, echo on, typed b''"
+    assert b"everything" not in terminal.raw
+
+
+def test_ctrl_z_gives_the_echo_back_until_the_listener_goes_on(folder: Path) -> None:
+    with a_shell(folder, *LISTEN) as terminal:
+        terminal.wait_for(r"Stop with Ctrl-C\.")
+        terminal.wait_for_echo(on=False)
+        terminal.type("\x1a")
+        assert terminal.wait_for(r"stopped, echo (\w+)") == "on"
+        terminal.wait_for_echo(on=False)
+        terminal.type("\x03")
+        assert terminal.wait_for(r"ended with (.*)\r\n") == "0, echo on, typed b''"
+
+
+def test_a_crash_gives_the_echo_back(folder: Path) -> None:
+    with a_shell(folder, "-c", CRASH) as terminal:
+        terminal.wait_for("hidden")
+        terminal.wait_for_echo(on=False)
+        terminal.type("x\n")
+        assert terminal.wait_for(r"ended with (.*)\r\n") == "1, echo on, typed b''"
+    assert b"RuntimeError: a defect" in terminal.raw
+
+
+def test_an_echo_that_is_off_already_stays_off(folder: Path) -> None:
+    with a_shell(folder, *LISTEN) as terminal:
+        settings = termios.tcgetattr(terminal.master)
+        settings[3] &= ~termios.ECHO
+        termios.tcsetattr(terminal.master, termios.TCSANOW, settings)
+        terminal.wait_for(r"Stop with Ctrl-C\.")
+        terminal.type("\x03")
+        assert terminal.wait_for(r"ended with (.*)\r\n") == "0, echo off, typed b''"
+
+
+def test_the_echo_is_left_alone_when_another_program_may_read_the_keys(folder: Path) -> None:
+    to_file = "os.dup2(os.open('out', os.O_WRONLY | os.O_CREAT), 1)"
+    script = f"import os, sys; {to_file}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    with a_shell(folder, "-c", script, *LISTEN, "--timeout", "0.5") as terminal:
+        terminal.wait_for(r"Stop with Ctrl-C\.")
+        terminal.type("hello\n")
+        terminal.wait_for(r"ended with 0, echo on")
+    assert b"hello" in terminal.raw
