@@ -1,7 +1,7 @@
-"""One exchange on the screen: in full, or in a line.
+"""One exchange on the screen: in full, or in one line.
 
-Every piece of text that came from the wire goes through `views.text` first. Lines are wrapped later, for the
-terminal they are for (`views.layout`); one that is meant to be copied says `no_wrap`.
+All text from a sender or a handler is made safe by `text.safe` first. Lines are wrapped later, by `text.layout`, for
+the width of the terminal; a line that is meant to be copied has `no_wrap`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
 _FATES = {
-    RunFate.SUCCESS: "the run is synchronised: this answer ends it as SUCCESS",
-    RunFate.FAILURE: "the run is synchronised: this answer ends it as FAILURE",
-    RunFate.WAITS: "the run stays IN_PROGRESS until success or failure is reported",
+    RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
+    RunFate.FAILURE: "the run is synchronized: this response ends it as FAILURE",
+    # The run of a replay may have been reported, and a handler may report before it responds.
+    RunFate.WAITS: "the run may still be waiting for a report of success or failure",
     RunFate.DEPENDS: (
-        "a synchronised run ends with this answer ({fate}); "
-        "any other stays IN_PROGRESS until success or failure is reported"
+        "a synchronized run ends with this response ({fate}); "
+        "any other may still be waiting for a report of success or failure"
     ),
 }
 
@@ -70,7 +71,7 @@ def compact_line(exchange: Exchange) -> str:
 def exchange_lines(exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = ()) -> Iterator[Text]:
     """Yield an exchange in full, line by line.
 
-    `app_url` is where a run's page is, when it is known; `decrypted` are inputs that were decrypted for the screen.
+    `app_url` is the address of Port's pages, if known; `decrypted` are inputs that were decrypted for the screen.
     """
     yield _head(exchange)
     yield from _verdict(exchange.verdict)
@@ -91,7 +92,7 @@ def what_it_is(payload: Payload) -> str:
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Text]:
-    """Yield what was read of a body; a body that says nothing known is shown as it is."""
+    """Yield what was read from a body; a body of an unknown shape is shown as it is."""
     if payload.run_id:
         link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else None
         yield _line("run", Text(brief(payload.run_id), style=Style(link=link)))
@@ -113,7 +114,7 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
 
 
 def cause_lines(verdict: Verdict) -> Iterator[Text]:
-    """Yield what was found out about a signature, each cause with its fix; beside a good one it is a warning."""
+    """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
         words = Text(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}", "yellow" if is_good else "red")
@@ -203,7 +204,7 @@ def _decrypted_value(decryption: Decryption) -> Text:
 
 
 def _block(label: str, body: bytes, text: str | None) -> Iterator[Text]:
-    """Yield the beginning of a body's text: at most 2 kB and 24 lines. What is no text is only counted."""
+    """Yield the beginning of a body's text: at most 2 kB and 24 lines. Of a body that is not text, yield the size."""
     if text is None:
         yield _line(label, Text(f"({len(body):,} bytes that are not UTF-8 text)", style="dim"))
         return

@@ -1,4 +1,4 @@
-"""A session's first and last words."""
+"""The messages at the start and the end of a session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_RUNS = 5
 def ready_lines(
     policy: Policy, *, url: str, public_url: str | None, retargeted: bool = False, secret_place: str = ""
 ) -> Iterator[str]:
-    """Yield what a person needs to know once the listener is up; of actions that were `retargeted`, that they were."""
+    """Yield what a person needs to know when the listener is ready; `retargeted` means that actions point at it."""
     yield f"Listening on  {url}"
     if public_url:
         what_to_do = "the actions point here now" if retargeted else "<- paste this as the webhook URL of your action"
@@ -25,24 +25,23 @@ def ready_lines(
     if secret_place:
         yield f"Secret        from {secret_place}"
     if policy.fail_first:
-        yield f"Failing       the first {policy.fail_first} with 500 (--fail-first)"
+        yield f"Failing       the first {policy.fail_first} invocations with 500 (--fail-first)"
     if policy.delay_s:
-        yield f"Delaying      each answer by {policy.delay_s:g} s (--delay)"
+        yield f"Delaying      each response by {policy.delay_s:g} s (--delay)"
     yield "Stop with Ctrl-C."
     yield ""
 
 
 def summary_lines(tally: Tally) -> Iterator[str]:
-    """Yield what a session came to."""
+    """Yield the summary of a session."""
     yield (
         f"{tally.received} received, {tally.verified} verified, {tally.refused} refused, "
         f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
-        + (f", {tally.passed_over} passed over (--only)" if tally.passed_over else "")
+        + (f", {tally.passed_over} ignored (--only)" if tally.passed_over else "")
     )
     if tally.waiting:
         count = len(tally.waiting)
-        runs = "1 run waits" if count == 1 else f"{count} runs wait"
-        yield f"{runs} for a report of success or failure, unless your backend has sent it:"
+        yield f"{count} run{'' if count == 1 else 's'} may still be waiting for a report of success or failure:"
         for run_id, failed in list(tally.waiting.items())[-_MOST_RUNS:]:
             yield f"  {report_command(run_id, failed=failed) or f'run {brief(run_id)}'}"
         if count > _MOST_RUNS:
@@ -58,7 +57,7 @@ def _targets(policy: Policy) -> Iterator[str]:
     else:
         answer = policy.respond
         said = f"{answer.status} {answer.body.decode()}" if answer == OK else str(answer.status)
-        yield f"Answering     {said} (no --forward-to)"
+        yield f"Responding    {said} (no --forward-to)"
 
 
 def _verification(policy: Policy) -> str:
@@ -66,5 +65,5 @@ def _verification(policy: Policy) -> str:
         return "nothing (--no-verify)"
     words = f"signatures, timestamps within {policy.tolerance_s:g} s"
     if policy.allow_unverified:
-        return f"{words}; what fails is forwarded, too (--allow-unverified)"
-    return f"{words}{'; only raw bytes count (--strict)' if policy.strict else ''}"
+        return f"{words}; unverified requests are forwarded too (--allow-unverified)"
+    return f"{words}{'; only signatures over the raw bytes are accepted (--strict)' if policy.strict else ''}"

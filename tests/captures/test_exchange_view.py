@@ -85,7 +85,7 @@ def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
         '             region  "eu-west-1"',
         "  forwarded  http://127.0.0.1:8000/  202 in 12.3 ms",
         "  answered   202",
-        "  in Port    the run stays IN_PROGRESS until success or failure is reported",
+        "  in Port    the run may still be waiting for a report of success or failure",
         f"             {REPORT}",
     ]
 
@@ -266,14 +266,14 @@ def synchronised(value: bool | None) -> dict[str, Any]:
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE"), (302, "FAILURE")])
 def test_a_synchronised_run_ends_with_the_answer_and_needs_no_report(status: int, end: str) -> None:
     lines = lines_of(of(synchronised(True), answer=Answer(status=status)))
-    assert value_at("in Port", lines) == f"the run is synchronised: this answer ends it as {end}"
+    assert value_at("in Port", lines) == f"the run is synchronized: this response ends it as {end}"
     assert not any("report-run" in line for line in lines)
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
 def test_a_run_that_may_be_synchronised_shows_both_ends(status: int, end: str) -> None:
     lines = lines_of(of(synchronised(None), answer=Answer(status=status)))
-    assert f"ends with this answer ({end}); any other stays IN_PROGRESS" in value_at("in Port", lines)
+    assert f"ends with this response ({end}); any other may still be waiting for a report" in value_at("in Port", lines)
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
 
 
@@ -344,7 +344,7 @@ def test_what_is_no_run_id_is_no_link_and_not_offered_to_a_shell(run_id: str) ->
     lines = list(exchange_lines(exchange, app_url=APP))
     assert links(lines) == []
     assert not any("report-run" in line.plain for line in lines)
-    assert any("until success or failure is reported" in line.plain for line in lines)
+    assert any("a report of success or failure" in line.plain for line in lines)
 
 
 @pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])

@@ -29,7 +29,7 @@ def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: 
     assert "The run in Port is now SUCCESS." in result.out[reported:refused]
     assert re.search(r"cause +wrong-secret", second)
     assert "401 and not forwarded" in second
-    assert "the run stays IN_PROGRESS" in first
+    assert "the run may still be waiting for a report" in first
     assert "report-run" not in result.out
     assert "port-hook listen --tunnel none" in second
     assert max(map(len, second[second.index("Next, ") :].split("\n\n")[0].splitlines())) <= 80

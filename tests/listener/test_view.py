@@ -33,7 +33,7 @@ def beside(label: str, lines: list[str]) -> list[str]:
 def test_a_listener_says_where_it_is_what_it_answers_and_how_to_stop_it() -> None:
     assert ready() == [
         "Listening on  http://127.0.0.1:8787/",
-        'Answering     200 {"ok": true} (no --forward-to)',
+        'Responding    200 {"ok": true} (no --forward-to)',
         f"Verifying     {VERIFYING}",
         "Stop with Ctrl-C.",
         "",
@@ -61,20 +61,20 @@ def test_a_handler_beside_routes_takes_what_they_leave() -> None:
 def test_with_routes_alone_the_rest_is_answered_here() -> None:
     lines = ready(routes=Routes(by_action={"scale": "http://h:2"}))
     assert beside("Forwarding", lines) == ["scale -> http://h:2"]
-    assert beside("Answering", lines)[0].startswith("200 ")
+    assert beside("Responding", lines)[0].startswith("200 ")
 
 
 def test_of_a_made_up_answer_the_status_is_said_and_its_bytes_are_not_shown() -> None:
     lines = ready(respond=Answer(status=503, body=b"\xff\x1b[2J"))
-    assert beside("Answering", lines) == ["503 (no --forward-to)"]
+    assert beside("Responding", lines) == ["503 (no --forward-to)"]
 
 
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
         ({"secret": None}, "nothing (--no-verify)"),
-        ({"strict": True}, "only raw bytes count (--strict)"),
-        ({"allow_unverified": True}, "what fails is forwarded, too (--allow-unverified)"),
+        ({"strict": True}, "only signatures over the raw bytes are accepted (--strict)"),
+        ({"allow_unverified": True}, "unverified requests are forwarded too (--allow-unverified)"),
         ({"tolerance_s": 12.5}, "timestamps within 12.5 s"),
     ],
 )
@@ -103,25 +103,25 @@ def test_handlers_that_failed_are_counted_in_good_english(count: int) -> None:
 
 def test_what_is_made_up_is_said() -> None:
     lines = ready(fail_first=2, delay_s=1.5)
-    assert beside("Failing", lines) == ["the first 2 with 500 (--fail-first)"]
-    assert beside("Delaying", lines) == ["each answer by 1.5 s (--delay)"]
+    assert beside("Failing", lines) == ["the first 2 invocations with 500 (--fail-first)"]
+    assert beside("Delaying", lines) == ["each response by 1.5 s (--delay)"]
     assert beside("Failing", ready()) == beside("Delaying", ready()) == []
 
 
 def test_what_was_passed_over_is_told() -> None:
     (line,) = summary_lines(Tally(received=1, passed_over=1))
-    assert line.endswith(", 1 passed over (--only)")
+    assert line.endswith(", 1 ignored (--only)")
 
 
 def test_one_run_that_waits_has_its_line_to_type() -> None:
     _, told, line = summary_lines(Tally(waiting=waiting(1)))
-    assert told == "1 run waits for a report of success or failure, unless your backend has sent it:"
+    assert told == "1 run may still be waiting for a report of success or failure:"
     assert line == "  port-hook report-run r_0000000000000000 --status success"
 
 
 def test_a_run_whose_handler_failed_has_a_failure_to_type_and_says_that_both_can_be_reported() -> None:
     _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
-    assert told == "2 runs wait for a report of success or failure, unless your backend has sent it:"
+    assert told == "2 runs may still be waiting for a report of success or failure:"
     assert lines == [
         "  port-hook report-run r_good --status success",
         "  port-hook report-run r_bad --status failure",
@@ -130,7 +130,7 @@ def test_a_run_whose_handler_failed_has_a_failure_to_type_and_says_that_both_can
 
 def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted() -> None:
     _, told, *lines = summary_lines(Tally(waiting=waiting(12)))
-    assert told.startswith("12 runs wait ")
+    assert told.startswith("12 runs may still be waiting ")
     assert [line.split()[2] for line in lines[:5]] == [f"r_{number:016}" for number in range(7, 12)]
     assert lines[5:] == ["  and 7 more: port-hook captures"]
 
@@ -140,7 +140,7 @@ def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted()
 )
 def test_an_id_that_nobody_should_paste_is_named_without_a_command(run_id: str) -> None:
     _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
-    assert told.startswith("1 run waits ")
+    assert told.startswith("1 run may still be waiting ")
     assert line.startswith("  run ")
     assert "report-run" not in line
     assert line.isprintable()
