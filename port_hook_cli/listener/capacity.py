@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Capacity:
-    """A limit that all requests share. `tell` is called once for each period in which requests had to be refused.
+    """A limit that all requests share. `tell` is called once for each period in which requests were refused.
 
     Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use anymore after
     a quarter of the limit was.

@@ -1,4 +1,4 @@
-"""The listener's connections, below aiohttp's application layer, and how an answer is written to one."""
+"""The listener's connections, below aiohttp's application layer, and how a response is written to one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from port_hook_cli.invocations.forwarding import with_length
 from port_hook_cli.invocations.models import Answer
 from port_hook_cli.listener import responses
 
-# Port's own header fields are small; a proxy may add long ones (tokens, traces), and a debugger should show them.
-# All of them together may have as many bytes, and that bounds how many they are.
+# Port's own header fields are small, but a proxy may add long ones (tokens, traces), and a debugger should show them.
+# All fields together have the same limit, which bounds their number too.
 _MOST_HEADER_BYTES = 256 * 1024
 _PARSING: dict[str, Any] = {
     "auto_decompress": False,
@@ -78,7 +78,7 @@ class Connection(web.RequestHandler):
         self, server: web.Server, tell: Callable[[str], None], *, loop: asyncio.AbstractEventLoop, **options: Any
     ) -> None:
         super().__init__(server, loop=loop, read_bufsize=_BUFFERED_BYTES, **_PARSING, **options)
-        # There is no option for it: aiohttp's own parser refuses every doubled field of a list that it has.
+        # aiohttp has no option for this: its own parser refuses certain fields when they appear twice.
         self._parser: Any = RequestParser(self._parser, self._another_parser, _MOST_HEADER_BYTES)
         self._tell = tell
         self._has_ended = False
@@ -114,14 +114,14 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be parsed (400), and what failed in port-hook itself (500)."""
+        """Return the response to malformed HTTP (400), and to a request that failed in port-hook itself (500)."""
         reason = " ".join((message or str(exc) or type(exc).__name__).split())[:200]
-        self._tell(f"answered {status} to a request from {request.remote or 'unknown'}: {reason}")
+        self._tell(f"Responded {status} to a request from {request.remote or 'unknown'}: {reason}")
         return WireAnswer(request, responses.unreadable(status, reason), close=True)
 
 
 class WireAnswer(web.StreamResponse):
-    """An `Answer` written as it is: its fields in order, its content length, and nothing of aiohttp's own."""
+    """An `Answer` written unchanged: its fields in order and its content length; aiohttp adds nothing."""
 
     def __init__(self, request: web.BaseRequest, answer: Answer, *, close: bool = False) -> None:
         super().__init__(status=answer.status)
@@ -132,7 +132,7 @@ class WireAnswer(web.StreamResponse):
     @property
     def keep_alive(self) -> bool | None:
         """Whether the connection is kept open for another request."""
-        # aiohttp asks after the answer is written: the client may have closed its side in the meantime.
+        # aiohttp asks after the response is written: the client may have closed its side in the meantime.
         connection = self._request.protocol
         return self._stays_open and not (isinstance(connection, Connection) and connection.is_over)
 
@@ -140,7 +140,7 @@ class WireAnswer(web.StreamResponse):
         """Do nothing: everything is written at the end."""
 
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
-        """Write the whole answer."""
+        """Write the whole response."""
         answer, method = self._answer, self._request.method
         has_body = method != "HEAD" and answer.status not in _NO_BODY
         fields = with_length(answer, method=method).items
@@ -149,7 +149,7 @@ class WireAnswer(web.StreamResponse):
         )
 
 
-# Most of a listener's answers are the same.
+# Most of a listener's responses are the same.
 @lru_cache(maxsize=64)
 def _head(status: int, fields: tuple[tuple[str, str], ...], stays_open: bool) -> bytes:
     lines = [f"HTTP/1.1 {status} {_reason(status)}"]

@@ -1,4 +1,4 @@
-"""What `listen`'s options say, read; each refusal names its option."""
+"""Read the options of `listen`. Each error names its option."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LEAST_STORE = 1024 * 1024
 
 
 def refuse_contradictions(*groups: dict[str, bool]) -> None:
-    """Raise UsageError for the first group of options that were all given; a group maps names to whether they were."""
+    """Raise UsageError for the first group whose options were all given; a group maps each option to whether it was."""
     for group in groups:
         if all(group.values()):
-            raise UsageError(f"{' and '.join(group)} contradict each other", hint="leave one of them out")
+            raise UsageError(f"{' and '.join(group)} contradict each other.", hint="Leave one of them out.")
 
 
 def read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
@@ -33,9 +33,9 @@ def read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelCh
 
 
 def read_public_url(text: str | None) -> str | None:
-    """Return `--public-url`; raises UsageError for what is no URL."""
+    """Return `--public-url`; raises UsageError if it is not a URL."""
     if text and not text.startswith(("https://", "http://")):
-        raise UsageError(f"--public-url {text!r} is no URL", hint="write it as https://…")
+        raise UsageError(f"--public-url {text!r} is not a URL.", hint="Write it as https://…")
     return text
 
 
@@ -45,10 +45,10 @@ def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
     for text in routes:
         action, equals, target = text.partition("=")
         if not (action and equals and target):
-            raise UsageError(f"--route {text!r} is not ACTION=URL", hint="write it as --route create_vm=8001")
+            raise UsageError(f"--route {text!r} is not ACTION=URL.", hint="Write it as --route create_vm=8001.")
         by_action[action] = _target(target, "--route")
     if not path.startswith("/") or "?" in path:
-        raise UsageError(f"--path {path!r} is not a path", hint="write it as --path /webhook")
+        raise UsageError(f"--path {path!r} is not a path.", hint="Write it as --path /webhook.")
     return Routes(default=_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path)
 
 
@@ -67,16 +67,18 @@ def _target(text: str, option: str) -> str:
     try:
         return parse_target(text)
     except BadTarget as error:
-        raise UsageError(f"{option}: {error}", hint="give a port, host:port or a URL") from None
+        raise UsageError(f"{option}: {error}.", hint="Give a port, host:port or a URL.") from None
 
 
 def read_answer(text: str, cwd: Path) -> Answer:
-    """Return the answer that `--respond` describes; raises UsageError."""
+    """Return the response that `--respond` describes; raises UsageError."""
     try:
         return parse_answer(text, lambda name: (cwd / name).read_bytes())
     except BadAnswer as error:
         raise UsageError(
-            f"--respond: {error}", hint="write it as 503, 200:'{\"ok\":true}' or 200:@answer.json"
+            f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}' or 200:@answer.json."
         ) from None
     except OSError as error:
-        raise UsageError(f"--respond: cannot read the file: {error.strerror}", hint="check the path after @") from None
+        raise UsageError(
+            f"--respond: The file cannot be read: {error.strerror}.", hint="Check the path after @."
+        ) from None

@@ -1,7 +1,7 @@
-"""What happens to one request: judged, saved, then forwarded or refused, answered, and shown.
+"""What happens to one request: it is verified, saved, forwarded or refused, answered, and shown to the observers.
 
-The promise: nothing is acknowledged to Port that is not in the store. Saving begins first; the handler works while the
-commit is under way; the answer waits for both.
+Port never gets a response to a request that is not in the store. The request is saved and forwarded at the same time,
+and the response waits for both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import signature_key
 
-# Bounds what a listener remembers, however long it runs.
+# These bound the memory of a listener that runs for a long time.
 _MOST_SIGNATURES = 10_000
 _FAILED = 500
 _MOST_WAITING_RUNS = 1_000
@@ -36,20 +36,20 @@ class Saving(Protocol):
     """The store as a listener needs it."""
 
     def save(self, exchange: Exchange) -> Awaitable[None]:
-        """Begin to save `exchange`; awaiting what is returned ends with the commit, or raises StoreError.
+        """Start to save `exchange`. Await the result for the commit; it raises StoreError.
 
-        A refused one, which failed verification and is not forwarded, may be kept in part.
+        Of a refused request, only the beginning of the body may be kept.
         """
 
     def complete(self, exchange: Exchange) -> None:
-        """Add delivery and answer to what was saved, without waiting."""
+        """Add delivery and response to a saved exchange, without waiting."""
 
 
 class Forwarding(Protocol):
-    """The client that hands requests to the code under development. Never raises."""
+    """The client that sends requests to the user's handler. Never raises."""
 
     async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
-        """Send the invocation with `headers` to `url` and return what came of it."""
+        """Send the invocation with `headers` to `url` and return the outcome."""
 
 
 class Listening:
@@ -77,11 +77,11 @@ class Listening:
         self._failures_left = policy.fail_first
 
     async def receive(self, invocation: Invocation, client: str) -> Answer:
-        """Return the answer to `invocation`, which came from the address `client`."""
+        """Return the response to `invocation`, which the address `client` sent."""
         exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
-        answer = refusal or self._answer_of_ours(exchange)
+        answer = refusal or self._own_response(exchange)
         try:
             if answer is not None:
                 exchange = _with(exchange, answer, refused=refusal is not None)
@@ -94,8 +94,8 @@ class Listening:
             self._seen.forget(signature_key(invocation.headers))
         if self.policy.delay_s:
             await asyncio.sleep(self.policy.delay_s)
-        # The answer goes out first; whoever looks on comes after it.
-        asyncio.get_running_loop().call_soon(self._look_on, exchange, answer)
+        # After the response: the loop sends it first.
+        asyncio.get_running_loop().call_soon(self._observe, exchange, answer)
         return answer
 
     async def _read(self, invocation: Invocation) -> Exchange:
@@ -104,17 +104,17 @@ class Listening:
         exchange = self._reader.at_once(invocation, seen=seen) or await self._reader.in_time(invocation, seen=seen)
         if exchange.verdict.status not in _VERIFIED:
             return exchange
-        # A large body takes its time to read: another with this signature may have come in between.
+        # Reading a large body takes time: another request with this signature may have arrived meanwhile.
         if not seen and not self._seen.note(key, now, exchange.verdict.age_s or 0.0):
             verdict = replace(exchange.verdict, causes=(REPLAYED, *exchange.verdict.causes))
             exchange = replace(exchange, verdict=verdict)
         return exchange
 
     def close(self) -> None:
-        """Let go of what reads requests in the background."""
+        """Stop the threads that read requests."""
         self._reader.close()
 
-    def _look_on(self, exchange: Exchange, answer: Answer) -> None:
+    def _observe(self, exchange: Exchange, answer: Answer) -> None:
         if exchange.delivery is not None:
             self._store.complete(exchange)
         if exchange.refused:
@@ -126,8 +126,8 @@ class Listening:
                 self._count(exchange, answer)
             self._observer.exchanged(exchange)
 
-    def _answer_of_ours(self, exchange: Exchange) -> Answer | None:
-        """Return the answer that needs no handler, or None when the handler is to be asked."""
+    def _own_response(self, exchange: Exchange) -> Answer | None:
+        """Return the response that needs no handler, or None if the request is to be forwarded."""
         if not self._is_wanted(exchange.payload):
             self.tally.passed_over += 1
             return responses.OK
@@ -141,11 +141,11 @@ class Listening:
         policy = self.policy
         if verdict.status is Status.UNCHECKED or policy.allow_unverified:
             return None
-        believed = responses.is_believed(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
-        return None if believed else responses.refused(verdict)
+        accepted = responses.is_accepted(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
+        return None if accepted else responses.refused(verdict)
 
     async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Answer]:
-        """Ask the handler while the commit is under way; raises StoreError when that failed, whatever was answered."""
+        """Forward a request while it is committed; raises StoreError if the commit failed, whatever came back."""
         invocation = exchange.invocation
         url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
         headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
@@ -162,15 +162,15 @@ class Listening:
         try:
             await saved
         except StoreError:
-            self._observer.notice(f"the handler on {url} did get what could not be saved")
+            self._observer.notice(f"The handler at {url} got a request that could not be saved.")
             raise
         answer = _relay(delivery)
         return _with(exchange, answer, delivery), answer
 
     def _interrupted(self, exchange: Exchange, url: str) -> None:
-        """Show what the end of the listener cut off: Port gets no answer, so there is none to tell of."""
-        words = "the listener was stopped before the handler had answered; Port got no answer either"
-        cut_off = Delivery(url=url, fault="interrupted", error=words)
+        """Show a request that the end of the listener interrupted. Port gets no response to it."""
+        error = "the listener was stopped before the handler responded; Port got no response either"
+        cut_off = Delivery(url=url, fault="interrupted", error=error)
         self.tally.verified += exchange.verdict.status in _VERIFIED
         self.tally.handler_failures += 1
         self._store.complete(_with(exchange, None, cut_off))
@@ -179,7 +179,7 @@ class Listening:
     def _unsaved(self, exchange: Exchange, error: StoreError) -> Answer:
         answer = responses.not_saved(error.message)
         self._seen.forget(signature_key(exchange.invocation.headers))
-        self._observer.notice(f"not saved, answered 500: {error.message} {error.hint}".rstrip())
+        self._observer.notice(f"Responded 500 to a request that was not saved: {error.message} {error.hint}".rstrip())
         self._observer.exchanged(_with(exchange, answer))
         self.tally.refused += 1
         return answer
@@ -220,7 +220,7 @@ class _SeenSignatures:
 
     Each is kept for the tolerance after its arrival, or after its timestamp where the sender's clock is ahead: until
     then the same request would be within the tolerance. Repeats change nothing. Only verified signatures are kept, so
-    that a sender without the secret cannot push them out. A request that was answered with a server error is
+    that a sender without the secret cannot push them out. A request that got a server error is
     forgotten: the sender is expected to send it again.
     """
 

@@ -1,4 +1,4 @@
-"""What a listener was told to do, and what it counted."""
+"""The settings of a listener, and its counters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from port_hook_cli.text.secret import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a listener treats requests. Durations in seconds; `secret` None means that nothing is verified."""
+    """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified."""
 
     secret: Secret | None
     routes: Routes = field(default_factory=Routes)
@@ -30,11 +30,11 @@ class Policy:
 
 @dataclass(slots=True)
 class Tally:
-    """What a listener counted.
+    """The counters of a listener.
 
-    `verified` are the requests with a good signature that were accepted, `refused` those that were answered 401 or
-    could not be saved. `waiting` holds the runs that only a report can end, the latest 1,000 of them, and whether
-    the latest answer to each was anything but a 2xx.
+    `verified` counts accepted requests with a verified signature, `refused` those that were refused or could not be
+    saved. `waiting` holds the latest 1,000 runs that only a report can end, and whether the latest response to each
+    was anything but a 2xx. A run in it may have been reported: the listener does not know.
     """
 
     received: int = 0

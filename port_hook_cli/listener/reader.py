@@ -1,11 +1,11 @@
-"""Reading and judging requests without holding up the event loop.
+"""Read and verify requests without blocking the event loop.
 
-The signature's plain check takes microseconds and is done at once. What takes longer goes to one of three threads:
-one that hashes large bodies, one for requests that Port has signed, and one, with a short queue, for everything else.
-So a sender of unsigned requests waits for other such requests only.
+Checking a signature over a small body takes microseconds and is done at once. Longer work goes to one of three threads:
+one hashes large bodies, one reads requests that Port has signed, and one, with a short queue, diagnoses the others. So
+the sender of an unsigned request waits only for other unsigned requests.
 
-The threads share the interpreter with the event loop, so no single step of theirs may take long. That is why the
-diagnosis has limits: see `core.budget`, `core.likeness` and `core.forms`.
+The threads share the interpreter with the event loop, so none of their steps may take long. That is why the diagnosis
+has limits: see `signatures.budget` and `signatures.forms`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
 
-# Up to so many bytes, a body is read in a millisecond or so.
+# A body of this size is read in about a millisecond.
 _QUICK_BYTES = 16 * 1024
-# Of a request that nobody has signed, no larger body is parsed, and no more than this many wait for a diagnosis.
+# An unsigned body larger than this is not parsed, and no more requests than this wait for a diagnosis.
 _MOST_UNSIGNED_BYTES = 1024 * 1024
 _MOST_WAITING = 16
 
 UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
-_NOT_READ = Payload(problem="not read, for want of a good signature")
+_NOT_READ = Payload(problem="not read, because the signature is not valid")
 # A document with more commas, colons and brackets is not parsed either: the garbage collector visits each object.
 _MOST_UNSIGNED_MARKS = 2**13
 
 
 class Reader:
-    """Makes the exchange of an invocation. `secret` None means that nothing is verified."""
+    """Makes the exchange of an invocation. With `secret` None, nothing is verified."""
 
     def __init__(self, secret: Secret | None, *, tolerance_s: float) -> None:
         self._secret = secret
@@ -48,9 +48,9 @@ class Reader:
         self._waiting = 0
 
     def at_once(self, invocation: Invocation, *, seen: bool) -> Exchange | None:
-        """Return the exchange of a request that takes no time to read and judge, None for any other.
+        """Return the exchange of a request that is quick to read and verify, None for any other.
 
-        `seen` says that its signature was judged good before.
+        `seen` says that its signature was verified before.
         """
         if len(invocation.body) > _QUICK_BYTES:
             return None
@@ -69,7 +69,7 @@ class Reader:
         return Exchange(invocation=invocation, verdict=verdict, payload=payload)
 
     def close(self) -> None:
-        """Let go of the threads; what waits for them is given up."""
+        """Stop the threads; requests that wait for them are dropped."""
         for threads in (self._checks, self._signed, self._unsigned):
             threads.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""The records of `listen --json` that tell of the session, described in docs/reference/json-records.md."""
+"""The records of `listen --json` about the session, described in docs/reference/json-records.md."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from port_hook_cli.tunnels.report import TunnelReport
 
 
 def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:
-    """Return the first record of `listen --json`: where the listener is reached."""
+    """Return the first record of `listen --json`: the URLs of the listener."""
     return {"schema": EVENT, "type": "ready", "url": url, "public_url": public_url}
 
 
 def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[str, Any]:
-    """Return the last record of `listen --json`. `waiting` holds at most the latest 1,000 run ids."""
+    """Return the last record of `listen --json`. `waiting` holds the latest 1,000 run ids at most."""
     return {
         "schema": EVENT,
         "type": "summary",

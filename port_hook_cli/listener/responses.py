@@ -1,4 +1,4 @@
-"""What the listener itself answers, and what Port makes of an answer."""
+"""The responses of the listener itself."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ OK = Answer(status=200, headers=_JSON, body=b'{"ok": true}')
 
 
 class BadAnswer(ValueError):
-    """A `--respond` value that is no answer; the message says why."""
+    """A `--respond` value that is not a response; the message says why."""
 
 
 def refused(verdict: Verdict) -> Answer:
-    """Return the 401 for a request that is not believed."""
+    """Return the 401 for a request that failed verification."""
     return _problem(401, "signature", f"{verdict.status}: {', '.join(verdict.slugs)}".rstrip(": "), verdict.hint)
 
 
 def not_saved(reason: str) -> Answer:
-    """Return the 500 for a request that could not be saved: what is not in the store is not acknowledged."""
+    """Return the 500 for a request that could not be saved: only saved requests are acknowledged."""
     return _problem(500, "not-saved", reason)
 
 
@@ -40,7 +40,7 @@ def _busy() -> Answer:
 
 
 def foreign(found: Foreign) -> Answer:
-    """Return the answer to a request that a web page may have made."""
+    """Return the response to a request that a web page may have made."""
     if found.is_by_host:
         return _problem(found.status, "host", found.message, own_tunnel_hint(found))
     return _problem(found.status, "web-page", found.message, "send it from a program instead")
@@ -53,7 +53,7 @@ def own_tunnel_hint(found: Foreign) -> str:
 
 def outside(mount: str) -> Answer:
     """Return the 404 for a path that the listener does not serve."""
-    return _problem(404, "not-found", f"port-hook listens below {mount}")
+    return _problem(404, "not-found", f"port-hook serves only paths below {mount}")
 
 
 def too_slow(timeout_s: float) -> Answer:
@@ -62,37 +62,37 @@ def too_slow(timeout_s: float) -> Answer:
 
 
 def unsupported(status: int, message: str) -> Answer:
-    """Return the answer to a form of request that is not for a webhook: a proxy's, or a coding nobody asked for."""
+    """Return the response to a request in a form that webhooks do not use: to a proxy, or in an unknown coding."""
     return _problem(status, "unsupported", message)
 
 
 def unreadable(status: int, reason: str) -> Answer:
-    """Return the answer to what is no HTTP request that could be read, or that failed on this side."""
+    """Return the response to malformed HTTP (4xx), or to a request that failed in port-hook (5xx)."""
     return _problem(status, "unreadable" if status // 100 == 4 else "internal", reason)  # noqa: PLR2004 - 4xx
 
 
 def made_to_fail(remaining: int) -> Answer:
     """Return the 500 that `--fail-first` asks for."""
-    return _problem(500, "fail-first", f"made to fail; {remaining} more will")
+    return _problem(500, "fail-first", f"--fail-first: {remaining} more invocations will fail")
 
 
 def undelivered(delivery: Delivery) -> Answer:
-    """Return the 502 or 504 for a handler that gave no answer."""
+    """Return the 502 or 504 for a handler that did not respond."""
     status = 504 if delivery.fault == "timeout" else 502
-    return _problem(status, delivery.fault or "unreachable", delivery.error or "the handler gave no answer")
+    return _problem(status, delivery.fault or "unreachable", delivery.error or "the handler did not respond")
 
 
 def parse_answer(text: str, read_file: ReadFile) -> Answer:
-    """Return the answer that `STATUS`, `STATUS:BODY` or `STATUS:@FILE` describes; raises BadAnswer.
+    """Return the response that `STATUS`, `STATUS:BODY` or `STATUS:@FILE` describes; raises BadAnswer.
 
-    A body that reads as JSON is sent as `application/json`, any other as plain text.
+    A body that is JSON is sent as `application/json`, any other as plain text.
     """
     status, colon, body = text.partition(":")
     if not (len(status) == 3 and status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses
         raise BadAnswer(f"'{status}' is not an HTTP status from 200 to 599")
     if int(status) in _BODILESS:
         if body:
-            raise BadAnswer(f"an answer with status {status} has no body")
+            raise BadAnswer(f"a response with status {status} has no body")
         return Answer(status=int(status))
     if not colon:
         return Answer(status=int(status), headers=_JSON, body=b"{}")
@@ -121,10 +121,10 @@ def _problem(status: int, error: str, message: str, hint: str = "") -> Answer:
 
 
 BUSY = _busy()
-"""The 503 for a request that would make the listener hold more than it may; it is not captured."""
+"""The 503 for a request that exceeds the free capacity; it is not captured."""
 
 
-def is_believed(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:
+def is_accepted(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:
     """Whether a request with this verdict may be forwarded."""
     if refuse_replays and "replayed" in verdict.slugs:
         return False

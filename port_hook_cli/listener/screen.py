@@ -25,7 +25,7 @@ _CLOSE_S = 2.0
 
 
 class TextScreen(Observer):
-    """Invocations to stdout, everything else to stderr.
+    """Shows invocations on stdout, everything else on stderr.
 
     `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
     not raise.
@@ -56,7 +56,7 @@ class TextScreen(Observer):
         )
 
     def notice(self, text: str) -> None:
-        """Tell something that is not an invocation."""
+        """Show a message."""
         self._err.put(lambda _: f"{printable(text)}\n")
 
     def tunnel(self, report: TunnelReport) -> None:
@@ -65,7 +65,7 @@ class TextScreen(Observer):
             self.notice(line)
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Write what is waiting to be written."""
         self._out.close(_CLOSE_S)
         self._err.close(_CLOSE_S)
 
@@ -77,7 +77,7 @@ class TextScreen(Observer):
 
 
 class JsonScreen(Observer):
-    """One record per line on stdout and nothing else there; notices go to stderr."""
+    """Prints one record per line on stdout, and nothing else there; messages go to stderr."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
         self._out = BackgroundWriter(stdout, summarise=_dropped, on_broken=on_broken, lossless=True)
@@ -85,11 +85,11 @@ class JsonScreen(Observer):
 
     def exchanged(self, exchange: Exchange) -> None:
         """Print an exchange as an `invocation` record."""
-        # Turned into text here, not in the thread: a record is a tenth of the exchange's size while it waits.
+        # Rendered here, not in the thread: while it waits, a record takes a tenth of the memory of its exchange.
         self.event(invocation_event(exchange))
 
     def notice(self, text: str) -> None:
-        """Tell something that is not an invocation, on stderr."""
+        """Show a message on stderr."""
         self._err.put(lambda _: f"{printable(text)}\n")
 
     def tunnel(self, report: TunnelReport) -> None:
@@ -104,7 +104,7 @@ class JsonScreen(Observer):
         self._out.put(lambda _: line)
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Write what is waiting to be written."""
         self._out.close(_CLOSE_S)
         self._err.close(_CLOSE_S)
 
@@ -124,7 +124,7 @@ def _painter(stream: TextIO, environ: Mapping[str, str]) -> Callable[[Iterable[T
 
 
 def _and_more(count: int) -> str:
-    return f"... {count} more invocations, not shown one by one; `port-hook captures` lists them\n"
+    return f"... {count} more invocations, not shown; `port-hook captures` lists them\n"
 
 
 def _dropped(count: int) -> str:

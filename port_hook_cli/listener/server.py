@@ -1,7 +1,7 @@
-"""The listener's server: the only module that sees an aiohttp request.
+"""The listener's server.
 
-It works below aiohttp's application layer: request bytes become an `Invocation`, an `Answer` becomes bytes, and
-neither is touched on the way (no decompression, no added header fields, no re-spelled names).
+It works below aiohttp's application layer: request bytes become an `Invocation`, an `Answer` becomes bytes, and neither
+is changed: no decompression, no added header fields, no rewritten names.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Receiver:
         return str(address[0]), int(address[1])
 
     async def close(self, drain_s: float) -> None:
-        """Stop accepting, give what is in flight `drain_s` seconds, and close every connection."""
+        """Stop accepting, give requests in progress `drain_s` seconds, and close every connection."""
         if self._sockets is None or self._http is None:
             return
         self._sockets.close()
@@ -118,14 +118,14 @@ class Receiver:
             request.protocol.task = asyncio.current_task()
         target = request.raw_path
         if refusal := _refuse_form(request):
-            self._notice(f"answered {refusal.status} to {request.method} {target[:200]}")
+            self._notice(f"Responded {refusal.status} to {request.method} {target[:200]}")
             return WireAnswer(request, refusal, close=True)
         if foreign := self._find_foreign(request):
             return WireAnswer(request, responses.foreign(foreign), close=True)
         if self._echo and target.endswith(self._echo.path):  # a tunnel may put a path of its own before it
             return WireAnswer(request, Answer(status=200, body=self._echo.token.encode()))
         if not is_below(target, self._mount):
-            self._notice(f"answered 404 to {request.method} {target}: not below {self._mount}")
+            self._notice(f"Responded 404 to {request.method} {target}: not below {self._mount}")
             return WireAnswer(request, responses.outside(self._mount))
         head, share = Share(self._capacity), Share(self._capacity)
         try:
@@ -159,7 +159,7 @@ class Receiver:
             body = stream.read_nowait()
             self._admit(request, len(body), share)
             return body
-        # What is only announced takes no room: nine idle clients could keep everyone else out.
+        # An announced length takes no capacity: nine idle clients could keep everyone else out.
         if (request.content_length or 0) > self._max_body:
             self._admit(request, request.content_length or 0, share)
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -168,14 +168,14 @@ class Receiver:
             async with asyncio.timeout(self._body_timeout_s):
                 return await self._read_chunks(request, share)
         except TimeoutError:
-            self._notice(f"answered 408 to {request.method} {request.raw_path}: the body did not arrive in time")
+            self._notice(f"Responded 408 to {request.method} {request.raw_path}: the body did not arrive in time")
             answer = responses.too_slow(self._body_timeout_s)
         except web.RequestPayloadError as error:
             reason = " ".join(str(error).split())[:200]
-            self._notice(f"answered 400 to {request.method} {request.raw_path}: {reason}; nothing was captured")
+            self._notice(f"Responded 400 to {request.method} {request.raw_path}: {reason}; it was not captured")
             answer = responses.unreadable(400, f"the body broke off: {reason}")
         except ConnectionError:
-            self._notice(f"a client left in the middle of {request.method} {request.raw_path}; nothing was captured")
+            self._notice(f"A client disconnected during {request.method} {request.raw_path}; it was not captured")
             answer = responses.unreadable(400, "the body broke off")
         raise _RefusedError(answer)
 
@@ -191,7 +191,7 @@ class Receiver:
         """Raise the refusal if a body of at least `size` bytes must be refused."""
         if size > self._max_body:
             self._notice(
-                f"answered 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
+                f"Responded 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
                 "(limit --max-body)"
             )
             raise _RefusedError(responses.too_large(self._max_body))
@@ -210,28 +210,28 @@ class Receiver:
         if found is not None and found.source not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(found.source)
             self._notice(
-                f"answered {found.status} to {request.method} {request.raw_path[:200]}, and not captured: "
+                f"Responded {found.status} to {request.method} {request.raw_path[:200]}, not captured: "
                 + (f"{found.message}; {responses.own_tunnel_hint(found)}" if found.is_by_host else found.message)
             )
         return found
 
     def _tell_exhausted(self) -> None:
         self._notice(
-            f"answered 503: unanswered requests hold {self._capacity.used // 2**20} MiB of bodies; "
+            f"Responded 503: unanswered requests hold {self._capacity.used // 2**20} MiB of bodies; "
             "more are refused and not captured until some of these are answered"
         )
 
     def _tell_crowded(self) -> None:
-        self._notice(f"answered 503: {self._max_connections} connections are open; more are refused until some close")
+        self._notice(f"Responded 503: {self._max_connections} connections are open; more are refused until some close")
 
 
 def _refuse_form(request: web.BaseRequest) -> Answer | None:
-    """Return the answer to what no webhook sends: a proxy's request, or a body in another coding than chunked."""
+    """Return the response to a request that no webhook sends: to a proxy, or with a transfer coding besides chunked."""
     if not request.raw_path.startswith("/"):
-        return responses.unsupported(400, "the request's target is no path: port-hook is not a proxy")
+        return responses.unsupported(400, "the request target is not a path: port-hook is not a proxy")
     coding = request.headers.get("Transfer-Encoding")
     if coding and coding.strip().lower() != "chunked":
-        return responses.unsupported(501, "port-hook takes no other transfer-encoding than chunked")
+        return responses.unsupported(501, "the only transfer-encoding that port-hook accepts is chunked")
     return None
 
 
@@ -250,15 +250,15 @@ class _RefusedError(Exception):
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
-    """Return the problem of a server that could not bind `host`:`port`."""
+    """Return the error for a server that could not bind `host`:`port`."""
     if error.errno == errno.EADDRINUSE:
         owner = describe_owner(host, port)
         by = f" by {owner}" if owner else ""
         return ListenError(
-            f"port {port} on {host} is taken{by}", hint="choose another with --port, or --port 0 for any free one"
+            f"Port {port} on {host} is taken{by}.", hint="Choose another with --port, or --port 0 for any free one."
         )
     if error.errno == errno.EACCES:
         return ListenError(
-            f"this user may not listen on port {port}", hint="choose a port above 1023, such as --port 8787"
+            f"This user may not listen on port {port}.", hint="Choose a port above 1023, such as --port 8787."
         )
-    return ListenError(f"cannot listen on {host}:{port}: {error.strerror or error}", hint="check --host and --port")
+    return ListenError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint="Check --host and --port.")

@@ -1,4 +1,4 @@
-"""The listener itself: the store, the forwarder and the server, put together and taken apart in the right order."""
+"""The listener: store, forwarder and server, started and stopped in the right order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a listener was asked for. Durations in seconds, sizes in bytes; None and 0 mean no bound."""
+    """What a listener was asked for. Durations are in seconds, sizes in bytes; None and 0 mean no limit."""
 
     policy: Policy
     host: str = "127.0.0.1"
@@ -92,7 +92,7 @@ async def listening(
         )
         public = PublicAddress(public_url)
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)
-        after_drain = await stack.enter_async_context(AsyncExitStack())  # answers travel through what is in it
+        after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
         echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
         receiver = Receiver(
             flow.receive,
@@ -116,12 +116,12 @@ async def listening(
 
 
 def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:
-    """Raise UsageError for a target that is the listener itself: each request would come back as another."""
+    """Raise UsageError for a target that is the listener itself: it would forward each request to itself forever."""
     routes = plan.policy.routes
     for target in (routes.default, *routes.by_action.values()):
         parts = urlsplit(target or "")
         if parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104
-            raise UsageError(f"{target} is this listener itself", hint="give the port that your handler listens on")
+            raise UsageError(f"{target} is this listener itself.", hint="Give the port that your handler listens on.")
 
 
 def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float]:

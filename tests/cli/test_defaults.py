@@ -207,10 +207,10 @@ def test_the_folder_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> N
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
     (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=0\n")
-    assert "only raw bytes count (--strict)" in run(*LISTEN[:-1], env=ENV).err
+    assert "only signatures over the raw bytes are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
     (home / ".env").unlink()
     (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
-    assert "only raw bytes count (--strict)" in run(*LISTEN[:-1], env=ENV).err
+    assert "only signatures over the raw bytes are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
 
 
 def test_the_environment_wins_over_the_folder_under_either_name(run: Run, folder: Path) -> None:

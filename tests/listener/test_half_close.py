@@ -64,7 +64,7 @@ async def test_a_body_that_breaks_off_after_a_complete_request_is_not_captured()
         answer = await answered
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert [invocation.target for invocation in world.received] == ["/1"]
-    assert any("left in the middle of POST /2" in notice for notice in world.notices)
+    assert any("disconnected during POST /2" in notice for notice in world.notices)
 
 
 async def test_a_head_that_breaks_off_after_a_complete_request_is_not_captured() -> None:

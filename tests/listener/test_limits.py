@@ -65,7 +65,7 @@ async def test_a_saturated_listener_says_so_once_per_period() -> None:
             async with filled(world):
                 for _ in range(5):
                     await world.exchange(request(MORE))
-            await world.told("left in the middle", times=4 * times)
+            await world.told("disconnected during", times=4 * times)
             assert sum(SATURATED in notice for notice in world.notices) == times
 
 
@@ -73,7 +73,7 @@ async def test_clients_that_disconnect_release_what_they_held() -> None:
     async with receiving(max_body=BODY) as world:
         async with filled(world):
             pass
-        await world.told("left in the middle", times=4)
+        await world.told("disconnected during", times=4)
         assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
@@ -118,7 +118,7 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
         assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
         idle[1][1].close()
     assert [notice for notice in world.notices if "connections" in notice] == [
-        "answered 503: 2 connections are open; more are refused until some close"
+        "Responded 503: 2 connections are open; more are refused until some close"
     ]
 
 

@@ -96,8 +96,8 @@ async def test_what_could_not_be_saved_is_a_500_whatever_the_handler_said() -> N
         answer = await flow.receive(an_invocation(), "1.2.3.4")
     assert answer.status == 500
     assert world.notices == [
-        "the handler on http://h:1/ did get what could not be saved",
-        "not saved, answered 500: There is no space left. Free some.",
+        "The handler at http://h:1/ got a request that could not be saved.",
+        "Responded 500 to a request that was not saved: There is no space left. Free some.",
     ]
     assert flow.tally.refused == 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.invocations.models import Answer, Cause, Delivery, Kind, Payload, Status, Verdict
 from port_hook_cli.listener import responses as answering
-from port_hook_cli.listener.responses import BadAnswer, is_believed, parse_answer
+from port_hook_cli.listener.responses import BadAnswer, is_accepted, parse_answer
 from port_hook_cli.runs.fate import RunFate, run_fate
 from tests.factories import RUN_ID
 
@@ -103,11 +103,11 @@ REFUSALS: list[tuple[Answer, int, str, str]] = [
     (answering.too_slow(0.25), 408, "too-slow", "within 0.25 s"),
     (answering.unreadable(400, "bad request line"), 400, "unreadable", "bad request line"),
     (answering.unreadable(500, "a bug"), 500, "internal", "a bug"),
-    (answering.made_to_fail(2), 500, "fail-first", "2 more will"),
+    (answering.made_to_fail(2), 500, "fail-first", "2 more invocations will fail"),
     (answering.undelivered(Delivery(url="u", fault="timeout", error="too slow")), 504, "timeout", "too slow"),
     (answering.undelivered(Delivery(url="u", fault="broken", error="hung up")), 502, "broken", "hung up"),
     (answering.undelivered(Delivery(url="u", fault="unreachable", error="none")), 502, "unreachable", "none"),
-    (answering.undelivered(Delivery(url="u")), 502, "unreachable", "no answer"),
+    (answering.undelivered(Delivery(url="u")), 502, "unreachable", "did not respond"),
 ]  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def test_what_becomes_of_a_run_depends_on_synchronized_and_the_class_of_the_stat
 
 
 @pytest.mark.parametrize(
-    ("status", "strict", "believed"),
+    ("status", "strict", "accepted"),
     [
         (Status.VALID, False, True),
         (Status.VALID, True, True),
@@ -180,13 +180,13 @@ def test_what_becomes_of_a_run_depends_on_synchronized_and_the_class_of_the_stat
         *((status, strict, False) for status in UNBELIEVABLE for strict in (False, True)),
     ],
 )
-def test_only_a_good_signature_is_believed(status: Status, strict: bool, believed: bool) -> None:
-    assert is_believed(Verdict(status=status), strict=strict, refuse_replays=False) is believed
-    assert is_believed(Verdict(status=status), strict=strict, refuse_replays=True) is believed
+def test_only_a_good_signature_is_accepted(status: Status, strict: bool, accepted: bool) -> None:
+    assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=False) is accepted
+    assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=True) is accepted
 
 
 @pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED])
-def test_a_replay_is_believed_unless_replays_are_refused(status: Status) -> None:
+def test_a_replay_is_accepted_unless_replays_are_refused(status: Status) -> None:
     verdict = Verdict(status=status, causes=(REPLAYED,))
-    assert is_believed(verdict, strict=False, refuse_replays=False)
-    assert not is_believed(verdict, strict=False, refuse_replays=True)
+    assert is_accepted(verdict, strict=False, refuse_replays=False)
+    assert not is_accepted(verdict, strict=False, refuse_replays=True)

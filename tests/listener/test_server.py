@@ -130,7 +130,7 @@ async def test_a_head_that_does_not_come_in_time_is_hung_up_on() -> None:
     assert world.received == []
 
 
-async def test_a_client_that_leaves_in_the_middle_is_told_of_and_nothing_is_captured() -> None:
+async def test_a_client_that_disconnects_during_a_request_is_reported_and_not_captured() -> None:
     async with receiving() as world:
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
@@ -139,13 +139,13 @@ async def test_a_client_that_leaves_in_the_middle_is_told_of_and_nothing_is_capt
         await writer.wait_closed()
         assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200")
     assert [invocation.body for invocation in world.received] == [b"next"]
-    assert any("left in the middle" in notice for notice in world.notices)
+    assert any("disconnected during" in notice for notice in world.notices)
 
 
 async def test_what_is_not_http_is_a_400_and_a_line() -> None:
     async with receiving() as world:
         assert (await world.exchange(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
-    assert "answered 400" in world.notices[0]
+    assert "Responded 400" in world.notices[0]
 
 
 async def test_a_header_of_64_kb_and_doubled_ones_arrive() -> None:
@@ -222,7 +222,7 @@ async def test_two_words_on_where_a_request_ends_are_refused(fields: tuple[str, 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert world.received == []
-    assert "answered 400" in world.notices[0]
+    assert "Responded 400" in world.notices[0]
 
 
 async def test_a_field_that_hides_in_a_request_sent_ahead_is_never_taken_for_a_head() -> None:
@@ -259,7 +259,7 @@ async def test_fields_without_end_are_a_400_that_says_so(begun: bytes, field: by
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(begun)
         with suppress(ConnectionError):  # it hangs up while there is more to come
-            while not any("answered 400" in notice for notice in world.notices):
+            while not any("Responded 400" in notice for notice in world.notices):
                 writer.write(field)
                 sent += len(field)
                 await writer.drain()
@@ -296,14 +296,14 @@ async def test_a_bug_behind_it_is_a_500_without_a_traceback() -> None:
 async def test_a_taken_port_is_a_problem_with_a_way_out() -> None:
     async with receiving() as world:
         receiver = Receiver(world.receive, now=lambda: 0, new_id=lambda: "x", notice=print)
-        with pytest.raises(ListenError, match=f"port {world.port} on 127.0.0.1 is taken") as caught:
+        with pytest.raises(ListenError, match=f"Port {world.port} on 127.0.0.1 is taken") as caught:
             await receiver.start("127.0.0.1", world.port)
     assert "--port" in caught.value.hint
 
 
 async def test_an_address_that_is_not_ours_is_a_problem_in_words() -> None:
     receiver = Receiver(World().receive, now=lambda: 0, new_id=lambda: "x", notice=print)
-    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(ListenError, match=r"Cannot listen on 192\.0\.2\.1"):
         await receiver.start("192.0.2.1", 0)
 
 

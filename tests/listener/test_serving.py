@@ -55,7 +55,8 @@ async def schemes_of(
 async def test_each_request_carries_the_scheme_of_the_public_url_of_its_moment(
     runtime: Callable[..., Runtime], public_url: str | None, moves: list[str], schemes: list[str]
 ) -> None:
-    with handler() as target:
+    # The handler closes each connection, so the next request must not use the old one.
+    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok") as target:
         plan = Plan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
         assert await schemes_of(target, plan, runtime(), moves, public_url) == schemes
 

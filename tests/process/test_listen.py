@@ -355,7 +355,7 @@ def test_a_taken_port_is_said_by_whom(folder: Path) -> None:
         port = taken.getsockname()[1]
         result = listen_and_fail(folder, "--port", str(port))
     assert result.returncode == 5
-    assert f"port {port} on 127.0.0.1 is taken" in result.stderr.decode()
+    assert f"Port {port} on 127.0.0.1 is taken" in result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
     if sys.platform == "linux":
         assert f"pid {os.getpid()}" in result.stderr.decode()
@@ -455,7 +455,7 @@ def test_a_full_disk_is_a_500_that_the_terminal_tells_of(folder: Path) -> None:
         statuses = [running.post(big, now_signed(big))[0] for _ in range(12)]
         running.process.terminate()
         _, told = running.process.communicate(timeout=20)
-    assert b"not saved, answered 500" in told
+    assert b"Responded 500 to a request that was not saved" in told
     assert 200 in statuses
     assert statuses[-1] == 500
     with open_store(None, folder) as store:
@@ -487,7 +487,7 @@ def test_a_hanging_handler_is_said_to_be_waited_for_and_then_left(folder: Path) 
     assert running.process.returncode == 0
     assert b"1 still in your handler" in told
     record = json.loads(out.splitlines()[0])
-    assert "stopped before the handler had answered" in record["delivery"]["error"]
+    assert "stopped before the handler responded" in record["delivery"]["error"]
     assert record["answer"] is None
 
 
