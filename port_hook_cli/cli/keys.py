@@ -8,6 +8,7 @@ from typing import Any
 
 from port_hook_cli.actions.encryption import KeyUnreadable, Scheme, aes_key
 from port_hook_cli.engines.decrypter import Decrypter
+from port_hook_cli.files.input import read_stdin
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.prompts import can_ask
@@ -40,7 +41,7 @@ def build_decrypter(
 def read_key_file(name: str, runtime: Runtime) -> bytes:
     """Return what a key's file holds, or stdin for `-`; raises KeyUnreadable."""
     if name == "-":
-        return runtime.stdin.read()
+        return read_stdin(runtime.stdin)
     try:
         return (runtime.cwd / name).read_bytes()
     except OSError as error:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,10 +16,48 @@ from port_hook_cli.errors import StoreError
 def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
     """Return what the file `name` holds, or stdin for `-`; raises StoreError when it cannot be read."""
     if name == "-":
-        return stdin.read()
+        return read_stdin(stdin)
+    path = cwd / name
     try:
-        return (cwd / name).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {name}.", hint="Give a file's path, or - to read stdin.") from error
     except OSError as error:
+        if path.is_dir():  # Windows says that it may not be read
+            raise is_a_directory(name) from error
         raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Give a file that you may read.") from error
+
+
+def is_a_directory(name: str) -> StoreError:
+    """Return the problem of a directory where a file is needed."""
+    return StoreError(f"{name} is a directory, and a file is needed.", hint="Give a file in it, or - to read stdin.")
+
+
+def read_stdin(stdin: BinaryIO) -> bytes:
+    """Return all of stdin. Ctrl-C ends the wait with KeyboardInterrupt, in a coroutine too."""
+    with _interruptible():
+        return stdin.read()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C interrupt a blocking call in a coroutine.
+
+    asyncio's own handler cancels the task, which takes effect only after the call has returned.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or not _in_event_loop():  # where Ctrl-C is ignored, it stays ignored
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _in_event_loop() -> bool:
+    """Whether this is the main thread, which alone handles signals, and an event loop runs in it."""
+    asyncio = sys.modules.get("asyncio")  # not imported for this: `sign` starts faster without it
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - asyncio's low-level API

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 from port_hook_cli.errors import SettingsError
+from port_hook_cli.files.input import read_stdin
 from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.runs.urls import DEFAULT_API_URL, parse_api_url, region_api_url
 
@@ -160,7 +161,7 @@ class Places:
     def _read_secret_file(self, name: str) -> dict[str, Found]:
         place = "stdin" if name == "-" else name
         secret = _secret_text(
-            place, self._stdin.read() if name == "-" else _secret_content(name, self._cwd, self._home)
+            place, read_stdin(self._stdin) if name == "-" else _secret_content(name, self._cwd, self._home)
         )
         if not secret.strip():
             raise SettingsError(

@@ -6,15 +6,19 @@ Limit: what comes before `main`, the start of Python and the import of typer, is
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.factories import a_body
 from tests.processes import environment
+
+ACTION = Path(__file__).parents[2] / "examples" / "actions" / "create_vm.json"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for a child alone")
 
@@ -84,3 +88,52 @@ def test_a_terminated_replay_leaves_no_payload_and_no_editor_behind(folder: Path
     assert list(temporary.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
+    """Return once the process has read what is in its stdin, and sleeps until there is more."""
+    import array
+    import fcntl
+    import termios
+
+    assert process.stdin is not None
+    pending, deadline = array.array("i", [1]), time.monotonic() + 20
+    while time.monotonic() < deadline:
+        fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, pending)
+        state = subprocess.run(["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, check=True).stdout
+        if not pending[0] and state.strip().startswith(b"S"):
+            return
+        time.sleep(0.01)  # no event tells of a process that goes to sleep
+    pytest.fail("it does not read")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "replay - --to 1",
+        "replay payload.json --to 1 --secret-file -",
+        "trigger action.json --input title=x --to 1 --secret-file -",
+        "trigger - --to 1",
+        "report-run r_QOz6WoOB1Q2lmhZZ --log x --secret-file -",
+        "sign -",
+        "verify -",
+        "decrypt -",
+    ],
+)
+def test_ctrl_c_ends_a_command_at_once_while_it_reads_stdin(folder: Path, arguments: str) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    shutil.copy(ACTION, folder / "action.json")
+    command = [sys.executable, "-m", "port_hook_cli", *arguments.split()]
+    env = environment(folder, PORT_CLIENT_ID="an-id")
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b" ")
+        process.stdin.flush()
+        wait_until_it_reads(process)
+        process.send_signal(signal.SIGINT)
+        # stdin stays open: only the signal can end it.
+        code = process.wait(timeout=8)
+        assert process.stderr is not None
+        assert (code, process.stderr.read()) == (130, b"")
