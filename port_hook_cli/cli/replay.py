@@ -32,9 +32,14 @@ def replay(
         ),
     ],
     to: Annotated[
-        str,
-        typer.Option("--to", metavar="URL|PORT", help="The target. Without a path, the captured path and query stay."),
-    ],
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="URL|PORT",
+            help="The target; without a path, it gets the captured path and query. Default: the handler on this "
+            "machine that the capture was forwarded to.",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=JSON", help="Set a value: payload.properties.cpu=4, tags[]=new."),
@@ -89,7 +94,7 @@ def replay(
         raise UsageError("--as-captured sends the captured timestamp, in its unit.", hint="Leave --timestamp-unit out.")
     plan = Plan(
         sources=sources,
-        to=_target(to),
+        to=None if to is None else _target(to),
         edits=_edits(set_ or [], unset or []),
         edit=edit,
         rewriting=Rewriting(

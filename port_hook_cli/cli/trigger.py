@@ -45,8 +45,8 @@ def trigger(
         str,
         typer.Argument(
             metavar="ACTION",
-            help="An action's or automation's file (JSON or YAML; FILE#ID for one of several; - for stdin), or its "
-            "identifier, which is read from Port.",
+            help="The file of an action or automation (JSON or YAML), FILE#ID or DIRECTORY#ID for one of several, - "
+            "for stdin, or its identifier, to read it from Port.",
         ),
     ],
     to: Annotated[

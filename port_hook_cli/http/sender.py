@@ -205,7 +205,7 @@ class _Inflater:
 
 def _explain(error: Exception, url: str) -> tuple[str, str]:
     """Return the slug and the words for a send that got no answer."""
-    place = url.partition("://")[2].partition("/")[0] or url
+    place = _place(url)
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return "unreachable", f"no TLS connection to {place}: {_last_words(causes)}"
@@ -218,6 +218,17 @@ def _explain(error: Exception, url: str) -> tuple[str, str]:
     if isinstance(error, httpx.LocalProtocolError | ValueError):
         return "broken", f"the request cannot be sent as HTTP: {_last_words(causes)}"
     return "broken", f"{place} broke off without a whole answer: {_last_words(causes)}"
+
+
+def _place(url: str) -> str:
+    """Return the host and port of a URL; a scheme's own port is named too."""
+    place = url.partition("://")[2].partition("/")[0] or url
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is not None
+    except ValueError:
+        return place
+    return place if has_port or not parts.hostname else f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

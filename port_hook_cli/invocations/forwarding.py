@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.models import Answer, Headers, Invocation
@@ -183,3 +184,20 @@ def target_url(to: str, target: str) -> str:
         return to
     path = _ABSOLUTE_FORM.sub("", target, count=1)
     return f"{to}{path}" if path.startswith("/") else f"{to}/{path}"
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether a URL's host is this machine by its very name: `localhost`, or an address of the loopback network.
+
+    A name below `localhost` is looked up like any other by some systems, and may be another machine then.
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

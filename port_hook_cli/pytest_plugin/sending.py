@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from port_hook_cli.errors import TargetError, UsageError
-from port_hook_cli.invocations.forwarding import parse_target
+from port_hook_cli.invocations.forwarding import is_on_this_machine, parse_target
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.pytest_plugin.runs import Answer, PortRequest
 from port_hook_cli.pytest_plugin.world import World
-from port_hook_cli.trigger.destination import destination, is_loopback
+from port_hook_cli.trigger.destination import destination
 
 
 def url_to(url: str, to: str | int | None) -> str:
     """Return the URL to send to; raises UsageError for an action's own URL that is not on this machine."""
-    if to is None and not is_loopback(url):
+    if to is None and not is_on_this_machine(url):
         raise UsageError(
             f"The action's URL is {url}, which is not on this machine: say where the backend is with `to`."
         )

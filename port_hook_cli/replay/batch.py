@@ -49,10 +49,13 @@ _SEPARATOR = b"\n\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The options of `replay`, read and checked. `to` is a URL; times are seconds; a `timeout_s` of 0 is no limit."""
+    """The options of `replay`, read and checked. `to` is a URL, or None for where each capture was forwarded to.
+
+    Times are seconds; a `timeout_s` of 0 is no limit.
+    """
 
     sources: Sequence[str]
-    to: str
+    to: str | None
     edits: Edits
     edit: bool
     rewriting: Rewriting
@@ -105,6 +108,7 @@ async def _find(plan: Plan, runtime: Runtime, settings: Callable[[], Settings]) 
     with ExitStack() as stack:
         places = Places(
             read_file=partial(_read_file, runtime=runtime),
+            is_directory=partial(_is_directory, runtime=runtime),
             open_captures=cache(partial(_open_captures, plan, runtime, stack)),
             get_run=partial(_get_run, settings=settings, runtime=runtime, api_timeout_s=plan.api_timeout_s),
         )
@@ -118,6 +122,13 @@ def _read_file(name: str, *, runtime: Runtime) -> bytes | None:
     except OSError:  # a name too long for a file
         return None
     return read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
+
+
+def _is_directory(name: str, *, runtime: Runtime) -> bool:
+    try:
+        return (runtime.cwd / name).is_dir()
+    except OSError:  # a name too long for a file
+        return False
 
 
 def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures | None:
@@ -138,15 +149,27 @@ async def _get_run(
 def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(f"{source.name} has no signature that could be sent as captured.", hint="Sign it afresh.")
+    to = plan.to or _default_target(source, runtime)
     notes = [*source.notes, *_notes(source, plan)]
     body, more = plan.edits.apply(source.invocation.body) if plan.edits else (source.invocation.body, ())
     for note in (*notes, *more):
         print(f"note: {printable(source.name)}: {printable(note)}", file=runtime.stderr)
     if plan.edit:
         body = _edit(body, runtime)
-    url = target_url(plan.to, source.invocation.target)
+    url = target_url(to, source.invocation.target)
     request = draft(source.invocation, plan.rewriting, url=url, body=body)
     return Replay(source=source.name, run_id=source.run_id, draft=request, url=url)
+
+
+def _default_target(source: Source, runtime: Runtime) -> str:
+    """Return where a capture was forwarded to, and say so; raises UsageError where that is unknown or elsewhere."""
+    if source.forwarded_to is None:
+        raise UsageError(
+            f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
+            hint="Name the target, such as --to 8000.",
+        )
+    runtime.tell_once(f"Sending to {printable(source.forwarded_to)}, where the capture was forwarded.")
+    return source.forwarded_to
 
 
 def _notes(source: Source, plan: Plan) -> Iterator[str]:

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from port_hook_cli.errors import ExitCode, PortHookError, StoreError
+from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.replay.pace import Pace
 from port_hook_cli.replay.sources import Source, from_exchange, from_file, from_run
 from port_hook_cli.runs.updates import is_node_run
+
+LEAST_PREFIX = 4
+"""How many characters of a capture's id are needed to send it: a slip of one letter must not send another request."""
 
 
 class Captures(Protocol):
@@ -32,11 +35,12 @@ class Captures(Protocol):
 class Places:
     """Where sources are looked for.
 
-    `read_file` returns None for a name that is no file, `open_captures` None where there is no store, and `get_run`
+    `read_file` returns None for a name that is not a file, `open_captures` None where there is no store, and `get_run`
     asks Port's API for an action run.
     """
 
     read_file: Callable[[str], bytes | None]
+    is_directory: Callable[[str], bool]
     open_captures: Callable[[], Captures | None]
     get_run: Callable[[str], Awaitable[Mapping[str, Any]]]
 
@@ -44,25 +48,36 @@ class Places:
 async def find_source(name: str, places: Places) -> Source:
     """Return what `name` stands for: a file, else a run, else a capture.
 
-    Raises StoreError, or what asking Port's API raised, with every place that was searched. Port is asked about action
-    runs only.
+    Raises UsageError for too short an id, StoreError, or what asking Port's API raised, with every place that was
+    searched. Port is asked about action runs only.
     """
     content = places.read_file(name)
     if content is not None:
         return from_file(name, content)
     if is_run_id(name):
         return await _find_run(name, places)
+    return from_exchange(name, _find_capture(name, places))
+
+
+def _find_capture(name: str, places: Places) -> Exchange:
     captures = places.open_captures()
+    if captures is not None and len(name) >= LEAST_PREFIX:
+        try:
+            return captures.get(name)
+        except StoreError as problem:
+            if not places.is_directory(name):
+                raise _searched(problem, f"There is no file {name} either.") from problem
+    if places.is_directory(name):
+        raise StoreError(f"{name} is a directory, and a file or a capture is needed.", hint="Give a file in it.")
     if captures is None:
         raise StoreError(
             f"There is no file {name}, and no capture store in this folder that could hold such a capture.",
             hint="Give a payload's file, or capture something first: `port-hook listen`.",
         )
-    try:
-        captured = captures.get(name)
-    except StoreError as problem:
-        raise _searched(problem, f"There is no file {name} either.") from problem
-    return from_exchange(name, captured)
+    raise UsageError(
+        f"There is no file {name}, and {name} is too short for the id of a capture to send.",
+        hint=f"Give at least {LEAST_PREFIX} characters of the id; `port-hook captures` lists them.",
+    )
 
 
 async def _find_run(name: str, places: Places) -> Source:

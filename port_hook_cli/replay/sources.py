@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.captures.request_file import NotARequest, capture_in
 from port_hook_cli.captures.truncation import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
+from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
@@ -26,12 +27,15 @@ _KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote
 class Source:
     """A request to replay: `name` is how the user called it, `notes` are what they should know about it.
 
-    `invocation.replay_of` names the capture it comes from, where it comes from one.
+    `invocation.replay_of` names the capture it comes from, where it comes from one. `forwarded_to` is the URL on this
+    machine that the capture was forwarded to, None where there is none: a store may come from a stranger, who must not
+    choose another machine.
     """
 
     name: str
     invocation: Invocation
     notes: tuple[str, ...] = ()
+    forwarded_to: str | None = None
 
     @property
     def run_id(self) -> str | None:
@@ -47,7 +51,12 @@ class Source:
 def from_exchange(name: str, exchange: Exchange) -> Source:
     """Return a capture as a source; raises StoreError for one whose body was not kept whole."""
     invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id)
-    return Source(name=name, invocation=invocation, notes=_verdict_notes(exchange.verdict))
+    return Source(
+        name=name,
+        invocation=invocation,
+        notes=_verdict_notes(exchange.verdict),
+        forwarded_to=_handler_here(exchange),
+    )
 
 
 def from_file(name: str, content: bytes) -> Source:
@@ -78,6 +87,16 @@ def from_run(name: str, run: Mapping[str, Any]) -> Source:
             headers=_kept_headers(kept.get("headers")),
         ),
     )
+
+
+def _handler_here(exchange: Exchange) -> str | None:
+    if exchange.delivery is None:
+        return None
+    try:
+        url = parse_target(exchange.delivery.url)
+    except BadTarget:
+        return None
+    return url if is_on_this_machine(url) else None
 
 
 def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:

@@ -25,8 +25,13 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     """
     from rich.console import Console
 
+    class PipedConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Let the failure pass: rich would exit with 1 where a reader such as `head` has all it wants."""
+            raise BrokenPipeError
+
     terminal = stream.isatty()
-    return Console(
+    return PipedConsole(
         file=stream,
         force_terminal=terminal,
         no_color=bool(environ.get("NO_COLOR")) or not terminal,

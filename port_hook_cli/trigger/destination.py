@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.forwarding import target_url
+from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 
 
 def destination(url: str, to: str | None, *, to_its_url: bool = False) -> str:
@@ -17,26 +16,9 @@ def destination(url: str, to: str | None, *, to_its_url: bool = False) -> str:
     if to is not None:
         parts = urlsplit(url)
         return target_url(to, f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}")
-    if to_its_url or is_loopback(url):
+    if to_its_url or is_on_this_machine(url):
         return url
     raise UsageError(
         f"The action's URL is {url}, which is not on this machine, so nothing was sent.",
         hint="Say where to send it: --to 8000 for your handler here, --to-its-url for that URL, or --dry-run.",
     )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine by its very name: `localhost`, or an address of the loopback network.
-
-    A name below `localhost` is looked up like any other by some systems, and may be anybody's then.
-    """
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ from port_hook_cli.trigger.documents import BadDocument
 
 _Read = TypeVar("_Read")
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
-_HINT = "Give an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID for one of an array."
+_HINT = "Give an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of several."
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an action is: in a file, there under an identifier if it is one of several, or with `file` None in Port."""
+    """Where an action is: in a file or a directory of files, or with `file` None in Port.
+
+    `identifier` is the action's, where it is one of several.
+    """
 
     name: str
     file: str | None = None
@@ -34,11 +38,14 @@ class Source:
 
 
 def locate(name: str, runtime: Runtime) -> Source:
-    """Return where the action `name` is: a file, `FILE#ID`, or an identifier; raises StoreError for a missing file."""
-    if name == "-" or _is_file(name, runtime):
+    """Return where the action `name` is: a file, a directory of files, either with `#ID`, or an identifier in Port.
+
+    Raises StoreError for a missing file. A bare name means a directory only where it is written as a path: `actions/`.
+    """
+    if name == "-" or _is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
         return Source(name, name)
     file, mark, identifier = name.rpartition("#")
-    if mark and (file == "-" or _is_file(file, runtime)):
+    if mark and (file == "-" or _is_file(file, runtime) or _is_directory(file, runtime)):
         return Source(name, file, identifier)
     path = PurePath(file if mark else name)
     if not name or mark or len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES:
@@ -56,6 +63,8 @@ def find_action(
     if source.file is None:
         document: Any = asyncio.run(_get_action(source.name, settings(), runtime, api_timeout_s))
         name = f"The action {source.name}"
+    elif _is_directory(source.file, runtime):
+        name, document = source.file, _read_directory(source.file, runtime)
     else:
         name = "stdin" if source.file == "-" else source.file
         document = read_document(read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin), name=name)
@@ -63,6 +72,20 @@ def find_action(
         return read_action(document if source.file is None else pick_action(document, source.identifier))
     except BadAction as error:
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
+
+
+def _read_directory(name: str, runtime: Runtime) -> list[Any]:
+    """Return all actions in the JSON and YAML files of a directory, by file name; raises UsageError for none."""
+    files = sorted(path for path in (runtime.cwd / name).iterdir() if path.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise UsageError(f"The directory {name} holds no .json, .yaml or .yml file.", hint=_HINT)
+    found: list[Any] = []
+    for path in files:
+        shown = str(PurePath(name) / path.name)
+        document = read_document(read_input(shown, cwd=runtime.cwd, stdin=runtime.stdin), name=shown)
+        listed = document.get("actions") if isinstance(document, dict) else document
+        found += listed if isinstance(listed, list) else [document]
+    return found
 
 
 def read_object(
@@ -90,6 +113,17 @@ def _is_file(name: str, runtime: Runtime) -> bool:
         return bool(name) and (runtime.cwd / name).is_file()
     except (OSError, ValueError):  # a name too long for a file, or one that no file can have
         return False
+
+
+def _is_directory(name: str, runtime: Runtime) -> bool:
+    try:
+        return bool(name) and (runtime.cwd / name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or os.sep in name or name in {".", ".."}
 
 
 async def _get_action(identifier: str, settings: Settings, runtime: Runtime, api_timeout_s: float) -> dict[str, Any]:

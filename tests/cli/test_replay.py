@@ -22,7 +22,8 @@ from aiohttp import web
 
 from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
-from port_hook_cli.invocations.models import Headers, Status, Verdict
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.processes import environment
@@ -531,3 +532,73 @@ def test_an_old_capture_is_sent_with_a_new_timestamp(run: Run, folder: Path, tar
     store(folder)
     run("replay", "last", "--to", target.url, env=ENV)
     assert int(target.requests[0].value("x-port-timestamp") or 0) > NOW + 1000
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_directory_is_called_a_directory(run: Run, folder: Path, has_store: bool) -> None:
+    (folder / "payloads").mkdir()
+    if has_store:
+        store(folder)
+    result = run("replay", "payloads", "--to", "1", env=ENV)
+    assert result.code == ExitCode.STORE
+    assert result.err == (
+        "error: payloads is a directory, and a file or a capture is needed.\nhint: Give a file in it.\n"
+    )
+
+
+def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    url = f"{target.url}/hooks?a=1"
+    store(folder, exchange=an_exchange(delivery=Delivery(url=url, status=500)))
+    result = run("replay", "last", env=ENV)
+    assert (result.code, result.err) == (0, f"Sending to {url}, where the capture was forwarded.\n")
+    assert target.requests[0].line == "POST /hooks?a=1 HTTP/1.1"
+    assert accepts(target.requests[0])
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        None,
+        Delivery(url="http://attacker.example/", status=200),
+        Delivery(url="http://localhost.attacker.example/", status=200),
+        Delivery(url="http://127.0.0.1@attacker.example/", status=200),
+        Delivery(url="http://10.0.0.1/", status=200),
+        Delivery(url="", status=200),
+    ],
+)
+def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
+    run: Run, folder: Path, delivery: Delivery | None
+) -> None:
+    store(folder, exchange=an_exchange(delivery=delivery))
+    result = run("replay", "last", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err == (
+        "error: Missing option --to: last was not forwarded to a handler on this machine.\n"
+        "hint: Name the target, such as --to 8000.\n"
+    )
+
+
+def test_a_file_needs_a_target(run: Run, folder: Path) -> None:
+    result = run("replay", payload_file(folder), env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "Missing option --to" in result.err
+
+
+@pytest.mark.parametrize("name", ["0", "012"])
+def test_less_than_4_characters_of_an_id_send_nothing(run: Run, folder: Path, target: Handler, name: str) -> None:
+    store(folder)
+    result = run("replay", name, "--to", target.url, env=ENV)
+    assert (result.code, target.requests) == (ExitCode.USAGE, [])
+    assert f"{name} is too short for the id of a capture to send." in result.err
+
+
+@pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])
+def test_the_port_of_the_scheme_is_named_when_nothing_listens(run: Run, folder: Path, url: str, named: str) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 80)) == 0:
+            pytest.skip("something listens on port 80")
+    result = run("replay", payload_file(folder), "--to", url, env=ENV)
+    assert result.code == ExitCode.TARGET
+    assert f"nothing listens on {named}" in result.err

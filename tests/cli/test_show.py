@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Answer, Delivery
 from tests.conftest import Run
 from tests.factories import RUN_ID, an_exchange, an_invocation
+from tests.processes import environment
 
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
 EXCHANGE = an_exchange(
@@ -82,3 +85,15 @@ def test_a_name_that_means_no_capture_is_a_problem(run: Run, name: str, words: s
 
 def test_a_capture_is_needed(run: Run) -> None:
     assert run("show").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("arguments", [("show", "last"), ("captures",), ("show", "last", "--json")])
+def test_a_reader_that_leaves_ends_a_command_quietly(folder: Path, arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "port_hook_cli", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), stdout=writing, stderr=subprocess.PIPE, check=False, timeout=20
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -500,3 +500,42 @@ def test_an_automation_is_not_run_via_port(run: Run) -> None:
     result = run("trigger", TIER, "--via-port", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "started by its event" in result.err
+
+
+# --- directories ----------------------------------------------------------------------------------------------------
+
+
+def test_an_action_in_a_directory_is_named_behind_it(run: Run, backend: Handler) -> None:
+    directory = str(EXAMPLES / "actions")
+    result = run("trigger", f"{directory}#create_vm", "--to", backend.url, "--input", "title=x", env=ENV)
+    assert result.code == 0
+    assert sent(backend)[1]["action"] == "create_vm"
+
+
+@pytest.mark.parametrize("name", ["actions/", "./actions", "actions#create_vm"])
+def test_the_only_action_in_a_directory_needs_no_name(run: Run, folder: Path, backend: Handler, name: str) -> None:
+    (folder / "actions").mkdir()
+    write(folder / "actions", "vm.json", create_vm_action())
+    write(folder / "actions", "notes.txt", "not an action")
+    result = run("trigger", name, "--to", backend.url, "--input", "title=x", env=ENV)
+    assert (result.code, len(backend.requests)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (str(EXAMPLES / "actions"), "holds 3 actions: create_vm, scale_service, "),
+        (str(EXAMPLES / "actions") + "#nope", "has no action nope among its 3"),
+        (str(EXAMPLES / "express" / "..") + "#nope", "holds no .json, .yaml or .yml file"),
+    ],
+)
+def test_a_directory_without_the_one_action_says_so(run: Run, name: str, words: str) -> None:
+    result = run("trigger", name, "--to", "1", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert words in result.err
+
+
+def test_a_directory_of_inputs_is_called_a_directory(run: Run) -> None:
+    result = run("trigger", CREATE_VM, "--to", "1", "--inputs", str(EXAMPLES), env=ENV)
+    assert result.code == ExitCode.STORE
+    assert f"{EXAMPLES} is a directory, and a file is needed." in result.err

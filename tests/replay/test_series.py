@@ -53,13 +53,15 @@ def places(
     get_run: Callable[[str], Awaitable[Mapping[str, Any]]] = no_api,
     files: Mapping[str, bytes] | None = None,
 ) -> Places:
-    return Places(read_file=(files or {}).get, open_captures=lambda: shelf, get_run=get_run)
+    return Places(
+        read_file=(files or {}).get, is_directory=lambda _: False, open_captures=lambda: shelf, get_run=get_run
+    )
 
 
 async def test_a_file_wins_over_a_capture_of_the_same_name() -> None:
-    shelf = Shelf(an_exchange(an_invocation(id="abc")))
-    assert (await find_source("abc", places(shelf, files={"abc": b"[1]"}))).invocation.body == b"[1]"
-    assert (await find_source("abc", places(shelf))).invocation.replay_of == "abc"
+    shelf = Shelf(an_exchange(an_invocation(id="abcd")))
+    assert (await find_source("abcd", places(shelf, files={"abcd": b"[1]"}))).invocation.body == b"[1]"
+    assert (await find_source("abcd", places(shelf))).invocation.replay_of == "abcd"
 
 
 async def test_a_file_wins_over_a_run() -> None:
@@ -117,10 +119,10 @@ async def test_without_credentials_a_run_that_was_not_captured_is_a_settings_pro
 
 
 async def test_an_unknown_name_says_everywhere_it_was_looked_for() -> None:
-    with pytest.raises(StoreError, match=r"No capture starts with xyz\. There is no file xyz either"):
-        await find_source("xyz", places(Shelf()))
-    with pytest.raises(StoreError, match="no file xyz, and no capture store"):
-        await find_source("xyz", places())
+    with pytest.raises(StoreError, match=r"No capture starts with wxyz\. There is no file wxyz either"):
+        await find_source("wxyz", places(Shelf()))
+    with pytest.raises(StoreError, match="no file wxyz, and no capture store"):
+        await find_source("wxyz", places())
 
 
 def a_replay(name: str) -> Replay:

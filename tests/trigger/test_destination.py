@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.trigger.destination import destination, is_loopback
+from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.trigger.destination import destination
 
 
 @pytest.mark.parametrize(
@@ -42,4 +43,4 @@ def test_another_machine_is_called_only_when_it_is_said() -> None:
     ],
 )
 def test_loopback_is_told_by_the_hosts_very_name(url: str, is_here: bool) -> None:
-    assert is_loopback(url) is is_here
+    assert is_on_this_machine(url) is is_here
