@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
+from port_hook_cli.cli.command import Command
 from port_hook_cli.cli.defaults import default_map, name_variable, tell_ignored
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
@@ -51,7 +52,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 def _load(name: str) -> Any:
     module = import_module(f"port_hook_cli.cli.{name.replace('-', '_')}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name)(getattr(module, name.replace("-", "_")))
+    app.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
     return typer.main.get_command(app)
 
 
@@ -94,7 +95,8 @@ class CommandGroup(TyperGroup):
             code = super().invoke(ctx) or ExitCode.OK
             runtime.stdout.flush()
         except TyperException as wrong:
-            _make_readable(wrong, runtime)
+            if isinstance(wrong, typer.BadParameter):
+                name_variable(wrong, runtime)
             raise
         except PortHookError as problem:
             print_problem(problem, runtime)
@@ -111,15 +113,6 @@ class CommandGroup(TyperGroup):
             print_problem(PortHookError(f"Not all could be printed: {error.strerror}.", hint="Make room."), runtime)
             code = ExitCode.FAILED
         raise typer.Exit(int(code))
-
-
-def _make_readable(wrong: TyperException, runtime: Runtime) -> None:
-    """Let a complaint about the command line name the variable that a value came from, and hold visible text only."""
-    from port_hook_cli.text.safe import printable_lines
-
-    wrong.message = printable_lines(wrong.message)
-    if isinstance(wrong, typer.BadParameter):
-        name_variable(wrong, runtime)
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
@@ -195,8 +188,12 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
 def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
     with suppress(OSError):  # a deleted folder: `--help` does not need one, and a command reports it
         runtime = runtime or system_runtime()
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = typer.main.get_command(app)
     try:
-        app(args=None if argv is None else list(argv), prog_name="port-hook", obj=runtime)
+        return int(command.main(args=words, prog_name="port-hook", standalone_mode=False, obj=runtime) or ExitCode.OK)
+    except TyperException as wrong:
+        return _refuse(wrong, words, runtime or system_runtime())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as bug:  # noqa: BLE001 - the last door: a traceback never reaches a user
@@ -204,4 +201,14 @@ def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
 
         runtime = runtime or system_runtime()
         return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
-    return ExitCode.OK
+
+
+def _refuse(wrong: TyperException, words: Sequence[str], runtime: Runtime) -> int:
+    """Print what is wrong with the command line and return the exit code; without any words, typer shows the help."""
+    if words:
+        from port_hook_cli.cli.usage import usage_problem
+
+        print_problem(usage_problem(wrong), runtime)
+    else:
+        print(wrong.format_message(), file=runtime.stderr)
+    return wrong.exit_code

@@ -109,7 +109,7 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
         return as_written(content) if raw else as_port_sends(content)
     except NotJson as error:
         raise UsageError(
-            f"{name} is not JSON: {error}.", hint="Correct it, or sign its exact bytes with --raw."
+            f"{name} is not JSON: {error.fault}.", hint="Correct it, or sign its exact bytes with --raw."
         ) from error
 
 

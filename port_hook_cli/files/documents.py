@@ -19,12 +19,13 @@ def read_document(content: bytes, *, name: str) -> Any:
         return read_json(text)
     except NotJson as error:
         if begins_as_json:
-            raise UsageError(f"{name} is not JSON: {error}.", hint="Correct it.") from error
+            raise UsageError(f"{name} is not JSON: {error.fault}.", hint="Fix the JSON.") from error
     try:
         return read_yaml(text)
     except NotJson as error:
         raise UsageError(
-            f"{name} is neither JSON nor YAML: {error}.", hint="In YAML, a value that begins with {{ needs quotes."
+            f"{name} is neither JSON nor YAML: {error.fault}.",
+            hint="In YAML, a value that begins with {{ needs quotes.",
         ) from error
 
 

@@ -23,14 +23,15 @@ def read_template(text: str, *, name: str) -> Any:
     except NotJson as error:
         begins_as_json = text.lstrip()[:1] in {"{", "["} and not text.lstrip().startswith("{{")
         if begins_as_json:
-            raise UsageError(f"{name} is not JSON: {error}.", hint="Correct it.") from error
+            raise UsageError(f"{name} is not JSON: {error.fault}.", hint="Fix the JSON.") from error
     try:
         return read_yaml(text)
     except NotJson as error:
         if "{{" in text:
             return text.removesuffix("\n")
         raise UsageError(
-            f"{name} is neither JSON nor YAML: {error}.", hint="In YAML, a value that begins with {{ needs quotes."
+            f"{name} is neither JSON nor YAML: {error.fault}.",
+            hint="In YAML, a value that begins with {{ needs quotes.",
         ) from error
 
 
@@ -39,7 +40,8 @@ def read_data(content: bytes, *, name: str) -> Any:
     try:
         return read_json(content.decode("utf-8-sig"))
     except ValueError as error:  # NotJson and UnicodeDecodeError
-        raise UsageError(f"{name} is not JSON: {error}.", hint="Give the trigger's data as a JSON document.") from error
+        fault = error.fault if isinstance(error, NotJson) else "it is not UTF-8 text"
+        raise UsageError(f"{name} is not JSON: {fault}.", hint="Give the trigger's data as a JSON document.") from error
 
 
 def read_yaml(text: str) -> Any:
@@ -57,8 +59,17 @@ def read_yaml(text: str) -> Any:
         if _size(document, {}) > _MOST_SIZE:
             raise NotJson("with its aliases written out it is too large")
         return read_json(write_json(document))
+    except yaml.MarkedYAMLError as error:
+        raise NotJson(_place_of(error)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise NotJson(" ".join(str(error).split())) from error
+
+
+def _place_of(error: Any) -> str:
+    """Return what yaml says of a document, with the place as people count, without the library's name for the text."""
+    words = " ".join(str(error.problem or error.context or "it cannot be read").split())
+    mark = error.problem_mark or error.context_mark
+    return words if mark is None else f"{words} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _size(value: Any, known: dict[int, int]) -> int:

@@ -50,6 +50,11 @@ Piece: TypeAlias = "str | list[Piece]"
 class NotJson(ValueError):
     """The text is nothing that JSON.parse and JSON.stringify would take: not JSON, too deep or too long."""
 
+    @property
+    def fault(self) -> str:
+        """What is wrong, for a sentence that has said that the text is not JSON."""
+        return str(self).removeprefix("not JSON: ")
+
 
 def stringify(text: str, indent: str = "", *, limit: int = MAX_CHARACTERS) -> str:
     """Return `JSON.stringify(JSON.parse(text), null, indent)`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 
 # A token is renewed this long before it expires, so that it does not do so on the way.
 _EXPIRY_MARGIN_S = 30.0
+_ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
 _LONGEST_ID = 200
 _NOT_AS_PORT = "Check PORT_API_URL and any proxy in between."
@@ -302,7 +304,7 @@ class PortApi:
         return Failure(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
 
     def _lost(self, error: Exception) -> Failure:
-        reason = str(error) or type(error).__name__
+        reason = _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
         hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
         return Failure(
             problem=PortApiError(f"Port's API at {self._api_url} could not be reached: {reason}.", hint=_UNREACHABLE),

@@ -121,7 +121,7 @@ def _from_payload(name: str, content: bytes) -> Source:
     try:
         signable = as_port_sends(content)
     except NotJson as problem:
-        raise StoreError(f"{name} is neither a payload nor a capture file: {problem}.", hint=_KINDS) from problem
+        raise StoreError(f"{name} is neither a payload nor a capture file: {problem.fault}.", hint=_KINDS) from problem
     notes = (f"it is sent {signable.difference}",) if signable.difference else ()
     return Source(name=name, invocation=_request(signable.body), notes=notes)
 

@@ -34,14 +34,26 @@ _MOST_ROUNDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A form with its defaults, and the rules that hold for it; `errors` are the jq programs that failed."""
+    """A form with its defaults, and the rules that hold for it; `errors` are the jq programs that failed.
+
+    `computed` names the inputs that were not given and have a default that jq computed, maybe from other inputs.
+    """
 
     values: Mapping[str, Any]
     rules: Rules
     errors: tuple[JqError, ...] = field(default=())
+    computed: frozenset[str] = frozenset()
 
     def violations(self, check: Check) -> list[Violation]:
-        """Return everything that Port would refuse, by input. Null is no value."""
+        """Return everything that Port would refuse, by input.
+
+        A computed default is left out where a given value is refused: it may be wrong because of that value.
+        """
+        found = self._all_violations(check)
+        return [each for each in found if each.input not in self.computed] or found
+
+    def _all_violations(self, check: Check) -> list[Violation]:
+        """Return the violations of all inputs. Null is not a value."""
         found = list(missing(self.rules, self.values))
         for name, value in self.values.items():
             rules = self.rules.declared.get(name)
@@ -77,7 +89,7 @@ async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[st
     errors = [answer for answer in answers.values() if isinstance(answer, JqError)]
     rules = settle(declared, action.required, {query: _value(answer) for query, answer in answers.items()})
     ordered = {name: values[name] for name in (*declared, *values) if name in values}
-    return Filled(values=ordered, rules=rules, errors=tuple(errors))
+    return Filled(values=ordered, rules=rules, errors=tuple(errors), computed=frozenset(queries))
 
 
 def _value(outcome: Any) -> Any:

@@ -47,7 +47,7 @@ def test_show_body_writes_what_was_kept_and_says_that_it_is_truncated(run: Run) 
     assert "note: the body is truncated" in result.err
 
 
-@pytest.mark.parametrize("source", ["aa", "last", "cap.json"])
+@pytest.mark.parametrize("source", ["aa00", "last", "cap.json"])
 @pytest.mark.parametrize(
     "command",
     [

@@ -1,0 +1,57 @@
+"""A command as typer runs it, with one target at most, and with its options in groups and examples in its help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from typer.core import TyperCommand
+
+from port_hook_cli.errors import UsageError
+
+_TARGETS = frozenset({"--forward-to", "--to"})
+
+
+class Command(TyperCommand):
+    """One command of port-hook. What its help needs beyond the options is imported for the help only."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; raises UsageError for two targets, of which only the last would count."""
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
+            if sum(name in parameter.opts for parameter in order) > 1:
+                raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
+        return super().parse_args(ctx, args)
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write what the command does, and examples where it has many options."""
+        from port_hook_cli.cli.help import EXAMPLES
+
+        super().format_help_text(ctx, formatter)
+        if examples := EXAMPLES.get(str(self.name)):
+            with formatter.section("Examples"):
+                for line in examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options, those of a command with many in groups."""
+        from port_hook_cli.cli.help import GROUPS
+
+        groups = GROUPS.get(str(self.name))
+        if groups is None:
+            super().format_options(ctx, formatter)
+            return
+        parameters = self.get_params(ctx)
+        by_option = {option: parameter for parameter in parameters for option in parameter.opts}
+        arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
+        _write_section("Arguments", arguments, ctx, formatter)
+        for title, names in groups.items():
+            _write_section(title, [by_option[name] for name in names], ctx, formatter)
+        _write_section("Help", [by_option["--help"]], ctx, formatter)
+
+
+def _write_section(title: str, parameters: Iterable[Any], ctx: Any, formatter: Any) -> None:
+    records = [record for parameter in parameters if (record := parameter.get_help_record(ctx))]
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)

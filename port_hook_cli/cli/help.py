@@ -1,0 +1,62 @@
+"""The groups of the options of commands that have many, and examples; imported for `--help` only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "listen": {
+        "Target": ("--forward-to", "--route", "--only", "--forward-timeout"),
+        "Server": ("--port", "--host", "--path"),
+        "Tunnel": (
+            "--tunnel", "--public-url", "--domain", "--accept-host-key", "--probe-interval", "--exit-on-tunnel-loss",
+            "--copy",
+        ),
+        "Actions in Port": ("--retarget", "--yes", "--api-timeout", "--insecure-api"),
+        "Verification": (
+            "--secret-file", "--org", "--tolerance", "--strict", "--refuse-replays", "--allow-unverified",
+            "--no-verify",
+        ),
+        "Responses": ("--respond", "--delay", "--fail-first", "--max-response"),
+        "When to stop": ("--count", "--once", "--timeout", "--expect-status"),
+        "Output": ("--compact", "--full", "--json", "--decrypt", "--decrypt-path", "--private-key"),
+        "Storage": ("--store", "--max-captures", "--max-store", "--max-body", "--keep-secrets"),
+    },
+    "trigger": {
+        "Target": ("--to", "--route", "--to-its-url", "--timeout"),
+        "Run": (
+            "--input", "--inputs", "--entity", "--event", "--user", "--operation", "--run-id", "--origin", "--secrets",
+            "--strict",
+        ),
+        "Signature": ("--secret-file", "--org", "--timestamp-unit", "--no-sign"),
+        "Run in Port": ("--via-port", "--wait", "--api-timeout", "--insecure-api"),
+        "Output": ("--dry-run", "--format", "--json"),
+    },
+    "replay": {
+        "Target": ("--to", "--timeout", "--expect-status"),
+        "Changes": ("--set", "--unset", "--edit", "--method", "--header"),
+        "Signature": ("--secret-file", "--org", "--timestamp-unit", "--as-captured"),
+        "Series": ("--times", "--concurrency", "--rate"),
+        "Output": ("--dry-run", "--json"),
+        "Sources": ("--store", "--api-timeout", "--insecure-api"),
+    },
+}  # fmt: skip
+"""Command -> group -> its options. tests/cli/test_help.py checks that each option is in one group."""
+
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "listen": (
+        "port-hook listen --forward-to 8000",
+        "port-hook listen --forward-to 8000 --retarget create_vm",
+        "port-hook listen --respond 503 --tunnel none --once",
+    ),
+    "trigger": (
+        "port-hook trigger create_vm.json --to 8000 --input title=test",
+        "port-hook trigger actions/#create_vm --dry-run --inputs inputs.json",
+        "port-hook trigger create_vm --via-port --wait 60 --input title=test",
+    ),
+    "replay": (
+        "port-hook replay last",
+        "port-hook replay last --to 8000 --set payload.properties.cpu=4",
+        "port-hook replay payload.json --to 8000 --times 100 --concurrency 8",
+    ),
+}

@@ -1,0 +1,63 @@
+"""Typer's complaints about a command line as port-hook's own errors: a sentence, and a hint. Loaded for a complaint."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from port_hook_cli.errors import UsageError
+
+_NOT_A = re.compile(r" is not a valid (int|float)(?: range)?\.$")
+_RANGE = re.compile(r"not in the range (?:(?P<least>[^<>x]+)<=)?x(?:(?P<side>[<>])=(?P<limit>\S+))?\.$")
+_KINDS = {"int": "a whole number", "float": "a number"}
+_REWORDED = (
+    (re.compile(r"^Got unexpected extra argument\(s\) \((.*)\)$", re.DOTALL), r"Unexpected argument: \1."),
+    (re.compile(r"^Option '(-[^']*)' requires an argument\.$"), r"\1 needs a value."),
+    (re.compile(r"^Option '(-[^']*)' does not take a value\.$"), r"\1 takes no value."),
+)
+
+
+def usage_problem(wrong: Any) -> UsageError:
+    """Return what typer says of a command line, in port-hook's words, with the command that shows the help."""
+    command = wrong.ctx.command_path if getattr(wrong, "ctx", None) else "port-hook"
+    hint = f"Run `{command} --help` for usage."
+    if possible := getattr(wrong, "possibilities", None):
+        hint = f"Did you mean {possible[0]}? {hint}"  # the most similar one
+    return UsageError(_message(wrong), hint=hint)
+
+
+def _message(wrong: Any) -> str:
+    if hasattr(wrong, "option_name") and wrong.message.startswith("No such option"):
+        return f"There is no option {wrong.option_name}."
+    if hasattr(wrong, "param_hint"):
+        return _about_parameter(wrong)
+    message = str(wrong.message)
+    for pattern, words in _REWORDED:
+        message = pattern.sub(words, message)
+    return message
+
+
+def _about_parameter(wrong: Any) -> str:
+    name = wrong.param_hint or (_name(wrong.param) if wrong.param else "")
+    if hasattr(wrong, "param_type"):  # it is missing
+        kind = wrong.param.param_type_name if wrong.param else "argument"
+        return f"Missing {kind} {name}."
+    return f"Invalid value for {name}: {plain_words(wrong.message)}" if name else plain_words(wrong.message)
+
+
+def _name(parameter: Any) -> str:
+    if parameter.param_type_name == "option":
+        return str(max(parameter.opts, key=len))
+    return str(parameter.metavar or parameter.name)
+
+
+def plain_words(message: str) -> str:
+    """Return what typer says of a value without the names of its types."""
+    message = _NOT_A.sub(lambda found: f" is not {_KINDS[found[1]]}.", message)
+    return _RANGE.sub(_range_words, message)
+
+
+def _range_words(found: re.Match[str]) -> str:
+    if found["least"]:
+        return f"not from {found['least']} to {found['limit']}."
+    return f"not {found['limit']} or {'more' if found['side'] == '>' else 'less'}."

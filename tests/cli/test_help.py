@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+
+import pytest
+
+from port_hook_cli.cli.help import EXAMPLES, GROUPS
+from tests.conftest import Run
+from tests.options import command, options
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_option_is_in_one_group(name: str) -> None:
+    grouped = Counter(option for names in GROUPS[name].values() for option in names)
+    assert grouped == Counter(option.opts[0] for option in options(name))
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_help_shows_examples_and_then_the_groups(run: Run, name: str) -> None:
+    out = run(name, "--help").out
+    titles = re.findall(r"^(\S.*):$", out, re.MULTILINE)
+    arguments = [title for title in titles if title == "Arguments"]
+    assert titles == ["Examples", *arguments, *GROUPS[name], "Help"]
+    for example in EXAMPLES[name]:
+        assert f"  {example}\n" in out
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_name_options_that_exist(name: str) -> None:
+    known = {flag for option in options(name) for flag in option.opts}
+    for example in EXAMPLES[name]:
+        program, used, *rest = shlex.split(example)
+        assert (program, used) == ("port-hook", command(name).name)
+        assert {word for word in rest if word.startswith("--")} <= known

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+from tests.factories import RUN_ID
+
+CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.json")
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "hint"),
+    [
+        ("listen --port abc", "Invalid value for --port: 'abc' is not a whole number.", "listen --help"),
+        ("listen --port 99999", "Invalid value for --port: 99999 is not from 0 to 65535.", "listen --help"),
+        ("listen --delay x", "Invalid value for --delay: 'x' is not a number.", "listen --help"),
+        ("replay x --times 0", "Invalid value for --times: 0 is not 1 or more.", "replay --help"),
+        ("trigger x --origin y", "Invalid value for --origin: 'y' is not one of 'UI', 'API'.", "trigger --help"),
+        ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
+        ("demo x", "Unexpected argument: x.", "demo --help"),
+        ("listen --once=1", "--once takes no value.", "--help"),
+        ("listen --port", "--port needs a value.", "--help"),
+        ("listen --foo", "There is no option --foo.", "listen --help"),
+        ("--foo", "There is no option --foo.", "port-hook --help"),
+        ("lisen", "No such command 'lisen'. Did you mean 'listen'?", "port-hook --help"),
+    ],
+)
+def test_a_command_line_that_is_not_understood_is_refused_in_one_style(
+    run: Run, line: str, error: str, hint: str
+) -> None:
+    result = run(*line.split())
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    first, second = result.err.splitlines()
+    assert first == f"error: {error}"
+    assert second.startswith("hint: ")
+    assert second.endswith(f"{hint}` for usage.")
+
+
+def test_a_mistyped_option_names_what_it_may_have_meant(run: Run) -> None:
+    assert "hint: Did you mean --strict? Run `port-hook" in run("listen", "--stric").err
+
+
+def test_a_control_character_of_the_command_line_is_escaped(run: Run) -> None:
+    result = run("demo", "a\x1b[2Jb\nhint: c")
+    assert "\x1b" not in result.err
+    assert result.err.count("\nhint: ") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "listen --forward-to 8000 --forward-to 8001",
+        "listen --forward-to=8000 --port 0 --forward-to=8001",
+        "replay last --to 1 --to 2",
+        "trigger x --to 1 --to 2",
+    ],
+)
+def test_two_targets_are_refused(run: Run, line: str) -> None:
+    result = run(*line.split())
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert " is given more than once." in result.err
+
+
+def test_a_target_may_override_that_of_the_environment(run: Run) -> None:
+    env = {"PORT_CLIENT_SECRET": "x", "PORT_HOOK_REPLAY_TO": "1"}
+    assert run("replay", "-", "--to", "2", "--dry-run", stdin=b"{}", env=env).code == 0
+
+
+README = "# Title\n\n```sh\nmake\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("sign README.md", "README.md is not JSON: a value was expected at character 0."),
+        ("replay README.md --to 1", "README.md is neither a payload nor a capture file: a value was expected at"),
+        (
+            "trigger README.md --to 1",
+            "README.md is neither JSON nor YAML: found character '`' that cannot start any token (line 3, column 1).",
+        ),
+        ("render {{.}} --data README.md", "README.md is not JSON: a value was expected"),
+    ],
+)
+def test_a_file_that_is_not_json_is_described_without_the_libraries_words(
+    run: Run, folder: Path, line: str, error: str
+) -> None:
+    (folder / "README.md").write_text(README)
+    result = run(*line.split(), env={"PORT_CLIENT_SECRET": "x"})
+    assert result.err.startswith(f"error: {error}")
+
+
+@pytest.mark.parametrize("value", ["abc", "3"])
+def test_an_input_that_is_refused_is_named_without_the_defaults_computed_from_it(run: Run, value: str) -> None:
+    inputs = ("--input", "title=x", "--input", f"cpu={value}")
+    result = run("trigger", CREATE_VM, "--dry-run", "--no-sign", *inputs)
+    assert result.code == ExitCode.USAGE
+    assert "  cpu must be " in result.err
+    assert "memory" not in result.err
+
+
+def test_ports_api_that_cannot_be_found_is_described_without_an_error_number(run: Run) -> None:
+    env = {"PORT_CLIENT_SECRET": "x", "PORT_CLIENT_ID": "y", "PORT_API_URL": "http://nope.invalid"}
+    result = run("replay", RUN_ID, "--to", "1", "--insecure-api", env=env)
+    assert result.code == ExitCode.PORT_API
+    assert "http://nope.invalid could not be reached: " in result.err
+    assert "Errno" not in result.err
