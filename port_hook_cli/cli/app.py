@@ -25,20 +25,20 @@ from port_hook_cli.terminal.signals import stopping_at_once
 # name -> the first line of the command's docstring. Kept here so that `--help` imports no command;
 # tests/contract/test_cli.py holds the two together.
 COMMANDS = {
-    "demo": "Show the whole job on this machine: no Port account, no tunnel, no internet.",
-    "listen": "Receive Port's invocations: verify, explain, save, forward and answer them.",
+    "demo": "Show everything on this machine: no Port account, tunnel or internet needed.",
+    "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
     "trigger": "Invoke an action or automation as Port does: check, render, sign, send.",
-    "verify": "Say whether a signature is valid, and if not, why not.",
+    "verify": "Check whether a signature is valid, and explain why if it is not.",
     "replay": "Send a saved or written payload again, freshly signed.",
     "report-run": "Report the progress and result of an action run to Port.",
-    "captures": "List what was captured, newest first.",
+    "captures": "List captures, newest first.",
     "show": "Show one capture in full.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in of Port's API.",
-    "restore": "Put back the actions that a killed listener left pointing at it.",
+    "restore": "Restore the actions that a killed listener left pointing at it.",
 }
 
 
@@ -110,7 +110,9 @@ class CommandGroup(TyperGroup):
             if error.errno not in _FULL or error.filename is not None:
                 raise
             _let_go_of_stdout()
-            print_problem(PortHookError(f"Not all could be printed: {error.strerror}.", hint="Make room."), runtime)
+            print_problem(
+                PortHookError(f"The output was truncated: {error.strerror}.", hint="Free some space."), runtime
+            )
             code = ExitCode.FAILED
         raise typer.Exit(int(code))
 

@@ -13,28 +13,32 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
 
-_NONE = "nothing captured yet\nhint: start `port-hook listen` in this folder and let Port invoke it."
-_NONE_SUCH = "no capture is like that\nhint: `port-hook captures` without filters lists the latest."
+_NONE = "There are no captures yet.\nhint: Start `port-hook listen` in this folder and run an action in Port."
+_NONE_SUCH = "No captures match.\nhint: Run `port-hook captures` without filters to list the latest."
 
 
 def captures(
     ctx: typer.Context,
-    action: Annotated[str | None, typer.Option("--action", help="Only this action's.", metavar="ACTION")] = None,
-    status: Annotated[
-        Status | None, typer.Option("--status", help="Only those with this verdict.", case_sensitive=False)
+    action: Annotated[
+        str | None, typer.Option("--action", help="List captures of this action only.", metavar="ACTION")
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="Only this run's.", metavar="RUN_ID")] = None,
+    status: Annotated[
+        Status | None, typer.Option("--status", help="List captures with this verdict only.", case_sensitive=False)
+    ] = None,
+    run: Annotated[str | None, typer.Option("--run", help="List captures of this run only.", metavar="RUN_ID")] = None,
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", help="Only those since then: 10m, 2h, 3d, or a time (2026-05-01T13:30).", metavar="TIME"
+            "--since", help="List captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", help="How many at most; 0 lists all.", metavar="N", min=0)] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", help="List at most N captures; 0 lists all.", metavar="N", min=0)
+    ] = 20,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """List what was captured, newest first."""
+    """List captures, newest first."""
     from port_hook_cli.text.durations import parse_since
 
     runtime: Runtime = ctx.obj

@@ -48,7 +48,7 @@ def decrypt(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Where the values stand: payload.properties.password, or an input's name. "
+            help="Where the values are: payload.properties.password, or an input's name. "
             "Default: the properties that the payload names as encrypted.",
             metavar="[PATH]...",
             show_default=False,
@@ -113,7 +113,7 @@ def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
         body, headers = invocation.body, invocation.headers
     payload = read_payload(body, headers)
     if payload.problem:
-        raise StoreError(f"{name} holds no JSON payload: {payload.problem}.", hint=_KINDS)
+        raise StoreError(f"{name} does not contain a JSON payload: {payload.problem}.", hint=_KINDS)
     return payload
 
 

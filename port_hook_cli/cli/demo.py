@@ -40,7 +40,7 @@ README.md goes on from there; `port-hook --help` lists the commands.
 
 
 def demo(ctx: typer.Context) -> ExitCode:
-    """Show the whole job on this machine: no Port account, no tunnel, no internet.
+    """Show everything on this machine: no Port account, tunnel or internet needed.
 
     Starts a stand-in of Port's API, a sample handler and the listener on loopback, and sends a signed invocation
     of the action "Create VM" through them; then the same with its body changed on the way.

@@ -48,10 +48,10 @@ def listen(
             metavar="ADDRESS", help="The address to listen on. Anything but loopback is open to your network."
         ),
     ] = "127.0.0.1",
-    path: Annotated[str, typer.Option(metavar="P", help="Serve only this path and what lies below it.")] = "/",
+    path: Annotated[str, typer.Option(metavar="P", help="Serve only this path and the paths below it.")] = "/",
     forward_to: Annotated[
         str | None,
-        typer.Option(metavar="URL|PORT", help="Your handler. A URL with a path sets the path, else Port's is kept."),
+        typer.Option(metavar="URL|PORT", help="Your handler. The path of a URL replaces Port's path."),
     ] = None,
     route: Annotated[
         list[str] | None,
@@ -70,13 +70,13 @@ def listen(
     domain: Annotated[str | None, typer.Option(metavar="NAME", help="Your static domain (--tunnel ngrok).")] = None,
     accept_host_key: Annotated[
         str | None,
-        typer.Option(metavar="SHA256:…", help="Take an SSH server's key with this fingerprint without asking."),
+        typer.Option(metavar="SHA256:…", help="Trust an SSH server's key with this fingerprint without asking."),
     ] = None,
     probe_interval: Annotated[
         float,
         typer.Option(
             metavar="S",
-            help="Ask for yourself through the public URL so often; 0 never does.",
+            help="Check the public URL every S seconds; 0 disables the check.",
             min=0,
             callback=finite,
         ),
@@ -84,41 +84,43 @@ def listen(
     exit_on_tunnel_loss: Annotated[
         float | None,
         typer.Option(
-            metavar="S", help="Exit 10 when nobody gets through the tunnel for so long.", min=0, callback=finite
+            metavar="S", help="Exit with code 10 after S seconds without a working tunnel.", min=0, callback=finite
         ),
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the public URL to the clipboard.")] = False,
     retarget: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ACTION", help="Point this action of Port's at the public URL until the end (repeatable)."
+            metavar="ACTION", help="Point this action in Port at the public URL until listen ends (repeatable)."
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --retarget changes anything.")] = False,
     tolerance: Tolerance = 300.0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Forward only what is signed over its raw bytes ('valid').")
+        bool, typer.Option("--strict", help="Forward only requests whose signature matches the raw bytes ('valid').")
     ] = False,
     refuse_replays: Annotated[
-        bool, typer.Option("--refuse-replays", help="Answer 401 to a signature that was seen within the tolerance.")
+        bool,
+        typer.Option("--refuse-replays", help="Respond 401 to a signature that was used before within the tolerance."),
     ] = False,
     allow_unverified: Annotated[
-        bool, typer.Option("--allow-unverified", help="Judge signatures, but forward what fails all the same.")
+        bool,
+        typer.Option("--allow-unverified", help="Verify signatures, but forward requests that fail verification too."),
     ] = False,
-    no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Judge nothing; works without a client secret.")
-    ] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Verify nothing; no client secret is needed.")] = False,
     respond: Annotated[
         str | None,
-        typer.Option(metavar="STATUS[:BODY|:@FILE]", help="Answer this instead of forwarding. Default: 200."),
+        typer.Option(metavar="STATUS[:BODY|:@FILE]", help="Respond with this instead of forwarding. Default: 200."),
     ] = None,
     delay: Annotated[
-        float, typer.Option(metavar="S", help="Wait so long before answering.", min=0, callback=finite)
+        float, typer.Option(metavar="S", help="Wait S seconds before responding.", min=0, callback=finite)
     ] = 0.0,
-    fail_first: Annotated[int, typer.Option(metavar="N", help="Answer 500 to the first N invocations.", min=0)] = 0,
+    fail_first: Annotated[int, typer.Option(metavar="N", help="Respond 500 to the first N invocations.", min=0)] = 0,
     forward_timeout: Annotated[
         float,
-        typer.Option(metavar="S", help="How long the handler may take; 0 waits for ever.", min=0, callback=finite),
+        typer.Option(
+            metavar="S", help="Wait S seconds for the handler's response; 0 waits indefinitely.", min=0, callback=finite
+        ),
     ] = 30.0,
     only: Annotated[
         list[str] | None,
@@ -129,24 +131,27 @@ def listen(
     timeout: Annotated[
         float | None,
         typer.Option(
-            metavar="S", help="Stop after so long; exit 1 if --count was not reached.", min=0, callback=finite
+            metavar="S",
+            help="Stop after S seconds; exit with code 1 if --count was not reached.",
+            min=0,
+            callback=finite,
         ),
     ] = None,
     expect_status: Annotated[
-        str | None, typer.Option(metavar="CODE|2xx", help="Exit 1 unless every answer had this status.")
+        str | None, typer.Option(metavar="CODE|2xx", help="Exit with code 1 unless every response had this status.")
     ] = None,
-    decrypt: Annotated[
-        bool, typer.Option("--decrypt", help="Show encrypted inputs decrypted, in the terminal and nowhere else.")
-    ] = False,
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Decrypt encrypted inputs, in the terminal only.")] = False,
     decrypt_path: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Decrypt this property, whatever the payload names (repeatable)."),
+        typer.Option(
+            metavar="PATH", help="Decrypt this property instead of those that the payload names (repeatable)."
+        ),
     ] = None,
     private_key: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The private key of inputs with client-side encryption.")
+        str | None, typer.Option(metavar="FILE", help="The private key for inputs with client-side encryption.")
     ] = None,
-    compact: Annotated[bool, typer.Option("--compact", help="One line per invocation.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Everything about each invocation (the default).")] = False,
+    compact: Annotated[bool, typer.Option("--compact", help="Show one line per invocation.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show everything about each invocation (the default).")] = False,
     json_: Json = False,
     store: Store = None,
     max_captures: Annotated[int, typer.Option(metavar="N", help="Keep the newest N captures.", min=1)] = 10_000,
@@ -178,10 +183,10 @@ def listen(
     org: Org = None,
     insecure_api: InsecureApi = False,
 ) -> ExitCode:
-    """Receive Port's invocations: verify, explain, save, forward and answer them.
+    """Receive Port's invocations: verify, explain, save, forward and respond.
 
-    Without --forward-to each verified invocation is answered 200. What cannot be verified is shown, explained,
-    saved, answered 401 and not forwarded.
+    Without --forward-to, the response to each verified invocation is 200. Requests that fail verification are shown,
+    explained and saved; they are not forwarded, and the response is 401.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(

@@ -28,7 +28,7 @@ def size(text: str) -> int:
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:
-    """Return whether an option stands on the command line; a default from the environment does not count."""
+    """Return whether an option is on the command line; a default from the environment does not count."""
     source = ctx.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -56,10 +56,15 @@ InsecureApi = Annotated[
     bool,
     typer.Option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
 ]
-Unit = Annotated[TimestampUnit, typer.Option("--timestamp-unit", help="Seconds, as documented, or milliseconds.")]
+Unit = Annotated[
+    TimestampUnit,
+    typer.Option("--timestamp-unit", help="The unit of the timestamp: seconds, as documented, or milliseconds."),
+]
 Tolerance = Annotated[
     float,
-    typer.Option("--tolerance", help="How many seconds a timestamp may be off.", metavar="S", min=0, callback=finite),
+    typer.Option(
+        "--tolerance", help="Accept timestamps that are at most S seconds off.", metavar="S", min=0, callback=finite
+    ),
 ]
 ApiTimeout = Annotated[
     float,

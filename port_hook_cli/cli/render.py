@@ -24,13 +24,13 @@ def render(
         str, typer.Option("--data", help="The JSON that the expressions see, or - for stdin.", metavar="FILE|-")
     ],
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail where an expression fails, instead of putting null there.")
+        bool, typer.Option("--strict", help="Fail if an expression fails, instead of using null.")
     ] = False,
     timeout: Annotated[
         float,
         typer.Option(
             "--timeout",
-            help="Seconds that all expressions together may take.",
+            help="Give all expressions together S seconds.",
             metavar="S",
             min=0.001,
             callback=options.finite,

@@ -42,30 +42,33 @@ def replay(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=JSON", help="Set a value: payload.properties.cpu=4, tags[]=new."),
+        typer.Option(
+            "--set", metavar="PATH=JSON", help="Set a value: payload.properties.cpu=4, tags[]=new (repeatable)."
+        ),
     ] = None,
     unset: Annotated[
-        list[str] | None, typer.Option("--unset", metavar="PATH", help="Take a value out (before any --set).")
+        list[str] | None, typer.Option("--unset", metavar="PATH", help="Remove a value, before any --set (repeatable).")
     ] = None,
     edit: Annotated[bool, typer.Option("--edit", help="Edit the payload in $VISUAL or $EDITOR first.")] = False,
     method: Annotated[str | None, typer.Option("--method", metavar="M", help="Send with another method.")] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option("--header", metavar="K:V", help="Set a header field; an empty value takes it out."),
+        typer.Option("--header", metavar="K:V", help="Set a header field; an empty value removes it (repeatable)."),
     ] = None,
     as_captured: Annotated[
         bool, typer.Option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
     ] = False,
     unit: options.Unit = TimestampUnit.SECONDS,
     times: Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send each source N times.")] = 1,
-    concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Send N at once.")] = 1,
+    concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Send N requests at once.")] = 1,
     rate: Annotated[
-        str | None, typer.Option("--rate", metavar="N/s", help="Send at most N a second (or N/m), evenly.")
+        str | None,
+        typer.Option("--rate", metavar="N/s", help="Send at most N requests a second (N/s) or a minute (N/m), evenly."),
     ] = None,
     expect_status: Annotated[
         str | None,
         typer.Option(
-            "--expect-status", metavar="CODE|2xx", help="Exit 1 unless every answer had it. Without: 0 for any answer."
+            "--expect-status", metavar="CODE|2xx", help="Exit with code 1 unless every response had this status."
         ),
     ] = None,
     timeout_s: Annotated[
@@ -74,12 +77,12 @@ def replay(
             "--timeout",
             metavar="S",
             min=0,
-            help="How long an answer may take; 0 waits for ever.",
+            help="Wait S seconds for each response; 0 waits indefinitely.",
             callback=options.finite,
         ),
     ] = 40.0,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests, send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests without sending them.")] = False,
     json: options.Json = False,
     store: options.Store = None,
     org: options.Org = None,
@@ -115,7 +118,7 @@ def replay(
         insecure_api=insecure_api,
     )
     _refuse_contradictions(plan)
-    # While the payload is being edited, it lies in a file that nobody else would delete.
+    # While the payload is being edited, it is in a temporary file that only this process deletes.
     with unwinding_on_sigterm() if edit else nullcontext():
         return run_batch(plan, ctx.obj)
 

@@ -33,10 +33,10 @@ def report_run(
         str, typer.Argument(help="The run, or 'last': the run of the newest capture.", metavar="RUN_ID|last")
     ],
     status: Annotated[
-        RunStatus | None, typer.Option("--status", help="End the run with this status; it is sent last, and once.")
+        RunStatus | None, typer.Option("--status", help="End the run with this status, sent last and once.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="The status label shown beside the run.", metavar="T")
+        str | None, typer.Option("--label", help="The status label shown next to the run.", metavar="T")
     ] = None,
     summary: Annotated[
         str | None, typer.Option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE")
@@ -52,9 +52,11 @@ def report_run(
     ] = None,
     log_file: Annotated[
         str | None,
-        typer.Option("--log-file", help="A file to send as log, or - to send stdin as it comes.", metavar="FILE|-"),
+        typer.Option(
+            "--log-file", help="A file to send as log messages, or - to send stdin as it arrives.", metavar="FILE|-"
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the calls; send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the API calls without sending them.")] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
     org: options.Org = None,

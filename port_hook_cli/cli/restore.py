@@ -42,15 +42,21 @@ def restore(
     actions: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Only these actions or automations. Default: every one that was left.", metavar="[ACTION]..."
+            help="Restore only these actions or automations. Default: all that a killed listener left.",
+            metavar="[ACTION]...",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at Port and say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be restored, without changing anything.")
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Put back also what somebody else has changed since.")
+        bool, typer.Option("--overwrite", help="Restore actions too that someone else has changed since.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Ask nothing; what somebody else has changed stays, without --overwrite.")
+        bool,
+        typer.Option(
+            "--yes", help="Do not ask. Actions that someone else changed are kept, unless --overwrite is given."
+        ),
     ] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
@@ -58,9 +64,9 @@ def restore(
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
-    """Put back the actions that a killed listener left pointing at it.
+    """Restore the actions that a killed listener left pointing at it.
 
-    An action that somebody else has changed since is shown, and put back only after a yes or with --overwrite. Actions
+    An action that someone else has changed is shown, and restored only after you confirm or with --overwrite. Actions
     of a listener that still runs are left to it.
     """
     runtime: Runtime = ctx.obj
@@ -151,7 +157,7 @@ async def _put_back(
 def _may_overwrite(outcome: Outcome, wish: _Wish, runtime: Runtime) -> bool:
     """Show a conflict, and return whether the original may be put in the place of what is there now."""
     name = printable(outcome.entry.identifier)
-    print(f"{name} is not as it was left; somebody has changed it since:", file=runtime.stderr)
+    print(f"{name} was changed by someone else after the listener set it:", file=runtime.stderr)
     print(*conflict_lines(outcome.entry, outcome.now or {}), sep="\n", file=runtime.stderr)
     if wish.overwrite or wish.yes or wish.dry_run or not can_ask(runtime):
         return wish.overwrite

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 def sandbox(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option("--port", help="The port; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[
+        int, typer.Option("--port", help="The port to listen on; 0 takes any free one.", min=0, max=65535)
+    ] = 0,
     actions: Annotated[
         list[Path] | None,
         typer.Option(
@@ -40,22 +42,22 @@ def sandbox(
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option("--state", help="Keep everything in this file, for the next start.", metavar="FILE"),
+        typer.Option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
     ] = None,
     run: Annotated[
         list[str] | None, typer.Option("--run", help="A run that is in progress; repeatable.", metavar="ID")
     ] = None,
     strict_runs: Annotated[
-        bool, typer.Option("--strict-runs", help="Answer 404 for other runs instead of making them up.")
+        bool, typer.Option("--strict-runs", help="Respond 404 for unknown runs instead of creating them.")
     ] = False,
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Send invocations to other machines, too.")
+        bool, typer.Option("--allow-remote", help="Send invocations to other machines too.")
     ] = False,
     delivery_timeout: Annotated[
         float,
         typer.Option(
             "--delivery-timeout",
-            help="How many seconds a webhook may take to answer; 0 waits for ever.",
+            help="Wait S seconds for a webhook's response; 0 waits indefinitely.",
             metavar="S",
             min=0,
             callback=options.finite,
@@ -63,7 +65,7 @@ def sandbox(
     ] = 30.0,
     timestamp_unit: options.Unit = TimestampUnit.SECONDS,
     rate_limit: Annotated[
-        int, typer.Option("--rate-limit", help="Answer 429 after so many calls a minute; 0 never does.", min=0)
+        int, typer.Option("--rate-limit", help="Respond 429 after N calls a minute; 0 disables the limit.", min=0)
     ] = 0,
     as_json: options.Json = False,
 ) -> ExitCode:

@@ -39,7 +39,7 @@ def sign(
     ctx: typer.Context,
     payload: Annotated[str, typer.Argument(help="A JSON file, a capture file, or - for stdin.", metavar="PAYLOAD|-")],
     timestamp: Annotated[
-        str | None, typer.Option("--timestamp", help="The timestamp header's text. Default: now.", metavar="N")
+        str | None, typer.Option("--timestamp", help="The value of the timestamp header. Default: now.", metavar="N")
     ] = None,
     unit: options.Unit = TimestampUnit.SECONDS,
     raw: Annotated[bool, typer.Option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
@@ -54,14 +54,14 @@ def sign(
 ) -> ExitCode:
     """Sign a payload as Port does and print the request.
 
-    Signed is what JSON.stringify writes for the payload, as Port signs it; with --raw, the file's exact bytes.
+    The signature is made over the output of JSON.stringify, as Port does; with --raw, over the file's exact bytes.
     """
     runtime: Runtime = ctx.obj
     if payload == secret_file == "-":
         raise UsageError("stdin cannot be both the payload and the secret.", hint="Give one of them as a file.")
     if timestamp is not None and options.is_given(ctx, "unit"):
         raise UsageError(
-            "--timestamp gives the header's text, so --timestamp-unit says nothing.", hint="Leave one of them out."
+            "--timestamp gives the header's text, so --timestamp-unit has no effect.", hint="Leave one of them out."
         )
     secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
     url = _url(to)
@@ -90,7 +90,7 @@ def _url(to: str) -> str:
 
 def _stamp(text: str, runtime: Runtime) -> str:
     if not re.fullmatch(r"[0-9A-Za-z_.+-]+", text):
-        raise UsageError(f"--timestamp: {text!r} cannot stand in the header.", hint="Give seconds since 1970.")
+        raise UsageError(f"--timestamp: {text!r} cannot be used as a header value.", hint="Give seconds since 1970.")
     if not text.isdecimal():
         _say("warning", f"Port sends digits as the timestamp; {text} will be refused by most handlers", runtime)
     return text
@@ -109,7 +109,7 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
         return as_written(content) if raw else as_port_sends(content)
     except NotJson as error:
         raise UsageError(
-            f"{name} is not JSON: {error.fault}.", hint="Correct it, or sign its exact bytes with --raw."
+            f"{name} is not JSON: {error.fault}.", hint="Fix the JSON, or sign its exact bytes with --raw."
         ) from error
 
 

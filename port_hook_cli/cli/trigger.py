@@ -54,17 +54,23 @@ def trigger(
         typer.Option("--to", metavar="URL|PORT", help="The target. Without a path, the action's path and query stay."),
     ] = None,
     route: Annotated[
-        list[str] | None, typer.Option("--route", metavar="ACTION=URL", help="Another target for this action.")
+        list[str] | None,
+        typer.Option("--route", metavar="ACTION=URL", help="Another target for this action (repeatable)."),
     ] = None,
     to_its_url: Annotated[
         bool, typer.Option("--to-its-url", help="Send to the action's own URL, even on another machine.")
     ] = False,
     input_: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="NAME=VALUE", help="An input, read by its declared type; NAME:=JSON as JSON."),
+        typer.Option(
+            "--input",
+            metavar="NAME=VALUE",
+            help="An input, read by its declared type; NAME:=JSON reads JSON (repeatable).",
+        ),
     ] = None,
     inputs: Annotated[
-        str | None, typer.Option("--inputs", metavar="FILE", help="Inputs as JSON or YAML, or a payload that has some.")
+        str | None,
+        typer.Option("--inputs", metavar="FILE", help="Inputs as JSON or YAML, or a payload that contains them."),
     ] = None,
     entity: Annotated[
         str | None, typer.Option("--entity", metavar="FILE", help="The entity that the action runs on.")
@@ -73,7 +79,7 @@ def trigger(
         str | None, typer.Option("--event", metavar="FILE", help="The event that an automation runs for.")
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="FILE", help="Who runs it. Default: somebody made up.")
+        str | None, typer.Option("--user", metavar="FILE", help="The user who runs it. Default: a sample user.")
     ] = None,
     operation: Annotated[
         Operation | None, typer.Option("--operation", help="Default: the action's own operation.")
@@ -84,11 +90,12 @@ def trigger(
     origin: Annotated[Origin, typer.Option("--origin", help="Where the action was run from.")] = Origin.UI,
     secrets: Annotated[
         str | None,
-        typer.Option("--secrets", metavar="FILE", help="The organisation's secrets for `.secrets`: JSON or .env."),
+        typer.Option("--secrets", metavar="FILE", help="The organization's secrets for `.secrets`: JSON or .env."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request, send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request without sending it.")] = False,
     output: Annotated[
-        CommandFormat | None, typer.Option("--format", help="Print the request as a command to paste, send nothing.")
+        CommandFormat | None,
+        typer.Option("--format", help="Print the request as a command to paste, without sending it."),
     ] = None,
     via_port: Annotated[
         bool, typer.Option("--via-port", help="Run the action in Port instead, for real, through its API.")
@@ -100,11 +107,11 @@ def trigger(
             metavar="S",
             min=0,
             callback=options.finite,
-            help="With --via-port: follow the run until it ends, S seconds at most.",
+            help="With --via-port: follow the run until it ends, for at most S seconds.",
         ),
     ] = 0.0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail where a jq expression fails, instead of putting null there.")
+        bool, typer.Option("--strict", help="Fail if a jq expression fails, instead of using null.")
     ] = False,
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Send without a signature; needs no secret.")] = False,
     unit: options.Unit = TimestampUnit.SECONDS,
@@ -114,7 +121,7 @@ def trigger(
             "--timeout",
             metavar="S",
             min=0,
-            help="How long the answer may take; 0 waits for ever.",
+            help="Wait S seconds for the response; 0 waits indefinitely.",
             callback=options.finite,
         ),
     ] = 40.0,
@@ -126,8 +133,8 @@ def trigger(
 ) -> ExitCode:
     """Invoke an action or automation as Port does: check, render, sign, send.
 
-    Inputs are checked and filled in, templates rendered with jq, and the request is sent to your handler. Exit code 1
-    for an answer that is no 2xx, 11 for an automation whose condition is not met.
+    Inputs are checked and defaults filled in, templates are rendered with jq, and the request is sent to your handler.
+    Exits with code 1 if the response is not 2xx, and with 11 if the automation's condition is not met.
     """
     plan = TriggerPlan(
         action=action,
@@ -205,6 +212,8 @@ def _refuse_contradictions(ctx: typer.Context, plan: TriggerPlan) -> None:
     if plan.via_port:
         given = [flag for flag, name in _NOT_VIA_PORT.items() if options.is_given(ctx, name)]
         if given:
-            raise UsageError(f"--via-port has Port make the request, so {given[0]} says nothing.", hint="Leave it out.")
+            raise UsageError(
+                f"--via-port has Port make the request, so {given[0]} has no effect.", hint="Leave it out."
+            )
     elif options.is_given(ctx, "wait_s"):
         raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")

@@ -51,19 +51,19 @@ def verify(
     ] = None,
     tolerance: options.Tolerance = DEFAULT_TOLERANCE_S,
     now: Annotated[
-        float | None, typer.Option("--now", help="Judge the age at this time: seconds since 1970.", metavar="N")
+        float | None, typer.Option("--now", help="Check the age at this time: seconds since 1970.", metavar="N")
     ] = None,
     received_at: Annotated[
-        bool, typer.Option("--received-at", help="Judge a capture's age when it was received; so it is by default.")
+        bool, typer.Option("--received-at", help="Check a capture's age at the time it was received (the default).")
     ] = False,
     secret_file: options.SecretFile = None,
     org: options.Org = None,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Say whether a signature is valid, and if not, why not.
+    """Check whether a signature is valid, and explain why if it is not.
 
-    Ends with 0 for a valid signature, else with 3.
+    Exits with code 0 for a valid signature, and with 3 for any other.
     """
     runtime: Runtime = ctx.obj
     _check_usage(request, body, signature, timestamp, secret_file)
@@ -118,7 +118,7 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
     try:
         return read_request(_read(name, runtime))
     except NotARequest as error:
-        raise StoreError(f"{name} holds no request: {error}.", hint=_FORMS) from error
+        raise StoreError(f"{name} does not contain a request: {error}.", hint=_FORMS) from error
 
 
 def _captured(name: str, store: Path | None, runtime: Runtime) -> Exchange:
@@ -137,11 +137,13 @@ def _read(name: str, runtime: Runtime) -> bytes:
 
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
     if now is not None and not isfinite(now):
-        raise UsageError(f"--now: {now} is no point in time.", hint="Give seconds since 1970.")
+        raise UsageError(f"--now: {now} is not a point in time.", hint="Give seconds since 1970.")
     if received_at and now is not None:
         raise UsageError("--now and --received-at exclude each other.", hint="Leave one of them out.")
     if received_at and saved.received_at is None:
-        raise UsageError("Nobody noted when this request was received.", hint="Give the time as --now SECONDS.")
+        raise UsageError(
+            "The time at which this request was received is unknown.", hint="Give the time as --now SECONDS."
+        )
     if now is not None:
         return now
     return runtime.now() if saved.received_at is None else saved.received_at

@@ -148,7 +148,10 @@ async def _get_run(
 
 def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
-        raise UsageError(f"{source.name} has no signature that could be sent as captured.", hint="Sign it afresh.")
+        raise UsageError(
+            f"{source.name} has no signature that could be sent as captured.",
+            hint="Leave --as-captured out to sign it.",
+        )
     to = plan.to or _default_target(source, runtime)
     notes = [*source.notes, *_notes(source, plan)]
     body, more = plan.edits.apply(source.invocation.body) if plan.edits else (source.invocation.body, ())

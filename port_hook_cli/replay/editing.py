@@ -36,7 +36,7 @@ class Assignment:
             if value_text.lstrip()[:1] in {"{", "[", '"'}:
                 raise UsageError(
                     f"The value for {path} begins like JSON, but is {problem}.",
-                    hint="Mend it, or write a string that begins so in JSON's quotes.",
+                    hint="Fix the JSON, or put the value in quotes.",
                 ) from problem
         return cls(path, value_text)
 

@@ -20,11 +20,11 @@ _HINTS = {
     403: _REFUSED,
     404: "The target has no route for this path; a path in --to replaces the captured one.",
     405: "The target has this path, but not for this method; --method sets another.",
-    415: "The target wants another content-type; set it with --header content-type:….",
+    415: "The target expects another content-type; set it with --header content-type:….",
 }
 _FAULT_HINTS = {
     "unreachable": "Start the target, or check --to.",
-    "timeout": "Give it longer with --timeout S; 0 waits for ever.",
+    "timeout": "Wait longer with --timeout S; 0 waits indefinitely.",
     "broken": "The target's own log should say why.",
     "too-large": "Have the target return a smaller response.",
 }
@@ -35,7 +35,7 @@ def delivery_hint(delivery: Delivery) -> str:
     if delivery.status is None:
         return _FAULT_HINTS.get(delivery.fault or "", "")
     if delivery.status // 100 == 3:  # noqa: PLR2004 - the class of redirects
-        return "Redirects are not followed, as Port follows none; point --to at the final address."
+        return "Redirects are not followed, and Port does not follow them either; point --to at the final address."
     fallback = "The target's own log should say why." if delivery.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
     return _HINTS.get(delivery.status, fallback)
 

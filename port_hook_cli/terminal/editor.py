@@ -31,7 +31,7 @@ def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]
     except ValueError as problem:
         raise UsageError(
             f"What you wrote is not JSON: {_position(path) or problem}.",
-            hint=f"Your text is kept in {path}: mend it and replay that file.",
+            hint=f"Your text is kept in {path}: fix it and replay that file.",
         ) from problem
     except BaseException:
         path.unlink(missing_ok=True)

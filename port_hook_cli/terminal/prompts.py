@@ -8,7 +8,7 @@ from port_hook_cli.runtime import Runtime
 
 
 def can_ask(runtime: Runtime) -> bool:
-    """Whether somebody is there to answer: stdin and stderr are a terminal."""
+    """Whether a user can answer: stdin and stderr are a terminal."""
     return runtime.stdin.isatty() and runtime.stderr.isatty()
 
 

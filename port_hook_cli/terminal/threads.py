@@ -1,4 +1,4 @@
-"""Threads that nobody waits for in the end."""
+"""Threads that are not waited for when the process ends."""
 
 from __future__ import annotations
 

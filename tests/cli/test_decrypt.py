@@ -180,7 +180,7 @@ def test_values_cannot_reach_through_to_the_terminal(run: Run, folder: Path) -> 
         (("last",), ExitCode.STORE, "There is no capture store"),
         (("p.json", "--private-key", "none.pem"), ExitCode.SETTINGS, "none.pem cannot be read: No such file"),
         (("p.json", "--private-key", "p.json"), ExitCode.SETTINGS, "no private key in PEM"),
-        (("text.json",), ExitCode.STORE, "holds no JSON payload: not JSON (line 1"),
+        (("text.json",), ExitCode.STORE, "does not contain a JSON payload: not JSON (line 1"),
         (("http.json",), ExitCode.STORE, "http.json cannot be read"),
         (("p.json", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
     ],

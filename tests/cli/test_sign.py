@@ -184,7 +184,7 @@ def test_a_file_that_is_not_json_is_refused_with_the_place_and_the_way_out(run: 
     result = run("sign", payload(folder, b'{"a":\n 1,}'), env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.startswith("error: payload.json is not JSON: ")
-    assert "hint: Correct it, or sign its exact bytes with --raw." in result.err
+    assert "hint: Fix the JSON, or sign its exact bytes with --raw." in result.err
 
 
 def test_a_file_that_is_not_there_is_named(run: Run) -> None:

@@ -424,7 +424,7 @@ def test_a_document_of_another_shape_is_named(run: Run, folder: Path, option: st
         (("--run-id", "a/b"), "not a run id"),
         (("--json", "--format", "curl"), "exclude each other"),
         (("--wait", "3"), "--via-port"),
-        (("--via-port", "--to", "1"), "--to says nothing"),
+        (("--via-port", "--to", "1"), "--to has no effect"),
         (("--inputs", "-", "--secret-file", "-"), "stdin can be only one"),
     ],
 )

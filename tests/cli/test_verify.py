@@ -170,8 +170,8 @@ def test_the_secret_is_never_printed(written_out: Any) -> None:
         (("-", "--secret-file", "-"), "stdin cannot be both"),
         (("--body", "-", "--signature", "s", "--timestamp", "1", "--secret-file", "-"), "stdin cannot be both"),
         (("-", "--now", "1", "--received-at"), "exclude each other"),
-        (("-", "--received-at"), "Nobody noted"),
-        (("-", "--now", "nan"), "no point in time"),
+        (("-", "--received-at"), "is unknown"),
+        (("-", "--now", "nan"), "not a point in time"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_words(run: Run, arguments: tuple[str, ...], words: str) -> None:
@@ -188,9 +188,9 @@ def test_without_a_secret_nothing_is_judged(written_out: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"a":1}', "payload.json holds no request: it is JSON, but no capture file."),
-        (b"", "payload.json holds no request: it is empty."),
-        (b"\x00", "payload.json holds no request: it is neither"),
+        (b'{"a":1}', "payload.json does not contain a request: it is JSON, but no capture file."),
+        (b"", "payload.json does not contain a request: it is empty."),
+        (b"\x00", "payload.json does not contain a request: it is neither"),
     ],
 )
 def test_a_file_without_a_request_is_told_what_it_is_and_what_would_do(
