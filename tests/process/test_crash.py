@@ -259,5 +259,5 @@ def test_a_disk_that_is_full_is_said_to_be_and_is_no_bug(captured: Path, argumen
             check=False,
         )
     assert done.returncode == 1
-    assert b"error: Not all could be printed: No space left on device.\nhint: Make room.\n" in done.stderr
+    assert b"error: The output was truncated: No space left on device.\nhint: Free some space.\n" in done.stderr
     assert b"bug" not in done.stderr
