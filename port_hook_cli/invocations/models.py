@@ -114,7 +114,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What `judge` found. `reading` names the form of the body that the signature matches, if one did.
+    """What `verify_signature` found. `reading` names the form of the body that the signature matches, if one did.
 
     `age_s` is the receiver's clock minus the signed timestamp, in seconds: negative when the timestamp lies in
     the future, None when there is no readable timestamp.

@@ -277,7 +277,7 @@ class PortApi:
                     extensions={"trace": progress.on_event},
                 ) as response,
             ):
-                return self._judge(response, await _read(response), call)
+                return self._outcome_of(response, await _read(response), call)
         except TimeoutError:
             return self._late(progress)
         except _Refused as refused:
@@ -286,7 +286,7 @@ class PortApi:
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return self._lost(error)
 
-    def _judge(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | Failure:
+    def _outcome_of(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | Failure:
         status = response.status_code
         if response.is_success:
             return read_object(body) or Failure(problem=self._not_port(), again=False)

@@ -102,7 +102,7 @@ MEANING_CHANGED = Cause(
     "precision or range.",
     "Send such numbers as strings, or sign the bytes that are sent.",
 )
-KEY_DOUBLED = Cause(
+KEY_REPEATED = Cause(
     "meaning-changed",
     "An object has a key twice, of which some readers take the first value and others the last.",
     "Send each key once. If Port sent this, somebody changed the body on its way.",

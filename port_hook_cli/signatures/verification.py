@@ -1,4 +1,4 @@
-"""The judgement: is this request signed by Port, and if not, why not."""
+"""Verify whether Port signed a request, and if not, explain why."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _Clock:
         return (causes.MILLISECONDS,) if self.is_milliseconds else ()
 
 
-def judge(
+def verify_signature(
     headers: Headers,
     body: bytes,
     secret: Secret,
@@ -71,17 +71,17 @@ def judge(
 ) -> Verdict:
     """Return the verdict on a request received at `now` (seconds since the epoch). Total: never raises.
 
-    `seen` says that this signature was judged good before. An empty secret matches nothing. Only when the plain check
+    `seen` says that this signature was valid before. An empty secret matches nothing. Only when the plain check
     fails is the reason looked for; see `diagnosis` for what that costs.
     """
-    plain = judge_plainly(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
+    plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
         return plain
     signature_headers = SignatureHeaders(*read_fields(headers)).separated()
     return _diagnose(signature_headers, headers, body, secret.reveal(), now=now, tolerance_s=tolerance_s, seen=seen)
 
 
-def judge_plainly(
+def verify_without_diagnosis(
     headers: Headers,
     body: bytes,
     secret: Secret,
@@ -90,7 +90,7 @@ def judge_plainly(
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
 ) -> Verdict | None:
-    """Return `judge`'s verdict where it needs no diagnosis, else None. Total, and fit for an event loop.
+    """Return `verify_signature`'s verdict where it needs no diagnosis, else None. Total, and fit for an event loop.
 
     Costs one HMAC over `body` at most. It decides what is signed exactly as Port does it (valid, or stale), and what
     no diagnosis could say more of: a header that is missing or malformed, an empty secret.
@@ -113,10 +113,10 @@ def judge_plainly(
 
 
 def signature_key(headers: Headers) -> bytes | None:
-    """Return the 32 bytes that the first signature means, by which to remember it; None where it holds none.
+    """Return the 32 bytes of the first signature, by which to remember it; None if it does not hold 32 bytes.
 
-    Of a request that `judge` found good these are the HMAC itself, and it is the first signature that was found good:
-    so a request that is sent again has the same key, however the header is written or doubled then.
+    If `verify_signature` accepted the request, the first signature is the one that it accepted, and these bytes are
+    the HMAC. So a request that is sent again has the same key, even if its header is then written differently.
     """
     first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
     if _as_port_writes_it(first):  # nearly always, and on the listener's path

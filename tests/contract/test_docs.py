@@ -35,7 +35,7 @@ from port_hook_cli.runs import records as run_records
 from port_hook_cli.runs.updates import Reported
 from port_hook_cli.sandbox import records as sandbox_records
 from port_hook_cli.signatures import records as signature_records
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.trigger import records as trigger_records
 from tests.conftest import Run
@@ -172,7 +172,7 @@ def test_the_changelog_tells_of_this_version() -> None:
 
 def every_record() -> Iterator[dict[str, Any]]:
     invocation = an_invocation()
-    verdict = judge(signed(a_body()), a_body() + b" ", SECRET, now=NOW)
+    verdict = verify_signature(signed(a_body()), a_body() + b" ", SECRET, now=NOW)
     delivery = Delivery(url="http://h", error="nothing answers")
     exchange = Exchange(
         invocation=invocation,

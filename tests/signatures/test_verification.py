@@ -21,7 +21,7 @@ from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTE
 from port_hook_cli.signatures.causes import CAUSES
 from port_hook_cli.signatures.forms import json_forms, unwrap
 from port_hook_cli.signatures.signing import digest, sign
-from port_hook_cli.signatures.verification import UNCHECKED, judge, judge_plainly, signature_key
+from port_hook_cli.signatures.verification import UNCHECKED, signature_key, verify_signature, verify_without_diagnosis
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.javascript.json_texts import JSON_TEXTS
@@ -33,7 +33,7 @@ ASCII_DOCUMENT = {"action": "create_vm", "inputs": {"cpu": 2}}
 
 
 def verdict_on(headers: Headers, body: bytes = BODY, secret: Secret = SECRET, **options: Any) -> Verdict:
-    return judge(headers, body, secret, **{"now": NOW, **options})
+    return verify_signature(headers, body, secret, **{"now": NOW, **options})
 
 
 def sent(signature: str, timestamp: str = STAMP, *more: tuple[str, str]) -> Headers:
@@ -135,7 +135,7 @@ class TestTime:
     @pytest.mark.parametrize("timestamp", ["9" * 65, f"{STAMP}, " * 20_000])
     def test_nothing_is_hashed_over_a_timestamp_that_is_too_long_to_be_one(self, timestamp: str) -> None:
         headers = sent(sign(BODY, SECRET, timestamp), timestamp)
-        verdict = judge_plainly(headers, BODY, SECRET, now=NOW)
+        verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW)
         assert verdict is not None
         assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("timestamp-malformed",))
         later = verdict_on(Headers(((TIMESTAMP_HEADER, STAMP), *headers)))
@@ -182,7 +182,7 @@ class TestPlainly:
         ],
     )
     def test_what_needs_no_diagnosis_is_decided_at_once(self, headers: Headers, status: Status) -> None:
-        verdict = judge_plainly(headers, BODY, SECRET, now=NOW, seen=True)
+        verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW, seen=True)
         assert verdict is not None
         assert verdict.status is status
         assert verdict == verdict_on(headers, seen=True)
@@ -192,16 +192,16 @@ class TestPlainly:
         [signed(BODY + b"\n"), signed(BODY, secret=Secret("another")), sent(bare_signature()), sent(f"v1,{'A' * 43}=")],
     )
     def test_what_might_match_something_is_left_to_the_diagnosis(self, headers: Headers) -> None:
-        assert judge_plainly(headers, BODY, SECRET, now=NOW) is None
+        assert verify_without_diagnosis(headers, BODY, SECRET, now=NOW) is None
 
     def test_an_empty_secret_needs_no_diagnosis(self) -> None:
-        verdict = judge_plainly(signed(BODY, secret=Secret("")), BODY, Secret(""), now=NOW)
+        verdict = verify_without_diagnosis(signed(BODY, secret=Secret("")), BODY, Secret(""), now=NOW)
         assert verdict is not None
         assert verdict.slugs == ("wrong-secret",)
 
 
 class TestSignatureKey:
-    def test_the_key_is_the_digest_that_was_judged_good(self) -> None:
+    def test_signature_key_is_the_digest_that_was_accepted(self) -> None:
         assert signature_key(signed(BODY)) == raw_digest()
 
     def test_other_spellings_of_the_header_have_the_same_key(self) -> None:
@@ -417,7 +417,7 @@ class TestReserialised:
     @pytest.mark.parametrize(
         "body", [b"[" * 10_000 + b"]" * 10_000, b"[1, " + b"1" * 5_000 + b"]", b'["\xed\xa0\x80"]']
     )
-    def test_documents_beyond_a_readers_means_are_judged_all_the_same(self, body: bytes) -> None:
+    def test_documents_beyond_a_readers_means_are_verified_all_the_same(self, body: bytes) -> None:
         assert verdict_on(signed(b"other"), body).slugs == ("wrong-secret",)
 
     def test_a_large_body_says_which_forms_were_left_out(self) -> None:
@@ -437,9 +437,9 @@ class TestMeaning:
     @pytest.mark.parametrize(
         ("signed_body", "body", "cause"),
         [
-            (b'{"admin":false}', b'{"admin":true,"admin":false}', causes.KEY_DOUBLED),
-            (b'{"admin":false}', b'{"admin":true,"\\u0061dmin":false}', causes.KEY_DOUBLED),
-            (b'[{"a":{"b":1}}]', b'[{"a":{"b":2, "b":1}}]', causes.KEY_DOUBLED),
+            (b'{"admin":false}', b'{"admin":true,"admin":false}', causes.KEY_REPEATED),
+            (b'{"admin":false}', b'{"admin":true,"\\u0061dmin":false}', causes.KEY_REPEATED),
+            (b'[{"a":{"b":1}}]', b'[{"a":{"b":2, "b":1}}]', causes.KEY_REPEATED),
             (b'{"id":9007199254740992}', b'{"id":9007199254740993}', causes.MEANING_CHANGED),
             (b"[12345678901234567000]", b"[12345678901234567999]", causes.MEANING_CHANGED),
             (b"[12345678901234567000]", b"[12345678901234567000.0]", causes.MEANING_CHANGED),
@@ -448,7 +448,7 @@ class TestMeaning:
             (b"[0]", b"[1e-400]", causes.MEANING_CHANGED),
             (b"[0.1]", b"[0.1000000000000000055]", causes.MEANING_CHANGED),
             (b'{"id":12345678901234567000}', b'{"id":12345678901234567890}', causes.MEANING_CHANGED),
-            (b'{"a":1,"a":1}\n', b'{"a":1,"a":1}', causes.KEY_DOUBLED),
+            (b'{"a":1,"a":1}\n', b'{"a":1,"a":1}', causes.KEY_REPEATED),
             (b"[1]", b"[1000e-3]", None),
             (b"[1]", b"[1.0]", None),
             (b"[0]", b"[-0]", None),
@@ -799,7 +799,7 @@ class TestAlways:
     def test_any_input_gets_a_verdict(
         self, items: list[tuple[str, str]], body: bytes, secret: str, now: float, tolerance_s: float
     ) -> None:
-        verdict = judge(Headers(tuple(items)), body, Secret(secret), now=now, tolerance_s=tolerance_s)
+        verdict = verify_signature(Headers(tuple(items)), body, Secret(secret), now=now, tolerance_s=tolerance_s)
         assert set(verdict.slugs) <= set(CAUSES)
         assert len(set(verdict.slugs)) == len(verdict.slugs)
         assert verdict.status is Status.VALID or verdict.hint
