@@ -1,4 +1,4 @@
-"""Port's API over httpx: a token when one is needed, patience with its limits, and its errors in words."""
+"""Port's API over httpx: a token when one is needed, retries with its limits, and its errors in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from port_hook_cli.port_api.responses import (
     retry_after_s,
     run_ended,
 )
-from port_hook_cli.port_api.retries import Failure, Patience
+from port_hook_cli.port_api.retries import Failure, Retries
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.text.safe import brief
@@ -69,7 +69,7 @@ class PortApi:
 
     `api_url` has neither `/v1` nor a trailing slash. One request may take `timeout_s` seconds, from connecting to the
     response's last byte; redirects are not followed. A call is tried again after 429 (as `Retry-After` says),
-    most of 5xx and lost connections, with the limits of `Patience`. A log whose answer was lost is sent again,
+    most of 5xx and lost connections, with the limits of `Retries`. A log whose answer was lost is sent again,
     so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
     PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words,
     `on_token` each token, which is a secret.
@@ -150,7 +150,7 @@ class PortApi:
         `run_as` is the email of the user to run it for. Never sent again where Port may have started a run already.
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
-        patience = Patience(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry)
         while isinstance(outcome := await self._try_authorized("POST", path, body), Failure):
             if outcome.unclear:
                 raise PortApiError(
@@ -160,7 +160,7 @@ class PortApi:
             problem = outcome.problem
             if outcome.status == HTTPStatus.NOT_FOUND:
                 problem = action_problem(identifier, outcome.status, problem, changing=False)
-            await patience.wait(replace(outcome, problem=problem))
+            await retries.wait(replace(outcome, problem=problem))
         run: dict[str, Any] = self._part(outcome, "run", dict)
         if not _is_id(run.get("id")):
             raise self._not_port()
@@ -169,24 +169,24 @@ class PortApi:
     async def _send_of_action(
         self, identifier: str, method: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        patience = Patience(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry)
         while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), Failure):
             problem = action_problem(identifier, outcome.status, outcome.problem, changing=body is not None)
-            await patience.wait(replace(outcome, problem=problem))
+            await retries.wait(replace(outcome, problem=problem))
         return outcome
 
     async def send(self, call: Call) -> dict[str, Any]:
         """Make one call of a report and return Port's answer; `{}` when a status turns out to be taken already."""
-        patience = Patience(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry)
         while True:
             outcome = await self._try_authorized(call.method, call.path, call.body, call)
             if isinstance(outcome, dict):
                 return outcome
             if isinstance(outcome.problem, RunEndedError):
-                return await self._after_end(call, patience.tries)
+                return await self._after_end(call, retries.tries)
             if outcome.unclear and call.wanted and await self._is_taken(call, outcome.problem):
                 return {}
-            await patience.wait(outcome)
+            await retries.wait(outcome)
 
     @staticmethod
     def _read(run_id: str, path: str) -> Call:
@@ -238,9 +238,9 @@ class PortApi:
 
     async def _fetch_token(self) -> _Token:
         body = {"clientId": self._client_id, "clientSecret": self._client_secret.reveal()}
-        patience = Patience(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry)
         while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), Failure):
-            await patience.wait(outcome)
+            await retries.wait(outcome)
         try:
             given = read_token(outcome)
         except ValueError as problem:

@@ -28,7 +28,7 @@ class Failure:
     spent_s: float = 0.0
 
 
-class Patience:
+class Retries:
     """The pauses of one call: at most 5 tries, and at most 30 s of pauses and timed-out tries together."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]], on_retry: Callable[[str], None]) -> None:
