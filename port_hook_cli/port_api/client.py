@@ -28,7 +28,7 @@ from port_hook_cli.port_api.responses import (
     retry_after_s,
     run_ended,
 )
-from port_hook_cli.port_api.retries import Failure, Retries
+from port_hook_cli.port_api.retries import FailedAttempt, Retries
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.text.safe import brief
@@ -151,7 +151,7 @@ class PortApi:
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
         retries = Retries(self._sleep, self._on_retry)
-        while isinstance(outcome := await self._try_authorized("POST", path, body), Failure):
+        while isinstance(outcome := await self._try_authorized("POST", path, body), FailedAttempt):
             if outcome.unclear:
                 raise PortApiError(
                     f"It is not known whether Port started a run of {identifier}. {outcome.problem.message}",
@@ -170,7 +170,7 @@ class PortApi:
         self, identifier: str, method: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         retries = Retries(self._sleep, self._on_retry)
-        while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), Failure):
+        while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), FailedAttempt):
             problem = action_problem(identifier, outcome.status, outcome.problem, changing=body is not None)
             await retries.wait(replace(outcome, problem=problem))
         return outcome
@@ -222,11 +222,11 @@ class PortApi:
 
     async def _try_authorized(
         self, method: str, path: str, body: Mapping[str, Any] | None, call: Call | None = None
-    ) -> dict[str, Any] | Failure:
+    ) -> dict[str, Any] | FailedAttempt:
         """Try once; when a token that was good before is refused, once more with a fresh one."""
         had = self._token is not None and self._now() < self._token.expires_at
         outcome = await self._try(method, path, body, await self._bearer(), call)
-        if not had or not isinstance(outcome, Failure) or outcome.status != HTTPStatus.UNAUTHORIZED:
+        if not had or not isinstance(outcome, FailedAttempt) or outcome.status != HTTPStatus.UNAUTHORIZED:
             return outcome
         self._token = None
         return await self._try(method, path, body, await self._bearer(), call)
@@ -239,7 +239,7 @@ class PortApi:
     async def _fetch_token(self) -> _Token:
         body = {"clientId": self._client_id, "clientSecret": self._client_secret.reveal()}
         retries = Retries(self._sleep, self._on_retry)
-        while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), Failure):
+        while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), FailedAttempt):
             await retries.wait(outcome)
         try:
             given = read_token(outcome)
@@ -258,7 +258,7 @@ class PortApi:
         body: Mapping[str, Any] | None,
         token: Secret | None = None,
         call: Call | None = None,
-    ) -> dict[str, Any] | Failure:
+    ) -> dict[str, Any] | FailedAttempt:
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if body is not None:
             headers["content-type"] = "application/json"
@@ -282,15 +282,15 @@ class PortApi:
             return self._late(progress)
         except _Refused as refused:
             problem = PortApiError(f"{self._api_url} answered, but {refused}.", hint=_NOT_AS_PORT)
-            return Failure(problem=problem, again=False, unclear=True)
+            return FailedAttempt(problem=problem, again=False, unclear=True)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return self._lost(error)
 
-    def _outcome_of(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | Failure:
+    def _outcome_of(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | FailedAttempt:
         status = response.status_code
         if response.is_success:
-            return read_object(body) or Failure(problem=self._not_port(), again=False)
-        return Failure(
+            return read_object(body) or FailedAttempt(problem=self._not_port(), again=False)
+        return FailedAttempt(
             problem=problem_of(status, self._without_secrets(body), call),
             status=status,
             again=is_worth_another_try(status),
@@ -298,15 +298,15 @@ class PortApi:
             wait_s=retry_after_s(response.headers.get("retry-after"), self._now()),
         )
 
-    def _late(self, progress: _Progress) -> Failure:
+    def _late(self, progress: _Progress) -> FailedAttempt:
         words = f"Port's API at {self._api_url} did not send a complete response within {self._timeout_s:g} s."
         hint = "Check the connection and PORT_API_URL, or raise --api-timeout."
-        return Failure(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
+        return FailedAttempt(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
 
-    def _lost(self, error: Exception) -> Failure:
+    def _lost(self, error: Exception) -> FailedAttempt:
         reason = _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
         hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
-        return Failure(
+        return FailedAttempt(
             problem=PortApiError(f"Port's API at {self._api_url} could not be reached: {reason}.", hint=_UNREACHABLE),
             again=not hopeless,
             unclear=not hopeless and not isinstance(error, _NOT_SENT),

@@ -38,7 +38,7 @@ class Kept:
     fault: str = ""
 
 
-class Claim:
+class JournalClaim:
     """The right to change one action, held until `release` or `finish`, or the end of the process."""
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -96,7 +96,7 @@ class Journal:
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
 
-    def claim(self, api_url: str, original_id: str, identifier: str) -> Claim:
+    def claim(self, api_url: str, original_id: str, identifier: str) -> JournalClaim:
         """Return the claim on an action; raises RetargetError while another process holds it.
 
         The same identifier may name actions of several organisations; Port's own id (`original_id`) tells them apart.
@@ -107,11 +107,11 @@ class Journal:
             _make_folder(self._folder)
             return self._claim(path, identifier)
 
-    def reclaim(self, kept: Kept) -> Claim | None:
+    def reclaim(self, kept: Kept) -> JournalClaim | None:
         """Return the claim on what a process left behind, or None while one holds it."""
         with _in_words(kept.path):
             lock = _lock(_lock_path(kept.path))
-        return None if lock is None else Claim(kept.path, lock)
+        return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
         """Return every file of the journal, sorted by action; those in use say so."""
@@ -123,11 +123,11 @@ class Journal:
         """Return how many actions a listener that has ended left behind. Never raises."""
         return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._paths())
 
-    def _claim(self, path: Path, identifier: str) -> Claim:
+    def _claim(self, path: Path, identifier: str) -> JournalClaim:
         for _ in range(_TRIES):
             lock = _lock(_lock_path(path))
             if lock is not None:
-                return Claim(path, lock)
+                return JournalClaim(path, lock)
             time.sleep(_PAUSE_S)
         raise RetargetError(
             f"Another port-hook on this machine has pointed {identifier} elsewhere and is still running.",
