@@ -76,7 +76,7 @@ async def _stage(
     from port_hook_cli.invocations.forwarding import Routes
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
-    from port_hook_cli.listener.serving import Plan, listening
+    from port_hook_cli.listener.serving import ListenPlan, listening
     from port_hook_cli.port_api.client import PortApi
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.sandbox.sample_handler import sample_handler
@@ -106,7 +106,7 @@ async def _stage(
 
         async with sample_handler(work) as handler_url:
             policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
-            plan = Plan(policy=policy, port=0, store=folder / "captures.db")
+            plan = ListenPlan(policy=policy, port=0, store=folder / "captures.db")
             async with listening(plan, runtime, Shown()) as serving:
                 console.print("1. Everything runs on this machine:\n")
                 console.print(f"  Port's API (a stand-in)  {sandbox.url}")

@@ -203,7 +203,7 @@ def listen(
     )
     from port_hook_cli.listener.asking import asker
     from port_hook_cli.listener.public_url import TunnelOptions
-    from port_hook_cli.listener.serving import Plan
+    from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Retarget, Session
 
     tunnel_options = TunnelOptions(
@@ -229,7 +229,7 @@ def listen(
         delay_s=delay,
         fail_first=fail_first,
     )
-    plan = Plan(
+    plan = ListenPlan(
         policy=policy,
         host=host,
         port=port,
