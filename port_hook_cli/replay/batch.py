@@ -25,17 +25,17 @@ from port_hook_cli.replay.editing import Edits, for_editor, from_editor
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
     Captures,
-    Places,
     Replay,
     Sent,
     Series,
+    SourcePlaces,
     exit_code,
     find_source,
     send_series,
     unexpected,
     without_answer,
 )
-from port_hook_cli.replay.sources import Source
+from port_hook_cli.replay.sources import ReplaySource
 from port_hook_cli.replay.tally import tally_deliveries
 from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from port_hook_cli.runtime import Runtime
@@ -104,9 +104,9 @@ def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
     )
 
 
-async def _find(plan: ReplayPlan, runtime: Runtime, settings: Callable[[], Settings]) -> list[Source]:
+async def _find(plan: ReplayPlan, runtime: Runtime, settings: Callable[[], Settings]) -> list[ReplaySource]:
     with ExitStack() as stack:
-        places = Places(
+        places = SourcePlaces(
             read_file=partial(_read_file, runtime=runtime),
             is_directory=partial(_is_directory, runtime=runtime),
             open_captures=cache(partial(_open_captures, plan, runtime, stack)),
@@ -146,7 +146,7 @@ async def _get_run(
         return await port.get_run(run_id)
 
 
-def _prepare(source: Source, plan: ReplayPlan, runtime: Runtime) -> Replay:
+def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(
             f"{source.name} has no signature that could be sent as captured.",
@@ -164,7 +164,7 @@ def _prepare(source: Source, plan: ReplayPlan, runtime: Runtime) -> Replay:
     return Replay(source=source.name, run_id=source.run_id, draft=request, url=url)
 
 
-def _default_target(source: Source, runtime: Runtime) -> str:
+def _default_target(source: ReplaySource, runtime: Runtime) -> str:
     """Return where a capture was forwarded to, and say so; raises UsageError where that is unknown or elsewhere."""
     if source.forwarded_to is None:
         raise UsageError(
@@ -175,7 +175,7 @@ def _default_target(source: Source, runtime: Runtime) -> str:
     return source.forwarded_to
 
 
-def _notes(source: Source, plan: ReplayPlan) -> Iterator[str]:
+def _notes(source: ReplaySource, plan: ReplayPlan) -> Iterator[str]:
     masked = ", ".join(masked_fields(source.invocation.headers))
     if masked:
         yield f"the store masks {masked}, so it is left out; give it with --header"
