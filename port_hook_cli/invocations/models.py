@@ -146,7 +146,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EventChange:
     """One difference between the two sides of an automation's event: a dotted path and both values."""
 
     path: str
@@ -173,7 +173,7 @@ class Payload:
     synchronized: bool | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     censored: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[EventChange, ...] = ()
     document: Any = None
     problem: str | None = None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict, Unpack
 
 from port_hook_cli.actions.action import PortAction, webhook_action
-from port_hook_cli.actions.request import Run, default_payload
+from port_hook_cli.actions.request import RunContext, default_payload
 from port_hook_cli.errors import PortHookError, RenderError
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import write_json
@@ -96,8 +96,8 @@ class PlainInvoker:
         )
 
 
-def _run(action: PortAction, asked: Asked) -> Run:
-    return Run(
+def _run(action: PortAction, asked: Asked) -> RunContext:
+    return RunContext(
         id=asked["run_id"],
         by=asked["by"],
         at=asked["at"],

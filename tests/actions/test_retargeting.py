@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.actions.retargeting import (
     SET_BY_PORT,
-    Change,
+    ActionChange,
     Refusal,
     Standing,
     action_path,
@@ -78,9 +78,9 @@ def shuffled(value: Any) -> Any:
     return [shuffled(inner) for inner in value] if isinstance(value, list) else value
 
 
-def planned(action: dict[str, Any], url: str) -> Change:
+def planned(action: dict[str, Any], url: str) -> ActionChange:
     change = plan_change(action, url)
-    assert isinstance(change, Change)
+    assert isinstance(change, ActionChange)
     return change
 
 

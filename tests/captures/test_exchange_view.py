@@ -22,8 +22,8 @@ from port_hook_cli.captures.exchange_view import clock_time, compact_line, excha
 from port_hook_cli.invocations.models import (
     Answer,
     Cause,
-    Change,
     Delivery,
+    EventChange,
     Exchange,
     Headers,
     Kind,
@@ -419,7 +419,7 @@ def endless() -> Exchange:
         entity=LONG,
         inputs={LONG: LONG, LONG + "2": [LONG]},
         censored=(LONG, LONG),
-        changes=(Change(LONG, LONG, {LONG: LONG}),),
+        changes=(EventChange(LONG, LONG, {LONG: LONG}),),
         document={LONG: LONG},
         problem=LONG,
     )

@@ -19,7 +19,17 @@ import pytest
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures import open_store
 from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
-from port_hook_cli.invocations.models import Answer, Cause, Change, Delivery, Exchange, Kind, Payload, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Answer,
+    Cause,
+    Delivery,
+    EventChange,
+    Exchange,
+    Kind,
+    Payload,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener.records import ready_event
@@ -344,7 +354,7 @@ def hostile(kind: Kind, run_id: str) -> Exchange:
             entity=COMMANDS,
             inputs={} if kind is Kind.UNKNOWN else {COMMANDS: COMMANDS, "b": [COMMANDS]},
             censored=(COMMANDS,),
-            changes=(Change(COMMANDS, COMMANDS, [COMMANDS]),),
+            changes=(EventChange(COMMANDS, COMMANDS, [COMMANDS]),),
             document={COMMANDS: [COMMANDS]},
             problem=COMMANDS if kind is Kind.CHANGE_LOG else None,
         ),
