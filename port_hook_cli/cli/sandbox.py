@@ -23,7 +23,7 @@ from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
-    from port_hook_cli.sandbox import ApiEvent, Invoker, RunEvent, Sandbox
+    from port_hook_cli.sandbox import ApiEvent, RequestMaker, RunEvent, Sandbox
     from port_hook_cli.text.secret import Secret
 
 
@@ -107,7 +107,7 @@ async def _serve(given: dict[str, Any], teller: _Teller) -> None:
 
 
 @contextlib.contextmanager
-def _invoker(secret: Callable[[], Secret], teller: _Teller) -> Iterator[Invoker | None]:
+def _invoker(secret: Callable[[], Secret], teller: _Teller) -> Iterator[RequestMaker | None]:
     """Give what renders actions as Port does, or None, saying so, where the extra for it is not installed."""
     from port_hook_cli.trigger.engines import SandboxInvoker, invoking
 

@@ -56,10 +56,10 @@ class Server(web.Server):
         if not self._is_crowded:
             self._is_crowded = True
             self._crowded()
-        return _Refused()
+        return _RefusingProtocol()
 
 
-class _Refused(asyncio.Protocol):
+class _RefusingProtocol(asyncio.Protocol):
     """A connection beyond the limit: it gets its response before it sends a request, and nothing is read from it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

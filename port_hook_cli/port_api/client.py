@@ -49,7 +49,7 @@ class _Token:
     expires_at: float
 
 
-class _Refused(Exception):
+class _UnusableResponse(Exception):
     """A response that is not read completely; the message is a phrase that follows "answered, but"."""
 
 
@@ -280,7 +280,7 @@ class PortApi:
                 return self._outcome_of(response, await _read(response), call)
         except TimeoutError:
             return self._late(progress)
-        except _Refused as refused:
+        except _UnusableResponse as refused:
             problem = PortApiError(f"{self._api_url} answered, but {refused}.", hint=_NOT_AS_PORT)
             return FailedAttempt(problem=problem, again=False, unclear=True)
         except (httpx.RequestError, httpx.InvalidURL) as error:
@@ -328,15 +328,15 @@ def _is_id(value: object) -> bool:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Return the body as received; raises _Refused if it is too large, or encoded, which was not requested."""
+    """Return the body as received; raises _UnusableResponse if it is too large, or encoded, which was not requested."""
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise _Refused(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
+        raise _UnusableResponse(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
     body = bytearray()
     async for part in response.aiter_bytes():
         body += part
         if len(body) > MOST_API_BYTES:
-            raise _Refused(f"with more than {format_size(MOST_API_BYTES)}")
+            raise _UnusableResponse(f"with more than {format_size(MOST_API_BYTES)}")
     return bytes(body)
 
 

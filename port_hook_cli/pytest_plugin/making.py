@@ -14,7 +14,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.pytest_plugin.runs import PortRequest
 from port_hook_cli.pytest_plugin.world import World
-from port_hook_cli.sandbox import RenderedRequest
+from port_hook_cli.sandbox import SandboxRequest
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.trigger.documents import read_by
 from port_hook_cli.trigger.engines import as_sent
@@ -87,7 +87,7 @@ async def _refuse_what_does_not_run(world: World, action: PortAction, event: Map
         raise UsageError(f"The automation {action.identifier} does not run for this event: {told}.")
 
 
-def _signed(world: World, request: RenderedRequest) -> dict[str, str]:
+def _signed(world: World, request: SandboxRequest) -> dict[str, str]:
     stamp = TimestampUnit.SECONDS.stamp(world.now())
     return dict((*request.headers, *signed_headers(request.body, world.sandbox.client_secret, stamp)))
 

@@ -21,7 +21,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.sender import Sender
 from port_hook_cli.invocations.forwarding import BadTarget
 from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, RunNotEnded
-from port_hook_cli.sandbox import ApiEvent, Asked, RenderedRequest, Sandbox
+from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
 from port_hook_cli.sandbox.action_files import read_actions
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.engines import SandboxInvoker, invoking
@@ -141,7 +141,7 @@ class _Starter:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         return await SandboxInvoker(self._world.invoker).request(action, **asked)
 
 

@@ -19,7 +19,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.sandbox.invoking import Invoker, RenderedRequest, in_words
+from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, in_words
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
@@ -56,7 +56,7 @@ class Courier:
     def __init__(
         self,
         state: SandboxState,
-        invoker: Invoker,
+        invoker: RequestMaker,
         commit: Callable[[], None],
         sending: Sending,
     ) -> None:
@@ -131,7 +131,7 @@ class Courier:
             return
         self.record(run, delivery)
 
-    async def _requested(self, run: SandboxRun) -> RenderedRequest:
+    async def _requested(self, run: SandboxRun) -> SandboxRequest:
         action = self._state.actions.get(run.action)
         if action is None:
             raise PortHookError(f"The action {run.action} is no longer there.")
@@ -166,7 +166,7 @@ class Courier:
                 hint="Point the action at 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 
-    async def _deliver(self, run: SandboxRun, request: RenderedRequest) -> Delivery:
+    async def _deliver(self, run: SandboxRun, request: SandboxRequest) -> Delivery:
         if self._sender is None:
             from port_hook_cli.http.sender import Sender
 

@@ -17,7 +17,7 @@ _BODILESS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenderedRequest:
+class SandboxRequest:
     """An action's request as it is sent, but for the signature. `headers` are those that the action asks for.
 
     `body` is the exact bytes that are signed. With `agent`, it is Port's execution agent that sends it. `properties`
@@ -59,10 +59,10 @@ class Asked(TypedDict):
     at: str
 
 
-class Invoker(Protocol):
+class RequestMaker(Protocol):
     """Makes the request of a run."""
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
         ...
 
@@ -73,7 +73,7 @@ class PlainInvoker:
     Its limits: it renders no templates, encrypts no inputs, and runs no automations.
     """
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return the request; raises RenderError for an action with templates, and UsageError for one that is none."""
         known = webhook_action(action)
         method = known.method
@@ -86,7 +86,7 @@ class PlainInvoker:
         verb = str(method.get("method", "POST")).upper()
         # Port's documentation does not say that a GET or DELETE has no body, so only GET goes without the default one.
         bodiless = verb in _BODILESS and "body" not in method
-        return RenderedRequest(
+        return SandboxRequest(
             method=verb,
             url=str(method["url"]),
             headers=tuple((name, str(value)) for name, value in (method.get("headers") or {}).items()),

@@ -23,7 +23,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.allowance import Allowance
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
-from port_hook_cli.sandbox.invoking import Invoker, PlainInvoker
+from port_hook_cli.sandbox.invoking import PlainInvoker, RequestMaker
 from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, failed, foreign, not_saved, too_large, too_many
 from port_hook_cli.sandbox.routes import answer
 from port_hook_cli.sandbox.run import SandboxRun
@@ -52,7 +52,7 @@ class Sandbox:
         state: SandboxState,
         *,
         given: Given,
-        invoker: Invoker,
+        invoker: RequestMaker,
         sending: Sending,
         watch: Watch,
         file: StateFile | None,
@@ -82,7 +82,7 @@ class Sandbox:
         token_lifetime_s: float = TOKEN_LIFETIME_S,
         actions: Iterable[Mapping[str, Any]] = (),
         state: Path | None = None,
-        invoker: Invoker | None = None,
+        invoker: RequestMaker | None = None,
         sending: Sending = DEFAULT_SENDING,
         calls_per_minute: int = 0,
         on_event: Callable[[ApiEvent], None] = lambda _: None,

@@ -14,7 +14,7 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.sources import from_run
-from port_hook_cli.sandbox import RenderedRequest, RunEvent, Sandbox, SandboxRun, Sending
+from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, SandboxRun, Sending
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
@@ -353,10 +353,10 @@ class Template:
         self.url = url
         self.problem = problem
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
         if self.problem:
             raise self.problem
-        return RenderedRequest(
+        return SandboxRequest(
             method="PATCH", url=self.url, body=json.dumps(asked).encode(), headers=(("Content-Type", "text/x"),)
         )
 
