@@ -65,7 +65,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
             _show(console, shown[1])
             console.print(_NEXT + _where_it_is(runtime))
     verified = shown[0].verdict.status == "valid" and run.status == "SUCCESS"
-    return ExitCode.OK if verified and shown[1].answer and shown[1].answer.status == 401 else ExitCode.FAILED  # noqa: PLR2004
+    return ExitCode.OK if verified and shown[1].response and shown[1].response.status == 401 else ExitCode.FAILED  # noqa: PLR2004
 
 
 @asynccontextmanager

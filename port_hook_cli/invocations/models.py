@@ -1,6 +1,6 @@
 """The values that flow through port-hook. All are frozen: a capture is never edited.
 
-request bytes -> Invocation -> Verdict -> Answer -> Exchange (what console and store look at)
+request bytes -> Invocation -> Verdict -> Response -> Exchange (what console and store look at)
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Response:
     """What goes back to Port."""
 
     status: int
@@ -222,5 +222,5 @@ class Exchange:
     verdict: Verdict
     payload: Payload
     delivery: Delivery | None = None
-    answer: Answer | None = None
+    response: Response | None = None
     refused: bool = False

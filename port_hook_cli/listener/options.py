@@ -8,8 +8,8 @@ from pathlib import Path
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.forwarding import BadTarget, Routes, parse_target
-from port_hook_cli.invocations.models import Answer
-from port_hook_cli.listener.responses import BadAnswer, parse_answer
+from port_hook_cli.invocations.models import Response
+from port_hook_cli.listener.responses import BadResponse, parse_response
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, parse_tunnel, refuse_options
 
 _LEAST_STORE = 1024 * 1024
@@ -70,11 +70,11 @@ def _target(text: str, option: str) -> str:
         raise UsageError(f"{option}: {error}.", hint="Give a port, host:port or a URL.") from None
 
 
-def read_answer(text: str, cwd: Path) -> Answer:
+def read_response(text: str, cwd: Path) -> Response:
     """Return the response that `--respond` describes; raises UsageError."""
     try:
-        return parse_answer(text, lambda name: (cwd / name).read_bytes())
-    except BadAnswer as error:
+        return parse_response(text, lambda name: (cwd / name).read_bytes())
+    except BadResponse as error:
         raise UsageError(
             f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}' or 200:@answer.json."
         ) from None

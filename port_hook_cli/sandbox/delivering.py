@@ -106,7 +106,7 @@ class Courier:
         self._state.keep("run", run.id, run)
         self._state.tell(run, f"answered {delivery.status} in {delivery.latency_ms:.1f} ms")
         if not run.ended:
-            self._take_answer(run, delivery)
+            self._apply_response(run, delivery)
         self._try_to_commit()
 
     async def _send(self, run: SandboxRun) -> None:
@@ -188,7 +188,7 @@ class Courier:
         )
         return await self._sender.send(invocation, request.url)
 
-    def _take_answer(self, run: SandboxRun, delivery: Delivery) -> None:
+    def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """Let an answer end a synchronized run; of another, it is only logged that it was refused."""
         refused = f"The webhook answered {delivery.status}."
         if run.is_synchronized:

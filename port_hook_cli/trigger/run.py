@@ -30,7 +30,7 @@ from port_hook_cli.trigger.documents import read_by, read_entity, read_event, re
 from port_hook_cli.trigger.engines import invoking
 from port_hook_cli.trigger.files import find_action, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
-from port_hook_cli.trigger.output import Made, print_request, show_answer, show_request, warn
+from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, warn
 from port_hook_cli.trigger.records import unmet_record
 
 _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
@@ -205,7 +205,7 @@ async def _trigger(
     if not plan.json:
         show_request(made, runtime)
     delivery = await _send(made, plan.timeout_s)
-    show_answer(made, delivery, runtime, json=plan.json)
+    show_response(made, delivery, runtime, json=plan.json)
     return _exit_code(delivery)
 
 

@@ -24,7 +24,7 @@ from port_hook_cli.actions.templates import JqError, Rendering
 from port_hook_cli.captures import file as capture_file
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations import records
-from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Status
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener import records as listener_records
@@ -179,7 +179,7 @@ def every_record() -> Iterator[dict[str, Any]]:
         verdict=verdict,
         payload=read_payload(invocation.body, invocation.headers),
         delivery=delivery,
-        answer=Answer(status=200),
+        response=Response(status=200),
     )
     yield records.invocation_event(exchange)
     yield listener_records.ready_event(url="u", public_url=None)

@@ -16,7 +16,7 @@ from port_hook_cli.invocations.forwarding import (
     relayed_headers,
     with_length,
 )
-from port_hook_cli.invocations.models import Answer, Headers
+from port_hook_cli.invocations.models import Headers, Response
 from tests.factories import an_invocation
 
 
@@ -138,7 +138,7 @@ LENGTH = ("Content-Length", "42")
 def test_an_answer_tells_the_length_that_it_has_or_would_have_had(
     method: str, status: int, body: bytes, fields: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
 ) -> None:
-    answer = Answer(status=status, headers=Headers(fields), body=body)
+    answer = Response(status=status, headers=Headers(fields), body=body)
     assert with_length(answer, method=method).items == sent
 
 
