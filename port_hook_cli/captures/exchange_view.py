@@ -117,7 +117,7 @@ def cause_lines(verdict: Verdict) -> Iterator[Text]:
     """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
-        words = Text(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}", "yellow" if is_good else "red")
+        words = Text(f"{brief(cause.slug)}: {brief(cause.explanation, MOST_WORDS)}", "yellow" if is_good else "red")
         yield _line("warning" if is_good else "cause", words)
         yield _line("fix", Text(brief(cause.fix, MOST_WORDS)))
 
@@ -196,7 +196,7 @@ def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Text]:
 
 def _decrypted_value(decryption: Decryption) -> Text:
     if decryption.plaintext is None:
-        return Text(f"not decrypted: {brief(decryption.words)}", style="yellow")
+        return Text(f"not decrypted: {brief(decryption.message)}", style="yellow")
     value = decryption.value
     if value is None:
         return Text(f"({len(decryption.plaintext):,} bytes that are not UTF-8 text)", style="dim")

@@ -126,7 +126,7 @@ def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
         "reading": verdict.reading,
         "age_s": verdict.age_s,
         "causes": list(verdict.slugs),
-        "details": [{"slug": cause.slug, "words": cause.words, "fix": cause.fix} for cause in verdict.causes],
+        "details": [{"slug": cause.slug, "words": cause.explanation, "fix": cause.fix} for cause in verdict.causes],
     }
 
 

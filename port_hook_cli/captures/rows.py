@@ -247,7 +247,7 @@ def _read_header(pair: Any) -> tuple[str, str]:
 
 
 def _causes_json(causes: tuple[Cause, ...]) -> str:
-    return _encode([(cause.slug, cause.words, cause.fix) for cause in causes])
+    return _encode([(cause.slug, cause.explanation, cause.fix) for cause in causes])
 
 
 def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:

@@ -108,7 +108,7 @@ class Cause:
     """One established reason: a stable slug, what was seen, and what to do about it."""
 
     slug: str
-    words: str
+    explanation: str
     fix: str
 
 

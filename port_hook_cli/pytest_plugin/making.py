@@ -83,7 +83,7 @@ async def _refuse_what_does_not_run(world: World, action: PortAction, event: Map
     if event is None:
         raise UsageError(f"The automation {action.identifier} runs for an event: give it as `event`.")
     if unmet := await world.invoker.unmet(action, event):
-        told = "; ".join(f"{each.expression} {each.words}" for each in unmet)
+        told = "; ".join(f"{each.expression} {each.reason}" for each in unmet)
         raise UsageError(f"The automation {action.identifier} does not run for this event: {told}.")
 
 

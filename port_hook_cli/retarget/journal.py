@@ -53,7 +53,7 @@ class JournalClaim:
 
     def read(self) -> Entry | None:
         """Return what is written, or None; raises StoreError for a file that cannot be read."""
-        with _in_words(self.path):
+        with _store_errors(self.path):
             try:
                 return read_entry(self.path.read_text("utf-8"))
             except FileNotFoundError:
@@ -61,7 +61,7 @@ class JournalClaim:
 
     def write(self, entry: Entry) -> None:
         """Write the entry so that it is on disk when this returns; raises StoreError."""
-        with _in_words(self.path):
+        with _store_errors(self.path):
             fresh = self.path.with_suffix(_FRESH)
             handle = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -73,7 +73,7 @@ class JournalClaim:
 
     def finish(self) -> None:
         """Take the file out of the journal, and release it; raises StoreError when it cannot be deleted."""
-        with _in_words(self.path):
+        with _store_errors(self.path):
             self.path.unlink(missing_ok=True)
             _sync_folder(self.path.parent)
         self.release()
@@ -103,13 +103,13 @@ class Journal:
         """
         name = hashlib.sha256(f"{api_url}\n{original_id}\n{identifier}".encode("utf-8", "replace")).hexdigest()
         path = self._folder / f"{name[:24]}{_SUFFIX}"
-        with _in_words(path):
+        with _store_errors(path):
             _make_folder(self._folder)
             return self._claim(path, identifier)
 
     def reclaim(self, kept: Kept) -> JournalClaim | None:
         """Return the claim on what a process left behind, or None while one holds it."""
-        with _in_words(kept.path):
+        with _store_errors(kept.path):
             lock = _lock(_lock_path(kept.path))
         return None if lock is None else JournalClaim(kept.path, lock)
 
@@ -236,7 +236,7 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except BadEntry as bad:

@@ -47,7 +47,7 @@ def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
     return lines if len(lines) <= 4 * _MOST_LINES else [*lines[: 4 * _MOST_LINES], "  …"]
 
 
-def restore_words(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
+def restore_message(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
     """Return how it went with one action, in words that follow its name; `file` is its file in the journal."""
     keep = f"; to keep it so and be told no more, delete {file}" if file else ""
     match outcome.end:

@@ -19,7 +19,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, in_words
+from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
@@ -124,7 +124,7 @@ class Courier:
             self._step(run, Phase.SENDING, f"sends {brief(f'{request.method} {request.url}')}")
             delivery = await self._deliver(run, request)
         except PortHookError as problem:
-            self._fail(run, in_words(problem))
+            self._fail(run, message_and_hint(problem))
             return
         except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
             self._fail(run, f"The sandbox has a bug: {type(bug).__name__}: {bug}")

@@ -126,6 +126,6 @@ def _is_true(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
-def in_words(problem: PortHookError) -> str:
+def message_and_hint(problem: PortHookError) -> str:
     """Return a problem and what to do about it on one line."""
     return f"{problem.message} {problem.hint}".strip()

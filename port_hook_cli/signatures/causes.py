@@ -239,4 +239,4 @@ def reserialised_indented(style: str) -> Cause:
 
 def wrong_secret(untried: Iterable[str]) -> Cause:
     """Return `WRONG_SECRET` with the sentences that say which forms were left out."""
-    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.words, *untried)), WRONG_SECRET.fix)
+    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.explanation, *untried)), WRONG_SECRET.fix)

@@ -86,12 +86,15 @@ def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[S
     node = _with_tabs(js, budget)
     unescaped = node if compact == js else _with_tabs(compact, budget)
     escaped = None if unescaped is None else _beyond_ascii(_escape, unescaped)
-    for name, (indent, words) in _INDENTS.items():
+    for name, (indent, indentation) in _INDENTS.items():
         # Of styles that come out the same, the last counts.
         styles = {
-            unescaped: ("python-indented-unescaped", f"indented with {words} as json.dumps does it without escapes"),
-            escaped: ("python-indented", f"indented with {words} as json.dumps does it"),
-            node: ("js-indented", f"indented with {words} as JSON.stringify does it"),
+            unescaped: (
+                "python-indented-unescaped",
+                f"indented with {indentation} as json.dumps does it without escapes",
+            ),
+            escaped: ("python-indented", f"indented with {indentation} as json.dumps does it"),
+            node: ("js-indented", f"indented with {indentation} as JSON.stringify does it"),
         }
         for rendered, (reading, style) in styles.items():
             wide = None if rendered is None else rendered.replace("\t", indent)

@@ -33,10 +33,10 @@ class Renders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """An expression of a condition that is not true for an event; `words` say what it gave."""
+    """An expression of a condition that is not true for an event; `reason` says what it gave."""
 
     expression: str
-    words: str
+    reason: str
 
 
 class Invoker:

@@ -238,11 +238,11 @@ async def _send(made: Made, timeout_s: float) -> Delivery:
 
 def _tell_unmet(action: PortAction, unmet: Sequence[Unmet], plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     if plan.json:
-        emit(unmet_record(action.identifier, [(each.expression, each.words) for each in unmet]), runtime.stdout)
+        emit(unmet_record(action.identifier, [(each.expression, each.reason) for each in unmet]), runtime.stdout)
     else:
         print(f"The condition of {brief(action.identifier)} is not met, so nothing is sent:", file=runtime.stderr)
         for each in unmet:
-            print(f"  {printable(each.expression)} {printable(each.words)}", file=runtime.stderr)
+            print(f"  {printable(each.expression)} {printable(each.reason)}", file=runtime.stderr)
     return ExitCode.NOT_TRIGGERED
 
 

@@ -115,7 +115,7 @@ def test_decrypted_inputs_are_marked_as_such_and_harmless() -> None:
     ]
     decrypted += [
         Decryption(path=JsonPath.parse("bytes"), plaintext=b"\xff\x1b"),
-        Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, words="it does not open"),
+        Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, message="it does not open"),
     ]
     lines = [line.plain for line in exchange_lines(of(document), app_url=None, decrypted=decrypted)]
     start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
@@ -186,7 +186,7 @@ UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("
 def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported() -> None:
     lines = lines_of(an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
     assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
-    assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.words}"
+    assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.explanation}"
     assert value_at("fix", lines) == causes.WRONG_SECRET.fix
     assert "  cause      clock-skew: late" in lines
     assert value_at("answered", lines) == "401 and not forwarded"
@@ -208,7 +208,7 @@ def test_a_reencoded_body_names_the_form_that_matches_and_the_cause_is_a_warning
 
 def test_a_replay_that_is_let_through_is_a_warning() -> None:
     lines = lines_of(an_exchange(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), response=OK))
-    assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.words}"
+    assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.explanation}"
     assert REPORT in lines[-1]
 
 
@@ -460,10 +460,11 @@ def test_a_name_of_an_input_takes_40_columns_at_most() -> None:
 def test_words_of_our_own_are_never_cut() -> None:
     # The longest is this one, when sentences on all that was left untried follow it.
     cause = replace(
-        causes.WRONG_SECRET, words=" ".join((causes.WRONG_SECRET.words, *["It is too large for that."] * 12))
+        causes.WRONG_SECRET,
+        explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
     )
     lines = lines_of(an_exchange(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
-    assert value_at("cause", lines) == f"{cause.slug}: {cause.words}"
+    assert value_at("cause", lines) == f"{cause.slug}: {cause.explanation}"
     assert value_at("fix", lines) == cause.fix
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.action import BadAction
-from port_hook_cli.actions.schema import fault_words
+from port_hook_cli.actions.schema import fault_message
 from port_hook_cli.engines.json_schema import find_faults
 
 
@@ -51,7 +51,7 @@ def test_a_value_is_held_against_its_declaration(rules: Any, good: list[Any], ba
     for value in good:
         assert find_faults(rules, value) == [], value
     for value in bad:
-        assert words in "; ".join(map(fault_words, find_faults(rules, value))), value
+        assert words in "; ".join(map(fault_message, find_faults(rules, value))), value
 
 
 def test_a_pattern_that_only_javascript_can_read_is_left_to_port() -> None:

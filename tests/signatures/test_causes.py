@@ -43,5 +43,5 @@ def test_the_page_lists_every_reading() -> None:
 @pytest.mark.parametrize("cause", EVERY_CAUSE, ids=lambda cause: cause.slug)
 def test_every_cause_says_what_was_seen_and_what_to_do_in_sentences(cause: Cause) -> None:
     assert cause.slug in CAUSES
-    assert cause.words.endswith(".")
+    assert cause.explanation.endswith(".")
     assert cause.fix.endswith(".")

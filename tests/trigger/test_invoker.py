@@ -299,7 +299,7 @@ async def test_a_condition_is_met_or_says_by_what_it_is_not(
     invoker: Invoker, expressions: list[str], combinator: str, unmet: list[tuple[str, str]]
 ) -> None:
     action = an_automation({"type": "JQ", "expressions": expressions, "combinator": combinator})
-    assert [(each.expression, each.words) for each in await invoker.unmet(action, EVENT)] == unmet
+    assert [(each.expression, each.reason) for each in await invoker.unmet(action, EVENT)] == unmet
 
 
 async def test_a_condition_of_another_form_is_refused(invoker: Invoker) -> None:
