@@ -6,7 +6,6 @@ import asyncio
 import json
 import secrets
 import shutil
-import string
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -117,9 +116,10 @@ async def _stage(
 
 def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
     from port_hook_cli.actions.samples import create_vm
+    from port_hook_cli.runs.ids import make_run_id
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 
-    run_id = "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
+    run_id = make_run_id(secrets.choice)
     sandbox.add_run(run_id, action="create_vm", blueprint="vm")
     document = create_vm(run_id, at=format_time(runtime.now()))
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

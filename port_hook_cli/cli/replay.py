@@ -11,7 +11,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
-from port_hook_cli.invocations.forwarding import BadTarget, parse_target
+from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.replay.batch import ReplayPlan, run_batch
 from port_hook_cli.replay.editing import Assignment, Edits
@@ -97,7 +97,7 @@ def replay(
         raise UsageError("--as-captured sends the captured timestamp, in its unit.", hint="Leave --timestamp-unit out.")
     plan = ReplayPlan(
         sources=sources,
-        to=None if to is None else _target(to),
+        to=None if to is None else read_target(to, "--to"),
         edits=_edits(set_ or [], unset or []),
         edit=edit,
         rewriting=Rewriting(
@@ -121,13 +121,6 @@ def replay(
     # While the payload is being edited, it is in a temporary file that only this process deletes.
     with unwinding_on_sigterm() if edit else nullcontext():
         return run_batch(plan, ctx.obj)
-
-
-def _target(to: str) -> str:
-    try:
-        return parse_target(to)
-    except BadTarget as error:
-        raise UsageError(f"--to: {error}.", hint="Give a URL like http://127.0.0.1:8000/hook, or a port.") from error
 
 
 def _edits(assignments: list[str], unset: list[str]) -> Edits:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Headers, Invocation, Response
 
 HOP_BY_HOP = frozenset(
@@ -59,6 +60,15 @@ def parse_target(text: str) -> str:
     if not text.isprintable() or " " in text:
         raise BadTarget(f"'{text}' has a space or a control character in it; write it as %20")
     return text
+
+
+def read_target(text: str, option: str) -> str:
+    """Return the URL that the command-line option `option` gives, as `parse_target` reads it; raises UsageError."""
+    try:
+        return parse_target(text)
+    except BadTarget as error:
+        hint = "Give a URL like http://127.0.0.1:8000/hook, host:port, or a port."
+        raise UsageError(f"{option}: {error}.", hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

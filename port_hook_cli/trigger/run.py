@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,6 +19,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.snippets import SnippetFormat
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.terminal.console import emit
@@ -179,7 +179,7 @@ async def _trigger(
         return _tell_unmet(action, unmet, plan, runtime)
     request = await invoker.request(
         action,
-        run_id=plan.run_id or new_run_id(),
+        run_id=plan.run_id or make_run_id(secrets.choice),
         by=documents.by,
         at=format_time(runtime.now()),
         properties=documents.properties,
@@ -207,11 +207,6 @@ async def _trigger(
     delivery = await _send(made, plan.timeout_s)
     show_response(made, delivery, runtime, json=plan.json)
     return _exit_code(delivery)
-
-
-def new_run_id() -> str:
-    """Return an id of the form that Port gives its action runs."""
-    return "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
 
 
 def _signed(
