@@ -44,7 +44,7 @@ def test_the_bytes_are_verified_as_they_came(port_hook: PortHook, url: str) -> N
     assert run.summary == "zoë \u2028 1e21 is up"
 
 
-def test_what_another_organisation_signed_is_refused(port_hook: PortHook, url: str) -> None:
+def test_what_another_organization_signed_is_refused(port_hook: PortHook, url: str) -> None:
     import urllib.error
     import urllib.request
 

@@ -52,6 +52,6 @@ def test_a_name_that_is_forbidden_fails(port_hook: PortHook, url: str) -> None:
     assert (run.status, run.summary) == ("FAILURE", "no such name here")
 
 
-def test_another_organisation_s_request_is_refused(port_hook: PortHook) -> None:
+def test_another_organization_s_request_is_refused(port_hook: PortHook) -> None:
     headers, body = port_hook.sign({"runId": "r_0123456789abcdef"}, secret="another")
     assert app.test_client().post("/port/create-vm", headers=headers, data=body).status_code == 401

@@ -22,7 +22,7 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_command
-from port_hook_cli.signatures.view import MOST_WORDS, status_colour
+from port_hook_cli.signatures.view import MOST_WORDS, status_color
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, shorten
 
@@ -130,7 +130,7 @@ def _head(exchange: Exchange) -> Text:
         "  ",
         (brief(what_it_is(exchange.payload)), "bold"),
         f"  {brief(invocation.method, 20)} {brief(invocation.target, 120)}  signature ",
-        (str(verdict.status), f"bold {status_colour(verdict.status)}"),
+        (str(verdict.status), f"bold {status_color(verdict.status)}"),
         "  ",
         outcome,
         (brief(invocation.id, 20), "dim"),

@@ -35,7 +35,7 @@ print("found" if re.search(pattern, text) else "none")
 
 
 def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
-    """Return what `value` does not fulfil of a declared input, in no value's words.
+    """Return what `value` does not fulfill of a declared input, in no value's words.
 
     Raises BadAction for a declaration that is no schema, and RenderError when jsonschema is not installed.
     """

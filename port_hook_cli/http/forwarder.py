@@ -1,7 +1,7 @@
 """The client that hands invocations to the code under development, byte for byte.
 
 It is on the path between Port and the handler, so it is ours: the request is written as the listener got it, which a
-general client does not promise (it re-spells header bytes that are not UTF-8, puts Host first, normalises the URL),
+general client does not promise (it re-spells header bytes that are not UTF-8, puts Host first, normalizes the URL),
 and in half the time. Reading the answer is left to aiohttp's parser. See docs/decisions/0007-our-own-forwarder.md.
 """
 

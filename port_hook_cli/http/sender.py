@@ -87,7 +87,7 @@ class Sender:
             f"{parts.scheme}://{parts.netloc}/",
             headers=invocation.headers.raw(),
             content=invocation.body,
-            # httpx would normalise the path; what was captured is what is sent.
+            # httpx would normalize the path; what was captured is what is sent.
             extensions={"target": _request_target(parts), "trace": watch.on_event},
         )
         transport = self._take()

@@ -29,10 +29,10 @@ _LONGEST_LIFETIME_S = 1e12
 
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "Check PORT_CLIENT_ID and PORT_CLIENT_SECRET, and that PORT_REGION or PORT_API_URL"
-    " names your organisation's region.",
-    HTTPStatus.FORBIDDEN: "These credentials may not do that; check which organisation and role they belong to.",
-    HTTPStatus.NOT_FOUND: "No such run in this organisation: check the id, and that the credentials and the region"
-    " (PORT_REGION, PORT_API_URL) are those of the organisation that started it.",
+    " names your organization's region.",
+    HTTPStatus.FORBIDDEN: "These credentials may not do that; check which organization and role they belong to.",
+    HTTPStatus.NOT_FOUND: "No such run in this organization: check the id, and that the credentials and the region"
+    " (PORT_REGION, PORT_API_URL) are those of the organization that started it.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Port takes at most 1 MiB in one request: shorten the summary.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Port does not take these values for this run; see what it says above.",
     HTTPStatus.TOO_MANY_REQUESTS: "Port limits how often its API may be called; wait and run the command again.",
@@ -116,7 +116,7 @@ def action_problem(identifier: str, status: int | None, problem: PortApiError, *
             return PortApiError(
                 f"Port knows no action or automation {identifier}.",
                 hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
-                " PORT_API_URL) are those of its organisation.",
+                " PORT_API_URL) are those of its organization.",
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY:
             return PortApiError(

@@ -24,7 +24,7 @@ class About(TypedDict, total=False):
     """What else may be said of a run.
 
     `entity` is the one that it runs on, `event` what an automation runs for, `by` who started it (a user, or the whole
-    of `trigger.by`), `secrets` the organisation's secrets by name, as templates see them.
+    of `trigger.by`), `secrets` the organization's secrets by name, as templates see them.
     """
 
     entity: Mapping[str, Any]

@@ -99,7 +99,7 @@ class Journal:
     def claim(self, api_url: str, original_id: str, identifier: str) -> JournalClaim:
         """Return the claim on an action; raises RetargetError while another process holds it.
 
-        The same identifier may name actions of several organisations; Port's own id (`original_id`) tells them apart.
+        The same identifier may name actions of several organizations; Port's own id (`original_id`) tells them apart.
         """
         name = hashlib.sha256(f"{api_url}\n{original_id}\n{identifier}".encode("utf-8", "replace")).hexdigest()
         path = self._folder / f"{name[:24]}{_SUFFIX}"

@@ -59,7 +59,7 @@ def restore_message(outcome: Outcome, *, file: str = "", dry_run: bool = False) 
         case End.CHANGED:
             return f"was changed by somebody else and left so; --overwrite puts it back{keep}"
         case End.ANOTHER:
-            return f"is another action now, or that of another organisation (--org), and was left so{keep}"
+            return f"is another action now, or that of another organization (--org), and was left so{keep}"
         case End.FAILED:
             problem = outcome.problem
             return (

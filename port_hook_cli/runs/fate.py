@@ -20,8 +20,8 @@ class RunFate(StrEnum):
 def run_fate(payload: Payload, response: Response) -> RunFate:
     """Return what Port makes of `answer`.
 
-    A synchronised run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
-    the backend reports. A payload that does not say whether its run is synchronised leaves both open.
+    A synchronized run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
+    the backend reports. A payload that does not say whether its run is synchronized leaves both open.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN

@@ -1,6 +1,6 @@
 """A local stand-in of Port's side: its API for actions, runs, entities and the agent, and the sender of invocations.
 
-Its limits, which docs/reference/sandbox.md tells in full: one organisation and one user, no blueprints, permissions or
+Its limits, which docs/reference/sandbox.md tells in full: one organization and one user, no blueprints, permissions or
 workflows, no automations, no invocation methods but WEBHOOK, and words of its own where Port's reference gives none.
 """
 

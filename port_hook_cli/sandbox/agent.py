@@ -43,7 +43,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return the answer to a GET of the organisation."""
+    """Return the answer to a GET of the organization."""
     return ApiResponse(status=200, document={"ok": True, "organization": state.organization})
 
 

@@ -95,7 +95,7 @@ class SandboxState:
                 self.add_run(run_id)
 
     def clear(self) -> None:
-        """Forget all but the credentials and the organisation's id; tokens that were given stay good."""
+        """Forget all but the credentials and the organization's id; tokens that were given stay good."""
         for run in self.runs.values():
             self.keep("run", run.id, None)
             self._forget_logs(run)

@@ -1,7 +1,7 @@
 """Other forms of a body: the same content as another program would have written it before it was signed.
 
 Two families. Byte forms undo or redo what happens to bytes on their way: compression, character set, byte order
-mark, line break at the end. JSON forms parse the document and write it as other serialisers do.
+mark, line break at the end. JSON forms parse the document and write it as other serializers do.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def byte_forms(steps: Sequence[Form]) -> Iterator[Form]:
 
 
 def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
-    """Yield the JSON document in an unwrapped body as other serialisers write it, the likelier first. Never raises."""
+    """Yield the JSON document in an unwrapped body as other serializers write it, the likelier first. Never raises."""
     base = steps[-1]
     text = _document_text(base.body, budget)
     for serialization in serializations(text, budget) if text is not None else ():

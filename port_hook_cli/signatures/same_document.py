@@ -58,7 +58,7 @@ def compare_documents(sent: bytes, signed: bytes) -> DocumentComparison:
 def is_dense(text: str) -> bool:
     """Return whether a JSON text has too many marks to be parsed: over 4,096 plus one per 8 characters, or over 32,768.
 
-    Each costs a microsecond or two in every serialiser, and a byte or two to send.
+    Each costs a microsecond or two in every serializer, and a byte or two to send.
     """
     return count_marks(text) > min(_MAX_MARKS, _FREE_MARKS + len(text) // _CHARACTERS_PER_MARK)
 

@@ -1,4 +1,4 @@
-"""A JSON document as the serialisers write it that stand between Port and a handler."""
+"""A JSON document as the serializers write it that stand between Port and a handler."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{
 
 @dataclass(frozen=True, slots=True)
 class Serialization:
-    """What one serialiser makes of a document, and the cause to name when that is what was signed."""
+    """What one serializer makes of a document, and the cause to name when that is what was signed."""
 
     reading: str
     cause: Cause
@@ -50,9 +50,9 @@ class Serialization:
 
 
 def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
-    """Yield the document in `text` as other serialisers write it, the likelier first. Never raises.
+    """Yield the document in `text` as other serializers write it, the likelier first. Never raises.
 
-    A serialiser that would fail on the document is left out: Node on deep nesting, Python on that, both on text that
+    A serializer that would fail on the document is left out: Node on deep nesting, Python on that, both on text that
     is not JSON.
     """
     document = _python_document(text, budget)
@@ -68,17 +68,17 @@ def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
 
 
 def _compact(text: str, document: Any, js: str | None, unescaped: str | None) -> Iterator[Serialization]:
-    node = _serialization("js", causes.RESERIALISED_JS, js)
-    python = _serialization("python-compact", causes.RESERIALISED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
+    node = _serialization("js", causes.RESERIALIZED_JS, js)
+    python = _serialization("python-compact", causes.RESERIALIZED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
     # Where the two are the same text, the body tells who wrote it: Python, if it is what json.dumps writes.
     yield from (*python, *node) if _dumps(document) == text else (*node, *python)
     if unescaped != js:
-        yield from _serialization("python-compact-unescaped", causes.RESERIALISED_PYTHON_UNESCAPED, unescaped)
+        yield from _serialization("python-compact-unescaped", causes.RESERIALIZED_PYTHON_UNESCAPED, unescaped)
 
 
 def _spaced(document: Any) -> Iterator[Serialization]:
-    yield from _serialization("python", causes.RESERIALISED_PYTHON, _dumps(document))
-    yield from _serialization("python-unescaped", causes.RESERIALISED_PYTHON, _dumps(document, ensure_ascii=False))
+    yield from _serialization("python", causes.RESERIALIZED_PYTHON, _dumps(document))
+    yield from _serialization("python-unescaped", causes.RESERIALIZED_PYTHON, _dumps(document, ensure_ascii=False))
 
 
 def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[Serialization]:
@@ -98,7 +98,7 @@ def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[S
         }
         for rendered, (reading, style) in styles.items():
             wide = None if rendered is None else rendered.replace("\t", indent)
-            yield from _serialization(f"{reading}-{name}", causes.reserialised_indented(style), wide)
+            yield from _serialization(f"{reading}-{name}", causes.reserialized_indented(style), wide)
 
 
 def _serialization(reading: str, cause: Cause, text: str | None) -> tuple[Serialization, ...]:

@@ -258,22 +258,22 @@ def test_a_handler_that_gave_no_answer_is_explained(fault: str, hint: str) -> No
     assert hint in value_at("hint", lines)
 
 
-def synchronised(value: bool | None) -> dict[str, Any]:
+def synchronized(value: bool | None) -> dict[str, Any]:
     document = a_document()
     document["payload"]["action"]["invocationMethod"]["synchronized"] = value
     return document
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE"), (302, "FAILURE")])
-def test_a_synchronised_run_ends_with_the_answer_and_needs_no_report(status: int, end: str) -> None:
-    lines = lines_of(of(synchronised(True), response=Response(status=status)))
+def test_a_synchronized_run_ends_with_the_answer_and_needs_no_report(status: int, end: str) -> None:
+    lines = lines_of(of(synchronized(True), response=Response(status=status)))
     assert value_at("in Port", lines) == f"the run is synchronized: this response ends it as {end}"
     assert not any("report-run" in line for line in lines)
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
-def test_a_run_that_may_be_synchronised_shows_both_ends(status: int, end: str) -> None:
-    lines = lines_of(of(synchronised(None), response=Response(status=status)))
+def test_a_run_that_may_be_synchronized_shows_both_ends(status: int, end: str) -> None:
+    lines = lines_of(of(synchronized(None), response=Response(status=status)))
     assert f"ends with this response ({end}); any other may still be waiting for a report" in value_at("in Port", lines)
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
 

@@ -96,7 +96,7 @@ def a_document(**changes: Any) -> dict[str, Any]:
     return {**to_capture(an_exchange()), **changes}
 
 
-def test_a_capture_of_another_version_is_recognised_and_refused() -> None:
+def test_a_capture_of_another_version_is_recognized_and_refused() -> None:
     document = a_document(schema="port-hook/capture/2")
     assert is_capture(document)
     with pytest.raises(NotACapture, match="upgrade"):

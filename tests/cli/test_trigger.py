@@ -102,7 +102,7 @@ def test_an_action_with_templates_is_rendered_encrypted_and_sent_where_it_says(
     assert request.value("run_id") == document["port_context"]["runId"]
     assert decrypt_aes_gcm(SECRET, document["inputs"]["api_key"]) == b"s3cret"
     assert "s3cret" not in result.out + result.err
-    assert "the run is synchronised: this answer ends it as SUCCESS" in result.out
+    assert "the run is synchronized: this answer ends it as SUCCESS" in result.out
 
 
 @pytest.mark.parametrize(

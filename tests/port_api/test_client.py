@@ -106,7 +106,7 @@ async def test_the_token_is_tried_again_when_port_is_busy() -> None:
 
 
 @pytest.mark.parametrize(("value", "pause_s"), [("7", 7.0), (formatdate(NOW + 12, usegmt=True), 12.0)])
-async def test_retry_after_is_honoured(value: str, pause_s: float) -> None:
+async def test_retry_after_is_honored(value: str, pause_s: float) -> None:
     limited = Fault(status=429, headers={"Retry-After": value})
     async with flaky(limited) as (port, api, pauses):
         await api.get_run(RUN_ID)
@@ -231,7 +231,7 @@ async def test_an_ended_run_is_told_even_when_it_cannot_be_looked_at() -> None:
     [
         (302, "PORT_API_URL"),
         (403, "role"),
-        (404, "No such run in this organisation"),
+        (404, "No such run in this organization"),
         (413, "1 MiB"),
         (418, ""),
         (422, "does not take"),

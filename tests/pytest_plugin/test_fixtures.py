@@ -81,8 +81,8 @@ async def report(environ: Mapping[str, str], run_id: str, name: str) -> None:
 
 
 @contextmanager
-def serving(sandbox: PortSandbox, **behaviour: Any) -> Iterator[str]:
-    with application(a_backend(sandbox.environ, **behaviour)) as url:
+def serving(sandbox: PortSandbox, **behavior: Any) -> Iterator[str]:
+    with application(a_backend(sandbox.environ, **behavior)) as url:
         yield url
 
 
@@ -375,6 +375,6 @@ def test_a_changed_request_is_what_a_test_client_sends(port_hook: PortHook, port
     assert verify(changed.headers, changed.body, port_sandbox.client_secret).status != "valid"
 
 
-def test_a_misspelt_keyword_is_not_passed_over(port_hook: PortHook) -> None:
+def test_a_misspelled_keyword_is_not_passed_over(port_hook: PortHook) -> None:
     with pytest.raises(TypeError, match="nothing is known as entiti: give entity, event, by, secrets"):
         port_hook.request(SCALE, entiti={})  # type: ignore[call-arg]

@@ -33,7 +33,7 @@ def written(text: str) -> list[Serialization]:
     return list(serializations(text, Budget()))
 
 
-def test_a_document_is_written_as_each_serialiser_does_it() -> None:
+def test_a_document_is_written_as_each_serializer_does_it() -> None:
     document = {"n": 1.0, "s": "ë", "e": []}
     found = {serialization.reading: serialization.text for serialization in written(json.dumps(document))}
     assert found["js"] == '{"n":1,"s":"ë","e":[]}'

@@ -355,7 +355,7 @@ def both_deflates() -> tuple[bytes, bytes]:
 AGENT = as_python(separators=(",", ":"))
 
 
-class TestReserialised:
+class TestReserialized:
     @pytest.mark.parametrize(
         ("signed_body", "body", "reading", "slug"),
         [
@@ -432,7 +432,7 @@ class TestReserialised:
 
 
 class TestMeaning:
-    """Bodies whose form by some serialiser is what was signed, though to some reader they say something else."""
+    """Bodies whose form by some serializer is what was signed, though to some reader they say something else."""
 
     @pytest.mark.parametrize(
         ("signed_body", "body", "cause"),
@@ -760,7 +760,7 @@ class TestAlways:
 
     @settings(max_examples=60, deadline=None)
     @given(JSON_TEXTS, st.sampled_from(["", "\n"]))
-    def test_a_body_signed_in_nodes_form_is_recognised_however_it_is_written(self, text: str, end: str) -> None:
+    def test_a_body_signed_in_nodes_form_is_recognized_however_it_is_written(self, text: str, end: str) -> None:
         body = (text + end).encode("utf-8", "replace")
         signed_body = stringify(body.decode()).encode()
         assume(signed_body != body)

@@ -68,7 +68,7 @@ class Trouble:
         if isinstance(error, socket.gaierror):
             return TunnelError(
                 f"There is no host {host}: {error.strerror}.",
-                hint="Check whether this machine can reach the internet, and the name; one of ~/.ssh/config is spelt "
+                hint="Check whether this machine can reach the internet, and the name; one of ~/.ssh/config is spelled "
                 "as it is there.",
             )
         # A host with more than one address gives one error for all of them, without a number of its own.
