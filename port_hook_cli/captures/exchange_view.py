@@ -23,12 +23,12 @@ from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.signatures.view import MOST_WORDS, status_color
+from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, shorten
 
 _LABEL_WIDTH = INDENT - 2
 _MOST_LINES = 24
-_MS_IN_S = 1000
 _BODY_EXCERPT = 2048
 _NAME_WIDTH = 40
 _MOST_INPUTS = 40
@@ -223,6 +223,4 @@ def _line(label: str, text: Text) -> Text:
 
 def _outcome(delivery: Delivery) -> str:
     outcome = brief(delivery.fault or "failed", 20) if delivery.status is None else str(delivery.status)
-    if delivery.latency_ms < _MS_IN_S:
-        return f"{outcome} in {delivery.latency_ms:.1f} ms"
-    return f"{outcome} in {delivery.latency_ms / _MS_IN_S:.1f} s"
+    return f"{outcome} in {format_latency(delivery.latency_ms)}"

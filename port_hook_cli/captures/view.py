@@ -12,6 +12,7 @@ from port_hook_cli.captures.exchange_view import cause_lines, payload_lines, wha
 from port_hook_cli.invocations.body_view import body_text, bytes_text
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Kind, Payload, Response, Verdict
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief, shorten, wire_text
 
 COLUMNS = ("id", "time", "signature", "method", "action", "run id", "answer", "handler")
@@ -104,7 +105,11 @@ def _outcome(delivery: Delivery) -> str:
 
 def _verdict(verdict: Verdict) -> Iterator[Text]:
     reading = f", matches the {brief(verdict.reading)} form of the body" if verdict.reading else ""
-    age = "" if verdict.age_s is None else f", signed {abs(verdict.age_s):.1f} s {_side(verdict.age_s)} it came"
+    age = (
+        ""
+        if verdict.age_s is None
+        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it came"
+    )
     yield _line("verdict", f"{verdict.status}{reading}{age}", "bold")
     yield from cause_lines(verdict)
 
@@ -141,7 +146,8 @@ def _body(invocation: Invocation, payload: Payload) -> Iterator[Text]:
 
 def _delivery(delivery: Delivery) -> Iterator[Text]:
     yield _line(
-        "forwarded", f"{brief(delivery.url, _TARGET_LIMIT)} {_outcome(delivery)} in {delivery.latency_ms:.1f} ms"
+        "forwarded",
+        f"{brief(delivery.url, _TARGET_LIMIT)} {_outcome(delivery)} in {format_latency(delivery.latency_ms)}",
     )
     if delivery.error:
         yield _line("error", brief(delivery.error), "red")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def delivery_view(delivery: Delivery) -> Text:
 
     status = delivery.status or 0
     text = Text(format_status(status), style=_STYLES.get(status // 100, ""))
-    text.append(f"  {delivery.latency_ms:.1f} ms  {brief(delivery.url, MOST_OF_A_URL)}", style="default")
+    text.append(f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}", style="default")
     body = _body_text(delivery.body)
     return text.append(f"\n{body}", style="default") if body else text
 

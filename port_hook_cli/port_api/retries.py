@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.port_api.responses import backoff_s
+from port_hook_cli.text.durations import format_duration
 
 MOST_TRIES = 5
 LONGEST_WAIT_S = 30.0
@@ -49,10 +50,10 @@ class Retries:
         if self.tries >= MOST_TRIES or pause_s > self._left_s:
             raise self._given_up(failure)
         self._left_s -= pause_s
-        self._on_retry(f"{failure.problem.message} Trying again in {pause_s:.1f} s.")
+        self._on_retry(f"{failure.problem.message} Trying again in {format_duration(pause_s)}.")
         await self._sleep(pause_s)
 
     def _given_up(self, failure: FailedAttempt) -> PortApiError:
         tried = f" (tried {self.tries} times)" if self.tries > 1 else ""
-        asked = f"Port asks to wait {failure.wait_s:.0f} s." if failure.wait_s else ""
+        asked = f"Port asks to wait {format_duration(failure.wait_s)}." if failure.wait_s else ""
         return PortApiError(f"{failure.problem.message}{tried}", hint=asked or failure.problem.hint)

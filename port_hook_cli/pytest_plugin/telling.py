@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from port_hook_cli.pytest_plugin.runs import Run
 from port_hook_cli.sandbox import ApiEvent
+from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable
 
 _REFUSED = frozenset({400, 401, 403})
@@ -32,9 +33,8 @@ def _told(run: Run) -> Iterator[str]:
         for error in request.errors:
             yield f"  template  {{{{ {brief(error.expression.strip())} }}}} became null: {brief(error.message)}"
     if backend_response is not None:
-        took = (
-            f" in {backend_response.latency_ms:.1f} ms" if backend_response.latency_ms else ""
-        )  # unknown for a test client's
+        # The latency of a test client is unknown.
+        took = f" in {format_latency(backend_response.latency_ms)}" if backend_response.latency_ms else ""
         yield f"  answered  {backend_response.status}{took}  {brief(backend_response.text)}".rstrip()
     for message in run.logs[-_MOST:]:
         yield f"  log       {brief(message)}"

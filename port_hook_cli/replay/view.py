@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from port_hook_cli.invocations.delivery_view import _STYLES, format_status
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.replay.tally import DeliveryTally
+from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def tally_view(tally: DeliveryTally) -> Table:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE, show_footer=True, pad_edge=False)
-    table.add_column("answer", footer=Text(f"{tally.elapsed_s:.1f} s, {tally.rate_per_s:.1f}/s"))
+    table.add_column("answer", footer=Text(f"{format_duration(tally.elapsed_s)}, {tally.rate_per_s:.1f}/s"))
     table.add_column("sends", justify="right", footer=Text(str(tally.sent)))
     for status, count in tally.statuses.items():
         table.add_row(Text(format_status(status), style=_STYLES.get(status // 100, "")), Text(str(count)))
@@ -60,5 +61,6 @@ def format_latencies(tally: DeliveryTally) -> str:
     """Return the latency percentiles of the answered sends on one line; empty when there were none."""
     if not tally.latencies_ms:
         return ""
-    parts = [f"p{percent} {tally.percentile(percent):.1f} ms" for percent in _PERCENTILES]
-    return "latency  " + "  ".join([*parts, f"max {tally.latencies_ms[-1]:.1f} ms"])
+    percentiles = ((percent, tally.percentile(percent)) for percent in _PERCENTILES)
+    parts = [f"p{percent} {format_latency(latency)}" for percent, latency in percentiles if latency is not None]
+    return "latency  " + "  ".join([*parts, f"max {format_latency(tally.latencies_ms[-1])}"])

@@ -23,6 +23,7 @@ from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, message
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Courier:
             return
         run.phase = Phase.SENT
         self._state.keep("run", run.id, run)
-        self._state.tell(run, f"answered {delivery.status} in {delivery.latency_ms:.1f} ms")
+        self._state.tell(run, f"answered {delivery.status} in {format_latency(delivery.latency_ms)}")
         if not run.ended:
             self._apply_response(run, delivery)
         self._try_to_commit()

@@ -16,6 +16,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
 from port_hook_cli.sandbox.run import Phase, SandboxRun
+from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
@@ -177,7 +178,7 @@ class SandboxState:
         run.update(said, self.now())
         self.keep("run", run.id, run)
         if run.ended and not was_ended and run.phase is not Phase.NONE:
-            self.tell(run, f"ended {self.now() - run.created_at:.1f} s after it was started")
+            self.tell(run, f"ended {format_duration(self.now() - run.created_at)} after it was started")
 
     def add_log(self, run: SandboxRun, said: Mapping[str, Any], *, by: str | None = None) -> dict[str, Any]:
         """Add an entry to a run's log and return it as Port shows it."""

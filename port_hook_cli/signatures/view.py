@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from port_hook_cli.invocations.models import Status, Verdict
+from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ MOST_WORDS = 600
 
 _YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}
 _FIX = "  fix: "
-
-_MINUTE_S = 60
-_HOUR_S = 3600
-_DAY_S = 86400
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -65,18 +62,6 @@ def status_color(status: Status) -> str:
 
 
 def format_age(age_s: float) -> str:
-    """Return an age in words; a timestamp a second or more ahead of the clock is `… in the future`."""
-    span = format_span(abs(age_s))
-    return f"{span} in the future" if age_s <= -1 else span
-
-
-def format_span(span_s: float) -> str:
-    """Return a length of time (not negative) as `12 s`, `5 min 3 s`, `2 h 10 min` or `13 d 4 h`."""
-    seconds = int(span_s)
-    if seconds < 2 * _MINUTE_S:
-        return f"{seconds} s"
-    if seconds < _HOUR_S:
-        return f"{seconds // _MINUTE_S} min {seconds % _MINUTE_S} s"
-    if seconds < _DAY_S:
-        return f"{seconds // _HOUR_S} h {seconds % _HOUR_S // _MINUTE_S} min"
-    return f"{seconds // _DAY_S} d {seconds % _DAY_S // _HOUR_S} h"
+    """Return an age in seconds as `5 min 3 s`, and a negative one as `5 min 3 s in the future`."""
+    duration = format_duration(abs(age_s))
+    return f"{duration} in the future" if age_s < 0 else duration

@@ -1,7 +1,8 @@
-"""Moments as people type them: `10m`, `2h`, `3d`, or an ISO 8601 time."""
+"""Durations and latencies as text, and the moments that users type: `10m`, `2h`, `3d`, or an ISO 8601 time."""
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 
@@ -10,6 +11,42 @@ from port_hook_cli.errors import UsageError
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])", re.ASCII)
 _EXAMPLES = "Write how long ago, as 90s, 10m, 2h or 3d, or a time, as 2026-05-01 or 2026-05-01T13:30."
+
+_MINUTE_S, _HOUR_S, _DAY_S = _UNITS_S["m"], _UNITS_S["h"], _UNITS_S["d"]
+_YEAR_S = 31_557_600
+_TENTHS_BELOW_S = 10
+_SECONDS_BELOW_S = 2 * _MINUTE_S
+# Durations below the first number of seconds are shown in these two units.
+_TWO_UNITS = (
+    (_HOUR_S, (_MINUTE_S, "min"), (1, "s")),
+    (_DAY_S, (_HOUR_S, "h"), (_MINUTE_S, "min")),
+    (2 * _YEAR_S, (_DAY_S, "d"), (_HOUR_S, "h")),
+)
+_MS_PER_S = 1000
+
+
+def format_duration(duration_s: float) -> str:
+    """Return a duration in seconds (not negative) as text such as `0.2 s`, `12 s`, `5 min 3 s`, `13 d 4 h`, `53 years`.
+
+    It is rounded down. A second unit that would be zero is left out. An infinite duration is `infinitely long`.
+    """
+    if not math.isfinite(duration_s):
+        return "infinitely long"
+    if duration_s < _TENTHS_BELOW_S:
+        return f"{math.floor(duration_s * 10) / 10:g} s"
+    seconds = int(duration_s)
+    if seconds < _SECONDS_BELOW_S:
+        return f"{seconds} s"
+    for limit_s, (larger_s, larger), (smaller_s, smaller) in _TWO_UNITS:
+        if seconds < limit_s:
+            rest = seconds % larger_s // smaller_s
+            return f"{seconds // larger_s} {larger}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds // _YEAR_S:,} years"
+
+
+def format_latency(latency_ms: float) -> str:
+    """Return a latency in milliseconds as `3.1 ms`, and from one second as `format_duration` does."""
+    return f"{latency_ms:.1f} ms" if latency_ms < _MS_PER_S else format_duration(latency_ms / _MS_PER_S)
 
 
 def parse_since(text: str, *, now: float) -> float:

@@ -16,6 +16,7 @@ from port_hook_cli.invocations.models import Delivery, Headers, Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
+from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
 
@@ -65,7 +66,7 @@ def response_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id:
     else:
         style = _STYLES.get(delivery.status // 100, "")
         outcome = (format_status(delivery.status), style)
-        yield _line("answered", Text.assemble(outcome, f" in {delivery.latency_ms:.1f} ms"))
+        yield _line("answered", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(content)
     if hint := _FAULT_HINTS.get(delivery.fault or "") or _HINTS.get(delivery.status or 0):
         yield _line("hint", Text(hint))

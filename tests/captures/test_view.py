@@ -106,7 +106,7 @@ def test_one_capture_is_shown_in_full() -> None:
         "2023-11-14T22:13:20.000Z",
         "POST /",
         "x-port-timestamp: 1700000000",
-        "reencoded, matches the python form of the body, signed 2.0 s after it came",
+        "reencoded, matches the python form of the body, signed 2 s after it came",
         "reserialised-python: the body was written anew",
         "sign the bytes that are sent",
         "action-run",

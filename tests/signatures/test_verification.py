@@ -148,12 +148,12 @@ class TestTime:
     @pytest.mark.parametrize(
         ("age_s", "said"),
         [
-            (7_200, "2 hours in the past"),
-            (-7_200, "2 hours in the future"),
+            (7_200, "2 h in the past"),
+            (-7_200, "2 h in the future"),
             (7_230, "A whole number of hours hints at a time-zone mistake"),
             (5_000, "An old request that is sent again looks the same"),
-            (400, "6.7 minutes"),
-            (90 * 86_400, "90 days"),
+            (400, "6 min 40 s"),
+            (90 * 86_400, "90 d in the past"),
         ],
     )
     def test_skew_is_told_in_words(self, age_s: int, said: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import datetime
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.text.durations import parse_since
+from port_hook_cli.text.durations import format_duration, format_latency, parse_since
 from tests.factories import NOW
 
 
@@ -43,3 +44,58 @@ def test_anything_else_is_refused_with_examples(text: str) -> None:
 def test_any_text_is_a_moment_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):
         assert isinstance(parse_since(text, now=NOW), float)
+
+
+UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "years": 31_557_600}
+DURATIONS = st.floats(0, 1e12)
+
+
+def seconds_in(text: str) -> float:
+    """Return the seconds that a formatted duration names."""
+    assert re.fullmatch(r"\d[\d,.]* [a-z]+( \d+ [a-z]+)?", text)
+    return sum(float(amount.replace(",", "")) * UNITS_S[unit] for amount, unit in re.findall(r"(\S+) (\S+)", text))
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "text"),
+    [
+        (0.0, "0 s"),
+        (0.04, "0 s"),
+        (0.25, "0.2 s"),
+        (2.0, "2 s"),
+        (9.99, "9.9 s"),
+        (10.7, "10 s"),
+        (119.9, "119 s"),
+        (120, "2 min"),
+        (400, "6 min 40 s"),
+        (3599, "59 min 59 s"),
+        (7200, "2 h"),
+        (7800, "2 h 10 min"),
+        (1_137_600, "13 d 4 h"),
+        (1_700_000_000, "53 years"),
+        (1e12, "31,688 years"),
+        (float("inf"), "infinitely long"),
+    ],
+)
+def test_a_duration_is_shown_in_its_two_largest_units(duration_s: float, text: str) -> None:
+    assert format_duration(duration_s) == text
+
+
+@given(DURATIONS)
+def test_a_formatted_duration_is_at_most_one_smallest_unit_short(duration_s: float) -> None:
+    text = format_duration(duration_s)
+    smallest_s = {"min": 60, "h": 3600, "d": 3600, "years": UNITS_S["years"]}.get(text.split()[-1], 1)
+    assert duration_s - smallest_s <= seconds_in(text) <= duration_s + 1e-6
+
+
+@given(DURATIONS, DURATIONS)
+def test_a_longer_duration_is_never_shown_as_shorter(one_s: float, other_s: float) -> None:
+    shorter, longer = sorted((one_s, other_s))
+    assert seconds_in(format_duration(shorter)) <= seconds_in(format_duration(longer))
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "text"), [(0.0, "0.0 ms"), (3.14, "3.1 ms"), (999.0, "999.0 ms"), (1250, "1.2 s"), (90_000, "90 s")]
+)
+def test_a_latency_is_shown_in_milliseconds_below_one_second(latency_ms: float, text: str) -> None:
+    assert format_latency(latency_ms) == text
