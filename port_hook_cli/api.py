@@ -1,8 +1,7 @@
-"""port-hook's Python side: what a backend's own tests and scripts may call.
+"""The Python API: what the tests and scripts of a backend may call.
 
-What stands in `__all__` here is promised as the command line is: see docs/reference/python.md. Everything else in the
-package is port-hook's own affair. Each name can be imported from `port_hook_cli` itself, which loads it when it is
-first asked for.
+The names in `__all__` are as stable as the command line: see docs/reference/python.md. Everything else in the package
+is internal. Import these names from `port_hook_cli`, which loads each of them when it is first used.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _JSON = ("content-type", "application/json")
 
 @runtime_checkable
 class HasItems(Protocol):
-    """Header fields as a mapping, or as another class of a framework that gives them by `items()`."""
+    """Header fields in a mapping or another class that returns them from `items()`, as those of web frameworks do."""
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Return the fields' names and values."""
@@ -34,9 +33,9 @@ class HasItems(Protocol):
 def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple[dict[str, str], bytes]:
     """Return the header fields and the body of the request that Port would send for `payload`.
 
-    Bytes are signed as they are. A string is JSON text, and anything else a JSON value; both are signed, as Port does
-    it, in the form that JSON.stringify gives them. `timestamp` is seconds since the epoch; the default is now. Raises
-    ValueError for what is no JSON, and for an empty secret.
+    Bytes are signed unchanged. A string is JSON text, and any other payload is a JSON value: both are signed in the
+    form that JSON.stringify writes, as Port does. `timestamp` is seconds since the epoch; the default is now. Raises
+    ValueError if the payload is not JSON or the secret is empty.
     """
     body = payload if isinstance(payload, bytes) else stringify(_text(payload)).encode()
     stamp = TimestampUnit.SECONDS.stamp(time.time() if timestamp is None else timestamp)
@@ -51,11 +50,11 @@ def verify(
     now: float | None = None,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
 ) -> Verdict:
-    """Return the verdict on a request: its `status`, and for anything but `valid` the `causes` with their fixes.
+    """Return the verdict on a request: its `status` and, unless that is `valid`, the `causes` with their fixes.
 
-    `headers` are pairs or anything with `items()`, in any case; `body` is the exact bytes. `now` is seconds since the
-    epoch, the default the clock. Never raises for what the request says; ValueError is for an empty secret, with which
-    anybody could sign. `verdict.status == "valid"` is the only yes.
+    Accept a request only if `verdict.status == "valid"`. `headers` are pairs or an object with `items()`; the names may
+    have any case. `body` is the exact bytes. `now` is seconds since the epoch; the default is the current time. No
+    request raises an exception; an empty secret raises ValueError, because anyone could sign with it.
     """
     pairs = headers.items() if isinstance(headers, HasItems) else headers
     fields = Headers(tuple((str(name), str(value)) for name, value in pairs))
@@ -64,10 +63,10 @@ def verify(
 
 
 def render(template: object, data: object, *, strict: bool = False) -> Any:
-    """Return what Port makes of a template (`{{ … }}` with jq) over `data`, both JSON values; None for undefined.
+    """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`; None for undefined.
 
-    A jq error gives None, or with `strict` an exception. Needs the extra `render`. Starts a process for jq each time:
-    for many templates use `port_hook_cli.engines.renderer.Renderer` within your own tests.
+    An expression that fails becomes None; with `strict` it raises RenderError. Needs the extra `render`. Each call
+    starts a process for jq: to render many templates in tests, use `port_hook_cli.engines.renderer.Renderer`.
     """
     from port_hook_cli.actions.templates import Undefined
     from port_hook_cli.engines.renderer import Renderer

@@ -1,7 +1,7 @@
-"""What a user can run into, and the exit code each kind ends with.
+"""The errors that a user can fix, and the exit code of each kind.
 
-Three kinds of trouble are never mixed. An outcome (a bad signature, a handler's 500) is a value. A problem the
-user can mend is a `PortHookError`. Anything else is a bug and ends with `ExitCode.BUG`.
+Three things are never mixed. An outcome (a bad signature, a handler's 500) is a value. A problem that the user can fix
+is a `PortHookError`. Anything else is a bug and ends with `ExitCode.BUG`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 @unique
 class ExitCode(IntEnum):
-    """Exit codes of every command. Append-only: a code never changes its meaning."""
+    """The exit codes of all commands. Codes may be added, but a code never changes its meaning."""
 
     OK = 0
     FAILED = 1
@@ -31,30 +31,30 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """One line for the table in the documentation."""
+        """What the code means, in one line for the documentation."""
         return _MEANINGS[self]
 
 
 _MEANINGS = {
-    ExitCode.OK: "done; `listen` ends so after Ctrl-C or SIGTERM, too",
-    ExitCode.FAILED: "expectation not met (`--expect-status`, `--count` in `--timeout`), or a failure of no other kind",
-    ExitCode.USAGE: "the command line could not be understood",
+    ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
+    ExitCode.FAILED: "an unmet expectation (`--expect-status`, `--count` within `--timeout`), or any other failure",
+    ExitCode.USAGE: "the command line is not valid",
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",
     ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",
     ExitCode.LISTEN: "the listener, a local server or the tunnel could not start",
     ExitCode.TARGET: "the target of a forward, replay or trigger could not be reached",
     ExitCode.PORT_API: "Port's API refused or could not be reached",
-    ExitCode.STORE: "no such capture or file, or a store that cannot be read or written",
-    ExitCode.RUN_ENDED: "the run has already ended and takes no more reports",
+    ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
+    ExitCode.RUN_ENDED: "the run has already ended and accepts no more reports",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
-    ExitCode.NOT_TRIGGERED: "`trigger`: the automation's condition is not met by the event, so nothing was sent",
+    ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
     ExitCode.BUG: "a bug in port-hook; a crash report was written",
-    ExitCode.INTERRUPTED: "interrupted with Ctrl-C before it was done",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
 
 class PortHookError(Exception):
-    """A problem the user can mend: what happened, what to do next, and the exit code."""
+    """A problem that the user can fix: what happened, what to do next (`hint`), and the exit code."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
     code: ClassVar[str] = "failed"
@@ -66,34 +66,34 @@ class PortHookError(Exception):
 
 
 class UsageError(PortHookError):
-    """Options that contradict each other, or values that typer cannot check."""
+    """Options that contradict each other, or a value that an option does not accept."""
 
     exit_code = ExitCode.USAGE
     code = "usage"
 
 
 class SettingsError(PortHookError):
-    """A secret, client id or settings file that is missing, unreadable, wrong or not safe to use."""
+    """A secret, client id or settings file is missing, unreadable, wrong or not safe to use."""
 
     exit_code = ExitCode.SETTINGS
     code = "settings"
 
 
 class ListenError(PortHookError):
-    """A local server that could not start: port in use, bind refused."""
+    """A local server could not start: the port is in use, or the address cannot be bound."""
 
     exit_code = ExitCode.LISTEN
     code = "listen"
 
 
 class TunnelError(ListenError):
-    """A tunnel that could not be opened."""
+    """A tunnel could not be opened."""
 
     code = "tunnel"
 
 
 class TargetError(PortHookError):
-    """A target that could not be reached at all."""
+    """A target could not be reached."""
 
     exit_code = ExitCode.TARGET
     code = "target"
@@ -107,26 +107,26 @@ class PortApiError(PortHookError):
 
 
 class RunEndedError(PortApiError):
-    """The run has ended; Port takes no more updates for it."""
+    """The run has ended, so Port accepts no more updates for it."""
 
     exit_code = ExitCode.RUN_ENDED
     code = "run-ended"
 
 
 class RetargetError(PortHookError):
-    """An action that cannot be pointed elsewhere, or not put back."""
+    """An action could not be retargeted or restored."""
 
     code = "retarget"
 
 
 class RenderError(PortHookError):
-    """A template that cannot be rendered: its braces, a key, or, where that is asked for, an expression."""
+    """A template could not be rendered because of its braces, a key or, in strict mode, an expression."""
 
     code = "render"
 
 
 class StoreError(PortHookError):
-    """A capture that is unknown, or a store that cannot be read or written."""
+    """A capture does not exist, or the store cannot be read or written."""
 
     exit_code = ExitCode.STORE
     code = "store"

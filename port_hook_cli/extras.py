@@ -1,4 +1,4 @@
-"""What to do about optional packages that are missing."""
+"""Missing optional packages, and the command that installs them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 
 def missing_packages(*names: str) -> list[str]:
-    """Return those of the packages that are not installed; none is imported."""
+    """Return the packages in `names` that are not installed, without importing any."""
     return [name for name in names if find_spec(name) is None]
 
 
 def install_hint(package: str) -> str:
-    """Return the hint to install `package`, or several with spaces between, where port-hook is installed."""
+    """Return the hint to install `package` (or several, separated by spaces) where port-hook is installed."""
     return f"Install it where port-hook is: {install_command(package, Path(sys.prefix))}"
 
 
 def install_command(packages: str, prefix: Path) -> str:
     """Return the command that installs packages beside port-hook in the environment `prefix`.
 
-    pipx and uv leave a file in an environment that they manage; uv's has no pip.
+    pipx and uv leave a file in the environments that they manage. Those of uv have no pip.
     """
     if (prefix / "pipx_metadata.json").is_file():
         return f"pipx inject {prefix.name} {packages}"

@@ -1,4 +1,7 @@
-"""The C library's heap: quick for what a listener allocates all the time, and given back after a burst. glibc only."""
+"""Tune the C library's heap: fast for a listener's usual allocations, and returned to the system after a burst.
+
+This affects glibc only.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,18 @@ _MIB = 1024 * 1024
 def tune_heap() -> None:
     """Keep the blocks of 256 KiB that asyncio allocates for each `recv` in the heap.
 
-    By default glibc shrinks the heap whenever its end is free, so that each `recv` may grow and shrink it again: 12 µs
-    for each request, or nothing, depending on what happens to lie above the block. Blocks of 1 MiB and more, such as
-    large bodies, come from the system and go back to it at once.
+    By default glibc shrinks the heap whenever its end is free, so each `recv` may grow and shrink it: that costs 12 µs
+    per request, or nothing, depending on which block is last. Blocks of 1 MiB and more, such as large bodies, come from
+    the system and return to it at once.
     """
     for option, value in ((_M_TRIM_THRESHOLD, 16 * _MIB), (_M_TOP_PAD, _MIB), (_M_MMAP_THRESHOLD, _MIB)):
         _call("mallopt", option, value)
 
 
 def return_freed_memory() -> None:
-    """Give the free pages of the heap back to the system; takes a few milliseconds, without the interpreter's lock.
+    """Return the free pages of the heap to the system. It takes a few milliseconds, without the interpreter's lock.
 
-    The heap shrinks by itself only at its end: one small block there keeps hundreds of megabytes of bodies that were
-    let go of.
+    By itself, the heap shrinks only at its end: one small block there can keep hundreds of megabytes of freed bodies.
     """
     _call("malloc_trim", 0)
 

@@ -1,4 +1,4 @@
-"""The process as a value: what commands read of the world, built once and passed down."""
+"""The process as a value: what commands read from their environment. It is built once and passed down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import BinaryIO, TextIO
 
 
 def _capture_ids() -> Iterator[str]:
-    # In blocks: each system call lets the listener's other threads in, and getting back takes longer than the call.
+    # In blocks: a system call releases the interpreter's lock, and getting it back takes longer than the call.
     while True:
         block = os.urandom(6 * 256).hex()
         yield from (block[start : start + 12] for start in range(0, len(block), 12))
@@ -23,12 +23,12 @@ _ids = _capture_ids()
 
 
 def new_capture_id() -> str:
-    """Return a fresh capture id: 12 hexadecimal digits, so that a short prefix is enough to name one."""
+    """Return a new capture id: 12 random hexadecimal digits, so that a short prefix identifies it."""
     return next(_ids)
 
 
 class Memory:
-    """The lines that this process has already told the user, and the secrets that it has read."""
+    """The lines that this process has printed once, and the secrets that it has read."""
 
     def __init__(self) -> None:
         self.told: set[str] = set()
@@ -37,10 +37,10 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """Streams, environment, folders, clock and ids of this process, and its memory.
+    """The streams, environment, folders, clock, ids and memory of this process.
 
-    `now` returns seconds since the epoch. Nothing below `commands` reads these from globals, so a test passes
-    its own instead of patching ours.
+    `now` returns seconds since the epoch. Other folders never read these from globals, so tests pass their own values
+    instead of patching.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -54,21 +54,21 @@ class Runtime:
     memory: Memory = field(default_factory=Memory, repr=False)
 
     def tell_once(self, line: str) -> None:
-        """Print a line on stderr unless this process has printed it before."""
+        """Print a line to stderr unless this process has printed it before."""
         if line not in self.memory.told:
             self.memory.told.add(line)
             print(line, file=self.stderr)
 
     def keep_secret(self, value: str) -> None:
-        """Mask a value in this process's crash report."""
+        """Remember a secret, so that this process's crash report masks it."""
         self.memory.secrets.add(value)
 
 
 def system_runtime() -> Runtime:
     """Return the runtime of the real process.
 
-    A stream that was closed (`>&-`) is nowhere. A character that the terminal's encoding lacks is written out instead
-    of ending the command.
+    A closed stream (`>&-`) is replaced by the null device. A character that the terminal's encoding lacks is written
+    as an escape instead of raising an exception.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -1,1 +1,1 @@
-"""Runs: their ids, what is reported of them, and their pages. Pure."""
+"""Runs: their ids, their pages, and the updates that report on them. Pure."""

@@ -1,4 +1,4 @@
-"""What becomes of a run through the HTTP response alone."""
+"""What an HTTP response does to a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from port_hook_cli.invocations.models import Kind, Payload, Response
 
 
 class RunFate(StrEnum):
-    """What becomes of a run through the answer alone (contract: `synchronized` runs end with it)."""
+    """What the HTTP response alone does to a run. It ends only runs that are `synchronized`."""
 
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
@@ -18,10 +18,10 @@ class RunFate(StrEnum):
 
 
 def run_fate(payload: Payload, response: Response) -> RunFate:
-    """Return what Port makes of `answer`.
+    """Return what `response` does to the run of `payload`.
 
-    A synchronized run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
-    the backend reports. A payload that does not say whether its run is synchronized leaves both open.
+    A 2xx response ends a synchronized run as SUCCESS, any other response as FAILURE. Any other run stays IN_PROGRESS
+    until the backend reports. If the payload does not say whether its run is synchronized, both are possible.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN

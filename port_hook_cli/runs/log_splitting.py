@@ -1,4 +1,4 @@
-"""Log messages that fit into a request: Port refuses bodies over 1 MiB with 413."""
+"""Split log messages so that each fits into a request: Port refuses bodies over 1 MiB with 413."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ REQUEST_LIMIT = 1024 * 1024
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:
-    """Return the bytes that a call sends: compact JSON in UTF-8; a lone surrogate, which is no text, becomes `?`."""
+    """Return the bytes that a call sends: compact JSON in UTF-8.
+
+    A lone surrogate, which UTF-8 cannot encode, becomes `?`.
+    """
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-    """Return `message` in parts whose requests are at most `limit` bytes each; joined, they are the message.
+    """Return `message` in parts, each of which fits into a request of at most `limit` bytes.
 
-    What counts is the encoded request, not the text: a quote or a line feed takes two bytes there, a control
-    character six. A part ends after a line feed where it holds one, and never inside a character. `envelope` is
-    the request's body around an empty message (default: that of an action run's log). Raises ValueError when
-    `limit` leaves no room for any character.
+    The limit is that of the encoded request, where a quote or a line feed takes two bytes and a control character six.
+    A part ends after its last line feed if it has one, and never inside a character. `envelope` is the request's body
+    with an empty message (default: that of an action run's log). Raises ValueError if not one character fits.
     """
     room = limit - len(encode_body({"message": ""} if envelope is None else envelope))
     parts = []
@@ -37,7 +39,7 @@ def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, A
 
 def _furthest_end(message: str, start: int, room: int) -> int:
     """Return the end of the longest slice from `start` that takes at most `room` bytes as a JSON string."""
-    # A character takes at least one byte, so no slice of more characters than bytes can fit.
+    # A character takes at least one byte, so a slice with more characters than `room` cannot fit.
     fits, too_far = start, min(len(message), start + max(room, 0)) + 1
     while too_far - fits > 1:
         middle = (fits + too_far) // 2

@@ -11,7 +11,7 @@ REPORT = "port-hook/report/1"
 
 
 def report_record(reported: Reported, *, page: str) -> dict[str, Any]:
-    """Return what was reported as a record; `page` is the run's page in Port, or ""."""
+    """Return the record of a report. `page` is the URL of the run's page in Port, or ""."""
     return {
         "schema": REPORT,
         "run_id": reported.run_id,
@@ -24,7 +24,7 @@ def report_record(reported: Reported, *, page: str) -> dict[str, Any]:
 
 
 def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[str, Any]:
-    """Return the calls that a report would make as a record of the same schema."""
+    """Return the record of the calls that a report would make, in the same schema."""
     shown = [{"method": call.method, "url": api_url + call.path, "body": call.body} for call in calls]
     return {
         "schema": REPORT,

@@ -1,7 +1,7 @@
-"""What is reported of a run, and the calls to Port's API that say it.
+"""Reports on runs, and the calls to Port's API that send them.
 
-Routes and fields: Port's API reference, "Update an action run", "Add a log to an action run", "Update a workflow
-node run", and Port's page "Interact with workflow runs".
+The routes and fields are those of Port's API reference ("Update an action run", "Add a log to an action run", "Update
+a workflow node run") and of Port's page "Interact with workflow runs".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.runs.log_splitting import split_log
 
 NODE_RUN_PREFIX = "wfnr_"
-# A run that has one of these takes no more updates. COMPLETED is a workflow node run's.
+# A run with one of these statuses accepts no more updates. Workflow node runs end as COMPLETED.
 ENDED = frozenset({"SUCCESS", "FAILURE", "DECLINED", "COMPLETED"})
 
 
@@ -35,7 +35,7 @@ _NODE_ENDS = {
 
 @unique
 class Purpose(StrEnum):
-    """What a call is for; the order is the order of a report."""
+    """The purpose of a call. A report makes its calls in this order."""
 
     READ = "read"
     LOG = "log"
@@ -45,7 +45,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call to Port's API. `wanted` is the run status that a termination asks for, None for every other call."""
+    """One call to Port's API. `wanted` is the status that the call ends the run with, None if it does not end it."""
 
     purpose: Purpose
     run_id: str
@@ -57,7 +57,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """What one is told about a run. Empty fields are not sent."""
+    """What to report about a run. Empty fields are not sent."""
 
     status: RunStatus | None = None
     label: str | None = None
@@ -74,7 +74,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPlan:
-    """The calls of a report, and what the user should know about them. Streamed logs go before `closing_logs`."""
+    """The calls of a report, and remarks for the user. Streamed logs are sent before `closing_logs`."""
 
     run_id: str
     logs: tuple[Call, ...] = ()
@@ -85,13 +85,13 @@ class ReportPlan:
 
     @property
     def last_calls(self) -> tuple[Call, ...]:
-        """What follows the log: a run that has ended takes nothing more, so its status is the last of all."""
+        """The calls after the log. The status comes last, because a run that has ended accepts no more updates."""
         return (*self.closing_logs, *(call for call in (self.fields, self.status) if call is not None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What Port took: the number of log entries, the fields by Port's names, the status."""
+    """What Port accepted: the number of log entries, the fields by Port's names, and the status."""
 
     run_id: str
     logs_sent: int = 0
@@ -100,7 +100,7 @@ class Reported:
 
 
 def is_node_run(run_id: str) -> bool:
-    """Whether `run_id` names a workflow node's run, which has its own routes."""
+    """Return whether `run_id` is that of a workflow node's run, which has its own routes."""
     return run_id.startswith(NODE_RUN_PREFIX)
 
 
@@ -108,18 +108,18 @@ def run_path(run_id: str) -> str:
     """Return the API path of a run, with the id quoted."""
     base = "/v1/workflows/nodes/runs" if is_node_run(run_id) else "/v1/actions/runs"
     segment = quote(run_id, safe="")
-    # `.` and `..` would be resolved away by the client.
+    # The HTTP client would resolve `.` and `..` as relative path segments.
     return f"{base}/{segment if segment.strip('.') else segment.replace('.', '%2E')}"
 
 
 def ended_status(run: Mapping[str, Any]) -> str | None:
-    """Return the status that a run, as Port's API shows it, ended with; None while it still takes updates."""
+    """Return the status that a run, as Port's API shows it, ended with, or None if it still accepts updates."""
     status = str(run.get("status"))
     return status if status in ENDED or run.get("endedAt") else None
 
 
 def plan_report(run_id: str, report: RunReport) -> ReportPlan:
-    """Return the calls that say `report`; raises UsageError for a value that Port cannot take."""
+    """Return the calls that send `report`; raises UsageError for a value that Port does not accept."""
     _check(report)
     if is_node_run(run_id):
         return _plan_node_run(run_id, report)
@@ -139,14 +139,14 @@ def plan_report(run_id: str, report: RunReport) -> ReportPlan:
 
 
 def patch_call(run_id: str, fields: Mapping[str, Any]) -> Call:
-    """Return the call that sets `fields`; one that ends the run says so in `purpose` and `wanted`."""
+    """Return the call that sets `fields`. Its `purpose` and `wanted` say whether it ends the run."""
     end = fields.get("result") if is_node_run(run_id) else fields.get("status")
     purpose = Purpose.FIELDS if end is None else Purpose.STATUS
     return Call(purpose=purpose, run_id=run_id, method="PATCH", path=run_path(run_id), body=fields, wanted=end)
 
 
 def log_calls(run_id: str, message: str) -> tuple[Call, ...]:
-    """Return the calls that add `message` to the run's log: one, or as many as the 1 MiB limit needs."""
+    """Return the calls that add `message` to the run's log: one, or several if it does not fit into 1 MiB."""
     path = f"{run_path(run_id)}/logs"
     return tuple(
         Call(purpose=Purpose.LOG, run_id=run_id, method="POST", path=path, body=_log_body(run_id, part))
@@ -164,7 +164,7 @@ def _log_calls(run_id: str, messages: tuple[str, ...]) -> tuple[Call, ...]:
 
 def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
     told = [f"{name}: {text}" for name, text in (("Label", report.label), ("Summary", report.summary)) if text]
-    # The reference asks for a status in every update; a node that is still running is in progress.
+    # The API reference requires a status in every update. A node that is still running is IN_PROGRESS.
     fields = {"status": "IN_PROGRESS", "links": list(report.links) or None, "externalRunId": report.external_run_id}
     sent = {name: value for name, value in fields.items() if value is not None}
     return ReportPlan(
@@ -173,13 +173,13 @@ def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
         closing_logs=_log_calls(run_id, tuple(told)),
         fields=patch_call(run_id, sent) if len(sent) > 1 else None,
         status=None if report.status is None else patch_call(run_id, _NODE_ENDS[report.status]),
-        remarks=("a workflow node's run has no label and no summary: they are sent as log lines",) if told else (),
+        remarks=("a workflow node's run has no label and no summary, so they are sent as log lines",) if told else (),
     )
 
 
 def _check(report: RunReport) -> None:
     if any(not message.strip() for message in report.logs):
-        raise UsageError("A log message is empty.", hint="Give --log some text, or leave it out.")
+        raise UsageError("A log message is empty.", hint="Give --log some text, or omit it.")
     for link in report.links:
         _check_link(link)
 
@@ -190,4 +190,4 @@ def _check_link(link: str) -> None:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise UsageError(f"{link!r} is not a link.", hint="Give --link a whole URL, such as https://ci.example.com/7.")
+        raise UsageError(f"{link!r} is not a URL.", hint="Give --link a whole URL, such as https://ci.example.com/7.")

@@ -1,11 +1,11 @@
-"""The addresses of Port's API and of its web app, which belong together region by region."""
+"""The URLs of Port's API and of its web app. Each region has a pair of them."""
 
 from __future__ import annotations
 
 DEFAULT_API_URL = "https://api.port.io"
 DEFAULT_APP_URL = "https://app.port.io"
 
-# Port's API reference names the two regions; the getport.io names are older and still answer.
+# Port's API reference lists the two regions. The older getport.io names still work.
 REGIONS = {"eu": DEFAULT_API_URL, "us": "https://api.us.port.io"}
 _MOST_QUOTED = 200
 _APPS = {
@@ -17,7 +17,7 @@ _APPS = {
 
 
 def region_api_url(region: str) -> str:
-    """Return the API's base for `eu` or `us` in any case; raises ValueError for another region."""
+    """Return the API's base URL for the region `eu` or `us`, in any case; raises ValueError for any other region."""
     try:
         return REGIONS[region.strip().lower()]
     except KeyError:
@@ -25,23 +25,23 @@ def region_api_url(region: str) -> str:
 
 
 def parse_api_url(text: str) -> str:
-    """Return an API address without `/v1` and trailing slashes; raises ValueError when it is no http(s) URL.
+    """Return an API URL without `/v1` and trailing slashes; raises ValueError if it is not an http(s) URL.
 
-    The message never quotes a password or a query: they are secrets in the wrong place.
+    The message never quotes a user name, a password or a query, because they may be secrets.
     """
-    from urllib.parse import urlsplit  # a few ms that only a written address should cost
+    from urllib.parse import urlsplit  # takes a few milliseconds, which only a given URL should cost
 
     address = text.strip()
     if "@" in address:
-        raise ValueError("it is a URL with a user name or password (what stands before @), which no API's base has")
+        raise ValueError("it has a user name or password before the @, which an API URL cannot have")
     if "?" in address or "#" in address:
-        raise ValueError("it is a URL with a query or fragment, which an API's base cannot have")
+        raise ValueError("it has a query or fragment, which an API URL cannot have")
     quoted = repr(address[:_MOST_QUOTED])
     if not address.isprintable() or " " in address:
         raise ValueError(f"{quoted} is not a URL")
     try:
         parts = urlsplit(address)
-        _ = parts.port  # raises for a number that is no port
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
         raise ValueError(f"{quoted} is not a URL with a host and a port from 0 to 65535") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -50,12 +50,12 @@ def parse_api_url(text: str) -> str:
 
 
 def is_ports_own(api_url: str) -> bool:
-    """Return whether an API address is one of Port's own four."""
+    """Return whether an API URL is one of Port's own four."""
     return api_url.lower() in _APPS
 
 
 def sends_in_the_clear(api_url: str) -> bool:
-    """Return whether what is sent to an API address crosses a network unencrypted: http to another machine."""
+    """Return whether requests to an API URL cross a network unencrypted, that is, by http to another machine."""
     if not api_url.lower().startswith("http://"):
         return False
     from urllib.parse import urlsplit
@@ -64,7 +64,7 @@ def sends_in_the_clear(api_url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine: localhost, 127.0.0.0/8 or ::1. Nothing is resolved."""
+    """Return whether a host is this machine: localhost, 127.0.0.0/8 or ::1. Names are not resolved."""
     from ipaddress import IPv4Address, ip_address
 
     if host.lower() == "localhost":
@@ -77,14 +77,14 @@ def is_loopback(host: str) -> bool:
 
 
 def app_url_for(api_url: str) -> str:
-    """Return the web app's base that belongs to `api_url`, or "" where there is none (a sandbox, a proxy)."""
+    """Return the base URL of the web app that belongs to `api_url`, or "" if it has none (a sandbox, a proxy)."""
     return _APPS.get(api_url.lower(), "")
 
 
 def run_page(app_url: str, run_id: str) -> str:
-    """Return the address of a run's page, or "" when there is no web app (`app_url` is empty).
+    """Return the URL of a run's page, or "" if there is no web app (`app_url` is empty).
 
-    The id is a stranger's: whatever it holds, it stays the value of `runId`.
+    The id is untrusted; it is quoted, so that all of it stays the value of `runId`.
     """
     from urllib.parse import quote
 

@@ -50,10 +50,10 @@ def format_latency(latency_ms: float) -> str:
 
 
 def parse_since(text: str, *, now: float) -> float:
-    """Return the moment that `text` names in seconds since the epoch; raises UsageError.
+    """Return the moment that `text` names, in seconds since the epoch; raises UsageError.
 
-    A duration counts back from `now` (seconds since the epoch). A time without an offset is this machine's local
-    time, which is how captures are listed.
+    A duration counts back from `now` (seconds since the epoch). A time without an offset is in the local time zone, as
+    captures are listed.
     """
     wanted = text.strip()
     duration = _DURATION.fullmatch(wanted)

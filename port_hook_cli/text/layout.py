@@ -1,4 +1,4 @@
-"""Fitting labeled lines to a terminal: words stay whole, and what goes on stands below its value."""
+"""Wrap labeled lines to a terminal's width: words stay whole, and a wrapped value continues below its start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NARROWEST = 24
 
 
 def fit(lines: Iterable[Text], console: Console) -> Iterator[Text]:
-    """Yield `lines` wrapped at words to the console's width; a line with `no_wrap` is left whole, to be copied."""
+    """Yield `lines` wrapped between words to the console's width.
+
+    A line with `no_wrap` stays whole, so it can be copied.
+    """
     for line in lines:
         width = console.width - INDENT
         if line.no_wrap or line.cell_len <= console.width or width < _NARROWEST:
@@ -28,7 +31,7 @@ def fit(lines: Iterable[Text], console: Console) -> Iterator[Text]:
 
 def _hang(line: Text, width: int, console: Console) -> Iterator[Text]:
     label, margin = line[:INDENT], " " * INDENT
-    # A headline has no label: what stands in its place may have wide characters.
+    # A headline has no label, and its first characters may be wide.
     wrapped = line[INDENT:].wrap(console, width - max(0, label.cell_len - INDENT))
     for index, part in enumerate(wrapped):
         part.rstrip()

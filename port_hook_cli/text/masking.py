@@ -1,4 +1,4 @@
-"""Known secret values taken out of what is shown: texts, bytes and JSON."""
+"""Mask known secrets in text, bytes and JSON values that are shown."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from urllib.parse import quote
 
 from port_hook_cli.text.secret import MASK, SHORTEST_SECRET
 
-# jq shows the first ten characters or so of a value in its errors. A shorter beginning gives little away.
+# jq's errors show about the first ten characters of a value. A shorter beginning reveals little.
 _SHORTEST_CUT = 4
-# Nothing that is cut short, here or by jq, is longer.
+# Neither jq nor port-hook truncates a value to more characters.
 LONGEST_CUT = 256
 _LINE_ENDS = re.compile("[\t\r\n]")
 
 
 class Masker:
-    """Replaces secret values with `***`, also in JSON and in URLs, except values of fewer than 8 characters.
+    """Replaces secrets of 8 or more characters with `***`, also where JSON or a URL escapes them.
 
-    What an expression makes of a secret (its base64, a part of it) is another value, and stays.
+    A value that an expression derives from a secret, such as its base64 or a part of it, is not masked.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # A URL loses its line ends and a header field its outer white space.
+        # A URL is sent without its line ends, and a header field without its outer white space.
         lost = {form for value in secrets for form in (value, _LINE_ENDS.sub("", value))}
         values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
         forms = {form for value in values for form in _forms(value)}
-        # The longest first: a secret may be a part of another.
+        # The longest first, because a secret may be part of another.
         self._forms = sorted(forms, key=len, reverse=True)
 
     def text(self, text: str) -> str:
@@ -38,7 +38,7 @@ class Masker:
         return text
 
     def message(self, text: str) -> str:
-        """Return an error's words with every secret masked, also one that was cut short (`"abcdefg...`), as jq cuts."""
+        """Return an error message with every secret masked, also those that jq truncated (`"abcdefg...`)."""
         text = self.text(text)
         for form in self._forms:
             for length in range(min(len(form) - 1, LONGEST_CUT), _SHORTEST_CUT - 1, -1):
@@ -54,7 +54,7 @@ class Masker:
     def value(self, value: Any) -> Any:
         """Return a JSON value with every secret masked in its strings and keys."""
         root: list[Any] = [value]
-        # A loop: documents may be nested deeper than Python's stack.
+        # A loop, because documents may be nested deeper than Python's stack.
         places: list[tuple[Any, Any]] = [(root, 0)] if self._forms else []
         while places:
             holder, key = places.pop()

@@ -1,7 +1,7 @@
-"""Bytes and strings from the wire, made safe for a terminal.
+"""Make bytes and strings from the network safe for a terminal.
 
-rich does not neutralise escape sequences, not even in `Text`, so everything that a stranger wrote passes
-through here before it is printed.
+rich does not remove escape sequences, not even in `Text`, so all untrusted text passes through these functions before
+it is printed.
 """
 
 from __future__ import annotations
@@ -19,40 +19,43 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def _visible(match: re.Match[str]) -> str:
     character = match.group()
     code = ord(character)
-    if code > 0xFFFF:  # noqa: PLR2004 - what four digits can say
+    if code > 0xFFFF:  # noqa: PLR2004 - more than four hexadecimal digits
         return f"\\U{code:08x}"
     return _SHORT.get(character) or (f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}")  # noqa: PLR2004
 
 
 def printable(text: str) -> str:
-    r"""Return `text` on one line with every control character written out, as in `\x1b`."""
-    if text.isascii() and text.isprintable():  # true of nearly every line that a listener shows
+    r"""Return `text` on one line, with every control character as an escape such as `\x1b`."""
+    if text.isascii() and text.isprintable():  # fast path for nearly every line that a listener shows
         return text
     return _UNSAFE.sub(_visible, text)
 
 
 def brief(text: str, limit: int = 200) -> str:
-    """Return the beginning of `text` as `printable` shows it, `limit` characters at most, however long it is."""
+    """Return at most the first `limit` characters of `text`, as `printable` shows them."""
     return shorten(printable(shorten(text, limit)), limit)
 
 
 def printable_lines(text: str) -> str:
-    """Return `text` with line feeds and tabs kept and every other control character written out."""
+    """Return `text` with every control character except line feeds and tabs as an escape."""
     return _UNSAFE_IN_LINES.sub(_visible, text)
 
 
 def printable_json(text: str) -> str:
-    r"""Return JSON text as `printable_lines` does, but with JSON's escapes (`\u009b`), so that it is the same JSON."""
+    r"""Return JSON text as `printable_lines` does, but with JSON's escapes (`\u009b`), so its value stays the same."""
     return _UNSAFE_IN_LINES.sub(lambda match: json.dumps(match.group())[1:-1], text)
 
 
 def printable_bytes(content: bytes) -> str:
-    r"""Return bytes as `printable_lines` shows their text; CRLF is one line end, a byte that is not UTF-8 `\xff`."""
+    r"""Return bytes as `printable_lines` shows their text.
+
+    CRLF is one line end; a byte that is not UTF-8 shows as `\xff`.
+    """
     return printable_lines(content.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace"))
 
 
 def wire_text(value: str) -> str:
-    """Return a header value (Latin-1 of its bytes) as its sender meant it: UTF-8 where it is that."""
+    """Return a header value (its bytes as Latin-1) as text: as UTF-8 if it is valid UTF-8, else as Latin-1."""
     try:
         return printable(value.encode("latin-1").decode("utf-8"))
     except UnicodeError:
@@ -60,5 +63,5 @@ def wire_text(value: str) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return `text` cut to `limit` characters, the last being an ellipsis where something was cut."""
+    """Return `text`, truncated to `limit` characters with an ellipsis at the end if it is longer."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

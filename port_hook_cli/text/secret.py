@@ -1,17 +1,17 @@
-"""Secrets that do not print."""
+"""Strings that are not printed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MASK = "***"
-# What is shorter is not masked in texts: it may be a part of any word, and nothing could be read any more.
+# Shorter secrets are not masked in text: they may be part of any word, so the text would become unreadable.
 SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A string that shows as `***` wherever it is printed; `reveal` is the one way to its value."""
+    """A string that prints as `***`; only `reveal` returns its value."""
 
     _value: str
 

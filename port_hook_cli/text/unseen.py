@@ -19,5 +19,5 @@ _UNSEEN = re.compile(f"[{UNSEEN}]")
 
 
 def is_visible(text: str) -> bool:
-    """Return whether a reader sees every character of `text` as it is, on one line."""
+    """Return whether `text` is one line of visible characters."""
     return text.isprintable() and (text.isascii() or not _UNSEEN.search(text))

@@ -111,7 +111,7 @@ def test_every_body_is_one_that_port_takes() -> None:
 
 @pytest.mark.parametrize("link", ["example.com", "javascript:alert(1)", "/relative", "http://", "http://[::1", ""])
 def test_a_link_that_is_no_address_is_refused(link: str) -> None:
-    with pytest.raises(UsageError, match="is not a link"):
+    with pytest.raises(UsageError, match="is not a URL"):
         plan_report(RUN_ID, RunReport(links=(link,)))
 
 
