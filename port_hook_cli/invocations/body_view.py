@@ -1,6 +1,6 @@
-"""Bodies and JSON values for the screen.
+"""Bodies and JSON values as text for the screen.
 
-A body may be 10 MB, or nested thousands deep: only the part that is shown is written out.
+A body may have 10 MB or thousands of levels, so only the part that is shown is formatted.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from port_hook_cli.invocations.models import Payload
 from port_hook_cli.text.safe import brief, printable_lines
 
 _VALUE_LIMIT = 200
-_MOST_PARSED = 64 * 1024
-_MOST_BYTES_OF_A_CHARACTER = 4
+_MAX_PARSED_BYTES = 64 * 1024
+_MAX_BYTES_PER_CHARACTER = 4
 
 
 def body_text(payload: Payload, body: bytes, *, limit: int) -> str | None:
-    """Return a payload's body as `bytes_text` does; its JSON is indented whatever its size."""
+    """Return a payload's body as `bytes_text` does, but with its JSON indented whatever its size is."""
     if payload.document is None:
         return bytes_text(body, limit=limit)
     return printable_lines(_beginning(payload.document, limit, indent=2))
 
 
 def bytes_text(body: bytes, *, limit: int) -> str | None:
-    """Return the beginning of a body, None when it is no UTF-8: indented JSON (up to 64 kB), or its text.
+    """Return the beginning of a body as text, or None if it is not UTF-8. JSON of up to 64 KiB is indented.
 
-    What has more than `limit` characters is cut somewhere after them.
+    The result is complete if it has at most `limit` characters; otherwise it is truncated.
     """
-    is_whole = len(body) <= _MOST_PARSED
-    part = body if is_whole else body[: _MOST_BYTES_OF_A_CHARACTER * (limit + 1)]
+    is_whole = len(body) <= _MAX_PARSED_BYTES
+    part = body if is_whole else body[: _MAX_BYTES_PER_CHARACTER * (limit + 1)]
     try:
         text = getincrementaldecoder("utf-8")().decode(part, final=is_whole)
     except UnicodeDecodeError:
@@ -44,15 +44,14 @@ def bytes_text(body: bytes, *, limit: int) -> str | None:
 
 
 def value_text(value: Any) -> str:
-    """Return a JSON value on one line, cut where it is long."""
+    """Return a JSON value on one line, truncated if it is long."""
     return brief(_beginning(value, _VALUE_LIMIT), _VALUE_LIMIT)
 
 
 def _beginning(document: Any, limit: int, *, indent: int | None = None) -> str:
     """Return a document's JSON, or its first `limit + 1` characters.
 
-    Each level costs at least a character, and more where it is indented: a deep document fills the limit before it
-    gets to the interpreter's depth.
+    Each level takes at least one character, so a deep document reaches the limit before Python's recursion limit.
     """
     parts, length = [], 0
     for part in json.JSONEncoder(ensure_ascii=False, indent=indent).iterencode(document):

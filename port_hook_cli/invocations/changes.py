@@ -1,4 +1,4 @@
-"""The difference between the two sides of an automation's event."""
+"""The differences between the two sides of an automation's event."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 
 from port_hook_cli.invocations.models import EventChange
 
-# Timestamps and versions change with every event and say nothing about it.
+# These change with every event and say nothing about it.
 _NOISE = frozenset({"updatedAt", "updatedBy"})
-_MOST_CHANGES = 200
+_MAX_CHANGES = 200
 
 
 def find_changes(before: Any, after: Any) -> tuple[EventChange, ...]:
-    """Return what differs between `before` and `after`, as dotted paths; at most 200 changes.
+    """Return the differences between `before` and `after`, with dotted paths; at most 200.
 
-    A side that is null (an entity just created or deleted) differs as a whole in each of its top-level keys.
+    If a side is null because the entity was created or deleted, each top-level key of the other side is a difference.
     """
     changes = []
     for change in _walk("", before, after):
         changes.append(change)
-        if len(changes) == _MOST_CHANGES:
+        if len(changes) == _MAX_CHANGES:
             break
     return tuple(changes)
 
 
 def _walk(path: str, before: Any, after: Any) -> Iterator[EventChange]:
-    # A stack instead of recursion: the depth is the sender's choice.
+    # A stack instead of recursion, because the sender chooses the depth.
     stack = [(path, before, after)]
     while stack:
         path, before, after = stack.pop()

@@ -1,42 +1,43 @@
-"""What to look at first when a handler did not answer with success."""
+"""What to check first if a handler did not respond with success."""
 
 from __future__ import annotations
 
 from port_hook_cli.invocations.models import Delivery
 
+_REDIRECTED = "Set --forward-to to the final URL: Port does not follow redirects."
 _BY_FAULT = {
-    "unreachable": "start your handler, or point --forward-to at where it listens; the capture is saved: "
-    "`port-hook replay last --to URL` sends it again",
-    "timeout": "answer first and work afterwards, or give it longer with --forward-timeout S (0 waits for ever)",
-    "interrupted": "`port-hook replay last --to URL` sends it again",
-    "too-large": "return less, or raise the limit with --max-response SIZE; `port-hook replay last --to URL` sends the "
-    "request again",
-    "broken": "the handler's own log should say why it hung up",
+    "unreachable": "Start your handler, or set --forward-to to its address. The request is saved: "
+    "`port-hook replay last --to URL` sends it again.",
+    "timeout": "Respond first and do the work afterwards, or raise --forward-timeout (0 waits indefinitely).",
+    "interrupted": "Send the request again with `port-hook replay last --to URL`.",
+    "too-large": "Return a smaller response, or raise --max-response. Then send the request again with "
+    "`port-hook replay last --to URL`.",
+    "broken": "Check the handler's log for the reason why it closed the connection.",
 }
 _BY_STATUS = {
-    301: "Port does not follow redirects; point --forward-to at the final address",
-    302: "Port does not follow redirects; point --forward-to at the final address",
-    307: "Port does not follow redirects; a trailing slash in the URL is the usual cause",
-    308: "Port does not follow redirects; a trailing slash in the URL is the usual cause",
-    400: "the handler could not read the body; it got exactly the bytes that Port sent",
-    401: "the handler refused the request; if it verifies the signature, give it the same secret and the raw body",
-    403: "the handler refused the request; if it verifies the signature, give it the same secret and the raw body",
-    404: "the handler has no route for this path; a path in --forward-to sets it",
-    405: "the handler has this path, but not for this method",
-    413: "the handler (or a proxy before it) takes no body of this size",
-    415: "the handler wants another content-type",
-    422: "the handler understood the body and rejected its content; its answer says which field",
-    429: "the handler asks for fewer requests",
+    301: _REDIRECTED,
+    302: _REDIRECTED,
+    307: _REDIRECTED + " A trailing slash is the usual cause.",
+    308: _REDIRECTED + " A trailing slash is the usual cause.",
+    400: "Check how the handler reads the body: it received exactly the bytes that Port sent.",
+    401: "If the handler verifies signatures, give it the same secret, and let it verify the raw body.",
+    403: "If the handler verifies signatures, give it the same secret, and let it verify the raw body.",
+    404: "The handler has no route for this path. Set the path in --forward-to.",
+    405: "The handler has a route for this path, but not for this method.",
+    413: "Raise the size limit of the handler, or of the proxy in front of it.",
+    415: "The handler expects another content-type.",
+    422: "The handler read the body and rejected its content. Its response may say which field.",
+    429: "The handler limits the rate of requests. Try again later.",
 }
 
 
 def delivery_hint(delivery: Delivery) -> str:
-    """Return what to do about a delivery that failed, or an empty string when it did not."""
+    """Return what to do about a delivery that failed, or an empty string if it did not fail."""
     if delivery.status is None:
         return _BY_FAULT.get(delivery.fault or "", "")
     if delivery.ok:
         return ""
     return _BY_STATUS.get(
         delivery.status,
-        "the handler failed; its own log should say why" if delivery.status >= 500 else "",  # noqa: PLR2004
+        "The handler failed. Check its log." if delivery.status >= 500 else "",  # noqa: PLR2004
     )

@@ -1,4 +1,4 @@
-"""A request and a delivery on the screen."""
+"""Show a request and a delivery on the screen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def format_status(status: int) -> str:
 
 
 def delivery_view(delivery: Delivery) -> Text:
-    """Return one answer: status, latency, URL, and the beginning of the body. It needs a status."""
+    """Return a response as text: status, latency, URL, and the beginning of the body. `delivery` must have a status."""
     from rich.text import Text
 
     status = delivery.status or 0
@@ -47,11 +47,11 @@ def delivery_view(delivery: Delivery) -> Text:
 def _body_text(body: bytes) -> str:
     shown = body[:SHOWN_BYTES]
     text = printable_lines(shown.decode("utf-8", "replace")).rstrip()
-    return f"{text}\n… (the answer's first {SHOWN_BYTES} bytes)" if len(body) > SHOWN_BYTES else text
+    return f"{text}\n… (the first {SHOWN_BYTES} bytes of the response)" if len(body) > SHOWN_BYTES else text
 
 
 def request_text(invocation: Invocation, url: str) -> bytes:
-    """Return a request as HTTP/1.1 text with credentials masked; the body is exact."""
+    """Return a request as HTTP/1.1 text, with credentials masked and the body unchanged."""
     parts = urlsplit(percent_encoded(url))
     target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     headers = mask_headers(invocation.headers)

@@ -1,4 +1,4 @@
-"""What `--expect-status` asks for: one status (`200`) or a class of them (`2xx`)."""
+"""The statuses that `--expect-status` accepts: one (`200`) or a class (`2xx`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORM = re.compile(r"(?P<digit>[1-5])(?:xx|[0-9]{2})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The statuses from `lowest` to `highest`, both included; `text` is how the user wrote them."""
+    """The statuses from `lowest` to `highest`, inclusive. `text` is what the user wrote."""
 
     text: str
     lowest: int
@@ -20,13 +20,15 @@ class Expectation:
 
     @classmethod
     def parse(cls, text: str) -> Expectation:
-        """Return what `200` or `2xx` stands for; raises UsageError for anything else."""
+        """Return the statuses that `200` or `2xx` means; raises UsageError for other text."""
         match = _FORM.fullmatch(text.strip())
         if match is None:
-            raise UsageError(f"{text!r} is no HTTP status.", hint="Write a status such as 200, or a class such as 2xx.")
+            raise UsageError(
+                f"{text!r} is not an HTTP status.", hint="Write a status such as 200 or a class such as 2xx."
+            )
         word = match.group().lower()
         return cls(word, int(word.replace("x", "0")), int(word.replace("x", "9")))
 
     def met_by(self, status: int | None) -> bool:
-        """Return whether `status` is one of them; None, for no answer at all, never is."""
+        """Return whether `status` is one of them. None, which means no response, is not."""
         return status is not None and self.lowest <= status <= self.highest

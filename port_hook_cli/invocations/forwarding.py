@@ -1,4 +1,4 @@
-"""Handing a request on unchanged: which URL, which header fields.
+"""Forward a request unchanged: to which URL, and with which header fields.
 
 Hop-by-hop fields are those of RFC 9110, section 7.6.1, and those that the `Connection` field names.
 """
@@ -27,17 +27,17 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# `expect`: the sender waits for a "100 Continue" that the listener has given already.
+# `expect` asks for a "100 Continue", which the listener has already sent.
 _REPLACED = frozenset({"expect", "x-forwarded-for"})
 _PORT_HERE = re.compile(r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)")
 
 
 class BadTarget(ValueError):
-    """A target that is neither a URL, nor `host:port`, nor a port; the message says what was wrong."""
+    """A target is not a URL, `host:port` or a port. The message says what is wrong with it."""
 
 
 def parse_target(text: str) -> str:
-    """Return a target as a URL: `8000`, `:8000` and `8000/path` mean this machine, `host:8000` means http.
+    """Return a target as a URL. `8000`, `:8000` and `8000/path` are on this machine; `host:8000` uses http.
 
     Raises BadTarget for anything else.
     """
@@ -52,13 +52,13 @@ def parse_target(text: str) -> str:
     except ValueError:
         raise BadTarget(f"'{text}' is not a URL with a port from 1 to 65535") from None
     if parts.scheme not in {"http", "https"}:
-        raise BadTarget(f"'{text}' starts with neither http:// nor https://")
+        raise BadTarget(f"'{text}' does not start with http:// or https://")
     if not parts.hostname or port == 0:
-        raise BadTarget(f"'{text}' names no host and port to connect to")
+        raise BadTarget(f"'{text}' has no host or port to connect to")
     if parts.fragment or "@" in parts.netloc:
-        raise BadTarget(f"'{text}' has a part that cannot be sent: a fragment or credentials")
+        raise BadTarget(f"'{text}' has a fragment or credentials, which cannot be sent")
     if not text.isprintable() or " " in text:
-        raise BadTarget(f"'{text}' has a space or a control character in it; write it as %20")
+        raise BadTarget(f"'{text}' has a space or a control character; write a space as %20")
     return text
 
 
@@ -73,9 +73,9 @@ def read_target(text: str, option: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
-    """Where invocations go: by action, else to the default; None when nothing takes them.
+    """Where invocations are forwarded: by action, else to `default`; nowhere if that is None.
 
-    `mount` is the path that the listener serves below.
+    `mount` is the path below which the listener receives requests.
     """
 
     default: str | None = None
@@ -83,11 +83,11 @@ class Routes:
     mount: str = "/"
 
     def takes(self, action: str | None) -> bool:
-        """Whether invocations of `action` are forwarded at all."""
+        """Return whether invocations of `action` are forwarded."""
         return self.default is not None or action in self.by_action
 
     def url_for(self, action: str | None, target: str) -> str:
-        """Return the URL that a request for `target` (path and query) of `action` goes to; KeyError where none does."""
+        """Return the URL for a request of `action` with `target` (path and query); raises KeyError without a route."""
         base = (
             self.default if self.default is not None and action not in self.by_action else self.by_action[action or ""]
         )
@@ -97,12 +97,12 @@ class Routes:
 def join_target(base: str, target: str, *, mount: str = "/") -> str:
     """Return the URL for `target` (path and query of the request) at `base`.
 
-    A base without a path takes the target as it is. A base with a path takes what the target has below `mount`,
-    so that `/hooks?a=1` mounted at `/hooks` and sent to `http://localhost:8000/api` becomes `/api?a=1`.
+    If `base` has no path, `target` is appended unchanged. Otherwise the part of `target` below `mount` is appended:
+    with the mount `/hooks` and the base `http://localhost:8000/api`, `/hooks?a=1` becomes `/api?a=1`.
     """
     parts = urlsplit(base)
     origin = f"{parts.scheme}://{parts.netloc}"
-    # Whatever the sender wrote is a path: nothing of it may become a part of the host.
+    # The sender's target is always a path: no part of it may become part of the host.
     path, mark, query = (target if target.startswith("/") else f"/{target}").partition("?")
     if parts.path not in {"", "/"}:
         below = path[len(mount.rstrip("/")) :] if is_below(target, mount) else path
@@ -112,7 +112,7 @@ def join_target(base: str, target: str, *, mount: str = "/") -> str:
 
 
 def is_below(target: str, mount: str) -> bool:
-    """Whether the path of `target` is `mount` or lies below it."""
+    """Return whether the path of `target` is `mount` or below it."""
     prefix = mount.rstrip("/")
     if not prefix:
         return True
@@ -121,9 +121,9 @@ def is_below(target: str, mount: str) -> bool:
 
 
 def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: str) -> Headers:
-    """Return the fields to send to the handler: those received, in order, less hop-by-hop, plus `x-forwarded-*`.
+    """Return the fields for the handler: the received ones in order, without hop-by-hop fields, and `x-forwarded-*`.
 
-    `Host` names the handler, as local frameworks expect; the host that Port called is in `x-forwarded-host`.
+    `Host` names the handler, as local frameworks expect. The host that Port called is in `x-forwarded-host`.
     """
     received = invocation.headers
     dropped = _hop_by_hop(received) | _REPLACED
@@ -133,7 +133,7 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
         for lowered, (name, value) in zip(received.names, received.items, strict=True)
         if lowered not in dropped
     ]
-    if "host" not in received.names:  # HTTP/1.0 needs none; HTTP/1.1, in which it goes on, does
+    if "host" not in received.names:  # optional in HTTP/1.0, but required in HTTP/1.1, which is used to forward
         kept.insert(0, ("host", host))
     kept.append(("x-forwarded-for", ", ".join((*received.all("x-forwarded-for"), client))))
     if received.get("x-forwarded-host") is None:
@@ -144,17 +144,17 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
 
 
 def relayed_headers(headers: Headers) -> Headers:
-    """Return the fields of a handler's answer that travel back to Port."""
+    """Return the header fields of a handler's response that are returned to Port."""
     dropped = _hop_by_hop(headers)
     return Headers(tuple(item for item in headers if item[0].lower() not in dropped))
 
 
 def with_length(response: Response, *, method: str) -> Headers:
-    """Return the fields of `answer` to a request with `method`, with the one content length that it has, in place.
+    """Return the header fields of `response` to a request with `method`, with exactly one correct content length.
 
-    Where there is a body, that is its length, whatever the fields say. An answer without one, to HEAD or with status
-    304, may tell the length of the body that there would have been (RFC 9110, section 8.6): what the handler said,
-    or for an answer of our own the length of what it would have been.
+    If there is a body, its length replaces the received one. A response to HEAD or with status 304 has no body, and may
+    have the length of the body that it leaves out (RFC 9110, section 8.6): that of the handler's field, or for one of
+    the listener's own responses, that of the body.
     """
     length = _length(response, method)
     if "content-length" not in response.headers.names:
@@ -170,7 +170,7 @@ def with_length(response: Response, *, method: str) -> Headers:
 
 
 def _length(response: Response, method: str) -> str | None:
-    if response.status == 204:  # noqa: PLR2004 - it has no length, RFC 9110, section 8.6
+    if response.status == 204:  # noqa: PLR2004 - no content length, RFC 9110, section 8.6
         return None
     if response.status == 304 or (method == "HEAD" and not response.body):  # noqa: PLR2004 - not modified
         return response.headers.get("content-length")
@@ -184,11 +184,11 @@ def _hop_by_hop(headers: Headers) -> frozenset[str]:
     )
 
 
-_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # what a proxy is asked with
+_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # the form of a request to a proxy
 
 
 def target_url(to: str, target: str) -> str:
-    """Return the URL to send to: `to` as it is when it has a path or query, else `to` with the captured `target`."""
+    """Return the URL to send to: `to` unchanged if it has a path or query, else `to` with the captured `target`."""
     parts = urlsplit(to)
     if parts.path or parts.query:
         return to
@@ -197,9 +197,9 @@ def target_url(to: str, target: str) -> str:
 
 
 def is_on_this_machine(url: str) -> bool:
-    """Whether a URL's host is this machine by its very name: `localhost`, or an address of the loopback network.
+    """Return whether a URL's host is `localhost` or an address of the loopback network.
 
-    A name below `localhost` is looked up like any other by some systems, and may be another machine then.
+    Names below `localhost` do not count: some systems resolve them like any other name, possibly to another machine.
     """
     try:
         host = urlsplit(url).hostname or ""

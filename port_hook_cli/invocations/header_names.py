@@ -1,6 +1,6 @@
-"""The two header fields that Port signs a request with (documented; case does not matter).
+"""The two header fields with which Port signs a request, as documented. Their case does not matter.
 
-They stand apart from the models because `sign` needs no more of those, and their classes take a while to make.
+They are in a module of their own because `sign` needs nothing else of the models, which take time to import.
 """
 
 from __future__ import annotations

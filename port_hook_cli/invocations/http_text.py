@@ -1,7 +1,7 @@
-r"""A raw HTTP request in a file, as a proxy, `nc -l` or a tunnel's inspector saves it.
+r"""Parse a raw HTTP request from a file, as a proxy, `nc -l` or a tunnel's inspector saves it.
 
-RFC 9112: request line, header fields, an empty line, the body. Lines may end with LF, as section 2.2 allows; the
-body's bytes are never touched.
+It has a request line, header fields, an empty line and a body (RFC 9112). Lines may end with LF, as section 2.2 allows.
+The bytes of the body are never changed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _BEGINNING = 40
 
 
 class NotHttp(ValueError):
-    """The bytes are no HTTP request; the message says in words where they stop being one."""
+    """The bytes are not an HTTP request. The message says which line is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRequest:
-    """A request read from text. `remarks` says in words what did not fit together."""
+    """A request that was read from text. `remarks` are notes on what is inconsistent in it."""
 
     method: str
     target: str
@@ -33,21 +33,21 @@ class RawRequest:
 
 
 def is_request(content: bytes) -> bool:
-    """Whether the first line that is not empty is the first line of an HTTP request."""
+    """Return whether the first line that is not empty is an HTTP request line."""
     line = content.lstrip(b"\r\n").partition(b"\n")[0]
     return _REQUEST_LINE.fullmatch(line.rstrip(b"\r")) is not None
 
 
 def parse_request(content: bytes) -> RawRequest:
-    """Return the request in `content`; raises NotHttp and nothing else."""
+    """Return the request in `content`; raises NotHttp, and no other exception."""
     start = len(content) - len(content.lstrip(b"\r\n"))
     head, body, complete = _split(content[start:])
     lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
     first = _REQUEST_LINE.fullmatch(lines[0])
     if first is None:
-        raise NotHttp(f"the first line is no request line like 'POST / HTTP/1.1': {_beginning(lines[0])}")
+        raise NotHttp(f"the first line is not a request line like 'POST / HTTP/1.1': {_beginning(lines[0])}")
     headers = _headers(lines[1:], first_line=content[:start].count(b"\n") + 2)
-    remarks = () if complete else ("no empty line ends the header fields, so there is no body",)
+    remarks = () if complete else ("there is no empty line after the header fields, so there is no body",)
     body, more = _framed(headers, body)
     return RawRequest(
         method=first["method"].decode("latin-1"),
@@ -59,7 +59,7 @@ def parse_request(content: bytes) -> RawRequest:
 
 
 def _split(content: bytes) -> tuple[bytes, bytes, bool]:
-    """Return head, body and whether an empty line stood between them."""
+    """Return the head, the body, and whether an empty line separates them."""
     end = re.search(rb"\r?\n\r?\n", content)
     if end is None:
         return content.rstrip(b"\r\n"), b"", False
@@ -75,37 +75,37 @@ def _headers(lines: list[bytes], *, first_line: int) -> Headers:
             continue
         field = _FIELD.fullmatch(line)
         if field is None:
-            raise NotHttp(f"line {number} is no header field like 'name: value': {_beginning(line)}")
+            raise NotHttp(f"line {number} is not a header field like 'name: value': {_beginning(line)}")
         fields.append((field["name"], field["value"].strip(b" \t")))
     return Headers.from_raw(fields)
 
 
 def _framed(headers: Headers, body: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return the body as the header fields frame it, and what did not fit."""
+    """Return the body that the header fields delimit, and remarks on what does not match them."""
     if "chunked" in (headers.get("transfer-encoding") or "").lower():
         whole = _unchunked(body)
         if whole is None:
-            return body, ("the header fields say 'chunked', the body is not: it is taken as it stands",)
+            return body, ("the header fields say 'chunked', but the body is not chunked; it is used unchanged",)
         return whole, ()
     stated = headers.get("content-length")
     if stated is None:
         return body, ()
     if not (stated.isascii() and stated.isdigit()) or len(stated) > 18:  # noqa: PLR2004 - no file is longer
-        return body, (f"content-length is no number ({_beginning(stated.encode('latin-1'))}) and was ignored",)
+        return body, (f"content-length is not a number ({_beginning(stated.encode('latin-1'))}) and was ignored",)
     return _cut(body, int(stated))
 
 
 def _cut(body: bytes, length: int) -> tuple[bytes, tuple[str, ...]]:
     extra = len(body) - length
     if extra > 0:
-        return body[:length], (f"content-length is {length}; what comes after the body ({extra} B) was left out",)
+        return body[:length], (f"content-length is {length}; the rest ({extra} B) was left out",)
     if extra < 0:
-        return body, (f"content-length is {length}, but the body has only {len(body)}",)
+        return body, (f"content-length is {length}, but the body has only {len(body)} bytes",)
     return body, ()
 
 
 def _unchunked(body: bytes) -> bytes | None:
-    """Return the chunks' content (RFC 9112 section 7.1), or None when `body` is not chunked to its end."""
+    """Return the content of the chunks (RFC 9112 section 7.1), or None if `body` is not completely chunked."""
     parts: list[bytes] = []
     at = 0
     while (size := _CHUNK_SIZE.match(body, at)) is not None:

@@ -1,4 +1,4 @@
-"""Headers that are masked before anything is kept."""
+"""Mask the header fields that hold credentials before they are stored."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "s
 
 
 def mask_headers(headers: Headers) -> Headers:
-    """Return `headers` with the values of credentials replaced by `***`; names, order and the rest stay."""
+    """Return `headers` with the values of credentials replaced by `***`. Names and order do not change."""
     masked = ((name, MASK if name.lower() in SECRET_HEADERS else value) for name, value in headers)
     return replace(headers, items=tuple(masked))

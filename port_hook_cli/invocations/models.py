@@ -1,6 +1,6 @@
 """The values that flow through port-hook. All are frozen: a capture is never edited.
 
-request bytes -> Invocation -> Verdict -> Response -> Exchange (what console and store look at)
+request bytes -> Invocation -> Verdict -> Response -> Exchange (which the observers and the store receive)
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from port_hook_cli.invocations.header_names import TIMESTAMP_HEADER as TIMESTAMP
 class Headers:
     """HTTP header fields in wire order, with their case and duplicates.
 
-    Names and values are the wire's bytes decoded as Latin-1, which is total and reversible; a view that shows a
-    value tries UTF-8 first. Lookup ignores case, as RFC 9110 section 5.1 says.
+    Names and values are the received bytes, decoded as Latin-1: that works for all bytes and can be reversed. Views try
+    UTF-8 first. Lookups ignore case (RFC 9110, section 5.1).
     """
 
     items: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """The fields' names in lower case, in the same order: every look-up needs them."""
+    """The names of the fields in lower case, in the same order. Every lookup needs them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple([name.lower() for name, _ in self.items]))
 
     @classmethod
     def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
-        """Return headers from wire bytes."""
+        """Return the headers with these names and values, in bytes as received."""
         return cls(tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]))
 
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """Return the wire bytes that `from_raw` was given."""
+        """Return names and values as the bytes that `from_raw` takes."""
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.items]
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Return every value of the field `name`, in wire order."""
+        """Return all values of the field `name`, in the order of the fields."""
         wanted = name.lower()
         count = self.names.count(wanted)
         if count <= 1:  # nearly always, and on the listener's path
@@ -52,7 +52,7 @@ class Headers:
         return self.items[self.names.index(wanted)][1] if wanted in self.names else None
 
     def without(self, *names: str) -> Headers:
-        """Return these headers less every field called one of `names`."""
+        """Return these headers without the fields named in `names`."""
         dropped = {name.lower() for name in names}
         return Headers(tuple(item for item in self.items if item[0].lower() not in dropped))
 
@@ -66,7 +66,7 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """What is known of a body that was not kept whole: its size in bytes, and its SHA-256 in hexadecimal."""
+    """A body that was not kept whole: its size in bytes, and its SHA-256 in hexadecimal."""
 
     size: int
     sha256: str
@@ -76,9 +76,9 @@ class Truncation:
 class Invocation:
     """One HTTP request as it arrived.
 
-    `received_at` is seconds since the epoch, `target` the request line's path and query untouched, `body` the
-    exact bytes. `replay_of` names the capture that a replay was made from. Where `truncated` is set, `body` is only
-    the beginning of what was received.
+    `received_at` is seconds since the epoch, `target` the path and query of the request line, unchanged, and `body` the
+    exact bytes. `replay_of` is the id of the capture that a replay was made from. If `truncated` is set, `body` is only
+    the beginning of the received body.
     """
 
     id: str
@@ -92,7 +92,7 @@ class Invocation:
 
 
 class Status(StrEnum):
-    """What the signature says of a request."""
+    """The result of verifying a request's signature."""
 
     VALID = "valid"
     REENCODED = "reencoded"
@@ -105,7 +105,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One established reason: a stable slug, what was seen, and what to do about it."""
+    """One reason for a verdict: a stable slug, an explanation, and a fix."""
 
     slug: str
     explanation: str
@@ -114,10 +114,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What `verify_signature` found. `reading` names the form of the body that the signature matches, if one did.
+    """The result of `verify_signature`. `reading` names the form of the body that the signature matches, if any.
 
-    `age_s` is the receiver's clock minus the signed timestamp, in seconds: negative when the timestamp lies in
-    the future, None when there is no readable timestamp.
+    `age_s` is the receiver's clock minus the signed timestamp, in seconds: negative if the timestamp is in the future,
+    None if there is no readable timestamp.
     """
 
     status: Status
@@ -127,7 +127,7 @@ class Verdict:
 
     @property
     def slugs(self) -> tuple[str, ...]:
-        """The causes' slugs, in order."""
+        """The slugs of the causes, in order."""
         return tuple(cause.slug for cause in self.causes)
 
     @property
@@ -137,7 +137,7 @@ class Verdict:
 
 
 class Kind(StrEnum):
-    """What sort of delivery a payload is."""
+    """The kind of invocation that a payload belongs to."""
 
     ACTION_RUN = "action-run"
     AUTOMATION = "automation"
@@ -156,9 +156,9 @@ class EventChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """What could be read of a body. Every field is None or empty where the body does not say.
+    """The fields that were read from a body. A field that the body does not contain is None or empty.
 
-    `document` is the parsed JSON (None when `problem` says why it could not be read).
+    `document` is the parsed JSON, or None if it could not be read; `problem` says why.
     """
 
     kind: Kind = Kind.UNKNOWN
@@ -180,11 +180,11 @@ class Payload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One attempt to hand a request to a target.
+    """One attempt to send a request to a target.
 
-    `status` is the target's HTTP status; when it is None, `error` says in words why there is none and `fault`
-    is its slug (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte
-    sent to the last byte received, or to the failure.
+    `status` is the target's HTTP status. If it is None, `error` explains why there is none, and `fault` is the slug of
+    that reason (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte sent
+    to the last byte received, or to the failure.
     """
 
     url: str
@@ -197,13 +197,13 @@ class Delivery:
 
     @property
     def ok(self) -> bool:
-        """Whether the target answered with a 2xx status."""
+        """Whether the target responded with a 2xx status."""
         return self.status is not None and self.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What goes back to Port."""
+    """The HTTP response that the listener returns to the sender."""
 
     status: int
     headers: Headers = field(default_factory=Headers)
@@ -212,10 +212,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """An invocation with all that became of it so far.
+    """An invocation with its verdict, its payload and its outcome so far.
 
-    `delivery` is None when nothing was forwarded, `answer` is None until the answer has been decided. `refused` says
-    that the listener did not accept the request because of its verdict; the store does not keep it.
+    `delivery` is None if nothing was forwarded, and `response` is None until it is decided. `refused` means that the
+    listener refused the request because of its verdict; the store does not keep this field.
     """
 
     invocation: Invocation

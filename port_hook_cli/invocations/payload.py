@@ -1,8 +1,8 @@
-"""What a body says: the run, the action, who, with which inputs.
+"""Read a body: its run, its action, its user and its inputs.
 
-Two shapes are met, and anything in between: the old default (`context.runId`, `payload.properties`) and whatever
-an action's `invocationMethod.body` template renders to; automations send their event. So every field is looked
-for in each place where Port's documentation or its published examples put it, and is left empty otherwise.
+A body may have Port's default form (`context.runId`, `payload.properties`), the form of an action's own template
+(`invocationMethod.body`), or anything between; automations send their event. So each field is looked up in all the
+places where Port's documentation or published examples have it, and stays empty if none of them has it.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any
 from port_hook_cli.invocations.changes import find_changes
 from port_hook_cli.invocations.models import Headers, Kind, Payload
 
-# How long a workflow node run's id is, Port does not say; what is longer than this is none.
+# Port does not document the length of a workflow node run's id. Longer texts are not taken for ids.
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
 _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 # A hostile body must not make the search for a run id expensive.
-_MOST_VALUES_SEARCHED = 10_000
-# Python's int() refuses more digits than this; the value is shown as a float, as JavaScript would read it.
-_MOST_INT_DIGITS = 4_000
-# Stands for every object that is not there; never written to. A new one for each was a tenth of the reading.
+_MAX_VALUES_SEARCHED = 10_000
+# Python's int() refuses more digits. Such a number is shown as a float, as JavaScript reads it.
+_MAX_INT_DIGITS = 4_000
+# Shared by all missing objects, and never written to: creating one for each took a tenth of the reading time.
 _NOTHING: dict[str, Any] = {}
 
 
 def is_run_id(text: object) -> bool:
-    """Whether `text` has the form of an action run's id (`r_` + 16) or a workflow node run's (`wfnr_…`)."""
+    """Return whether `text` has the form of an action run's id (`r_` and 16 characters) or a node run's (`wfnr_…`)."""
     return isinstance(text, str) and RUN_ID.match(text) is not None
 
 
 def read_payload(body: bytes, headers: Headers) -> Payload:
-    """Return what can be read of `body`. Never raises, on any bytes."""
+    """Return what can be read from `body`. Never raises, whatever the bytes are."""
     document, problem = _parse(body)
     root = document if isinstance(document, dict) else {}
     run_id = find_run_id(document, headers)
@@ -65,10 +65,9 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
 
 
 def find_run_id(document: Any, headers: Headers) -> str | None:
-    """Return the run id: from the payload's context, the `RUN_ID` header, or any string that is one, in this order.
+    """Return the run id from the payload's context, the `RUN_ID` header, or any string with its form, in this order.
 
-    What an event or an input says of a run is about another one: neither is searched before everything else, and an
-    event is not searched at all.
+    A run id in an event or an input is that of another run. So inputs are searched last, and events not at all.
     """
     root = document if isinstance(document, dict) else {}
     port_context = _dict(root, "port_context")
@@ -94,7 +93,7 @@ def _parse(body: bytes) -> tuple[Any, str | None]:
     try:
         return _loads(text), None
     except RecursionError:
-        return None, "JSON that is nested too deeply to be read"
+        return None, "JSON that is nested too deeply to read"
     except json.JSONDecodeError as error:
         return None, f"not JSON (line {error.lineno}, column {error.colno})"
     except ValueError:
@@ -111,7 +110,7 @@ def _loads(text: str) -> Any:
 
 
 def _any_length_int(digits: str) -> int | float:
-    return int(digits) if len(digits) < _MOST_INT_DIGITS else float(digits)
+    return int(digits) if len(digits) < _MAX_INT_DIGITS else float(digits)
 
 
 def _automation(document: Any, root: dict[str, Any], event: dict[str, Any], run_id: str | None) -> Payload:
@@ -154,7 +153,7 @@ def _inputs(root: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(*candidates: Any) -> str | None:
-    """Return the first that is a name, or an object that has one."""
+    """Return the first candidate that is a name, or the name of the first that is an object with a name."""
     for candidate in candidates:
         if isinstance(candidate, dict):
             candidate = _text(candidate.get("identifier"), candidate.get("title"))  # noqa: PLW2901 - read into
@@ -187,10 +186,10 @@ def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _strings(document: Any) -> Iterator[str]:
-    """Yield the strings of a document, breadth first, up to a bound."""
+    """Yield the strings of a document, breadth first, from a limited number of values."""
     queue = [document]
     for count, value in enumerate(queue):
-        if count >= _MOST_VALUES_SEARCHED:
+        if count >= _MAX_VALUES_SEARCHED:
             return
         if isinstance(value, str):
             yield value

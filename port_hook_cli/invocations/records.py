@@ -1,6 +1,6 @@
-"""The versioned records of `--json`: one flat dictionary each, described in docs/reference/json-records.md.
+"""The versioned records of `--json`, described in docs/reference/json-records.md.
 
-A field is only ever added. A change of meaning gets a new number in `schema`.
+Fields may be added. If a field changes its meaning, `schema` gets a new number.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def format_time(epoch_s: float) -> str:
 
 
 def verdict_fields(verdict: Verdict) -> dict[str, Any]:
-    """Return the part of a verdict that travels inside other records."""
+    """Return a verdict as other records contain it."""
     return {"status": str(verdict.status), "reading": verdict.reading, "causes": list(verdict.slugs)}
 
 
 def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
-    """Return the part of a delivery that travels inside other records."""
+    """Return a delivery as other records contain it."""
     if delivery is None:
         return None
     return {
@@ -37,7 +37,7 @@ def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
 
 
 def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> dict[str, Any]:
-    """Return one send of `replay` as a record."""
+    """Return the record of one request that `replay` sent."""
     return {
         "schema": DELIVERY,
         "source": source,
@@ -47,7 +47,7 @@ def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> d
 
 
 def invocation_event(exchange: Exchange) -> dict[str, Any]:
-    """Return a captured invocation as the record that `listen --json` prints."""
+    """Return the record of an invocation that `listen --json` prints."""
     invocation, payload = exchange.invocation, exchange.payload
     return {
         "schema": EVENT,

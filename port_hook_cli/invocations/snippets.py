@@ -1,7 +1,7 @@
-"""A signed request as text to paste: for a shell with curl or HTTPie, or as a Python program.
+"""A signed request as text to paste: a shell command with curl or HTTPie, or a Python program.
 
-Each sends exactly the bytes that were signed, whatever they are. A shell's `printf` makes them: it is built in
-(no limit on the argument's length), and POSIX has it write any byte, NUL included, from an octal escape.
+Each sends exactly the bytes that were signed. In the shell, `printf` writes them: it is built in, so its arguments have
+no size limit, and POSIX lets it write any byte, including NUL, from an octal escape.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from port_hook_cli.text.unseen import is_visible
 
 
 class SnippetFormat(StrEnum):
-    """The forms in which a signed request can be printed."""
+    """The formats in which a signed request can be printed."""
 
     HEADERS = "headers"
     JSON = "json"
@@ -24,7 +24,7 @@ class SnippetFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRequest:
-    """A request that is ready to be sent: `headers` are the fields to send, the signature among them."""
+    """A request that is ready to be sent. `headers` are its fields, including the signature."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
@@ -38,9 +38,9 @@ def format_headers(request: SignedRequest) -> str:
 
 
 def format_curl(request: SignedRequest) -> str:
-    """Return a POSIX shell command that sends the request with curl and shows the whole answer."""
+    """Return a POSIX shell command that sends the request with curl and shows the whole response."""
     options = [f"--request {request.method}", "--silent --show-error --include", "--data-binary @-"]
-    # curl would read [ ] { } in a URL as a range of URLs.
+    # Without --globoff, curl reads [ ] { } in a URL as a range of URLs.
     options += ["--globoff"] if set(request.url) & set("[]{}") else []
     options += [f"--header {shell_quoted(f'{name}: {value}')}" for name, value in request.headers]
     return _piped(request.body, "curl", [*options, f"--url {shell_quoted(request.url)}"])
@@ -53,7 +53,7 @@ def format_httpie(request: SignedRequest) -> str:
 
 
 def format_python(request: SignedRequest) -> str:
-    """Return a Python program, without dependencies, that sends the request and prints the answer."""
+    """Return a Python program, without dependencies, that sends the request and prints the response."""
     fields = "\n".join(f"    {_python_text(name)}: {_python_text(value)}," for name, value in request.headers)
     return f"""\
 import urllib.error
@@ -65,12 +65,12 @@ headers = {{
 }}
 request = urllib.request.Request({_python_text(request.url)}, data=body, headers=headers, method={request.method!r})
 try:
-    answer = urllib.request.urlopen(request)
+    response = urllib.request.urlopen(request)
 except urllib.error.HTTPError as error:
-    answer = error
-with answer:
-    print(answer.status, answer.reason)
-    print(answer.read().decode(errors="replace"))"""
+    response = error
+with response:
+    print(response.status, response.reason)
+    print(response.read().decode(errors="replace"))"""
 
 
 def _piped(body: bytes, program: str, lines: list[str]) -> str:
@@ -78,24 +78,24 @@ def _piped(body: bytes, program: str, lines: list[str]) -> str:
 
 
 def shell_quoted(text: str) -> str:
-    """Return `text` as one word of a POSIX shell, made of visible characters and line ends.
+    """Return `text` as one word of a POSIX shell, written with visible characters and line ends.
 
-    `printf` writes the other characters, because not every shell has `$'...'`. A command substitution drops the line
-    ends at the end of its output, so these follow it.
+    `printf` writes the other characters, because not every shell has `$'...'`. A command substitution removes line ends
+    at the end of its output, so those are added after it.
     """
     if is_visible(text):
         return _in_quotes(text)
     kept = text.rstrip("\n")
-    # An interactive bash expands `!` between double quotes, whatever is inside them.
+    # An interactive bash expands `!` even between double quotes.
     written = f'"$(printf {_printf_format(kept)})"'.replace("!", "\\041") if kept else ""
     ends = text[len(kept) :]
     return written + (_in_quotes(ends) if ends else "")
 
 
 def printf_arguments(body: bytes) -> str:
-    """Return what `printf` must be given to write `body`: the text itself, or a format with octal escapes.
+    """Return the arguments with which `printf` writes `body`: the text itself, or a format with octal escapes.
 
-    Only characters that survive a terminal, a clipboard and a paste stand there as themselves.
+    Characters that a terminal, a clipboard or a paste may change are escaped.
     """
     text = body.decode("utf-8", "surrogateescape")
     return f"'%s' {_in_quotes(text)}" if is_visible(text) else _printf_format(text)
@@ -106,7 +106,7 @@ def _in_quotes(text: str) -> str:
 
 
 def _printf_format(text: str) -> str:
-    # A format that begins with a hyphen would be read as an option.
+    # `printf` would read a format that begins with a hyphen as an option.
     first = "\\055" if text.startswith("-") else _in_format(text[0])
     return _in_quotes(first + "".join(_in_format(character) for character in text[1:]))
 
@@ -122,7 +122,7 @@ def _in_format(character: str) -> str:
 
 
 def python_bytes(body: bytes) -> str:
-    """Return a Python expression for `body`, readable where it is text."""
+    """Return a Python expression for `body`, as readable text if it is UTF-8."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
@@ -131,5 +131,5 @@ def python_bytes(body: bytes) -> str:
 
 
 def _python_text(text: str) -> str:
-    """Return a Python string for `text` in visible characters, some of which Python takes for printable."""
+    """Return a Python literal for `text` with visible characters only; `repr` leaves some invisible ones unescaped."""
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))

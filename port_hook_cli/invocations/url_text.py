@@ -1,4 +1,4 @@
-"""URLs in the form in which they are sent."""
+"""URLs as they are sent: percent-encoded."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _AUTHORITY = re.compile(r"[^/]*//[^/?#]*")
-# Surrogates that do not stand for a byte.
+# Surrogates that `surrogateescape` does not use for a byte.
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def percent_encoded(url: str) -> str:
-    """Return `url` with every character that is not visible ASCII percent-encoded, as the sender writes it.
+    """Return `url` with every character except visible ASCII percent-encoded, as it is sent.
 
-    A host keeps its letters, which are not encoded as in a path; unprintable characters are encoded there, too.
+    The host keeps its letters, because hosts are encoded in another way. Only its unprintable characters are encoded.
     """
     authority = _AUTHORITY.match(url)
     end = authority.end() if authority else 0

@@ -13,8 +13,8 @@ URL = "http://127.0.0.1:8000/"
 @pytest.mark.parametrize(
     ("status", "word"),
     [
-        (301, "final address"),
-        (302, "final address"),
+        (301, "final URL"),
+        (302, "final URL"),
         (307, "trailing slash"),
         (308, "trailing slash"),
         (400, "exactly the bytes"),
@@ -25,7 +25,7 @@ URL = "http://127.0.0.1:8000/"
         (413, "size"),
         (415, "content-type"),
         (422, "field"),
-        (429, "fewer"),
+        (429, "limits the rate"),
         (500, "log"),
         (502, "log"),
         (599, "log"),

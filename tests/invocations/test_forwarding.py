@@ -151,5 +151,5 @@ def test_no_target_makes_joining_raise(target: str, mount: str) -> None:
 
 def test_a_target_of_an_option_is_a_url_or_a_usage_error_that_names_the_option() -> None:
     assert read_target("8001/hook", "--to") == "http://127.0.0.1:8001/hook"
-    with pytest.raises(UsageError, match=r"--to: 'ftp://x' starts with neither"):
+    with pytest.raises(UsageError, match=r"--to: 'ftp://x' does not start with http"):
         read_target("ftp://x", "--to")

@@ -43,7 +43,7 @@ def test_any_bytes_are_a_request_or_said_to_be_none(content: bytes) -> None:
         with suppress(NotHttp):
             parse_request(content)
     else:
-        with pytest.raises(NotHttp, match="no request line"):
+        with pytest.raises(NotHttp, match="not a request line"):
             parse_request(content)
 
 
@@ -61,7 +61,7 @@ def test_empty_lines_before_the_request_are_passed_over() -> None:
 def test_a_body_ends_where_content_length_says() -> None:
     request = parse_request(a_request(b"Content-Length: 2", body=b"{}\n"))
     assert request.body == b"{}"
-    assert request.remarks == ("content-length is 2; what comes after the body (1 B) was left out",)
+    assert request.remarks == ("content-length is 2; the rest (1 B) was left out",)
 
 
 def test_a_body_that_is_too_short_is_taken_and_remarked_on() -> None:
@@ -74,7 +74,7 @@ def test_a_body_that_is_too_short_is_taken_and_remarked_on() -> None:
 def test_a_content_length_that_is_no_number_is_ignored(length: bytes) -> None:
     request = parse_request(a_request(b"Content-Length: " + length, body=b"{}"))
     assert request.body == b"{}"
-    assert "no number" in request.remarks[0]
+    assert "not a number" in request.remarks[0]
 
 
 @given(st.lists(st.binary(min_size=1), max_size=4), LINE_ENDS)
@@ -105,14 +105,14 @@ def test_headers_without_an_empty_line_after_them_have_no_body() -> None:
 
 
 def test_a_line_that_is_no_field_is_named_by_its_number() -> None:
-    with pytest.raises(NotHttp, match="line 3 is no header field like 'name: value': 'nonsense'"):
+    with pytest.raises(NotHttp, match="line 3 is not a header field like 'name: value': 'nonsense'"):
         parse_request(a_request(b"Host: a", b"nonsense"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b'{"a": 1}', b"HTTP/1.1 200 OK\r\n\r\n", b"POST /\r\n\r\n", b"\xff"])
 def test_other_files_are_no_requests(content: bytes) -> None:
     assert not is_request(content)
-    with pytest.raises(NotHttp, match="no request line"):
+    with pytest.raises(NotHttp, match="not a request line"):
         parse_request(content)
 
 

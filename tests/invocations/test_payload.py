@@ -126,7 +126,7 @@ def test_a_created_entity_is_a_change_as_a_whole() -> None:
         (b"hello", "not JSON (line 1, column 1)"),
         (b'{"a":\n "secret"', "not JSON (line 2, column 10)"),
         (b"a\xff\xfe", "not UTF-8 text (at byte 1)"),
-        (b"[" * 10_000 + b"]" * 10_000, "JSON that is nested too deeply to be read"),
+        (b"[" * 10_000 + b"]" * 10_000, "JSON that is nested too deeply to read"),
     ],
 )
 def test_a_body_that_cannot_be_read_says_why(body: bytes, problem: str) -> None:
