@@ -122,10 +122,12 @@ async def test_closing_writes_what_is_waiting(store: CountedStore, folder: Path)
     assert saved(folder)["0000"].answer == OK
 
 
-async def test_closing_twice_is_closing_once(store: CountedStore) -> None:
+async def test_closing_twice_is_closing_once(store: CountedStore, folder: Path) -> None:
     writer = StoreWriter(store, asyncio.get_running_loop())
+    await writer.save(a_capture(0))
     await writer.close()
     await writer.close()
+    assert list(saved(folder)) == ["0000"]
 
 
 async def test_after_closing_nothing_is_acknowledged(store: CountedStore) -> None:

@@ -44,8 +44,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops processes
 
 STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
 BURST, AT_ONCE = 200, 64
-KNOWN_WITHIN_S = 2.0
-BACK_WITHIN_S = 5.0
+# Both guard against a hang, with ten times what a busy machine takes; they measure nothing.
+KNOWN_WITHIN_S = 20.0
+BACK_WITHIN_S = 30.0
 # With --probe-interval 0.2 the server is asked for a sign of life once a second, and lost after three without.
 KEEPALIVE_S = 3.0
 NEW_ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n\r\ndone"
