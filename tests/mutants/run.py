@@ -182,7 +182,8 @@ class Bench:
                 return tests[0]
         if process.returncode == 0 or (process.returncode == 5 and "no tests ran" in out):
             return ""
-        found = re.search(r"^(?:FAILED|ERROR) (\S+)", out, re.MULTILINE)
+        # Without its parameters, which may have spaces.
+        found = re.search(r"^(?:FAILED|ERROR) ([^\s\[]+)", out, re.MULTILINE)
         return found[1] if found else tests[0]
 
 
