@@ -230,9 +230,10 @@ def main(arguments: Sequence[str]) -> int:
                 return
             by = bench.catcher(mutant)
             with lock:
-                caught[mutant.part].append(bool(by))
+                done = caught[mutant.part]
+                done.append(bool(by))
                 if not by:
-                    print(f"survived ({mutant.part})  {mutant}", flush=True)
+                    print(f"{mutant.part} {sum(done)}/{len(done)}  survived  {mutant}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch, ThreadPoolExecutor(options.workers) as pool:
         benches = [Bench(copy_tree(Path(scratch, str(number)))) for number in range(options.workers)]
