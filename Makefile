@@ -56,8 +56,12 @@ arch: $(VENV)/.dev ## Check that dependencies point inwards
 docs: $(VENV)/.dev ## Write the generated pages and the picture of README.md
 	$(BIN)/python docs/generate.py
 
+.PHONY: coverage
+coverage: $(VENV)/.dev ## Run the tests, and check the share of branches that they and their processes take
+	$(BIN)/pytest --quiet -n auto --cov --cov-report=term
+
 .PHONY: check
-check: lint type arch test ## Everything that CI checks in one tree
+check: lint type arch coverage ## Everything that CI checks in one tree
 
 .PHONY: build
 build: $(VENV)/.dev ## Build the wheel into dist/
@@ -85,6 +89,14 @@ fuzz: $(VENV)/.dev ## Fuzz the receiver and verification for FUZZ_S seconds each
 .PHONY: kill
 kill: $(VENV)/.dev ## Kill listener, sandbox and retargeting KILLS times each; prints what was lost
 	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_sandbox_kills.py tests/process/test_retarget_kills.py
+
+# How long `make mutants` goes on, in seconds, and with which seed: by default another one each time.
+MUTANTS_S ?= 600
+SEED ?=
+
+.PHONY: mutants
+mutants: $(VENV)/.dev ## Mutate the package for MUTANTS_S seconds; prints the mutations that no test catches
+	$(BIN)/python tests/mutants/run.py --seconds $(MUTANTS_S) $(if $(SEED),--seed $(SEED))
 
 .PHONY: conformance
 conformance: $(VENV)/.dev ## Compare with Port's own engine and API document; needs npm and a C toolchain
