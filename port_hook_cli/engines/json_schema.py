@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.schema import Fault, python_pattern, schema_of
-from port_hook_cli.errors import RenderError
-from port_hook_cli.extras import install_hint
 
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII)
@@ -37,7 +35,7 @@ print("found" if re.search(pattern, text) else "none")
 def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
     """Return what `value` does not fulfil of a declared input, in no value's words.
 
-    Raises BadAction for a declaration that is no schema, and RenderError when jsonschema is not installed.
+    Raises BadAction for a declaration that is no schema.
     """
     validator_class, checker = _library()
     schema = schema_of(rules)
@@ -50,13 +48,8 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 
 @cache
 def _library() -> tuple[Any, Any]:
-    try:
-        from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-        from jsonschema.validators import extend
-    except ImportError as error:
-        raise RenderError(
-            "Checking inputs needs jsonschema, which is not installed.", hint=install_hint("jsonschema")
-        ) from error
+    from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+    from jsonschema.validators import extend
 
     def pattern(_: Any, wanted: str, instance: Any, __: Any) -> Iterator[Any]:
         if isinstance(instance, str) and not _matches(wanted, instance):
