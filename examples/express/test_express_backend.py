@@ -35,8 +35,8 @@ def test_a_vm_is_created(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "dev-env", "cpu": 4}, to=url)
     assert (run.status, run.summary) == ("SUCCESS", "dev-env is up")
     assert run.logs == ("creating dev-env with 4 CPUs",)
-    assert run.answer is not None
-    assert run.answer.status == 202
+    assert run.backend_response is not None
+    assert run.backend_response.status == 202
 
 
 def test_the_bytes_are_verified_as_they_came(port_hook: PortHook, url: str) -> None:

@@ -43,8 +43,8 @@ def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox) -> None
 def test_a_vm_is_created_over_http(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "dev-env"}, to=url)
     assert run.status == "SUCCESS"
-    assert run.answer is not None
-    assert run.answer.json() == {"accepted": run.id}
+    assert run.backend_response is not None
+    assert run.backend_response.json() == {"accepted": run.id}
 
 
 def test_a_name_that_is_forbidden_fails(port_hook: PortHook, url: str) -> None:

@@ -56,7 +56,7 @@ def schema_of(rules: Mapping[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def fault_words(fault: Fault) -> str:
+def fault_message(fault: Fault) -> str:
     """Return a fault as Port's validator says it. The value itself is never in it: it may be a secret."""
     where = "".join(f"[{step}] " if isinstance(step, int) else f".{step} " for step in fault.path)
     if fault.keyword == "type":

@@ -1,7 +1,7 @@
 """The listener's server.
 
-It works below aiohttp's application layer: request bytes become an `Invocation`, an `Answer` becomes bytes, and neither
-is changed: no decompression, no added header fields, no rewritten names.
+It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. Neither is
+changed: no decompression, no added header fields, no rewritten names.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
-from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.capacity import Capacity, Share
-from port_hook_cli.listener.connections import Connection, Server, WireAnswer
+from port_hook_cli.listener.connections import Connection, Server, WireResponse
 from port_hook_cli.tunnels.connectivity import Echo
 
-Receive = Callable[[Invocation, str], Awaitable[Answer]]
+Receive = Callable[[Invocation, str], Awaitable[Response]]
 
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
 _LEAST_CAPACITY = 64 * 1024 * 1024
@@ -119,19 +119,19 @@ class Receiver:
         target = request.raw_path
         if refusal := _refuse_form(request):
             self._notice(f"Responded {refusal.status} to {request.method} {target[:200]}")
-            return WireAnswer(request, refusal, close=True)
+            return WireResponse(request, refusal, close=True)
         if foreign := self._find_foreign(request):
-            return WireAnswer(request, responses.foreign(foreign), close=True)
+            return WireResponse(request, responses.foreign(foreign), close=True)
         if self._echo and target.endswith(self._echo.path):  # a tunnel may put a path of its own before it
-            return WireAnswer(request, Answer(status=200, body=self._echo.token.encode()))
+            return WireResponse(request, Response(status=200, body=self._echo.token.encode()))
         if not is_below(target, self._mount):
             self._notice(f"Responded 404 to {request.method} {target}: not below {self._mount}")
-            return WireAnswer(request, responses.outside(self._mount))
+            return WireResponse(request, responses.outside(self._mount))
         head, share = Share(self._capacity), Share(self._capacity)
         try:
             # A short field costs much more memory than it has bytes.
             if len(request.raw_headers) > _FEW_FIELDS and not head.grow_to(_FIELD_BYTES * len(request.raw_headers)):
-                return WireAnswer(request, responses.BUSY, close=True)
+                return WireResponse(request, responses.BUSY, close=True)
             return await self._take(request, share)
         finally:
             share.release()
@@ -141,7 +141,7 @@ class Receiver:
         try:
             body = await self._read(request, share)
         except _RefusedError as refusal:
-            return WireAnswer(request, refusal.answer, close=True)
+            return WireResponse(request, refusal.response, close=True)
         invocation = Invocation(
             id=self._new_id(),
             received_at=self._now(),
@@ -150,7 +150,7 @@ class Receiver:
             headers=Headers.from_raw(request.raw_headers),
             body=body,
         )
-        return WireAnswer(request, await self._receive(invocation, request.remote or "unknown"))
+        return WireResponse(request, await self._receive(invocation, request.remote or "unknown"))
 
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
         """Return the whole body; raises if it is too large, too slow, or over the capacity that is free now."""
@@ -169,15 +169,15 @@ class Receiver:
                 return await self._read_chunks(request, share)
         except TimeoutError:
             self._notice(f"Responded 408 to {request.method} {request.raw_path}: the body did not arrive in time")
-            answer = responses.too_slow(self._body_timeout_s)
+            response = responses.too_slow(self._body_timeout_s)
         except web.RequestPayloadError as error:
             reason = " ".join(str(error).split())[:200]
             self._notice(f"Responded 400 to {request.method} {request.raw_path}: {reason}; it was not captured")
-            answer = responses.unreadable(400, f"the body broke off: {reason}")
+            response = responses.unreadable(400, f"the body broke off: {reason}")
         except ConnectionError:
             self._notice(f"A client disconnected during {request.method} {request.raw_path}; it was not captured")
-            answer = responses.unreadable(400, "the body broke off")
-        raise _RefusedError(answer)
+            response = responses.unreadable(400, "the body broke off")
+        raise _RefusedError(response)
 
     async def _read_chunks(self, request: web.BaseRequest, share: Share) -> bytes:
         chunks, size = [], 0
@@ -225,7 +225,7 @@ class Receiver:
         self._notice(f"Responded 503: {self._max_connections} connections are open; more are refused until some close")
 
 
-def _refuse_form(request: web.BaseRequest) -> Answer | None:
+def _refuse_form(request: web.BaseRequest) -> Response | None:
     """Return the response to a request that no webhook sends: to a proxy, or with a transfer coding besides chunked."""
     if not request.raw_path.startswith("/"):
         return responses.unsupported(400, "the request target is not a path: port-hook is not a proxy")
@@ -244,9 +244,9 @@ def _tidy_up() -> None:
 class _RefusedError(Exception):
     """A body is refused; `answer` says why."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, response: Response) -> None:
         super().__init__()
-        self.answer = answer
+        self.response = response
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> ListenError:

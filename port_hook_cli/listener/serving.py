@@ -30,7 +30,7 @@ _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ListenPlan:
     """What a listener was asked for. Durations are in seconds, sizes in bytes; None and 0 mean no limit."""
 
     policy: Policy
@@ -66,7 +66,7 @@ class Serving:
 
 @asynccontextmanager
 async def listening(
-    plan: Plan, runtime: Runtime, observer: Observer, *, public_url: str | None = None
+    plan: ListenPlan, runtime: Runtime, observer: Observer, *, public_url: str | None = None
 ) -> AsyncIterator[Serving]:
     """Listen until the context ends; then requests in progress get two seconds.
 
@@ -115,7 +115,7 @@ async def listening(
         yield Serving(url=url, origin=origin, flow=flow, echo=echo, public=public, after_drain=after_drain)
 
 
-def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:
+def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
     """Raise UsageError for a target that is the listener itself: it would forward each request to itself forever."""
     routes = plan.policy.routes
     for target in (routes.default, *routes.by_action.values()):

@@ -97,7 +97,7 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
     doing = f" to {call.method} {call.path}" if call else ""
-    return PortApiError(f"Port's API answered {_name(status)}{doing}: {_words(answer, body)}", hint=hint)
+    return PortApiError(f"Port's API answered {_name(status)}{doing}: {_explanation(answer, body)}", hint=hint)
 
 
 def action_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
@@ -166,7 +166,7 @@ def _name(status: int) -> str:
         return str(status)
 
 
-def _words(answer: dict[str, Any], body: bytes) -> str:
+def _explanation(answer: dict[str, Any], body: bytes) -> str:
     told = [str(answer[key]) for key in ("error", "message") if answer.get(key)]
     text = ": ".join(told) or body.decode("utf-8", "replace").strip() or "no explanation"
     return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"

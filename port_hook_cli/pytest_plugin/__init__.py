@@ -13,19 +13,19 @@ import pytest
 
 if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.hook import PortHook
-    from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, Run, RunNotEnded
+    from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, Run, RunNotEnded
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
     from port_hook_cli.pytest_plugin.world import World
 
 _PLACES = {
-    "Answer": "runs",
+    "BackendResponse": "runs",
     "PortHook": "hook",
     "PortRequest": "runs",
     "PortSandbox": "sandbox",
     "Run": "runs",
     "RunNotEnded": "runs",
 }
-__all__ = ["Answer", "PortHook", "PortRequest", "PortSandbox", "Run", "RunNotEnded"]
+__all__ = ["BackendResponse", "PortHook", "PortRequest", "PortSandbox", "Run", "RunNotEnded"]
 
 _BLOCKED = "A test tried to use socket"  # pytest-socket's words, in its exception and in its warning alike
 _story = pytest.StashKey[Callable[[], str]]()

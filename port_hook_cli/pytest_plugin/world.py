@@ -20,8 +20,8 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.sender import Sender
 from port_hook_cli.invocations.forwarding import BadTarget
-from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, RunNotEnded
-from port_hook_cli.sandbox import ApiEvent, Asked, RenderedRequest, Sandbox
+from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded
+from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
 from port_hook_cli.sandbox.action_files import read_actions
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.engines import SandboxInvoker, invoking
@@ -56,7 +56,7 @@ class World:
         self.sender: Sender
         self.calls: list[ApiEvent] = []
         self.requests: dict[str, PortRequest] = {}
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, BackendResponse] = {}
         self._loop = loop
         self._stack = stack
         self._invoker: Invoker | None = None
@@ -141,7 +141,7 @@ class _Starter:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         return await SandboxInvoker(self._world.invoker).request(action, **asked)
 
 

@@ -7,7 +7,7 @@ workflows, no automations, no invocation methods but WEBHOOK, and words of its o
 from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
-from port_hook_cli.sandbox.invoking import Asked, Invoker, RenderedRequest
+from port_hook_cli.sandbox.invoking import Asked, RequestMaker, SandboxRequest
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import Sandbox
 from port_hook_cli.sandbox.state import ApiEvent, RunEvent
@@ -15,10 +15,10 @@ from port_hook_cli.sandbox.state import ApiEvent, RunEvent
 __all__ = [
     "ApiEvent",
     "Asked",
-    "Invoker",
-    "RenderedRequest",
+    "RequestMaker",
     "RunEvent",
     "Sandbox",
+    "SandboxRequest",
     "SandboxRun",
     "Sending",
 ]

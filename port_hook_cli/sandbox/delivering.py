@@ -19,7 +19,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.sandbox.invoking import Invoker, RenderedRequest, in_words
+from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
@@ -56,7 +56,7 @@ class Courier:
     def __init__(
         self,
         state: SandboxState,
-        invoker: Invoker | None,
+        invoker: RequestMaker | None,
         commit: Callable[[], None],
         sending: Sending,
     ) -> None:
@@ -106,7 +106,7 @@ class Courier:
         self._state.keep("run", run.id, run)
         self._state.tell(run, f"answered {delivery.status} in {delivery.latency_ms:.1f} ms")
         if not run.ended:
-            self._take_answer(run, delivery)
+            self._apply_response(run, delivery)
         self._try_to_commit()
 
     async def _send(self, run: SandboxRun) -> None:
@@ -124,14 +124,14 @@ class Courier:
             self._step(run, Phase.SENDING, f"sends {brief(f'{request.method} {request.url}')}")
             delivery = await self._deliver(run, request)
         except PortHookError as problem:
-            self._fail(run, in_words(problem))
+            self._fail(run, message_and_hint(problem))
             return
         except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
             self._fail(run, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
             return
         self.record(run, delivery)
 
-    async def _requested(self, run: SandboxRun) -> RenderedRequest:
+    async def _requested(self, run: SandboxRun) -> SandboxRequest:
         action = self._state.actions.get(run.action)
         if action is None:
             raise PortHookError(f"The action {run.action} is no longer there.")
@@ -168,7 +168,7 @@ class Courier:
                 hint="Point the action at 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 
-    async def _deliver(self, run: SandboxRun, request: RenderedRequest) -> Delivery:
+    async def _deliver(self, run: SandboxRun, request: SandboxRequest) -> Delivery:
         if self._sender is None:
             from port_hook_cli.http.sender import Sender
 
@@ -190,7 +190,7 @@ class Courier:
         )
         return await self._sender.send(invocation, request.url)
 
-    def _take_answer(self, run: SandboxRun, delivery: Delivery) -> None:
+    def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """Let an answer end a synchronized run; of another, it is only logged that it was refused."""
         refused = f"The webhook answered {delivery.status}."
         if run.is_synchronized:

@@ -11,7 +11,7 @@ from typing import Any
 from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.inputs import as_sent, plain_defaults, settle
 from port_hook_cli.actions.retargeting import value_at
-from port_hook_cli.actions.schema import fault_words
+from port_hook_cli.actions.schema import fault_message
 from port_hook_cli.engines.json_schema import find_faults
 
 
@@ -42,7 +42,7 @@ def _fault(rules: Mapping[str, Any], value: Any) -> str | None:
         faults = find_faults(rules, as_sent(rules, value))
     except BadAction as error:
         return f"is declared incorrectly, {error}"
-    return fault_words(faults[0]) if faults else None
+    return fault_message(faults[0]) if faults else None
 
 
 def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:

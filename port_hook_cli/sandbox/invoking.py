@@ -11,7 +11,7 @@ from port_hook_cli.errors import PortHookError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenderedRequest:
+class SandboxRequest:
     """An action's request as it is sent, but for the signature. `headers` are those that the action asks for.
 
     `body` is the exact bytes that are signed. With `agent`, it is Port's execution agent that sends it. `properties`
@@ -53,10 +53,10 @@ class Asked(TypedDict):
     at: str
 
 
-class Invoker(Protocol):
+class RequestMaker(Protocol):
     """Makes the request of a run."""
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
         ...
 
@@ -68,6 +68,6 @@ def _as_document(body: bytes) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def in_words(problem: PortHookError) -> str:
+def message_and_hint(problem: PortHookError) -> str:
     """Return a problem and what to do about it on one line."""
     return f"{problem.message} {problem.hint}".strip()

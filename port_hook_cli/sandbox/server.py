@@ -23,9 +23,9 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.allowance import Allowance
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
-from port_hook_cli.sandbox.invoking import Invoker
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, failed, foreign, not_saved, too_large, too_many
-from port_hook_cli.sandbox.routes import answer
+from port_hook_cli.sandbox.invoking import RequestMaker
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
+from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, Given, RunEvent, SandboxState
 from port_hook_cli.text.secret import Secret
@@ -52,7 +52,7 @@ class Sandbox:
         state: SandboxState,
         *,
         given: Given,
-        invoker: Invoker | None,
+        invoker: RequestMaker | None,
         sending: Sending,
         watch: Watch,
         file: StateFile | None,
@@ -82,7 +82,7 @@ class Sandbox:
         token_lifetime_s: float = TOKEN_LIFETIME_S,
         actions: Iterable[Mapping[str, Any]] = (),
         state: Path | None = None,
-        invoker: Invoker | None = None,
+        invoker: RequestMaker | None = None,
         sending: Sending = DEFAULT_SENDING,
         calls_per_minute: int = 0,
         on_event: Callable[[ApiEvent], None] = lambda _: None,
@@ -170,7 +170,7 @@ class Sandbox:
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=REQUEST_LIMIT)
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)  # `.` would let a line feed through to aiohttp
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._respond)  # `.` would let a line feed through to aiohttp
         return app
 
     @property
@@ -199,7 +199,7 @@ class Sandbox:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _respond(self, request: web.Request) -> web.Response:
         given = self._refuse_page(request) or await self._reply(request)
         self._watch.on_event(
             ApiEvent(
@@ -221,17 +221,17 @@ class Sandbox:
             headers=given.headers,
         )
 
-    async def _reply(self, request: web.Request) -> ApiAnswer:
+    async def _reply(self, request: web.Request) -> ApiResponse:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return too_large()
         except ConnectionError:
-            return ApiAnswer(status=400, document={"ok": False}, note="the caller left in the middle of its request")
+            return ApiResponse(status=400, document={"ok": False}, note="the caller left in the middle of its request")
         if wait_s := self._allowance.take():
             return too_many(wait_s)
         try:
-            given = answer(self._state, _api_request(request, body))
+            given = respond(self._state, _api_request(request, body))
             self._save()
         except StoreError as problem:
             return not_saved(problem.message)
@@ -239,7 +239,7 @@ class Sandbox:
             return failed(bug)
         return given
 
-    def _refuse_page(self, request: web.Request) -> ApiAnswer | None:
+    def _refuse_page(self, request: web.Request) -> ApiResponse | None:
         fields = (request.headers.get(name) for name in ("host", "origin", "sec-fetch-site"))
         found = find_foreign(*fields, names=(), checks_host=self._is_on_loopback)
         return None if found is None else foreign(found)

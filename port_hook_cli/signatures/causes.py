@@ -102,7 +102,7 @@ MEANING_CHANGED = Cause(
     "precision or range.",
     "Send such numbers as strings, or sign the bytes that are sent.",
 )
-KEY_DOUBLED = Cause(
+KEY_REPEATED = Cause(
     "meaning-changed",
     "An object has a key twice, of which some readers take the first value and others the last.",
     "Send each key once. If Port sent this, somebody changed the body on its way.",
@@ -239,4 +239,4 @@ def reserialised_indented(style: str) -> Cause:
 
 def wrong_secret(untried: Iterable[str]) -> Cause:
     """Return `WRONG_SECRET` with the sentences that say which forms were left out."""
-    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.words, *untried)), WRONG_SECRET.fix)
+    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.explanation, *untried)), WRONG_SECRET.fix)

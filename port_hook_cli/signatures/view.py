@@ -39,7 +39,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     if verdict.age_s is not None:
         lines.append(f"age: {format_age(verdict.age_s)}")
     for cause in verdict.causes:
-        lines.append(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}")
+        lines.append(f"{brief(cause.slug)}: {brief(cause.explanation, MOST_WORDS)}")
         if cause.fix:
             lines.append(f"{_FIX}{brief(cause.fix, MOST_WORDS)}")
     return lines

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
-from port_hook_cli.actions import request
 from port_hook_cli.actions.action import webhook_action
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import Encryption
+from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.invoker import Invoker
 
 if TYPE_CHECKING:
-    from port_hook_cli.sandbox import Asked, RenderedRequest
+    from port_hook_cli.sandbox import Asked, SandboxRequest
 
 
 @contextmanager
@@ -44,16 +44,16 @@ class SandboxInvoker:
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
         return as_sent(await self._invoker.request(webhook_action(action), origin="API", **asked))
 
 
-def as_sent(made: request.RenderedRequest) -> RenderedRequest:
+def as_sent(made: RenderedRequest) -> SandboxRequest:
     """Return a request as the sandbox takes it: with its bytes, and with header fields as text."""
-    from port_hook_cli.sandbox import RenderedRequest
+    from port_hook_cli.sandbox import SandboxRequest
 
-    return RenderedRequest(
+    return SandboxRequest(
         method=made.method,
         url=made.url,
         # A rendered field is the wire's bytes as Latin-1; the sandbox writes text in UTF-8.

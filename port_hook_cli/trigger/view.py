@@ -58,7 +58,7 @@ def request_lines(name: str, request: RenderedRequest, *, url: str, content: byt
     yield from payload_lines(payload, content, app_url=None)
 
 
-def answer_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str) -> Iterator[Text]:
+def response_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str) -> Iterator[Text]:
     """Yield the answer, whose body is `content`, and what Port makes of it; a delivery without one says why."""
     if delivery.status is None:
         yield _line("no answer", Text(brief(delivery.error or "it failed"), style="red"))

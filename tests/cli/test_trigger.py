@@ -15,7 +15,7 @@ from port_hook_cli.actions.samples import create_vm, create_vm_action
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Headers, Status
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET
 from tests.javascript.node import running_node
@@ -83,7 +83,7 @@ def test_both_documented_verifiers_and_ours_accept_it(run: Run, backend: Handler
     # The documented verifier for Python: over the raw body.
     message = f"{timestamp}.".encode() + request.body
     assert signature == f"v1,{b64encode(hmac.digest(SECRET.reveal().encode(), message, 'sha256')).decode()}"
-    verdict = judge(Headers(tuple(request.fields)), request.body, SECRET, now=float(timestamp))
+    verdict = verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=float(timestamp))
     assert verdict.status is Status.VALID
     with running_node() as node:
         assert node.verify(signature, timestamp, request.body.decode(), SECRET.reveal())
@@ -225,7 +225,7 @@ def test_the_curl_command_sends_what_would_be_sent(run: Run, backend: Handler) -
     request, document = sent(backend)
     assert document["payload"]["properties"]["title"] == "it's"
     stamp = float(request.value("x-port-timestamp") or 0)
-    assert judge(Headers(tuple(request.fields)), request.body, SECRET, now=stamp).status is Status.VALID
+    assert verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=stamp).status is Status.VALID
 
 
 def test_the_httpie_command_is_printed(run: Run) -> None:

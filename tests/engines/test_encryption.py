@@ -1,4 +1,4 @@
-"""Opening and making encrypted values; Node's crypto, in which Port's documented examples are written, is the judge."""
+"""Opening and making encrypted values. The reference is Node's crypto, which Port's documented examples use."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ AWKWARD = ["", "s3cret", "Zoë 🚢\u2028\x00", '{"user":"zoë","n":[1,null]}', 
 def ask_node(*calls: tuple[str, ...]) -> list[Any]:
     program = shutil.which("node")
     if program is None:
-        pytest.skip("the judge is Node, and there is no node on PATH")
+        pytest.skip("Node is the reference, and there is no node on PATH")
     done = subprocess.run([program, "-e", NODE], input=json.dumps(calls).encode(), capture_output=True, check=True)
     answers: list[Any] = json.loads(done.stdout)
     return answers

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.action import BadAction
-from port_hook_cli.actions.schema import fault_words
+from port_hook_cli.actions.schema import fault_message
 from port_hook_cli.engines.json_schema import find_faults
 
 
@@ -52,7 +52,7 @@ def test_find_faults_checks_a_value_against_its_declaration(
     for value in good:
         assert find_faults(rules, value) == [], value
     for value in bad:
-        assert words in "; ".join(map(fault_words, find_faults(rules, value))), value
+        assert words in "; ".join(map(fault_message, find_faults(rules, value))), value
 
 
 def test_pattern_is_left_to_port_when_only_javascript_can_read_it() -> None:

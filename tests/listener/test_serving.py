@@ -12,7 +12,7 @@ import pytest
 from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.listener.observers import Observers
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import Plan, listening
+from port_hook_cli.listener.serving import ListenPlan, listening
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, signed
 from tests.servers import Handler, handler
@@ -21,7 +21,7 @@ from tests.servers import Handler, handler
 async def test_a_restarted_listener_refuses_a_replay_from_a_sender_whose_clock_is_ahead(
     runtime: Callable[..., Runtime],
 ) -> None:
-    plan = Plan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
+    plan = ListenPlan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
     ahead = dict(signed(a_body(), timestamp=str(int(NOW) + 300)))
     statuses = []
     for now in (NOW, NOW + 599):
@@ -32,7 +32,7 @@ async def test_a_restarted_listener_refuses_a_replay_from_a_sender_whose_clock_i
 
 
 async def schemes_of(
-    target: Handler, plan: Plan, runtime: Runtime, moves: list[str], public_url: str | None
+    target: Handler, plan: ListenPlan, runtime: Runtime, moves: list[str], public_url: str | None
 ) -> list[str]:
     """Return `x-forwarded-proto` of a first request, and of one after each of `moves`."""
     async with listening(plan, runtime, Observers([]), public_url=public_url) as serving, httpx.AsyncClient() as client:
@@ -57,14 +57,14 @@ async def test_each_request_carries_the_scheme_of_the_public_url_of_its_moment(
 ) -> None:
     # The handler closes each connection, so the next request must not use the old one.
     with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok") as target:
-        plan = Plan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
+        plan = ListenPlan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
         assert await schemes_of(target, plan, runtime(), moves, public_url) == schemes
 
 
 async def test_a_public_url_of_the_users_own_is_accepted_from_the_first_request_on(
     runtime: Callable[..., Runtime],
 ) -> None:
-    plan = Plan(policy=Policy(secret=None), port=0)
+    plan = ListenPlan(policy=Policy(secret=None), port=0)
     async with (
         listening(plan, runtime(), Observers([]), public_url="https://own.example") as serving,
         httpx.AsyncClient() as client,

@@ -114,7 +114,7 @@ async def test_retry_after_is_honoured(value: str, pause_s: float) -> None:
         assert len(port.calls) == 2
 
 
-async def test_a_wait_longer_than_patience_is_told_instead_of_waited() -> None:
+async def test_a_wait_beyond_the_retry_limit_is_reported_instead_of_waited() -> None:
     async with flaky(Fault(status=429, headers={"Retry-After": "600"})) as (_, api, pauses):
         with pytest.raises(PortApiError, match="429") as caught:
             await api.get_run(RUN_ID)

@@ -171,7 +171,7 @@ def test_on_a_narrow_terminal_a_cause_goes_on_below_itself(folder: Path, columns
     start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
     end = next(number for number, line in enumerate(lines) if line.startswith("  fix        "))
     assert end - start > 1
-    assert " ".join(line[13:] for line in lines[start:end]) == f"wrong-secret: {WRONG_SECRET.words}"
+    assert " ".join(line[13:] for line in lines[start:end]) == f"wrong-secret: {WRONG_SECRET.explanation}"
     assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
 
 

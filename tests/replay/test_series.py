@@ -11,10 +11,10 @@ from port_hook_cli.errors import ExitCode, PortApiError, SettingsError, StoreErr
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
 from port_hook_cli.replay.series import (
-    Places,
     Replay,
     Sent,
     Series,
+    SourcePlaces,
     exit_code,
     find_source,
     send_series,
@@ -52,8 +52,8 @@ def places(
     *,
     get_run: Callable[[str], Awaitable[Mapping[str, Any]]] = no_api,
     files: Mapping[str, bytes] | None = None,
-) -> Places:
-    return Places(
+) -> SourcePlaces:
+    return SourcePlaces(
         read_file=(files or {}).get, is_directory=lambda _: False, open_captures=lambda: shelf, get_run=get_run
     )
 

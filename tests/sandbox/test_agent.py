@@ -14,7 +14,7 @@ from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import sign
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal, token_of
@@ -124,7 +124,7 @@ async def test_the_agent_takes_a_run_from_its_claim_to_its_end() -> None:
             assert organization["settings"]["portAgentStreamerName"] == "POLLING"
             (request,) = webhook.requests
             headers = Headers(tuple(request.fields))
-            verdict = judge(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
+            verdict = verify_signature(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
             assert verdict.status is Status.REENCODED
             await Agent(sandbox, client).work()
             assert len(webhook.requests) == 1

@@ -14,9 +14,9 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.sources import from_run
-from port_hook_cli.sandbox import RenderedRequest, RunEvent, Sandbox, SandboxRun, Sending
+from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, SandboxRun, Sending
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
@@ -99,7 +99,7 @@ async def test_a_run_is_signed_and_sent_and_stays_in_progress_until_it_is_report
         (request,) = webhook.requests
         assert request.line == "POST /hook?a=1 HTTP/1.1"
         headers = Headers(tuple(request.fields))
-        verdict = judge(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
+        verdict = verify_signature(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
         assert (verdict.status, headers.get("content-type")) == (Status.VALID, "application/json")
         payload = read_payload(request.body, headers)
         assert (payload.run_id, payload.action, payload.user) == (run_id, "create_vm", "zoë@example.com")
@@ -355,10 +355,10 @@ class Template:
         self.url = url
         self.problem = problem
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
         if self.problem:
             raise self.problem
-        return RenderedRequest(
+        return SandboxRequest(
             method="PATCH", url=self.url, body=json.dumps(asked).encode(), headers=(("Content-Type", "text/x"),)
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.sandbox import RenderedRequest, Sandbox
+from port_hook_cli.sandbox import Sandbox, SandboxRequest
 from tests.factories import RUN_ID
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
@@ -32,7 +32,7 @@ class Held:
         self.asked = asyncio.Event()
         self.given_up = False
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
         self.asked.set()
         try:
             await asyncio.Event().wait()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.tunnels.ngrok.errors import Failure, explain, session_trouble
+from port_hook_cli.tunnels.ngrok.errors import NgrokFailure, explain, session_trouble
 from port_hook_cli.tunnels.ngrok.files import find_agent, find_config, managed_agent
 from port_hook_cli.tunnels.ngrok.tunnel import NgrokTunnel, open_ngrok
 from port_hook_cli.tunnels.opening import open_tunnel
@@ -596,16 +596,16 @@ class TestTheUsersSettings:
 
 
 def test_an_agent_without_the_endpoint_api_is_told_to_be_too_old() -> None:
-    problem = explain(Failure(kind="PyngrokNgrokHTTPError", message="404", status=404))
+    problem = explain(NgrokFailure(kind="PyngrokNgrokHTTPError", message="404", status=404))
     assert "older than 3.16" in problem.message
 
 
 def test_an_agent_that_was_stopped_while_starting_is_told() -> None:
-    assert explain(Failure(kind="Gone")).message == "ngrok was stopped before the tunnel was open."
+    assert explain(NgrokFailure(kind="Gone")).message == "ngrok was stopped before the tunnel was open."
 
 
 def test_only_the_last_of_the_agent_s_words_are_told_and_none_at_length() -> None:
-    problem = explain(Failure(kind="Timeout", message="20 s"), [f"line {n} " + "x" * 5000 for n in range(20)])
+    problem = explain(NgrokFailure(kind="Timeout", message="20 s"), [f"line {n} " + "x" * 5000 for n in range(20)])
     lines = problem.message.splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["15", "16", "17", "18", "19"]
     assert max(map(len, lines)) < 250

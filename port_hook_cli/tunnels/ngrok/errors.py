@@ -99,7 +99,7 @@ _LAST_WORDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class NgrokFailure:
     """What the leash reported: the exception's name, its words, and the status of the agent's API, if it was that.
 
     `kind` is `Timeout` or `Gone` for what was noticed from outside.
@@ -120,7 +120,7 @@ def session_trouble(line: str) -> str | None:
     return "ngrok has lost its session and is connecting anew" if _SESSION_LOST.match(match[1]) else None
 
 
-def explain(failure: Failure, log: Iterable[str] = ()) -> TunnelError:
+def explain(failure: NgrokFailure, log: Iterable[str] = ()) -> TunnelError:
     """Return the problem to raise. `log` holds the agent's last lines, free of the token; none need be printable."""
     log = list(log)
     code = _code(failure, log)
@@ -138,12 +138,12 @@ def explain(failure: Failure, log: Iterable[str] = ()) -> TunnelError:
     return TunnelError(_outcome(failure) + _last_words(log), hint=f"Try `ngrok diagnose`; or {_WITHOUT_NGROK}.")
 
 
-def _code(failure: Failure, log: Sequence[str]) -> str | None:
+def _code(failure: NgrokFailure, log: Sequence[str]) -> str | None:
     codes = [match[1] for line in (*log, failure.message) for match in re.finditer(r"ERR_NGROK_(\d+)", line)]
     return codes[-1] if codes else None
 
 
-def _refused(code: str, failure: Failure, log: Sequence[str]) -> TunnelError:
+def _refused(code: str, failure: NgrokFailure, log: Sequence[str]) -> TunnelError:
     if code in _CODES:
         happened, hint = _CODES[code]
         return TunnelError(f"{happened} (ERR_NGROK_{code}).", hint=hint)
@@ -159,7 +159,7 @@ def _told(kind: str, message: str) -> TunnelError:
     return TunnelError(happened.format(message=shorten(printable(message), 300)), hint=hint)
 
 
-def _outcome(failure: Failure) -> str:
+def _outcome(failure: NgrokFailure) -> str:
     if failure.kind == "Timeout":
         return f"ngrok did not open the tunnel within {failure.message}."
     if failure.kind == "Gone":

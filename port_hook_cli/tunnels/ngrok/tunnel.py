@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.tunnels.ngrok.errors import GET_NGROK_HINT, NO_TOKEN_HINT, Failure, explain, session_trouble
+from port_hook_cli.tunnels.ngrok.errors import GET_NGROK_HINT, NO_TOKEN_HINT, NgrokFailure, explain, session_trouble
 from port_hook_cli.tunnels.ngrok.files import find_agent, find_config, managed_agent
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.supervised import TetheredTunnel, closed_on_failure, start_tether
@@ -49,12 +49,12 @@ class NgrokTunnel(TetheredTunnel):
         """Return when `url` is known; raise `TunnelError` when there will be none."""
         while report := await self.next_report():
             if "error" in report:
-                raise explain(Failure(**report["error"]), self.log)
+                raise explain(NgrokFailure(**report["error"]), self.log)
             if "url" in report:
                 self.url = report["url"].rstrip("/")
                 self.read_on()
                 return
-        raise explain(Failure(kind="Gone"), self.log)
+        raise explain(NgrokFailure(kind="Gone"), self.log)
 
     def health(self) -> str:
         """Return "" while the agent runs and has a session, as far as its log says: it connects anew by itself."""
@@ -88,7 +88,7 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
         async with closed_on_failure(tunnel), asyncio.timeout(bound_s):
             await tunnel.wait_until_open()
     except TimeoutError:
-        raise explain(Failure(kind="Timeout", message=f"{opening.timeout_s:g} s"), tunnel.log) from None
+        raise explain(NgrokFailure(kind="Timeout", message=f"{opening.timeout_s:g} s"), tunnel.log) from None
     return tunnel
 
 
