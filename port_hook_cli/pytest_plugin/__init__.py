@@ -88,7 +88,7 @@ def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Ite
     request.node.stash[_story] = sandbox.story
     yield sandbox
     # What a backend reports from now on belongs to no test.
-    _port_hook_world.start_anew()
+    _port_hook_world.reset()
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from port_hook_cli.errors import PortHookError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRequest:
-    """An action's request as it is sent, but for the signature. `headers` are those that the action asks for.
+    """An action's request without its signature. `headers` are those of the action.
 
-    `body` is the exact bytes that are signed. With `agent`, it is Port's execution agent that sends it. `properties`
-    are the run's inputs as Port keeps them, secret ones encrypted; None leaves them as they were given.
+    `body` is the exact bytes that are signed. With `agent`, Port's execution agent sends the request. `properties`
+    are the inputs as Port stores them, with secret inputs encrypted; None leaves them as they were given.
     """
 
     method: str
@@ -27,7 +27,7 @@ class SandboxRequest:
     properties: Mapping[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return the request as Port keeps it in a run's `payload`."""
+        """Return the request as Port stores it in a run's `payload`."""
         return {
             "type": "WEBHOOK",
             "url": self.url,
@@ -40,10 +40,10 @@ class SandboxRequest:
 
 
 class Asked(TypedDict):
-    """What is known of a run whose request is asked for.
+    """The parameters of a run's request.
 
-    `by` is the trigger's `by` (orgId, userId, user{email, ...}), `at` its time in RFC 3339. `entity` is a whole entity,
-    with its `blueprint`.
+    `by` is the trigger's `by` (orgId, userId, user{email, ...}), `at` its time in RFC 3339. `entity` is the whole
+    entity, with its `blueprint`.
     """
 
     properties: Mapping[str, Any]
@@ -57,7 +57,7 @@ class RequestMaker(Protocol):
     """Makes the request of a run."""
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
-        """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
+        """Return what `action` (as Port's API shows it) sends; raises PortHookError if there is no request to send."""
         ...
 
 
@@ -69,5 +69,5 @@ def _as_document(body: bytes) -> Any:
 
 
 def message_and_hint(problem: PortHookError) -> str:
-    """Return a problem and what to do about it on one line."""
+    """Return an error's message and hint on one line."""
     return f"{problem.message} {problem.hint}".strip()

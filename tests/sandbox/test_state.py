@@ -131,7 +131,7 @@ async def test_one_of_another_version_or_with_damaged_rows_is_named(tmp_path: Pa
 async def test_two_sandboxes_do_not_share_a_file(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file):
-        with pytest.raises(StoreError, match="Another sandbox"):
+        with pytest.raises(StoreError, match="open in another sandbox"):
             async with Sandbox.start(state=file):
                 pass
     async with Sandbox.start(state=file):
