@@ -1,15 +1,9 @@
-"""Missing optional packages, and the command that installs them."""
+"""How to install optional packages that are missing."""
 
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
-
-
-def missing_packages(*names: str) -> list[str]:
-    """Return the packages in `names` that are not installed, without importing any."""
-    return [name for name in names if find_spec(name) is None]
 
 
 def install_hint(package: str) -> str:

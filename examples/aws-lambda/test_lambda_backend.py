@@ -46,7 +46,7 @@ def test_a_vm_is_resized(port_hook: PortHook) -> None:
 
 def test_the_run_fails_without_a_vm(port_hook: PortHook) -> None:
     run = answered(port_hook, port_hook.request("resize_vm.yaml", {"cpu": 8}))
-    assert (run.status, run.summary) == ("FAILURE", "The webhook answered 422.")
+    assert (run.status, run.summary) == ("FAILURE", "The webhook responded with 422.")
 
 
 def test_an_unsigned_request_is_refused(port_hook: PortHook) -> None:

@@ -45,7 +45,7 @@ class Environ(dict[str, str]):
 
 
 class World:
-    """What the tests of a session share. `start_anew` gives the next test a sandbox without a past.
+    """What the tests of a session share. `reset` gives the next test a sandbox without a past.
 
     All but `call`, `acall` and the constant parts is for the thread of the event loop.
     """
@@ -96,9 +96,9 @@ class World:
         """Return seconds since the epoch."""
         return time.time()
 
-    def start_anew(self) -> None:
+    def reset(self) -> None:
         """Forget what has happened in a test, and give up what it left under way."""
-        self.call(self._start_anew())
+        self.call(self._reset())
 
     def do(self, act: Callable[[], _T]) -> _T:
         """Call `act` in the event loop's thread and return what it returns."""
@@ -128,8 +128,8 @@ class World:
         except TOLD as error:
             raise at_the_test(error) from None
 
-    async def _start_anew(self) -> None:
-        await self.sandbox.start_anew()
+    async def _reset(self) -> None:
+        await self.sandbox.reset()
         self.requests.clear()
         self.answers.clear()
         self.calls.clear()

@@ -14,9 +14,12 @@ _CHARACTERS = string.ascii_letters + string.digits
 _FORM = "The id of an action run is r_ and 16 letters and digits; that of a workflow node's run begins with wfnr_."
 
 
-def make_run_id(choose: Callable[[str], str]) -> str:
-    """Return a new id in the form of Port's action runs. `choose` returns a random character of its argument."""
-    return "r_" + "".join(choose(_CHARACTERS) for _ in range(16))
+def make_run_id(choose: Callable[[str], str], prefix: str = "r_") -> str:
+    """Return a new id in the form of Port's action runs, or with the prefix of another kind of run.
+
+    `choose` returns a random character of its argument.
+    """
+    return prefix + "".join(choose(_CHARACTERS) for _ in range(16))
 
 
 def check_run_id(text: str) -> str:

@@ -1,13 +1,13 @@
-"""A local stand-in of Port's side: its API for actions, runs, entities and the agent, and the sender of invocations.
+"""A local simulation of Port: its API for actions, runs, entities and the agent, and the sending of invocations.
 
-Its limits, which docs/reference/sandbox.md tells in full: one organization and one user, no blueprints, permissions or
-workflows, no automations, no invocation methods but WEBHOOK, and words of its own where Port's reference gives none.
+Its limits are in docs/reference/sandbox.md: one organization and one user; no blueprints, permissions, workflows or
+automations; no invocation method but WEBHOOK; its own messages where Port's reference shows none.
 """
 
 from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
-from port_hook_cli.sandbox.invoking import Asked, PlainInvoker, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.invoking import Asked, RequestMaker, SandboxRequest
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import Sandbox
 from port_hook_cli.sandbox.state import ApiEvent, RunEvent
@@ -15,7 +15,6 @@ from port_hook_cli.sandbox.state import ApiEvent, RunEvent
 __all__ = [
     "ApiEvent",
     "Asked",
-    "PlainInvoker",
     "RequestMaker",
     "RunEvent",
     "Sandbox",

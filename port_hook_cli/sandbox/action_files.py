@@ -1,4 +1,4 @@
-"""Actions that a user has in files: JSON or YAML, one action or an array of them, or a folder of such files."""
+"""Actions in a user's files: JSON or YAML, one action or an array of them, or a folder of such files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from port_hook_cli.sandbox.actions import find_method_fault
 
 _JSON = frozenset({".json"})
 _YAML = frozenset({".yaml", ".yml"})
-_HINT = "Give an action as Port's API shows it (GET /v1/actions/ID), an array of them, or a folder of such files."
+_HINT = "Give an action as Port's API returns it (GET /v1/actions/ID), an array of actions, or a folder of such files."
 
 
 def read_actions(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the actions in files and folders; raises UsageError that names the file and what is wrong with it."""
+    """Return the actions in files and folders; raises UsageError with the file and its fault."""
     found: dict[str, Path] = {}
     actions = []
     for path in paths:
@@ -27,7 +27,7 @@ def read_actions(paths: Iterable[Path]) -> list[dict[str, Any]]:
             for action in _actions(file):
                 identifier = action["identifier"]
                 if identifier in found:
-                    raise UsageError(f"{file}: the action {identifier} is in {found[identifier]} already.")
+                    raise UsageError(f"{file}: the action {identifier} is already in {found[identifier]}.")
                 found[identifier] = file
                 actions.append(action)
     return actions
@@ -38,7 +38,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _JSON | _YAML)
     if not files:
-        raise UsageError(f"{path} holds no .json, .yaml or .yml file.", hint=_HINT)
+        raise UsageError(f"{path} contains no .json, .yaml or .yml file.", hint=_HINT)
     return files
 
 
@@ -48,7 +48,7 @@ def _actions(file: Path) -> Iterator[dict[str, Any]]:
     for number, action in enumerate(document if several else [document], start=1):
         name = f"action {number}" if several else "the action"
         if isinstance(action, dict):
-            # What GET shows beside what PUT takes is passed over.
+            # GET shows fields that PUT does not accept; they are ignored.
             action = settable(action)  # noqa: PLW2901
         fault = checks.find_fault(
             action, checks.ACTION, required=("identifier", "trigger", "invocationMethod"), name_of=name
@@ -64,9 +64,9 @@ def _read(file: Path) -> Any:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", hint=_HINT) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is no text in UTF-8.", hint=_HINT) from error
+        raise UsageError(f"{file} is not UTF-8 text.", hint=_HINT) from error
     try:
         return read_yaml(text) if file.suffix.lower() in _YAML else json.loads(text)
     except (ValueError, RecursionError) as error:
         kind = "YAML" if file.suffix.lower() in _YAML else "JSON"
-        raise UsageError(f"{file} is no {kind}: {error}.", hint=_HINT) from error
+        raise UsageError(f"{file} is not valid {kind}: {error}.", hint=_HINT) from error

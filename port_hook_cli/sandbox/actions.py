@@ -1,4 +1,4 @@
-"""Actions and automations in the sandbox: a sample to begin with, reading one, replacing one.
+"""Actions and automations in the sandbox: showing and replacing one.
 
 Fields and errors: Port's API reference, "Get an action/automation" and "Change an action/automation".
 """
@@ -17,12 +17,12 @@ from port_hook_cli.text.safe import brief
 
 
 def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the answer to a GET; raises the 404 of an action that is not there."""
+    """Return the response to a GET; raises Refused with 404 for an unknown action."""
     return ApiResponse(status=200, document={"ok": True, "action": find_action(state, identifier)})
 
 
 def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the answer to a PUT, which replaces everything but what Port sets itself."""
+    """Return the response to a PUT, which replaces all fields except those that Port sets itself."""
     known = find_action(state, identifier)
     body = read_body(request, checks.ACTION, ("identifier", "trigger", "invocationMethod"))
     if body["identifier"] != identifier and body["identifier"] in state.actions:
@@ -40,12 +40,12 @@ def replace_action(state: SandboxState, request: ApiRequest, identifier: str) ->
     state.remove_action(identifier)
     state.add_action(replaced)
     url = value_at(body, ("invocationMethod", "url"))
-    note = f"changed {body['identifier']}" + (f", which points at {url}" if url else "")
+    note = f"changed {body['identifier']}" + (f", its URL is {url}" if url else "")
     return ApiResponse(status=200, document={"ok": True, "action": replaced}, note=brief(note))
 
 
 def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
-    """Return an action as Port shows it; raises the 404."""
+    """Return an action as Port shows it; raises Refused with 404."""
     action = state.actions.get(identifier)
     if action is None:
         raise Refused(404, "not_found", f'Action with identifier "{identifier}" was not found')
@@ -53,7 +53,7 @@ def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
 
 
 def find_method_fault(method: Mapping[str, Any], *, name_of: str = "body") -> str | None:
-    """Return what is wrong with an invocation method; kinds other than WEBHOOK are not looked into."""
+    """Return the first fault of an invocation method, or None. Only WEBHOOK methods are checked."""
     if method.get("type") != WEBHOOK:
         return None
     return checks.find_fault(method, checks.WEBHOOK, required=("type", "url"), name_of=f"{name_of}/invocationMethod")

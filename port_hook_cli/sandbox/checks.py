@@ -1,4 +1,4 @@
-"""Checks of requests: which fields a body may have and what they hold, in the words of Port's validator."""
+"""Checks of requests: the fields that a body may have, and their values. The messages are worded like Port's."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
 
 
 def is_entity_name(value: Any) -> bool:
-    """Whether a value may identify an entity: Port's reference allows letters, digits and some marks."""
+    """Whether a value is a valid identifier of an entity: letters, digits and some other characters."""
     return (
         isinstance(value, str)
-        and 0 < len(value) <= _LONGEST_NAME
+        and 0 < len(value) <= _MAX_NAME_CHARACTERS
         and value not in {".", ".."}
         and all(letter.isalpha() or letter in "0123456789@_.+:\\/=-" for letter in value)
     )
@@ -131,11 +131,11 @@ def _is_relation(value: Any) -> bool:
 
 
 def _or_null(rule: Rule) -> Rule:
-    is_right, words = rule
-    return (lambda value: value is None or is_right(value)), f"{words} or null"
+    is_right, message = rule
+    return (lambda value: value is None or is_right(value)), f"{message} or null"
 
 
-_LONGEST_NAME = 1000
+_MAX_NAME_CHARACTERS = 1000
 _TEAM: Rule = (
     (lambda value: isinstance(value, str) or _is_list_of_strings(value) or _is_search(value)),
     "must be string, array of strings or search query",
@@ -143,7 +143,7 @@ _TEAM: Rule = (
 ENTITY: Fields = {
     "identifier": (
         is_entity_name,
-        "must be letters, digits and @_.+:\\/=- (a search query is not part of this sandbox)",
+        "must be letters, digits and @_.+:\\/=- (the sandbox supports no search queries)",
     ),
     "title": _STRING,
     "icon": _STRING,
@@ -175,9 +175,9 @@ _QUERY: Fields = {
 def find_fault(
     body: Any, fields: Fields, *, required: tuple[str, ...] = (), others: bool = False, name_of: str = "body"
 ) -> str | None:
-    """Return what is wrong with a request's body, naming the field, or None when it matches.
+    """Return the first fault of a request's body, with the field's name, or None.
 
-    With `others`, fields that are not among `fields` may hold anything. `name_of` is what the body is called.
+    With `others`, fields that are not in `fields` may have any value. `name_of` is the name of the body in the message.
     """
     if not isinstance(body, dict):
         return f"{name_of} must be object"
@@ -189,21 +189,21 @@ def find_fault(
             if others:
                 continue
             return f"{name_of} must NOT have additional properties; found '{name}'"
-        is_right, words = fields[name]
+        is_right, message = fields[name]
         if not is_right(value):
-            return f"{name_of}/{name} {words}"
+            return f"{name_of}/{name} {message}"
     return None
 
 
-def find_query_fault(query: Mapping[str, str], *, most: int) -> str | None:
-    """Return what is wrong with a query; `most` is the highest `limit` of the route."""
-    for name, (is_right, words) in _QUERY.items():
+def find_query_fault(query: Mapping[str, str], *, max_limit: int) -> str | None:
+    """Return the first fault of a query, or None; `max_limit` is the highest `limit` of the route."""
+    for name, (is_right, message) in _QUERY.items():
         if name in query and not is_right(query[name]):
-            return f"querystring/{name} {words}"
-    if "limit" in query and not _is_number(query["limit"], 1, most):
-        return f"querystring/limit must be >= 1 and <= {most}"
+            return f"querystring/{name} {message}"
+    if "limit" in query and not _is_number(query["limit"], 1, max_limit):
+        return f"querystring/limit must be >= 1 and <= {max_limit}"
     return None
 
 
-def _is_number(text: str, least: int, most: int) -> bool:
-    return _written_number(text) is not None and least <= float(text) <= most
+def _is_number(text: str, minimum: int, maximum: int) -> bool:
+    return _written_number(text) is not None and minimum <= float(text) <= maximum

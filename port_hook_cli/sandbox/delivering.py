@@ -1,7 +1,7 @@
-"""Sending the invocations of runs, one task each, and recording what becomes of them as Port does.
+"""Sending the invocations of runs, one task each, and recording their outcomes as Port does.
 
-An invocation is sent at most once. What has been decided is saved before it is done: a sandbox that is killed sends
-what it had not begun to send when it starts again, and owns up to what it had.
+An invocation is sent at most once. Each step is saved before it is taken. When a sandbox that was killed starts again,
+it sends the invocations that it had not begun to send, and reports those whose outcome is unknown.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
-_LOST = "The sandbox was ended while it sent the request; whether it arrived is not known."
-# The whole authority, so that no two readers of URLs can disagree on where it leads.
+_LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."
+# Matches the whole authority: URL parsers disagree on which host a URL with user information names.
 _is_loopback = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE).fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """How invocations are sent: the unit of the signed timestamp, and the seconds an answer may take (0: any time).
+    """How invocations are sent: the unit of the signed timestamp, and the response timeout in seconds (0: none).
 
-    Without `allow_remote` only loopback hosts are sent to.
+    Without `allow_remote`, invocations are sent only to loopback hosts.
     """
 
     unit: TimestampUnit = TimestampUnit.SECONDS
@@ -52,12 +52,12 @@ DEFAULT_SENDING = Sending()
 
 
 class Courier:
-    """Sends invocations. `commit` saves and publishes what has changed; it raises PortHookError when it cannot save."""
+    """Sends invocations. `commit` saves and publishes changes of the state; it raises PortHookError if that fails."""
 
     def __init__(
         self,
         state: SandboxState,
-        invoker: RequestMaker,
+        invoker: RequestMaker | None,
         commit: Callable[[], None],
         sending: Sending,
     ) -> None:
@@ -69,73 +69,75 @@ class Courier:
         self._sender: Sender | None = None
 
     def send(self, run_id: str) -> None:
-        """Begin to send the invocation of a run."""
+        """Start a task that sends the invocation of a run."""
         task = asyncio.create_task(self._send(self._state.runs[run_id]))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def take_up(self) -> None:
-        """Go on with the runs of a sandbox that was ended: send what waits, record what was under way."""
+    def resume(self) -> None:
+        """Continue the runs of a stopped sandbox: send pending invocations, record those of unknown outcome."""
         for run in [run for run in self._state.runs.values() if not run.ended]:
             if run.phase is Phase.SENDING:
                 self._record_lost(run)
             elif run.phase is Phase.PENDING:
                 self.send(run.id)
 
-    async def give_up(self) -> None:
-        """End what is under way, and record nothing of it."""
-        under_way = tuple(self._tasks)
-        for task in under_way:
+    async def cancel(self) -> None:
+        """Cancel the invocations in progress and record nothing about them."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
-        """Give up what is under way, and close the connections."""
-        await self.give_up()
+        """Cancel the invocations in progress and close the connections."""
+        await self.cancel()
         if self._sender is not None:
             await self._sender.__aexit__(None, None, None)
 
     def record(self, run: SandboxRun, delivery: Delivery) -> None:
-        """Record what became of the request that is a run's `payload`, as Port does. One that was not answered fails.
+        """Record the outcome of the request in a run's `payload`, as Port does. A run without a response fails.
 
-        What cannot be saved now is saved with the next call.
+        If the change cannot be saved now, the next call saves it.
         """
         if delivery.status is None:
             self._fail(run, f"The webhook could not be invoked: {delivery.error}".rstrip("?.") + ".")
             return
         run.phase = Phase.SENT
-        self._state.keep("run", run.id, run)
-        self._state.tell(run, f"answered {delivery.status} in {format_latency(delivery.latency_ms)}")
+        self._state.record_change("run", run.id, run)
+        self._state.add_event(run, f"responded {delivery.status} in {format_latency(delivery.latency_ms)}")
         if not run.ended:
             self._apply_response(run, delivery)
         self._try_to_commit()
 
     async def _send(self, run: SandboxRun) -> None:
         try:
-            request = await self._requested(run)
+            request = await self._make_request(run)
             if self._state.runs.get(run.id) is not run or run.ended:
-                return  # started anew, or ended by a report, while the request was made
+                return  # restarted, or ended by a report, while the request was made
             run.payload = request.document()
             if request.properties is not None:
                 run.properties = dict(request.properties)
             if request.agent:
-                self._step(run, Phase.CLAIMABLE, "waits for Port's agent to claim it")
+                self._step(run, Phase.CLAIMABLE, "waiting for Port's agent to claim it")
                 return
-            self._check_place(request.url)
-            self._step(run, Phase.SENDING, f"sends {brief(f'{request.method} {request.url}')}")
+            self._check_url(request.url)
+            self._step(run, Phase.SENDING, f"sending {brief(f'{request.method} {request.url}')}")
             delivery = await self._deliver(run, request)
         except PortHookError as problem:
             self._fail(run, message_and_hint(problem))
             return
-        except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
+        except Exception as bug:  # noqa: BLE001 - nothing awaits the task, so the run shows the error
             self._fail(run, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
             return
         self.record(run, delivery)
 
-    async def _requested(self, run: SandboxRun) -> SandboxRequest:
+    async def _make_request(self, run: SandboxRun) -> SandboxRequest:
         action = self._state.actions.get(run.action)
         if action is None:
-            raise PortHookError(f"The action {run.action} is no longer there.")
+            raise PortHookError(f"The action {run.action} no longer exists.")
+        if self._invoker is None:
+            raise PortHookError("This sandbox was started without an invoker, so it sends no requests.")
         return await self._invoker.request(
             action,
             properties=run.properties,
@@ -150,21 +152,21 @@ class Courier:
         )
 
     def _entity_of(self, run: SandboxRun) -> Mapping[str, Any] | None:
-        """Return the entity that the run is about; one that nobody has created is made up."""
+        """Return the entity of the run, or None. An entity that does not exist gets empty properties."""
         if run.entity is None:
             return None
-        made_up = {"identifier": run.entity, "title": run.entity, "properties": {}, "relations": {}}
+        unknown = {"identifier": run.entity, "title": run.entity, "properties": {}, "relations": {}}
         known = self._state.entities.get((run.blueprint or "", run.entity))
-        return {**(known or made_up), "blueprint": run.blueprint}
+        return {**(known or unknown), "blueprint": run.blueprint}
 
-    def _check_place(self, url: str) -> None:
+    def _check_url(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise PortHookError(f"{brief(url)} is no URL that could be sent to.")
+            raise PortHookError(f"{brief(url)} is not an http or https URL.")
         if not self._sending.allow_remote and not _is_loopback(parts.netloc):
             raise PortHookError(
-                f"The sandbox sends to this machine only, and {brief(parts.netloc)} is not it.",
-                hint="Point the action at 127.0.0.1, or start the sandbox with --allow-remote.",
+                f"The sandbox sends only to this machine, and {brief(parts.netloc)} is another one.",
+                hint="Give the action a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 
     async def _deliver(self, run: SandboxRun, request: SandboxRequest) -> Delivery:
@@ -190,8 +192,8 @@ class Courier:
         return await self._sender.send(invocation, request.url)
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
-        """Let an answer end a synchronized run; of another, it is only logged that it was refused."""
-        refused = f"The webhook answered {delivery.status}."
+        """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""
+        refused = f"The webhook responded with {delivery.status}."
         if run.is_synchronized:
             summary = {} if delivery.ok else {"summary": refused}
             response = _response(delivery.body)
@@ -208,32 +210,32 @@ class Courier:
         self._step(run, Phase.SENT, _LOST)
 
     def _fail(self, run: SandboxRun, reason: str) -> None:
-        """Record a request that was not answered, as Port does: the run fails, and its log says why."""
+        """Fail a run whose request got no response, as Port does, and log the reason."""
         run.phase = Phase.SENT
         if run.ended:
-            self._state.keep("run", run.id, run)
-            self._state.tell(run, reason)
+            self._state.record_change("run", run.id, run)
+            self._state.add_event(run, reason)
         else:
             self._state.add_log(run, {"message": reason}, by=_BY)
-            self._state.tell(run, reason)
+            self._state.add_event(run, reason)
             self._state.update_run(run, {"status": "FAILURE", "summary": reason})
         self._try_to_commit()
 
     def _step(self, run: SandboxRun, phase: Phase, note: str) -> None:
         run.phase = phase
-        self._state.keep("run", run.id, run)
-        self._state.tell(run, note)
+        self._state.record_change("run", run.id, run)
+        self._state.add_event(run, note)
         self._commit()
 
     def _try_to_commit(self) -> None:
-        with contextlib.suppress(PortHookError):  # the next call tries again, and is told if it cannot be saved either
+        with contextlib.suppress(PortHookError):  # the next call tries again and reports an error
             self._commit()
 
 
 def _response(body: bytes) -> Any:
     """Return a response's body as a run's `response`: a string, an array or an object; None for no body.
 
-    JSON that nests too deeply to be serialized stays a string.
+    JSON that is nested too deep to be serialized stays a string.
     """
     text = body.decode("utf-8", "replace")
     try:

@@ -1,6 +1,6 @@
-"""Entities: what a backend creates and changes, tied to its run by `run_id`.
+"""Entities that a backend creates and changes. `run_id` links a change to a run.
 
-Blueprints are not known: every name of one is taken, and properties and relations are not checked against it.
+The sandbox has no blueprints: any blueprint name is accepted, and properties and relations are not checked.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from port_hook_cli.sandbox.run import IN_PROGRESS, SandboxRun
 from port_hook_cli.sandbox.runs import find_run
 from port_hook_cli.sandbox.state import SandboxState
 
-_PARTS = ("properties", "relations")
-_MOST = 1000
+_MERGED = ("properties", "relations")
+_MAX_LIMIT = 1000
 
 
 def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Create an entity; with `upsert` replace one that is there, with `merge`, too, change it."""
-    check_query(request, most=_MOST)
+    """Create an entity. `upsert` replaces an existing one; `upsert` with `merge` updates it."""
+    check_query(request, max_limit=_MAX_LIMIT)
     body = read_body(request, checks.ENTITY, others=True)
     identifier = body.get("identifier") or secrets.token_hex(8)
     run = _run_of(state, request)
@@ -31,45 +31,47 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
     merged = known if known is not None and request.query.get("merge") == "true" else {}
     entity = _merge(merged, {**body, "identifier": identifier})
     if request.query.get("validation_only") == "true":
-        return ApiResponse(status=201, document={"ok": True, "entity": entity}, note="checked, and not saved")
-    words = "created" if known is None else "changed"
-    return _saved(state, blueprint, entity, run, words, status=201)
+        return ApiResponse(status=201, document={"ok": True, "entity": entity}, note="checked but not saved")
+    verb = "created" if known is None else "changed"
+    return _saved(state, blueprint, entity, run, verb, status=201)
 
 
 def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Return the answer to a GET of an entity."""
-    check_query(request, most=_MOST)
+    """Return the response to a GET of an entity."""
+    check_query(request, max_limit=_MAX_LIMIT)
     return ApiResponse(status=200, document={"ok": True, "entity": _find(state, blueprint, identifier)})
 
 
 def replace(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Replace an entity by what the body says."""
-    return _change(state, request, blueprint, identifier, keeps=False)
+    """Replace an entity with the body."""
+    return _change(state, request, blueprint, identifier, is_patch=False)
 
 
 def update(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Change what the body names; a null empties a field."""
-    return _change(state, request, blueprint, identifier, keeps=True)
+    """Change the fields in the body; null clears a field."""
+    return _change(state, request, blueprint, identifier, is_patch=True)
 
 
 def delete(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Delete an entity."""
-    check_query(request, most=_MOST)
+    check_query(request, max_limit=_MAX_LIMIT)
     _find(state, blueprint, identifier)
     run = _run_of(state, request)
     state.set_entity(blueprint, identifier, None)
     return _tied(state, run, f"deleted {blueprint}/{identifier}", {"ok": True}, 200)
 
 
-def _change(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str, *, keeps: bool) -> ApiResponse:
-    check_query(request, most=_MOST)
+def _change(
+    state: SandboxState, request: ApiRequest, blueprint: str, identifier: str, *, is_patch: bool
+) -> ApiResponse:
+    check_query(request, max_limit=_MAX_LIMIT)
     known = _find(state, blueprint, identifier)
-    body = read_body(request, checks.ENTITY_PATCH if keeps else checks.ENTITY, others=not keeps)
+    body = read_body(request, checks.ENTITY_PATCH if is_patch else checks.ENTITY, others=not is_patch)
     named = body.get("identifier", identifier)
     if named != identifier and (blueprint, named) in state.entities:
         raise Refused(409, "identifier_taken", f'An entity with identifier "{named}" already exists')
     run = _run_of(state, request)
-    entity = _merge(known if keeps else {}, {**body, "identifier": named})
+    entity = _merge(known if is_patch else {}, {**body, "identifier": named})
     if named != identifier:
         state.set_entity(blueprint, identifier, None)
     return _saved(state, blueprint, entity, run, "changed", status=200)
@@ -83,10 +85,10 @@ def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any
 
 
 def _merge(known: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entity as Port shows it: the fields that have a value, properties and relations always."""
+    """Return an entity as Port shows it: without empty fields, but always with properties and relations."""
     merged = {name: said.get(name, known.get(name)) for name in ("identifier", "title", "icon", "team")}
     entity = {name: value for name, value in merged.items() if value is not None}
-    return {**entity, **{name: {**known.get(name, {}), **said.get(name, {})} for name in _PARTS}}
+    return {**entity, **{name: {**known.get(name, {}), **said.get(name, {})} for name in _MERGED}}
 
 
 def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
@@ -100,10 +102,10 @@ def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
 
 
 def _saved(
-    state: SandboxState, blueprint: str, entity: dict[str, Any], run: SandboxRun | None, words: str, *, status: int
+    state: SandboxState, blueprint: str, entity: dict[str, Any], run: SandboxRun | None, verb: str, *, status: int
 ) -> ApiResponse:
     state.set_entity(blueprint, entity["identifier"], entity)
-    return _tied(state, run, f"{words} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
+    return _tied(state, run, f"{verb} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
 
 
 def _tied(
@@ -112,5 +114,5 @@ def _tied(
     if run is None:
         return ApiResponse(status=status, document=document, note=note)
     run.entities.append(note)
-    state.keep("run", run.id, run)
+    state.record_change("run", run.id, run)
     return ApiResponse(status=status, document=document, run_id=run.id, note=f"{note}, for {run.id}")

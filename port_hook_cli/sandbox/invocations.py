@@ -1,4 +1,4 @@
-"""Starting a run of an action, and deciding on one that waits for approval."""
+"""Starting a run of an action, and approving or declining it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from port_hook_cli.sandbox.runs import check_open, find_run
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
 
-_MOST = 1000
+_MAX_LIMIT = 1000
 
 
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Start a run: its invocation is sent at once, or when it has been approved."""
+    """Start a run. Its invocation is sent immediately, or after the approval."""
     action = find_action(state, identifier)
-    check_query(request, most=_MOST)
+    check_query(request, max_limit=_MAX_LIMIT)
     body = read_body(request, checks.NEW_RUN, required=("properties",))
     if value_at(action, ("trigger", "type")) != "self-service":
         raise invalid(f'"{identifier}" is an automation; only a self-service action can be run')
@@ -39,12 +39,12 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
     )
     if waits:
         run.status, run.phase = WAITING_FOR_APPROVAL, Phase.APPROVAL
-        state.tell(run, f"waits for approval: PATCH /v1/actions/runs/{run.id}/approval")
+        state.add_event(run, f"waiting for approval: PATCH /v1/actions/runs/{run.id}/approval")
     elif kind == WEBHOOK:
         run.phase = Phase.PENDING
     note = f"started {run.id} for {brief(run.user_email)}"
     if kind != WEBHOOK:
-        note += f"; nothing is sent, as its invocation method is {kind}"
+        note += f"; no request is sent, because its invocation method is {kind}"
     return ApiResponse(
         status=202,
         document={"ok": True, "run": run.document()},
@@ -55,13 +55,13 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
 
 
 def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Approve or decline a run that waits for it. One voice is enough, whatever `requiredApproval` says."""
-    check_query(request, most=_MOST)
+    """Approve or decline a run. One approval is enough for any `requiredApproval`."""
+    check_query(request, max_limit=_MAX_LIMIT)
     run, _ = find_run(state, run_id)
     body = read_body(request, checks.APPROVAL, required=("status",))
     check_open(run)
     if run.status != WAITING_FOR_APPROVAL:
-        raise Refused(422, "run_not_waiting_for_approval", f'Action run "{run.id}" does not wait for approval')
+        raise Refused(422, "run_not_waiting_for_approval", f'Action run "{run.id}" is not waiting for approval')
     approved = body["status"] == "APPROVE"
     run.approval = {"state": "APPROVED" if approved else DECLINED, "userId": run.user_email}
     if "description" in body:

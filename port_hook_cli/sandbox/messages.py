@@ -1,4 +1,4 @@
-"""What comes in and what goes out, without sockets, and the errors in the shape that Port gives them."""
+"""Requests and responses of the sandbox's API, without sockets, and errors in Port's format."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from port_hook_cli.sandbox.checks import Fields, find_fault, find_query_fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """A request, taken apart: decoded path segments, query (repeated fields joined by commas), token, body.
+    """A parsed request: decoded path segments, query (repeated fields joined by commas), token, body.
 
-    `reserved` tells that it has the header `x-port-reserved-usage: true`, which Port's agent sends.
+    `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends.
     """
 
     method: str
@@ -29,9 +29,9 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:
-    """A status, a JSON document, and for the onlooker the run it was about and what happened, in words.
+    """A response: a status and a JSON document; for observers, the run's id and a note on what happened.
 
-    `invokes` is the run whose invocation is to be sent from now on.
+    `invokes` is the id of the run whose invocation is sent after the response.
     """
 
     status: int
@@ -43,7 +43,7 @@ class ApiResponse:
 
 
 class Refused(Exception):
-    """An error answer of Port's API."""
+    """An error response of Port's API."""
 
     def __init__(self, status: int, slug: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -56,50 +56,50 @@ class Refused(Exception):
 
 
 def invalid(message: str) -> Refused:
-    """Return the 422 of a request that does not match the route's schema."""
+    """Return the 422 for a request that does not match the schema of the route."""
     return Refused(422, "invalid_request", message)
 
 
 def too_large() -> ApiResponse:
-    """Return the answer to a body over 1 MiB."""
+    """Return the response to a body over 1 MiB."""
     return Refused(413, "payload_too_large", "Request body is too large (limit is 1MiB)").response
 
 
 def too_many(wait_s: int) -> ApiResponse:
-    """Return the answer to a call over the limit; the next is welcome in `wait_s` seconds."""
-    words = f"Too many requests; try again in {wait_s} seconds"
-    return Refused(429, "rate_limit_exceeded", words, {"retry-after": str(wait_s)}).response
+    """Return the response to a call over the rate limit; the next call is allowed in `wait_s` seconds."""
+    message = f"Too many requests; try again in {wait_s} seconds"
+    return Refused(429, "rate_limit_exceeded", message, {"retry-after": str(wait_s)}).response
 
 
 def foreign(found: Foreign) -> ApiResponse:
-    """Return the answer to a request that a web page may have made."""
+    """Return the response to a request that a web page may have sent."""
     if found.is_by_host:
         return Refused(421, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").response
     return Refused(403, "forbidden", f"{found.message}. The sandbox only accepts calls from programs.").response
 
 
 def failed(bug: Exception) -> ApiResponse:
-    """Return the answer of a sandbox that has a bug."""
+    """Return the response for an unexpected exception."""
     return Refused(500, "internal_error", f"The sandbox has a bug: {type(bug).__name__}: {bug}").response
 
 
 def not_saved(problem: str) -> ApiResponse:
-    """Return the answer of a sandbox that could not write its state file."""
-    return Refused(500, "internal_error", f"The sandbox could not save what this call did: {problem}").response
+    """Return the response for a change that could not be saved."""
+    return Refused(500, "internal_error", f"The sandbox could not save the change: {problem}").response
 
 
-def check_query(request: ApiRequest, *, most: int) -> None:
-    """Raise the 422 of a query that the route does not take; `most` is its highest `limit`."""
-    if fault := find_query_fault(request.query, most=most):
+def check_query(request: ApiRequest, *, max_limit: int) -> None:
+    """Raise Refused with 422 for a faulty query; `max_limit` is the highest `limit` of the route."""
+    if fault := find_query_fault(request.query, max_limit=max_limit):
         raise invalid(fault)
 
 
 def read_body(
     request: ApiRequest, fields: Fields, required: tuple[str, ...] = (), *, others: bool = False
 ) -> dict[str, Any]:
-    """Return the request's JSON object; raises the 422 that names the field which does not belong or fit.
+    """Return the request's JSON object; raises Refused with a 422 that names the faulty field.
 
-    With `others`, fields that are not among `fields` may hold anything.
+    With `others`, fields that are not in `fields` may have any value.
     """
     try:
         body = json.loads(request.body, parse_constant=_no_constant, parse_float=_finite)
@@ -112,11 +112,11 @@ def read_body(
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is Python's, not JSON's")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError("a number that no double holds could not be shown again")
+        raise ValueError("the number exceeds the range of a double")
     return number

@@ -23,7 +23,7 @@ def sandbox_ready_record(url: str, client_id: str, client_secret: str) -> dict[s
 def sandbox_call_record(
     at: float, method: str, path: str, status: int, *, run_id: str | None, note: str
 ) -> dict[str, Any]:
-    """Return one call that the sandbox answered; `at` is seconds since the epoch."""
+    """Return the record of one call and its response; `at` is seconds since the epoch."""
     return {
         "schema": SANDBOX,
         "type": "call",
@@ -37,7 +37,7 @@ def sandbox_call_record(
 
 
 def sandbox_run_record(at: float, run_id: str, action: str, status: str, note: str) -> dict[str, Any]:
-    """Return one step in the life of a run that the sandbox started; `at` is seconds since the epoch."""
+    """Return the record of one step of a run that the sandbox started; `at` is seconds since the epoch."""
     return {
         "schema": SANDBOX,
         "type": "run",

@@ -1,6 +1,6 @@
-"""The sandbox's routes, and its answers as a function of its state and a request. Nothing here knows of sockets.
+"""The sandbox's routes: a response as a function of the state and a request, without sockets.
 
-Routes, fields and errors: Port's API reference; the agent's routes: the published execution agent.
+Routes, fields and errors follow Port's API reference; the agent's routes follow the published execution agent.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
 _WITHOUT_VERSION = frozenset({"auth", "actions", "blueprints", "workflows", "organization"})
 
 
-def give_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the answer to credentials: a token, or 401."""
+def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Return the response to credentials: a token, or 401."""
     body = read_body(request, checks.CREDENTIALS, required=("clientId", "clientSecret"))
     secret = state.client_secret.reveal().encode()
     given = body["clientSecret"].encode("utf-8", "replace")
     if body["clientId"] != state.client_id or not hmac.compare_digest(given, secret):
         raise Refused(401, "invalid_credentials", "The client id or client secret is wrong")
-    token = {"accessToken": state.give_token(), "expiresIn": state.token_lifetime_s, "tokenType": "Bearer"}
-    return ApiResponse(status=200, document={"ok": True, **token}, note="gave a token")
+    token = {"accessToken": state.issue_token(), "expiresIn": state.token_lifetime_s, "tokenType": "Bearer"}
+    return ApiResponse(status=200, document={"ok": True, **token}, note="issued a token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Route:
     handle: Callable[..., ApiResponse]
 
     def arguments(self, request: ApiRequest, segments: tuple[str, ...]) -> list[str] | None:
-        """Return what the path has in place of the names, or None when the route is another."""
+        """Return the path's values for the names, or None if the request is for another route."""
         parts = self.path.split("/")[1:]
         if request.method != self.method or len(parts) != len(segments):
             return None
@@ -51,9 +51,9 @@ class Route:
 _RUN = "/v1/actions/runs/{run_id}"
 _ENTITY = "/v1/blueprints/{blueprint}/entities/{entity}"
 _NODE = "/v1/workflows/nodes/runs/{node_run_id}"
-# The first that fits counts, so a fixed path stands before one with a name in its place.
+# The first match wins, so a fixed path comes before a path with a name in the same place.
 ROUTES = (
-    Route("POST", _TOKEN, give_token),
+    Route("POST", _TOKEN, issue_token),
     Route("GET", "/v1/actions/runs", runs.list_runs),
     Route("POST", "/v1/actions/runs/claim-pending", agent.claim_runs),
     Route("PATCH", "/v1/actions/runs/ack", agent.acknowledge_runs),
@@ -81,7 +81,7 @@ ROUTES = (
 
 
 def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the answer to a request. Never raises."""
+    """Return the response to a request. Never raises."""
     try:
         return _route(state, request)
     except Refused as refused:
@@ -100,7 +100,7 @@ def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
             found = (route, arguments)
             break
     is_open = found is not None and found[0].path == _TOKEN
-    if segments[:1] == ("v1",) and not is_open and not state.is_good(request.token):
+    if segments[:1] == ("v1",) and not is_open and not state.is_valid_token(request.token):
         raise Refused(401, "unauthorized", "The access token is missing, unknown or expired")
     if found is None:
         path = "/".join(("", *request.segments))

@@ -1,4 +1,4 @@
-"""An action run or a workflow node's run in the sandbox, as it stands and as Port's API shows it."""
+"""An action run or a workflow node's run in the sandbox, and how Port's API shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DECLINED = "DECLINED"
 
 
 class Phase(StrEnum):
-    """Where the invocation of a run is. One that the sandbox does not send stays at NONE."""
+    """The state of a run's invocation. NONE if the sandbox does not send it."""
 
     NONE = ""
     APPROVAL = "approval"
@@ -30,9 +30,9 @@ class Phase(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class SandboxRun:
-    """A run as it stands; times are seconds since the epoch. `result` and `output` are a workflow node's.
+    """A run; times are seconds since the epoch. Only the run of a workflow node has `result` and `output`.
 
-    `payload` is the request as Port keeps it, `entities` are the changes that a backend has tied to the run.
+    `payload` is the request as Port stores it. `entities` describes the changes to entities that belong to the run.
     """
 
     id: str
@@ -64,7 +64,7 @@ class SandboxRun:
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the run that `saved` was made of; fields of a newer port-hook are passed over."""
+        """Return the run from the result of `saved`. Fields of a newer port-hook are ignored."""
         known = {each.name for each in fields(cls)}
         run = cls(**{name: value for name, value in saved.items() if name in known})
         run.phase = Phase(run.phase)
@@ -72,12 +72,12 @@ class SandboxRun:
 
     @property
     def ended(self) -> bool:
-        """Whether the run takes no more updates."""
+        """Whether the run has ended and accepts no more updates."""
         return self.ended_at is not None
 
     @property
     def is_synchronized(self) -> bool:
-        """Whether the webhook's HTTP answer ends the run."""
+        """Whether the webhook's HTTP response ends the run."""
         return bool((self.payload or {}).get("synchronized"))
 
     @property
@@ -85,28 +85,28 @@ class SandboxRun:
         """Whether Port's execution agent sends the request."""
         return bool((self.payload or {}).get("agent"))
 
-    def update(self, said: Mapping[str, Any], now: float) -> None:
-        """Set the fields that an update names as Port's API names them; a status of an end ends the run."""
+    def update(self, changes: Mapping[str, Any], now: float) -> None:
+        """Set fields, named as in Port's API. A final status ends the run."""
         self.updated_at = now
-        self.status = said.get("status", self.status)
-        self.result = said.get("result", self.result)
-        self.status_label = said.get("statusLabel", self.status_label)
-        self.link = said.get("link", said.get("links", self.link))
-        self.summary = said.get("summary", self.summary)
-        self.external_run_id = said.get("externalRunId", self.external_run_id)
-        self.response = said.get("response", self.response)
-        self.output = said.get("output", self.output)
+        self.status = changes.get("status", self.status)
+        self.result = changes.get("result", self.result)
+        self.status_label = changes.get("statusLabel", self.status_label)
+        self.link = changes.get("link", changes.get("links", self.link))
+        self.summary = changes.get("summary", self.summary)
+        self.external_run_id = changes.get("externalRunId", self.external_run_id)
+        self.response = changes.get("response", self.response)
+        self.output = changes.get("output", self.output)
         if self.status not in {IN_PROGRESS, WAITING_FOR_APPROVAL}:
             self.ended_at = now
 
     def saved(self) -> dict[str, Any]:
-        """Return what `restored` takes, without the logs, which are kept one by one."""
+        """Return the fields for `restored`, without the logs, which are saved separately."""
         document = asdict(self)
         del document["logs"]
         return document
 
     def document(self) -> dict[str, Any]:
-        """Return the run as Port's API shows it, without the fields that Port leaves out while they are empty."""
+        """Return the run as Port's API shows it. Port omits some fields while they are empty."""
         return self._node_document() if is_node_run(self.id) else self._action_document()
 
     def _action_document(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The handler that the demo forwards to: a backend of the shape that port-hook is made for.
+"""The handler that the demo forwards to, a typical asynchronous backend.
 
-It accepts an invocation at once and works afterwards: it logs to the run, then reports it as SUCCESS.
+It accepts an invocation immediately, then logs to the run and reports it as SUCCESS.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Work = Callable[[str], Awaitable[None]]
 
 @asynccontextmanager
 async def sample_handler(work: Work) -> AsyncIterator[str]:
-    """Serve the handler on a free port of loopback and give its URL; `work` gets each accepted run's id."""
+    """Serve the handler on a free loopback port and yield its URL; `work` gets the id of each accepted run."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(request: web.BaseRequest) -> web.StreamResponse:

@@ -21,13 +21,13 @@ from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
-from port_hook_cli.sandbox.allowance import Allowance
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
-from port_hook_cli.sandbox.invoking import PlainInvoker, RequestMaker
+from port_hook_cli.sandbox.invoking import RequestMaker
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
+from port_hook_cli.sandbox.rate_limit import RateLimit
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
-from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, Given, RunEvent, SandboxState
+from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData, RunEvent, SandboxState
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ _DRAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Who looks on: each is told an event that has happened."""
+class EventHandlers:
+    """Callbacks for calls and for steps of runs."""
 
     on_event: Callable[[ApiEvent], None]
     on_run: Callable[[RunEvent], None]
@@ -51,20 +51,20 @@ class Sandbox:
         self,
         state: SandboxState,
         *,
-        given: Given,
-        invoker: RequestMaker,
+        initial: InitialData,
+        invoker: RequestMaker | None,
         sending: Sending,
-        watch: Watch,
+        handlers: EventHandlers,
         file: StateFile | None,
-        allowance: Allowance,
+        rate_limit: RateLimit,
     ) -> None:
         self.url = ""
         self._state = state
-        self._given = given
+        self._initial = initial
         self._courier = Courier(state, invoker, self._commit, sending)
-        self._watch = watch
+        self._handlers = handlers
         self._file = file
-        self._allowance = allowance
+        self._rate_limit = rate_limit
         self._is_on_loopback = True
         self._changed = asyncio.Condition()
         self._news: set[asyncio.Task[None]] = set()
@@ -88,32 +88,33 @@ class Sandbox:
         on_event: Callable[[ApiEvent], None] = lambda _: None,
         on_run: Callable[[RunEvent], None] = lambda _: None,
     ) -> AsyncIterator[Sandbox]:
-        """Serve on `host`:`port` (0: a free one) until the block ends; raises ListenError when it cannot.
+        """Serve on `host`:`port` (0: any free port) until the block ends; raises ListenError if it cannot listen.
 
-        `runs` are added at the start. With `strict_runs` every other run id is unknown; without, a well-formed one
-        is made up when it is first used. `actions` stand in for the sample. `state` is a file that everything is kept
-        in (StoreError when it cannot be used). `invoker` makes the requests of runs, `sending` says how they are sent.
-        `on_event` is told each call when its answer is known, `on_run` each step of a run that was started here.
+        `runs` are added at the start. Any other well-formed run id creates a run when it is first used, unless
+        `strict_runs` is set. `actions` replace the sample action. `state` is the file that stores the state (raises
+        StoreError if it cannot be used). `invoker` makes the requests of runs; without one, no requests are sent.
+        `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run that
+        was started here.
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
         with _opened(state) as file:
             sandbox = cls(
                 known,
-                given=Given(tuple(actions), tuple(runs)),
-                invoker=invoker or PlainInvoker(),
+                initial=InitialData(tuple(actions), tuple(runs)),
+                invoker=invoker,
                 sending=sending,
-                watch=Watch(on_event, on_run),
+                handlers=EventHandlers(on_event, on_run),
                 file=file,
-                allowance=Allowance(calls_per_minute, now),
+                rate_limit=RateLimit(calls_per_minute, now),
             )
-            known.begin(sandbox._given, list(file.rows()) if file is not None else ())
+            known.begin(sandbox._initial, list(file.rows()) if file is not None else ())
             sandbox._commit()
             runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
             await runner.setup()
             try:
                 sandbox.url = await _listen(runner, host, port)
                 sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in runner.addresses)
-                sandbox._courier.take_up()
+                sandbox._courier.resume()
                 yield sandbox
             finally:
                 await runner.cleanup()
@@ -121,49 +122,49 @@ class Sandbox:
 
     @property
     def client_id(self) -> str:
-        """The client id that buys tokens here; a new one with every start."""
+        """The client id of the sandbox; each start creates a new one, unless a state file has one."""
         return self._state.client_id
 
     @property
     def client_secret(self) -> Secret:
-        """The client secret that belongs to it; it opens nothing but this sandbox."""
+        """The client secret of the sandbox, which is valid nowhere else."""
         return self._state.client_secret
 
     @property
     def runs(self) -> dict[str, SandboxRun]:
-        """The runs by id, as they stand."""
+        """The runs by id."""
         return self._state.runs
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
-        """Add, or start anew, a run in progress; `fields` are those of `SandboxRun`, such as `action`."""
+        """Add or restart a run in progress; `fields` are those of `SandboxRun`, such as `action`."""
         return self._state.add_run(run_id, **fields)
 
     @property
     def actions(self) -> dict[str, dict[str, Any]]:
-        """The actions and automations by identifier, as they stand."""
+        """The actions and automations by identifier."""
         return self._state.actions
 
     def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add, or replace, an action or automation; `fields` are those that Port's API takes."""
+        """Add or replace an action or automation; `fields` are those of Port's API."""
         return self._state.add_action(fields)
 
     def record(self, run_id: str, delivery: Delivery) -> None:
-        """Record what became of the request of a run that somebody else has sent, as if it had been sent here."""
+        """Record the outcome of a run's request that was not sent by the sandbox, as if it had been."""
         self._courier.record(self.runs[run_id], delivery)
 
-    async def start_anew(self) -> None:
-        """Give up what is under way and forget what has happened; the URL, the credentials and tokens stay.
+    async def reset(self) -> None:
+        """Return to the initial actions and runs; raises StoreError. Invocations in progress are canceled.
 
-        The actions and runs that the sandbox was started with are there as at first; raises StoreError.
+        The URL, the credentials and the issued tokens stay valid.
         """
         self._state.clear()
-        self._state.begin(self._given)
-        self._allowance.refill()
-        await self._courier.give_up()
+        self._state.begin(self._initial)
+        self._rate_limit.reset()
+        await self._courier.cancel()
         self._commit()
 
     async def wait_for_end(self, run_id: str) -> SandboxRun:
-        """Wait until the run has ended, and return it. The run need not exist yet."""
+        """Wait until the run has ended and return it. The run may be created later."""
         async with self._changed:
             await self._changed.wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
         return self.runs[run_id]
@@ -175,25 +176,25 @@ class Sandbox:
 
     @property
     def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """The entities by blueprint and identifier, as they stand."""
+        """The entities by blueprint and identifier."""
         return self._state.entities
 
     def _commit(self) -> None:
-        """Save what has changed, and tell whoever waits or looks on; raises StoreError."""
+        """Save the changes and publish the events; raises StoreError."""
         self._save()
         self._publish()
 
     def _save(self) -> None:
         if self._file is not None and (rows := self._state.changes()):
             self._file.write(rows)
-        self._state.forget_changes()
+        self._state.clear_changes()
 
     def _publish(self) -> None:
         news = asyncio.ensure_future(self._notify())
         self._news.add(news)
         news.add_done_callback(self._news.discard)
-        for event in self._state.take_told():
-            self._watch.on_run(event)
+        for event in self._state.take_events():
+            self._handlers.on_run(event)
 
     async def _notify(self) -> None:
         async with self._changed:
@@ -201,7 +202,7 @@ class Sandbox:
 
     async def _respond(self, request: web.Request) -> web.Response:
         given = self._refuse_page(request) or await self._reply(request)
-        self._watch.on_event(
+        self._handlers.on_event(
             ApiEvent(
                 at=self._state.now(),
                 method=request.method,
@@ -227,15 +228,15 @@ class Sandbox:
         except web.HTTPRequestEntityTooLarge:
             return too_large()
         except ConnectionError:
-            return ApiResponse(status=400, document={"ok": False}, note="the caller left in the middle of its request")
-        if wait_s := self._allowance.take():
+            return ApiResponse(status=400, document={"ok": False}, note="the caller disconnected during its request")
+        if wait_s := self._rate_limit.take():
             return too_many(wait_s)
         try:
             given = respond(self._state, _api_request(request, body))
             self._save()
         except StoreError as problem:
             return not_saved(problem.message)
-        except Exception as bug:  # noqa: BLE001 - the logger is silent, so the onlooker is told
+        except Exception as bug:  # noqa: BLE001 - the logger is silent, so the response shows the error
             return failed(bug)
         return given
 

@@ -1,7 +1,7 @@
-"""The sandbox's state in a file, so that it outlives the process: SQLite, one row for each action, run, log, entity.
+"""The sandbox's state in an SQLite file, with one row for each action, run, log entry and entity.
 
-What one call does is written in one transaction before the call is answered. It survives a kill of the process at any
-moment; like the captures, it is not forced to the disk at each call, so a power cut may cost the latest.
+The changes of a call are written in one transaction before the response. They survive a kill of the process at any
+moment. Like captures, they are not synced to the disk at each call, so a power cut may lose the latest ones.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.sandbox.state import Row
 
 _VERSION = 1
-_OF_SQLITE = b"SQLite format 3\0"
-# A kind that refers to another comes after it; within a kind, the oldest come first, and logs in their order.
+_SQLITE_MAGIC = b"SQLite format 3\0"
+# Logs come after the runs that they refer to, in order of their keys; other rows come oldest first.
 _ORDER = "CASE kind WHEN 'log' THEN 1 ELSE 0 END, CASE kind WHEN 'log' THEN key END, rowid"
 
 
@@ -33,7 +33,7 @@ class StateFile:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the file, or make it, for this user only; raises StoreError."""
+        """Open the file, or create it for this user only; raises StoreError."""
         with _store_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             secure(path, show_only=False)
@@ -48,7 +48,7 @@ class StateFile:
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
-                _make_table(connection)
+                _create_table(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -61,18 +61,18 @@ class StateFile:
         self._connection.close()
 
     def rows(self) -> Iterator[Row]:
-        """Yield what was written, what others refer to first; raises StoreError."""
+        """Yield the rows, runs before their logs; raises StoreError."""
         with _store_errors(self._path):
             for kind, key, text in self._connection.execute(f"SELECT kind, key, document FROM part ORDER BY {_ORDER}"):  # noqa: S608
                 yield kind, json.loads(key), json.loads(text)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write all of `rows` or none of them; raises StoreError."""
+        """Write all `rows` in one transaction; raises StoreError."""
         with _store_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for kind, key, value in rows:
-                    # Escaped to ASCII: SQLite takes no lone surrogate.
+                    # Escaped to ASCII, because SQLite cannot store a lone surrogate.
                     self._write(kind, json.dumps(key), value)
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -93,13 +93,13 @@ class StateFile:
 
 def _check_kind(path: Path) -> None:
     with path.open("rb") as file:
-        beginning = file.read(len(_OF_SQLITE))
-    if beginning not in {b"", _OF_SQLITE}:
+        beginning = file.read(len(_SQLITE_MAGIC))
+    if beginning not in {b"", _SQLITE_MAGIC}:
         raise StoreError(f"{path} is not a sandbox's state file.", hint="Give --state another path.")
 
 
 def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError for a database that is another program's or another version's; nothing is changed."""
+    """Raise StoreError for a database of another program or version, without changing it."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version == 0 and tables:
@@ -116,8 +116,8 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
         )
 
 
-def _make_table(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # takes the lock that keeps others out
+def _create_table(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock
     connection.execute(
         "CREATE TABLE IF NOT EXISTS part"
         " (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
@@ -133,7 +133,7 @@ def _store_errors(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if "locked" in str(error):
             raise StoreError(
-                f"Another sandbox has {path} open.", hint="End it first, or give --state another path."
+                f"{path} is open in another sandbox.", hint="Stop that sandbox, or give --state another path."
             ) from error
         raise StoreError(
             f"The state file {path} cannot be used: {error}.", hint="Give --state another path."
@@ -143,4 +143,6 @@ def _store_errors(path: Path) -> Iterator[None]:
             f"The state file {path} cannot be used: {error.strerror or error}.", hint="Give --state another path."
         ) from error
     except ValueError as error:
-        raise StoreError(f"The state file {path} is damaged: {error}.", hint="Move it away to start anew.") from error
+        raise StoreError(
+            f"The state file {path} is damaged: {error}.", hint="Move it away to start with an empty state."
+        ) from error

@@ -1,4 +1,4 @@
-"""What `sandbox` prints: the lines that point a backend at it, and one line per call and per step of a run."""
+"""What `sandbox` prints: shell lines that configure a backend, and one line for each call and each step of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from port_hook_cli.text.safe import brief, printable
 
 
 def format_exports(url: str, client_id: str, client_secret: str) -> str:
-    """Return shell lines that point a backend at the sandbox; PORT_API_BASE_URL is what Port's agent reads."""
+    """Return shell lines that make a backend use the sandbox. Port's agent reads PORT_API_BASE_URL."""
     values = {
         "PORT_CLIENT_ID": client_id,
         "PORT_CLIENT_SECRET": client_secret,
@@ -20,13 +20,13 @@ def format_exports(url: str, client_id: str, client_secret: str) -> str:
 
 
 def format_api_event(at: float, method: str, path: str, status: int, note: str) -> str:
-    """Return one call on one line; `at` is seconds since the epoch, shown as the time of day in UTC."""
-    told = f"  {printable(note)}" if note else ""
-    return f"{_time(at)} {printable(method)} {printable(path)} {status}{told}"
+    """Return the line for one call; `at`, in seconds since the epoch, is shown as the time of day in UTC."""
+    suffix = f"  {printable(note)}" if note else ""
+    return f"{_time(at)} {printable(method)} {printable(path)} {status}{suffix}"
 
 
 def format_run_event(at: float, run_id: str, action: str, status: str, note: str) -> str:
-    """Return one step in the life of a run on one line; `at` is seconds since the epoch."""
+    """Return the line for one step of a run; `at` is seconds since the epoch."""
     return f"{_time(at)} run {printable(run_id)} {brief(action, 40)} {printable(status)}  {printable(note)}"
 
 

@@ -1,6 +1,6 @@
-"""Runs of workflow nodes: updates, logs, and the agent's claim on those that wait for it.
+"""Runs of workflow nodes: updates, logs, and claims by the agent.
 
-The sandbox runs no workflows: a node's run is made up when its id is first used, or added by a test.
+The sandbox runs no workflows: a node's run is created when its id is first used, or by a test.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.agent import claim
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_body
 from port_hook_cli.sandbox.run import SandboxRun
-from port_hook_cli.sandbox.runs import check_open, find_run, shown, update
+from port_hook_cli.sandbox.runs import check_open, find_run, run_response, update
 from port_hook_cli.sandbox.state import SandboxState
 
 
 def update_node_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the answer to a PATCH of a node's run."""
+    """Return the response to a PATCH of a node's run."""
     return update(state, request, run_id, checks.NODE_PATCH)
 
 
 def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add entries to the log of a node's run."""
-    run, made_up = find_run(state, run_id)
+    """Add log entries to a node's run."""
+    run, is_new = find_run(state, run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     check_open(run)
     logs = [state.add_log(run, log) for log in body["logs"]]
-    return shown(run, made_up, {"logs": logs}, f"{len(logs)} logs", status=201)
+    return run_response(run, is_new, {"logs": logs}, f"{len(logs)} logs", status=201)
 
 
 def claim_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Give the agent the node runs that wait for it."""
+    """Return the node runs that wait for the agent, now claimed by it."""
     body = read_body(request, checks.CLAIM, required=("installationId",))
     claimed = claim(state, body, lambda run: is_node_run(run.id))
     return ApiResponse(
@@ -46,4 +46,4 @@ def _for_agent(run: SandboxRun) -> dict[str, Any]:
 
 
 def _count(claimed: list[SandboxRun]) -> str:
-    return f"gave the agent {len(claimed)} node runs" if claimed else "no node run waits for the agent"
+    return f"the agent claimed {len(claimed)} node runs" if claimed else "no node runs to claim"

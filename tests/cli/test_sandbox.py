@@ -62,8 +62,8 @@ def test_the_printed_lines_point_port_hook_at_the_sandbox(run: Run, tmp_path: Pa
     assert env["PORT_API_URL"] == env["PORT_API_BASE_URL"]
     calls = [text.split(maxsplit=1)[1] for text in err.splitlines()[1:]]
     assert calls == [
-        "POST /v1/auth/access_token 200  gave a token",
-        f"GET /v1/actions/runs/{RUN_ID}?version=v2 200  made this run up, as its id was not known",
+        "POST /v1/auth/access_token 200  issued a token",
+        f"GET /v1/actions/runs/{RUN_ID}?version=v2 200  created the unknown run",
         f'POST /v1/actions/runs/{RUN_ID}/logs 201  log "hi \\u001b[2J"',
         f"PATCH /v1/actions/runs/{RUN_ID} 200  status SUCCESS",
     ]
@@ -121,7 +121,7 @@ def test_a_run_is_told_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert process.stderr
         lines = [process.stderr.readline().split(maxsplit=1)[-1].rstrip() for _ in range(5)]
     assert lines[2] == f"POST /v1/actions/nowhere/runs 202  started {run_id} for you@example.com"
-    assert lines[3].startswith(f"run {run_id} nowhere IN_PROGRESS  The sandbox sends to this machine only")
+    assert lines[3].startswith(f"run {run_id} nowhere IN_PROGRESS  The sandbox sends only to this machine")
     assert lines[4].startswith(f"run {run_id} nowhere FAILURE  ended ")
 
 

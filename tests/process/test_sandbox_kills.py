@@ -25,7 +25,7 @@ DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
 from port_hook_cli.sandbox.messages import ApiRequest
-from port_hook_cli.sandbox.routes import answer
+from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.state_file import StateFile
 from tests.factories import RUN_ID
@@ -36,15 +36,15 @@ def live(path, out):
         rows = list(file.rows())
         state.restore(rows)
         if not rows:
-            state.start_anew(sample=True)
-        token = state.give_token()
+            state.initialize(sample=True)
+        token = state.issue_token()
         def call(method, path, body, **query):
             segments = tuple(path.split("/"))
-            given = answer(state, ApiRequest(method=method, segments=segments, query=query, token=token,
+            given = respond(state, ApiRequest(method=method, segments=segments, query=query, token=token,
                                              body=json.dumps(body).encode()))
             assert given.status < 300, given
             file.write(state.changes())
-            state.forget_changes()
+            state.clear_changes()
             os.write(out, b".")
         run = state.find_run(RUN_ID)[0]
         while True:

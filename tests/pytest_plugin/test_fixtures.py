@@ -271,7 +271,7 @@ class TestInvoke:
     def test_a_synchronized_run_ends_with_the_answer(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, status=503, reports=False) as url:
             run = port_hook.invoke(SYNCHRONIZED, to=url)
-        assert (run.status, run.summary) == ("FAILURE", "The webhook answered 503.")
+        assert (run.status, run.summary) == ("FAILURE", "The webhook responded with 503.")
 
     async def test_a_backend_in_the_test_s_own_event_loop_is_awaited(
         self, port_hook: PortHook, port_sandbox: PortSandbox

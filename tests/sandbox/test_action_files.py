@@ -36,18 +36,18 @@ def test_files_and_folders_of_json_and_yaml_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.json", "{", "is no JSON"),
-        ("a.json", "[" * 100_000, "is no JSON"),
+        ("a.json", "{", "is not valid JSON"),
+        ("a.json", "[" * 100_000, "is not valid JSON"),
         ("a.json", b"\xff", "UTF-8"),
         ("a.json", "17", "the action must be object"),
         ("a.json", "[{}]", "action 1 must have required property 'identifier'"),
         ("a.json", json.dumps({**GOOD, "color": "red"}), "found 'color'"),
         ("a.json", json.dumps([GOOD, {**GOOD, "trigger": 1}]), "action 2/trigger"),
         ("a.json", json.dumps({**GOOD, "invocationMethod": {"type": "WEBHOOK"}}), "property 'url'"),
-        ("a.json", json.dumps([GOOD, GOOD]), "create_vm is in"),
-        ("a.yml", "a: [", "is no YAML"),
+        ("a.json", json.dumps([GOOD, GOOD]), "create_vm is already in"),
+        ("a.yml", "a: [", "is not valid YAML"),
         ("a.yml", BOMB, "with its aliases written out it is too large"),
-        ("a.yml", "!!python/object/apply:os.system [ls]", "is no YAML"),
+        ("a.yml", "!!python/object/apply:os.system [ls]", "is not valid YAML"),
     ],
 )
 def test_a_bad_file_is_named_with_the_reason(tmp_path: Path, name: str, content: str | bytes, words: str) -> None:

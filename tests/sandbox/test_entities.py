@@ -92,7 +92,7 @@ async def test_a_change_is_tied_to_its_run_while_that_is_in_progress(
         ("POST", {"identifier": "a b"}, "body/identifier"),
         ("POST", {"identifier": ".."}, "body/identifier"),
         ("POST", {"identifier": "x" * 1001}, "body/identifier"),
-        ("POST", {"identifier": {"combinator": "and", "rules": []}}, "search query"),
+        ("POST", {"identifier": {"combinator": "and", "rules": []}}, "search queries"),
         ("POST", {"title": None}, "body/title"),
         ("POST", {"properties": []}, "body/properties"),
         ("POST", {"relations": {"a": 1}}, "body/relations"),

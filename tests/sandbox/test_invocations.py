@@ -18,6 +18,7 @@ from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, SandboxRun,
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
 from tests.servers import Handler, handler
 
@@ -31,7 +32,7 @@ def an_action(url: str, *, method: Mapping[str, Any] | None = None, **fields: An
 
 
 class Steps:
-    """The steps of runs as they are told; `reach` waits for the first that begins so."""
+    """Records the steps of runs; `reach` waits for the first one whose note starts with a text."""
 
     def __init__(self) -> None:
         self.seen: list[RunEvent] = []
@@ -53,6 +54,7 @@ def steps() -> Steps:
 
 @asynccontextmanager
 async def running(action: Mapping[str, Any], **options: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
+    options = {"invoker": PlainInvoker(), **options}
     async with Sandbox.start(actions=[action], **options) as sandbox, a_client(sandbox) as client:
         yield sandbox, client
 
@@ -93,7 +95,7 @@ async def test_a_run_is_signed_and_sent_and_stays_in_progress_until_it_is_report
 ) -> None:
     async with running(an_action(f"{webhook.url}/hook?a=1"), now=lambda: NOW, on_run=steps) as (sandbox, client):
         run_id = await start(client, f"{RUNS}?run_as=zo%C3%AB@example.com")
-        await steps.reach("answered")
+        await steps.reach("responded")
         (request,) = webhook.requests
         assert request.line == "POST /hook?a=1 HTTP/1.1"
         headers = Headers(tuple(request.fields))
@@ -106,7 +108,7 @@ async def test_a_run_is_signed_and_sent_and_stays_in_progress_until_it_is_report
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
         assert (await ended(sandbox, run_id)).status == "SUCCESS"
     assert [(step.run_id, step.action) for step in steps.seen] == [(run_id, "create_vm")] * 3
-    assert [step.note.partition(" ")[0] for step in steps.seen] == ["sends", "answered", "ended"]
+    assert [step.note.partition(" ")[0] for step in steps.seen] == ["sending", "responded", "ended"]
     assert [step.status for step in steps.seen] == ["IN_PROGRESS", "IN_PROGRESS", "SUCCESS"]
 
 
@@ -114,7 +116,7 @@ async def test_the_run_keeps_exactly_the_request_that_was_sent(webhook: Handler,
     method = {"headers": {"RUN_ID": "é", "X-Team": "a"}, "method": "PUT", "body": {"ä": [1, "x"], "b": None}}
     async with running(an_action(f"{webhook.url}/hook?a=1", method=method), on_run=steps) as (_, client):
         run_id = await start(client)
-        await steps.reach("answered")
+        await steps.reach("responded")
         run = await run_of(client, run_id)
         kept = run["payload"]
         assert kept == {
@@ -139,8 +141,8 @@ async def test_the_run_keeps_exactly_the_request_that_was_sent(webhook: Handler,
         (answering("204 No Content"), "SUCCESS", None, None),
         (answering("200 OK", "done", "text/plain"), "SUCCESS", "done", None),
         (answering("200 OK", "17"), "SUCCESS", "17", None),
-        (answering("302 Found", "x"), "FAILURE", "x", "The webhook answered 302."),
-        (answering("500 Oops", '{"error": "no"}'), "FAILURE", {"error": "no"}, "The webhook answered 500."),
+        (answering("302 Found", "x"), "FAILURE", "x", "The webhook responded with 302."),
+        (answering("500 Oops", '{"error": "no"}'), "FAILURE", {"error": "no"}, "The webhook responded with 500."),
     ],
 )
 async def test_the_answer_ends_a_synchronized_run(
@@ -159,8 +161,8 @@ async def test_a_failing_answer_ends_no_asynchronous_run_but_is_logged(steps: St
     with handler(answering("503 Busy")) as webhook:
         async with running(an_action(webhook.url), on_run=steps) as (_, client):
             run_id = await start(client)
-            await steps.reach("answered")
-            assert await logs_of(client, run_id) == ["The webhook answered 503."]
+            await steps.reach("responded")
+            assert await logs_of(client, run_id) == ["The webhook responded with 503."]
             assert (await run_of(client, run_id))["status"] == "IN_PROGRESS"
 
 
@@ -168,7 +170,7 @@ async def test_a_synchronized_run_takes_logs_but_no_status(webhook: Handler, ste
     webhook.delay_s = 30
     async with running(an_action(webhook.url, method={"synchronized": True}), on_run=steps) as (_, client):
         run = f"/v1/actions/runs/{await start(client)}"
-        await steps.reach("sends")
+        await steps.reach("sending")
         assert (await client.post(f"{run}/logs", json={"message": "hi"})).status_code == 201
         assert (await client.patch(run, json={"summary": "s"})).status_code == 200
         for call in (
@@ -203,9 +205,9 @@ async def test_a_report_that_comes_before_the_answer_counts(webhook: Handler, st
     webhook.delay_s = 0.2
     async with running(an_action(webhook.url), on_run=steps) as (_, client):
         run_id = await start(client)
-        await steps.reach("sends")
+        await steps.reach("sending")
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE", "summary": "mine"})
-        await steps.reach("answered")
+        await steps.reach("responded")
         run = await run_of(client, run_id)
     assert (run["status"], run["summary"]) == ("FAILURE", "mine")
 
@@ -233,7 +235,7 @@ async def test_nothing_leaves_this_machine_unless_that_is_allowed(url: str) -> N
 async def test_what_is_no_url_fails_the_run(url: str) -> None:
     async with running(an_action(url)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert "no URL" in (run.summary or "")
+    assert "is not an http or https URL" in (run.summary or "")
 
 
 async def test_an_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> None:
@@ -365,7 +367,7 @@ async def test_another_maker_of_requests_can_be_plugged_in(webhook: Handler, ste
     action = an_action("https://{{ .x }}")
     async with running(action, invoker=Template(webhook.url), on_run=steps) as (_, client):
         run_id = await start(client, body={**INPUTS, "entity": "e"})
-        await steps.reach("answered")
+        await steps.reach("responded")
         (request,) = webhook.requests
         assert request.line.startswith("PATCH ")
         assert [value for name, value in request.fields if name.lower() == "content-type"] == ["text/x"]
@@ -383,7 +385,8 @@ async def test_a_request_that_cannot_be_made_fails_the_run(problem: Exception) -
     assert str(problem) in (run.summary or "")
 
 
-async def test_a_template_is_not_sent_as_if_it_were_text() -> None:
-    async with running(an_action("http://127.0.0.1:1/{{ .run.id }}")) as (sandbox, client):
+async def test_run_fails_when_the_sandbox_has_no_invoker() -> None:
+    async with running(an_action("http://127.0.0.1:1"), invoker=None) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert "The template in `url` of create_vm" in (run.summary or "")
+    assert (run.status, run.payload) == ("FAILURE", None)
+    assert "without an invoker" in (run.summary or "")

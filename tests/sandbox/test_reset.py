@@ -11,6 +11,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.sandbox import Sandbox, SandboxRequest
 from tests.factories import RUN_ID
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
 from tests.servers import Handler, handler
 
@@ -55,7 +56,7 @@ async def test_nothing_is_left_but_what_the_sandbox_was_started_with(tmp_path: P
         await client.put("/v1/actions/create_vm", json={**create_vm_action(), "title": "Theirs"})
         changed = (await client.patch("/v1/organization", json={"settings": {"portalTitle": "x"}})).json()
         assert sandbox.entities
-        await sandbox.start_anew()
+        await sandbox.reset()
         assert credentials == (sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
         assert (sandbox.entities, list(sandbox.runs), sandbox.runs[RUN_ID].logs) == ({}, [RUN_ID], [])
         assert sandbox.actions["create_vm"]["title"] == "Mine"
@@ -73,7 +74,7 @@ async def test_an_invocation_that_was_under_way_is_given_up() -> None:
     async with Sandbox.start(invoker=held) as sandbox, a_client(sandbox) as client:
         await client.post(RUNS, json=INPUTS)
         await asyncio.wait_for(held.asked.wait(), 10)
-        await sandbox.start_anew()
+        await sandbox.reset()
         assert held.given_up
         assert sandbox.runs == {}
 
@@ -81,8 +82,8 @@ async def test_an_invocation_that_was_under_way_is_given_up() -> None:
 async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
     action = create_vm_action()
     action["invocationMethod"] = {**action["invocationMethod"], "url": webhook.url, "synchronized": True}
-    async with Sandbox.start(actions=[action]) as sandbox, a_client(sandbox) as client:
-        await sandbox.start_anew()
+    async with Sandbox.start(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
+        await sandbox.reset()
         run_id = (await client.post(RUNS, json=INPUTS)).json()["run"]["id"]
         assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).status == "SUCCESS"
 
@@ -90,7 +91,7 @@ async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
 @pytest.mark.parametrize(
     ("delivery", "status", "logs"),
     [
-        (Delivery(url="http://x", status=503), "IN_PROGRESS", ["The webhook answered 503."]),
+        (Delivery(url="http://x", status=503), "IN_PROGRESS", ["The webhook responded with 503."]),
         (Delivery(url="http://x", status=202), "IN_PROGRESS", []),
         (Delivery(url="http://x", error="no"), "FAILURE", ["The webhook could not be invoked: no."]),
     ],

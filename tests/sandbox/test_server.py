@@ -270,9 +270,9 @@ async def test_every_call_is_told_with_what_it_did() -> None:
             with pytest.raises(RunEndedError):
                 await api.add_log(RUN_ID, "late")
     told = [(event.method, event.status, event.run_id, event.note) for event in events]
-    assert told[0] == ("POST", 200, None, "gave a token")
+    assert told[0] == ("POST", 200, None, "issued a token")
     assert told[1][:3] == ("POST", 201, RUN_ID)
-    assert "made this run up" in told[1][3]
+    assert "created the unknown run" in told[1][3]
     assert len(told[1][3]) < 120
     assert told[2] == ("PATCH", 200, RUN_ID, "status SUCCESS, summary")
     assert told[3][1:2] == (409,)
@@ -344,7 +344,7 @@ async def test_a_caller_that_leaves_in_the_middle_is_told_and_others_are_served(
         writer.write(b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc")
         await writer.drain()
         writer.close()
-        assert "left in the middle" in (await asyncio.wait_for(events.get(), 5)).note
+        assert "disconnected during its request" in (await asyncio.wait_for(events.get(), 5)).note
         async with httpx.AsyncClient(base_url=sandbox.url) as client:
             await token_of(client, sandbox)
     assert caplog.records == []
@@ -415,8 +415,8 @@ def test_any_request_has_an_answer_that_is_json(
     method: str, segments: tuple[str, ...], query: dict[str, str], body: bytes
 ) -> None:
     state = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
-    state.start_anew(sample=True)
-    token = state.give_token()
+    state.initialize(sample=True)
+    token = state.issue_token()
     request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
     given = respond(state, request)
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)

@@ -1,4 +1,4 @@
-"""How many calls a minute are answered, for callers that are to show what they make of 429."""
+"""A limit of calls per minute, for testing how a caller handles 429."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable
 _WINDOW_S = 60.0
 
 
-class Allowance:
-    """Lets `calls` through in any 60 seconds (0: all of them). `now` returns seconds."""
+class RateLimit:
+    """Allows `calls` calls in any 60 seconds; 0 allows all. `now` returns seconds."""
 
     def __init__(self, calls: int, now: Callable[[], float]) -> None:
         self._calls = calls
         self._now = now
         self._taken: deque[float] = deque()
 
-    def refill(self) -> None:
-        """Forget the calls that were counted."""
+    def reset(self) -> None:
+        """Forget the calls that were counted so far."""
         self._taken.clear()
 
     def take(self) -> int:
-        """Return 0 and count a call, or the whole seconds until the next one is let through."""
+        """Count a call and return 0, or return the whole seconds until the next call is allowed."""
         if not self._calls:
             return 0
         now = self._now()
