@@ -70,7 +70,7 @@ async def test_a_run_that_waits_for_approval_still_waits_after_a_restart_and_is_
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
         action = an_action(webhook.url, requiredApproval=True)
-        options = {"state": file, "actions": [action], "invoker": PlainInvoker()}
+        options: dict[str, Any] = {"state": file, "actions": [action], "invoker": PlainInvoker()}
         async with Sandbox.start(**options) as sandbox, a_client(sandbox) as client:
             run_id = await start(client)
         async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
