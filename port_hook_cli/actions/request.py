@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +28,7 @@ _OUTER = "".join(map(chr, range(0x21)))
 _SET_BY_PORT = frozenset({"x-port-signature", "x-port-timestamp", "content-length", "host", "transfer-encoding"})
 _FLAGS = {None: False, False: False, True: True, "true": True, "false": False, "": False}
 _MOST_OF_A_VALUE = 200
-_CORRECT = "Correct the action's invocation method, or the data that it is rendered with."
+_CORRECT = "Correct it, or the data that it is rendered with."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,25 +101,40 @@ def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
 def assemble(action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = ()) -> RenderedRequest:
     """Return the request that `request_template` was rendered to; raises RenderError for what cannot be sent."""
     parts = rendered if isinstance(rendered, Mapping) else {}
+    request = assemble_parts(parts, owner="The action", run_id=run.id, errors=errors)
+    if not action.has_body and request.method != "GET":  # a GET has a body only where the action says so
+        flags = {"synchronized": request.synchronized, "agent": request.agent}
+        request = replace(request, body=default_payload(action, run, {**parts, **flags}))
+    return replace(request, properties=run.properties)
+
+
+def assemble_parts(
+    parts: Mapping[str, Any],
+    *,
+    owner: str,
+    run_id: str,
+    synchronized: bool = False,
+    errors: tuple[JqError, ...] = (),
+) -> RenderedRequest:
+    """Return the request of a rendered invocation method, or of a WEBHOOK node's rendered config.
+
+    `owner` begins the sentence of an error; `synchronized` is what holds where the parts do not say. Without a `body`
+    there is none. Raises RenderError for what cannot be sent.
+    """
     method, url = str(parts.get("method") or "POST").upper(), _cleaned(parts.get("url"))
     if method not in METHODS:
-        raise _unusable("method", parts.get("method"), f"not one of {', '.join(sorted(METHODS))}", errors)
+        raise _unusable(owner, "method", parts.get("method"), f"not one of {', '.join(sorted(METHODS))}", errors)
     if not isinstance(url, str) or not _is_url(url):
-        raise _unusable("url", url, "not a URL that begins with https:// or http://", errors)
-    flags = {name: _flag(name, parts.get(name), errors) for name in ("synchronized", "agent")}
-    if action.has_body or method == "GET":  # a GET has a body only where the action says so
-        body = parts.get("body", UNDEFINED)
-    else:
-        body = default_payload(action, run, {**parts, **flags})
+        raise _unusable(owner, "url", url, "not a URL that begins with https:// or http://", errors)
+    flags = {name: _flag(owner, name, parts.get(name), errors) for name in ("synchronized", "agent")}
     return RenderedRequest(
-        run_id=run.id,
+        run_id=run_id,
         method=method,
         url=url,
-        headers=_headers(parts.get("headers"), errors),
-        body=body,
-        synchronized=flags["synchronized"],
+        headers=_headers(owner, parts.get("headers"), errors),
+        body=parts.get("body", UNDEFINED),
+        synchronized=synchronized if parts.get("synchronized") is None else flags["synchronized"],
         agent=flags["agent"],
-        properties=run.properties,
         errors=errors,
     )
 
@@ -169,31 +184,31 @@ def _is_url(text: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-def _headers(rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
+def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
     """Return the header fields: the action's own, after the content type that Port sets unless they do."""
     if not isinstance(rendered, Mapping | None):
-        raise _unusable("headers", rendered, "not an object", errors)
+        raise _unusable(owner, "headers", rendered, "not an object", errors)
     given = []
     for name, value in (rendered or {}).items():
         if value is None or name.lower() in _SET_BY_PORT:
             continue
         text = value if isinstance(value, str) else write_json(value)
         if not _NAME.fullmatch(name) or _CONTROL.search(text):
-            raise _unusable(f"headers.{name}", None, "not a header field that could be sent", errors)
+            raise _unusable(owner, f"headers.{name}", None, "not a header field that could be sent", errors)
         given.append((name, text.strip(" \t").encode("utf-8", "replace").decode("latin-1")))
     has_type = any(name.lower() == "content-type" for name, _ in given)
     return tuple(given) if has_type else (("content-type", "application/json"), *given)
 
 
-def _flag(name: str, value: Any, errors: tuple[JqError, ...]) -> bool:
+def _flag(owner: str, name: str, value: Any, errors: tuple[JqError, ...]) -> bool:
     if isinstance(value, bool | str | None) and value in _FLAGS:
         return _FLAGS[value]
-    raise _unusable(name, value, "neither true nor false", errors)
+    raise _unusable(owner, name, value, "neither true nor false", errors)
 
 
-def _unusable(name: str, value: Any, why: str, errors: tuple[JqError, ...]) -> RenderError:
+def _unusable(owner: str, name: str, value: Any, why: str, errors: tuple[JqError, ...]) -> RenderError:
     shown = "nothing" if value is None or value is UNDEFINED else write_json(value)
     if len(shown) > _MOST_OF_A_VALUE:
         shown = f"{shown[:_MOST_OF_A_VALUE]}..."  # three dots, by which core/masking.py knows half a secret
     because = f" {{{{ {errors[0].expression.strip()} }}}} failed: {errors[0].message}" if errors else ""
-    return RenderError(f"The action's `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)
+    return RenderError(f"{owner}'s `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)

@@ -1,0 +1,231 @@
+"""A run of a workflow as a value: the runs of its nodes so far, and what comes next.
+
+A run is a path: one node at a time, each ended before the next begins. Every function returns a new run; identifiers
+and times come from the caller, so that the same run can be kept in a file and taken up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.workflow import Node, Workflow
+
+IN_PROGRESS = "IN_PROGRESS"
+COMPLETED = "COMPLETED"
+
+
+class Progress(StrEnum):
+    """How far a node run in progress has come. It is kept before the deed, so that nothing is sent twice."""
+
+    READY = "ready"
+    SENDING = "sending"
+    WAITING = "waiting"
+    """Its request was sent, or its question asked: it waits for a report, a response or Port's agent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRun:
+    """One node's part in a run. Times are in RFC 3339; `result` is None while it is in progress."""
+
+    id: str
+    node: str
+    created_at: str
+    updated_at: str
+    result: NodeResult | None = None
+    output: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    outlet: str | None = None
+    links: tuple[str, ...] = ()
+    progress: Progress = Progress.READY
+
+    @property
+    def status(self) -> str:
+        """IN_PROGRESS or COMPLETED."""
+        return IN_PROGRESS if self.result is None else COMPLETED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRun:
+    """A run. `by` is who started it (`email`, `firstName`, `lastName`)."""
+
+    id: str
+    workflow: Workflow
+    created_at: str
+    by: Mapping[str, Any] = field(default_factory=dict)
+    node_runs: tuple[NodeRun, ...] = ()
+    result: NodeResult | None = None
+
+    @property
+    def status(self) -> str:
+        """IN_PROGRESS or COMPLETED."""
+        return IN_PROGRESS if self.result is None else COMPLETED
+
+    @property
+    def current(self) -> NodeRun | None:
+        """The node run that is in progress."""
+        last = self.node_runs[-1] if self.node_runs else None
+        return last if last is not None and last.result is None and self.result is None else None
+
+    def node_run(self, identifier: str) -> NodeRun | None:
+        """Return the node run with this id."""
+        return next((each for each in self.node_runs if each.id == identifier), None)
+
+    def node(self, node_run: NodeRun) -> Node:
+        """Return the node that a node run is of."""
+        return self.workflow.nodes[node_run.node]
+
+
+def start(
+    workflow: Workflow,
+    trigger: Node,
+    *,
+    output: Mapping[str, Any],
+    run_id: str,
+    node_run_id: str,
+    next_id: str,
+    at: str,
+    by: Mapping[str, Any],
+) -> WorkflowRun:
+    """Return a run that has passed its trigger. `output` is the trigger's: the inputs, or the event.
+
+    `node_run_id` is for the trigger's own node run, `next_id` for the first node after it.
+    """
+    first = NodeRun(id=node_run_id, node=trigger.identifier, created_at=at, updated_at=at)
+    run = WorkflowRun(id=run_id, workflow=workflow, created_at=at, by=by, node_runs=(first,))
+    return end_node(run, Outcome(result=NodeResult.SUCCESS, output=output), at=at, next_id=next_id)
+
+
+def end_node(
+    run: WorkflowRun,
+    outcome: Outcome,
+    *,
+    at: str,
+    next_id: str,
+    outlet: str | None = None,
+    links: tuple[str, ...] = (),
+) -> WorkflowRun:
+    """Return the run with its current node ended by `outcome` and the next one begun; a run that has ended stays.
+
+    `outlet` is the one that a CONDITION or INPUT node chose, None for its fallback. An outcome without a result only
+    sets the output: the node stays in progress.
+    """
+    current = run.current
+    if current is None:
+        return run
+    ended = replace(
+        current,
+        result=outcome.result,
+        output=outcome.output,
+        updated_at=at,
+        outlet=outlet,
+        links=links or current.links,
+    )
+    run = replace(run, node_runs=(*run.node_runs[:-1], ended))
+    if outcome.result is None:
+        return run
+    node = run.node(ended)
+    if outcome.result is not NodeResult.SUCCESS and not (
+        outcome.result is NodeResult.FAILED and node.goes_on_after_failure
+    ):
+        return replace(run, result=outcome.result)
+    following = run.workflow.next_node(node, outlet)
+    if following is None:
+        return replace(run, result=NodeResult.SUCCESS)
+    begun = NodeRun(id=next_id, node=following.identifier, created_at=at, updated_at=at)
+    return replace(run, node_runs=(*run.node_runs, begun))
+
+
+def progressed(run: WorkflowRun, progress: Progress, *, at: str) -> WorkflowRun:
+    """Return the run with its current node further on."""
+    current = run.current
+    if current is None:
+        return run
+    return replace(run, node_runs=(*run.node_runs[:-1], replace(current, progress=progress, updated_at=at)))
+
+
+def cancel(run: WorkflowRun, *, at: str) -> WorkflowRun:
+    """Return the run cancelled, with the node that is in progress."""
+    if run.result is not None:
+        return run
+    node_runs = tuple(
+        each if each.result is not None else replace(each, result=NodeResult.CANCELLED, updated_at=at)
+        for each in run.node_runs
+    )
+    return replace(run, node_runs=node_runs, result=NodeResult.CANCELLED)
+
+
+def template_data(run: WorkflowRun, node_run: NodeRun, *, secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the templates in a node's `config` see.
+
+    `.outputs.trigger` is the trigger that started the run, whatever its identifier (Port's skill files). There is no
+    `.inputs`, `.event`, `.entity`, `.run` or `.action`.
+    """
+    trigger = run.node_runs[0]
+    outputs = {each.node: each.output for each in run.node_runs if each.result is not None}
+    return {
+        "outputs": {"trigger": trigger.output, **outputs},
+        "secrets": secrets,
+        "workflow": {"identifier": run.workflow.identifier, "versionIdentifier": f"{run.workflow.identifier}_1"},
+        "workflowRun": {
+            "identifier": run.id,
+            "createdAt": run.created_at,
+            "trigger": {"identifier": trigger.node, "by": run.by},
+        },
+        "workflowNodeRun": {"identifier": node_run.id, "createdAt": node_run.created_at},
+    }
+
+
+def saved(run: WorkflowRun) -> dict[str, Any]:
+    """Return a run as a JSON value, from which `restored` makes it again with its workflow."""
+    return {
+        "id": run.id,
+        "createdAt": run.created_at,
+        "by": run.by,
+        "result": run.result,
+        "nodeRuns": [
+            {
+                "id": each.id,
+                "node": each.node,
+                "createdAt": each.created_at,
+                "updatedAt": each.updated_at,
+                "result": each.result,
+                "output": each.output,
+                "outlet": each.outlet,
+                "links": list(each.links),
+                "progress": each.progress,
+            }
+            for each in run.node_runs
+        ],
+    }
+
+
+def restored(document: Mapping[str, Any], workflow: Workflow) -> WorkflowRun:
+    """Return the run that `saved` was made of; raises KeyError, TypeError or ValueError for another document."""
+    return WorkflowRun(
+        id=str(document["id"]),
+        workflow=workflow,
+        created_at=str(document["createdAt"]),
+        by=document["by"],
+        result=_result(document["result"]),
+        node_runs=tuple(
+            NodeRun(
+                id=str(each["id"]),
+                node=str(each["node"]),
+                created_at=str(each["createdAt"]),
+                updated_at=str(each["updatedAt"]),
+                result=_result(each["result"]),
+                output=each["output"],
+                outlet=each["outlet"],
+                links=tuple(each["links"]),
+                progress=Progress(each["progress"]),
+            )
+            for each in document["nodeRuns"]
+        ),
+    )
+
+
+def _result(value: Any) -> NodeResult | None:
+    return None if value is None else NodeResult(value)

@@ -1,0 +1,198 @@
+"""A run taken along its workflow, node by node, until it ends or waits for a report, a response or Port's agent.
+
+What a node does to the world (a request, an entity, a question) is the caller's `World`, so `trigger`, the sandbox
+and the pytest plugin walk the same way. The caller observes every step before the next one begins, and can keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.templates import JqError
+from port_hook_cli.errors import RenderError
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.workflows.outcome import NodeResult, Outcome, failed, webhook_outcome
+from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed, template_data
+from port_hook_cli.workflows.steps import (
+    Renders,
+    choose_outlet,
+    rendered_config,
+    webhook_request,
+    with_variables,
+)
+from port_hook_cli.workflows.workflow import Node, NodeType
+
+_LOST = "The process ended while it sent the request; whether the request arrived is unknown."
+_GIVEN = "its output was given, so it did not run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """How a node without a request ended: its outcome, and the outlet that an INPUT node's responders chose."""
+
+    outcome: Outcome
+    outlet: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a run: the run after it, the node run as it is now, and what happened.
+
+    `request` and `delivery` are those of a WEBHOOK node; `errors` are the expressions that failed and became null.
+    """
+
+    run: WorkflowRun
+    node_run: NodeRun
+    request: RenderedRequest | None = None
+    delivery: Delivery | None = None
+    remarks: tuple[str, ...] = ()
+    errors: tuple[JqError, ...] = ()
+
+    @property
+    def node(self) -> Node:
+        """The node that the step is about."""
+        return self.run.node(self.node_run)
+
+
+class World(Protocol):
+    """What a run needs from outside."""
+
+    @property
+    def secrets(self) -> Mapping[str, Any]:
+        """The organization's secrets, which templates see as `.secrets`."""
+        ...
+
+    def now(self) -> str:
+        """Return the time in RFC 3339."""
+        ...
+
+    def new_node_run_id(self) -> str:
+        """Return an id that no other node run has."""
+        ...
+
+    def given_output(self, node: Node) -> Mapping[str, Any] | None:
+        """Return the output that the user gave for a node, so that it does not run."""
+        ...
+
+    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
+        """Send the request of a WEBHOOK node; None if Port's execution agent is to send it."""
+        ...
+
+    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
+        """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config; None while it waits."""
+        ...
+
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:
+        """Return how an asynchronous node was reported, or None while it waits."""
+        ...
+
+    async def observe(self, step: Step) -> None:
+        """Record a step; the next one begins when this returns."""
+        ...
+
+
+async def walk(run: WorkflowRun, renders: Renders, world: World, *, strict: bool = False) -> WorkflowRun:
+    """Return the run when it has ended, or when its current node waits for something outside."""
+    walker = _Walker(renders, world, strict=strict)
+    while (node_run := run.current) is not None:
+        step = await walker.step(run, node_run)
+        if step is None:
+            return run
+        run = step.run
+    return run
+
+
+class _Walker:
+    def __init__(self, renders: Renders, world: World, *, strict: bool) -> None:
+        self._renders = renders
+        self._world = world
+        self._strict = strict
+
+    async def step(self, run: WorkflowRun, node_run: NodeRun) -> Step | None:
+        """Do the current node, or the next part of it; None when it waits."""
+        try:
+            return await self._do(run, node_run, run.node(node_run))
+        except RenderError as problem:
+            return await self._end(run, failed(problem.message))
+
+    async def _do(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
+        given = self._world.given_output(node)
+        if given is not None:
+            return await self._end(run, Outcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,)))
+        if node.type == NodeType.WEBHOOK:
+            return await self._webhook(run, node_run, node)
+        data = self._data(run, node_run)
+        if node.type == NodeType.CONDITION:
+            chosen = await choose_outlet(node, data, self._renders)
+            outlet = None if chosen.outlet is None else chosen.outlet.identifier
+            output = {} if outlet is None else {"selectedOutlet": {"identifier": outlet}}
+            return await self._end(run, Outcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
+        config, errors = await rendered_config(node, data, self._renders, strict=self._strict)
+        resolution = await self._world.resolve(run, node, config)
+        if resolution is None:
+            return None
+        return await self._end(run, resolution.outcome, outlet=resolution.outlet, errors=errors)
+
+    async def _webhook(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
+        if node_run.progress is Progress.WAITING:
+            outcome = await self._world.reported(run, node_run)
+            return None if outcome is None else await self._end(run, outcome)
+        if node_run.progress is Progress.SENDING:
+            return await self._take_up(run, node)
+        request = await webhook_request(
+            node, self._data(run, node_run), self._renders, node_run_id=node_run.id, strict=self._strict
+        )
+        run = progressed(run, Progress.WAITING if request.agent else Progress.SENDING, at=self._world.now())
+        await self._observe(run, request=request, errors=request.errors)
+        delivery = await self._world.send(run, node, request)
+        if delivery is None:
+            return Step(run=progressed(run, Progress.WAITING, at=self._world.now()), node_run=node_run)
+        outcome = webhook_outcome(node, delivery, synchronized=request.synchronized)
+        return await self._end(run, outcome, request=request, delivery=delivery)
+
+    async def _take_up(self, run: WorkflowRun, node: Node) -> Step:
+        """Go on with a node whose request was being sent when the process ended: it is not sent twice."""
+        outcome = failed(_LOST) if node.is_synchronized else Outcome(result=None, remarks=(_LOST,))
+        return await self._end(run, outcome)
+
+    async def _end(
+        self,
+        run: WorkflowRun,
+        outcome: Outcome,
+        *,
+        outlet: str | None = None,
+        request: RenderedRequest | None = None,
+        delivery: Delivery | None = None,
+        errors: tuple[JqError, ...] = (),
+    ) -> Step:
+        """End the current node with `outcome`; one without a result waits from now on."""
+        now, current = self._world.now(), run.current
+        assert current is not None
+        if outcome.result is None:
+            return await self._observe(
+                progressed(run, Progress.WAITING, at=now), request=request, delivery=delivery, remarks=outcome.remarks
+            )
+        outcome, links, failures = await with_variables(
+            run.node(current), outcome, self._data(run, current), self._renders
+        )
+        index = len(run.node_runs) - 1
+        run = end_node(run, outcome, at=now, next_id=self._world.new_node_run_id(), outlet=outlet, links=links)
+        return await self._observe(
+            run,
+            index=index,
+            request=request,
+            delivery=delivery,
+            remarks=outcome.remarks,
+            errors=(*errors, *failures),
+        )
+
+    async def _observe(self, run: WorkflowRun, *, index: int = -1, **fields: Any) -> Step:
+        step = Step(run=run, node_run=run.node_runs[index], **fields)
+        await self._world.observe(step)
+        return step
+
+    def _data(self, run: WorkflowRun, node_run: NodeRun) -> dict[str, Any]:
+        return template_data(run, node_run, secrets=self._world.secrets)

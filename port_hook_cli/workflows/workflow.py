@@ -1,0 +1,277 @@
+"""A workflow of Port, read: its nodes, its connections, and which node follows which.
+
+Fields and rules: Port's Terraform provider and its skill files; docs/reference/workflows.md names the source of each.
+A node or outlet has at most one connection, so a run is a path through the graph, never several at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+MAX_NODES = 100
+"""Nodes that Port accepts in one workflow."""
+
+
+class NodeType(StrEnum):
+    """The types of nodes that port-hook runs. Port has more; see `Node.type`."""
+
+    SELF_SERVE_TRIGGER = "SELF_SERVE_TRIGGER"
+    EVENT_TRIGGER = "EVENT_TRIGGER"
+    SCHEDULE_TRIGGER = "SCHEDULE_TRIGGER"
+    WEBHOOK = "WEBHOOK"
+    CONDITION = "CONDITION"
+    INPUT = "INPUT"
+    UPSERT_ENTITY = "UPSERT_ENTITY"
+
+
+TRIGGERS = frozenset({NodeType.SELF_SERVE_TRIGGER, NodeType.EVENT_TRIGGER, NodeType.SCHEDULE_TRIGGER})
+_WITH_OUTLETS = frozenset({NodeType.CONDITION, NodeType.INPUT})
+
+
+class BadWorkflow(ValueError):
+    """A document that is not a workflow which Port would accept; the message continues a sentence about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """A way out of a CONDITION or INPUT node.
+
+    `expression` is the jq of a condition; `responders` is how many answers an input node needs for this outlet.
+    """
+
+    identifier: str
+    title: str = ""
+    expression: str = ""
+    responders: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node. `type` is a `NodeType`, or the name of a type that port-hook does not run.
+
+    `config`, `variables` and `links` hold templates. `outlets` are those of a CONDITION or INPUT node.
+    """
+
+    identifier: str
+    type: str
+    title: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    links: tuple[str, ...] = ()
+    outlets: tuple[Outlet, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The title, or the identifier of a node without one."""
+        return self.title or self.identifier
+
+    @property
+    def is_trigger(self) -> bool:
+        """Whether a run starts at this node."""
+        return self.type in TRIGGERS
+
+    @property
+    def is_synchronized(self) -> bool:
+        """Whether the HTTP response ends a WEBHOOK node. Unlike an action's, it does unless the node says otherwise."""
+        return self.config.get("synchronized", True) not in (False, "false")
+
+    @property
+    def goes_on_after_failure(self) -> bool:
+        """Whether the run continues when this node fails (`onFailure: continue`)."""
+        return self.config.get("onFailure") == "continue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """An arrow from one node to another: from one of its outlets, from its `fallback`, or from the node itself."""
+
+    source: str
+    target: str
+    outlet: str | None = None
+    is_fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A workflow that Port would accept. `nodes` are in topological order, as Port returns them."""
+
+    identifier: str
+    title: str = ""
+    nodes: Mapping[str, Node] = field(repr=False)
+    connections: tuple[Connection, ...] = field(default=(), repr=False)
+
+    @property
+    def triggers(self) -> tuple[Node, ...]:
+        """The nodes at which a run can start."""
+        return tuple(node for node in self.nodes.values() if node.is_trigger)
+
+    def next_node(self, node: Node, outlet: str | None = None) -> Node | None:
+        """Return the node that follows `node`, or None where the branch ends.
+
+        `outlet` is the one that a CONDITION or INPUT node chose; None takes the fallback of such a node.
+        """
+        for connection in self.connections:
+            if connection.source == node.identifier and _leads_on(connection, node, outlet):
+                return self.nodes[connection.target]
+        return None
+
+    def trigger(self, identifier: str | None = None) -> Node:
+        """Return the trigger called `identifier`, or the only one; raises BadWorkflow, which lists them."""
+        found = [node for node in self.triggers if identifier in (None, node.identifier)]
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(node.identifier for node in self.triggers)
+        if identifier is None:
+            raise BadWorkflow(f"has several triggers: {names}")
+        raise BadWorkflow(f"has no trigger {identifier}; its triggers are: {names}")
+
+
+def is_workflow(document: Any) -> bool:
+    """Whether a document is meant as a workflow: an object with `nodes`, also inside a response of Port's API."""
+    found = _unwrapped(document)
+    return isinstance(found, Mapping) and isinstance(found.get("nodes"), list)
+
+
+def read_workflow(document: Any) -> Workflow:
+    """Return the workflow in a document as Port's API takes or shows one; raises BadWorkflow."""
+    found = _unwrapped(document)
+    if not isinstance(found, Mapping):
+        raise BadWorkflow("is not an object")
+    identifier = _identifier(found, "the workflow")
+    listed = found.get("nodes")
+    if not isinstance(listed, list) or not listed:
+        raise BadWorkflow("has no `nodes`")
+    if len(listed) > MAX_NODES:
+        raise BadWorkflow(f"has {len(listed)} nodes; Port accepts {MAX_NODES}")
+    nodes: dict[str, Node] = {}
+    for index, each in enumerate(listed):
+        node = _read_node(each, f"nodes[{index}]")
+        if node.identifier in nodes:
+            raise BadWorkflow(f"has two nodes with the identifier {node.identifier}")
+        nodes[node.identifier] = node
+    if not any(node.is_trigger for node in nodes.values()):
+        raise BadWorkflow(f"has no trigger; a run starts at a node of the type {', '.join(sorted(TRIGGERS))}")
+    connections = tuple(_read_connections(found.get("connections") or [], nodes))
+    return Workflow(
+        identifier=identifier,
+        title=_text(found.get("title")),
+        nodes=_sorted(nodes, connections),
+        connections=connections,
+    )
+
+
+def _unwrapped(document: Any) -> Any:
+    """Return the workflow in a response of Port's API (`{"ok": true, "workflow": …}`), else the document itself."""
+    if isinstance(document, Mapping) and "nodes" not in document and isinstance(document.get("workflow"), Mapping):
+        return document["workflow"]
+    return document
+
+
+def _read_node(document: Any, where: str) -> Node:
+    if not isinstance(document, Mapping):
+        raise BadWorkflow(f"has something in {where} that is not an object")
+    identifier = _identifier(document, where)
+    config = document.get("config")
+    if not isinstance(config, Mapping) or not isinstance(config.get("type"), str):
+        raise BadWorkflow(f"has a node {identifier} without a `config.type`")
+    kind = config["type"]
+    if kind == NodeType.WEBHOOK and not isinstance(config.get("url"), str):
+        raise BadWorkflow(f"has a WEBHOOK node {identifier} without a `config.url`")
+    variables, links = document.get("variables"), document.get("links")
+    return Node(
+        identifier=identifier,
+        type=kind,
+        title=_text(document.get("title")),
+        config=config,
+        variables=variables if isinstance(variables, Mapping) else {},
+        links=tuple(link for link in links if isinstance(link, str)) if isinstance(links, list) else (),
+        outlets=tuple(_read_outlets(config, identifier)) if kind in _WITH_OUTLETS else (),
+    )
+
+
+def _read_outlets(config: Mapping[str, Any], node: str) -> Iterator[Outlet]:
+    # Older documents call them `options` and `conditions`.
+    listed: Any = next((config[name] for name in ("outlets", "options", "conditions") if name in config), [])
+    if not isinstance(listed, list):
+        raise BadWorkflow(f"has a node {node} whose `outlets` are not a list")
+    for each in listed:
+        if not isinstance(each, Mapping):
+            raise BadWorkflow(f"has a node {node} with an outlet that is not an object")
+        count = each.get("numOfResponders", 1)
+        yield Outlet(
+            identifier=_identifier(each, f"an outlet of {node}"),
+            title=_text(each.get("title")),
+            expression=_text(each.get("expression")),
+            responders=count if isinstance(count, int) and count > 0 else 1,
+        )
+
+
+def _read_connections(listed: Any, nodes: Mapping[str, Node]) -> Iterator[Connection]:
+    if not isinstance(listed, list):
+        raise BadWorkflow("has `connections` that are not a list")
+    taken: set[tuple[str, str | None, bool]] = set()
+    for index, each in enumerate(listed):
+        if not isinstance(each, Mapping):
+            raise BadWorkflow(f"has something in connections[{index}] that is not an object")
+        connection = _read_connection(each, nodes, f"connections[{index}]")
+        way_out = (connection.source, connection.outlet, connection.is_fallback)
+        if way_out in taken:
+            raise BadWorkflow(f"has two connections from {_way_out(connection)}; Port accepts one")
+        taken.add(way_out)
+        yield connection
+
+
+def _read_connection(document: Mapping[str, Any], nodes: Mapping[str, Node], where: str) -> Connection:
+    ends = [document.get(name) for name in ("sourceIdentifier", "targetIdentifier")]
+    for end in ends:
+        if not isinstance(end, str) or end not in nodes:
+            raise BadWorkflow(f"has a connection ({where}) to a node that it does not have: {end}")
+    source, target = nodes[str(ends[0])], nodes[str(ends[1])]
+    if target.is_trigger:
+        raise BadWorkflow(f"has a connection to its trigger {target.identifier}")
+    outlet = document.get("sourceOutletIdentifier", document.get("sourceOptionIdentifier"))
+    if outlet is not None and outlet not in {each.identifier for each in source.outlets}:
+        raise BadWorkflow(f"has a connection from {source.identifier} at an outlet that it does not have: {outlet}")
+    return Connection(
+        source=source.identifier,
+        target=target.identifier,
+        outlet=outlet,
+        is_fallback=document.get("fallback") is True,
+    )
+
+
+def _leads_on(connection: Connection, node: Node, outlet: str | None) -> bool:
+    if not node.outlets:
+        return True
+    return connection.is_fallback if outlet is None else connection.outlet == outlet
+
+
+def _way_out(connection: Connection) -> str:
+    if connection.outlet is not None:
+        return f"{connection.source} at the outlet {connection.outlet}"
+    return f"the fallback of {connection.source}" if connection.is_fallback else connection.source
+
+
+def _sorted(nodes: Mapping[str, Node], connections: Sequence[Connection]) -> dict[str, Node]:
+    before: dict[str, list[str]] = {identifier: [] for identifier in nodes}
+    for connection in connections:
+        before[connection.target].append(connection.source)
+    try:
+        return {identifier: nodes[identifier] for identifier in TopologicalSorter(before).static_order()}
+    except CycleError as error:
+        raise BadWorkflow(f"has a cycle: {' -> '.join(reversed(error.args[1]))}") from error
+
+
+def _identifier(document: Mapping[str, Any], where: str) -> str:
+    identifier = document.get("identifier")
+    if not isinstance(identifier, str) or not identifier:
+        raise BadWorkflow(f"has no `identifier` in {where}")
+    return identifier
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

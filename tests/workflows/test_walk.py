@@ -1,0 +1,306 @@
+"""Runs walked with the real jq; the world outside is a small stand-in that records what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, cancel, restored, saved, start
+from port_hook_cli.workflows.walk import Resolution, Step, walk
+from port_hook_cli.workflows.workflow import Node, read_workflow
+
+AT = "2026-01-02T03:04:05.000Z"
+BY = {"email": "zoe@example.com", "firstName": "Zoë", "lastName": "Doe"}
+DEPLOY: dict[str, Any] = {
+    "identifier": "deploy",
+    "nodes": [
+        {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+        {
+            "identifier": "check",
+            "config": {
+                "type": "WEBHOOK",
+                "url": "https://hooks.example.com/{{ .outputs.trigger.service }}",
+                "headers": {"X-Key": "{{ .secrets.HOOK }}"},
+                "body": {"service": "{{ .outputs.trigger.service }}", "node": "{{ .workflowNodeRun.identifier }}"},
+            },
+        },
+        {
+            "identifier": "is_ready",
+            "config": {
+                "type": "CONDITION",
+                "outlets": [{"identifier": "ready", "expression": ".outputs.check.response.data.ready == true"}],
+            },
+        },
+        {
+            "identifier": "ship",
+            "links": ["https://ci.example.com/{{ .result.id }}"],
+            "variables": {"id": "{{ .result.id }}"},
+            "config": {
+                "type": "WEBHOOK",
+                "url": "https://hooks.example.com/ship",
+                "synchronized": False,
+                "body": {"run": "{{ .workflowRun.identifier }}", "by": "{{ .workflowRun.trigger.by.email }}"},
+            },
+        },
+    ],
+    "connections": [
+        {"sourceIdentifier": "start", "targetIdentifier": "check"},
+        {"sourceIdentifier": "check", "targetIdentifier": "is_ready"},
+        {"sourceIdentifier": "is_ready", "targetIdentifier": "ship", "sourceOutletIdentifier": "ready"},
+    ],
+}
+
+
+@dataclass
+class Outside:
+    """Answers requests by `handlers` and everything else by `resolutions`, both by node."""
+
+    handlers: Mapping[str, Callable[[RenderedRequest], Delivery]] = field(default_factory=dict)
+    resolutions: Mapping[str, Resolution | None] = field(default_factory=dict)
+    reports: dict[str, Outcome] = field(default_factory=dict)
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=lambda: {"HOOK": "s3cret"})
+    sent: list[tuple[str, RenderedRequest]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def now(self) -> str:
+        return AT
+
+    def new_node_run_id(self) -> str:
+        return f"wfnr_{next(self.numbers):016d}"
+
+    def given_output(self, node: Node) -> Mapping[str, Any] | None:
+        return self.given.get(node.identifier)
+
+    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
+        self.sent.append((node.identifier, request))
+        if request.agent:
+            return None
+        handler = self.handlers.get(node.identifier)
+        return Delivery(url=request.url, status=200) if handler is None else handler(request)
+
+    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
+        return self.resolutions.get(node.identifier)
+
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:
+        return self.reports.get(node_run.node)
+
+    async def observe(self, step: Step) -> None:
+        self.steps.append(step)
+
+
+def answering(status: int, body: Any = None) -> Callable[[RenderedRequest], Delivery]:
+    return lambda request: Delivery(url=request.url, status=status, body=json.dumps(body).encode())
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    with Renderer() as made:
+        yield made
+
+
+def begun(document: Mapping[str, Any], outside: Outside, output: Mapping[str, Any] | None = None) -> WorkflowRun:
+    workflow = read_workflow(document)
+    return start(
+        workflow,
+        workflow.trigger(),
+        output=output or {"service": "cart"},
+        run_id="wfr_aaaaaaaaaaaaaaaa",
+        node_run_id=outside.new_node_run_id(),
+        next_id=outside.new_node_run_id(),
+        at=AT,
+        by=BY,
+    )
+
+
+def one_node(kind: str = "WEBHOOK", **config: Any) -> dict[str, Any]:
+    url = {"url": "https://hooks.example.com/do"} if kind == "WEBHOOK" else {}
+    return {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": {"type": kind, **url, **config}},
+            {"identifier": "after", "config": {"type": "WEBHOOK", "url": "https://hooks.example.com/after"}},
+        ],
+        "connections": [
+            {"sourceIdentifier": "start", "targetIdentifier": "do"},
+            {"sourceIdentifier": "do", "targetIdentifier": "after"},
+        ],
+    }
+
+
+def walked(document: Mapping[str, Any], renderer: Renderer, outside: Outside) -> WorkflowRun:
+    return asyncio.run(walk(begun(document, outside), renderer, outside))
+
+
+def test_a_run_goes_through_its_nodes_and_waits_for_the_report_of_an_asynchronous_one(renderer: Renderer) -> None:
+    outside = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
+    run = walked(DEPLOY, renderer, outside)
+    check, ship = [request for _, request in outside.sent]
+    assert check.url == "https://hooks.example.com/cart"
+    assert dict(check.headers)["X-Key"] == "s3cret"
+    assert check.content == b'{"service":"cart","node":"wfnr_0000000000000002"}'
+    assert ship.content == b'{"run":"wfr_aaaaaaaaaaaaaaaa","by":"zoe@example.com"}'
+    assert [(each.node, each.result) for each in run.node_runs] == [
+        ("start", "SUCCESS"),
+        ("check", "SUCCESS"),
+        ("is_ready", "SUCCESS"),
+        ("ship", None),
+    ]
+    outside.reports["ship"] = Outcome(result=NodeResult.SUCCESS, output={"id": 7})
+    ended = asyncio.run(walk(run, renderer, outside))
+    assert (ended.status, ended.result) == ("COMPLETED", "SUCCESS")
+    assert ended.node_runs[-1].output == {"id": 7}
+    assert ended.node_runs[-1].links == ("https://ci.example.com/7",)
+    assert len(outside.sent) == 2
+
+
+def test_a_branch_without_a_connection_ends_the_run_without_an_error(renderer: Renderer) -> None:
+    run = walked(DEPLOY, renderer, Outside(handlers={"check": answering(200, {"ready": False})}))
+    assert (run.result, run.node_runs[-1].node) == ("SUCCESS", "is_ready")
+
+
+def test_a_run_that_was_kept_and_taken_up_sends_nothing_twice(renderer: Renderer) -> None:
+    first = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
+    waiting = walked(DEPLOY, renderer, first)
+    kept = json.loads(json.dumps(saved(waiting)))
+    second = Outside(reports={"ship": Outcome(result=NodeResult.FAILED, output={})})
+    ended = asyncio.run(walk(restored(kept, read_workflow(DEPLOY)), renderer, second))
+    assert (ended.result, second.sent) == ("FAILED", [])
+
+
+def test_a_request_that_was_under_way_when_the_process_ended_is_not_sent_again(renderer: Renderer) -> None:
+    outside = Outside()
+    walked(one_node(), renderer, outside)
+    under_way = next(step.run for step in outside.steps if step.node_run.progress is Progress.SENDING)
+    later = Outside()
+    ended = asyncio.run(walk(under_way, renderer, later))
+    assert (ended.result, later.sent) == ("FAILED", [])
+    assert "whether the request arrived is unknown" in ended.node_runs[-1].output["error"]["message"]
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 500])
+def test_a_synchronized_node_fails_when_the_response_is_not_2xx(renderer: Renderer, status: int) -> None:
+    run = walked(one_node(), renderer, Outside(handlers={"do": answering(status)}))
+    assert run.result == "FAILED"
+    assert run.node_runs[-1].output == {"error": {"message": f"The webhook responded with status {status}."}}
+
+
+def test_the_run_goes_on_after_a_failure_when_the_node_says_so(renderer: Renderer) -> None:
+    outside = Outside(handlers={"do": answering(500)})
+    run = walked(one_node(onFailure="continue"), renderer, outside)
+    assert [(each.node, each.result) for each in run.node_runs[1:]] == [("do", "FAILED"), ("after", "SUCCESS")]
+    assert run.result == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("config", "result", "output"),
+    [
+        ({}, "FAILED", {"error": {"message": "No response within 1 s."}}),
+        ({"onTimeout": "continue"}, "SUCCESS", {"timeout": True}),
+        ({"onTimeout": "continue", "synchronized": False}, None, {}),
+    ],
+)
+def test_on_timeout_decides_what_a_timeout_does(
+    renderer: Renderer, config: dict[str, Any], result: str | None, output: dict[str, Any]
+) -> None:
+    late = Delivery(url="https://hooks.example.com/do", fault="timeout", error="No response within 1 s.")
+    run = walked(one_node(**config), renderer, Outside(handlers={"do": lambda _: late}))
+    node_run = run.node_runs[1]
+    assert (node_run.result, node_run.output) == (result, output)
+
+
+def test_variables_replace_the_output_of_a_node(renderer: Renderer) -> None:
+    document = one_node()
+    document["nodes"][1]["variables"] = {"size": "{{ .result.response.data | length }}"}
+    run = walked(document, renderer, Outside(handlers={"do": answering(200, [1, 2, 3])}))
+    assert run.node_runs[1].output == {"size": 3}
+
+
+def test_a_condition_whose_expression_fails_fails_the_run(renderer: Renderer) -> None:
+    document = one_node("CONDITION", outlets=[{"identifier": "yes", "expression": ".outputs.trigger.service / 2"}])
+    run = walked(document, renderer, Outside())
+    assert run.result == "FAILED"
+    assert "The expression of the outlet yes of do failed" in run.node_runs[-1].output["error"]["message"]
+
+
+def test_an_input_node_waits_and_then_takes_the_outlet_of_its_button(renderer: Renderer) -> None:
+    document = one_node("INPUT", outlets=[{"identifier": "approve"}, {"identifier": "decline"}])
+    document["connections"][1]["sourceOutletIdentifier"] = "approve"
+    waiting = walked(document, renderer, Outside())
+    assert waiting.result is None
+    output = {"selectedOutlet": {"identifier": "approve"}, "responses": []}
+    answered = Outside(
+        resolutions={"do": Resolution(outcome=Outcome(result=NodeResult.SUCCESS, output=output), outlet="approve")}
+    )
+    run = asyncio.run(walk(waiting, renderer, answered))
+    assert [each.node for each in run.node_runs] == ["start", "do", "after"]
+    assert run.node_runs[1].output == output
+
+
+def test_a_node_with_a_given_output_does_not_run(renderer: Renderer) -> None:
+    outside = Outside(given={"do": {"response": {"status": 200, "data": "made up"}}})
+    run = walked(one_node(), renderer, outside)
+    assert [name for name, _ in outside.sent] == ["after"]
+    assert run.node_runs[1].output == {"response": {"status": 200, "data": "made up"}}
+
+
+def test_a_node_for_the_agent_waits(renderer: Renderer) -> None:
+    run = walked(one_node(agent=True), renderer, Outside())
+    assert run.current is not None
+    assert (run.current.node, run.current.progress) == ("do", Progress.WAITING)
+
+
+def test_a_template_that_port_would_refuse_fails_the_node_with_the_reason(renderer: Renderer) -> None:
+    run = walked(one_node(method="BREW"), renderer, Outside())
+    assert run.result == "FAILED"
+    assert 'The node do\'s `method` rendered to "BREW"' in run.node_runs[-1].output["error"]["message"]
+
+
+def test_an_expression_that_fails_becomes_null_and_is_told(renderer: Renderer) -> None:
+    outside = Outside()
+    walked(one_node(body={"n": "{{ .outputs.trigger.service / 2 }}"}), renderer, outside)
+    assert outside.sent[0][1].content == b'{"n":null}'
+    assert [error.expression.strip() for step in outside.steps for error in step.errors] == [
+        ".outputs.trigger.service / 2"
+    ]
+
+
+def test_a_cancelled_run_ends_with_its_node(renderer: Renderer) -> None:
+    run = cancel(walked(one_node(agent=True), renderer, Outside()), at=AT)
+    assert (run.result, run.node_runs[-1].result) == ("CANCELLED", "CANCELLED")
+    assert asyncio.run(walk(run, renderer, Outside())) == run
+
+
+def test_a_workflow_of_100_nodes_is_walked_to_its_end(renderer: Renderer) -> None:
+    names = [f"n{number}" for number in range(99)]
+    node = {
+        "type": "WEBHOOK",
+        "url": "https://hooks.example.com/do",
+        "body": {"n": "{{ .workflowNodeRun.identifier }}"},
+    }
+    document = {
+        "identifier": "long",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            *({"identifier": name, "config": node} for name in names),
+        ],
+        "connections": [
+            {"sourceIdentifier": source, "targetIdentifier": target}
+            for source, target in zip(["start", *names], names, strict=False)
+        ],
+    }
+    outside = Outside()
+    run = walked(document, renderer, outside)
+    assert (run.result, len(outside.sent)) == ("SUCCESS", 99)
