@@ -15,6 +15,7 @@ from port_hook_cli.invocations.snippets import SnippetFormat
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.trigger.run import TriggerPlan, run_trigger
+from port_hook_cli.trigger.workflow_options import read_responses
 
 
 class Operation(StrEnum):
@@ -110,6 +111,26 @@ def trigger(
             help="With --via-port: follow the run until it ends, for at most S seconds.",
         ),
     ] = 0.0,
+    outputs: Annotated[
+        str | None,
+        typer.Option(
+            "--outputs",
+            metavar="FILE",
+            help="Outputs of a workflow's nodes, which do not run: a map, or a run of Port.",
+        ),
+    ] = None,
+    output_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            metavar="NODE.PATH=JSON",
+            help="One value in the output of a node, which does not run (repeatable).",
+        ),
+    ] = None,
+    respond: Annotated[
+        list[str] | None,
+        typer.Option("--respond", metavar="NODE=OUTLET", help="The response to an INPUT node (repeatable)."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if a jq expression fails, instead of using null.")
     ] = False,
@@ -163,6 +184,9 @@ def trigger(
         org=org,
         secret_file=secret_file,
         insecure_api=insecure_api,
+        outputs_file=outputs,
+        output_texts=tuple(output_of or []),
+        responses=read_responses(respond or []),
     )
     _refuse_contradictions(ctx, plan)
     return run_trigger(plan, ctx.obj)
@@ -206,5 +230,3 @@ def _refuse_contradictions(ctx: typer.Context, plan: TriggerPlan) -> None:
             raise UsageError(
                 f"--via-port has Port make the request, so {given[0]} has no effect.", hint="Leave it out."
             )
-    elif options.is_given(ctx, "wait_s"):
-        raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")

@@ -166,6 +166,23 @@ class PortApi:
             raise self._not_port()
         return run
 
+    async def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True
+    ) -> dict[str, Any]:
+        """Make one call to a route of workflows or entities and return Port's response.
+
+        A call that is not `repeatable` is never sent again where Port may have acted on it.
+        """
+        retries = Retries(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):
+            if outcome.unclear and not repeatable:
+                raise PortApiError(
+                    f"It is not known whether Port acted on {method} {path}. {outcome.problem.message}",
+                    hint="Look in Port before you send it again.",
+                ) from outcome.problem
+            await retries.wait(outcome)
+        return outcome
+
     async def _send_of_action(
         self, identifier: str, method: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:

@@ -63,6 +63,13 @@ def sends_in_the_clear(api_url: str) -> bool:
     return not is_loopback(urlsplit(api_url).hostname or "")
 
 
+def is_loopback_url(url: str) -> bool:
+    """Return whether a URL's host is this machine."""
+    from urllib.parse import urlsplit
+
+    return is_loopback(urlsplit(url).hostname or "")
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host is this machine: localhost, 127.0.0.0/8 or ::1. Names are not resolved."""
     from ipaddress import IPv4Address, ip_address

@@ -23,20 +23,32 @@ def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
 
 async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:
     """Return the answer as `confirm` does, while the loop goes on and can be stopped."""
+    _put(question, runtime, default=default)
+    line = await _line_in_loop(runtime)
+    return _meaning(line, runtime, default=default)
+
+
+async def ask_in_loop(question: str, runtime: Runtime) -> str:
+    """Return the line that the user types, "" for an empty one and for the end of stdin. `question` is printable."""
+    print(f"{question} ", end="", file=runtime.stderr, flush=True)
+    line = await _line_in_loop(runtime)
+    if not line.endswith(b"\n"):
+        print(file=runtime.stderr)
+    return line.decode("utf-8", "replace").strip()
+
+
+async def _line_in_loop(runtime: Runtime) -> bytes:
     loop = asyncio.get_running_loop()
     is_ready = asyncio.Event()
-    _put(question, runtime, default=default)
     try:
         loop.add_reader(runtime.stdin.fileno(), is_ready.set)
     except NotImplementedError:  # Windows: there a Ctrl-C is followed by Enter
-        line = await asyncio.to_thread(runtime.stdin.readline)
-    else:
-        try:
-            await is_ready.wait()
-        finally:
-            loop.remove_reader(runtime.stdin.fileno())
-        line = runtime.stdin.readline()
-    return _meaning(line, runtime, default=default)
+        return await asyncio.to_thread(runtime.stdin.readline)
+    try:
+        await is_ready.wait()
+    finally:
+        loop.remove_reader(runtime.stdin.fileno())
+    return runtime.stdin.readline()
 
 
 def _put(question: str, runtime: Runtime, *, default: bool) -> None:

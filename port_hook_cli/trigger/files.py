@@ -19,10 +19,14 @@ from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.trigger.documents import BadDocument
+from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow
 
 _Read = TypeVar("_Read")
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
-_HINT = "Give an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of several."
+_HINT = (
+    "Give a workflow or an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of "
+    "several."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +51,27 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
     file, mark, identifier = name.rpartition("#")
     if mark and (file == "-" or _is_file(file, runtime) or _is_directory(file, runtime)):
         return ActionLocation(name, file, identifier)
+    directory, _, inside = name.partition("#")
+    if mark and _is_directory(directory, runtime):
+        return ActionLocation(name, directory, inside)
     path = PurePath(file if mark else name)
     if not name or mark or len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES:
         raise StoreError(f"There is no file {path}.", hint="Give an action's file, or its identifier in Port.")
     return ActionLocation(name)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundWorkflow:
+    """A workflow that was read, and the node of it that is meant; None for the whole."""
+
+    workflow: Workflow
+    node: str | None
+
+
 def find_action(
     source: ActionLocation, runtime: Runtime, settings: Callable[[], Settings], *, api_timeout_s: float = API_TIMEOUT_S
-) -> PortAction:
-    """Return the action at `source`.
+) -> PortAction | FoundWorkflow:
+    """Return the action or the workflow at `source`.
 
     Raises UsageError for a file that holds none, StoreError, SettingsError and PortApiError.
     """
@@ -69,9 +84,23 @@ def find_action(
         name = "stdin" if source.file == "-" else source.file
         document = read_document(read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin), name=name)
     try:
+        if (workflow := _pick_workflow(document, source.identifier)) is not None:
+            return workflow
         return read_action(document if source.file is None else pick_action(document, source.identifier))
-    except BadAction as error:
+    except (BadAction, BadWorkflow) as error:
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
+
+
+def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | None:
+    """Return the workflow of a document: the only one and its node, or the one named in `ID` or `ID#NODE`."""
+    if is_workflow(document):
+        return FoundWorkflow(read_workflow(document), identifier)
+    name, _, node = (identifier or "").partition("#")
+    listed = document if isinstance(document, list) else []
+    for each in listed:
+        if is_workflow(each) and (name == identifier_of(each) or (len(listed) == 1 and not node)):
+            return FoundWorkflow(read_workflow(each), node or (None if name == identifier_of(each) else name or None))
+    return None
 
 
 def _read_directory(name: str, runtime: Runtime) -> list[Any]:

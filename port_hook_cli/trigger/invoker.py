@@ -93,6 +93,16 @@ class Invoker:
         rendering = await self._renderer.arender_and_tell(request_template(action), data, strict=self._strict)
         return assemble(action, run, rendering.value, (*errors, *rendering.errors))
 
+    @property
+    def renderer(self) -> Renders:
+        """The renderer, for whoever renders more than an action's request."""
+        return self._renderer
+
+    async def inputs(self, action: PortAction, run: RunContext) -> Mapping[str, Any]:
+        """Return the inputs of a form as templates see them: checked, with defaults; raises as `request` does."""
+        filled, _ = await self._with_inputs(action, run, run.properties)
+        return filled.inputs or {}
+
     async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[Unmet]:
         """Return the expressions of an automation's condition that keep it from running for `event`; none: it runs.
 

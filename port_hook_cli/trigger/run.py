@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
 from port_hook_cli.trigger.engines import invoking
-from port_hook_cli.trigger.files import find_action, locate, read_object
+from port_hook_cli.trigger.files import FoundWorkflow, find_action, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
 from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, warn
 from port_hook_cli.trigger.records import unmet_record
@@ -66,11 +66,22 @@ class TriggerPlan:
     org: str | None
     secret_file: str | None
     insecure_api: bool
+    outputs_file: str | None = None
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    output_texts: Sequence[str] = ()
+    responses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[str | None, ...]:
         """Every file that is read, ACTION and the secret's among them."""
-        documents = (self.inputs_file, self.entity_file, self.event_file, self.user_file, self.secrets_file)
+        documents = (
+            self.inputs_file,
+            self.entity_file,
+            self.event_file,
+            self.user_file,
+            self.secrets_file,
+            self.outputs_file,
+        )
         return (self.action.partition("#")[0], *documents, self.secret_file)
 
     @property
@@ -105,6 +116,9 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
         )
     )
     action = find_action(source, runtime, settings, api_timeout_s=plan.api_timeout_s)
+    if isinstance(action, FoundWorkflow):
+        return _run_workflow(action, plan, settings, runtime)
+    _refuse_options_of_workflows(plan)
     documents = _read_documents(action, plan, runtime)
     secret_values = [*documents.secrets.values(), *secret_texts(action.inputs or {}, documents.properties)]
     for value in secret_values:
@@ -123,6 +137,32 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     except PortHookError as problem:
         problem.message = masker.message(problem.message)  # jq and Port quote values, and a URL may hold some
         raise
+
+
+def _refuse_options_of_workflows(plan: TriggerPlan) -> None:
+    if plan.wait_s and not plan.via_port:
+        raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")
+    given = {"--outputs": plan.outputs_file, "--output": plan.output_texts, "--respond": plan.responses}
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} is for workflows, and {plan.action} is an action.", hint="Leave it out.")
+
+
+def _run_workflow(
+    found: FoundWorkflow, plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime
+) -> ExitCode:
+    from port_hook_cli.trigger.workflow_options import add_output, read_outputs
+    from port_hook_cli.trigger.workflow_run import as_action, run_workflow
+
+    outputs = read_object(plan.outputs_file, runtime, read_outputs) or {}
+    for text in plan.output_texts:
+        outputs = add_output(outputs, text)
+    documents = _read_documents(as_action(found.workflow, found.node), plan, runtime)
+    for value in documents.secrets.values():
+        runtime.keep_secret(value)
+    return run_workflow(
+        found.workflow, found.node, documents, replace(plan, outputs=outputs), settings, runtime, new_id=partial(make_run_id, secrets.choice)
+    )
 
 
 def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:

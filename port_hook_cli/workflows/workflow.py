@@ -136,6 +136,12 @@ def is_workflow(document: Any) -> bool:
     return isinstance(found, Mapping) and isinstance(found.get("nodes"), list)
 
 
+def identifier_of(document: Any) -> str:
+    """Return the identifier of a document that is meant as a workflow, or ""."""
+    found = _unwrapped(document)
+    return _text(found.get("identifier")) if isinstance(found, Mapping) else ""
+
+
 def read_workflow(document: Any) -> Workflow:
     """Return the workflow in a document as Port's API takes or shows one; raises BadWorkflow."""
     found = _unwrapped(document)

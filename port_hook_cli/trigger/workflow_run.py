@@ -1,0 +1,276 @@
+"""`trigger WORKFLOW`: a workflow's whole graph, or one of its nodes, run against handlers on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.request import RunContext
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runs.urls import is_loopback_url
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit, rich_console
+from port_hook_cli.text.layout import fit
+from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.safe import printable
+from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.workflow_records import node_record, workflow_run_record
+from port_hook_cli.trigger.workflow_view import end_line, headline, request_line, step_lines
+from port_hook_cli.trigger.workflow_world import HandlerWorld, WorkflowOptions
+from port_hook_cli.workflows.outcome import NodeResult
+from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, start
+from port_hook_cli.workflows.walk import Step, walk
+from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.trigger.run import Documents, TriggerPlan
+
+_NODE_TYPES = "A node can be triggered alone if it is a trigger or a WEBHOOK node."
+_WAITING = "--wait needs the sandbox, which knows of this run's reports"
+
+
+def run_workflow(
+    workflow: Workflow,
+    node: str | None,
+    documents: Documents,
+    plan: TriggerPlan,
+    settings: Callable[[], Settings],
+    runtime: Runtime,
+    *,
+    new_id: Callable[[str], str],
+) -> ExitCode:
+    """Run a workflow from its trigger, or one node of it; `new_id` makes an id with a prefix.
+
+    The code is 1 when the run fails, or has not ended within --wait. Raises UsageError, RenderError, SettingsError.
+    """
+    from port_hook_cli.trigger.engines import invoking
+
+    masker = Masker([*documents.secrets.values()])
+    with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
+        begin = _Beginning(workflow, documents, plan, invoker, runtime, new_id)
+        return asyncio.run(_run(begin, node, masker, settings))
+
+
+class _Beginning:
+    """How a run begins: at its trigger, or in the middle with outputs that are given."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        documents: Documents,
+        plan: TriggerPlan,
+        invoker: Invoker,
+        runtime: Runtime,
+        new_id: Callable[[str], str],
+    ) -> None:
+        self.workflow = workflow
+        self.documents = documents
+        self.plan = plan
+        self.invoker = invoker
+        self.runtime = runtime
+        self.new_id = new_id
+        self.at = format_time(runtime.now())
+
+    async def run(self, node: str | None) -> WorkflowRun:
+        """Return the run before its first step; raises UsageError for a node that cannot be triggered."""
+        try:
+            found = None if node is None else self.workflow.nodes.get(node)
+            if node is not None and found is None:
+                names = ", ".join(self.workflow.nodes)
+                raise UsageError(
+                    f"The workflow {self.workflow.identifier} has no node {node}.", hint=f"It has: {names}."
+                )
+            trigger = found if found is not None and found.is_trigger else self._trigger(found)
+        except BadWorkflow as problem:
+            raise UsageError(
+                f"The workflow {self.workflow.identifier} {problem}.", hint="Name one: FILE#TRIGGER."
+            ) from problem
+        output = await self._output(trigger)
+        begun = start(
+            self.workflow,
+            trigger,
+            output=output,
+            run_id=self.new_id("wfr_"),
+            node_run_id=self.new_id("wfnr_"),
+            next_id=self.new_id("wfnr_"),
+            at=self.at,
+            by=_person(self.documents.by),
+        )
+        return begun if found is None or found.is_trigger else self._only(begun, found)
+
+    def _trigger(self, node: Node | None) -> Node:
+        """Return the trigger; for a single node the first will do, as it only gives the inputs."""
+        return self.workflow.trigger() if node is None else self.workflow.triggers[0]
+
+    def _only(self, run: WorkflowRun, node: Node) -> WorkflowRun:
+        """Return a run of one node: what is given is the output of all others, and nothing follows."""
+        if node.type != NodeType.WEBHOOK:
+            raise UsageError(f"The node {node.identifier} is of the type {node.type}.", hint=_NODE_TYPES)
+        outputs = {name: output for name, output in self.plan.outputs.items() if name != node.identifier}
+        given = tuple(self._node_run(name, NodeResult.SUCCESS, output) for name, output in outputs.items())
+        alone = replace(run.workflow, connections=())
+        known = tuple(each for each in run.node_runs[:1] if each.node not in outputs)
+        trigger = known or tuple(each for each in given if run.workflow.nodes[each.node].is_trigger)[:1]
+        others = tuple(each for each in given if each not in trigger)
+        return replace(
+            run, workflow=alone, node_runs=(*trigger, *others, self._node_run(node.identifier, None, {})), result=None
+        )
+
+    def _node_run(self, node: str, result: NodeResult | None, output: Mapping[str, Any]) -> NodeRun:
+        if node not in self.workflow.nodes:
+            raise UsageError(f"--output names {node}, which is not a node of {self.workflow.identifier}.")
+        return NodeRun(
+            id=self.new_id("wfnr_"), node=node, created_at=self.at, updated_at=self.at, result=result, output=output
+        )
+
+    async def _output(self, trigger: Node) -> Mapping[str, Any]:
+        given = self.plan.outputs.get(trigger.identifier)
+        if given is not None:
+            return given
+        if trigger.type == NodeType.EVENT_TRIGGER:
+            if self.documents.event is None:
+                raise UsageError(
+                    f"The trigger {trigger.identifier} runs for an event.", hint="Give one with --event FILE."
+                )
+            return self.documents.event
+        if trigger.type != NodeType.SELF_SERVE_TRIGGER:
+            return {}
+        return await self.invoker.inputs(_form_of(self.workflow, trigger), self._form())
+
+    def _form(self) -> RunContext:
+        return RunContext(
+            id="", by=self.documents.by, at=self.at, origin=self.plan.origin, properties=self.documents.properties
+        )
+
+
+def as_action(workflow: Workflow, node: str | None) -> PortAction:
+    """Return the form that a run of the workflow asks for, as an action: its trigger's, or none."""
+    triggers = [each for each in workflow.triggers if node in (None, each.identifier)] or list(workflow.triggers)
+    return _form_of(workflow, triggers[0])
+
+
+def _form_of(workflow: Workflow, trigger: Node) -> PortAction:
+    """Return a self-service trigger as an action, which has the same form of inputs."""
+    asked = trigger.config.get("userInputs")
+    form = asked if isinstance(asked, Mapping) else {}
+    declared = form.get("properties")
+    return PortAction(
+        identifier=workflow.identifier,
+        kind=ActionKind.SELF_SERVICE,
+        inputs=declared if isinstance(declared, Mapping) else {},
+        required=form.get("required") or (),
+        method={},
+    )
+
+
+def _person(by: Mapping[str, Any]) -> Mapping[str, Any]:
+    user = by.get("user")
+    return user if isinstance(user, Mapping) else {}
+
+
+async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Callable[[], Settings]) -> ExitCode:
+    from port_hook_cli.http.sender import Sender
+
+    plan, runtime = begin.plan, begin.runtime
+    run = await begin.run(node)
+    _print_notes(begin.workflow, runtime)
+    show = _Shower(plan, masker, runtime)
+    show.begin(run)
+    async with AsyncExitStack() as stack:
+        api = await _sandbox(stack, begin, settings)
+        world = HandlerWorld(
+            WorkflowOptions(
+                to=plan.to,
+                routes=plan.routes,
+                to_its_url=plan.to_its_url,
+                outputs={} if node is not None else plan.outputs,
+                responses=plan.responses,
+                unit=plan.unit,
+                sign=not plan.no_sign,
+                wait_s=plan.wait_s,
+            ),
+            secrets=begin.documents.secrets,
+            secret=lambda: settings().require_secret(),
+            sender=await stack.enter_async_context(Sender(timeout_s=plan.timeout_s)),
+            api=api,
+            observe=show.step,
+            new_node_run_id=lambda: begin.new_id("wfnr_"),
+            runtime=runtime,
+        )
+        run = await walk(run, begin.invoker.renderer, world, strict=plan.strict)
+    show.end(run)
+    return _exit_code(run, plan, runtime)
+
+
+async def _sandbox(stack: AsyncExitStack, begin: _Beginning, settings: Callable[[], Settings]) -> PortApi | None:
+    """Return the API of the sandbox that the settings name; None without one. A real Port is never written to."""
+    plan = begin.plan
+    needs_it = any(node.type == NodeType.UPSERT_ENTITY for node in begin.workflow.nodes.values())
+    if not plan.wait_s and not needs_it:
+        return None
+    found = settings()
+    if not is_loopback_url(found.api_url) or found.client_id is None or found.client_secret is None:
+        if plan.wait_s:
+            raise UsageError(f"{_WAITING}.", hint="Start `port-hook sandbox` and set PORT_API_URL as it says.")
+        return None
+    return await stack.enter_async_context(open_port_api(found, begin.runtime, timeout_s=plan.api_timeout_s))
+
+
+def _print_notes(workflow: Workflow, runtime: Runtime) -> None:
+    if any(node.config.get("permissions") for node in workflow.triggers):
+        print("note: `permissions` are not checked here; Port checks them", file=runtime.stderr)
+
+
+class _Shower:
+    """Prints a run as it goes on, for people or as records."""
+
+    def __init__(self, plan: TriggerPlan, masker: Masker, runtime: Runtime) -> None:
+        self._json = plan.json
+        self._masker = masker
+        self._runtime = runtime
+        self._console = rich_console(runtime.stdout, runtime.environ)
+
+    def begin(self, run: WorkflowRun) -> None:
+        if not self._json:
+            self._print([headline(run)])
+            for node_run in run.node_runs:
+                if node_run.result is not None:
+                    self._print(step_lines(Step(run=run, node_run=node_run), self._masker))
+
+    def step(self, step: Step, url: str | None) -> None:
+        is_begun = step.node_run.progress is Progress.SENDING and step.delivery is None
+        if self._json:
+            if not is_begun:
+                emit(node_record(step, url, self._masker), self._runtime.stdout)
+        elif is_begun and step.request is not None:
+            self._print([request_line(step, step.request, self._masker.text(url or ""))])
+        else:
+            self._print(step_lines(step, self._masker))
+
+    def end(self, run: WorkflowRun) -> None:
+        if self._json:
+            emit(workflow_run_record(run), self._runtime.stdout)
+        else:
+            self._print([end_line(run)])
+
+    def _print(self, lines: Any) -> None:
+        for line in fit(lines, self._console):
+            self._console.print(line, soft_wrap=True)
+
+
+def _exit_code(run: WorkflowRun, plan: TriggerPlan, runtime: Runtime) -> ExitCode:
+    if run.result is not None:
+        return ExitCode.OK if run.result is NodeResult.SUCCESS else ExitCode.FAILED
+    current = run.current
+    if plan.wait_s and current is not None:
+        print(f"error: {printable(current.id)} was not reported within {plan.wait_s:g} s", file=runtime.stderr)
+        return ExitCode.FAILED
+    return ExitCode.OK
