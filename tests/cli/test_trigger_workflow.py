@@ -1,0 +1,233 @@
+"""`trigger WORKFLOW`: a graph, or one of its nodes, run against a real handler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.signatures.verification import verify_signature
+from tests.conftest import Run
+from tests.factories import SECRET
+from tests.servers import application
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DEPLOY = str(EXAMPLES / "workflows" / "deploy_service.json")
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+INPUTS = ("--input", "service=cart", "--input", "version=2.0")
+
+
+class Backend:
+    """A handler that keeps what it got; `/builds/check` says whether the build is ready."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, bytes, Headers]] = []
+        self.ready: Any = True
+        self.status = 200
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        headers = Headers.from_raw(request.raw_headers)
+        self.requests.append((request.path, await request.read(), headers))
+        if request.path == "/builds/check":
+            return web.json_response({"ready": self.ready}, status=self.status)
+        return web.Response(status=202)
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _, _ in self.requests]
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    found = Backend()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", found.handle)
+    with application(app) as url:
+        found.url = url
+        yield found
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_the_graph_runs_node_by_node_and_waits_for_the_report_of_the_last(run: Run, backend: Backend) -> None:
+    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
+    assert result.code == 0
+    assert backend.paths == ["/builds/check", "/deploy"]
+    assert json.loads(backend.requests[0][1]) == {"service": "cart", "version": "2.0"}
+    for text in (
+        f"check  POST {backend.url}/builds/check  (waits for the response)",
+        '{"response":{"status":200,"data":{"ready":true}}}',
+        "SUCCESS  the outlet ready",
+        f"deploy  POST {backend.url}/deploy  (asynchronous)",
+        "is IN_PROGRESS until it is reported",
+        "port-hook report-run wfnr_",
+    ):
+        assert text in result.out
+    assert result.err == "note: `permissions` are not checked here; Port checks them\n"
+
+
+def test_the_requests_of_nodes_are_signed_like_those_of_actions(run: Run, backend: Backend) -> None:
+    run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
+    for _, body, headers in backend.requests:
+        now = float(headers.get("x-port-timestamp") or 0)
+        assert verify_signature(headers, body, SECRET, now=now).status is Status.VALID
+
+
+def test_a_failed_node_ends_the_run_with_exit_1(run: Run, backend: Backend) -> None:
+    backend.status = 503
+    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert "The webhook responded with status 503." in result.out
+    assert backend.paths == ["/builds/check"]
+
+
+def test_a_branch_that_ends_is_a_success(run: Run, backend: Backend) -> None:
+    backend.ready = False
+    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
+    assert (result.code, backend.paths) == (0, ["/builds/check"])
+    assert "SUCCESS  the fallback" in result.out
+
+
+def test_inputs_are_checked_before_anything_is_sent(run: Run, backend: Backend) -> None:
+    result = run("trigger", DEPLOY, "--to", backend.url, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "service is required" in result.err
+    assert backend.requests == []
+
+
+def test_one_node_runs_alone_over_given_outputs(run: Run, backend: Backend) -> None:
+    result = run("trigger", f"{DEPLOY}#deploy", "--to", backend.url, *INPUTS, env=ENV)
+    assert (result.code, backend.paths) == (0, ["/deploy"])
+    body = json.loads(backend.requests[0][1])
+    assert body["service"] == "cart"
+    assert body["run"].startswith("wfr_")
+    assert body["nodeRunId"].startswith("wfnr_")
+
+
+def test_outputs_come_from_a_file_and_from_options(run: Run, backend: Backend, folder: Path) -> None:
+    document = {
+        "identifier": "two",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "a", "config": {"type": "WEBHOOK", "url": "http://127.0.0.1:1/a"}},
+            {"identifier": "b", "config": {"type": "WEBHOOK", "url": "http://127.0.0.1:1/b", "body": {
+                "n": "{{ .outputs.a.n }}", "m": "{{ .outputs.a.m }}"}}},
+        ],
+        "connections": [
+            {"sourceIdentifier": "start", "targetIdentifier": "a"},
+            {"sourceIdentifier": "a", "targetIdentifier": "b"},
+        ],
+    }  # fmt: skip
+    (folder / "two.json").write_text(json.dumps(document), "utf-8")
+    (folder / "outputs.json").write_text('{"a": {"n": 1}}', "utf-8")
+    options = ("--outputs", "outputs.json", "--output", "a.m=[2]", "--to", backend.url)
+    assert run("trigger", "two.json", *options, env=ENV).code == 0
+    assert backend.paths == ["/b"]
+    assert json.loads(backend.requests[0][1]) == {"n": 1, "m": [2]}
+
+
+def test_each_node_has_its_own_target(run: Run, backend: Backend) -> None:
+    routes = ("--route", f"check={backend.url}/mine", "--to", backend.url)
+    backend.ready = True
+    run("trigger", DEPLOY, *routes, *INPUTS, env=ENV)
+    assert backend.paths[0] == "/mine"
+
+
+def test_another_machine_is_not_called_unless_the_user_says_so(run: Run) -> None:
+    result = run("trigger", DEPLOY, *INPUTS, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "The node check's URL is https://hooks.example.com/builds/check, which is not on this machine" in result.err
+
+
+def test_an_input_node_is_answered_by_an_option(run: Run, folder: Path) -> None:
+    outlets = [{"identifier": "approve"}, {"identifier": "decline"}]
+    document = {
+        "identifier": "ask",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "approval", "config": {"type": "INPUT", "outlets": outlets}},
+            {"identifier": "think", "config": {"type": "AI", "prompt": "?"}},
+        ],
+        "connections": [
+            {"sourceIdentifier": "start", "targetIdentifier": "approval"},
+            {"sourceIdentifier": "approval", "targetIdentifier": "think", "sourceOutletIdentifier": "approve"},
+        ],
+    }
+    (folder / "ask.json").write_text(json.dumps(document), "utf-8")
+    found = records(run("trigger", "ask.json", "--respond", "approval=approve", "--json", env=ENV).out)
+    assert [(each["type"], each.get("node"), each["result"]) for each in found] == [
+        ("node", "approval", "SUCCESS"),
+        ("node", "think", "SUCCESS"),
+        ("workflow_run", None, "SUCCESS"),
+    ]
+    assert found[0]["outlet"] == "approve"
+    assert found[1]["remarks"] == [
+        "port-hook does not run nodes of the type AI; give an output with --output think=JSON"
+    ]
+    waiting = records(run("trigger", "ask.json", "--json", env=ENV).out)
+    assert waiting[-1]["waits_for"]["node"] == "approval"
+    wrong = run("trigger", "ask.json", "--respond", "approval=maybe", env=ENV)
+    assert (wrong.code, "has no outlet maybe; it has: approve, decline" in wrong.err) == (ExitCode.USAGE, True)
+
+
+def test_an_event_trigger_needs_its_event(run: Run, folder: Path, backend: Backend) -> None:
+    document = {
+        "identifier": "on_update",
+        "nodes": [
+            {"identifier": "when", "config": {"type": "EVENT_TRIGGER", "event": {"type": "ENTITY_UPDATED"}}},
+            {"identifier": "tell", "config": {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "body": {
+                "after": "{{ .outputs.trigger.diff.after.title }}"}}},
+        ],
+        "connections": [{"sourceIdentifier": "when", "targetIdentifier": "tell"}],
+    }  # fmt: skip
+    (folder / "on_update.json").write_text(json.dumps(document), "utf-8")
+    (folder / "event.json").write_text('{"action": "UPDATE", "diff": {"after": {"title": "New"}}}', "utf-8")
+    without = run("trigger", "on_update.json", "--to", backend.url, env=ENV)
+    assert (without.code, "Give one with --event FILE" in without.err) == (ExitCode.USAGE, True)
+    assert run("trigger", "on_update.json", "--to", backend.url, "--event", "event.json", env=ENV).code == 0
+    assert json.loads(backend.requests[0][1]) == {"after": "New"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((f"{DEPLOY}#nothing",), "has no node nothing"),
+        ((f"{DEPLOY}#is_ready", *INPUTS), "The node is_ready is of the type CONDITION"),
+        ((DEPLOY, "--output", "check"), "is not NODE.path=JSON"),
+        ((DEPLOY, "--output", "check.a=ready"), "--output check.a: "),
+        ((DEPLOY, "--respond", "check"), "is not NODE=BUTTON"),
+        ((DEPLOY, *INPUTS, "--to", "1", "--wait", "1"), "--wait needs the sandbox"),
+        ((str(EXAMPLES / "actions" / "create_vm.json"), "--to", "1", "--respond", "a=b"), "--respond is for workflows"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_runs(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    result = run("trigger", *arguments, env={**ENV, "PORT_CLIENT_ID": "x"})
+    assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
+
+
+def test_secrets_are_masked_in_what_is_shown(run: Run, backend: Backend, folder: Path) -> None:
+    document = {
+        "identifier": "leaky",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "a", "variables": {"said": "{{ .secrets.HOOK }}"}, "config": {
+                "type": "WEBHOOK", "url": "http://127.0.0.1:1/{{ .secrets.HOOK }}"}},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "a"}],
+    }  # fmt: skip
+    (folder / "leaky.json").write_text(json.dumps(document), "utf-8")
+    (folder / "secrets.json").write_text('{"HOOK": "a-very-secret-value"}', "utf-8")
+    for form in ((), ("--json",)):
+        result = run("trigger", "leaky.json", "--to", backend.url, "--secrets", "secrets.json", *form, env=ENV)
+        assert result.code == 0
+        assert "a-very-secret-value" not in result.out + result.err
+        assert backend.paths[-1] == "/a-very-secret-value"
