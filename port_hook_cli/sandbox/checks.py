@@ -108,6 +108,20 @@ _COUNT: Rule = (
 )
 CLAIM: Fields = {"installationId": _STRING, "limit": _COUNT, "invocationMethod": _one_of("WEBHOOK")}
 ACK: Fields = {"runIds": _STRINGS}
+OTHERS_ALLOWED = True
+"""A workflow may have fields that port-hook does not know."""
+_LIST: Rule = (lambda value: isinstance(value, list)), "must be array"
+WORKFLOW: Fields = {"identifier": _STRING, "nodes": _LIST, "connections": _LIST}
+NEW_WORKFLOW_RUN: Fields = {"inputs": _OBJECT, "nodeIdentifier": _STRING}
+INPUT_RESPONSE: Fields = {"buttonIdentifier": _STRING, "inputs": _OBJECT}
+CLAIM_NODES: Fields = {
+    "installationId": _STRING,
+    "limit": _COUNT,
+    "visibilityTimeoutMs": _COUNT,
+    "exclude": _STRINGS,
+    "invocationMethod": _one_of("WEBHOOK"),
+}
+ACK_NODE: Fields = {"nodeRunIdentifier": _STRING}
 ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -121,9 +121,8 @@ class Courier:
             if request.agent:
                 self._step(run, Phase.CLAIMABLE, "waiting for Port's agent to claim it")
                 return
-            self._check_url(request.url)
             self._step(run, Phase.SENDING, f"sending {brief(f'{request.method} {request.url}')}")
-            delivery = await self._deliver(run, request)
+            delivery = await self.deliver(run.id, request.method, request.url, request.headers, request.body)
         except PortHookError as problem:
             self._fail(run, message_and_hint(problem))
             return
@@ -169,27 +168,32 @@ class Courier:
                 hint="Give the action a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 
-    async def _deliver(self, run: SandboxRun, request: SandboxRequest) -> Delivery:
+    async def deliver(
+        self, run_id: str, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> Delivery:
+        """Sign and send a request; raises PortHookError for a host that is not allowed. Headers are text."""
+        self._check_url(url)
         if self._sender is None:
             from port_hook_cli.http.sender import Sender
 
             self._sender = Sender(timeout_s=self._sending.timeout_s)
         stamp = self._sending.unit.stamp(self._state.now())
-        named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in request.headers)
+        given = tuple(headers)
+        named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in given)
         fields = (
             *(() if named else (_CONTENT_TYPE,)),
-            *request.headers,
-            *signed_headers(request.body, self._state.client_secret, stamp),
+            *given,
+            *signed_headers(body, self._state.client_secret, stamp),
         )
         invocation = Invocation(
-            id=run.id,
+            id=run_id,
             received_at=self._state.now(),
-            method=request.method,
+            method=method,
             target="/",
             headers=Headers.from_raw((name.encode("utf-8"), value.encode("utf-8")) for name, value in fields),
-            body=request.body,
+            body=body,
         )
-        return await self._sender.send(invocation, request.url)
+        return await self._sender.send(invocation, url)
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""

@@ -31,7 +31,8 @@ class ApiRequest:
 class ApiResponse:
     """A response: a status and a JSON document; for observers, the run's id and a note on what happened.
 
-    `invokes` is the id of the run whose invocation is sent after the response.
+    `invokes` is the id of the run whose invocation is sent after the response, `walks` that of the workflow run that
+    goes on after it.
     """
 
     status: int
@@ -39,6 +40,7 @@ class ApiResponse:
     run_id: str | None = None
     note: str = ""
     invokes: str | None = None
+    walks: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

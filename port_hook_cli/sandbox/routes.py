@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from port_hook_cli.sandbox import actions, agent, checks, entities, invocations, logs, runs, workflows
+from port_hook_cli.sandbox import actions, agent, checks, entities, invocations, logs, runs
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, read_body
 from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.sandbox.workflows import definitions, node_runs
+from port_hook_cli.sandbox.workflows import runs as workflow_runs
 
 _TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
-_WITHOUT_VERSION = frozenset({"auth", "actions", "blueprints", "workflows", "organization"})
+_WITHOUT_VERSION = frozenset({"auth", "actions", "blueprints", "workflows", "organization", "org"})
 
 
 def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -51,6 +53,8 @@ class Route:
 _RUN = "/v1/actions/runs/{run_id}"
 _ENTITY = "/v1/blueprints/{blueprint}/entities/{entity}"
 _NODE = "/v1/workflows/nodes/runs/{node_run_id}"
+_WORKFLOW = "/v1/workflows/{workflow}"
+_WORKFLOW_RUN = "/v1/workflows/runs/{workflow_run_id}"
 # The first match wins, so a fixed path comes before a path with a name in the same place.
 ROUTES = (
     Route("POST", _TOKEN, issue_token),
@@ -71,10 +75,28 @@ ROUTES = (
     Route("PUT", _ENTITY, entities.replace),
     Route("PATCH", _ENTITY, entities.update),
     Route("DELETE", _ENTITY, entities.delete),
-    Route("PATCH", _NODE, workflows.update_node_run),
-    Route("GET", f"{_NODE}/logs", logs.list_logs),
-    Route("POST", f"{_NODE}/logs", workflows.add_node_logs),
-    Route("POST", "/v1/workflows/runs/claim-pending", workflows.claim_node_runs),
+    Route("GET", "/v1/workflows", definitions.list_workflows),
+    Route("POST", "/v1/workflows", definitions.create_workflow),
+    Route("GET", "/v1/workflows/self-service-triggers", definitions.list_triggers),
+    Route("GET", "/v1/workflows/runs", workflow_runs.list_runs),
+    Route("POST", "/v1/workflows/runs/claim-pending", node_runs.claim),
+    Route("PATCH", "/v1/workflows/runs/ack", node_runs.acknowledge),
+    Route("POST", "/v1/org/{org}/workflows/runs/claim-pending", node_runs.claim_in),
+    Route("PATCH", "/v1/org/{org}/workflows/runs/ack", node_runs.acknowledge_in),
+    Route("GET", "/v1/workflows/nodes/runs", node_runs.list_node_runs),
+    Route("GET", _NODE, node_runs.show_node_run),
+    Route("PATCH", _NODE, node_runs.update_node_run),
+    Route("GET", f"{_NODE}/logs", node_runs.list_logs),
+    Route("POST", f"{_NODE}/logs", node_runs.add_logs),
+    Route("POST", f"{_NODE}/responses", node_runs.respond),
+    Route("GET", _WORKFLOW_RUN, workflow_runs.show_run),
+    Route("GET", f"{_WORKFLOW_RUN}/logs", workflow_runs.list_logs),
+    Route("POST", f"{_WORKFLOW_RUN}/cancel", workflow_runs.cancel_run),
+    Route("GET", _WORKFLOW, definitions.show_workflow),
+    Route("PUT", _WORKFLOW, definitions.replace_workflow),
+    Route("DELETE", _WORKFLOW, definitions.delete_workflow),
+    Route("GET", f"{_WORKFLOW}/nodes/{{node}}", definitions.show_node),
+    Route("POST", f"{_WORKFLOW}/runs", workflow_runs.start_run),
     Route("GET", "/v1/organization", agent.show_organization),
     Route("PATCH", "/v1/organization", agent.update_organization),
 )

@@ -28,10 +28,14 @@ from port_hook_cli.sandbox.rate_limit import RateLimit
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData, RunEvent, SandboxState
+from port_hook_cli.sandbox.workflows.walking import WorkflowWalker
 from port_hook_cli.text.secret import Secret
+from port_hook_cli.workflows.run import WorkflowRun
 
 if TYPE_CHECKING:
+    from port_hook_cli.actions.request import RenderedRequest
     from port_hook_cli.sandbox.state_file import StateFile
+    from port_hook_cli.workflows.steps import Renders
 
 _DRAIN_S = 1.0
 
@@ -53,6 +57,7 @@ class Sandbox:
         *,
         initial: InitialData,
         invoker: RequestMaker | None,
+        renders: Renders | None,
         sending: Sending,
         handlers: EventHandlers,
         file: StateFile | None,
@@ -62,6 +67,7 @@ class Sandbox:
         self._state = state
         self._initial = initial
         self._courier = Courier(state, invoker, self._commit, sending)
+        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit)
         self._handlers = handlers
         self._file = file
         self._rate_limit = rate_limit
@@ -82,7 +88,10 @@ class Sandbox:
         token_lifetime_s: float = TOKEN_LIFETIME_S,
         actions: Iterable[Mapping[str, Any]] = (),
         state: Path | None = None,
+        workflows: Iterable[Mapping[str, Any]] = (),
+        secrets: Mapping[str, str] | None = None,
         invoker: RequestMaker | None = None,
+        renders: Renders | None = None,
         sending: Sending = DEFAULT_SENDING,
         calls_per_minute: int = 0,
         on_event: Callable[[ApiEvent], None] = lambda _: None,
@@ -100,8 +109,9 @@ class Sandbox:
         with _opened(state) as file:
             sandbox = cls(
                 known,
-                initial=InitialData(tuple(actions), tuple(runs)),
+                initial=InitialData(tuple(actions), tuple(runs), tuple(workflows), secrets or {}),
                 invoker=invoker,
+                renders=renders,
                 sending=sending,
                 handlers=EventHandlers(on_event, on_run),
                 file=file,
@@ -115,9 +125,11 @@ class Sandbox:
                 sandbox.url = await _listen(runner, host, port)
                 sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in runner.addresses)
                 sandbox._courier.resume()
+                sandbox._walker.resume()
                 yield sandbox
             finally:
                 await runner.cleanup()
+                await sandbox._walker.cancel()
                 await sandbox._courier.close()
 
     @property
@@ -161,6 +173,7 @@ class Sandbox:
         self._state.begin(self._initial)
         self._rate_limit.reset()
         await self._courier.cancel()
+        await self._walker.cancel()
         self._commit()
 
     async def wait_for_end(self, run_id: str) -> SandboxRun:
@@ -168,6 +181,24 @@ class Sandbox:
         async with self._changed:
             await self._changed.wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
         return self.runs[run_id]
+
+    @property
+    def workflow_runs(self) -> dict[str, WorkflowRun]:
+        """The runs of workflows by id, as they stand."""
+        return self._state.workflows.runs
+
+    async def wait_for_workflow_run(
+        self, run_id: str, is_so: Callable[[WorkflowRun], bool] = lambda run: run.result is not None
+    ) -> WorkflowRun:
+        """Wait until a workflow's run has ended, or `is_so` is true of it, and return it."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: run_id in self.workflow_runs and is_so(self.workflow_runs[run_id]))
+        return self.workflow_runs[run_id]
+
+    async def _deliver(self, run_id: str, request: RenderedRequest) -> Delivery:
+        # A rendered field is the wire's bytes as Latin-1; the courier writes text in UTF-8.
+        headers = ((name, value.encode("latin-1").decode("utf-8")) for name, value in request.headers)
+        return await self._courier.deliver(run_id, request.method, request.url, headers, request.content)
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=REQUEST_LIMIT)
@@ -215,6 +246,8 @@ class Sandbox:
         self._publish()
         if given.invokes is not None:
             self._courier.send(given.invokes)
+        if given.walks is not None:
+            self._walker.go_on(given.walks)
         return web.Response(
             status=given.status,
             body=json.dumps(given.document).encode(),

@@ -6,7 +6,8 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
@@ -16,6 +17,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
 from port_hook_cli.sandbox.run import Phase, SandboxRun
+from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
 
@@ -49,10 +51,12 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class InitialData:
-    """The actions that a sandbox starts with, instead of the sample, and the ids of its runs."""
+    """What a sandbox starts with: actions (instead of the sample), ids of runs, workflows, organization secrets."""
 
     actions: tuple[Mapping[str, Any], ...]
     runs: tuple[str, ...]
+    workflows: tuple[Mapping[str, Any], ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class SandboxState:
@@ -70,6 +74,8 @@ class SandboxState:
         self.actions: dict[str, dict[str, Any]] = {}
         self.entities: dict[tuple[str, str], dict[str, Any]] = {}
         self.organization = _organization(make_run_id(secrets.choice, "org_"))
+        self.workflows = WorkflowBook(self.record_change, now)
+        self.secrets: Mapping[str, str] = {}
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
@@ -93,6 +99,9 @@ class SandboxState:
             self.initialize(sample=not initial.actions)
         for action in initial.actions:
             self.add_action(action)
+        self.secrets = initial.secrets
+        for workflow in initial.workflows:
+            self.workflows.put(workflow, org=self.organization["id"], by=self.client_id)
         for run_id in initial.runs:
             if run_id not in self.runs:
                 self.add_run(run_id)
@@ -107,6 +116,7 @@ class SandboxState:
             self.remove_action(identifier)
         for key in list(self.entities):
             self.set_entity(*key, None)
+        self.workflows.clear()
         self.organization = _organization(self.organization["id"])
 
     def restore(self, rows: Iterable[Row]) -> None:
@@ -118,6 +128,7 @@ class SandboxState:
             "entity": lambda key, value: self.entities.update({_entity_key(key): value}),
             "run": lambda key, value: self.runs.update({key: SandboxRun.restored(value)}),
             "log": lambda key, value: self.runs[key.partition("#")[0]].logs.append(value),
+            **{kind: partial(self.workflows.load, kind) for kind in ("workflow", "workflow_run", "node_report")},
         }
         for kind, key, value in rows:
             try:
@@ -143,6 +154,10 @@ class SandboxState:
     def add_event(self, run: SandboxRun, note: str) -> None:
         """Record a step of a run, for observers."""
         self._events.append(RunEvent(at=self.now(), run_id=run.id, action=run.action, status=run.status, note=note))
+
+    def add_workflow_event(self, run_id: str, workflow: str, status: str, note: str) -> None:
+        """Record a step of a workflow's run, for observers."""
+        self._events.append(RunEvent(at=self.now(), run_id=run_id, action=workflow, status=status, note=note))
 
     def take_events(self) -> list[RunEvent]:
         """Return the steps that were recorded since the last call."""

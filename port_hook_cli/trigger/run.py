@@ -161,7 +161,13 @@ def _run_workflow(
     for value in documents.secrets.values():
         runtime.keep_secret(value)
     return run_workflow(
-        found.workflow, found.node, documents, replace(plan, outputs=outputs), settings, runtime, new_id=partial(make_run_id, secrets.choice)
+        found.workflow,
+        found.node,
+        documents,
+        replace(plan, outputs=outputs),
+        settings,
+        runtime,
+        new_id=partial(make_run_id, secrets.choice),
     )
 
 

@@ -1,14 +1,13 @@
-"""Runs of workflow nodes: updates, logs, and claims by the agent.
-
-The sandbox runs no workflows: a node's run is created when its id is first used, or by a test.
-"""
+"""Node runs that no workflow of the sandbox has: made up when their id is first used, or added by a test."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox import logs as run_logs
 from port_hook_cli.sandbox.agent import claim
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_body
 from port_hook_cli.sandbox.run import SandboxRun
@@ -17,12 +16,18 @@ from port_hook_cli.sandbox.state import SandboxState
 
 
 def update_node_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the response to a PATCH of a node's run."""
+    """Return the response to a PATCH of a node run."""
     return update(state, request, run_id, checks.NODE_PATCH)
 
 
+def show_node_run(state: SandboxState, run_id: str) -> ApiResponse:
+    """Return the response to a GET of a node run; the route is the sandbox's own."""
+    run, is_new = find_run(state, run_id)
+    return run_response(run, is_new, {"nodeRun": run.document()})
+
+
 def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add log entries to a node's run."""
+    """Add entries to the log of a node run."""
     run, is_new = find_run(state, run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     check_open(run)
@@ -30,20 +35,19 @@ def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiR
     return run_response(run, is_new, {"logs": logs}, f"{len(logs)} logs", status=201)
 
 
-def claim_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the node runs that wait for the agent, now claimed by it."""
-    body = read_body(request, checks.CLAIM, required=("installationId",))
-    claimed = claim(state, body, lambda run: is_node_run(run.id))
-    return ApiResponse(
-        status=200, document={"ok": True, "nodeRuns": [_for_agent(run) for run in claimed]}, note=_count(claimed)
-    )
+def list_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Return the log of a node run."""
+    return run_logs.list_logs(state, request, run_id)
+
+
+def claimed(state: SandboxState, body: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Return up to `limit` node runs that wait for the agent, now claimed."""
+    if limit < 1:
+        return []
+    return [_for_agent(run) for run in claim(state, {**body, "limit": limit}, lambda run: is_node_run(run.id))]
 
 
 def _for_agent(run: SandboxRun) -> dict[str, Any]:
     config = {name: value for name, value in (run.payload or {}).items() if name != "workflowRun"}
     workflow = (run.payload or {}).get("workflowRun", f"wfr_{run.id.partition('_')[2]}")
-    return {**run.document(), "node": {"config": config}, "workflowRun": {"identifier": workflow}}
-
-
-def _count(claimed: list[SandboxRun]) -> str:
-    return f"the agent claimed {len(claimed)} node runs" if claimed else "no node runs to claim"
+    return {**run.document(), "config": config, "node": {"config": config}, "workflowRun": {"identifier": workflow}}

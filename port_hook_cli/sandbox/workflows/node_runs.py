@@ -1,0 +1,193 @@
+"""Runs of workflow nodes in the sandbox: reports, logs, input responses, and the agent's claim and acknowledgement.
+
+A node run that the sandbox does not know is made up (`made_up.py`), so that a handler can be tried without a workflow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.runs import describe_update
+from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.sandbox.workflows import made_up
+from port_hook_cli.sandbox.workflows.book import NodeReport
+from port_hook_cli.sandbox.workflows.documents import claimed_document, node_run_document
+from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
+from port_hook_cli.workflows.workflow import NodeType
+
+CLAIM_S = 60.0
+_DEFAULT_CLAIMED = 10
+
+
+def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
+    """Return the response to a PATCH of a node run; one that ends it takes the run further."""
+    found = state.workflows.find_node_run(node_run_id)
+    if found is None:
+        return made_up.update_node_run(state, request, node_run_id)
+    run, node_run = found
+    body = read_body(request, checks.NODE_PATCH)
+    _check_open(run, node_run)
+    if body.get("status") == COMPLETED and "result" not in body:
+        raise invalid("body must have required property 'result' when the status is COMPLETED")
+    report = state.workflows.reports.get(node_run_id, NodeReport())
+    output = body.get("output", report.output)
+    fields: dict[str, Any] = {
+        "output": output,
+        "external_run_id": body.get("externalRunId", report.external_run_id),
+        "links": tuple(body.get("links", report.links)),
+    }
+    if body.get("status") == COMPLETED:
+        fields["outcome"] = Outcome(result=NodeResult(body["result"]), output=output or {})
+    state.workflows.report(node_run_id, **fields)
+    note = describe_update(body)
+    return ApiResponse(
+        status=200,
+        document={"ok": True, "run": node_run_document(state.workflows, run, node_run)},
+        run_id=node_run_id,
+        note=note,
+        walks=run.id,
+    )
+
+
+def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
+    """Return a node run. Port shows no single node run; this route is the sandbox's own, for `trigger --wait`."""
+    found = state.workflows.find_node_run(node_run_id)
+    if found is None:
+        return made_up.show_node_run(state, node_run_id)
+    document = node_run_document(state.workflows, *found)
+    return ApiResponse(status=200, document={"ok": True, "nodeRun": document}, run_id=node_run_id)
+
+
+def list_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Return node runs, by `external_run_id` where that is given, as the Ocean framework asks for them."""
+    wanted, with_config = request.query.get("external_run_id"), request.query.get("include") == "nodeConfig"
+    found = [
+        node_run_document(state.workflows, run, each, with_config=with_config)
+        for run in state.workflows.runs.values()
+        for each in run.node_runs
+        if wanted in (None, state.workflows.reports.get(each.id, NodeReport()).external_run_id)
+    ]
+    return ApiResponse(status=200, document={"ok": True, "nodeRuns": found}, note=f"{len(found)} node runs")
+
+
+def add_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
+    """Add entries to the log of a node run."""
+    found = state.workflows.find_node_run(node_run_id)
+    if found is None:
+        return made_up.add_node_logs(state, request, node_run_id)
+    body = read_body(request, checks.NODE_LOGS, required=("logs",))
+    at = format_time(state.now())
+    logs = [{"level": log.get("level", "INFO"), "message": log["message"], "createdAt": at} for log in body["logs"]]
+    known = state.workflows.reports.get(node_run_id, NodeReport()).logs
+    state.workflows.report(node_run_id, logs=(*known, *logs))
+    return ApiResponse(
+        status=201, document={"ok": True, "logs": logs}, run_id=node_run_id, note=f"{len(logs)} log entries"
+    )
+
+
+def list_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
+    """Return the log of a node run."""
+    if state.workflows.find_node_run(node_run_id) is None:
+        return made_up.list_node_logs(state, request, node_run_id)
+    logs = list(state.workflows.reports.get(node_run_id, NodeReport()).logs)
+    return ApiResponse(status=200, document={"ok": True, "logs": logs}, run_id=node_run_id)
+
+
+def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
+    """Record a response to an INPUT node. Port does not show the body; `buttonIdentifier` and `inputs` are inferred."""
+    run, node_run = _known(state, node_run_id)
+    node = run.node(node_run)
+    if node.type != NodeType.INPUT:
+        raise invalid(f"The node {node.identifier} is not an INPUT node")
+    body = read_body(request, checks.INPUT_RESPONSE, required=("buttonIdentifier",))
+    if run.current is None or run.current.id != node_run_id:
+        raise Refused(409, "run_exhausted", f'The node run "{node_run_id}" takes no more responses')
+    if body["buttonIdentifier"] not in {outlet.identifier for outlet in node.outlets}:
+        raise invalid("body/buttonIdentifier must be the identifier of an outlet")
+    known = state.workflows.reports.get(node_run_id, NodeReport()).responses
+    response = {
+        "buttonIdentifier": body["buttonIdentifier"],
+        "inputs": body.get("inputs", {}),
+        "submitterInfo": {"submittedBy": state.client_id},
+    }
+    state.workflows.report(node_run_id, responses=(*known, response))
+    return ApiResponse(
+        status=200,
+        document={"ok": True},
+        run_id=node_run_id,
+        note=f"responded {body['buttonIdentifier']}",
+        walks=run.id,
+    )
+
+
+def claim(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Give the agent, or an integration, the node runs that wait for it, the oldest first."""
+    body = read_body(request, checks.CLAIM_NODES, required=("installationId",))
+    now = state.now()
+    until = now + body.get("visibilityTimeoutMs", CLAIM_S * 1000) / 1000
+    claimed: list[dict[str, Any]] = []
+    for run, node_run in _waiting(state, now, body.get("exclude") or ()):
+        if len(claimed) < body.get("limit", _DEFAULT_CLAIMED):
+            state.workflows.report(node_run.id, claimed_until=until, installation_id=body["installationId"])
+            claimed.append(claimed_document(state.workflows, run, node_run))
+    made = made_up.claimed(state, body, body.get("limit", _DEFAULT_CLAIMED) - len(claimed))
+    document = {"ok": True, "nodeRuns": [*claimed, *made]}
+    count = len(claimed) + len(made)
+    note = f"the agent claimed {count} node runs" if count else "no node run waits for the agent"
+    return ApiResponse(status=200, document=document, note=note)
+
+
+def acknowledge(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Record that the agent took a node run; 409 for one that another has."""
+    body = read_body(request, checks.ACK_NODE, required=("nodeRunIdentifier",))
+    node_run_id = body["nodeRunIdentifier"]
+    run, _ = _known(state, node_run_id)
+    report = state.workflows.reports.get(node_run_id, NodeReport())
+    if report.is_acked or report.claimed_until is None:
+        raise Refused(409, "already_acknowledged", f'The node run "{node_run_id}" was taken already')
+    state.workflows.report(node_run_id, is_acked=True, claimed_until=None)
+    state.add_workflow_event(
+        run.id, run.workflow.identifier, run.status, f"{node_run_id} was taken by {report.installation_id}"
+    )
+    return ApiResponse(status=200, document={"ok": True, "acked": True}, run_id=node_run_id, note="acknowledged")
+
+
+def claim_in(state: SandboxState, request: ApiRequest, _: str) -> ApiResponse:
+    """Do what `claim` does, under the path that names the organization."""
+    return claim(state, request)
+
+
+def acknowledge_in(state: SandboxState, request: ApiRequest, _: str) -> ApiResponse:
+    """Do what `acknowledge` does, under the path that names the organization."""
+    return acknowledge(state, request)
+
+
+def _waiting(state: SandboxState, now: float, excluded: Any) -> list[tuple[WorkflowRun, NodeRun]]:
+    found = []
+    for run in state.workflows.runs.values():
+        node_run = run.current
+        if node_run is None or node_run.progress is not Progress.WAITING:
+            continue
+        report = state.workflows.reports.get(node_run.id, NodeReport())
+        is_free = report.claimed_until is None or now >= report.claimed_until
+        uid = f"{run.workflow.identifier}:{node_run.node}"
+        if report.is_for_agent and not report.is_acked and is_free and uid not in excluded:
+            found.append((run, node_run))
+    return found
+
+
+def _known(state: SandboxState, node_run_id: str) -> tuple[WorkflowRun, NodeRun]:
+    found = state.workflows.find_node_run(node_run_id)
+    if found is None:
+        raise Refused(404, "not_found", f'The node run with identifier "{node_run_id}" was not found')
+    return found
+
+
+def _check_open(run: WorkflowRun, node_run: NodeRun) -> None:
+    """Raise the 409 of a node run that has ended. What Port answers then is not documented."""
+    if node_run.result is not None or run.result is not None:
+        raise Refused(409, "run_exhausted", f'Node run "{node_run.id}" already finished execution')

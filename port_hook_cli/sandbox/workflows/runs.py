@@ -1,0 +1,140 @@
+"""Runs of workflows in the sandbox: start, list, read, cancel, logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.sandbox.workflows.book import NodeReport, new_name
+from port_hook_cli.sandbox.workflows.definitions import find_workflow
+from port_hook_cli.sandbox.workflows.documents import run_document
+from port_hook_cli.workflows.run import WorkflowRun, cancel, start
+from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, read_workflow
+
+_MOST_RUNS = 1000
+_BY = {"email": "you@example.com", "firstName": "Sandbox", "lastName": "User"}
+
+
+def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Start a run at its trigger; the walk goes on after the response. Inputs are checked for what is required."""
+    document = find_workflow(state, identifier)
+    body = read_body(request, NEW_WORKFLOW_RUN)
+    workflow = read_workflow(document)
+    try:
+        trigger = workflow.trigger(body.get("nodeIdentifier"))
+    except BadWorkflow as problem:
+        raise invalid(f"The workflow {problem}") from problem
+    run = start(
+        workflow,
+        trigger,
+        output=_inputs(trigger, body.get("inputs") or {}),
+        run_id=f"wfr_{new_name()}",
+        node_run_id=f"wfnr_{new_name()}",
+        next_id=f"wfnr_{new_name()}",
+        at=format_time(state.now()),
+        by=_BY,
+    )
+    state.workflows.save(run, definition=document)
+    state.add_workflow_event(run.id, identifier, run.status, "was started")
+    return ApiResponse(
+        status=201,
+        document={"ok": True, "workflowRun": run_document(state.workflows, run)},
+        run_id=run.id,
+        note=f"started a run of {identifier}",
+        walks=run.id,
+    )
+
+
+def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Return the runs that all filters ask for, the newest first; unknown filters are ignored, as Port ignores them."""
+    query = request.query
+    found = [run for run in reversed(state.workflows.runs.values()) if _matches(state, run, query)]
+    offset = _number(query, "offset", 0)
+    page = found[offset : offset + min(_number(query, "limit", _MOST_RUNS), _MOST_RUNS)]
+    documents = [run_document(state.workflows, run, with_output=False) for run in page]
+    return ApiResponse(status=200, document={"ok": True, "workflowRuns": documents}, note=f"{len(page)} runs")
+
+
+def show_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
+    """Return the response to a GET of a run."""
+    run = find_run(state, run_id)
+    return ApiResponse(
+        status=200, document={"ok": True, "workflowRun": run_document(state.workflows, run)}, run_id=run.id
+    )
+
+
+def list_logs(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
+    """Return the log of all nodes of a run, in the order of the nodes."""
+    run = find_run(state, run_id)
+    logs = [
+        {**log, "nodeRunIdentifier": each.id}
+        for each in run.node_runs
+        for log in state.workflows.reports.get(each.id, NodeReport()).logs
+    ]
+    return ApiResponse(status=200, document={"ok": True, "logs": logs}, run_id=run.id)
+
+
+def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
+    """Cancel a run at once, with or without `force`: what a node is doing is not waited for."""
+    run = find_run(state, run_id)
+    if run.result is not None:
+        raise Refused(422, "run_ended", f'Workflow run "{run_id}" already finished execution')
+    ended = cancel(run, at=format_time(state.now()))
+    state.workflows.save(ended)
+    state.add_workflow_event(run_id, run.workflow.identifier, str(ended.result), "was cancelled")
+    return ApiResponse(status=200, document={"ok": True}, run_id=run_id, note="cancelled the run")
+
+
+def find_run(state: SandboxState, run_id: str) -> WorkflowRun:
+    """Return a workflow's run; raises the 404."""
+    run = state.workflows.runs.get(run_id)
+    if run is None:
+        raise Refused(404, "not_found", f'The workflow run with identifier "{run_id}" was not found')
+    return run
+
+
+def _inputs(trigger: Node, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    asked = trigger.config.get("userInputs")
+    if trigger.type != NodeType.SELF_SERVE_TRIGGER or not isinstance(asked, Mapping):
+        return given
+    declared = asked.get("properties")
+    properties = declared if isinstance(declared, Mapping) else {}
+    defaults = {
+        name: rules["default"]
+        for name, rules in properties.items()
+        if isinstance(rules, Mapping) and "default" in rules and not isinstance(rules["default"], Mapping)
+    }
+    values = {**defaults, **given}
+    required = asked.get("required")
+    for name in required if isinstance(required, list) else ():
+        if values.get(name) is None:
+            raise invalid(f"body/inputs must have required property '{name}'")
+    for name in given:
+        if name not in properties:
+            raise invalid(f"body/inputs must NOT have additional property '{name}'")
+    return values
+
+
+def _matches(state: SandboxState, run: WorkflowRun, query: Mapping[str, str]) -> bool:
+    values: dict[str, Callable[[], str]] = {
+        "workflowRunIdentifiers": lambda: run.id,
+        "workflowIdentifiers": lambda: run.workflow.identifier,
+        "workflowVersions": lambda: str(state.workflows.version_of(run)),
+        "createdBy": lambda: str(run.by.get("email") or ""),
+        "statuses": lambda: run.status,
+        "results": lambda: str(run.result),
+    }
+    return all(value() in query[name].split(",") for name, value in values.items() if name in query)
+
+
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10):  # noqa: PLR2004 - digits of a sensible number
+        raise invalid(f"querystring/{name} must be a whole number >= 0")
+    return int(text)

@@ -1,0 +1,196 @@
+"""Workflow runs of the sandbox taken along their graphs, one task each. What is decided is saved before it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.templates import UNDEFINED
+from port_hook_cli.errors import PortHookError
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.sandbox.workflows.book import new_name
+from port_hook_cli.text.safe import brief
+from port_hook_cli.workflows.outcome import NodeResult, Outcome, failed
+from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
+from port_hook_cli.workflows.steps import Renders
+from port_hook_cli.workflows.walk import Resolution, Step, walk
+from port_hook_cli.workflows.workflow import Node, NodeType
+
+Deliver = Callable[[str, RenderedRequest], Awaitable[Delivery]]
+"""Signs and sends the request of a node run; raises PortHookError for a host that is not allowed."""
+
+
+class WorkflowWalker:
+    """Walks the sandbox's workflow runs. `commit` saves and publishes what has changed; it raises PortHookError."""
+
+    def __init__(
+        self, state: SandboxState, renders: Renders | None, deliver: Deliver, commit: Callable[[], None]
+    ) -> None:
+        self._state = state
+        self._renders = renders
+        self._deliver = deliver
+        self._commit = commit
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+
+    def go_on(self, run_id: str) -> None:
+        """Take a run further: it was started, or what its current node waits for has come."""
+        if run_id in self._tasks:
+            self._again.add(run_id)
+            return
+        task = asyncio.create_task(self._walk(run_id))
+        self._tasks[run_id] = task
+        task.add_done_callback(lambda _: self._ended(run_id))
+
+    def resume(self) -> None:
+        """Go on with the runs of a sandbox that was ended in the middle of them."""
+        for run in [run for run in self._state.workflows.runs.values() if run.result is None]:
+            self.go_on(run.id)
+
+    async def cancel(self) -> None:
+        """End what is under way, and record nothing of it."""
+        under_way = tuple(self._tasks.values())
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _ended(self, run_id: str) -> None:
+        self._tasks.pop(run_id, None)
+        if run_id in self._again:
+            self._again.discard(run_id)
+            self.go_on(run_id)
+
+    async def _walk(self, run_id: str) -> None:
+        run = self._state.workflows.runs.get(run_id)
+        if run is None:
+            return
+        if self._renders is None:
+            self._fail(run, "The sandbox cannot render templates: jq is not installed.")
+            return
+        try:
+            await walk(run, self._renders, _SandboxWorld(self._state, self._deliver, self._commit))
+        except _Overtaken:
+            return
+        except PortHookError as problem:
+            self._fail(self._state.workflows.runs[run_id], problem.message)
+        except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
+            self._fail(self._state.workflows.runs[run_id], f"The sandbox has a bug: {type(bug).__name__}: {bug}")
+
+    def _fail(self, run: WorkflowRun, reason: str) -> None:
+        now = format_time(self._state.now())
+        ended = end_node(run, failed(reason), at=now, next_id=f"wfnr_{new_name()}")
+        self._state.workflows.save(ended)
+        with contextlib.suppress(PortHookError):  # the next call tries again
+            self._commit()
+
+
+class _Overtaken(Exception):
+    """The run was changed from outside while a step was under way."""
+
+
+class _SandboxWorld:
+    def __init__(self, state: SandboxState, deliver: Deliver, commit: Callable[[], None]) -> None:
+        self._state = state
+        self._deliver = deliver
+        self._commit = commit
+
+    @property
+    def secrets(self) -> Mapping[str, Any]:
+        return self._state.secrets
+
+    def now(self) -> str:
+        return format_time(self._state.now())
+
+    def new_node_run_id(self) -> str:
+        return f"wfnr_{new_name()}"
+
+    def given_output(self, node: Node) -> Mapping[str, Any] | None:  # noqa: ARG002 - the sandbox runs all it can
+        return None
+
+    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
+        current = run.current
+        assert current is not None
+        if request.agent:
+            self._state.workflows.report(current.id, is_for_agent=True, config=_config_of(request))
+            self._tell(run, f"{node.identifier} waits for Port's agent")
+            return None
+        try:
+            return await self._deliver(current.id, request)
+        except PortHookError as problem:
+            return Delivery(url=request.url, fault="unreachable", error=problem.message)
+
+    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
+        if node.type == NodeType.INPUT:
+            return self._response(run, node)
+        if node.type == NodeType.UPSERT_ENTITY:
+            return Resolution(outcome=self._upsert(config))
+        remark = f"the sandbox does not run nodes of the type {node.type}"
+        return Resolution(outcome=Outcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:  # noqa: ARG002
+        report = self._state.workflows.reports.get(node_run.id)
+        return None if report is None else report.outcome
+
+    async def observe(self, step: Step) -> None:
+        known = self._state.workflows.runs.get(step.run.id)
+        if known is None or known.result is not None:
+            raise _Overtaken  # cancelled, or the sandbox was reset, while the request was under way
+        self._state.workflows.save(step.run)
+        self._tell(step.run, _told(step))
+        self._commit()
+
+    def _response(self, run: WorkflowRun, node: Node) -> Resolution | None:
+        assert run.current is not None
+        report = self._state.workflows.reports.get(run.current.id)
+        responses = report.responses if report is not None else ()
+        for outlet in node.outlets:
+            if sum(each["buttonIdentifier"] == outlet.identifier for each in responses) >= outlet.responders:
+                output = {"selectedOutlet": {"identifier": outlet.identifier}, "responses": list(responses)}
+                outcome = Outcome(result=NodeResult.SUCCESS, output=output)
+                return Resolution(outcome=outcome, outlet=outlet.identifier)
+        return None
+
+    def _upsert(self, config: Mapping[str, Any]) -> Outcome:
+        mapping = config.get("mapping")
+        blueprint = str(config.get("blueprintIdentifier") or "")
+        entity = dict(mapping) if isinstance(mapping, Mapping) else {}
+        identifier = entity.get("identifier")
+        if not blueprint or not isinstance(identifier, str) or not identifier:
+            return failed("The node needs a `blueprintIdentifier` and a `mapping.identifier`.")
+        known = self._state.entities.get((blueprint, identifier), {})
+        merged = {**known, **entity, "blueprint": blueprint}
+        for part in ("properties", "relations"):
+            merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
+        self._state.set_entity(blueprint, identifier, merged)
+        remarks = ("Port does not document the output of an UPSERT_ENTITY node",)
+        return Outcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
+
+    def _tell(self, run: WorkflowRun, note: str) -> None:
+        self._state.add_workflow_event(run.id, run.workflow.identifier, str(run.result or run.status), note)
+
+
+def _config_of(request: RenderedRequest) -> dict[str, Any]:
+    """Return a rendered request as a node's config. Whether Port renders it before the agent claims is unknown."""
+    body = {} if request.body is UNDEFINED else {"body": request.body}
+    return {
+        "url": request.url,
+        "method": request.method,
+        "headers": dict(request.headers),
+        "synchronized": request.synchronized,
+        "agent": request.agent,
+        **body,
+    }
+
+
+def _told(step: Step) -> str:
+    node_run, name = step.node_run, brief(step.node.identifier)
+    if step.delivery is None and step.request is not None and node_run.progress is Progress.SENDING:
+        return f"{name} sends {brief(f'{step.request.method} {step.request.url}')}"
+    if node_run.result is None:
+        return f"{name} ({node_run.id}) waits for a report"
+    return f"{name} ended with {node_run.result}"

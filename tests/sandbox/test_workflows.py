@@ -1,0 +1,396 @@
+"""Workflows in the sandbox: every response is held to the transcription of Port's routes, where this machine has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.sandbox import Sandbox
+from tests.port_workflows_openapi import check_response, faults, require_workflows_openapi
+from tests.sandbox_clients import refusal, token_of
+from tests.servers import application
+
+RESERVED = {"x-port-reserved-usage": "true"}
+
+
+def deploy(url: str) -> dict[str, Any]:
+    return {
+        "identifier": "deploy",
+        "title": "Deploy",
+        "nodes": [
+            {
+                "identifier": "start",
+                "config": {
+                    "type": "SELF_SERVE_TRIGGER",
+                    "userInputs": {"properties": {"service": {"type": "string"}}, "required": ["service"]},
+                },
+            },
+            {
+                "identifier": "check",
+                "config": {
+                    "type": "WEBHOOK",
+                    "url": f"{url}/check",
+                    "headers": {"X-Key": "{{ .secrets.HOOK }}"},
+                    "body": {"service": "{{ .outputs.trigger.service }}"},
+                },
+            },
+            {
+                "identifier": "is_ready",
+                "config": {
+                    "type": "CONDITION",
+                    "outlets": [
+                        {"identifier": "ready", "title": "Ready", "expression": ".outputs.check.response.data.ready"}
+                    ],
+                },
+            },
+            {
+                "identifier": "ship",
+                "config": {
+                    "type": "WEBHOOK",
+                    "url": f"{url}/ship",
+                    "synchronized": False,
+                    "body": {"nodeRunId": "{{ .workflowNodeRun.identifier }}"},
+                },
+            },
+            {
+                "identifier": "record",
+                "config": {
+                    "type": "UPSERT_ENTITY",
+                    "blueprintIdentifier": "deployment",
+                    "mapping": {"identifier": "{{ .outputs.ship.id }}", "properties": {"ok": True}},
+                },
+            },
+        ],
+        "connections": [
+            {"sourceIdentifier": "start", "targetIdentifier": "check"},
+            {"sourceIdentifier": "check", "targetIdentifier": "is_ready"},
+            {"sourceIdentifier": "is_ready", "targetIdentifier": "ship", "sourceOutletIdentifier": "ready"},
+            {"sourceIdentifier": "ship", "targetIdentifier": "record"},
+        ],
+    }
+
+
+def one_node(**config: Any) -> dict[str, Any]:
+    return {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": config},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+    }
+
+
+class Backend:
+    """A handler that keeps what it got."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, Any, str | None]] = []
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.requests.append((request.path, json.loads(await request.read()), request.headers.get("x-key")))
+        return web.json_response({"ready": True}, status=202 if request.path == "/ship" else 200)
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    found = Backend()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", found.handle)
+    with application(app) as url:
+        found.url = url
+        yield found
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    with Renderer() as made:
+        yield made
+
+
+@asynccontextmanager
+async def running(
+    renderer: Renderer, *workflows: Any, **options: Any
+) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
+    async with Sandbox.start(renders=renderer, workflows=workflows, **options) as sandbox:
+        async with httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [check_response]}) as client:
+            client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+            yield sandbox, client
+
+
+async def started(client: httpx.AsyncClient, workflow: str = "one", **inputs: Any) -> str:
+    response = await client.post(f"/v1/workflows/{workflow}/runs", json={"inputs": inputs})
+    assert response.status_code == 201, response.text
+    return str(response.json()["workflowRun"]["identifier"])
+
+
+async def waiting(sandbox: Sandbox, run_id: str, node: str) -> str:
+    """Return the id of the node run that waits."""
+    run = await asyncio.wait_for(
+        sandbox.wait_for_workflow_run(
+            run_id,
+            lambda run: run.current is not None and (run.current.node, run.current.progress) == (node, "waiting"),
+        ),
+        10,
+    )
+    assert run.current is not None
+    return run.current.id
+
+
+async def ended(sandbox: Sandbox, run_id: str) -> str:
+    run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
+    return str(run.result)
+
+
+def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Renderer) -> None:
+    async def check() -> None:
+        async with running(renderer) as (_, client):
+            made = (await client.post("/v1/workflows", json=deploy("http://127.0.0.1:1"))).json()["workflow"]
+            assert (made["identifier"], made["version"]) == ("deploy", 1)
+            assert (await refusal(client.post("/v1/workflows", json=deploy("x://"))))[:2] == (409, "identifier_taken")
+            changed = {**deploy("http://127.0.0.1:2"), "title": "Other"}
+            replaced = (await client.put("/v1/workflows/deploy", json=changed)).json()["workflow"]
+            assert (replaced["title"], replaced["version"], replaced["createdAt"]) == ("Other", 2, made["createdAt"])
+            listed = (await client.get("/v1/workflows")).json()["workflows"]
+            assert [each["identifier"] for each in listed] == ["deploy"]
+            node = (await client.get("/v1/workflows/deploy/nodes/check")).json()["node"]
+            assert node["config"]["url"] == "http://127.0.0.1:2/check"
+            triggers = (await client.get("/v1/workflows/self-service-triggers")).json()["triggers"]
+            assert [each["node"]["identifier"] for each in triggers] == ["start"]
+            assert (await client.delete("/v1/workflows/deploy")).status_code == 200
+            assert (await refusal(client.get("/v1/workflows/deploy")))[:2] == (404, "not_found")
+
+    asyncio.run(check())
+
+
+def test_a_workflow_that_port_would_refuse_is_422_with_the_reason(renderer: Renderer) -> None:
+    async def check() -> None:
+        async with running(renderer) as (_, client):
+            document = deploy("http://127.0.0.1:1")
+            document["connections"][0]["targetIdentifier"] = "nowhere"
+            status, _, message = await refusal(client.post("/v1/workflows", json=document))
+            assert (status, "a node that it does not have: nowhere" in message) == (422, True)
+
+    asyncio.run(check())
+
+
+def test_a_run_goes_through_its_graph_and_ends_when_its_asynchronous_node_is_reported(
+    renderer: Renderer, backend: Backend
+) -> None:
+    async def check() -> None:
+        async with running(renderer, deploy(backend.url), secrets={"HOOK": "k1"}) as (sandbox, client):
+            run_id = await started(client, "deploy", service="cart")
+            node_run_id = await waiting(sandbox, run_id, "ship")
+            assert backend.requests == [
+                ("/check", {"service": "cart"}, "k1"),
+                ("/ship", {"nodeRunId": node_run_id}, None),
+            ]
+            path = f"/v1/workflows/nodes/runs/{node_run_id}"
+            begun = {"status": "IN_PROGRESS", "externalRunId": "job-7", "output": {"id": "d1"}}
+            assert (await client.patch(path, json=begun)).status_code == 200
+            logs = {"logs": [{"level": "INFO", "message": "shipping"}]}
+            assert (await client.post(f"{path}/logs", json=logs)).status_code == 201
+            found = (await client.get("/v1/workflows/nodes/runs", params={"external_run_id": "job-7"})).json()
+            assert [each["identifier"] for each in found["nodeRuns"]] == [node_run_id]
+            assert (await client.patch(path, json={"status": "COMPLETED", "result": "SUCCESS"})).status_code == 200
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            shown = (await client.get(f"/v1/workflows/runs/{run_id}")).json()["workflowRun"]
+            assert [each["node"]["identifier"] for each in shown["nodeRuns"]] == [
+                "start", "check", "is_ready", "ship", "record",
+            ]  # fmt: skip
+            assert shown["nodeRuns"][1]["output"] == {"response": {"status": 200, "data": {"ready": True}}}
+            assert sandbox.entities["deployment", "d1"]["properties"] == {"ok": True}
+            messages = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
+            assert [each["message"] for each in messages] == ["shipping"]
+            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 409
+
+    asyncio.run(check())
+
+
+def test_completed_needs_a_result(renderer: Renderer, backend: Backend) -> None:
+    async def check() -> None:
+        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+        async with running(renderer, document) as (sandbox, client):
+            node_run_id = await waiting(sandbox, await started(client), "do")
+            path = f"/v1/workflows/nodes/runs/{node_run_id}"
+            status, _, message = await refusal(client.patch(path, json={"status": "COMPLETED"}))
+            assert (status, "'result'" in message) == (422, True)
+
+    asyncio.run(check())
+
+
+def test_inputs_are_checked_and_a_workflow_that_is_not_there_is_404(renderer: Renderer) -> None:
+    async def check() -> None:
+        async with running(renderer, deploy("http://127.0.0.1:1")) as (_, client):
+            path = "/v1/workflows/deploy/runs"
+            assert (await refusal(client.post(path, json={"inputs": {}})))[0] == 422
+            assert (await refusal(client.post(path, json={"inputs": {"service": "a", "x": 1}})))[0] == 422
+            assert (await refusal(client.post("/v1/workflows/other/runs", json={})))[0] == 404
+
+    asyncio.run(check())
+
+
+def test_runs_are_listed_newest_first_by_filters_and_without_outputs(renderer: Renderer, backend: Backend) -> None:
+    async def check() -> None:
+        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", body={})
+        async with running(renderer, document, deploy(backend.url)) as (sandbox, client):
+            first, second = await started(client), await started(client)
+            for run_id in (first, second):
+                assert await ended(sandbox, run_id) == "SUCCESS"
+            other = await started(client, "deploy", service="cart")
+            query = {"workflowIdentifiers": "one", "results": "SUCCESS", "unknown": "x"}
+            listed = (await client.get("/v1/workflows/runs", params=query)).json()["workflowRuns"]
+            assert [each["identifier"] for each in listed] == [second, first]
+            assert listed[0]["nodeRuns"][1]["output"] == {}
+            assert listed[0]["workflowVersion"]["workflow"]["identifier"] == "one"
+            page = (await client.get("/v1/workflows/runs", params={"limit": 1, "offset": 0})).json()["workflowRuns"]
+            assert [each["identifier"] for each in page] == [other]
+
+    asyncio.run(check())
+
+
+def test_a_cancelled_run_ends_and_takes_nothing_more(renderer: Renderer, backend: Backend) -> None:
+    async def check() -> None:
+        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+        async with running(renderer, document) as (sandbox, client):
+            run_id = await started(client)
+            node_run_id = await waiting(sandbox, run_id, "do")
+            assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 200
+            assert await ended(sandbox, run_id) == "CANCELLED"
+            assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 422
+            path = f"/v1/workflows/nodes/runs/{node_run_id}"
+            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 409
+
+    asyncio.run(check())
+
+
+def test_an_input_node_waits_for_as_many_responses_as_its_outlet_needs(renderer: Renderer) -> None:
+    async def check() -> None:
+        outlets = [{"identifier": "approve", "title": "Approve", "numOfResponders": 2}]
+        async with running(renderer, one_node(type="INPUT", outlets=outlets)) as (sandbox, client):
+            run_id = await started(client)
+            run = await asyncio.wait_for(
+                sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None and run.current.node == "do"),
+                10,
+            )
+            assert run.current is not None
+            path = f"/v1/workflows/nodes/runs/{run.current.id}/responses"
+            assert (await refusal(client.post(path, json={"buttonIdentifier": "maybe"})))[0] == 422
+            for _ in range(2):
+                response = await client.post(path, json={"buttonIdentifier": "approve", "inputs": {"reason": "ok"}})
+                assert response.status_code == 200
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            assert (await client.post(path, json={"buttonIdentifier": "approve"})).status_code == 409
+            output = sandbox.workflow_runs[run_id].node_runs[-1].output
+            assert output["selectedOutlet"] == {"identifier": "approve"}
+            assert len(output["responses"]) == 2
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("base", ["/v1/workflows/runs", "/v1/org/org_1/workflows/runs"])
+def test_the_agent_claims_acknowledges_and_reports_a_node(renderer: Renderer, base: str) -> None:
+    async def check() -> None:
+        document = one_node(
+            type="WEBHOOK", url="https://internal.example/do", agent=True, body={"n": "{{ .workflow.identifier }}"}
+        )
+        async with running(renderer, document) as (sandbox, client):
+            run_id = await started(client)
+            node_run_id = await waiting(sandbox, run_id, "do")
+            body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
+            (claimed,) = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
+            assert (claimed["identifier"], claimed["config"]["url"]) == (node_run_id, "https://internal.example/do")
+            assert claimed["config"]["body"] == {"n": "one"}
+            again = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
+            assert again == []
+            ack = {"nodeRunIdentifier": node_run_id}
+            first = await client.patch(f"{base}/ack", json=ack, headers=RESERVED)
+            assert (first.status_code, first.json()["acked"]) == (200, True)
+            assert (await client.patch(f"{base}/ack", json=ack, headers=RESERVED)).status_code == 409
+            report = {"status": "COMPLETED", "result": "FAILED"}
+            assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)).status_code == 200
+            assert await ended(sandbox, run_id) == "FAILED"
+
+    asyncio.run(check())
+
+
+def test_a_claim_that_is_not_acknowledged_comes_back_after_its_time(renderer: Renderer) -> None:
+    async def check() -> None:
+        clock = [1_700_000_000.0]
+        document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
+        async with running(renderer, document, now=lambda: clock[0]) as (sandbox, client):
+            await waiting(sandbox, await started(client), "do")
+            path, body = "/v1/workflows/runs/claim-pending", {"installationId": "a", "visibilityTimeoutMs": 2000}
+            assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
+            clock[0] += 1.9
+            assert (await client.post(path, json=body)).json()["nodeRuns"] == []
+            clock[0] += 0.2
+            assert (await client.post(path, json={**body, "exclude": ["one:do"]})).json()["nodeRuns"] == []
+            assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
+
+    asyncio.run(check())
+
+
+def test_a_sandbox_that_is_started_again_goes_on_with_its_runs(
+    renderer: Renderer, backend: Backend, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        state = tmp_path / "state.db"
+        async with running(renderer, deploy(backend.url), state=state) as (sandbox, client):
+            run_id = await started(client, "deploy", service="cart")
+            node_run_id = await waiting(sandbox, run_id, "ship")
+        async with running(renderer, state=state) as (sandbox, client):
+            report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": "d2"}}
+            assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)).status_code == 200
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            assert ("deployment", "d2") in sandbox.entities
+            assert [path for path, _, _ in backend.requests] == ["/check", "/ship"]
+
+    asyncio.run(check())
+
+
+def test_a_workflow_that_changes_while_it_runs_keeps_the_version_of_the_run(
+    renderer: Renderer, backend: Backend
+) -> None:
+    async def check() -> None:
+        async with running(renderer, deploy(backend.url)) as (sandbox, client):
+            run_id = await started(client, "deploy", service="cart")
+            node_run_id = await waiting(sandbox, run_id, "ship")
+            await client.put(
+                "/v1/workflows/deploy",
+                json={**one_node(type="WEBHOOK", url="http://127.0.0.1:1/"), "identifier": "deploy"},
+            )
+            report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": "d3"}}
+            await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            assert (await client.get(f"/v1/workflows/runs/{run_id}")).json()["workflowRun"]["workflow"]["version"] == 1
+
+    asyncio.run(check())
+
+
+def test_a_host_elsewhere_is_not_called_without_leave(renderer: Renderer) -> None:
+    async def check() -> None:
+        document = one_node(type="WEBHOOK", url="https://hooks.example.com/do", body={})
+        async with running(renderer, document) as (sandbox, client):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "FAILED"
+            message = sandbox.workflow_runs[run_id].node_runs[-1].output["error"]["message"]
+            assert "hooks.example.com" in message
+
+    asyncio.run(check())
+
+
+def test_the_documents_schemas_are_used() -> None:
+    document = require_workflows_openapi()
+    schema = {"$ref": "#/components/schemas/WorkflowRun"}
+    assert faults(document, {"identifier": "wfr_short", "status": "IN_PROGRESS"}, schema) != []
