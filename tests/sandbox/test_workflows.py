@@ -122,10 +122,13 @@ def renderer() -> Iterator[Renderer]:
 async def running(
     renderer: Renderer, *workflows: Any, **options: Any
 ) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
-    async with Sandbox.start(renders=renderer, workflows=workflows, **options) as sandbox:
-        async with httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [check_response]}) as client:
-            client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
-            yield sandbox, client
+    hooks = {"response": [check_response]}
+    async with (
+        Sandbox.start(renders=renderer, workflows=workflows, **options) as sandbox,
+        httpx.AsyncClient(base_url=sandbox.url, event_hooks=hooks) as client,
+    ):
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+        yield sandbox, client
 
 
 async def started(client: httpx.AsyncClient, workflow: str = "one", **inputs: Any) -> str:
