@@ -38,7 +38,7 @@ def _body(number: int, size: int) -> bytes:
         "trigger": {"by": {"userId": "auth0|1", "user": {"email": "dev@example.com"}}, "origin": "UI"},
         "context": {"entity": None, "blueprint": "vm", "runId": f"r_{number:016d}"},
         "payload": {
-            "action": {"identifier": "create_vm", "trigger": {"operation": "CREATE"},
+            "action": {"identifier": "create_vm", "trigger": "CREATE",
                        "invocationMethod": {"type": "WEBHOOK", "synchronized": False}},
             "properties": {"title": "dev-env", "cpu": 2, "filler": ""},
         },

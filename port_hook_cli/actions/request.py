@@ -148,7 +148,8 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
     invoked = {
         "identifier": action.identifier,
         **({} if action.title is None else {"title": action.title}),
-        "trigger": {"type": str(action.kind), "operation": run.operation},
+        # A string, in every payload that Port documents and that its published handlers read.
+        "trigger": run.operation,
         "invocationMethod": {"type": "WEBHOOK", **shown},
     }
     return {

@@ -26,7 +26,7 @@ def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
             "action": {
                 "identifier": "create_vm",
                 "title": "Create VM",
-                "trigger": {"type": "self-service", "operation": "CREATE"},
+                "trigger": "CREATE",
                 "invocationMethod": {
                     "type": "WEBHOOK",
                     "url": "https://example.com",
@@ -51,7 +51,8 @@ def create_vm_action() -> dict[str, Any]:
         "icon": "Server",
         "description": "Create a virtual machine",
         "trigger": {
-            **action["trigger"],
+            "type": "self-service",
+            "operation": action["trigger"],
             "blueprintIdentifier": "vm",
             "userInputs": {"properties": properties, "required": ["title"], "order": list(inputs)},
         },
