@@ -18,8 +18,18 @@ from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
 from port_hook_cli.reporting.log_batches import log_batches
 from port_hook_cli.reporting.report import planned_calls, send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
+from port_hook_cli.runs.output_options import read_output
 from port_hook_cli.runs.records import dry_run_record, report_record
-from port_hook_cli.runs.updates import Call, Reported, ReportPlan, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.runs.updates import (
+    Call,
+    LogLevel,
+    Reported,
+    ReportPlan,
+    RunReport,
+    RunStatus,
+    is_node_run,
+    plan_report,
+)
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import format_call, format_reported
 from port_hook_cli.runtime import Runtime
@@ -56,6 +66,18 @@ def report_run(
             "--log-file", help="A file to send as log messages, or - to send stdin as it arrives.", metavar="FILE|-"
         ),
     ] = None,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option("--log-level", help="The level of the log messages of a workflow node run. Default: info."),
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            help="The output of a workflow node run: a JSON object, or one value at a path; repeatable.",
+            metavar="JSON|@FILE|PATH=JSON",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the API calls without sending them.")] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
@@ -64,12 +86,17 @@ def report_run(
     insecure_api: options.InsecureApi = False,
     store: options.Store = None,
 ) -> ExitCode:
-    """Report the progress and result of an action run to Port.
+    """Report the progress and result of an action run or a workflow node run to Port.
 
     Logs go first, then label, summary, links and external id, the status last: a run that has ended takes no more.
     """
     runtime: Runtime = ctx.obj
-    from_stdin = (log_file, secret_file, "-" if summary == "@-" else None)
+    from_stdin = (
+        log_file,
+        secret_file,
+        "-" if summary == "@-" else None,
+        *("-" for text in output or () if text == "@-"),
+    )
     if from_stdin.count("-") > 1:
         raise UsageError("stdin can be only one of log, summary and secret.", hint="Give the others as files.")
     report = RunReport(
@@ -79,6 +106,8 @@ def report_run(
         links=tuple(link or ()),
         external_run_id=external_run_id,
         logs=(*(log or ()), *_file_logs(log_file, runtime)),
+        log_level=log_level,
+        output=read_output(_text(text, runtime) or "" for text in output or ()),
     )
     if report.is_empty and log_file is None:
         raise UsageError("There is nothing to report.", hint="Add --status success, --log TEXT, or another option.")

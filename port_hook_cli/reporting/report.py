@@ -33,7 +33,7 @@ async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = 
         yield call
     if streamed is not None:
         async for message in streamed:
-            for call in log_calls(plan.run_id, message):
+            for call in log_calls(plan.run_id, message, plan.log_level):
                 yield call
     for call in plan.last_calls:
         yield call

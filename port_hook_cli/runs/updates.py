@@ -25,11 +25,30 @@ class RunStatus(StrEnum):
 
     SUCCESS = "success"
     FAILURE = "failure"
+    FAILED = "failed"
+    """Workflow node runs say FAILED where action runs say FAILURE; either is understood for both."""
+    CANCELLED = "cancelled"
+    """Of workflow node runs only."""
 
 
-_NODE_ENDS = {
-    RunStatus.SUCCESS: {"status": "COMPLETED", "result": "SUCCESS"},
-    RunStatus.FAILURE: {"status": "COMPLETED", "result": "FAILED"},
+class LogLevel(StrEnum):
+    """The level of a log entry of a workflow node run; entries of action runs have none."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+MAX_NODE_LINKS = 3
+"""Links that a workflow node run may have."""
+
+_ACTION_ENDS = {RunStatus.SUCCESS: "SUCCESS", RunStatus.FAILURE: "FAILURE", RunStatus.FAILED: "FAILURE"}
+_NODE_RESULTS = {
+    RunStatus.SUCCESS: "SUCCESS",
+    RunStatus.FAILURE: "FAILED",
+    RunStatus.FAILED: "FAILED",
+    RunStatus.CANCELLED: "CANCELLED",
 }
 
 
@@ -65,11 +84,13 @@ class RunReport:
     links: tuple[str, ...] = ()
     external_run_id: str | None = None
     logs: tuple[str, ...] = ()
+    log_level: LogLevel | None = None
+    output: Mapping[str, Any] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to send."""
-        return self == RunReport()
+        return self == RunReport(log_level=self.log_level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +100,7 @@ class ReportPlan:
     run_id: str
     logs: tuple[Call, ...] = ()
     closing_logs: tuple[Call, ...] = ()
+    log_level: LogLevel | None = None
     fields: Call | None = None
     status: Call | None = None
     remarks: tuple[str, ...] = ()
@@ -123,6 +145,7 @@ def plan_report(run_id: str, report: RunReport) -> ReportPlan:
     _check(report)
     if is_node_run(run_id):
         return _plan_node_run(run_id, report)
+    _refuse_what_only_nodes_have(report)
     fields = {
         "statusLabel": report.label,
         "link": list(report.links) or None,
@@ -134,7 +157,7 @@ def plan_report(run_id: str, report: RunReport) -> ReportPlan:
         run_id=run_id,
         logs=_log_calls(run_id, report.logs),
         fields=patch_call(run_id, sent) if sent else None,
-        status=None if report.status is None else patch_call(run_id, {"status": report.status.name}),
+        status=None if report.status is None else patch_call(run_id, {"status": _ACTION_ENDS[report.status]}),
     )
 
 
@@ -145,34 +168,58 @@ def patch_call(run_id: str, fields: Mapping[str, Any]) -> Call:
     return Call(purpose=purpose, run_id=run_id, method="PATCH", path=run_path(run_id), body=fields, wanted=end)
 
 
-def log_calls(run_id: str, message: str) -> tuple[Call, ...]:
-    """Return the calls that add `message` to the run's log: one, or several if it does not fit into 1 MiB."""
+def log_calls(run_id: str, message: str, level: LogLevel | None = None) -> tuple[Call, ...]:
+    """Return the calls that add `message` to the run's log: one, or several if it does not fit into 1 MiB.
+
+    `level` counts for workflow node runs; None stands for INFO.
+    """
     path = f"{run_path(run_id)}/logs"
     return tuple(
-        Call(purpose=Purpose.LOG, run_id=run_id, method="POST", path=path, body=_log_body(run_id, part))
-        for part in split_log(message, envelope=_log_body(run_id, ""))
+        Call(purpose=Purpose.LOG, run_id=run_id, method="POST", path=path, body=_log_body(run_id, part, level))
+        for part in split_log(message, envelope=_log_body(run_id, "", level))
     )
 
 
-def _log_body(run_id: str, message: str) -> dict[str, Any]:
-    return {"logs": [{"level": "INFO", "message": message}]} if is_node_run(run_id) else {"message": message}
+def _log_body(run_id: str, message: str, level: LogLevel | None) -> dict[str, Any]:
+    if not is_node_run(run_id):
+        return {"message": message}
+    return {"logs": [{"level": (level or LogLevel.INFO).name, "message": message}]}
 
 
-def _log_calls(run_id: str, messages: tuple[str, ...]) -> tuple[Call, ...]:
-    return tuple(call for message in messages for call in log_calls(run_id, message))
+def _log_calls(run_id: str, messages: tuple[str, ...], level: LogLevel | None = None) -> tuple[Call, ...]:
+    return tuple(call for message in messages for call in log_calls(run_id, message, level))
+
+
+def _refuse_what_only_nodes_have(report: RunReport) -> None:
+    if report.status is RunStatus.CANCELLED:
+        raise UsageError("An action run cannot be reported as cancelled.", hint="Use --status failure.")
+    if report.output is not None or report.log_level is not None:
+        option = "--output" if report.output is not None else "--log-level"
+        raise UsageError(
+            f"{option} is for runs of workflow nodes (wfnr_…).", hint="For an action run, use --summary and --log."
+        )
 
 
 def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
+    _check_node(report)
     told = [f"{name}: {text}" for name, text in (("Label", report.label), ("Summary", report.summary)) if text]
     # The API reference requires a status in every update. A node that is still running is IN_PROGRESS.
-    fields = {"status": "IN_PROGRESS", "links": list(report.links) or None, "externalRunId": report.external_run_id}
+    fields = {
+        "status": "IN_PROGRESS",
+        "links": list(report.links) or None,
+        "externalRunId": report.external_run_id,
+        "output": None if report.status is not None else report.output,
+    }
     sent = {name: value for name, value in fields.items() if value is not None}
+    # A report that ends the node replaces the output of one before it, so the output goes with the end.
+    end = {"status": "COMPLETED", **({} if report.output is None else {"output": report.output})}
     return ReportPlan(
         run_id=run_id,
-        logs=_log_calls(run_id, report.logs),
+        logs=_log_calls(run_id, report.logs, report.log_level),
+        log_level=report.log_level,
         closing_logs=_log_calls(run_id, tuple(told)),
         fields=patch_call(run_id, sent) if len(sent) > 1 else None,
-        status=None if report.status is None else patch_call(run_id, _NODE_ENDS[report.status]),
+        status=None if report.status is None else patch_call(run_id, end | {"result": _NODE_RESULTS[report.status]}),
         remarks=("a workflow node's run has no label and no summary, so they are sent as log lines",) if told else (),
     )
 
@@ -182,6 +229,13 @@ def _check(report: RunReport) -> None:
         raise UsageError("A log message is empty.", hint="Give --log some text, or omit it.")
     for link in report.links:
         _check_link(link)
+
+
+def _check_node(report: RunReport) -> None:
+    if len(report.links) > MAX_NODE_LINKS:
+        raise UsageError(
+            f"A workflow node run takes {MAX_NODE_LINKS} links, not {len(report.links)}.", hint="Leave some out."
+        )
 
 
 def _check_link(link: str) -> None:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from port_hook_cli.runs.updates import RunStatus
-
 _written_number = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch
 Rule = tuple[Callable[[Any], bool], str]
 Fields = Mapping[str, Rule]
@@ -36,7 +34,7 @@ def _is_log(value: Any) -> bool:
 _STRING: Rule = (lambda value: isinstance(value, str)), "must be string"
 _OBJECT: Rule = (lambda value: isinstance(value, dict)), "must be object"
 _STRINGS: Rule = _is_list_of_strings, "must be array of strings"
-_ENDS = _one_of(*(status.name for status in RunStatus))
+_ENDS = _one_of("SUCCESS", "FAILURE")
 
 CREDENTIALS: Fields = {"clientId": _STRING, "clientSecret": _STRING}
 RUN_PATCH: Fields = {

@@ -8,6 +8,7 @@ from typing import Any
 from port_hook_cli.errors import UsageError
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
+from port_hook_cli.runs.output_options import set_path
 from port_hook_cli.workflows.run import COMPLETED
 
 
@@ -49,14 +50,7 @@ def add_output(outputs: Mapping[str, Mapping[str, Any]], text: str) -> dict[str,
         raise UsageError(f"--output {path}: {error}.", hint=f"Write text in quotes: {path}='\"text\"'.") from error
     if not keys and not isinstance(found, Mapping):
         raise UsageError(f"--output {path}: an output is an object.", hint=f"Write it like {path}.response.status=200.")
-    return {**outputs, node: _put(outputs.get(node, {}), keys, found)}
-
-
-def _put(value: Any, keys: list[str], found: Any) -> Any:
-    if not keys:
-        return found
-    known = value if isinstance(value, Mapping) else {}
-    return {**known, keys[0]: _put(known.get(keys[0]), keys[1:], found)}
+    return {**outputs, node: set_path(outputs.get(node, {}), keys, found)}
 
 
 def read_responses(texts: Iterable[str]) -> dict[str, str]:

@@ -305,3 +305,58 @@ def test_a_program_that_writes_is_not_cut_off_when_reporting_fails(tmp_path: Pat
         _, err = process.communicate(timeout=20)
     assert process.returncode == ExitCode.RUN_ENDED
     assert b"error: The run" in err
+
+
+# --- workflow node runs ---------------------------------------------------------------------------------------------
+
+
+def test_a_node_run_is_reported_with_its_output_links_and_log_level(
+    run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
+) -> None:
+    (folder / "output.json").write_text('{"url": "https://vm.example", "size": 1}', "utf-8")
+    result = run(
+        "report-run",
+        NODE_RUN,
+        *("--status", "success", "--output", "@output.json", "--output", "size=2", "--output", "disk.gb=40"),
+        *("--log", "slow disk", "--log-level", "warn", "--external-run-id", "job-7"),
+        env=env,
+    )
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    state = sandbox.runs[NODE_RUN]
+    assert (state.status, state.result, state.external_run_id) == ("COMPLETED", "SUCCESS", "job-7")
+    assert state.output == {"url": "https://vm.example", "size": 2, "disk": {"gb": 40}}
+    assert [log["level"] for log in state.logs] == ["WARN"]
+
+
+@pytest.mark.parametrize(
+    ("status", "result"), [("failed", "FAILED"), ("failure", "FAILED"), ("cancelled", "CANCELLED")]
+)
+def test_a_node_run_ends_in_the_words_of_workflows(
+    run: Run, sandbox: Sandbox, env: dict[str, str], status: str, result: str
+) -> None:
+    assert run("report-run", NODE_RUN, "--status", status, env=env).code == ExitCode.OK
+    assert (sandbox.runs[NODE_RUN].status, sandbox.runs[NODE_RUN].result) == ("COMPLETED", result)
+
+
+def test_an_action_run_that_failed_may_be_called_failed(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    assert run("report-run", RUN_ID, "--status", "failed", env=env).code == ExitCode.OK
+    assert sandbox.runs[RUN_ID].status == "FAILURE"
+
+
+@pytest.mark.parametrize(
+    ("run_id", "options", "message"),
+    [
+        (RUN_ID, ("--status", "cancelled"), "An action run cannot be reported as cancelled."),
+        (RUN_ID, ("--output", "{}"), "--output is for runs of workflow nodes"),
+        (RUN_ID, ("--log", "x", "--log-level", "error"), "--log-level is for runs of workflow nodes"),
+        (NODE_RUN, ("--output", "[1]"), "--output is not a JSON object."),
+        (NODE_RUN, ("--link", "https://a.example") * 4, "A workflow node run takes 3 links, not 4."),
+        (NODE_RUN, ("--log-level", "error"), "There is nothing to report."),
+    ],
+)
+def test_what_a_run_cannot_take_is_refused_before_anything_is_sent(
+    run: Run, sandbox: Sandbox, env: dict[str, str], run_id: str, options: tuple[str, ...], message: str
+) -> None:
+    result = run("report-run", run_id, *options, env=env)
+    assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
+    assert run_id not in sandbox.runs or not sandbox.runs[run_id].ended

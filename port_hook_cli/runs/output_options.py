@@ -1,0 +1,54 @@
+"""The output of a workflow node run, as options give it: whole, or one value at a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json
+
+_EXAMPLE = 'Write it like --output \'{"url": "https://…"}\', --output @FILE, or --output url=\'"https://…"\'.'
+
+
+def read_output(texts: Iterable[str]) -> dict[str, Any] | None:
+    """Return the output of `JSON` and `path=JSON` texts, merged in their order; None for no text.
+
+    Raises UsageError for a text that is neither.
+    """
+    output: dict[str, Any] | None = None
+    for text in texts:
+        output = {**(output or {}), **_object(text)} if text.lstrip()[:1] in {"{", "["} else _placed(output or {}, text)
+    return output
+
+
+def set_path(value: Any, keys: list[str], found: Any) -> Any:
+    """Return `value` with `found` at the end of the path `keys`; what is not an object on the way is replaced."""
+    if not keys:
+        return found
+    known = value if isinstance(value, Mapping) else {}
+    return {**known, keys[0]: set_path(known.get(keys[0]), keys[1:], found)}
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = _json(text, "--output")
+    if not isinstance(found, dict):
+        raise UsageError("--output is not a JSON object.", hint=_EXAMPLE)
+    return found
+
+
+def _placed(output: dict[str, Any], text: str) -> dict[str, Any]:
+    path, equals, value = text.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise UsageError("--output is neither a JSON object nor PATH=JSON.", hint=_EXAMPLE)
+    placed: dict[str, Any] = set_path(output, keys, _json(value, f"--output {path}"))
+    return placed
+
+
+def _json(text: str, option: str) -> Any:
+    try:
+        return read_json(text)
+    except NotJson as error:
+        raise UsageError(f"{option}: {error}.", hint=_EXAMPLE) from error

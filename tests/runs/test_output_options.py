@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.runs.output_options import read_output
+
+KEYS = st.text(
+    st.characters(codec="utf-8", exclude_characters=".={[ \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0"), min_size=1
+)
+
+
+def test_without_options_there_is_no_output() -> None:
+    assert read_output([]) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "output"),
+    [
+        (['{"a": 1}'], {"a": 1}),
+        (["a=1"], {"a": 1}),
+        (["a.b=[1]", 'a.c="x"'], {"a": {"b": [1], "c": "x"}}),
+        (['{"a": 1, "b": 2}', "a.c=null"], {"a": {"c": None}, "b": 2}),
+        (["a=1", '{"a": 2}'], {"a": 2}),
+        (["{}"], {}),
+    ],
+)
+def test_objects_and_paths_are_merged_in_their_order(texts: list[str], output: Any) -> None:
+    assert read_output(texts) == output
+
+
+@pytest.mark.parametrize("text", ["", "a", "=1", "a..b=1", "a=text", "[1]", "{", '"x"'])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--output"):
+        read_output([text])
+
+
+@given(st.lists(KEYS, min_size=1, max_size=4), st.integers() | st.text(st.characters(codec="utf-8")))
+def test_a_value_is_found_at_its_path(keys: list[str], value: Any) -> None:
+    found: Any = read_output([f"{'.'.join(keys)}={json.dumps(value)}"])
+    for key in keys:
+        found = found[key]
+    assert found == value
