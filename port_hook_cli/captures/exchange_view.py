@@ -19,9 +19,9 @@ from port_hook_cli.invocations.body_view import body_text, bytes_text, value_tex
 from port_hook_cli.invocations.delivery_hints import delivery_hint
 from port_hook_cli.invocations.models import Delivery, Exchange, Kind, Payload, Response, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id
-from port_hook_cli.runs.fate import RunFate, run_fate
+from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runs.view import report_command
+from port_hook_cli.runs.view import fate_message, report_command
 from port_hook_cli.signatures.view import MOST_WORDS, status_color
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
@@ -33,16 +33,6 @@ _BODY_EXCERPT = 2048
 _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
-_FATES = {
-    RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
-    RunFate.FAILURE: "the run is synchronized: this response ends it as FAILURE",
-    # The run of a replay may have been reported, and a handler may report before it responds.
-    RunFate.WAITS: "the run may still be waiting for a report of success or failure",
-    RunFate.DEPENDS: (
-        "a synchronized run ends with this response ({fate}); "
-        "any other may still be waiting for a report of success or failure"
-    ),
-}
 
 
 def clock_time(epoch_s: float) -> str:
@@ -88,6 +78,9 @@ def what_it_is(payload: Payload) -> str:
         kind = "automation" if payload.kind is Kind.AUTOMATION else "change log"
         where = "/".join(part for part in (payload.blueprint, payload.entity) if part)
         return " ".join(word for word in (kind, payload.action, payload.event, where) if word)
+    if payload.kind is Kind.WORKFLOW_NODE:
+        where = "/".join(part for part in (payload.workflow, payload.node) if part)
+        return f"workflow node {where}".rstrip()
     return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
 
 
@@ -97,7 +90,12 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
         link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else None
         yield _line("run", Text(brief(payload.run_id), style=Style(link=link)))
     who = " from ".join(part for part in (payload.user, payload.origin) if part)
-    for label, value in (("by", who), ("blueprint", payload.blueprint), ("entity", payload.entity)):
+    for label, value in (
+        ("of run", payload.workflow_run),
+        ("by", who),
+        ("blueprint", payload.blueprint),
+        ("entity", payload.entity),
+    ):
         if value:
             yield _line(label, Text(brief(value)))
     yield from _table("inputs", payload.inputs)
@@ -165,8 +163,8 @@ def _response(exchange: Exchange) -> Iterator[Text]:
     if fate is RunFate.NO_RUN or exchange.refused:
         return
     is_good = _is_2xx(exchange.response)
-    yield _line("in Port", Text(_FATES[fate].format(fate="SUCCESS" if is_good else "FAILURE")))
-    if fate in {RunFate.WAITS, RunFate.DEPENDS}:
+    yield _line("in Port", Text(fate_message(fate, exchange.payload, is_good=is_good)))
+    if fate in OPEN_FATES:
         command = report_command(exchange.payload.run_id or "", failed=not is_good)
         if command:
             yield _line("", Text(command, style="cyan", no_wrap=True))

@@ -142,6 +142,7 @@ class Kind(StrEnum):
     ACTION_RUN = "action-run"
     AUTOMATION = "automation"
     CHANGE_LOG = "change-log"
+    WORKFLOW_NODE = "workflow-node"
     UNKNOWN = "unknown"
 
 
@@ -158,7 +159,8 @@ class EventChange:
 class Payload:
     """The fields that were read from a body. A field that the body does not contain is None or empty.
 
-    `document` is the parsed JSON, or None if it could not be read; `problem` says why.
+    `workflow`, `node` and `workflow_run` are those of a workflow node's run. `via_agent` says that Port's execution
+    agent sent the request. `document` is the parsed JSON, or None if it could not be read; `problem` says why.
     """
 
     kind: Kind = Kind.UNKNOWN
@@ -171,6 +173,10 @@ class Payload:
     entity: str | None = None
     event: str | None = None
     synchronized: bool | None = None
+    workflow: str | None = None
+    node: str | None = None
+    workflow_run: str | None = None
+    via_agent: bool = False
     inputs: dict[str, Any] = field(default_factory=dict)
     censored: tuple[str, ...] = ()
     changes: tuple[EventChange, ...] = ()

@@ -17,6 +17,8 @@ from port_hook_cli.invocations.models import Headers, Kind, Payload
 
 # Port does not document the length of a workflow node run's id. Longer texts are not taken for ids.
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
+WORKFLOW_RUN_ID = re.compile(r"wfr_[A-Za-z0-9]{1,95}\Z")
+_NODE_RUN_PREFIX = "wfnr_"
 _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 # A hostile body must not make the search for a run id expensive.
 _MAX_VALUES_SEARCHED = 10_000
@@ -36,6 +38,8 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
     document, problem = _parse(body)
     root = document if isinstance(document, dict) else {}
     run_id = find_run_id(document, headers)
+    if run_id is not None and run_id.startswith(_NODE_RUN_PREFIX):
+        return _workflow_node(document, root, run_id)
     event = _dict(root, "event")
     if event or "diff" in root:
         return _automation(document, root, event or root, run_id)
@@ -57,6 +61,7 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
         ),
         entity=_name(context.get("entity"), port_context.get("entity"), entity),
         synchronized=_flag(method.get("synchronized"), root.get("synchronized")),
+        via_agent=method.get("agent") is True,
         inputs=_inputs(root, payload),
         censored=_texts(payload.get("censoredProperties") or invoked.get("encryptedProperties")),
         document=document,
@@ -71,7 +76,8 @@ def find_run_id(document: Any, headers: Headers) -> str | None:
     """
     root = document if isinstance(document, dict) else {}
     port_context = _dict(root, "port_context")
-    found = _text(_dict(root, "context").get("runId"), port_context.get("runId"), port_context.get("run_id"))
+    context = _dict(root, "context")
+    found = _text(context.get("runId"), context.get("nodeRunId"), port_context.get("runId"), port_context.get("run_id"))
     if found:
         return found
     header = (headers.get("run_id") or "").strip()
@@ -111,6 +117,33 @@ def _loads(text: str) -> Any:
 
 def _any_length_int(digits: str) -> int | float:
     return int(digits) if len(digits) < _MAX_INT_DIGITS else float(digits)
+
+
+def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
+    """Return what the body of a workflow node says: the author's own, or the execution agent's wrapper around it.
+
+    The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. Port adds nothing to an
+    author's body; where the names are is a habit of published workflows.
+    """
+    context = _dict(root, "context")
+    config = _dict(context, "nodeConfig")
+    body = config.get("body") if config else root
+    said = body if isinstance(body, dict) else _NOTHING
+    method = _dict(_dict(_dict(root, "payload"), "action"), "invocationMethod")
+    workflow_run = said.get("workflowRun") or context.get("workflowRun")
+    return Payload(
+        kind=Kind.WORKFLOW_NODE,
+        run_id=run_id,
+        workflow=_name(said.get("workflow"), context.get("workflow"), said.get("workflowIdentifier")),
+        node=_name(said.get("node"), context.get("node"), said.get("nodeIdentifier")),
+        workflow_run=_name(workflow_run, context.get("workflowRunId"), said.get("workflowRunId"))
+        or next((text for text in _strings([said, context]) if WORKFLOW_RUN_ID.match(text)), None),
+        user=_user(said.get("by") or _dict(_dict(said, "workflowRun"), "trigger").get("by")),
+        synchronized=_flag(config.get("synchronized"), method.get("synchronized"), said.get("synchronized")),
+        via_agent=bool(config),
+        inputs=_inputs(said, _dict(said, "payload")) or dict(said) if config else _inputs(root, _dict(root, "payload")),
+        document=document,
+    )
 
 
 def _automation(document: Any, root: dict[str, Any], event: dict[str, Any], run_id: str | None) -> Payload:

@@ -20,7 +20,7 @@ from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.reader import Reader
-from port_hook_cli.runs.fate import RunFate, run_fate
+from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import signature_key
 
@@ -29,7 +29,6 @@ _MOST_SIGNATURES = 10_000
 _FAILED = 500
 _MOST_WAITING_RUNS = 1_000
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED})
-_WAITING = frozenset({RunFate.WAITS, RunFate.DEPENDS})
 
 
 class Saving(Protocol):
@@ -190,7 +189,7 @@ class Listening:
     def _count(self, exchange: Exchange, response: Response) -> None:
         tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
-        if run_id and run_fate(exchange.payload, response) in _WAITING:
+        if run_id and run_fate(exchange.payload, response) in OPEN_FATES:
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from port_hook_cli.invocations.models import Kind, Payload
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Reported
 from port_hook_cli.text.safe import printable
@@ -20,6 +22,27 @@ def report_command(run_id: str, *, failed: bool) -> str:
     """
     status = "failure" if failed else "success"
     return f"port-hook report-run {run_id} --status {status}" if _TYPEABLE.match(run_id) else ""
+
+
+def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
+    """Return what a response does to a run, in a clause; "" for no run. `is_good` says that it is a 2xx."""
+    is_node = payload.kind is Kind.WORKFLOW_NODE
+    result = "SUCCESS" if is_good else "FAILED" if is_node else "FAILURE"
+    # The run of a replay may have been reported, and a handler may report before it responds.
+    waiting = "may still be waiting for a report of success or failure"
+    if fate in {RunFate.SUCCESS, RunFate.FAILURE}:
+        if payload.synchronized:
+            return f"the {'node' if is_node else 'run'} is synchronized: this response ends it as {result}"
+        return f"Port's execution agent sent this: it reports {result} for this response"
+    return {
+        RunFate.WAITS: f"the run {waiting}",
+        RunFate.DEPENDS: f"a synchronized run ends with this response ({result}); any other {waiting}",
+        RunFate.NODE_DEPENDS: (
+            f"a node waits for this response unless `synchronized` is false, and ends with it ({result}); "
+            f"any other {waiting}"
+        ),
+        RunFate.UNDOCUMENTED: f"Port does not document what this response does to an asynchronous node; it {waiting}",
+    }.get(fate, "")
 
 
 def format_reported(reported: Reported, page: str) -> str:
