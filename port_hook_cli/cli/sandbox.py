@@ -37,6 +37,20 @@ def sandbox(
             metavar="PATH",
         ),
     ] = None,
+    workflows: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
+        ),
+    ] = None,
+    secrets: Annotated[
+        str | None,
+        typer.Option(
+            "--secrets",
+            help="The organization's secrets for `.secrets` in workflows: JSON or .env.",
+            metavar="FILE",
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
@@ -69,11 +83,11 @@ def sandbox(
     """Run a local stand-in of Port's API.
 
     It listens on 127.0.0.1 with credentials of its own, prints the lines that point a backend at it, then every call
-    and every step of a run. POST /v1/actions/ID/runs starts one: its
-    invocation is signed, sent to the action's URL and recorded.
+    and every step of a run. POST /v1/actions/ID/runs starts a run of an action, POST /v1/workflows/ID/runs one of a
+    workflow. Invocations are signed, sent to the URL of the action or node, and recorded.
     """
     from port_hook_cli.sandbox import Sending
-    from port_hook_cli.sandbox.action_files import read_actions
+    from port_hook_cli.sandbox.definition_files import read_actions, read_workflows
 
     runtime: Runtime = ctx.obj
     given = {
@@ -82,12 +96,24 @@ def sandbox(
         "runs": [check_run_id(run_id) for run_id in run or ()],
         "strict_runs": strict_runs,
         "actions": read_actions(runtime.cwd / path for path in actions or ()),
+        "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
+        "secrets": _read_secrets(secrets, runtime),
         "state": None if state is None else runtime.cwd / state,
         "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),
         "calls_per_minute": rate_limit,
     }
     asyncio.run(_serve(given, _Teller(runtime, as_json)))
     return ExitCode.OK
+
+
+def _read_secrets(file: str | None, runtime: Runtime) -> dict[str, str]:
+    from port_hook_cli.trigger.documents import read_secrets
+    from port_hook_cli.trigger.files import read_object
+
+    found = read_object(file, runtime, read_secrets, secret=True) or {}
+    for value in found.values():
+        runtime.keep_secret(value)
+    return found
 
 
 async def _serve(given: dict[str, Any], teller: _Teller) -> None:
@@ -97,7 +123,11 @@ async def _serve(given: dict[str, Any], teller: _Teller) -> None:
     up: list[Sandbox] = []
     with stop_signal() as stop, invoking(lambda: up[0].client_secret) as invoker:
         async with Sandbox.start(
-            on_event=teller.tell_call, on_run=teller.tell_run, invoker=SandboxInvoker(invoker), **given
+            on_event=teller.tell_call,
+            on_run=teller.tell_run,
+            invoker=SandboxInvoker(invoker),
+            renders=invoker.renderer,
+            **given,
         ) as running:
             up.append(running)
             teller.tell_ready(running)

@@ -8,7 +8,7 @@ from typing import Any
 
 from port_hook_cli.actions.action import BadAction, pick_action, webhook_action
 from port_hook_cli.errors import UsageError
-from port_hook_cli.sandbox.action_files import read_actions
+from port_hook_cli.sandbox.definition_files import read_actions
 
 ActionSource = str | PurePath | Mapping[str, Any]
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})

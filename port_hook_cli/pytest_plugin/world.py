@@ -22,7 +22,7 @@ from port_hook_cli.http.sender import Sender
 from port_hook_cli.invocations.forwarding import BadTarget
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded
 from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
-from port_hook_cli.sandbox.action_files import read_actions
+from port_hook_cli.sandbox.definition_files import read_actions
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.engines import SandboxInvoker, invoking
 from port_hook_cli.trigger.invoker import Invoker

@@ -132,19 +132,19 @@ class Workflow:
 
 def is_workflow(document: Any) -> bool:
     """Whether a document is meant as a workflow: an object with `nodes`, also inside a response of Port's API."""
-    found = _unwrapped(document)
+    found = unwrapped(document)
     return isinstance(found, Mapping) and isinstance(found.get("nodes"), list)
 
 
 def identifier_of(document: Any) -> str:
     """Return the identifier of a document that is meant as a workflow, or ""."""
-    found = _unwrapped(document)
+    found = unwrapped(document)
     return _text(found.get("identifier")) if isinstance(found, Mapping) else ""
 
 
 def read_workflow(document: Any) -> Workflow:
     """Return the workflow in a document as Port's API takes or shows one; raises BadWorkflow."""
-    found = _unwrapped(document)
+    found = unwrapped(document)
     if not isinstance(found, Mapping):
         raise BadWorkflow("is not an object")
     identifier = _identifier(found, "the workflow")
@@ -170,7 +170,7 @@ def read_workflow(document: Any) -> Workflow:
     )
 
 
-def _unwrapped(document: Any) -> Any:
+def unwrapped(document: Any) -> Any:
     """Return the workflow in a response of Port's API (`{"ok": true, "workflow": …}`), else the document itself."""
     if isinstance(document, Mapping) and "nodes" not in document and isinstance(document.get("workflow"), Mapping):
         return document["workflow"]

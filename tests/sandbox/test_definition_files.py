@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import UsageError
-from port_hook_cli.sandbox.action_files import read_actions
+from port_hook_cli.sandbox.definition_files import read_actions, read_workflows
 
 GOOD = create_vm_action()
 BOMB = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]" for n in range(12))
@@ -68,3 +69,23 @@ def test_a_file_that_is_not_there_and_a_folder_of_nothing_are_named(tmp_path: Pa
 def test_a_date_in_yaml_is_the_text_that_it_is_in_json(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(YAML.replace(YAML.splitlines()[0], "identifier: 2026-01-01", 1))
     assert read_actions([tmp_path / "a.yml"])[0]["identifier"] == "2026-01-01"
+
+
+def a_workflow(identifier: str = "deploy") -> dict[str, Any]:
+    return {"identifier": identifier, "nodes": [{"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}]}
+
+
+def test_workflows_are_read_from_files_folders_and_responses_of_the_api(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([a_workflow("a"), a_workflow("b")]), "utf-8")
+    (tmp_path / "c.json").write_text(json.dumps({"ok": True, "workflow": a_workflow("c")}), "utf-8")
+    assert [each["identifier"] for each in read_workflows([tmp_path])] == ["a", "b", "c"]
+
+
+def test_a_workflow_that_is_not_one_is_refused_with_the_file_and_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "bad.json"
+    file.write_text('{"identifier": "x", "nodes": []}', "utf-8")
+    with pytest.raises(UsageError, match=r"bad\.json: the workflow has no `nodes`\."):
+        read_workflows([file])
+    file.write_text(json.dumps([a_workflow(), a_workflow()]), "utf-8")
+    with pytest.raises(UsageError, match=r"the workflow deploy is already in .*bad\.json"):
+        read_workflows([file])

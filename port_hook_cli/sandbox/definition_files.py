@@ -1,9 +1,9 @@
-"""Actions in a user's files: JSON or YAML, one action or an array of them, or a folder of such files."""
+"""Actions and workflows in a user's files: JSON or YAML, one or an array of them, or a folder of such files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,36 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.files.templates import read_yaml
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault
+from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow, unwrapped
 
 _JSON = frozenset({".json"})
 _YAML = frozenset({".yaml", ".yml"})
-_HINT = "Give an action as Port's API returns it (GET /v1/actions/ID), an array of actions, or a folder of such files."
+_HINT = "Give it as Port's API returns it (GET /v1/actions/ID, /v1/workflows/ID), an array, or a folder of such files."
 
 
 def read_actions(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """Return the actions in files and folders; raises UsageError with the file and its fault."""
-    found: dict[str, Path] = {}
-    actions = []
-    for path in paths:
-        for file in _files(path):
-            for action in _actions(file):
-                identifier = action["identifier"]
-                if identifier in found:
-                    raise UsageError(f"{file}: the action {identifier} is already in {found[identifier]}.")
-                found[identifier] = file
-                actions.append(action)
-    return actions
+    return _read_all(paths, "action", _actions)
+
+
+def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return the workflows in files and folders; raises UsageError with the file and its fault."""
+    return _read_all(paths, "workflow", _workflows)
+
+
+def _read_all(
+    paths: Iterable[Path], noun: str, read: Callable[[Path], Iterator[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    places: dict[str, Path] = {}
+    found = []
+    for file in (file for path in paths for file in _files(path)):
+        for document in read(file):
+            identifier = document["identifier"]
+            if identifier in places:
+                raise UsageError(f"{file}: the {noun} {identifier} is already in {places[identifier]}.")
+            places[identifier] = file
+            found.append(document)
+    return found
 
 
 def _files(path: Path) -> list[Path]:
@@ -56,6 +67,17 @@ def _actions(file: Path) -> Iterator[dict[str, Any]]:
         if fault:
             raise UsageError(f"{file}: {fault}.", hint=_HINT)
         yield action
+
+
+def _workflows(file: Path) -> Iterator[dict[str, Any]]:
+    document = _read(file)
+    for each in document if isinstance(document, list) else [document]:
+        found = unwrapped(each)
+        try:
+            read_workflow(found)
+        except BadWorkflow as problem:
+            raise UsageError(f"{file}: the workflow {problem}.", hint=_HINT) from problem
+        yield found
 
 
 def _read(file: Path) -> Any:
