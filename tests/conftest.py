@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
+
+# How long an example takes depends on what else this machine does. No test measures time; `make bench` does.
+hypothesis.settings.register_profile("port-hook", deadline=None)
+hypothesis.settings.load_profile("port-hook")
 
 # A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

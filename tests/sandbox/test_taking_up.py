@@ -92,6 +92,6 @@ async def test_a_run_whose_action_is_gone_when_it_is_approved_fails_and_says_so(
             await approve(client, run_id)
             run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
             logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).json()["runLogs"]
-    assert (run.status, run.summary) == ("FAILURE", "The action create_vm is no longer there.")
-    assert [log["message"] for log in logs] == ["The action create_vm is no longer there."]
+    assert (run.status, run.summary) == ("FAILURE", "The action create_vm no longer exists.")
+    assert [log["message"] for log in logs] == ["The action create_vm no longer exists."]
     assert webhook.requests == []
