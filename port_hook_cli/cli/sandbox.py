@@ -19,6 +19,7 @@ from port_hook_cli.sandbox.view import format_api_event, format_exports, format_
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit
 from port_hook_cli.terminal.signals import stop_signal
+from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.sandbox import ApiEvent, RunEvent, Sandbox
@@ -95,7 +96,10 @@ def sandbox(
         "now": runtime.now,
         "runs": [check_run_id(run_id) for run_id in run or ()],
         "strict_runs": strict_runs,
-        "actions": read_actions(runtime.cwd / path for path in actions or ()),
+        "actions": read_actions(
+            (runtime.cwd / path for path in actions or ()),
+            notice=lambda message: print(f"note: {printable(message)}", file=runtime.stderr),
+        ),
         "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
         "secrets": _read_secrets(secrets, runtime),
         "state": None if state is None else runtime.cwd / state,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.retargeting import settable
+from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.templates import read_yaml
 from port_hook_cli.sandbox import checks
@@ -19,9 +22,12 @@ _YAML = frozenset({".yaml", ".yml"})
 _HINT = "Give it as Port's API returns it (GET /v1/actions/ID, /v1/workflows/ID), an array, or a folder of such files."
 
 
-def read_actions(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the actions in files and folders; raises UsageError with the file and its fault."""
-    return _read_all(paths, "action", _actions)
+def read_actions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
+    """Return the actions in files and folders; raises UsageError with the file and its fault.
+
+    An action in the format before version 2 is converted, and `notice` gets a message.
+    """
+    return _read_all(paths, "action", partial(_actions, notice=notice))
 
 
 def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -53,11 +59,21 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _actions(file: Path) -> Iterator[dict[str, Any]]:
+def _converted(file: Path, action: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return converted(action)
+    except BadAction as problem:
+        raise UsageError(f"{file}: the action {problem}.", hint=_HINT) from problem
+
+
+def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     document = _read(file)
     several = isinstance(document, list)
     for number, action in enumerate(document if several else [document], start=1):
         name = f"action {number}" if several else "the action"
+        if is_version1(action):
+            action = _converted(file, action)  # noqa: PLW2901
+            notice(CONVERTED.format(action.get("identifier")))
         if isinstance(action, dict):
             # GET shows fields that PUT does not accept; they are ignored.
             action = settable(action)  # noqa: PLW2901

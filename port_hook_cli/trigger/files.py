@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from port_hook_cli.actions.action import BadAction, PortAction, pick_action, read_action
+from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.input import read_input
@@ -18,6 +19,7 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.documents import BadDocument
 from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow
 
@@ -86,7 +88,11 @@ def find_action(
     try:
         if (workflow := _pick_workflow(document, source.identifier)) is not None:
             return workflow
-        return read_action(document if source.file is None else pick_action(document, source.identifier))
+        picked = document if source.file is None else pick_action(document, source.identifier)
+        if is_version1(picked):
+            picked = converted(picked)
+            print(f"note: {printable(CONVERTED.format(picked.get('identifier')))}", file=runtime.stderr)
+        return read_action(picked)
     except (BadAction, BadWorkflow) as error:
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
 

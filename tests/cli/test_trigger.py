@@ -539,3 +539,23 @@ def test_a_directory_of_inputs_is_called_a_directory(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", "--inputs", str(EXAMPLES), env=ENV)
     assert result.code == ExitCode.STORE
     assert f"{EXAMPLES} is a directory, and a file is needed." in result.err
+
+
+def test_an_action_of_the_format_before_version_2_is_converted_and_said_so(
+    run: Run, backend: Handler, folder: Path
+) -> None:
+    old = {
+        "identifier": "create_bucket",
+        "userInputs": {"properties": {"name": {"type": "string"}}, "required": ["name"]},
+        "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
+        "trigger": "CREATE",
+    }
+    write(folder, "old.json", old)
+    result = run("trigger", "old.json", "--to", backend.url, "--input", "name=logs", env=ENV)
+    assert (result.code, result.err) == (
+        0,
+        "note: create_bucket is in the format before version 2; it was converted\n",
+    )
+    _, document = sent(backend)
+    assert document["payload"]["action"]["trigger"] == "CREATE"
+    assert document["payload"]["properties"] == {"name": "logs"}

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.action import BadAction, read_action
+from port_hook_cli.actions.version1 import converted, is_version1
+
+OLD: dict[str, Any] = {
+    "identifier": "create_bucket",
+    "title": "Create bucket",
+    "userInputs": {"properties": {"name": {"type": "string"}}, "required": ["name"], "order": ["name"]},
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
+    "trigger": "DAY-2",
+    "blueprint": "bucket",
+    "description": "Creates a bucket",
+    "requiredApproval": False,
+}
+
+
+def test_an_old_action_becomes_a_present_one() -> None:
+    assert is_version1(OLD)
+    action = converted(OLD)
+    assert action == {
+        "identifier": "create_bucket",
+        "title": "Create bucket",
+        "description": "Creates a bucket",
+        "requiredApproval": False,
+        "invocationMethod": OLD["invocationMethod"],
+        "trigger": {
+            "type": "self-service",
+            "operation": "DAY-2",
+            "blueprintIdentifier": "bucket",
+            "userInputs": OLD["userInputs"],
+        },
+    }
+    read = read_action(action)
+    assert (read.operation, read.blueprint, read.inputs, read.required) == (
+        "DAY-2",
+        "bucket",
+        {"name": {"type": "string"}},
+        ["name"],
+    )
+
+
+def test_a_present_action_is_not_taken_for_an_old_one() -> None:
+    assert not is_version1(converted(OLD))
+    assert not is_version1({"identifier": "x", "nodes": []})
+    assert not is_version1([])
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"trigger": "RUN"}, "`trigger`"),
+        ({"userInputs": []}, "`userInputs`"),
+        ({"userInputs": {"properties": 1}}, "`userInputs`"),
+    ],
+)
+def test_what_cannot_be_converted_names_the_field(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(BadAction, match=field):
+        converted({**OLD, **fields})
