@@ -22,7 +22,7 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_command
-from port_hook_cli.signatures.view import MOST_WORDS, status_color
+from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, shorten
@@ -117,9 +117,11 @@ def cause_lines(verdict: Verdict) -> Iterator[Text]:
     """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
-        words = Text(f"{brief(cause.slug)}: {brief(cause.explanation, MOST_WORDS)}", "yellow" if is_good else "red")
+        words = Text(
+            f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}", "yellow" if is_good else "red"
+        )
         yield _line("warning" if is_good else "cause", words)
-        yield _line("fix", Text(brief(cause.fix, MOST_WORDS)))
+        yield _line("fix", Text(brief(cause.fix, MAX_EXPLANATION)))
 
 
 def _head(exchange: Exchange) -> Text:

@@ -91,7 +91,7 @@ def test_a_payload_that_port_would_write_otherwise_is_rewritten_and_said_so(
     result = run("replay", payload_file(folder, b'{ "a": 1.0 }\n'), "--to", target.url, env=ENV)
     assert target.requests[0].body == b'{"a":1}'
     assert accepts(target.requests[0])
-    assert result.err.startswith("note: payload.json: it is sent in the form of JSON.stringify")
+    assert result.err.startswith("note: payload.json: it is sent as compact JSON")
 
 
 def test_a_payload_comes_from_stdin(run: Run, target: Handler) -> None:

@@ -110,7 +110,7 @@ def test_a_pretty_file_is_signed_as_port_would_send_it_and_that_is_said(run: Run
     result = run("sign", payload(folder, b'{"a": 1.0}'), "--timestamp", "17", env=ENV)
     assert sign(b'{"a":1}', SECRET, "17") in result.out
     assert result.err == (
-        "note: signed payload.json in the form of JSON.stringify, 7 bytes instead of the file's 10; "
+        "note: signed payload.json as compact JSON, as Port does (7 bytes; the file has 10); "
         "--raw signs the exact bytes\n"
     )
 

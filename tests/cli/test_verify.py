@@ -107,7 +107,7 @@ def test_an_old_raw_request_is_stale_until_the_tolerance_is_raised(run: Run, fol
     (folder / "request.http").write_bytes(raw(an_invocation()))
     result = run("verify", "request.http", env=ENV)
     assert result.code == ExitCode.NOT_VALID
-    assert result.out.startswith("stale: the signature fits, but its timestamp is outside the tolerance")
+    assert result.out.startswith("stale: the signature matches, but its timestamp is outside the tolerance")
     assert run("verify", "request.http", "--tolerance", "1e10", env=ENV).code == ExitCode.OK
 
 

@@ -64,7 +64,7 @@ def test_a_payload_is_posted_as_json_in_the_form_that_port_sends() -> None:
     assert (source.invocation.method, source.invocation.target) == ("POST", "/")
     assert source.invocation.headers.items == (("content-type", "application/json"),)
     assert (source.is_signed, source.invocation.replay_of) == (False, None)
-    assert "JSON.stringify" in source.notes[0]
+    assert "as compact JSON" in source.notes[0]
 
 
 def test_a_payload_in_that_form_already_needs_no_note() -> None:

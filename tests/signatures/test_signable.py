@@ -25,7 +25,7 @@ def test_a_line_end_at_the_end_is_all_that_is_said_where_it_is_all(end: bytes) -
 def test_another_form_is_named_with_both_lengths() -> None:
     signable = as_port_sends(b'{"a": 1.0}')
     assert signable.body == b'{"a":1}'
-    assert signable.difference == "in the form of JSON.stringify, 7 bytes instead of the file's 10"
+    assert signable.difference == "as compact JSON, as Port does (7 bytes; the file has 10)"
 
 
 def test_a_byte_order_mark_is_not_signed() -> None:

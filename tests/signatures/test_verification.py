@@ -150,8 +150,8 @@ class TestTime:
         [
             (7_200, "2 h in the past"),
             (-7_200, "2 h in the future"),
-            (7_230, "A whole number of hours hints at a time-zone mistake"),
-            (5_000, "An old request that is sent again looks the same"),
+            (7_230, "A whole number of hours suggests a wrong time zone"),
+            (5_000, "It may be an old request that was sent again"),
             (400, "6 min 40 s"),
             (90 * 86_400, "90 d in the past"),
         ],
@@ -160,8 +160,8 @@ class TestTime:
         assert said in verdict_on(signed(BODY), now=NOW + age_s).causes[0].explanation
 
     def test_an_odd_offset_is_no_time_zone(self) -> None:
-        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].explanation
-        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].explanation
+        assert "time zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].explanation
+        assert "time zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].explanation
 
     def test_microseconds_are_guessed(self) -> None:
         verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}000000"))
@@ -608,7 +608,7 @@ class TestBytes:
         large = b'["' + b"x" * 2**18 + b'"]'
         verdict = verdict_on(signed(large), gzip.compress(large))
         assert verdict.slugs == ("wrong-secret",)
-        assert "more than 256 KiB" in verdict.causes[0].explanation
+        assert "larger than 256 KiB" in verdict.causes[0].explanation
         declared = signed(large).plus(("content-encoding", "gzip"))
         assert verdict_on(declared, gzip.compress(large)).status is Status.REENCODED
 

@@ -4,7 +4,7 @@ import pytest
 
 from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.signatures.view import (
-    STATUS_WORDS,
+    STATUS_MEANINGS,
     format_age,
     status_color,
     verdict_lines,
@@ -22,7 +22,7 @@ STALE = Verdict(
 
 def test_a_verdict_says_status_reading_age_and_each_cause_with_its_fix() -> None:
     assert verdict_lines(STALE) == [
-        "stale: the signature fits, but its timestamp is outside the tolerance",
+        "stale: the signature matches, but its timestamp is outside the tolerance",
         "reading: raw",
         "age: 6 min 40 s",
         "clock-skew: the clock is 400 s behind",
@@ -32,7 +32,7 @@ def test_a_verdict_says_status_reading_age_and_each_cause_with_its_fix() -> None
 
 
 def test_what_is_not_known_is_not_said() -> None:
-    assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: there is no signature, or no timestamp"]
+    assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: the signature or the timestamp is missing"]
 
 
 def test_a_cause_cannot_command_the_terminal() -> None:
@@ -46,7 +46,7 @@ def test_the_colored_view_has_the_same_words() -> None:
 
 @pytest.mark.parametrize("status", Status)
 def test_every_status_has_words_and_a_color(status: Status) -> None:
-    assert STATUS_WORDS[status]
+    assert STATUS_MEANINGS[status]
     assert status_color(status) in {"green", "yellow", "red"}
 
 
