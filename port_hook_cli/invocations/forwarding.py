@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.invocations.url_text import percent_encoded
 
 HOP_BY_HOP = frozenset(
     {
@@ -58,7 +59,7 @@ def parse_target(text: str) -> str:
         raise BadTarget(f"'{text}' has a part that cannot be sent: a fragment or credentials")
     if not text.isprintable() or " " in text:
         raise BadTarget(f"'{text}' has a space or a control character in it; write it as %20")
-    return text
+    return percent_encoded(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
