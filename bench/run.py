@@ -1,6 +1,6 @@
 """Measure what port-hook promises, each pair side by side in one run, and print ratios.
 
-    python bench/run.py [startup] [throughput] [latency] [memory] [hostile] [demo] [render] [trigger] [pytest]
+    python bench/run.py [startup] [throughput] [latency] [replay] [memory] [hostile] [demo] [render] [trigger] [pytest]
 
 Absolute numbers are this machine's; the ratios are what is promised. HTTPie and Express are installed into
 `.bench/` from their registries; where that is not possible the comparison is left out, and it says so.
@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # for bench and tests.conforman
 
 
 def main(wanted: list[str]) -> None:
-    from bench import hostile, making, processes, receiving
+    from bench import hostile, making, processes, receiving, sending
     from bench.measuring import SCRATCH
 
     SCRATCH.mkdir(exist_ok=True)
@@ -23,6 +23,7 @@ def main(wanted: list[str]) -> None:
         "startup": processes.startup,
         "throughput": receiving.throughput,
         "latency": receiving.latency,
+        "replay": sending.replay,
         "memory": receiving.memory,
         "hostile": hostile.hostile,
         "demo": processes.demo,
