@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import ssl
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from port_hook_cli.http.limits import format_size
 
@@ -40,8 +40,7 @@ class CannotConnect(Exception):
     """No connection to the target could be opened; `__cause__` is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendFailure:
+class SendFailure(NamedTuple):
     """A request that got no response: the slug in `Delivery.fault`, and the message in `Delivery.error`."""
 
     fault: str

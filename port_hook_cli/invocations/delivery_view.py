@@ -32,15 +32,23 @@ def format_status(status: int) -> str:
         return str(status)
 
 
+def delivery_text(delivery: Delivery) -> str:
+    """Return one response as plain text: status, latency, URL, and the beginning of the body. It needs a status."""
+    return "".join(_parts(delivery))
+
+
 def delivery_view(delivery: Delivery) -> Text:
-    """Return one answer: status, latency, URL, and the beginning of the body. It needs a status."""
+    """Return `delivery_text` with the status in color."""
     from rich.text import Text
 
-    status = delivery.status or 0
-    text = Text(format_status(status), style=_STYLES.get(status // 100, ""))
-    text.append(f"  {delivery.latency_ms:.1f} ms  {brief(delivery.url, MOST_OF_A_URL)}", style="default")
+    status, rest = _parts(delivery)
+    return Text(status, style=_STYLES.get((delivery.status or 0) // 100, "")).append(rest, style="default")
+
+
+def _parts(delivery: Delivery) -> tuple[str, str]:
+    rest = f"  {delivery.latency_ms:.1f} ms  {brief(delivery.url, MOST_OF_A_URL)}"
     body = _body_text(delivery.body)
-    return text.append(f"\n{body}", style="default") if body else text
+    return format_status(delivery.status or 0), f"{rest}\n{body}" if body else rest
 
 
 def _body_text(body: bytes) -> str:

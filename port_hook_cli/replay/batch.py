@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.delivery_view import delivery_view, request_text
+from port_hook_cli.invocations.delivery_view import delivery_text, delivery_view, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -21,7 +21,6 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
-from port_hook_cli.replay.editing import Edits, for_editor, from_editor
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
     Captures,
@@ -36,13 +35,15 @@ from port_hook_cli.replay.series import (
     without_answer,
 )
 from port_hook_cli.replay.sources import Source
-from port_hook_cli.replay.tally import tally_deliveries
 from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit, rich_console, write_content
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.replay.editing import Edits
 
 _SEPARATOR = b"\n\n"
 
@@ -56,7 +57,7 @@ class Plan:
 
     sources: Sequence[str]
     to: str | None
-    edits: Edits
+    edits: Edits | None
     edit: bool
     rewriting: Rewriting
     unit: TimestampUnit
@@ -184,6 +185,7 @@ def _notes(source: Source, plan: Plan) -> Iterator[str]:
 
 
 def _edit(body: bytes, runtime: Runtime) -> bytes:
+    from port_hook_cli.replay.editing import for_editor, from_editor
     from port_hook_cli.terminal.editor import edit
 
     shown = for_editor(body)
@@ -260,6 +262,8 @@ def _show(report: _Report, plan: Plan, runtime: Runtime) -> None:
     if plan.sends == 1:
         _show_one(report.deliveries[0], runtime)
     else:
+        from port_hook_cli.replay.tally import tally_deliveries
+
         tally = tally_deliveries(report.deliveries, elapsed_s=report.elapsed_s)
         console = rich_console(runtime.stdout, runtime.environ)
         console.print(tally_view(tally), format_latencies(tally))
@@ -273,7 +277,14 @@ def _show_one(delivery: Delivery, runtime: Runtime) -> None:
     if delivery.status is None:
         print(f"error: {printable(delivery.error or 'no answer')}", file=runtime.stderr)
     else:
-        rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
+        _print_delivery(delivery, runtime)
     hint = delivery_hint(delivery)
     if hint:
         print(f"hint: {hint}", file=runtime.stderr)
+
+
+def _print_delivery(delivery: Delivery, runtime: Runtime) -> None:
+    if runtime.stdout.isatty():
+        rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
+    else:  # loading rich takes longer than sending the request
+        print(delivery_text(delivery), file=runtime.stdout)

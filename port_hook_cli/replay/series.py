@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.invocations.expected_status import Expectation
@@ -13,7 +13,6 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invoca
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.replay.pace import Pace
 from port_hook_cli.replay.sources import Source, from_exchange, from_file, from_run
-from port_hook_cli.runs.updates import is_node_run
 
 LEAST_PREFIX = 4
 """How many characters of a capture's id are needed to send it: a slip of one letter must not send another request."""
@@ -31,8 +30,7 @@ class Captures(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(NamedTuple):
     """Where sources are looked for.
 
     `read_file` returns None for a name that is not a file, `open_captures` None where there is no store, and `get_run`
@@ -81,6 +79,8 @@ def _find_capture(name: str, places: Places) -> Exchange:
 
 
 async def _find_run(name: str, places: Places) -> Source:
+    from port_hook_cli.runs.updates import is_node_run
+
     captures = places.open_captures()
     captured = None if captures is None else next(captures.find(run_id=name, limit=1), None)
     if captured is not None:
@@ -103,8 +103,7 @@ def _searched(problem: PortHookError, words: str) -> PortHookError:
     return type(problem)(f"{problem.message} {words}", hint=problem.hint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class Replay(NamedTuple):
     """One request that is ready to be sent, all but its signature, and where to."""
 
     source: str
@@ -113,8 +112,7 @@ class Replay:
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(NamedTuple):
     """A replay that was sent; `elapsed_s` is the time since the series began, in seconds."""
 
     replay: Replay
@@ -130,8 +128,7 @@ class Client(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class Series(NamedTuple):
     """How often each replay is sent, how many at once, and how many a second (None: as many as go)."""
 
     times: int = 1

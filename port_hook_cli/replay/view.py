@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.invocations.delivery_view import _STYLES, format_status
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.replay.tally import DeliveryTally
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from port_hook_cli.replay.tally import DeliveryTally
 
 _PERCENTILES = (50, 90, 99)
 _REFUSED = "The target refused the request: does it verify with the same secret, over the body as it arrives?"
