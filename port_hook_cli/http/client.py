@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.http.connection import Connection, connect
 from port_hook_cli.http.failures import EXPECTED, describe_failure
-from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
+from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.http.request_writer import Destination, Origin, read_destination, write_request
 from port_hook_cli.http.response_body import BodyBeginning, WholeBody
 from port_hook_cli.http.response_parser import ResponseParser
@@ -34,7 +34,7 @@ class HttpClient:
     otherwise its beginning is kept, decompressed, to be shown.
     """
 
-    def __init__(self, *, timeout_s: float, max_response: int = MOST_RESPONSE_BYTES, whole_body: bool = False) -> None:
+    def __init__(self, *, timeout_s: float, max_response: int = MAX_RESPONSE_BYTES, whole_body: bool = False) -> None:
         self._timeout_s = timeout_s
         self._max_response = max_response
         self._body_type = WholeBody if whole_body else BodyBeginning
