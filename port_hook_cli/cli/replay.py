@@ -12,7 +12,7 @@ from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import BadTarget, parse_target
-from port_hook_cli.replay.batch import Plan, run_batch
+from port_hook_cli.replay.batch import ReplayPlan, run_batch
 from port_hook_cli.replay.pace import parse_rate
 from port_hook_cli.replay.rewriting import Rewriting, parse_header, parse_method
 from port_hook_cli.replay.series import Series
@@ -96,7 +96,7 @@ def replay(
     """
     if as_captured and options.is_given(ctx, "unit"):
         raise UsageError("--as-captured sends the captured timestamp, in its unit.", hint="Leave --timestamp-unit out.")
-    plan = Plan(
+    plan = ReplayPlan(
         sources=sources,
         to=None if to is None else _target(to),
         edits=_edits(set_ or [], unset or []),
@@ -143,7 +143,7 @@ def _edits(assignments: list[str], unset: list[str]) -> Edits | None:
     )
 
 
-def _refuse_contradictions(plan: Plan) -> None:
+def _refuse_contradictions(plan: ReplayPlan) -> None:
     if "" in plan.sources:
         raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
     if plan.rewriting.as_captured and (plan.edits or plan.edit):

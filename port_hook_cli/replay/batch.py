@@ -1,4 +1,4 @@
-"""What `replay` does once its options are read: find, prepare, send, show."""
+"""`replay` after its options are parsed: find the sources, prepare the requests, send them, show the results."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
     Captures,
-    Places,
     Replay,
     Sent,
     Series,
+    SourcePlaces,
     exit_code,
     find_source,
     send_series,
     unexpected,
-    without_answer,
+    without_response,
 )
 from port_hook_cli.replay.sources import Source
 from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
@@ -49,8 +49,8 @@ _SEPARATOR = b"\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The options of `replay`, read and checked. `to` is a URL, or None for where each capture was forwarded to.
+class ReplayPlan:
+    """The options of `replay`, parsed and checked. `to` is None if each capture is sent where it was forwarded.
 
     Times are seconds; a `timeout_s` of 0 is no limit.
     """
@@ -74,12 +74,12 @@ class Plan:
 
     @property
     def sends(self) -> int:
-        """How many requests the plan sends in all."""
+        """The total number of requests."""
         return len(self.sources) * self.series.times
 
 
-def run_batch(plan: Plan, runtime: Runtime) -> ExitCode:
-    """Carry out `plan`. Raises the problems of whatever it needs: settings, store, Port's API, the editor."""
+def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
+    """Carry out `plan` and return the exit code; raises PortHookError."""
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
     sources = asyncio.run(_find(plan, runtime, settings))
@@ -90,8 +90,8 @@ def run_batch(plan: Plan, runtime: Runtime) -> ExitCode:
     return _send(replays, sign, plan, runtime)
 
 
-def _settings(plan: Plan, runtime: Runtime) -> Callable[[], Settings]:
-    """Return a reader of the settings that reads once: the secret may come from stdin."""
+def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
+    """Return a function that reads the settings once: the secret may come from stdin."""
     needs = ALL_NEEDS if any(map(is_run_id, plan.sources)) else ONLY_THE_SECRET
     return cache(
         partial(
@@ -105,9 +105,9 @@ def _settings(plan: Plan, runtime: Runtime) -> Callable[[], Settings]:
     )
 
 
-async def _find(plan: Plan, runtime: Runtime, settings: Callable[[], Settings]) -> list[Source]:
+async def _find(plan: ReplayPlan, runtime: Runtime, settings: Callable[[], Settings]) -> list[Source]:
     with ExitStack() as stack:
-        places = Places(
+        places = SourcePlaces(
             read_file=partial(_read_file, runtime=runtime),
             is_directory=partial(_is_directory, runtime=runtime),
             open_captures=cache(partial(_open_captures, plan, runtime, stack)),
@@ -132,7 +132,7 @@ def _is_directory(name: str, *, runtime: Runtime) -> bool:
         return False
 
 
-def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures | None:
+def _open_captures(plan: ReplayPlan, runtime: Runtime, stack: ExitStack) -> Captures | None:
     from port_hook_cli.captures import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
@@ -147,7 +147,7 @@ async def _get_run(
         return await port.get_run(run_id)
 
 
-def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
+def _prepare(source: Source, plan: ReplayPlan, runtime: Runtime) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(
             f"{source.name} has no signature that could be sent as captured.",
@@ -166,7 +166,7 @@ def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
 
 
 def _default_target(source: Source, runtime: Runtime) -> str:
-    """Return where a capture was forwarded to, and say so; raises UsageError where that is unknown or elsewhere."""
+    """Return the URL that a capture was forwarded to, and tell the user; raises UsageError if there is none here."""
     if source.forwarded_to is None:
         raise UsageError(
             f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
@@ -176,12 +176,12 @@ def _default_target(source: Source, runtime: Runtime) -> str:
     return source.forwarded_to
 
 
-def _notes(source: Source, plan: Plan) -> Iterator[str]:
+def _notes(source: Source, plan: ReplayPlan) -> Iterator[str]:
     masked = ", ".join(masked_fields(source.invocation.headers))
     if masked:
-        yield f"the store masks {masked}, so it is left out; give it with --header"
+        yield f"the store masks {masked}, so it is left out; set it with --header"
     if plan.rewriting.as_captured:
-        yield "it carries its captured timestamp, which a target that checks the age refuses as too old"
+        yield "it has its captured timestamp, so a target that checks the age refuses it as too old"
 
 
 def _edit(body: bytes, runtime: Runtime) -> bytes:
@@ -192,7 +192,7 @@ def _edit(body: bytes, runtime: Runtime) -> bytes:
     return edit(shown, lambda text: body if text == shown else from_editor(text), environ=runtime.environ)
 
 
-def _finish(request: Invocation, *, plan: Plan, runtime: Runtime, secret: Secret | None) -> Invocation:
+def _finish(request: Invocation, *, plan: ReplayPlan, runtime: Runtime, secret: Secret | None) -> Invocation:
     return finish(request, plan.rewriting, id_=runtime.new_id(), now=runtime.now(), secret=secret, unit=plan.unit)
 
 
@@ -204,9 +204,9 @@ def _print_requests(replays: Sequence[Replay], sign: Callable[[Invocation], Invo
 
 @dataclass(slots=True)
 class _Report:
-    """What came of the sends so far; answers are kept only where one alone is shown."""
+    """The results so far. Responses are kept only if a single one is shown."""
 
-    plan: Plan
+    plan: ReplayPlan
     runtime: Runtime
     advance: Callable[[], None]
     deliveries: list[Delivery] = field(default_factory=list)
@@ -214,7 +214,7 @@ class _Report:
 
     def add(self, sent: Sent) -> None:
         self.elapsed_s = max(self.elapsed_s, sent.elapsed_s)
-        self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_answer(sent.delivery))
+        self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_response(sent.delivery))
         if self.plan.json:
             record = delivery_record(sent.delivery, source=sent.replay.source, run_id=sent.replay.run_id)
             emit(record, self.runtime.stdout)
@@ -222,7 +222,7 @@ class _Report:
 
 
 def _send(
-    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, runtime: Runtime
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, runtime: Runtime
 ) -> ExitCode:
     with _progress(plan.sends, runtime) as advance:
         report = _Report(plan, runtime, advance)
@@ -237,7 +237,7 @@ def _send(
 
 
 async def _send_all(
-    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, report: _Report
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, report: _Report
 ) -> None:
     from port_hook_cli.http.client import HttpClient
 
@@ -247,7 +247,7 @@ async def _send_all(
 
 @contextmanager
 def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal's stderr while many are sent."""
+    """Show a progress bar for several requests if stderr is a terminal; yield a function that advances it."""
     if total == 1 or not runtime.stderr.isatty():
         yield lambda: None
         return
@@ -258,7 +258,7 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: _Report, plan: Plan, runtime: Runtime) -> None:
+def _show(report: _Report, plan: ReplayPlan, runtime: Runtime) -> None:
     if plan.sends == 1:
         _show_one(report.deliveries[0], runtime)
     else:
@@ -269,13 +269,13 @@ def _show(report: _Report, plan: Plan, runtime: Runtime) -> None:
         console.print(tally_view(tally), format_latencies(tally))
     missed = unexpected(report.deliveries, plan.expectation)
     if missed and plan.expectation is not None:
-        words = f"{missed} of {len(report.deliveries)} sends did not get {plan.expectation.text}"
-        print(f"error: {words}", file=runtime.stderr)
+        message = f"{missed} of {len(report.deliveries)} requests did not get {plan.expectation.text}"
+        print(f"error: {message}", file=runtime.stderr)
 
 
 def _show_one(delivery: Delivery, runtime: Runtime) -> None:
     if delivery.status is None:
-        print(f"error: {printable(delivery.error or 'no answer')}", file=runtime.stderr)
+        print(f"error: {printable(delivery.error or 'no response')}", file=runtime.stderr)
     else:
         _print_delivery(delivery, runtime)
     hint = delivery_hint(delivery)

@@ -288,7 +288,7 @@ def test_a_run_that_port_does_not_know_is_a_problem_of_the_api(run: Run) -> None
 def test_an_unknown_source_says_where_it_was_looked_for(run: Run, folder: Path) -> None:
     result = run("replay", "nothing", "--to", "1", env=ENV)
     assert result.code == 8
-    assert "no file nothing, and no capture store" in result.err
+    assert "no file nothing, and this folder has no capture store" in result.err
     store(folder)
     result = run("replay", "nothing", "--to", "1", env=ENV)
     assert result.code == 8
@@ -541,9 +541,7 @@ def test_a_directory_is_called_a_directory(run: Run, folder: Path, has_store: bo
         store(folder)
     result = run("replay", "payloads", "--to", "1", env=ENV)
     assert result.code == ExitCode.STORE
-    assert result.err == (
-        "error: payloads is a directory, and a file or a capture is needed.\nhint: Give a file in it.\n"
-    )
+    assert result.err == ("error: payloads is a directory; a file or a capture is needed.\nhint: Name a file in it.\n")
 
 
 def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
@@ -591,7 +589,7 @@ def test_less_than_4_characters_of_an_id_send_nothing(run: Run, folder: Path, ta
     store(folder)
     result = run("replay", name, "--to", target.url, env=ENV)
     assert (result.code, target.requests) == (ExitCode.USAGE, [])
-    assert f"{name} is too short for the id of a capture to send." in result.err
+    assert f"{name} is too short for a capture's id." in result.err
 
 
 @pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])

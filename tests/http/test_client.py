@@ -139,7 +139,7 @@ async def show(invocation: Invocation, url: str, *, timeout_s: float = 10.0) -> 
 # --- what is sent
 
 
-async def test_a_request_is_written_byte_for_byte() -> None:
+async def test_a_request_is_sent_byte_for_byte() -> None:
     talk, requests = always(OK)
     headers = Headers(
         (("X-B", "1"), ("hOsT", "h:1"), ("x-a", "\xff\xe9"), ("X-B", "3"), ("empty", ""), ("Content-Length", "4"))
@@ -168,7 +168,7 @@ values = st.binary(max_size=12).map(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(tokens, values), max_size=6), st.binary(max_size=60))
-def test_any_fields_and_any_body_arrive_as_they_were(fields: list[tuple[str, bytes]], body: bytes) -> None:
+def test_any_fields_and_any_body_arrive_unchanged(fields: list[tuple[str, bytes]], body: bytes) -> None:
     async def exchange() -> bytes:
         talk, requests = always(OK)
         items = [(name, value.decode("latin-1")) for name, value in fields]
@@ -473,7 +473,7 @@ async def test_a_request_after_a_failure_succeeds() -> None:
 
 @given(st.binary(max_size=80), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_no_response_raises_an_exception(answer: bytes, is_headed: bool) -> None:
+def test_any_response_is_a_delivery_and_never_an_exception(answer: bytes, is_headed: bool) -> None:
     async def exchange() -> Delivery:
         head = b"HTTP/1.1 200 OK\r\n" if is_headed else b""
         async with serving(once(head + answer.replace(b"|", b""))) as server:
