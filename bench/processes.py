@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from bench.measuring import HERE, PORT_HOOK, SCRATCH, compare, interleaved, row, seconds_of
+from bench.servers import bare
 
 HELLO = """
 import typer
@@ -22,7 +23,7 @@ app()
 
 
 def startup() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, bare() as handler:
         hello, payload = Path(folder, "hello.py"), Path(folder, "payload.json")
         hello.write_text(HELLO)
         payload.write_text('{"a":1}')
@@ -30,6 +31,7 @@ def startup() -> None:
             "hello": [sys.executable, str(hello)],
             "help": [*PORT_HOOK, "--help"],
             "sign": [*PORT_HOOK, "sign", str(payload)],
+            "replay": [*PORT_HOOK, "replay", str(payload), "--to", handler],
         }
         httpie = install_httpie()
         if httpie:
@@ -39,6 +41,7 @@ def startup() -> None:
         compare(f"port-hook {name} / typer hello-world", times[name], times["hello"], "at most 1.5")
         if httpie:
             compare(f"port-hook {name} / http --version", times[name], times["httpie"], "at most 0.5")
+    compare("port-hook replay of one request / --help", times["replay"], times["help"], "at most 2.2")
 
 
 def install_httpie() -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,14 +12,15 @@ from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import read_target
-from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.replay.batch import ReplayPlan, run_batch
-from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.replay.pace import parse_rate
 from port_hook_cli.replay.rewriting import Rewriting, parse_header, parse_method
 from port_hook_cli.replay.series import Series
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
+
+if TYPE_CHECKING:
+    from port_hook_cli.replay.editing import Edits
 
 
 def replay(
@@ -123,7 +124,12 @@ def replay(
         return run_batch(plan, ctx.obj)
 
 
-def _edits(assignments: list[str], unset: list[str]) -> Edits:
+def _edits(assignments: list[str], unset: list[str]) -> Edits | None:
+    if not (assignments or unset):
+        return None
+    from port_hook_cli.javascript.paths import JsonPath
+    from port_hook_cli.replay.editing import Assignment, Edits
+
     return Edits(
         unset=tuple(map(JsonPath.parse, unset)),
         assignments=tuple(map(Assignment.parse, assignments)),

@@ -183,8 +183,9 @@ class Delivery:
     """One attempt to send a request to a target.
 
     `status` is the target's HTTP status. If it is None, `error` explains why there is none, and `fault` is the slug of
-    that reason (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte sent
-    to the last byte received, or to the failure.
+    that reason (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte of
+    the request sent to the last byte of the response received, or to the failure; connecting does not count. If no
+    connection could be opened, it is the time until that failure.
     """
 
     url: str

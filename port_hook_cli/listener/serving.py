@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.forwarder import Forwarder
-from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
+from port_hook_cli.http.client import HttpClient
+from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
 from port_hook_cli.listener.observers import Observer
@@ -42,7 +42,7 @@ class ListenPlan:
     keep_secrets: bool = False
     max_body: int = 10 * 1024 * 1024
     forward_timeout_s: float = 30.0
-    max_response: int = MOST_RESPONSE_BYTES
+    max_response: int = MAX_RESPONSE_BYTES
     count: int | None = None
     timeout_s: float | None = None
     expect: Expectation | None = None
@@ -88,7 +88,7 @@ async def listening(
         writer = StoreWriter(store, asyncio.get_running_loop())
         stack.push_async_callback(writer.close)
         forwarder = await stack.enter_async_context(
-            Forwarder(timeout_s=plan.forward_timeout_s, max_response=plan.max_response)
+            HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
         )
         public = PublicAddress(public_url)
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)

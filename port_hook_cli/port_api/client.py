@@ -16,7 +16,7 @@ import httpx
 
 from port_hook_cli.actions.retargeting import action_path
 from port_hook_cli.errors import PortApiError, RunEndedError
-from port_hook_cli.http.limits import API_TIMEOUT_S, MOST_API_BYTES, format_size
+from port_hook_cli.http.limits import API_TIMEOUT_S, MAX_API_BYTES, format_size
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.port_api.responses import (
     action_problem,
@@ -335,8 +335,8 @@ async def _read(response: httpx.Response) -> bytes:
     body = bytearray()
     async for part in response.aiter_bytes():
         body += part
-        if len(body) > MOST_API_BYTES:
-            raise _UnusableResponse(f"with more than {format_size(MOST_API_BYTES)}")
+        if len(body) > MAX_API_BYTES:
+            raise _UnusableResponse(f"with more than {format_size(MAX_API_BYTES)}")
     return bytes(body)
 
 

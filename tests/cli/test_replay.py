@@ -288,7 +288,7 @@ def test_a_run_that_port_does_not_know_is_a_problem_of_the_api(run: Run) -> None
 def test_an_unknown_source_says_where_it_was_looked_for(run: Run, folder: Path) -> None:
     result = run("replay", "nothing", "--to", "1", env=ENV)
     assert result.code == 8
-    assert "no file nothing, and no capture store" in result.err
+    assert "no file nothing, and this folder has no capture store" in result.err
     store(folder)
     result = run("replay", "nothing", "--to", "1", env=ENV)
     assert result.code == 8
@@ -342,7 +342,7 @@ def test_the_secret_can_come_from_a_file(run: Run, folder: Path, target: Handler
 def test_a_target_out_of_reach_is_told_with_its_own_code(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, env=ENV)
     assert (result.code, result.out) == (6, "")
-    assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your backend running?\nhint:")
+    assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your handler running?\nhint:")
 
 
 def test_one_unreachable_send_of_many_is_enough(run: Run, folder: Path, closed_port: str) -> None:
@@ -371,7 +371,7 @@ def test_a_target_that_is_too_slow_fails(run: Run, folder: Path) -> None:
     with handler(OK, delay_s=5) as target:
         result = run("replay", payload_file(folder), "--to", target.url, "--timeout", "0.05", env=ENV)
     assert result.code == 1
-    assert "no answer within 0.05 s" in result.err
+    assert "no response within 0.05 s" in result.err
 
 
 def test_a_series_ends_with_a_table(run: Run, folder: Path) -> None:
@@ -541,9 +541,7 @@ def test_a_directory_is_called_a_directory(run: Run, folder: Path, has_store: bo
         store(folder)
     result = run("replay", "payloads", "--to", "1", env=ENV)
     assert result.code == ExitCode.STORE
-    assert result.err == (
-        "error: payloads is a directory, and a file or a capture is needed.\nhint: Give a file in it.\n"
-    )
+    assert result.err == ("error: payloads is a directory; a file or a capture is needed.\nhint: Name a file in it.\n")
 
 
 def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
@@ -591,7 +589,7 @@ def test_less_than_4_characters_of_an_id_send_nothing(run: Run, folder: Path, ta
     store(folder)
     result = run("replay", name, "--to", target.url, env=ENV)
     assert (result.code, target.requests) == (ExitCode.USAGE, [])
-    assert f"{name} is too short for the id of a capture to send." in result.err
+    assert f"{name} is too short for a capture's id." in result.err
 
 
 @pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])

@@ -39,7 +39,7 @@ OLDEST_AGENT = (3, 16)
 ENDPOINT = "port-hook"
 MASK = "***"
 _HANG_UP_TIMEOUT_S = 1
-_MOST_API_BYTES = 1024 * 1024
+_MAX_API_BYTES = 1024 * 1024
 _LONGEST_URL = 2048
 
 
@@ -171,8 +171,8 @@ class _ApiLimit(urllib.request.BaseHandler):
         read = response.read
 
         def read_within_limit() -> bytes:
-            body: bytes = read(_MOST_API_BYTES + 1)
-            if len(body) > _MOST_API_BYTES:
+            body: bytes = read(_MAX_API_BYTES + 1)
+            if len(body) > _MAX_API_BYTES:
                 raise urllib.error.URLError("the agent's API sent more than 1 MiB")
             return body
 
