@@ -87,8 +87,8 @@ class WatchedTunnel:
         self._keeper = Keeper(
             opened.tunnel,
             _reopen(opened.choice, opening, serving.public),
-            probe_path=serving.echo.path,
-            token=serving.echo.token,
+            probe_path=serving.probe_endpoint.path,
+            token=serving.probe_endpoint.token,
             report=self._changed,
             notice=opening.notice,
             moved=self._moved,

@@ -1,10 +1,10 @@
-"""The listener: store, forwarder and server, started and stopped in the right order."""
+"""The listener: store, forwarder, pipeline and sources, started and stopped in the right order."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +16,12 @@ from port_hook_cli.http.forwarder import Forwarder
 from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
+from port_hook_cli.invocations.source import OpenSource, Source, SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_address import PublicAddress
-from port_hook_cli.listener.server import Receiver
+from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
@@ -50,27 +51,35 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """A listener that is running. `url` is its URL on this machine, `echo` its response to its own probes.
+    """A listener that is running. `url` is its URL on this machine, `origin` the local URL for tunnels.
 
-    `origin` is the local URL that a tunnel leads to. `public` is the public URL that requests depend on; a tunnel that
-    was opened is recorded there. What `after_drain` holds is closed after the last response, before the store.
+    `context` is what a source needs to feed the pipeline, and `probe_endpoint` where the listener responds to its own
+    probes. `public` is the public URL that requests depend on; a tunnel that was opened is recorded there.
+    What `after_drain` holds is closed after the last HTTP response, before the pipeline and the store.
     """
 
     url: str
     origin: str
     flow: Listening
-    echo: ProbeEndpoint
+    context: SourceContext
+    probe_endpoint: ProbeEndpoint
     public: PublicAddress
     after_drain: AsyncExitStack = field(repr=False)
 
 
 @asynccontextmanager
 async def listening(
-    plan: Plan, runtime: Runtime, observer: Observer, *, public_url: str | None = None
+    plan: Plan,
+    runtime: Runtime,
+    observer: Observer,
+    *,
+    public_url: str | None = None,
+    sources: Sequence[OpenSource] = (),
 ) -> AsyncIterator[Serving]:
     """Listen until the context ends; then requests in progress get two seconds.
 
-    `public_url` is that of a tunnel that the user runs. The URL of any other tunnel is known later.
+    `public_url` is that of a tunnel that the user runs. The URL of any other tunnel is known later. Each of `sources`
+    is opened after the HTTP source, and feeds the same pipeline.
     """
     async with AsyncExitStack() as stack:
         store = open_store(
@@ -92,27 +101,42 @@ async def listening(
         )
         public = PublicAddress(public_url)
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)
+        stack.callback(flow.close)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
-        echo = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
-        receiver = Receiver(
-            flow.receive,
+        context = SourceContext(
+            receive=flow.receive,
+            notice=observer.notice,
             now=runtime.now,
             new_id=runtime.new_id,
-            notice=observer.notice,
-            echo=echo,
             mount=plan.policy.routes.mount,
             max_body=plan.max_body,
-            names=public.names,
         )
-        host, port = await receiver.start(plan.host, plan.port)
-        if not receiver.is_on_loopback:
+        probe_endpoint = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
+        server = HttpSource(context, probe_endpoint=probe_endpoint, names=public.names)
+        host, port = await server.start(plan.host, plan.port)
+        if not server.is_on_loopback:
             observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
-        stack.callback(flow.close)
-        stack.push_async_callback(receiver.close, DRAIN_S)
+        running: list[Source] = [server]
+        stack.push_async_callback(_drain, running)
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
-        yield Serving(url=url, origin=origin, flow=flow, echo=echo, public=public, after_drain=after_drain)
+        for open_source in sources:
+            running.append(await open_source(context))  # noqa: PERF401 - those that are open are closed if one fails
+        yield Serving(
+            url=url,
+            origin=origin,
+            flow=flow,
+            context=context,
+            probe_endpoint=probe_endpoint,
+            public=public,
+            after_drain=after_drain,
+        )
+
+
+async def _drain(sources: Sequence[Source]) -> None:
+    """Close all sources at the same time, so that together they take as long as the slowest one."""
+    await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
 
 
 def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:

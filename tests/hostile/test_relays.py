@@ -12,7 +12,7 @@ from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.connectivity import Connectivity
 from port_hook_cli.tunnels.prober import probe
 from port_hook_cli.tunnels.protocol import Opening
-from port_hook_cli.tunnels.smee.tunnel import SmeeTunnel, open_smee
+from port_hook_cli.tunnels.smee.channel import SmeeChannel, open_smee
 from port_hook_cli.tunnels.supervised import SupervisedTunnel
 from tests.hostile.hostile_api import bomb
 from tests.hostile.wire import (
@@ -26,11 +26,12 @@ from tests.hostile.wire import (
     endless_field,
     endless_fields,
 )
+from tests.receivers import World, a_context
 
 _STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 
 
-async def open_relay(url: str, timeout_s: float = 5) -> SmeeTunnel:
+async def open_relay(url: str, timeout_s: float = 5) -> SmeeChannel:
     return await open_smee(
         Opening(
             address=f"{url}/channel",
@@ -39,6 +40,7 @@ async def open_relay(url: str, timeout_s: float = 5) -> SmeeTunnel:
             home=Path("/nowhere"),
             notice=lambda _: None,
             timeout_s=timeout_s,
+            source=a_context(World().receive),
         ),
     )
 
@@ -91,7 +93,7 @@ async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> No
         found = await tunnel.probe("/", "token")
         await relay.hung_up.wait()
         await tunnel.close()
-    assert found.message == "the relay took a request, but did not hand it on within 0.3 s"
+    assert found.message == "the relay accepted a request, but did not pass it on within 0.3 s"
     assert relay.sent < SOCKET_BUFFERS
 
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import pytest
 
-from port_hook_cli.errors import ListenError
+from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.invocations.models import Answer, Headers, Invocation
-from port_hook_cli.listener.server import Receiver
-from tests.receivers import FINE, World, receiving, request
+from port_hook_cli.listener.server import HttpSource
+from tests.receivers import FINE, World, a_context, receiving, request
 
 
 async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:
@@ -82,7 +82,7 @@ async def test_a_length_without_a_body_goes_back_as_the_handler_said_it_and_the_
 
 
 async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() -> None:
-    async with receiving(max_body=1000) as world:
+    async with receiving(context={"max_body": 1000}) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 52428800\r\n\r\n")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
@@ -93,7 +93,7 @@ async def test_an_announced_body_above_the_limit_is_a_413_before_it_is_read() ->
 
 
 async def test_a_chunked_body_above_the_limit_is_a_413_as_soon_as_it_is_over_it() -> None:
-    async with receiving(max_body=1000) as world:
+    async with receiving(context={"max_body": 1000}) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001 + b"\r\n"
@@ -284,27 +284,39 @@ async def test_a_bug_behind_it_is_a_500_without_a_traceback() -> None:
         async def fail(invocation: Invocation, client: str) -> Answer:
             raise ZeroDivisionError("a bug")
 
-        receiver = Receiver(fail, now=lambda: 0, new_id=lambda: "x", notice=world.notices.append)
-        _, world.port = await receiver.start("127.0.0.1", 0)
+        server = HttpSource(a_context(fail, world.notices.append))
+        _, world.port = await server.start("127.0.0.1", 0)
         answer = await world.exchange(request())
-        await receiver.close(1)
+        await server.close(1)
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"Traceback" not in answer
     assert "a bug" in world.notices[0]
 
 
+async def test_server_responds_500_when_a_request_could_not_be_saved() -> None:
+    async def fail(invocation: Invocation, client: str) -> Answer:
+        raise StoreError("There is no space left.")
+
+    server = HttpSource(a_context(fail))
+    _, port = await server.start("127.0.0.1", 0)
+    answer = await World(port).exchange(request())
+    await server.close(1)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"There is no space left." in answer
+
+
 async def test_a_taken_port_is_a_problem_with_a_way_out() -> None:
     async with receiving() as world:
-        receiver = Receiver(world.receive, now=lambda: 0, new_id=lambda: "x", notice=print)
+        server = HttpSource(a_context(world.receive, print))
         with pytest.raises(ListenError, match=f"Port {world.port} on 127.0.0.1 is taken") as caught:
-            await receiver.start("127.0.0.1", world.port)
+            await server.start("127.0.0.1", world.port)
     assert "--port" in caught.value.hint
 
 
 async def test_an_address_that_is_not_ours_is_a_problem_in_words() -> None:
-    receiver = Receiver(World().receive, now=lambda: 0, new_id=lambda: "x", notice=print)
+    server = HttpSource(a_context(World().receive, print))
     with pytest.raises(ListenError, match=r"Cannot listen on 192\.0\.2\.1"):
-        await receiver.start("192.0.2.1", 0)
+        await server.start("192.0.2.1", 0)
 
 
 @pytest.mark.parametrize("line", ["CONNECT @127.0.0.1:9 HTTP/1.1", "GET http://h/x HTTP/1.1", "OPTIONS * HTTP/1.1"])
@@ -336,14 +348,14 @@ async def test_closing_waits_for_what_is_under_way_as_long_as_it_was_told_and_no
             ended.set()
         return FINE
 
-    receiver = Receiver(hang, now=lambda: 0, new_id=lambda: "x", notice=print)
-    _, port = await receiver.start("127.0.0.1", 0)
+    server = HttpSource(a_context(hang, print))
+    _, port = await server.start("127.0.0.1", 0)
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request(b"x"))
     await asyncio.wait_for(started.wait(), 5)
     loop = asyncio.get_running_loop()
     before = loop.time()
-    await receiver.close(0.5)
+    await server.close(0.5)
     assert 0.4 < loop.time() - before < 1.5
     assert ended.is_set()
     writer.close()
