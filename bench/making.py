@@ -1,4 +1,4 @@
-"""How fast requests are made: templates alone, and whole invocations."""
+"""The time to make a request: templates alone, and whole invocations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def render(bodies: int = 3_000, rounds: int = 5) -> None:
 
 
 def trigger(requests: int = 200, rounds: int = 5) -> None:
-    """Compare an invocation that is made, signed and sent with the same bytes signed and sent; jq is warm."""
+    """Compare making, signing and sending an invocation with signing and sending the same bytes, with jq running."""
     with bare() as url:
         medians = asyncio.run(trigger_medians(url, requests, rounds))
     made, direct = medians["trigger"] * 1000, medians["direct"] * 1000
@@ -71,7 +71,7 @@ async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, flo
                 await send(sender, body)
                 between = time.perf_counter()
                 await send(sender, body)
-                if number >= requests // 10:  # the first ones warm up
+                if number >= requests // 10:  # the first requests are not counted
                     times["trigger"].append(between - started)
                     times["direct"].append(time.perf_counter() - between)
     return {name: statistics.median(values) for name, values in times.items()}
