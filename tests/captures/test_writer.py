@@ -122,10 +122,12 @@ async def test_closing_writes_what_is_waiting(store: CountedStore, folder: Path)
     assert saved(folder)["0000"].response == OK
 
 
-async def test_closing_twice_is_closing_once(store: CountedStore) -> None:
+async def test_closing_twice_is_closing_once(store: CountedStore, folder: Path) -> None:
     writer = StoreWriter(store, asyncio.get_running_loop())
+    await writer.save(a_capture(0))
     await writer.close()
     await writer.close()
+    assert list(saved(folder)) == ["0000"]
 
 
 async def test_after_closing_nothing_is_acknowledged(store: CountedStore) -> None:
@@ -184,9 +186,15 @@ async def test_the_loop_runs_on_while_another_program_holds_the_file(
 ) -> None:
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
+        ran_on = threading.Event()
+        # SQLite waits five seconds for a lock. A loop that runs on takes milliseconds.
+        watching = asyncio.create_task(asyncio.to_thread(ran_on.wait, 4))
+        await asyncio.sleep(0.01)
         save = asyncio.ensure_future(writer.save(a_capture(1)))
         for _ in range(20):
             await asyncio.sleep(0.005)
+        ran_on.set()
+        assert await watching
         assert not save.done()
         other.execute("ROLLBACK")
     await save

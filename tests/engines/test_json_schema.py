@@ -63,7 +63,7 @@ def test_a_pattern_that_only_javascript_can_read_is_left_to_port() -> None:
 def test_a_pattern_that_takes_ages_is_left_to_port(pattern: str, text: str) -> None:
     started = time.monotonic()
     assert find_faults({"pattern": pattern}, text) == []
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 10  # guards against a hang: without a limit it takes years
 
 
 def test_a_pattern_that_could_take_ages_is_looked_for() -> None:

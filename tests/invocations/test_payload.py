@@ -163,12 +163,16 @@ port_like = st.recursive(json_values, lambda inner: st.dictionaries(known_keys, 
 
 @given(st.binary())
 def test_no_bytes_make_it_raise(body: bytes) -> None:
-    read_payload(body, NONE)
+    payload = read_payload(body, NONE)
+    # Either there is a document, or the payload says why there is none.
+    assert payload.document is None or payload.problem is None
+    assert payload.problem is not None or json.loads(body) == payload.document or body == b"NaN"
 
 
 @given(port_like)
 def test_no_document_with_ports_keys_makes_it_raise(document: Any) -> None:
-    read_payload(json.dumps(document).encode("utf-8", "surrogatepass"), Headers((("run_id", "x"),)))
+    payload = read_payload(json.dumps(document).encode("utf-8", "surrogatepass"), Headers((("run_id", "x"),)))
+    assert (payload.document, payload.problem) == (document, None)
 
 
 @given(json_values)

@@ -31,8 +31,9 @@ async def test_a_watcher_ends_the_session_when_the_tunnel_stays_lost() -> None:
     watcher = Watcher(stop, count=None, expect=None, exit_after_s=0.01, has_probes=True)
     watcher.tunnel(in_state(TunnelState.LOST))
     watcher.tunnel(in_state(TunnelState.OPEN))  # opened, and not seen to work
+    assert not stop.is_set()
     await asyncio.wait_for(stop.wait(), 10)
-    assert watcher.lost_tunnel
+    assert watcher.lost_tunnel is True
 
 
 async def test_a_tunnel_that_works_again_in_time_does_not_end_the_session() -> None:

@@ -37,15 +37,19 @@ class Arrivals(list[RawRequest]):
         self.gate = asyncio.Event()
         self.gate.set()
         self.delay_s = delay_s
+        self.at_once = self.most_at_once = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             head = await reader.readuntil(b"\r\n\r\n")
             body = await reader.readexactly(int(RawRequest(head, b"").value("content-length") or 0))
             self.append(RawRequest(head, body))
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
             self.queue.put_nowait(self[-1])
             await self.gate.wait()
             await asyncio.sleep(self.delay_s)
+            self.at_once -= 1
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             await writer.drain()
         writer.close()
@@ -63,9 +67,12 @@ class World:
         return await asyncio.wait_for(self.arrivals.queue.get(), 10)
 
     async def until(self, is_so: Callable[[], bool], within_s: float = 5) -> None:
-        async with asyncio.timeout(within_s):
-            while not is_so():  # noqa: ASYNC110 - health is something to be asked
-                await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(within_s):
+                while not is_so():  # noqa: ASYNC110 - health is something to be asked
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            pytest.fail(f"it did not happen within {within_s} s; health: {self.tunnel.health()!r}")
 
 
 @asynccontextmanager
@@ -179,16 +186,18 @@ async def test_it_is_what_tunnel_names() -> None:
 
 
 async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
-    async with Relay.serve() as relay, opened(relay.channel, delay_s=0.02) as world:
-        started = time.monotonic()
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.arrivals.gate.clear()
         for n in range(200):
             relay.say(f'data: {{"body":{{"n":{n}}}}}\n\n')
-        numbers = [(await world.arrival()).body for _ in range(200)]
+        numbers = [(await world.arrival()).body for _ in range(32)]
+        world.arrivals.gate.set()
+        numbers += [(await world.arrival()).body for _ in range(200 - 32)]
         assert sorted(numbers) == sorted(f'{{"n":{n}}}'.encode() for n in range(200))
         # All of one turn began before any of the next but one.
         place = {body: index for index, body in enumerate(numbers)}
         assert all(abs(place[f'{{"n":{n}}}'.encode()] - n) < 64 for n in range(200))
-        assert time.monotonic() - started > 200 / 32 * 0.02
+        assert world.arrivals.most_at_once == 32
 
 
 async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
@@ -324,6 +333,8 @@ async def test_an_event_without_end_is_not_kept() -> None:
             relay.say("data: " + "x" * 2**20)
         await world.until(lambda: "an event without end" in world.tunnel.health(), within_s=20)
         await world.until(lambda: not world.tunnel.health())
+        await post(relay.channel, BODY)
+        assert (await world.arrival()).body == BODY
 
 
 async def test_what_goes_wrong_is_told_once_and_not_for_each_event() -> None:
@@ -387,6 +398,8 @@ async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
         await world.until(lambda: "it ended the stream" in world.tunnel.health())
         relay.trouble = ""
         await world.until(lambda: not world.tunnel.health())
+        await post(relay.channel, BODY)
+        assert (await world.arrival()).body == BODY
 
 
 async def test_opening_can_be_stopped() -> None:
@@ -430,7 +443,7 @@ async def test_closing_disconnects_at_once_and_may_be_done_twice() -> None:
         started = time.monotonic()
         await world.tunnel.close()
         await world.tunnel.close()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20  # guards against a hang, and is less than the handler's delay
         await asyncio.wait_for(relay.until(streams=0), 5)
 
 
@@ -451,4 +464,4 @@ def test_a_signed_invocation_through_a_relay_is_valid(tmp_path: Path, gosmee: bo
         assert status(it) == "valid"
         started = time.monotonic()
         assert it.stop()[0] == 0
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30  # guards against a hang
