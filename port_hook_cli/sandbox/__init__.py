@@ -7,7 +7,7 @@ workflows, no automations, no invocation methods but WEBHOOK, and words of its o
 from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
-from port_hook_cli.sandbox.invoking import Asked, PlainInvoker, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.invoking import Asked, RequestMaker, SandboxRequest
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import Sandbox
 from port_hook_cli.sandbox.state import ApiEvent, RunEvent
@@ -15,7 +15,6 @@ from port_hook_cli.sandbox.state import ApiEvent, RunEvent
 __all__ = [
     "ApiEvent",
     "Asked",
-    "PlainInvoker",
     "RequestMaker",
     "RunEvent",
     "Sandbox",

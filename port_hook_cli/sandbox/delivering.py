@@ -56,7 +56,7 @@ class Courier:
     def __init__(
         self,
         state: SandboxState,
-        invoker: RequestMaker,
+        invoker: RequestMaker | None,
         commit: Callable[[], None],
         sending: Sending,
     ) -> None:
@@ -135,6 +135,8 @@ class Courier:
         action = self._state.actions.get(run.action)
         if action is None:
             raise PortHookError(f"The action {run.action} is no longer there.")
+        if self._invoker is None:
+            raise PortHookError("This sandbox was started without an invoker, so it sends no requests.")
         return await self._invoker.request(
             action,
             properties=run.properties,

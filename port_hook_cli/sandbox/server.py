@@ -23,7 +23,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.allowance import Allowance
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
-from port_hook_cli.sandbox.invoking import PlainInvoker, RequestMaker
+from port_hook_cli.sandbox.invoking import RequestMaker
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
@@ -52,7 +52,7 @@ class Sandbox:
         state: SandboxState,
         *,
         given: Given,
-        invoker: RequestMaker,
+        invoker: RequestMaker | None,
         sending: Sending,
         watch: Watch,
         file: StateFile | None,
@@ -100,7 +100,7 @@ class Sandbox:
             sandbox = cls(
                 known,
                 given=Given(tuple(actions), tuple(runs)),
-                invoker=invoker or PlainInvoker(),
+                invoker=invoker,
                 sending=sending,
                 watch=Watch(on_event, on_run),
                 file=file,

@@ -4,7 +4,6 @@ import hmac
 import json
 import shutil
 import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -540,26 +539,3 @@ def test_a_directory_of_inputs_is_called_a_directory(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", "--inputs", str(EXAMPLES), env=ENV)
     assert result.code == ExitCode.STORE
     assert f"{EXAMPLES} is a directory, and a file is needed." in result.err
-
-
-# --- packages -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("missing", "words"),
-    [
-        (("jq", "jsonschema", "cryptography"), "jq and jsonschema and cryptography, which are not installed."),
-        (("jq", "jsonschema"), "jq and jsonschema, which are not installed."),
-        (("jsonschema",), "jsonschema, which is not installed."),
-    ],
-)
-def test_all_packages_that_are_missing_are_named_at_once(folder: Path, missing: tuple[str, ...], words: str) -> None:
-    program = (
-        f"import sys; sys.modules.update(dict.fromkeys({missing})); "
-        "from port_hook_cli.cli.app import main; sys.exit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", program, "trigger", CREATE_VM, "--dry-run", "--no-sign"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
-    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
-    assert f"error: Making an action's request needs {words}\n" in done.stderr
-    assert done.stderr.endswith(f"-m pip install {' '.join(missing)}\n")

@@ -22,7 +22,6 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import write_json
 
-pytest.importorskip("jq")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="the limits are POSIX's")
 ENDLESS = "last(repeat(1))"
 

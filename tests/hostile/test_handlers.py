@@ -34,6 +34,7 @@ from tests.hostile.wire import (
     reset_midway,
     switch_protocols,
 )
+from tests.plain_invoker import PlainInvoker
 from tests.processes import listener
 from tests.sandbox_clients import a_client
 
@@ -208,7 +209,7 @@ async def _run_in_sandbox(trick: Trick) -> dict[str, Any]:
     """Run an action of a sandbox whose handler answers with `trick`; return the run as its API shows it."""
     async with (
         HostileServer(trick).serve() as handler,
-        Sandbox.start(actions=[_create_vm_at(handler.url)]) as sandbox,
+        Sandbox.start(actions=[_create_vm_at(handler.url)], invoker=PlainInvoker()) as sandbox,
         a_client(sandbox) as client,
     ):
         inputs = {"properties": {"title": "dev-env", "cpu": 2}}

@@ -222,7 +222,6 @@ def test_in_a_pipe_there_is_text_alone(folder: Path) -> None:
 
 
 def test_encrypted_inputs_are_decrypted_on_the_screen_and_nowhere_else(folder: Path) -> None:
-    pytest.importorskip("cryptography")
     document = a_document()
     document["payload"]["properties"] |= {"password": encrypt_aes_gcm(SECRET, b"s3cret\x1b[2J")}
     document["payload"]["censoredProperties"] = ["password"]

@@ -16,6 +16,7 @@ from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal, token_of
 from tests.servers import handler
 
@@ -40,7 +41,9 @@ async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[t
             ready.set()
 
     async with (
-        Sandbox.start(actions=[an_agent_action(url)], now=lambda: now[0], on_run=on_run) as sandbox,
+        Sandbox.start(
+            invoker=PlainInvoker(), actions=[an_agent_action(url)], now=lambda: now[0], on_run=on_run
+        ) as sandbox,
         a_client(sandbox) as client,
     ):
         started = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "zoë"}})

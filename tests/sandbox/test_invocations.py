@@ -18,6 +18,7 @@ from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, SandboxRun,
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
 from tests.servers import Handler, handler
 
@@ -53,6 +54,7 @@ def steps() -> Steps:
 
 @asynccontextmanager
 async def running(action: Mapping[str, Any], **options: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
+    options = {"invoker": PlainInvoker(), **options}
     async with Sandbox.start(actions=[action], **options) as sandbox, a_client(sandbox) as client:
         yield sandbox, client
 
@@ -383,7 +385,8 @@ async def test_a_request_that_cannot_be_made_fails_the_run(problem: Exception) -
     assert str(problem) in (run.summary or "")
 
 
-async def test_a_template_is_not_sent_as_if_it_were_text() -> None:
-    async with running(an_action("http://127.0.0.1:1/{{ .run.id }}")) as (sandbox, client):
+async def test_run_fails_when_the_sandbox_has_no_invoker() -> None:
+    async with running(an_action("http://127.0.0.1:1"), invoker=None) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert "The template in `url` of create_vm" in (run.summary or "")
+    assert (run.status, run.payload) == ("FAILURE", None)
+    assert "without an invoker" in (run.summary or "")
