@@ -148,10 +148,10 @@ def _tampered(invocation: Invocation) -> Invocation:
 
 
 async def _send(invocation: Invocation, url: str) -> None:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=10) as sender:
-        await sender.send(invocation, url)
+    async with HttpClient(timeout_s=10) as client:
+        await client.send(invocation, url)
 
 
 def _show(console: Console, exchange: Exchange) -> None:

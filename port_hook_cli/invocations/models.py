@@ -184,7 +184,8 @@ class Delivery:
 
     `status` is the target's HTTP status; when it is None, `error` says in words why there is none and `fault`
     is its slug (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte
-    sent to the last byte received, or to the failure.
+    of the request sent to the last byte of the response received, or to the failure; connecting does not count. If no
+    connection could be opened, it is the time until that failure.
     """
 
     url: str

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload, Response, Status, Verdict
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
@@ -48,8 +48,8 @@ class Saving(Protocol):
 class Forwarding(Protocol):
     """The client that sends requests to the user's handler. Never raises."""
 
-    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
-        """Send the invocation with `headers` to `url` and return the outcome."""
+    async def send(self, request: Invocation, url: str) -> Delivery:
+        """Send `request` to `url` and return the outcome."""
 
 
 class Listening:
@@ -152,7 +152,7 @@ class Listening:
         saved = asyncio.ensure_future(self._store.save(exchange))
         self.in_flight += 1
         try:
-            delivery = await self._forwarder.forward(invocation, url, headers)
+            delivery = await self._forwarder.send(replace(invocation, headers=headers), url)
         except asyncio.CancelledError:
             saved.cancel()
             self._interrupted(exchange, url)

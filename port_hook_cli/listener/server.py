@@ -15,8 +15,8 @@ from multidict import istr
 
 from port_hook_cli.errors import ListenError
 from port_hook_cli.heap import return_freed_memory
+from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
-from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
 from port_hook_cli.invocations.models import Headers, Invocation, Response
@@ -87,7 +87,7 @@ class Receiver:
             limit=self._max_connections,
             crowded=self._tell_crowded,
             access_log=None,
-            logger=silent_logger(),
+            logger=disabled_logger(),
             keepalive_timeout=self._head_timeout_s,
             lingering_time=1.0,
         )

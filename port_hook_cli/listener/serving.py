@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.forwarder import Forwarder
+from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
@@ -88,7 +88,7 @@ async def listening(
         writer = StoreWriter(store, asyncio.get_running_loop())
         stack.push_async_callback(writer.close)
         forwarder = await stack.enter_async_context(
-            Forwarder(timeout_s=plan.forward_timeout_s, max_response=plan.max_response)
+            HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
         )
         public = PublicAddress(public_url)
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)

@@ -7,6 +7,7 @@ import asyncio
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine, parse_target
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.trigger.destination import destination
@@ -37,7 +38,7 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> BackendR
     )
     try:
         async with asyncio.timeout(timeout_s):
-            delivery = await world.sender.send(invocation, request.url)
+            delivery = await world.client.send(invocation, sendable_url(request.url))
     except TimeoutError:
         return None
     backend_response = record(world, request, delivery)

@@ -237,10 +237,10 @@ def _send(
 async def _send_all(
     replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, report: _Report
 ) -> None:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=plan.timeout_s) as sender:
-        await send_series(replays, plan.series, sender=sender, finish=sign, on_sent=report.add)
+    async with HttpClient(timeout_s=plan.timeout_s) as client:
+        await send_series(replays, plan.series, client=client, finish=sign, on_sent=report.add)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ class Sent:
     elapsed_s: float
 
 
-class Sends(Protocol):
+class Client(Protocol):
     """Sends requests."""
 
     async def send(self, invocation: Invocation, url: str, /) -> Delivery:
@@ -143,7 +143,7 @@ async def send_series(
     replays: Sequence[Replay],
     series: Series,
     *,
-    sender: Sends,
+    client: Client,
     finish: Callable[[Invocation], Invocation],
     on_sent: Callable[[Sent], None],
 ) -> None:
@@ -157,7 +157,7 @@ async def send_series(
         for replay in queue:
             if pace is not None:
                 await pace.turn()
-            delivery = await sender.send(finish(replay.draft), replay.url)
+            delivery = await client.send(finish(replay.draft), replay.url)
             on_sent(Sent(replay=replay, delivery=delivery, elapsed_s=clock() - began))
 
     await _together(work() for _ in range(min(series.concurrency, len(replays) * series.times)))

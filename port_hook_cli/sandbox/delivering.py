@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
@@ -26,7 +27,7 @@ from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
@@ -65,7 +66,7 @@ class Courier:
         self._commit = commit
         self._sending = sending
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sender: Sender | None = None
+        self._client: HttpClient | None = None
 
     def send(self, run_id: str) -> None:
         """Begin to send the invocation of a run."""
@@ -91,8 +92,8 @@ class Courier:
     async def close(self) -> None:
         """Give up what is under way, and close the connections."""
         await self.give_up()
-        if self._sender is not None:
-            await self._sender.__aexit__(None, None, None)
+        if self._client is not None:
+            self._client.close()
 
     def record(self, run: SandboxRun, delivery: Delivery) -> None:
         """Record what became of the request that is a run's `payload`, as Port does. One that was not answered fails.
@@ -169,10 +170,10 @@ class Courier:
             )
 
     async def _deliver(self, run: SandboxRun, request: SandboxRequest) -> Delivery:
-        if self._sender is None:
-            from port_hook_cli.http.sender import Sender
+        if self._client is None:
+            from port_hook_cli.http.client import HttpClient
 
-            self._sender = Sender(timeout_s=self._sending.timeout_s)
+            self._client = HttpClient(timeout_s=self._sending.timeout_s)
         stamp = self._sending.unit.stamp(self._state.now())
         named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in request.headers)
         fields = (
@@ -188,7 +189,7 @@ class Courier:
             headers=Headers.from_raw((name.encode("utf-8"), value.encode("utf-8")) for name, value in fields),
             body=request.body,
         )
-        return await self._sender.send(invocation, request.url)
+        return await self._client.send(invocation, sendable_url(request.url))
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """Let an answer end a synchronized run; of another, it is only logged that it was refused."""

@@ -8,7 +8,7 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
 from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat, format_curl, format_httpie
-from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, rich_console, write_bytes, write_content
@@ -56,12 +56,12 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
         return
     if output is not None:
         headers = tuple((name, _text(value)) for name, value in shown.headers)
-        request = SignedRequest(url=percent_encoded(url), headers=headers, body=shown.body, method=made.request.method)
+        request = SignedRequest(url=sendable_url(url), headers=headers, body=shown.body, method=made.request.method)
         write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.invocations.delivery_view import request_text
 
-    content = request_text(shown, url)
+    content = request_text(shown, sendable_url(url))
     write_content(content, runtime.stdout, end="\n")
 
 

@@ -17,6 +17,7 @@ from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.runs.ids import make_run_id
@@ -225,10 +226,10 @@ def _signed(
 
 
 async def _send(made: Made, timeout_s: float) -> Delivery:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=timeout_s) as sender:
-        return await sender.send(made.invocation, made.url)
+    async with HttpClient(timeout_s=timeout_s) as client:
+        return await client.send(made.invocation, sendable_url(made.url))
 
 
 def _tell_unmet(action: PortAction, unmet: Sequence[Unmet], plan: TriggerPlan, runtime: Runtime) -> ExitCode:

@@ -43,7 +43,7 @@ class World(Observer):
     def complete(self, exchange: Exchange) -> None:
         self.completed.append(exchange)
 
-    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
+    async def send(self, request: Invocation, url: str) -> Delivery:
         self.forwarded.append(url)
         self.asked.set()
         if self.hold:

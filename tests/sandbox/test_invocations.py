@@ -198,7 +198,7 @@ async def test_a_webhook_that_does_not_answer_in_time_fails_the_run(webhook: Han
     webhook.delay_s = 20
     async with running(an_action(webhook.url), sending=Sending(timeout_s=0.05)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert (run.status, run.summary) == ("FAILURE", "The webhook could not be invoked: no answer within 0.05 s.")
+    assert (run.status, run.summary) == ("FAILURE", "The webhook could not be invoked: no response within 0.05 s.")
 
 
 async def test_a_report_that_comes_before_the_answer_counts(webhook: Handler, steps: Steps) -> None:

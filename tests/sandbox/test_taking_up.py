@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.sandbox import RenderedRequest, Sandbox
-from port_hook_cli.sandbox.invoking import PlainInvoker
+from port_hook_cli.sandbox import Sandbox, SandboxRequest
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
 from tests.servers import handler
 
@@ -30,7 +30,7 @@ class Held(PlainInvoker):
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
         self.asked.set()
         await asyncio.Event().wait()
         return await super().request(action, **asked)
@@ -58,7 +58,7 @@ async def test_an_approved_run_that_was_not_sent_before_the_sandbox_ended_is_sen
             await approve(client, run_id)
             await asyncio.wait_for(held.asked.wait(), 10)
         assert webhook.requests == []
-        async with Sandbox.start(state=file) as sandbox:
+        async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox:
             run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
     assert run.status == "SUCCESS"
     assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [run_id]
@@ -70,9 +70,12 @@ async def test_a_run_that_waits_for_approval_still_waits_after_a_restart_and_is_
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
         action = an_action(webhook.url, requiredApproval=True)
-        async with Sandbox.start(state=file, actions=[action]) as sandbox, a_client(sandbox) as client:
+        async with (
+            Sandbox.start(state=file, actions=[action], invoker=PlainInvoker()) as sandbox,
+            a_client(sandbox) as client,
+        ):
             run_id = await start(client)
-        async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
             assert sandbox.runs[run_id].status == "WAITING_FOR_APPROVAL"
             assert webhook.requests == []
             await approve(client, run_id)

@@ -18,9 +18,11 @@ import httpx
 from httpx_sse import ServerSentEvent
 
 from port_hook_cli.errors import TunnelError
+from port_hook_cli.http.certificates import system_trust
+from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.proxies import BadProxy, open_client
-from port_hook_cli.http.sender import Sender, system_trust
 from port_hook_cli.invocations.models import Invocation
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.connectivity import Probing, Reach
 from port_hook_cli.tunnels.protocol import Opening
@@ -220,7 +222,7 @@ class _Deliveries:
         self._url = local_url if urlsplit(local_url).path else f"{local_url}/"
         self._notice = notice
         # The listener has its own bounds on how long an answer may take.
-        self._sender = Sender(timeout_s=0)
+        self._client = HttpClient(timeout_s=0)
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = 0
@@ -247,7 +249,7 @@ class _Deliveries:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CLOSE_S)
-        await self._sender.__aexit__()
+        self._client.close()
 
     async def _deliver(self, request: RelayedRequest) -> None:
         try:
@@ -256,7 +258,7 @@ class _Deliveries:
                     id="", received_at=0, method="POST", target="/", headers=request.headers, body=request.body
                 )
                 query = f"?{request.query}" if request.query else ""
-                delivery = await self._sender.send(invocation, self._url + query)
+                delivery = await self._client.send(invocation, sendable_url(self._url + query))
             if delivery.error:
                 self._notice(f"An event of the relay did not reach the listener: {brief(delivery.error)}")
         finally:
