@@ -23,7 +23,7 @@ from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.capacity import Capacity, Share
 from port_hook_cli.listener.connections import Connection, Server, WireResponse
-from port_hook_cli.tunnels.connectivity import Echo
+from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 Receive = Callable[[Invocation, str], Awaitable[Response]]
 
@@ -53,7 +53,7 @@ class Receiver:
         now: Callable[[], float],
         new_id: Callable[[], str],
         notice: Callable[[str], None],
-        echo: Echo | None = None,
+        echo: ProbeEndpoint | None = None,
         mount: str = "/",
         max_body: int = 10 * 1024 * 1024,
         head_timeout_s: float = 75.0,

@@ -23,7 +23,7 @@ from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.server import Receiver
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
-from port_hook_cli.tunnels.connectivity import Echo
+from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 DRAIN_S = 2.0
 _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user chose
@@ -59,7 +59,7 @@ class Serving:
     url: str
     origin: str
     flow: Listening
-    echo: Echo
+    echo: ProbeEndpoint
     public: PublicAddress
     after_drain: AsyncExitStack = field(repr=False)
 
@@ -93,7 +93,7 @@ async def listening(
         public = PublicAddress(public_url)
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
-        echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
+        echo = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
         receiver = Receiver(
             flow.receive,
             now=runtime.now,

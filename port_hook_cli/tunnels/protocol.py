@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from port_hook_cli.tunnels.connectivity import Probing
+from port_hook_cli.tunnels.connectivity import ProbeResult
 
 
 class Tunnel(Protocol):
@@ -22,7 +22,7 @@ class Tunnel(Protocol):
         """Return "" while the tunnel reports that it works, else the reason as a clause. Costs nothing."""
         ...
 
-    async def probe(self, path: str, token: str) -> Probing:
+    async def probe(self, path: str, token: str) -> ProbeResult:
         """Request `path` (below `url`) through the tunnel; the listener responds with `token`. Never raises."""
         ...
 

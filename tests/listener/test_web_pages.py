@@ -7,10 +7,10 @@ import json
 import pytest
 
 from port_hook_cli.http.web_pages import PublicNames
-from port_hook_cli.tunnels.connectivity import Echo
+from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 from tests.receivers import receiving
 
-ECHO = Echo(path="/echo", token="the-token")
+ECHO = ProbeEndpoint(path="/echo", token="the-token")
 
 
 def request(*fields: str, target: str = "/") -> bytes:

@@ -114,7 +114,7 @@ def test_somebody_else_at_the_url_is_told_apart(listening: Listener, relay: Rela
         relay.upstream = somebody_else.port
         record = tunnel_record(listening)
     assert record["state"] == "taken"
-    assert "somebody else" in record["reason"]
+    assert "another server" in record["reason"]
 
 
 def test_a_url_of_the_users_own_is_found_again_when_somebody_else_had_it(

@@ -14,7 +14,7 @@ import pytest
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.registry import parse_tunnel
@@ -77,12 +77,12 @@ class World:
 
 @asynccontextmanager
 async def opened(
-    channel: str, *, silence_s: float = 70, delay_s: float = 0, local_url: str = ""
+    channel: str, *, silence_timeout_s: float = 70, delay_s: float = 0, local_url: str = ""
 ) -> AsyncIterator[World]:
     arrivals, notices = Arrivals(delay_s), list[str]()
     server = await asyncio.start_server(arrivals.serve, "127.0.0.1", 0, limit=2**26, backlog=256)
     local_url = local_url or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    tunnel = await open_smee(replace(opening(local_url, notices), address=channel), silence_s=silence_s)
+    tunnel = await open_smee(replace(opening(local_url, notices), address=channel), silence_timeout_s=silence_timeout_s)
     try:
         yield World(tunnel, arrivals, notices)
     finally:
@@ -209,7 +209,7 @@ async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
         world.tunnel.probe_timeout_s = 0.1
         async with asyncio.timeout(20):
             # A probe's event stands behind those that wait; that they came says that the relay works.
-            while await world.tunnel.probe("/", "t") != Probing(Reach.REACHABLE):
+            while await world.tunnel.probe("/", "t") != ProbeResult(Connectivity.REACHABLE):
                 pass
         assert len(world.arrivals) == 32
         world.arrivals.gate.set()
@@ -224,7 +224,9 @@ async def test_a_stream_that_is_cut_is_connected_anew() -> None:
             relay.cut()
             await world.until(lambda: bool(world.tunnel.health()))
             assert "the relay's stream is down: it broke the connection off" in world.tunnel.health()
-            assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, world.tunnel.health())
+            assert await world.tunnel.probe("/", "t") == ProbeResult(
+                Connectivity.UNREACHABLE, None, world.tunnel.health()
+            )
             await world.until(lambda: not world.tunnel.health())
             await post(relay.channel)
             await world.arrival()
@@ -245,7 +247,7 @@ async def test_a_relay_that_was_away_is_found_again_on_the_same_channel_within_5
 
 
 async def test_silence_counts_as_a_stream_that_is_down() -> None:
-    async with Relay.serve() as relay, opened(relay.channel, silence_s=0.2) as world:
+    async with Relay.serve() as relay, opened(relay.channel, silence_timeout_s=0.2) as world:
         await world.until(lambda: "it has gone silent" in world.tunnel.health())
         await world.until(lambda: not world.tunnel.health())
         assert relay.connections == 2
@@ -253,7 +255,7 @@ async def test_silence_counts_as_a_stream_that_is_down() -> None:
 
 @pytest.mark.parametrize("gosmee", [False, True])
 async def test_pings_and_comments_keep_it_up(gosmee: bool) -> None:
-    async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_s=0.4) as world:
+    async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_timeout_s=0.4) as world:
         await asyncio.sleep(0.8)
         assert (world.tunnel.health(), relay.connections) == ("", 1)
         assert not world.notices
@@ -273,9 +275,9 @@ async def test_a_channel_that_is_gone_is_lost() -> None:
 @pytest.mark.parametrize("gosmee", [False, True])
 async def test_a_probe_comes_back_and_is_kept_from_the_listener(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
-        probing = await world.tunnel.probe("/any", "a-token")
-        assert probing.reach is Reach.REACHABLE
-        assert 0 < (probing.latency_ms or 0) < 5000
+        result = await world.tunnel.probe("/any", "a-token")
+        assert result.connectivity is Connectivity.REACHABLE
+        assert 0 < (result.latency_ms or 0) < 5000
         await post(relay.channel, b'{"port-hook-probe":"of-another-listener"}')
         await post(relay.channel, BODY)
         assert (await world.arrival()).body == BODY
@@ -287,13 +289,13 @@ async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
         world.tunnel.probe_timeout_s = 0.2
         relay.trouble = "deaf"
         words = "the relay took a request, but did not hand it on within 0.2 s"
-        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        assert await world.tunnel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
         relay.trouble = "refuses"
         words = "the relay answers 503 to a request"
-        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        assert await world.tunnel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
         relay.trouble = "hangs-up"
         words = "the relay takes no request: it broke the connection off"
-        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        assert await world.tunnel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +344,7 @@ async def test_what_goes_wrong_is_told_once_and_not_for_each_event() -> None:
         for _ in range(50):
             relay.say('data: {"body":{}}\n\n')
         await world.until(lambda: bool(world.notices))
-        assert (await world.tunnel.probe("/", "t")).reach is Reach.REACHABLE
+        assert (await world.tunnel.probe("/", "t")).connectivity is Connectivity.REACHABLE
         (notice,) = world.notices
         assert notice.startswith("An event of the relay did not reach the listener: nothing listens on 127.0.0.1:9")
 

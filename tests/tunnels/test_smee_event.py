@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.javascript.stringify import stringify
-from port_hook_cli.tunnels.smee.event import NotRelayed, RelayedRequest, RelayNote, probe_body, probe_token, read_event
+from port_hook_cli.tunnels.smee.event import (
+    InvalidEvent,
+    RelayedRequest,
+    RelayMessage,
+    probe_body,
+    probe_token,
+    read_event,
+)
 from tests.javascript.json_texts import JSON_TEXTS, nearly_json
 
 _SPACE = " \t\r\n"
@@ -23,7 +30,7 @@ def read(data: str) -> RelayedRequest:
 
 def why(data: str) -> str:
     event = read_event(data)
-    assert isinstance(event, NotRelayed), event
+    assert isinstance(event, InvalidEvent), event
     return event.why
 
 
@@ -67,7 +74,7 @@ def test_gosmee_gives_any_bytes(body: bytes) -> None:
     )
 )
 def test_any_text_is_read_without_an_exception(data: str) -> None:
-    assert isinstance(read_event(data), RelayedRequest | RelayNote | NotRelayed)
+    assert isinstance(read_event(data), RelayedRequest | RelayMessage | InvalidEvent)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +163,7 @@ def test_the_query_means_the_same_again(query: dict[str, str | list[str]]) -> No
 
 
 def test_gosmees_notes_are_told_apart() -> None:
-    assert read_event('{"message":"ready"}') == RelayNote("ready")
+    assert read_event('{"message":"ready"}') == RelayMessage("ready")
     assert isinstance(read_event('{"message":"ready","body":{}}'), RelayedRequest)
 
 

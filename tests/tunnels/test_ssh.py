@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.connectivity import Reach
+from port_hook_cli.tunnels.connectivity import Connectivity
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, Tunnel
 from port_hook_cli.tunnels.registry import parse_tunnel
@@ -170,8 +170,8 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             sshd.signal(signal.SIGKILL)
             words = await asyncio.wait_for(tunnel.lost(), 20)
-            assert words == "The SSH connection to 127.0.0.1 has ended: the server hung up."
-            assert tunnel.health() == "the server hung up"
+            assert words == "The SSH connection to 127.0.0.1 has ended: the server closed the connection."
+            assert tunnel.health() == "the server closed the connection"
 
     async def test_that_vanishes_without_a_word_is_noticed_and_closing_does_not_wait_for_it(
         self, sshd: Sshd, user: User
@@ -228,18 +228,18 @@ class TestAnOpensshServer:
     async def test_that_does_not_know_the_key_is_told_with_the_keys(self, sshd: Sshd, user: User) -> None:
         (sshd.folder / "authorized_keys").write_text("")
         problem = await user.problem(sshd.address)
-        assert f"It was shown {user.ssh / 'id_ed25519'}" in problem.message
+        assert f"Tried {user.ssh / 'id_ed25519'}" in problem.message
         assert "ssh-copy-id" in problem.hint
 
     async def test_is_not_shown_a_key_with_a_passphrase_but_the_agent_is_named(self, sshd: Sshd, user: User) -> None:
         lock(user.ssh / "id_ed25519")
         problem = await user.problem(sshd.address)
         assert "has a passphrase" in problem.message
-        assert problem.hint == f"Try `ssh-add {user.ssh / 'id_ed25519'}`."
+        assert problem.hint == f"Run `ssh-add {user.ssh / 'id_ed25519'}`."
 
     async def test_lets_a_key_in_that_only_the_agent_has(self, sshd: Sshd, user: User, agent: Path) -> None:
         add_to(agent, user.ssh / "id_ed25519").unlink()
-        assert "does not let this user in" in (await user.problem(sshd.address)).message
+        assert "denied access to this user" in (await user.problem(sshd.address)).message
         user.environ["SSH_AUTH_SOCK"] = str(agent)
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             assert tunnel.health() == ""
@@ -259,14 +259,14 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             # Nothing listens at the local end, which looks the same from outside.
             found = await tunnel.probe("/probe", "token")
-            assert found.reach is Reach.UNREACHABLE
-            assert "GatewayPorts" in found.words
+            assert found.connectivity is Connectivity.UNREACHABLE
+            assert "GatewayPorts" in found.message
 
     async def test_is_probed_through_the_tunnel(self, sshd: Sshd, user: User) -> None:
         with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntoken") as local:
             async with closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel:
                 found = await tunnel.probe("/probe", "token")
-            assert found.reach is Reach.REACHABLE
+            assert found.connectivity is Connectivity.REACHABLE
             assert local.requests[0].line == "GET /probe HTTP/1.1"
 
     async def test_brings_signed_invocations_to_a_listener_and_answers_back(
@@ -349,7 +349,7 @@ class TestAKeyThatIsNotKnown:
     ) -> None:
         user.knows(f"127.0.0.1 {asyncssh.generate_private_key('ssh-ed25519').export_public_key().decode()}")
         problem = await user.problem(server.address)
-        assert "is not known" in problem.message
+        assert "is unknown" in problem.message
 
     async def test_is_told_from_a_known_one_beside_lines_that_cannot_be_read(
         self, server: SshServer, user: User
@@ -408,28 +408,28 @@ class TestAService:
         says = "Welcome to https://evil.example\n\x1b[31mtoo many tunnels\n"
         with ssh_server(SshServer("serveo.net", says=says, ends_session=True)) as server:
             problem = await user.problem(at(user, server))
-        assert problem.message == r"serveo.net gave no public URL. Its last words: \x1b[31mtoo many tunnels"
+        assert problem.message == r"serveo.net did not print a public URL. Its last output: \x1b[31mtoo many tunnels"
 
     async def test_that_stays_silent_is_given_up(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", says="")) as server:
             problem = await user.problem(at(user, server), user.opening(timeout_s=0.3))
-        assert problem.message == "serveo.net gave no public URL."
+        assert problem.message == "serveo.net did not print a public URL."
 
     async def test_that_forwards_nothing_is_told(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", refuses=True)) as server:
             problem = await user.problem(at(user, server))
-        assert problem.message.startswith("serveo.net gave no public URL.")
+        assert problem.message.startswith("serveo.net did not print a public URL.")
 
     async def test_that_lets_nobody_in_is_told(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", lets_in=False)) as server:
-            assert "does not let" in (await user.problem(at(user, server))).message
+            assert "denied access" in (await user.problem(at(user, server))).message
 
     async def test_that_hangs_up_is_told(self, user: User) -> None:
         with ssh_server(SshServer("pinggy.io")) as server:
             async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 await server.hang_up()
-                assert "the server hung up" in await asyncio.wait_for(tunnel.lost(), 20)
-                assert tunnel.health() == "the server hung up"
+                assert "the server closed the connection" in await asyncio.wait_for(tunnel.lost(), 20)
+                assert tunnel.health() == "the server closed the connection"
 
 
 class TestWhatCannotBeReached:
@@ -441,13 +441,13 @@ class TestWhatCannotBeReached:
 
     async def test_a_host_that_does_not_exist(self, user: User) -> None:
         problem = await user.problem("ssh://me@no-such-host.invalid")
-        assert problem.message.startswith("There is no host no-such-host.invalid")
+        assert problem.message.startswith("The host no-such-host.invalid cannot be resolved")
 
     async def test_a_server_that_says_nothing(self, user: User) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             port = mute.getsockname()[1]
             problem = await user.problem(f"ssh://me@127.0.0.1:{port}", user.opening(timeout_s=0.3))
-        assert problem.message == f"127.0.0.1 did not answer on port {port} within 0.3 s."
+        assert problem.message == f"127.0.0.1 did not respond on port {port} within 0.3 s."
 
     async def test_a_server_that_speaks_something_else(self, user: User) -> None:
         async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -458,8 +458,8 @@ class TestWhatCannotBeReached:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as web:
             port = web.sockets[0].getsockname()[1]
             problem = await user.problem(f"ssh://me@127.0.0.1:{port}")
-        assert problem.message == "127.0.0.1 hung up while the connection was being made."
-        assert f"SSH server on port {port}" in problem.hint
+        assert problem.message == "127.0.0.1 closed the connection before it was established."
+        assert f"SSH server listens on port {port}" in problem.hint
 
     async def test_settings_that_cannot_be_read(self, user: User) -> None:
         (user.ssh / "config").write_text("Port none\n")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.tunnels.ssh.banner import find_url, last_line
-from port_hook_cli.tunnels.ssh.destination import ports_to_ask_for, read_destination, url_of
+from port_hook_cli.tunnels.ssh.destination import ports_to_request, read_destination, url_of
 
 
 def url(name: str, text: str) -> str | None:
@@ -46,15 +46,15 @@ def test_names_of_hosts_keep_their_case_and_users_their_signs() -> None:
     assert url_of("::1", 9000) == "http://[::1]:9000"
 
 
-def test_only_a_user_who_gives_a_name_shows_keys_to_a_service() -> None:
-    assert not read_destination("serveo.net").shows_keys
-    assert not read_destination("ssh://serveo.net").shows_keys
-    assert read_destination("ssh://me@serveo.net").shows_keys
+def test_only_a_user_who_gives_a_name_uses_keys_to_a_service() -> None:
+    assert not read_destination("serveo.net").uses_keys
+    assert not read_destination("ssh://serveo.net").uses_keys
+    assert read_destination("ssh://me@serveo.net").uses_keys
 
 
-def test_the_ports_to_ask_for() -> None:
-    assert ports_to_ask_for(9000, public_url="https://x", previous_url="http://h:1") == (9000,)
-    assert ports_to_ask_for(None, public_url="http://x:81", previous_url=None) == (81,)
-    assert ports_to_ask_for(None, public_url="https://x", previous_url=None) == ()
-    assert ports_to_ask_for(None, public_url=None, previous_url="http://h:82/hook") == (82, 0)
-    assert ports_to_ask_for(None, public_url=None, previous_url=None) == (0,)
+def test_the_ports_to_request() -> None:
+    assert ports_to_request(9000, public_url="https://x", previous_url="http://h:1") == (9000,)
+    assert ports_to_request(None, public_url="http://x:81", previous_url=None) == (81,)
+    assert ports_to_request(None, public_url="https://x", previous_url=None) == ()
+    assert ports_to_request(None, public_url=None, previous_url="http://h:82/hook") == (82, 0)
+    assert ports_to_request(None, public_url=None, previous_url=None) == (0,)

@@ -48,14 +48,14 @@ class RelayedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class RelayNote:
+class RelayMessage:
     """What a relay says of itself: gosmee is `connected` and then `ready`."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class NotRelayed:
+class InvalidEvent:
     """An event that is no request; `why` is a clause."""
 
     why: str
@@ -64,23 +64,23 @@ class NotRelayed:
 Span: TypeAlias = tuple[int, int]
 
 
-def read_event(data: str) -> RelayedRequest | RelayNote | NotRelayed:
+def read_event(data: str) -> RelayedRequest | RelayMessage | InvalidEvent:
     """Return what the data of an event without a name says. Total: any text may come."""
     try:
         spans = _members(data)
         if spans.keys() == {"message"}:
-            return RelayNote(str(_value(data, spans["message"])))
+            return RelayMessage(str(_value(data, spans["message"])))
         if "bodyB" in spans:
             body = base64.b64decode(str(_value(data, spans["bodyB"])), validate=True)
         elif "body" in spans:
             start, end = spans["body"]
             body = data[start:end].encode("utf-8", "surrogatepass")
         else:
-            return NotRelayed("it has no body")
+            return InvalidEvent("it has no body")
         headers = Headers(tuple(_fields(data, spans)))
         query = _query(_value(data, spans["query"])) if "query" in spans else ""
     except (ValueError, RecursionError) as error:
-        return NotRelayed(str(error))
+        return InvalidEvent(str(error))
     # smee has unpacked the body; what gosmee sends is still as it was packed.
     dropped = _NOT_FIELDS if "bodyB" in spans else (*_NOT_FIELDS, "content-encoding")
     return RelayedRequest(query, relayed_headers(headers).without(*dropped), body)

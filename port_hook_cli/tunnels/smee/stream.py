@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
-SILENCE_S = 70.0
+SILENCE_TIMEOUT_S = 70.0
 """Both servers send something every 30 s; who misses two of them has no connection any more."""
 
 _EVENT_STREAM = "text/event-stream"
@@ -20,7 +20,7 @@ _MOST_REDIRECTS = 3
 _MOST_BYTES = 4096
 
 
-class NoStream(Exception):
+class StreamError(Exception):
     """No events come; the message is a clause. `is_gone` when the server knows no such channel."""
 
     def __init__(self, words: str, *, is_gone: bool = False) -> None:
@@ -43,8 +43,8 @@ class RelayStream:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
-        """Give the events for as long as the context lasts; raises NoStream and httpx.HTTPError, as does reading."""
-        trouble: NoStream | None = None
+        """Give the events for as long as the context lasts; raises StreamError and httpx.HTTPError, as does reading."""
+        trouble: StreamError | None = None
         for source in self._sources:
             async with aconnect_sse(self._client, "GET", source, headers={"accept-encoding": "identity"}) as stream:
                 problem = _problem(stream.response)
@@ -56,13 +56,13 @@ class RelayStream:
                 trouble = trouble or problem
                 if stream.response.status_code not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
                     break
-        raise trouble or NoStream("nothing is known of it")
+        raise trouble or StreamError("nothing is known of it")
 
 
 async def make_channel(client: httpx.AsyncClient, new_url: str) -> str:
     """Return the URL of a new channel: `/new` of smee leads there (307), that of gosmee names it (200, text).
 
-    Only its path is taken, and only from the host that was asked: events come from nowhere else. Raises NoStream and
+    Only its path is taken, and only from the host that was asked: events come from nowhere else. Raises StreamError and
     httpx.HTTPError.
     """
     for _ in range(_MOST_REDIRECTS):
@@ -73,21 +73,21 @@ async def make_channel(client: httpx.AsyncClient, new_url: str) -> str:
             elif response.is_success and _type_of(response) == "text/plain":
                 named = await _line(response)
             else:
-                raise _problem(response) or NoStream("it makes no channels")
+                raise _problem(response) or StreamError("it makes no channels")
         parts = _split(named)
         if parts.hostname != asked.hostname or not parts.path.strip("/"):
-            raise NoStream(f"it made a channel elsewhere, at {named[:100]}; give that URL yourself")
+            raise StreamError(f"it made a channel elsewhere, at {named[:100]}; give that URL yourself")
         if parts.path != asked.path:
             # A server behind a proxy may believe that it speaks HTTP without TLS.
             return asked._replace(path=parts.path.rstrip("/"), query="").geturl()
         new_url = named
-    raise NoStream("it makes no channels")
+    raise StreamError("it makes no channels")
 
 
 def explain(error: Exception) -> str:
     """Return why a stream did not come or broke off, as a clause."""
     match error:
-        case NoStream():
+        case StreamError():
             return str(error)
         case httpx.ConnectError() | httpx.ConnectTimeout():
             return f"it cannot be reached ({str(error) or 'no connection in time'})"
@@ -101,21 +101,21 @@ def explain(error: Exception) -> str:
             return str(error) or type(error).__name__
 
 
-def _problem(response: httpx.Response) -> NoStream | None:
+def _problem(response: httpx.Response) -> StreamError | None:
     """Return why this is no stream of events, or None if it is one."""
     status = response.status_code
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if response.is_success and coding != "identity":
-        return NoStream(f"it answers with a content-encoding that port-hook did not ask for ({coding[:40]})")
+        return StreamError(f"it answers with a content-encoding that port-hook did not ask for ({coding[:40]})")
     if response.is_success and _type_of(response) == _EVENT_STREAM:
         return None
     if status == HTTPStatus.NOT_FOUND:
-        return NoStream("it knows no such channel (404)", is_gone=True)
+        return StreamError("it knows no such channel (404)", is_gone=True)
     if response.has_redirect_location:
-        return NoStream(f"it leads to {response.headers['location'][:100]}; give that URL")
+        return StreamError(f"it leads to {response.headers['location'][:100]}; give that URL")
     if response.is_success:
-        return NoStream(f"it answers with a page ({_type_of(response)[:50]}), so it is no channel of smee or gosmee")
-    return NoStream(f"it answers with status {status}")
+        return StreamError(f"it answers with a page ({_type_of(response)[:50]}), so it is no channel of smee or gosmee")
+    return StreamError(f"it answers with status {status}")
 
 
 async def _events(stream: EventSource) -> AsyncGenerator[ServerSentEvent, None]:
@@ -141,7 +141,7 @@ class _Bounded(httpx.AsyncByteStream):
         async for part in self._stream:
             self.pending += len(part)
             if self.pending > _LONGEST_EVENT:
-                raise NoStream("it sends an event without end")
+                raise StreamError("it sends an event without end")
             yield part
 
     async def aclose(self) -> None:

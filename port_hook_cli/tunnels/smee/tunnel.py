@@ -24,10 +24,17 @@ from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.protocol import Opening
-from port_hook_cli.tunnels.smee.event import NotRelayed, RelayedRequest, RelayNote, probe_body, probe_token, read_event
-from port_hook_cli.tunnels.smee.stream import SILENCE_S, NoStream, RelayStream, explain, make_channel
+from port_hook_cli.tunnels.smee.event import (
+    InvalidEvent,
+    RelayedRequest,
+    RelayMessage,
+    probe_body,
+    probe_token,
+    read_event,
+)
+from port_hook_cli.tunnels.smee.stream import SILENCE_TIMEOUT_S, RelayStream, StreamError, explain, make_channel
 
 _NEW_CHANNEL = "https://smee.io/new"
 _HINT = "`--tunnel smee` makes a channel at https://smee.io; a URL is that of a channel, as https://smee.io/CHANNEL."
@@ -46,21 +53,21 @@ _COST_OF_AN_EVENT = 4096
 _NOTICE_EVERY_S = 10.0
 
 
-async def open_smee(opening: Opening, *, silence_s: float = SILENCE_S) -> SmeeTunnel:
+async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIMEOUT_S) -> SmeeTunnel:
     """Connect to the channel `opening.address`, or to a new one at smee.io, and send its events to the listener.
 
     A URL that ends in `/new` makes a channel, too, at another server; a channel that was made before is taken again if
-    the server still knows it. `silence_s` is how long a stream may say nothing, in seconds, before it counts as lost.
-    Raises TunnelError.
+    the server still knows it. `silence_timeout_s` is how long a stream may say nothing, in seconds, before it counts as
+    lost. Raises TunnelError.
     """
     url = opening.address or _NEW_CHANNEL
     if opening.previous_url and url.endswith("/new"):
         with contextlib.suppress(TunnelError):  # actions name it
             again = replace(opening, address=opening.previous_url, previous_url=None)
-            return await open_smee(again, silence_s=silence_s)
+            return await open_smee(again, silence_timeout_s=silence_timeout_s)
     if "@" in urlsplit(url).netloc:
         raise TunnelError("A password in a channel's URL would be shown to whoever sees that URL.", hint=_HINT)
-    timeout = httpx.Timeout(opening.timeout_s, read=silence_s)
+    timeout = httpx.Timeout(opening.timeout_s, read=silence_timeout_s)
     try:
         client = open_client(url, verify=system_trust(), timeout=timeout, headers={"user-agent": "port-hook"})
     except BadProxy as bad:
@@ -72,7 +79,7 @@ async def open_smee(opening: Opening, *, silence_s: float = SILENCE_S) -> SmeeTu
                 url = await make_channel(client, url)
             tunnel = SmeeTunnel(url, client, opening)
             await tunnel.wait_until_open()
-    except (NoStream, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (StreamError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         await (tunnel.close() if tunnel else client.aclose())
         raise _failure(url, error, opening.timeout_s) from None
     except BaseException:
@@ -96,7 +103,7 @@ class SmeeTunnel:
         self.probe_timeout_s = _PROBE_S
         self._client = client
         self._stream = RelayStream(client, url)
-        self._notice = _Seldom(opening.notice)
+        self._notice = _LimitedNotices(opening.notice)
         self._deliveries = _Deliveries(opening.local_url, self._notice)
         self._down = "it is not connected yet"
         self._heard: dict[str, asyncio.Future[float]] = {}
@@ -113,15 +120,15 @@ class SmeeTunnel:
         """Return "" while the stream is connected; what is sent to the channel meanwhile is lost."""
         return f"the relay's stream is down: {self._down}" if self._down else ""
 
-    async def probe(self, path: str, token: str) -> Probing:  # noqa: ARG002 - a channel has no paths
+    async def probe(self, path: str, token: str) -> ProbeResult:  # noqa: ARG002 - a channel has no paths
         """Send a request to the channel and wait for its event, which is kept from the listener.
 
         Nobody else can have taken the URL: whoever connects to a channel hears it, too.
         """
         if self._down:
-            return Probing(Reach.UNREACHABLE, None, self.health())
+            return ProbeResult(Connectivity.UNREACHABLE, None, self.health())
         if self._deliveries.are_behind:  # a probe's event would stand behind those that wait; they have come, though
-            return Probing(Reach.REACHABLE)
+            return ProbeResult(Connectivity.REACHABLE)
         heard = self._heard[token] = asyncio.get_running_loop().create_future()
         started = time.perf_counter()
         words = f"the relay did not take a request within {self.probe_timeout_s:g} s"
@@ -129,13 +136,13 @@ class SmeeTunnel:
             async with asyncio.timeout(self.probe_timeout_s):
                 status = await self._post(probe_body(token))
                 if status // 100 != _SUCCESS:
-                    return Probing(Reach.UNREACHABLE, None, f"the relay answers {status} to a request")
+                    return ProbeResult(Connectivity.UNREACHABLE, None, f"the relay answers {status} to a request")
                 words = f"the relay took a request, but did not hand it on within {self.probe_timeout_s:g} s"
-                return Probing(Reach.REACHABLE, (await heard - started) * 1000)
+                return ProbeResult(Connectivity.REACHABLE, (await heard - started) * 1000)
         except TimeoutError:
-            return Probing(Reach.UNREACHABLE, None, words)
+            return ProbeResult(Connectivity.UNREACHABLE, None, words)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return Probing(Reach.UNREACHABLE, None, f"the relay takes no request: {brief(explain(error))}")
+            return ProbeResult(Connectivity.UNREACHABLE, None, f"the relay takes no request: {brief(explain(error))}")
         finally:
             self._heard.pop(token, None)
 
@@ -173,7 +180,7 @@ class SmeeTunnel:
                     self._opened.set_exception(error)
                     return
                 self._down = brief(explain(error))
-                times_gone = times_gone + 1 if isinstance(error, NoStream) and error.is_gone else 0
+                times_gone = times_gone + 1 if isinstance(error, StreamError) and error.is_gone else 0
             if times_gone == _GONE_AFTER:
                 self._lost.set_result(f"The relay no longer knows the channel {brief(self.url)}.")
                 return
@@ -194,16 +201,16 @@ class SmeeTunnel:
                     self._down = ""
                     if not self._opened.done():
                         self._opened.set_result(None)
-        raise NoStream("it ended the stream")
+        raise StreamError("it ended the stream")
 
     async def _take(self, event: ServerSentEvent) -> bool:
         """Return whether the event shows that requests come from now on: smee's `ready`, gosmee's, or a request."""
         if event.event not in {"", "message"} or not event.data:  # smee's `ready` and `ping`
             return True
         match read_event(event.data):
-            case RelayNote(text):
+            case RelayMessage(text):
                 return text != "connected"  # gosmee says so before it subscribes
-            case NotRelayed(why):
+            case InvalidEvent(why):
                 self._notice(f"The relay sent an event that is no request: {brief(why)}")
                 return False
             case RelayedRequest(body=body) as request:
@@ -266,7 +273,7 @@ class _Deliveries:
             self._room.set()
 
 
-class _Seldom:
+class _LimitedNotices:
     """Tells one thing at once and what follows it within 10 s not at all, but how many they were."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
