@@ -86,6 +86,14 @@ fuzz: $(VENV)/.dev ## Fuzz the receiver and verification for FUZZ_S seconds each
 kill: $(VENV)/.dev ## Kill listener, sandbox and retargeting KILLS times each; prints what was lost
 	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_sandbox_kills.py tests/process/test_retarget_kills.py
 
+# How long `make mutants` goes on, in seconds, and with which seed: by default another one each time.
+MUTANTS_S ?= 600
+SEED ?=
+
+.PHONY: mutants
+mutants: $(VENV)/.dev ## Mutate the package for MUTANTS_S seconds; prints the mutations that no test catches
+	$(BIN)/python tests/mutants/run.py --seconds $(MUTANTS_S) $(if $(SEED),--seed $(SEED))
+
 .PHONY: conformance
 conformance: $(VENV)/.dev ## Compare with Port's own engine and API document; needs npm and a C toolchain
 	PYTHONPATH=. $(BIN)/python tests/conformance/run.py

@@ -1,4 +1,4 @@
-"""The yardstick: an aiohttp handler that only answers. Prints the port it listens on."""
+"""The server to compare with: an aiohttp handler that only responds. It prints the port that it listens on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The verifier of Port's documentation in Express: it re-serialises the body, compares, and saves nothing.
+// The Express verifier from Port's documentation: it serializes the body again, compares, and saves nothing.
 const crypto = require("crypto");
 const express = require("express");
 

@@ -1,4 +1,4 @@
-"""What requests that nobody has signed cost: how long they hold up the event loop, and which memory stays."""
+"""The cost of unsigned requests: how long they block the event loop, and how much memory remains in use."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _BODY = 10_000_000
 
 
 def stalls(rounds: int = 2) -> None:
-    """Print the longest hold of the loop for each size, of the best of `rounds` runs, alone and in a flood.
+    """Print, for each size, how long a body blocks the loop: alone, and when many arrive at once.
 
-    It is counted in time of the processor: what else the machine does must not count.
+    For each body, the best of `rounds` runs counts; the slowest body is printed. CPU time is measured, so that other
+    programs on the machine do not count.
     """
-    sys.setswitchinterval(0.001)  # this and the collector as `listen` sets them
+    sys.setswitchinterval(0.001)  # these three lines do what `listen` does when it starts
     gc.freeze()
     gc.set_threshold(20_000)
     for size in _SIZES:
@@ -58,7 +59,7 @@ async def _longest_stall(body: bytes, count: int) -> float:
 
 
 def memory(rounds: int = 7) -> None:
-    """Print what of the memory stays after `rounds` of 60 unsigned bodies of 10 MB at once."""
+    """Print how much memory remains in use after `rounds` floods, each of 60 unsigned bodies of 10 MB at once."""
     with tempfile.TemporaryDirectory() as folder, listening(folder) as (url, pid):
         before = resident_mib(pid)
         for _ in range(rounds):
@@ -80,7 +81,7 @@ async def _post(url: str) -> None:
     try:
         await reader.read()
     except ConnectionError:
-        pass  # refused while it was still sending
+        pass  # the listener refused the request before the whole body was sent
     finally:
         writer.close()
 

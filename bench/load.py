@@ -1,9 +1,9 @@
-"""A load generator: keeps CONNECTIONS requests under way until all of them are answered.
+"""A load generator: it keeps CONNECTIONS requests in progress until REQUESTS have a response.
 
     python bench/load.py URL --requests 20000 --connections 32 [--secret S] [--body-bytes 600]
 
-Every request has its own body and signature. It speaks just enough HTTP/1.1 for answers with a content-length.
-Prints one JSON line: requests per second, latency percentiles in milliseconds, statuses.
+Every request has its own body and signature. The generator understands only responses with a content-length.
+It prints one line of JSON: requests per second, latency percentiles in milliseconds, and statuses.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _body(number: int, size: int) -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """One connection that sends a request as soon as the one before is answered."""
+    """One connection, which sends the next request as soon as it has the response to the previous one."""
 
     def __init__(self, queue: Iterator[bytes], latencies: list[float], statuses: Counter[str]) -> None:
         self.queue, self.latencies, self.statuses = queue, latencies, statuses

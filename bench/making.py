@@ -1,4 +1,4 @@
-"""How fast requests are made: templates alone, and whole invocations."""
+"""The time to make a request: templates alone, and whole invocations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def render(bodies: int = 3_000, rounds: int = 5) -> None:
 
 
 def trigger(requests: int = 200, rounds: int = 5) -> None:
-    """Compare an invocation that is made, signed and sent with the same bytes signed and sent; jq is warm."""
+    """Compare making, signing and sending an invocation with signing and sending the same bytes, with jq running."""
     with bare() as url:
         medians = asyncio.run(trigger_medians(url, requests, rounds))
     made, direct = medians["trigger"] * 1000, medians["direct"] * 1000
@@ -42,7 +42,7 @@ def trigger(requests: int = 200, rounds: int = 5) -> None:
 
 async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, float]:
     from port_hook_cli.actions.action import read_action
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
     from port_hook_cli.invocations.models import Headers, Invocation
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
     from port_hook_cli.text.secret import Secret
@@ -53,25 +53,25 @@ async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, flo
     document["invocationMethod"]["body"] = BODY
     action, inputs = read_action(document), {"title": "dev-env", "cpu": 4}
 
-    async def send(sender: Sender, body: bytes) -> None:
+    async def send(client: HttpClient, body: bytes) -> None:
         fields = signed_headers(body, Secret(SECRET), TimestampUnit.SECONDS.stamp(time.time()))
         headers = Headers((("content-type", "application/json"), *fields))
         request = Invocation(id="b", received_at=0.0, method="POST", target="/", headers=headers, body=body)
-        assert (await sender.send(request, url)).ok
+        assert (await client.send(request, url)).ok
 
     times: dict[str, list[float]] = {"trigger": [], "direct": []}
     with invoking(lambda: Secret(SECRET)) as invoker:
-        async with Sender(timeout_s=10) as sender:
+        async with HttpClient(timeout_s=10) as client:
             for number in range(requests * rounds):
                 started = time.perf_counter()
                 made = await invoker.request(
                     action, run_id="r_QOz6WoOB1Q2lmhZZ", by=DATA["trigger"]["by"], at="", properties=inputs
                 )
                 body = made.content
-                await send(sender, body)
+                await send(client, body)
                 between = time.perf_counter()
-                await send(sender, body)
-                if number >= requests // 10:  # the first ones warm up
+                await send(client, body)
+                if number >= requests // 10:  # the first requests are not counted
                     times["trigger"].append(between - started)
                     times["direct"].append(time.perf_counter() - between)
     return {name: statistics.median(values) for name, values in times.items()}

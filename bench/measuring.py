@@ -1,4 +1,4 @@
-"""What the measures share: running things in turn, loading a server, and printing a row."""
+"""Functions that the benchmarks share: run measurements in turn, put load on a server, print a row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def compare(what: str, ours_s: float, theirs_s: float, bar: str) -> None:
 
 
 def interleaved(measures: dict[str, Callable[[], float]], *, rounds: int) -> dict[str, float]:
-    """Run the measures in turn, once to warm up and `rounds` times counted; return each one's median."""
+    """Run the measurements in turn, once to warm up and then `rounds` times; return the median of each."""
     results: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(rounds + 1):
         for name, measure in measures.items():

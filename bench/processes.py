@@ -1,4 +1,4 @@
-"""How long whole processes take: start-up, the demo, and a suite in pytest."""
+"""The run time of whole processes: start-up, the demo, and a pytest suite."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def install_httpie() -> str | None:
             pip = [str(http.parent / "python"), "-m", "pip", "install", "--quiet", "httpie"]
             subprocess.run(pip, check=True, capture_output=True)
         except subprocess.CalledProcessError:
-            print("  HTTPie could not be installed: not compared")
+            print("  HTTPie is not compared: it could not be installed")
             return None
     return str(http)
 
@@ -61,7 +61,7 @@ def demo() -> None:
 
 
 def in_pytest() -> None:
-    """Time runs from `invoke` to SUCCESS in a suite, and what the plugin costs a suite that does not use it."""
+    """Time runs from `invoke` to SUCCESS, and the start of the plugin in a suite that does not use it."""
     alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:asyncio"]
     with tempfile.TemporaryDirectory() as folder:
         times, other = Path(folder, "times"), Path(folder, "test_other.py")

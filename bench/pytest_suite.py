@@ -1,7 +1,7 @@
-"""A user's suite, for `bench/run.py pytest`: each test invokes an action and waits for the run's SUCCESS.
+"""A suite as a user would write it, for `bench/run.py pytest`: each test invokes an action and waits for SUCCESS.
 
-The backend is examples/handler.py, a process that was started once. Each test's milliseconds go to the file that
-BENCH_TIMES names, the first test's among them.
+The backend is examples/handler.py, a process that is started once. Each test appends its time, in milliseconds, to the
+file that BENCH_TIMES names.
 """
 
 from __future__ import annotations

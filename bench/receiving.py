@@ -1,4 +1,4 @@
-"""How the listener takes invocations: how many, how fast it hands them on, and in how much memory."""
+"""How the listener receives invocations: its throughput, the latency that it adds, and its memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def throughput(requests: int = 20_000, rounds: int = 3) -> None:
         "listen (verified, saved) / bare aiohttp",
         f"{ours:.0f}/s / {rates['bare']:.0f}/s",
         ours / rates["bare"],
-        "at least 0.4 (hoped for: 0.5)",
+        "at least 0.4 (goal: 0.5)",
     )
     if "express" in rates:
         row(

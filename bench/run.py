@@ -1,9 +1,9 @@
-"""Measure what port-hook promises, each pair side by side in one run, and print ratios.
+"""Measure what the documentation claims. Both sides of a ratio are measured in turn in the same run.
 
     python bench/run.py [startup] [throughput] [latency] [memory] [hostile] [demo] [render] [trigger] [pytest]
 
-Absolute numbers are this machine's; the ratios are what is promised. HTTPie and Express are installed into
-`.bench/` from their registries; where that is not possible the comparison is left out, and it says so.
+Absolute numbers depend on the machine, so compare the ratios with the bars. HTTPie and Express are installed into
+`.bench/` from their registries. If one cannot be installed, its comparison is left out, and a line says so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1]))  # for bench and tests.conformance
+sys.path.append(str(Path(__file__).parents[1]))  # so that bench and tests can be imported
 
 
 def main(wanted: list[str]) -> None:

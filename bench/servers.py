@@ -1,4 +1,4 @@
-"""The servers that are loaded: the listener, a bare one, and an Express one."""
+"""The servers that the benchmarks use: the listener, a bare aiohttp server, and an Express server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.measuring import HERE, PORT_HOOK, SCRATCH, SECRET
 
 @contextmanager
 def listening(folder: str, *options: str, as_json: bool = False) -> Iterator[tuple[str, int]]:
-    """Run `port-hook listen`, its output going to a pipe that is read; give its URL and process id.
+    """Run `port-hook listen` and yield its URL and process id. Its output goes to a pipe, and `cat` reads it.
 
-    What a person would see is measured unless `as_json`; the URL is read from stderr then.
+    The output is what a user sees, or JSON records if `as_json` is true. The URL is read from stderr.
     """
     reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     command = [*PORT_HOOK, "listen", "--tunnel", "none", "--port", "0", *options, *(["--json"] if as_json else [])]
@@ -52,7 +52,7 @@ def express() -> Iterator[str | None]:
     folder = SCRATCH / "express"
     if not (folder / "node_modules" / "express").exists():
         if not shutil.which("npm"):
-            print("  npm is not on this machine: Express is not compared")
+            print("  Express is not compared: npm is not installed")
             yield None
             return
         folder.mkdir(exist_ok=True)
@@ -60,7 +60,7 @@ def express() -> Iterator[str | None]:
         if subprocess.run(
             ["npm", "install", "--silent", "express"], capture_output=True, cwd=folder, check=False
         ).returncode:
-            print("  Express could not be installed: not compared")
+            print("  Express is not compared: it could not be installed")
             yield None
             return
     environment = {"PORT_CLIENT_SECRET": SECRET, "NODE_PATH": str(folder / "node_modules"), "NODE_ENV": "production"}

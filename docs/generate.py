@@ -1,10 +1,14 @@
 """Write the generated parts of the documentation: `python docs/generate.py [--check]`.
 
-The folders in docs/explanation/how-it-works.md come from the import contract and the packages themselves,
-docs/reference/cli.md comes from the commands' own help, the table of harmless options in docs/reference/settings.md
-from the code, the table of tunnels in docs/how-to/be-reachable.md from the tunnel registry, the demo in README.md from
-a run of the demo, and docs/images/listen.svg from a run of `listen` (docs/picture.py). In both, the values that change
-from run to run (ports, ids, times) are replaced. With `--check` nothing is written and a difference is an error.
+- docs/explanation/how-it-works.md: the folders, from the import contract and the docstrings of the packages
+- docs/how-to/be-reachable.md: the table of tunnels, from the tunnel registry
+- docs/images/listen.svg: from a run of `listen` (docs/picture.py)
+- docs/reference/cli.md: from the help of the commands
+- docs/reference/settings.md: the options that a project's `.env` may set, from the code
+- README.md: the demo, from a run of the demo
+
+Ports, ids, times and other values that differ between two runs are replaced. With `--check`, nothing is written, and a
+difference is an error.
 """
 
 from __future__ import annotations
@@ -27,11 +31,11 @@ from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(port_hook_cli.__file__).parent
 _LAYOUT = re.compile(r"(?s)(<!-- layout: [^\n]*-->\n```text\n).*?(```)")
-# Each different value gets a placeholder of its own, so that two ports stay two ports.
+# Different values get different placeholders, so that two ports remain two ports.
 _REPLACED = (
     (re.compile(r"(?<=http://127\.0\.0\.1:)\d+"), ("40121", "40122", "40123")),
     (re.compile(r"\br_[A-Za-z0-9]{16}\b"), ("r_QOz6WoOB1Q2lmhZZ",)),
-    (re.compile(r"(?m)^\d\d:\d\d:\d\d"), ("14:05:09",) * 9),  # the demo takes more or less than a second
+    (re.compile(r"(?m)^\d\d:\d\d:\d\d"), ("14:05:09",) * 9),  # a run can cross the end of a second
     (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), ("3f2a9c0b1d4e", "81c07d5e2fa6")),
     (re.compile(r"(?<=in )\d+\.\d(?= ms)"), ("3.2",)),
 )
@@ -60,7 +64,7 @@ def command(*args: str) -> str:
 
 
 def cli_reference(_: str) -> str:
-    """Return the page of all commands."""
+    """Return the page with the help of all commands."""
     sections = [
         "# Commands and options\n\nGenerated from the commands' own help by `make docs`.\n",
         f"```text\n{command('--help')}```\n",
@@ -70,7 +74,7 @@ def cli_reference(_: str) -> str:
 
 
 def readme(text: str) -> str:
-    """Return README.md with the demo's output as it is now."""
+    """Return README.md with the output of a run of the demo."""
     shown = command("demo")
     for pattern, placeholders in _REPLACED:
         shown = _replaced(shown, pattern, placeholders)
@@ -101,7 +105,7 @@ def _with_limits(listed: Mapping[str, tuple[float, float]]) -> Iterator[str]:
 
 
 def be_reachable(text: str) -> str:
-    """Return the page about public URLs with the table of tunnel providers."""
+    """Return the page on public URLs with the table of tunnel providers."""
     automatic_names = ", ".join(f"`{choice.name}`" for choice, _ in automatic())
     cells = [
         ("`--tunnel`", "what it needs", "what to know"),
@@ -119,7 +123,7 @@ def _code(values: tuple[str, ...]) -> str:
 
 
 def how_it_works(text: str) -> str:
-    """Return the page with the folders of the package, in the import contract's order."""
+    """Return the page on how port-hook works with the folders of the package, in the order of the import contract."""
     return _LAYOUT.sub(lambda match: f"{match[1]}{layout()}{match[2]}", text)
 
 
@@ -147,7 +151,7 @@ PAGES: dict[str, Callable[[str], str]] = {
 
 
 def main(*, check: bool) -> int:
-    """Write the pages, or return 1 when one of them is not what it would be written as."""
+    """Write the pages, or only check them. Return 1 if a page that is checked is out of date."""
     stale = []
     for name, render in PAGES.items():
         path = ROOT / name

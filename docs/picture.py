@@ -1,7 +1,8 @@
 """Print the picture in README.md, an SVG of the terminal during a real run of `port-hook listen`.
 
-The listener, a handler and two senders run on loopback. One sender signs as Port does; the other has kept the quotation
-marks around the client secret. Whatever changes from run to run (clock, ids, ports, latencies) is fixed or replaced.
+The listener, a handler and a sender run on loopback. The sender signs one request as Port does, and another with
+quotation marks around the client secret. Values that differ between two runs (clock, ids, ports, latencies) are
+fixed or replaced.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _COMMAND = "port-hook listen --tunnel none --forward-to 8000"
 _COLUMNS = 100
 _WAIT_S = 20
 _NOW = int(time.mktime((2026, 11, 24, 14, 5, 9, 0, 0, -1)))
-"""Shown as 14:05:09 in every time zone."""
+"""14:05:09 local time, so that the picture shows the same time in every time zone."""
 
-_SECRET = "an-example-and-no-secret"  # noqa: S105 - it opens nothing
+_SECRET = "an-example-and-no-secret"  # noqa: S105 - an example
 _PAYLOAD = Path(__file__).parents[1] / "examples" / "payloads" / "create_vm.json"
 _FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _LATENCY = re.compile(r"\bin \d+\.\d m?s")
@@ -43,7 +44,7 @@ _LISTENER = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 def picture() -> str:
-    """Return the terminal as SVG, the same for the same program."""
+    """Return the terminal as SVG; the result depends only on the code."""
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), color_system="standard", force_terminal=True)
     console.print(Text.assemble(("$ ", "dim"), (_COMMAND, "bold")))
     console.print(Text.from_ansi(_shown()), soft_wrap=True)
@@ -52,7 +53,7 @@ def picture() -> str:
 
 
 def _svg_format() -> str:
-    """Return rich's template without its web fonts and comment, with fonts that the reader's system has."""
+    """Return rich's template without comments and web fonts; it uses fonts of the reader's system instead."""
     local = re.sub(r"(?s)<!--.*?-->|@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT)
     return local.replace("Fira Code, monospace", _FONTS).replace("font-family: arial", f"font-family: {_FONTS}")
 
@@ -88,7 +89,7 @@ def _runtime(folder: Path, out: _Terminal, err: _Terminal) -> Runtime:
 
 
 class _Terminal(io.StringIO):
-    """A stream that reports itself as a terminal, with a way to wait for the URL of the listener."""
+    """A stream that claims to be a terminal; `wait_for_url` waits until the listener has printed its URL."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class _Terminal(io.StringIO):
         with self._written:
             url = self._written.wait_for(lambda: _LISTENER.search(self.getvalue()), _WAIT_S)
         if url is None:
-            raise TimeoutError(f"the listener has shown no URL:\n{self.getvalue()}")
+            raise TimeoutError(f"the listener has not printed its URL:\n{self.getvalue()}")
         return url[0]
 
 
@@ -124,7 +125,7 @@ def _send_both(err: _Terminal) -> None:
 
 @contextmanager
 def _handler() -> Iterator[int]:
-    """Serve a handler that accepts every request, and give its port."""
+    """Serve a handler that accepts every request, and yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

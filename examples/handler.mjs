@@ -1,10 +1,10 @@
-// A backend for Port's self-service actions in plain Node: verify over the raw bytes, and answer.
+// A backend for Port's self-service actions in plain Node: verify the raw bytes and respond.
 //
 //   set -a; . ./.env; set +a    # PORT_CLIENT_SECRET
 //   node examples/handler.mjs 8001
 //
-// The part to copy is isSignedByPort. It needs the raw body: JSON.stringify(JSON.parse(body)) is another
-// byte string as soon as anything between Port and you has written the JSON in its own way.
+// Copy isSignedByPort into your own backend. It needs the raw body, because the signature covers the bytes that Port
+// sent: JSON.stringify(JSON.parse(body)) can differ from them.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 
@@ -20,10 +20,10 @@ export function isSignedByPort(body, signature, timestamp, secret, now = Date.no
 
 const port = process.argv[2] ?? "8001";
 if (["-h", "--help"].includes(port)) {
-  console.log("usage: node handler.mjs [PORT]    (default: 8001; 0 takes a free one)");
+  console.log("usage: node handler.mjs [PORT]    (default: 8001; 0 chooses a free port)");
   process.exit();
 }
-if (!/^\d+$/.test(port) || Number(port) > 65535) fail(`${port} is no port`);
+if (!/^\d+$/.test(port) || Number(port) > 65535) fail(`${port} is not a port`);
 const secret = process.env.PORT_CLIENT_SECRET;
 if (!secret) fail("set PORT_CLIENT_SECRET, for instance: set -a; . ./.env; set +a");
 

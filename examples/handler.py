@@ -3,7 +3,7 @@
     set -a; . ./.env; set +a    # PORT_CLIENT_ID, PORT_CLIENT_SECRET and, for the sandbox, PORT_API_URL
     python3 examples/handler.py 8000
 
-It needs nothing but the standard library. The parts to copy are `is_signed_by_port` and `PortRun`.
+It uses only the standard library. Copy `is_signed_by_port` and `PortRun` into your own backend.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOLERANCE_S = 300
 
 
 def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, now: float) -> bool:
-    """Whether `body`, the raw bytes as they arrived, was signed with `secret` in the last five minutes."""
+    """Return whether the raw bytes `body` were signed with `secret` in the last five minutes."""
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_S:
         return False
     digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
@@ -35,7 +35,7 @@ def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, 
 
 
 class PortRun:
-    """An action run, as its backend sees it."""
+    """An action run in Port, to which its backend reports."""
 
     def __init__(self, run_id: str) -> None:
         self._url = f"{API_URL}/v1/actions/runs/{run_id}"
@@ -55,12 +55,12 @@ class PortRun:
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
         request = urllib.request.Request(url, json.dumps(document).encode(), headers, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the URL is the operator's
-            answer: dict[str, Any] = json.load(response)
-            return answer
+            result: dict[str, Any] = json.load(response)
+            return result
 
 
 def create_vm(run_id: str, inputs: dict[str, Any]) -> None:
-    """Do the work and report it; runs after the invocation has been accepted."""
+    """Do the work and report the result; called after the invocation has been accepted."""
     try:
         run = PortRun(run_id)
         run.log(f"creating {inputs.get('title')} with {inputs.get('cpu')} CPUs")
@@ -70,25 +70,25 @@ def create_vm(run_id: str, inputs: dict[str, Any]) -> None:
 
 
 class Webhook(BaseHTTPRequestHandler):
-    """Takes the invocations."""
+    """Receives invocations."""
 
     def do_POST(self) -> None:
-        """Verify, accept, and leave the work to a thread."""
+        """Verify and accept an invocation; a thread does the work."""
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         signature, timestamp = self.headers.get("x-port-signature", ""), self.headers.get("x-port-timestamp", "")
         if not is_signed_by_port(body, signature, timestamp, os.environ["PORT_CLIENT_SECRET"], time.time()):
-            self._answer(401, {"error": "this was not signed by Port"})
+            self._respond(401, {"error": "this was not signed by Port"})
             return
         try:
             payload = json.loads(body)
             run_id, inputs = payload["context"]["runId"], payload["payload"]["properties"]
         except (ValueError, LookupError, TypeError):
-            self._answer(422, {"error": "this backend takes actions in Port's default shape"})
+            self._respond(422, {"error": "this backend takes actions in Port's default shape"})
             return
-        self._answer(202, {"accepted": run_id})
+        self._respond(202, {"accepted": run_id})
         threading.Thread(target=create_vm, args=(run_id, inputs)).start()
 
-    def _answer(self, status: int, document: dict[str, Any]) -> None:
+    def _respond(self, status: int, document: dict[str, Any]) -> None:
         content = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
@@ -98,9 +98,9 @@ class Webhook(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serve until Ctrl-C; ends with 2 and a line on stderr where that cannot begin."""
+    """Serve until Ctrl-C. Exit with code 2 and a message on stderr if the server cannot start."""
     parser = argparse.ArgumentParser(description="A backend for Port's self-service actions, on this machine.")
-    parser.add_argument("port", nargs="?", type=int, default=8000, help="default: 8000; 0 takes a free one")
+    parser.add_argument("port", nargs="?", type=int, default=8000, help="default: 8000; 0 chooses a free port")
     port = parser.parse_args().port
     if missing := [name for name in ("PORT_CLIENT_ID", "PORT_CLIENT_SECRET") if not os.environ.get(name)]:
         parser.error(f"set {' and '.join(missing)}, for instance: set -a; . ./.env; set +a")

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
-from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
 from port_hook_cli.text.secret import Secret
 
 __all__ = ["Cause", "Status", "Verdict", "render", "sign", "verify"]
@@ -60,7 +60,7 @@ def verify(
     pairs = headers.items() if isinstance(headers, HasItems) else headers
     fields = Headers(tuple((str(name), str(value)) for name, value in pairs))
     moment = time.time() if now is None else now
-    return judge(fields, body, _key(secret), now=moment, tolerance_s=tolerance_s)
+    return verify_signature(fields, body, _key(secret), now=moment, tolerance_s=tolerance_s)
 
 
 def render(template: object, data: object, *, strict: bool = False) -> Any:

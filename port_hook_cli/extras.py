@@ -1,15 +1,9 @@
-"""What to do about optional packages that are missing."""
+"""How to install optional packages that are missing."""
 
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
-
-
-def missing_packages(*names: str) -> list[str]:
-    """Return those of the packages that are not installed; none is imported."""
-    return [name for name in names if find_spec(name) is None]
 
 
 def install_hint(package: str) -> str:

@@ -17,9 +17,11 @@ import pytest
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 
-# A shell starts what it runs in the background with Ctrl-C ignored, and every process under test would inherit that.
+# A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

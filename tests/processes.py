@@ -27,7 +27,8 @@ KILLS = int(os.environ.get("PORT_HOOK_KILLS") or 0)
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """The environment of a process under test: nothing of Port's but what the test gives."""
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH") if name in os.environ}
+    names = ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     ours = {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal()}
     return {**kept, **ours, **NO_TUNNEL, **extra}
 

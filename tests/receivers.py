@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.invocations.source import Receive, SourceContext
 from port_hook_cli.listener.server import HttpSource
 
-FINE = Answer(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
+FINE = Response(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
 
 
 @dataclass
@@ -22,12 +22,12 @@ class World:
     port: int = 0
     received: list[Invocation] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    answer: Answer = FINE
+    answer: Response = FINE
     hold: asyncio.Event | None = None
     fails: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def receive(self, invocation: Invocation, client: str) -> Answer:
+    async def receive(self, invocation: Invocation, client: str) -> Response:
         self.received.append(invocation)
         self.changed.set()
         if self.hold:

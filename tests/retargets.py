@@ -10,7 +10,7 @@ from typing import Any
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.retarget.flow import Retargeting
-from port_hook_cli.retarget.journal import FOLDER, Claim, Journal
+from port_hook_cli.retarget.journal import FOLDER, Journal, JournalClaim
 from port_hook_cli.retarget.outcome import Outcome
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.secret import Secret
@@ -32,9 +32,9 @@ class MortalJournal(Journal):
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
-        self._claims: list[Claim] = []
+        self._claims: list[JournalClaim] = []
 
-    def claim(self, api_url: str, original_id: str, identifier: str) -> Claim:
+    def claim(self, api_url: str, original_id: str, identifier: str) -> JournalClaim:
         self._claims.append(super().claim(api_url, original_id, identifier))
         return self._claims[-1]
 

@@ -22,7 +22,7 @@ UNDOCUMENTED = {409, 429, 500}
 @asynccontextmanager
 async def a_client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client that has a token."""
-    async with httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [judge]}) as client:
+    async with httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [require_documented]}) as client:
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         yield client
 
@@ -40,7 +40,7 @@ async def refusal(answering: Any) -> tuple[int, str, str]:
     return response.status_code, document["error"], document["message"]
 
 
-async def judge(response: httpx.Response) -> None:
+async def require_documented(response: httpx.Response) -> None:
     """Fail when an answer is none that Port's document allows for the route; others are not looked at."""
     await response.aread()
     document = _document()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from port_hook_cli.sandbox import Sandbox
+from tests.plain_invoker import PlainInvoker
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def a_sandbox(**options: Any) -> Iterator[Sandbox]:
     ready, stop = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
-        async with Sandbox.start(**options) as sandbox:
+        async with Sandbox.start(**{"invoker": PlainInvoker(), **options}) as sandbox:
             started.append(sandbox)
             ready.set()
             await stop.wait()

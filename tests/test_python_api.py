@@ -69,7 +69,6 @@ def test_what_is_no_json_is_a_value_error(text: str) -> None:
 
 
 def test_a_template_is_rendered_as_port_does() -> None:
-    pytest.importorskip("jq")
     assert render({"cpu": "{{ .inputs.cpu }}", "x": "{{ .nope | empty }}"}, {"inputs": {"cpu": 2}}) == {"cpu": 2}
 
 

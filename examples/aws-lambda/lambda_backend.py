@@ -1,6 +1,6 @@
 """A backend for a synchronized action on AWS Lambda, behind a function URL or an HTTP API (payload format 2.0).
 
-The answer is the result: 2xx makes the run a SUCCESS, anything else a FAILURE. Only the log is reported.
+The response ends the run: SUCCESS for a 2xx status, FAILURE for any other. The function reports only the log.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ TOLERANCE_S = 300
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
-    """Take an invocation: verify, work, answer."""
+    """Verify an invocation, do the work, and return the response."""
     text = event.get("body") or ""
-    # API Gateway hands binary bodies over in base64; what was signed are the bytes behind it.
+    # API Gateway passes binary bodies in base64; the decoded bytes were signed.
     body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
-    headers: Mapping[str, str] = event["headers"]  # in lower case in this format
+    headers: Mapping[str, str] = event["headers"]  # names are in lower case in this payload format
     if not is_signed_by_port(body, headers, os.environ["PORT_CLIENT_SECRET"], time.time()):
-        return _answer(401, {"error": "this was not signed by Port"})
-    wanted = json.loads(body)
-    if wanted["vm"] is None:
-        return _answer(422, {"error": "there is no VM to resize"})
-    log(headers["run_id"], f"resizing {wanted['vm']} to {wanted['cpu']} CPUs")
-    return _answer(200, {"vm": wanted["vm"], "cpu": wanted["cpu"]})
+        return _response(401, {"error": "this was not signed by Port"})
+    invocation = json.loads(body)
+    if invocation["vm"] is None:
+        return _response(422, {"error": "there is no VM to resize"})
+    log(headers["run_id"], f"resizing {invocation['vm']} to {invocation['cpu']} CPUs")
+    return _response(200, {"vm": invocation["vm"], "cpu": invocation["cpu"]})
 
 
 def is_signed_by_port(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> bool:
-    """Whether `body`, the raw bytes as they arrived, was signed with `secret` in the last five minutes."""
+    """Return whether the raw bytes `body` were signed with `secret` in the last five minutes."""
     timestamp = headers.get("x-port-timestamp", "")
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_S:
         return False
@@ -51,14 +51,14 @@ def log(run_id: str, message: str) -> None:
 
 
 def call_port(path: str, document: dict[str, Any], token: str = "") -> dict[str, Any]:
-    """POST to Port's API and return its answer; raises URLError."""
+    """POST to Port's API and return the response; raises URLError."""
     api_url = os.environ.get("PORT_API_URL", "https://api.port.io").rstrip("/").removesuffix("/v1")
     headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
     call = urllib.request.Request(f"{api_url}/v1{path}", json.dumps(document).encode(), headers)  # noqa: S310
     with urllib.request.urlopen(call, timeout=10) as response:  # noqa: S310 - the URL is the operator's
-        answer: dict[str, Any] = json.load(response)
-        return answer
+        result: dict[str, Any] = json.load(response)
+        return result
 
 
-def _answer(status: int, document: dict[str, Any]) -> dict[str, Any]:
+def _response(status: int, document: dict[str, Any]) -> dict[str, Any]:
     return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(document)}

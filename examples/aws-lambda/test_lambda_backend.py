@@ -1,4 +1,4 @@
-"""The function's tests: no AWS, the event is made of the request."""
+"""Tests of the function, without AWS: they make its event from the request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _credentials(port_sandbox: PortSandbox, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def event(request: PortRequest) -> dict[str, Any]:
-    """Return what AWS makes of a request (payload format 2.0); of its fields, those that the function reads."""
+    """Return the event that AWS makes of a request (payload format 2.0), with the fields that the function reads."""
     return {
         "version": "2.0",
         "rawPath": request.path,
@@ -33,8 +33,8 @@ def event(request: PortRequest) -> dict[str, Any]:
 
 
 def answered(port_hook: PortHook, request: PortRequest) -> Run:
-    answer = handler(event(request), None)
-    return port_hook.answered(request, answer["statusCode"], answer["body"])
+    response = handler(event(request), None)
+    return port_hook.answered(request, response["statusCode"], response["body"])
 
 
 def test_a_vm_is_resized(port_hook: PortHook) -> None:
@@ -44,11 +44,11 @@ def test_a_vm_is_resized(port_hook: PortHook) -> None:
     assert run.logs == ("resizing vm-1 to 8 CPUs",)
 
 
-def test_without_a_vm_the_run_fails(port_hook: PortHook) -> None:
+def test_the_run_fails_without_a_vm(port_hook: PortHook) -> None:
     run = answered(port_hook, port_hook.request("resize_vm.yaml", {"cpu": 8}))
     assert (run.status, run.summary) == ("FAILURE", "The webhook answered 422.")
 
 
-def test_what_was_not_signed_is_refused(port_hook: PortHook) -> None:
+def test_an_unsigned_request_is_refused(port_hook: PortHook) -> None:
     request = port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM)
     assert handler(event(replace(request, headers={})), None)["statusCode"] == 401

@@ -19,9 +19,9 @@ function isSignedByPort(body, signature, timestamp, secret, now = Date.now() / 1
 
 async function callPort(method, path, document, token) {
   const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
-  const answer = await fetch(`${api}${path}`, { method, headers, body: JSON.stringify(document) });
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-  return answer.json();
+  const response = await fetch(`${api}${path}`, { method, headers, body: JSON.stringify(document) });
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return response.json();
 }
 
 async function createVm(runId, vm) {
@@ -32,7 +32,7 @@ async function createVm(runId, vm) {
 }
 
 const app = express();
-// express.raw, not express.json: only the raw bytes were signed.
+// express.raw and not express.json, because the signature covers the raw bytes.
 app.post("/port/create-vm", express.raw({ type: "*/*" }), (req, res) => {
   const { "x-port-signature": signature, "x-port-timestamp": timestamp } = req.headers;
   if (!isSignedByPort(req.body, signature, timestamp, clientSecret)) {

@@ -1,4 +1,4 @@
-"""The backend's tests: pytest starts it once, as a process with the sandbox's credentials, and talks HTTP to it."""
+"""Tests of the backend over HTTP. It is started once, as a process with the credentials of the sandbox."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 def url(port_environ: dict[str, str]) -> Iterator[str]:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not on this machine")
+        pytest.skip("Node.js is not installed")
     if subprocess.run([node, "-e", "require('express')"], cwd=HERE, capture_output=True, check=False).returncode:
         pytest.skip("Express is not installed: run `npm install` in this folder")
     command = [node, "server.js", "0"]
@@ -35,16 +35,16 @@ def test_a_vm_is_created(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "dev-env", "cpu": 4}, to=url)
     assert (run.status, run.summary) == ("SUCCESS", "dev-env is up")
     assert run.logs == ("creating dev-env with 4 CPUs",)
-    assert run.answer is not None
-    assert run.answer.status == 202
+    assert run.backend_response is not None
+    assert run.backend_response.status == 202
 
 
-def test_the_bytes_are_verified_as_they_came(port_hook: PortHook, url: str) -> None:
+def test_the_raw_bytes_are_verified(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "zoë \u2028 1e21"}, to=url)
     assert run.summary == "zoë \u2028 1e21 is up"
 
 
-def test_what_another_organisation_signed_is_refused(port_hook: PortHook, url: str) -> None:
+def test_a_request_of_another_organization_is_refused(port_hook: PortHook, url: str) -> None:
     import urllib.error
     import urllib.request
 

@@ -21,21 +21,21 @@ app = FastAPI()
 
 
 class Vm(BaseModel):
-    """What the action's body template makes of the inputs."""
+    """The inputs, as the body template of the action passes them on."""
 
     title: str
     cpu: int
 
 
 class Invocation(BaseModel):
-    """The action's body template, rendered."""
+    """The rendered body template of the action."""
 
-    runId: str  # noqa: N815 - the template's name
+    runId: str  # noqa: N815 - the name in the template
     vm: Vm
 
 
 async def signed_by_port(request: Request) -> Invocation:
-    """Return the invocation in a request; answers 401 unless its raw bytes were signed in the last five minutes."""
+    """Return the invocation in a request; respond 401 unless its raw bytes were signed in the last five minutes."""
     body, timestamp = await request.body(), request.headers.get("x-port-timestamp", "")
     message, secret = timestamp.encode() + b"." + body, os.environ["PORT_CLIENT_SECRET"].encode()
     expected = f"v1,{base64.b64encode(hmac.digest(secret, message, hashlib.sha256)).decode()}"
@@ -51,13 +51,13 @@ async def signed_by_port(request: Request) -> Invocation:
 async def accept(
     invocation: Annotated[Invocation, Depends(signed_by_port)], background: BackgroundTasks
 ) -> dict[str, str]:
-    """Accept the run; the work begins when the answer is on its way."""
+    """Accept the run; the work begins after the response."""
     background.add_task(create_vm, invocation.runId, invocation.vm)
     return {"accepted": invocation.runId}
 
 
 def create_vm(run_id: str, vm: Vm) -> None:
-    """Do the work, and report it."""
+    """Do the work and report the result."""
     api_url = os.environ.get("PORT_API_URL", "https://api.port.io").rstrip("/").removesuffix("/v1")
     with httpx.Client(base_url=f"{api_url}/v1", timeout=30) as port:
         credentials = {"clientId": os.environ["PORT_CLIENT_ID"], "clientSecret": os.environ["PORT_CLIENT_SECRET"]}

@@ -1,4 +1,4 @@
-"""The backend's tests. FastAPI's test client runs the background work before it returns the answer."""
+"""Tests of the backend. FastAPI's test client finishes background work before it returns the response."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def client(port_sandbox: PortSandbox, monkeypatch: pytest.MonkeyPatch) -> TestCl
 
 
 def send(client: TestClient, request: PortRequest) -> int:
-    answer = client.request(request.method, request.path, headers=request.headers, content=request.body)
-    return int(answer.status_code)
+    response = client.request(request.method, request.path, headers=request.headers, content=request.body)
+    return int(response.status_code)
 
 
 def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox, client: TestClient) -> None:
@@ -33,7 +33,7 @@ def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox, client:
     assert run.link == "https://vms.example.com/dev-env"
 
 
-def test_what_was_changed_on_its_way_is_refused(port_hook: PortHook, client: TestClient) -> None:
+def test_a_changed_request_is_refused(port_hook: PortHook, client: TestClient) -> None:
     request = port_hook.request("create_vm.yaml", {"title": "dev-env", "cpu": 2})
     assert send(client, replace(request, body=request.body.replace(b'"cpu":2', b'"cpu":64'))) == 401
 

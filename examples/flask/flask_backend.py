@@ -22,7 +22,7 @@ app = Flask(__name__)
 
 
 def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, now: float) -> bool:
-    """Whether `body`, the raw bytes as they arrived, was signed with `secret` in the last five minutes."""
+    """Return whether the raw bytes `body` were signed with `secret` in the last five minutes."""
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_S:
         return False
     digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
@@ -31,8 +31,8 @@ def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, 
 
 @app.post("/port/create-vm")
 def accept() -> tuple[dict[str, str], int]:
-    """Accept the run, and leave the work to a thread."""
-    body = request.get_data()  # not request.json: only the raw bytes were signed
+    """Verify and accept an invocation; a thread does the work."""
+    body = request.get_data()  # and not request.json, because the signature covers the raw bytes
     fields = request.headers.get("x-port-signature", ""), request.headers.get("x-port-timestamp", "")
     if not is_signed_by_port(body, *fields, os.environ["PORT_CLIENT_SECRET"], time.time()):
         abort(401)
@@ -42,22 +42,22 @@ def accept() -> tuple[dict[str, str], int]:
 
 
 def create_vm(run_id: str, vm: dict[str, Any]) -> None:
-    """Do the work, and report it."""
+    """Do the work and report the result."""
     credentials = {"clientId": os.environ["PORT_CLIENT_ID"], "clientSecret": os.environ["PORT_CLIENT_SECRET"]}
     token = call_port("POST", "/auth/access_token", credentials)["accessToken"]
     message = f"creating {vm['title']} with {vm['cpu']} CPUs"
     call_port("POST", f"/actions/runs/{run_id}/logs", {"message": message}, token)
     if vm["title"].startswith("forbidden"):
-        call_port("PATCH", f"/actions/runs/{run_id}", {"status": "FAILURE", "summary": "no such name here"}, token)
+        call_port("PATCH", f"/actions/runs/{run_id}", {"status": "FAILURE", "summary": "forbidden name"}, token)
         return
     call_port("PATCH", f"/actions/runs/{run_id}", {"status": "SUCCESS", "summary": f"{vm['title']} is up"}, token)
 
 
 def call_port(method: str, path: str, document: dict[str, Any], token: str = "") -> dict[str, Any]:
-    """Call Port's API and return its answer; raises URLError."""
+    """Call Port's API and return the response; raises URLError."""
     api_url = os.environ.get("PORT_API_URL", "https://api.port.io").rstrip("/").removesuffix("/v1")
     headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
     call = urllib.request.Request(f"{api_url}/v1{path}", json.dumps(document).encode(), headers, method=method)  # noqa: S310
     with urllib.request.urlopen(call, timeout=30) as response:  # noqa: S310 - the URL is the operator's
-        answer: dict[str, Any] = json.load(response)
-        return answer
+        result: dict[str, Any] = json.load(response)
+        return result

@@ -1,4 +1,4 @@
-"""The backend's tests: with Flask's own test client, and over HTTP."""
+"""Tests of the backend, with Flask's test client and over HTTP."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def url() -> Iterator[str]:
 
 def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
     request = port_hook.request("create_vm.yaml", {"title": "dev-env", "cpu": 4})
-    answer = app.test_client().open(
+    response = app.test_client().open(
         request.path, method=request.method, headers=dict(request.headers), data=request.body
     )
-    assert answer.status_code == 202
+    assert response.status_code == 202
     run = port_sandbox.wait_for_end(request.run_id)
     assert (run.status, run.summary) == ("SUCCESS", "dev-env is up")
     assert run.logs == ("creating dev-env with 4 CPUs",)
@@ -43,15 +43,15 @@ def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox) -> None
 def test_a_vm_is_created_over_http(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "dev-env"}, to=url)
     assert run.status == "SUCCESS"
-    assert run.answer is not None
-    assert run.answer.json() == {"accepted": run.id}
+    assert run.backend_response is not None
+    assert run.backend_response.json() == {"accepted": run.id}
 
 
-def test_a_name_that_is_forbidden_fails(port_hook: PortHook, url: str) -> None:
+def test_the_run_fails_when_the_name_is_forbidden(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "forbidden-name"}, to=url)
-    assert (run.status, run.summary) == ("FAILURE", "no such name here")
+    assert (run.status, run.summary) == ("FAILURE", "forbidden name")
 
 
-def test_another_organisation_s_request_is_refused(port_hook: PortHook) -> None:
+def test_a_request_of_another_organization_is_refused(port_hook: PortHook) -> None:
     headers, body = port_hook.sign({"runId": "r_0123456789abcdef"}, secret="another")
     assert app.test_client().post("/port/create-vm", headers=headers, data=body).status_code == 401

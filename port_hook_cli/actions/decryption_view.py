@@ -35,7 +35,7 @@ def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) ->
     """Yield what could not be decrypted, and what to do about it; `tried` names the keys with where they are from."""
     failed = [decryption for decryption in decryptions if decryption.problem is not None]
     for decryption in failed:
-        yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.words)}"
+        yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.message)}"
     problems = {decryption.problem for decryption in failed}
     if Problem.WRONG_KEY in problems:
         yield f"hint: Tried was {printable(' and '.join(tried))}."

@@ -37,13 +37,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decryption:
-    """What became of one property: `plaintext` and the `scheme` that gave it, or a `problem` and the words for it."""
+    """What became of one property: its `plaintext` and `scheme`, or a `problem` and a `message` that explains it."""
 
     path: JsonPath
     plaintext: bytes | None = field(default=None, repr=False)
     scheme: Scheme | None = None
     problem: Problem | None = None
-    words: str = ""
+    message: str = ""
 
     @property
     def value(self) -> Any:
@@ -111,7 +111,7 @@ def decryption_record(decryption: Decryption) -> dict[str, Any]:
         **({} if is_text else {"value_base64": b64encode(plaintext or b"").decode()}),
         "scheme": decryption.scheme,
         "problem": decryption.problem,
-        "message": decryption.words or None,
+        "message": decryption.message or None,
     }
 
 

@@ -29,14 +29,14 @@ class Violation:
     """What is wrong with one input, in words that go on from its name. No value of an input is ever quoted."""
 
     input: str
-    words: str
+    message: str
 
 
 class InvalidInputs(UsageError):
     """Inputs that Port would refuse; `violations` are all of them."""
 
     def __init__(self, action: str, violations: Sequence[Violation]) -> None:
-        lines = [f"  {each.input} {each.words}" for each in violations]
+        lines = [f"  {each.input} {each.message}" for each in violations]
         super().__init__(
             "\n".join([f"Port would refuse these inputs of {action}:", *lines]),
             hint="Give them with --input NAME=VALUE or --inputs FILE.",

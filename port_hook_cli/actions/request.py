@@ -32,7 +32,7 @@ _CORRECT = "Correct the action's invocation method, or the data that it is rende
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunContext:
     """One invocation, as the templates see it.
 
     `inputs` are the values as templates see them, `properties` as they were sent to Port; both hold encrypted values
@@ -81,7 +81,7 @@ def request_template(action: PortAction) -> dict[str, Any]:
     return {name: action.method[name] for name in TEMPLATED if action.method.get(name) is not None}
 
 
-def template_data(action: PortAction, run: Run) -> dict[str, Any]:
+def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
     """Return what the expressions of an action's templates see. Without an entity, `.entity` is an empty object."""
     return {
         "inputs": run.inputs,
@@ -98,7 +98,7 @@ def template_data(action: PortAction, run: Run) -> dict[str, Any]:
     }
 
 
-def assemble(action: PortAction, run: Run, rendered: Any, errors: tuple[JqError, ...] = ()) -> RenderedRequest:
+def assemble(action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = ()) -> RenderedRequest:
     """Return the request that `request_template` was rendered to; raises RenderError for what cannot be sent."""
     parts = rendered if isinstance(rendered, Mapping) else {}
     method, url = str(parts.get("method") or "POST").upper(), _cleaned(parts.get("url"))
@@ -124,7 +124,7 @@ def assemble(action: PortAction, run: Run, rendered: Any, errors: tuple[JqError,
     )
 
 
-def default_payload(action: PortAction, run: Run, method: Mapping[str, Any]) -> dict[str, Any]:
+def default_payload(action: PortAction, run: RunContext, method: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Port sends for an action without a `body`; `method` is its rendered invocation method."""
     if action.kind is ActionKind.AUTOMATION:
         return {"event": run.event, "inputs": None, "port_context": {"runId": run.id}}

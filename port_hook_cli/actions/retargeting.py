@@ -31,7 +31,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ActionChange:
     """An action that gets another URL. `body` is what PUT sends; nothing differs when it points there already."""
 
     identifier: str
@@ -64,14 +64,14 @@ def action_path(identifier: str) -> str:
     return f"/v1/actions/{segment if segment.strip('.') else segment.replace('.', '%2E')}"
 
 
-def plan_change(action: Mapping[str, Any], url: str) -> Change | Refusal:
+def plan_change(action: Mapping[str, Any], url: str) -> ActionChange | Refusal:
     """Return how `action`, as GET shows it, is pointed at `url`, or why it cannot be."""
     identifier = str(action.get("identifier"))
     if reason := _why_not(action.get(_METHOD)):
         return Refusal(identifier=identifier, reason=reason)
     before = settable(action)
     after = {**before, _METHOD: _pointed(before[_METHOD], url)}
-    return Change(identifier=identifier, body=after, differences=differences(before, after))
+    return ActionChange(identifier=identifier, body=after, differences=differences(before, after))
 
 
 def settable(action: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def standing(
     if left is not None and same(found, settable(left)):
         return Standing.OURS
     ours = (plan_change(original, url) for url in urls)
-    is_ours = any(isinstance(change, Change) and same(found, change.body) for change in ours)
+    is_ours = any(isinstance(change, ActionChange) and same(found, change.body) for change in ours)
     return Standing.OURS if is_ours else Standing.CHANGED
 
 

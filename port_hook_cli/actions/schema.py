@@ -1,4 +1,4 @@
-"""A declared input as JSON Schema, and what a value does not fulfil in words like those of Port's validator."""
+"""A declared input as JSON Schema, and what a value does not fulfill in words like those of Port's validator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEYWORDS = frozenset(
         *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "items"),
     }
 )
-"""What is checked of a declaration. Everything else in it is Port's own: icons, colours, datasets."""
+"""What is checked of a declaration. Everything else in it is Port's own: icons, colors, datasets."""
 
 _WORDS = {
     "enum": "must be equal to one of the allowed values: {limit}",
@@ -39,7 +39,7 @@ _NOT_ASCII_CLASSES = {r"\D": "[^0-9]", r"\W": "[^A-Za-z0-9_]"}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A keyword that a value does not fulfil, what it asks for, and where in the value (indices of arrays)."""
+    """A keyword that a value does not fulfill, what it asks for, and where in the value (indices of arrays)."""
 
     keyword: str
     limit: Any
@@ -56,7 +56,7 @@ def schema_of(rules: Mapping[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def fault_words(fault: Fault) -> str:
+def fault_message(fault: Fault) -> str:
     """Return a fault as Port's validator says it. The value itself is never in it: it may be a secret."""
     where = "".join(f"[{step}] " if isinstance(step, int) else f".{step} " for step in fault.path)
     if fault.keyword == "type":

@@ -19,7 +19,7 @@ _SPREAD = re.compile(rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPAC
 _QUOTE_AT_AN_EDGE = re.compile(rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACES = 2
-# Texts whose reading is remembered: the templates of an organisation are few, and are rendered often.
+# Texts whose reading is remembered: the templates of an organization are few, and are rendered often.
 _REMEMBERED = 1000
 
 

@@ -17,12 +17,12 @@ from rich.text import Text
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
 from port_hook_cli.invocations.delivery_hints import delivery_hint
-from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Kind, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Kind, Payload, Response, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_command
-from port_hook_cli.signatures.view import MOST_WORDS, status_colour
+from port_hook_cli.signatures.view import MOST_WORDS, status_color
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, shorten
 
@@ -63,8 +63,8 @@ def compact_line(exchange: Exchange) -> str:
         parts.append(brief(f"[{', '.join(exchange.verdict.slugs)}]", 80))
     if exchange.delivery is not None:
         parts.append(f"handler {_outcome(exchange.delivery)}")
-    if exchange.answer is not None:
-        parts.append(f"-> {exchange.answer.status}")
+    if exchange.response is not None:
+        parts.append(f"-> {exchange.response.status}")
     return "  ".join((*parts, brief(payload.run_id or "(no run)", 40), brief(invocation.id, 20)))
 
 
@@ -79,7 +79,7 @@ def exchange_lines(exchange: Exchange, *, app_url: str | None, decrypted: Sequen
     yield from _decrypted(decrypted)
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
-    yield from _answer(exchange)
+    yield from _response(exchange)
 
 
 def what_it_is(payload: Payload) -> str:
@@ -117,20 +117,20 @@ def cause_lines(verdict: Verdict) -> Iterator[Text]:
     """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
-        words = Text(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}", "yellow" if is_good else "red")
+        words = Text(f"{brief(cause.slug)}: {brief(cause.explanation, MOST_WORDS)}", "yellow" if is_good else "red")
         yield _line("warning" if is_good else "cause", words)
         yield _line("fix", Text(brief(cause.fix, MOST_WORDS)))
 
 
 def _head(exchange: Exchange) -> Text:
-    invocation, verdict, answer = exchange.invocation, exchange.verdict, exchange.answer
-    outcome = (f"-> {answer.status}  ", "bold green" if _is_2xx(answer) else "bold red") if answer else ""
+    invocation, verdict, response = exchange.invocation, exchange.verdict, exchange.response
+    outcome = (f"-> {response.status}  ", "bold green" if _is_2xx(response) else "bold red") if response else ""
     return Text.assemble(
         (clock_time(invocation.received_at), "dim"),
         "  ",
         (brief(what_it_is(exchange.payload)), "bold"),
         f"  {brief(invocation.method, 20)} {brief(invocation.target, 120)}  signature ",
-        (str(verdict.status), f"bold {status_colour(verdict.status)}"),
+        (str(verdict.status), f"bold {status_color(verdict.status)}"),
         "  ",
         outcome,
         (brief(invocation.id, 20), "dim"),
@@ -156,15 +156,15 @@ def _delivery(delivery: Delivery) -> Iterator[Text]:
         yield _line("hint", Text(hint))
 
 
-def _answer(exchange: Exchange) -> Iterator[Text]:
-    if exchange.answer is None:
+def _response(exchange: Exchange) -> Iterator[Text]:
+    if exchange.response is None:
         return
     refused = " and not forwarded" if exchange.refused else ""
-    yield _line("answered", Text(f"{exchange.answer.status}{refused}"))
-    fate = run_fate(exchange.payload, exchange.answer)
+    yield _line("answered", Text(f"{exchange.response.status}{refused}"))
+    fate = run_fate(exchange.payload, exchange.response)
     if fate is RunFate.NO_RUN or exchange.refused:
         return
-    is_good = _is_2xx(exchange.answer)
+    is_good = _is_2xx(exchange.response)
     yield _line("in Port", Text(_FATES[fate].format(fate="SUCCESS" if is_good else "FAILURE")))
     if fate in {RunFate.WAITS, RunFate.DEPENDS}:
         command = report_command(exchange.payload.run_id or "", failed=not is_good)
@@ -172,8 +172,8 @@ def _answer(exchange: Exchange) -> Iterator[Text]:
             yield _line("", Text(command, style="cyan", no_wrap=True))
 
 
-def _is_2xx(answer: Answer) -> bool:
-    return answer.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
+def _is_2xx(response: Response) -> bool:
+    return response.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
 
 
 def _table(label: str, values: dict[str, Any]) -> Iterator[Text]:
@@ -196,7 +196,7 @@ def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Text]:
 
 def _decrypted_value(decryption: Decryption) -> Text:
     if decryption.plaintext is None:
-        return Text(f"not decrypted: {brief(decryption.words)}", style="yellow")
+        return Text(f"not decrypted: {brief(decryption.message)}", style="yellow")
     value = decryption.value
     if value is None:
         return Text(f"({len(decryption.plaintext):,} bytes that are not UTF-8 text)", style="dim")

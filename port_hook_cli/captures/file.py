@@ -22,13 +22,13 @@ from port_hook_cli.captures.file_fields import (
 )
 from port_hook_cli.captures.truncation import NOT_WHOLE
 from port_hook_cli.invocations.models import (
-    Answer,
     Cause,
     Delivery,
     Exchange,
     Headers,
     Invocation,
     Payload,
+    Response,
     Status,
     Truncation,
     Verdict,
@@ -74,7 +74,7 @@ def to_capture(exchange: Exchange) -> dict[str, Any]:
         **_truncation_fields(invocation.truncated),
         "verdict": _verdict_fields(exchange.verdict),
         "delivery": _delivery_fields(exchange.delivery),
-        "answer": _answer_fields(exchange.answer),
+        "answer": _response_fields(exchange.response),
     }
 
 
@@ -97,7 +97,7 @@ def read_capture(document: Any) -> Exchange:
         if invocation.truncated
         else read_payload(invocation.body, invocation.headers),
         delivery=_read_delivery(section(document, "delivery")),
-        answer=_read_answer(section(document, "answer")),
+        response=_read_response(section(document, "answer")),
     )
 
 
@@ -126,7 +126,7 @@ def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
         "reading": verdict.reading,
         "age_s": verdict.age_s,
         "causes": list(verdict.slugs),
-        "details": [{"slug": cause.slug, "words": cause.words, "fix": cause.fix} for cause in verdict.causes],
+        "details": [{"slug": cause.slug, "words": cause.explanation, "fix": cause.fix} for cause in verdict.causes],
     }
 
 
@@ -144,10 +144,10 @@ def _delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
     }
 
 
-def _answer_fields(answer: Answer | None) -> dict[str, Any] | None:
-    if answer is None:
+def _response_fields(response: Response | None) -> dict[str, Any] | None:
+    if response is None:
         return None
-    return {"status": answer.status, "headers": _header_list(answer.headers), **_body_fields(answer.body)}
+    return {"status": response.status, "headers": _header_list(response.headers), **_body_fields(response.body)}
 
 
 def _read_invocation(document: Fields) -> Invocation:
@@ -209,13 +209,13 @@ def _read_delivery(fields: Fields | None) -> Delivery | None:
     )
 
 
-def _read_answer(fields: Fields | None) -> Answer | None:
+def _read_response(fields: Fields | None) -> Response | None:
     if fields is None:
         return None
     status = maybe_status(fields)
     if status is None:
         raise NotACapture('its answer has no "status"')
-    return Answer(status=status, headers=_headers(fields), body=_body(fields))
+    return Response(status=status, headers=_headers(fields), body=_body(fields))
 
 
 def _moment(document: Fields) -> float:

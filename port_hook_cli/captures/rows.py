@@ -13,13 +13,13 @@ from port_hook_cli.captures.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, tru
 from port_hook_cli.invocations.masked_headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,
-    Answer,
     Cause,
     Delivery,
     Exchange,
     Headers,
     Invocation,
     Payload,
+    Response,
     Status,
     Truncation,
     Verdict,
@@ -164,7 +164,7 @@ def _read_fields(fields: Fields) -> Exchange:
         ),
         payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE) if truncated else read_payload(body, headers),
         delivery=_read_delivery(fields),
-        answer=_read_answer(fields),
+        response=_read_response(fields),
     )
 
 
@@ -247,17 +247,17 @@ def _read_header(pair: Any) -> tuple[str, str]:
 
 
 def _causes_json(causes: tuple[Cause, ...]) -> str:
-    return _encode([(cause.slug, cause.words, cause.fix) for cause in causes])
+    return _encode([(cause.slug, cause.explanation, cause.fix) for cause in causes])
 
 
 def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
     """Return delivery, answer and their bodies; a body that the answer passes on is not stored twice."""
-    delivery, answer = exchange.delivery, exchange.answer
+    delivery, response = exchange.delivery, exchange.response
     delivered = None if delivery is None else delivery.body[:RESPONSE_LIMIT]
-    answered = None if answer is None else answer.body[:RESPONSE_LIMIT]
+    answered = None if response is None else response.body[:RESPONSE_LIMIT]
     return (
         None if delivery is None else _delivery_json(delivery, keep_secrets=keep_secrets),
-        None if answer is None else _answer_json(answer, keep_secrets=keep_secrets),
+        None if response is None else _response_json(response, keep_secrets=keep_secrets),
         delivered,
         None if answered == delivered else answered,
     )
@@ -268,13 +268,13 @@ def _delivery_json(delivery: Delivery, *, keep_secrets: bool) -> str:
     return _encode({**kept, "headers": _kept_headers(delivery.headers, keep_secrets=keep_secrets)})
 
 
-def _answer_json(answer: Answer, *, keep_secrets: bool) -> str:
-    return _answer_text(answer.status, _kept_headers(answer.headers, keep_secrets=keep_secrets))
+def _response_json(response: Response, *, keep_secrets: bool) -> str:
+    return _response_text(response.status, _kept_headers(response.headers, keep_secrets=keep_secrets))
 
 
 # A listener gives few different answers, whose bodies stand in a column of their own.
 @lru_cache(maxsize=64)
-def _answer_text(status: int, headers: tuple[tuple[str, str], ...]) -> str:
+def _response_text(status: int, headers: tuple[tuple[str, str], ...]) -> str:
     return _encode({"status": status, "headers": headers})
 
 
@@ -293,7 +293,7 @@ def _read_delivery(fields: Fields) -> Delivery | None:
     )
 
 
-def _read_answer(fields: Fields) -> Answer | None:
+def _read_response(fields: Fields) -> Response | None:
     kept = _read_object(fields, "answer")
     if kept is None:
         return None
@@ -301,7 +301,7 @@ def _read_answer(fields: Fields) -> Answer | None:
     if status is None:
         raise NotACapture("its answer has no status")
     body = _read_bytes(fields, "delivery_body" if fields["answer_body"] is None else "answer_body")
-    return Answer(status=status, headers=_read_headers(kept["headers"]), body=body)
+    return Response(status=status, headers=_read_headers(kept["headers"]), body=body)
 
 
 def _read_object(fields: Fields, name: str) -> Fields | None:

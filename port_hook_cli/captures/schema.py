@@ -17,7 +17,7 @@ APPLICATION_ID = 0x50484B31  # "PHK1"
 #
 # Small columns come first and bodies last, because SQLite reads a row from its start. The one index grows at one end:
 # an index on the ids themselves, which are random, would touch a page of its own for nearly every capture and
-# trebles the cost of a commit (docs/decisions/0005-captures-survive-us-not-a-power-cut.md).
+# trebles the cost of a commit (docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """

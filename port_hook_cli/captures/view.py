@@ -10,7 +10,7 @@ from rich.text import Text
 
 from port_hook_cli.captures.exchange_view import cause_lines, payload_lines, what_it_is
 from port_hook_cli.invocations.body_view import body_text, bytes_text
-from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Headers, Invocation, Kind, Payload, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Kind, Payload, Response, Verdict
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.text.safe import brief, shorten, wire_text
 
@@ -66,8 +66,8 @@ def capture_lines(exchange: Exchange) -> Iterator[Text]:
     yield from _body(invocation, payload)
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
-    if exchange.answer is not None:
-        yield from _answer(exchange.answer)
+    if exchange.response is not None:
+        yield from _response(exchange.response)
 
 
 def _cells(exchange: Exchange, time: str) -> Sequence[str]:
@@ -79,7 +79,7 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
         invocation.method,
         what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
         payload.run_id or "-",
-        "-" if exchange.answer is None else str(exchange.answer.status),
+        "-" if exchange.response is None else str(exchange.response.status),
         "-" if exchange.delivery is None else _outcome(exchange.delivery),
     )
     return [brief(cell, _CELL_LIMIT) for cell in cells]
@@ -149,10 +149,10 @@ def _delivery(delivery: Delivery) -> Iterator[Text]:
     yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
 
 
-def _answer(answer: Answer) -> Iterator[Text]:
-    yield _line("answered", str(answer.status))
-    yield from _headers(answer.headers)
-    yield from _block(answer.body, bytes_text(answer.body, limit=_BODY_LIMIT), "--json")
+def _response(response: Response) -> Iterator[Text]:
+    yield _line("answered", str(response.status))
+    yield from _headers(response.headers)
+    yield from _block(response.body, bytes_text(response.body, limit=_BODY_LIMIT), "--json")
 
 
 def _headers(headers: Headers) -> Iterator[Text]:

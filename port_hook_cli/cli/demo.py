@@ -6,7 +6,6 @@ import asyncio
 import json
 import secrets
 import shutil
-import string
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -65,7 +64,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
             _show(console, shown[1])
             console.print(_NEXT + _where_it_is(runtime))
     verified = shown[0].verdict.status == "valid" and run.status == "SUCCESS"
-    return ExitCode.OK if verified and shown[1].answer and shown[1].answer.status == 401 else ExitCode.FAILED  # noqa: PLR2004
+    return ExitCode.OK if verified and shown[1].response and shown[1].response.status == 401 else ExitCode.FAILED  # noqa: PLR2004
 
 
 @asynccontextmanager
@@ -76,7 +75,7 @@ async def _stage(
     from port_hook_cli.invocations.forwarding import Routes
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
-    from port_hook_cli.listener.serving import Plan, listening
+    from port_hook_cli.listener.serving import ListenPlan, listening
     from port_hook_cli.port_api.client import PortApi
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.sandbox.sample_handler import sample_handler
@@ -106,7 +105,7 @@ async def _stage(
 
         async with sample_handler(work) as handler_url:
             policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
-            plan = Plan(policy=policy, port=0, store=folder / "captures.db")
+            plan = ListenPlan(policy=policy, port=0, store=folder / "captures.db")
             async with listening(plan, runtime, Shown()) as serving:
                 console.print("1. Everything runs on this machine:\n")
                 console.print(f"  Port's API (a stand-in)  {sandbox.url}")
@@ -117,9 +116,10 @@ async def _stage(
 
 def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
     from port_hook_cli.actions.samples import create_vm
+    from port_hook_cli.runs.ids import make_run_id
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 
-    run_id = "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
+    run_id = make_run_id(secrets.choice)
     sandbox.add_run(run_id, action="create_vm", blueprint="vm")
     document = create_vm(run_id, at=format_time(runtime.now()))
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -148,10 +148,10 @@ def _tampered(invocation: Invocation) -> Invocation:
 
 
 async def _send(invocation: Invocation, url: str) -> None:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=10) as sender:
-        await sender.send(invocation, url)
+    async with HttpClient(timeout_s=10) as client:
+        await client.send(invocation, url)
 
 
 def _show(console: Console, exchange: Exchange) -> None:

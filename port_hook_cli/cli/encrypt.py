@@ -51,7 +51,6 @@ def encrypt(
     if public_key is not None and secret_file is not None and options.is_given(ctx, "secret_file"):
         raise UsageError("--public-key and --secret-file exclude each other.", hint="Client-side takes no secret.")
     plaintext = _plaintext(value, runtime)
-    encryption.require_cryptography()
     if public_key is not None:
         key = encryption.read_public_key(public_key, read_key_file(public_key, runtime))
         scheme, encrypted = Scheme.CLIENT_SIDE, encryption.encrypt_client_side(key, plaintext)

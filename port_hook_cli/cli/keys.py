@@ -21,12 +21,10 @@ def build_decrypter(
 ) -> Decrypter:
     """Return what decrypts with the secret, and with the private key in a file (`-`: on stdin) where one is named.
 
-    Raises KeyUnreadable, and PortHookError when `cryptography` is not installed. A secret that is too short is passed
-    over beside a private key.
+    Raises KeyUnreadable. With a private key, a secret that is too short is ignored.
     """
     from port_hook_cli.engines import encryption
 
-    encryption.require_cryptography()
     deciphers: dict[Scheme, Callable[[Any], bytes]] = {}
     if private_key is not None:
         pem = read_key_file(private_key, runtime)

@@ -13,8 +13,8 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.options import (
     check_max_store,
-    read_answer,
     read_public_url,
+    read_response,
     read_routes,
     read_tunnel,
     refuse_contradictions,
@@ -203,7 +203,7 @@ def listen(
     )
     from port_hook_cli.listener.asking import asker
     from port_hook_cli.listener.public_url import TunnelOptions
-    from port_hook_cli.listener.serving import Plan
+    from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Retarget, Session
 
     tunnel_options = TunnelOptions(
@@ -225,11 +225,11 @@ def listen(
         allow_unverified=allow_unverified,
         refuse_replays=refuse_replays,
         only=frozenset(only or ()),
-        respond=read_answer(respond, runtime.cwd) if respond else OK,
+        respond=read_response(respond, runtime.cwd) if respond else OK,
         delay_s=delay,
         fail_first=fail_first,
     )
-    plan = Plan(
+    plan = ListenPlan(
         policy=policy,
         host=host,
         port=port,

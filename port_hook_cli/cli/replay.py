@@ -11,9 +11,9 @@ from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
-from port_hook_cli.invocations.forwarding import BadTarget, parse_target
+from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.javascript.paths import JsonPath
-from port_hook_cli.replay.batch import Plan, run_batch
+from port_hook_cli.replay.batch import ReplayPlan, run_batch
 from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.replay.pace import parse_rate
 from port_hook_cli.replay.rewriting import Rewriting, parse_header, parse_method
@@ -95,9 +95,9 @@ def replay(
     """
     if as_captured and options.is_given(ctx, "unit"):
         raise UsageError("--as-captured sends the captured timestamp, in its unit.", hint="Leave --timestamp-unit out.")
-    plan = Plan(
+    plan = ReplayPlan(
         sources=sources,
-        to=None if to is None else _target(to),
+        to=None if to is None else read_target(to, "--to"),
         edits=_edits(set_ or [], unset or []),
         edit=edit,
         rewriting=Rewriting(
@@ -123,13 +123,6 @@ def replay(
         return run_batch(plan, ctx.obj)
 
 
-def _target(to: str) -> str:
-    try:
-        return parse_target(to)
-    except BadTarget as error:
-        raise UsageError(f"--to: {error}.", hint="Give a URL like http://127.0.0.1:8000/hook, or a port.") from error
-
-
 def _edits(assignments: list[str], unset: list[str]) -> Edits:
     return Edits(
         unset=tuple(map(JsonPath.parse, unset)),
@@ -137,7 +130,7 @@ def _edits(assignments: list[str], unset: list[str]) -> Edits:
     )
 
 
-def _refuse_contradictions(plan: Plan) -> None:
+def _refuse_contradictions(plan: ReplayPlan) -> None:
     if "" in plan.sources:
         raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
     if plan.rewriting.as_captured and (plan.edits or plan.edit):

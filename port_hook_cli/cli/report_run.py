@@ -19,7 +19,7 @@ from port_hook_cli.reporting.log_batches import log_batches
 from port_hook_cli.reporting.report import planned_calls, send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.records import dry_run_record, report_record
-from port_hook_cli.runs.updates import Call, Plan, Reported, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.runs.updates import Call, Reported, ReportPlan, RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import format_call, format_reported
 from port_hook_cli.runtime import Runtime
@@ -102,7 +102,9 @@ def report_run(
     return ExitCode.OK
 
 
-async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool, api_timeout_s: float) -> Reported:
+async def _send(
+    plan: ReportPlan, settings: Settings, runtime: Runtime, streamed: bool, api_timeout_s: float
+) -> Reported:
     from port_hook_cli.reporting.stream_chunks import StreamChunks
 
     async with open_port_api(
@@ -119,7 +121,7 @@ async def _send(plan: Plan, settings: Settings, runtime: Runtime, streamed: bool
             raise
 
 
-async def _collect(plan: Plan, runtime: Runtime, streamed: bool) -> list[Call]:
+async def _collect(plan: ReportPlan, runtime: Runtime, streamed: bool) -> list[Call]:
     from port_hook_cli.reporting.stream_chunks import StreamChunks
 
     logs = log_batches(StreamChunks(runtime.stdin)) if streamed else None

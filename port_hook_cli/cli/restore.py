@@ -19,7 +19,7 @@ from port_hook_cli.retarget.flow import put_back
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.retarget.records import restore_record
-from port_hook_cli.retarget.view import conflict_lines, restore_words
+from port_hook_cli.retarget.view import conflict_lines, restore_message
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit
 from port_hook_cli.terminal.prompts import can_ask, confirm
@@ -129,7 +129,7 @@ def _restore(found: list[Kept], settings: Settings, wish: _Wish, runtime: Runtim
             _note(f"{kept.path} is in use by another port-hook", runtime)
             codes.append(ExitCode.FAILED)
             continue
-        _tell(kept, outcome.end, restore_words(outcome, file=str(kept.path), dry_run=wish.dry_run), wish, runtime)
+        _tell(kept, outcome.end, restore_message(outcome, file=str(kept.path), dry_run=wish.dry_run), wish, runtime)
         codes.append(_code(outcome))
     return codes
 

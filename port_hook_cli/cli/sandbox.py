@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.errors import ExitCode, RenderError
+from port_hook_cli.errors import ExitCode
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox.records import sandbox_call_record, sandbox_ready_record, sandbox_run_record
@@ -20,11 +19,9 @@ from port_hook_cli.sandbox.view import format_api_event, format_exports, format_
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit
 from port_hook_cli.terminal.signals import stop_signal
-from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
-    from port_hook_cli.sandbox import ApiEvent, Invoker, RunEvent, Sandbox
-    from port_hook_cli.text.secret import Secret
+    from port_hook_cli.sandbox import ApiEvent, RunEvent, Sandbox
 
 
 def sandbox(
@@ -95,30 +92,16 @@ def sandbox(
 
 async def _serve(given: dict[str, Any], teller: _Teller) -> None:
     from port_hook_cli.sandbox import Sandbox
+    from port_hook_cli.trigger.engines import SandboxInvoker, invoking
 
     up: list[Sandbox] = []
-    with stop_signal() as stop, _invoker(lambda: up[0].client_secret, teller) as invoker:
+    with stop_signal() as stop, invoking(lambda: up[0].client_secret) as invoker:
         async with Sandbox.start(
-            on_event=teller.tell_call, on_run=teller.tell_run, invoker=invoker, **given
+            on_event=teller.tell_call, on_run=teller.tell_run, invoker=SandboxInvoker(invoker), **given
         ) as running:
             up.append(running)
             teller.tell_ready(running)
             await stop.wait()
-
-
-@contextlib.contextmanager
-def _invoker(secret: Callable[[], Secret], teller: _Teller) -> Iterator[Invoker | None]:
-    """Give what renders actions as Port does, or None, saying so, where the extra for it is not installed."""
-    from port_hook_cli.trigger.engines import SandboxInvoker, invoking
-
-    with contextlib.ExitStack() as stack:
-        try:
-            invoker = SandboxInvoker(stack.enter_context(invoking(secret)))
-        except RenderError as problem:
-            teller.tell(f"note: templates are not rendered here, nor inputs encrypted: {problem.message}")
-            yield None
-        else:
-            yield invoker
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +120,6 @@ class _Teller:
             return
         print(format_exports(running.url, running.client_id, secret), file=self.runtime.stdout, flush=True)
         print("Listening; every call is shown here. Ctrl-C ends it.", file=self.runtime.stderr, flush=True)
-
-    def tell(self, words: str) -> None:
-        print(printable(words), file=self.runtime.stderr, flush=True)
 
     def tell_call(self, event: ApiEvent) -> None:
         fields = (event.at, event.method, event.path, event.status)

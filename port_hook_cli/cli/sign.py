@@ -77,15 +77,9 @@ def sign(
 def _url(to: str) -> str:
     if to == _DEFAULT_URL:
         return to
-    from port_hook_cli.invocations.forwarding import BadTarget, parse_target
+    from port_hook_cli.invocations.forwarding import read_target
 
-    try:
-        url = parse_target(to)
-    except BadTarget as error:
-        raise UsageError(f"--to: {error}.", hint="Give a URL like http://127.0.0.1:8000/, or a port.") from error
-    if not url.isprintable() or " " in url:
-        raise UsageError(f"--to: {to!r} is not a URL.", hint="Write spaces in it as %20.")
-    return url
+    return read_target(to, "--to")
 
 
 def _stamp(text: str, runtime: Runtime) -> str:

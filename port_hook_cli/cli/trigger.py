@@ -10,7 +10,7 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.invocations.forwarding import BadTarget, parse_target
+from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.invocations.snippets import SnippetFormat
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -138,7 +138,7 @@ def trigger(
     """
     plan = TriggerPlan(
         action=action,
-        to=None if to is None else _target(to, "--to"),
+        to=None if to is None else read_target(to, "--to"),
         routes=_routes(route or []),
         to_its_url=to_its_url,
         inputs=tuple(input_ or []),
@@ -168,22 +168,13 @@ def trigger(
     return run_trigger(plan, ctx.obj)
 
 
-def _target(text: str, option: str) -> str:
-    try:
-        return parse_target(text)
-    except BadTarget as error:
-        raise UsageError(
-            f"{option}: {error}.", hint="Give a URL like http://127.0.0.1:8000/hook, or a port."
-        ) from error
-
-
 def _routes(texts: list[str]) -> dict[str, str]:
     routes = {}
     for text in texts:
         action, equals, target = text.partition("=")
         if not (action and equals and target):
             raise UsageError(f"--route {text!r} is not ACTION=URL.", hint="Write it as --route create_vm=8001.")
-        routes[action] = _target(target, "--route")
+        routes[action] = read_target(target, "--route")
     return routes
 
 

@@ -20,7 +20,7 @@ from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.records import verdict_record
-from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
 from port_hook_cli.signatures.view import verdict_lines, verdict_view
 from port_hook_cli.terminal.console import emit, rich_console
 from port_hook_cli.text.safe import printable
@@ -73,7 +73,7 @@ def verify(
         saved = _saved(request or "", store, runtime)
     clock = _clock(saved, now, runtime, received_at=received_at)
     settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
-    verdict = judge(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance)
+    verdict = verify_signature(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance)
     if as_json:
         emit(verdict_record(verdict), runtime.stdout)
     else:

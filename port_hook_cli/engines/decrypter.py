@@ -43,7 +43,7 @@ class Decrypter:
 
     def _open(self, place: Place) -> Decryption:
         if place.value is MISSING:
-            return Decryption(path=place.path, problem=Problem.MISSING, words="the payload has nothing there")
+            return Decryption(path=place.path, problem=Problem.MISSING, message="the payload has nothing there")
         failures: list[CannotDecrypt] = []
         # A value does not say how it was encrypted; its tag says whether the right key was tried.
         for scheme, decipher in self.deciphers.items():
@@ -56,5 +56,5 @@ class Decrypter:
 
 def _failed(path: JsonPath, failures: Sequence[CannotDecrypt]) -> Decryption:
     problem = min((failure.problem for failure in failures), key=_TELLING.index)
-    words = dict.fromkeys(str(failure) for failure in failures)
-    return Decryption(path=path, problem=problem, words="; ".join(words))
+    messages = dict.fromkeys(str(failure) for failure in failures)
+    return Decryption(path=path, problem=problem, message="; ".join(messages))

@@ -17,8 +17,6 @@ from port_hook_cli.actions.encryption import (
     split_aes_gcm,
     split_client_side,
 )
-from port_hook_cli.errors import PortHookError
-from port_hook_cli.extras import install_hint
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -27,16 +25,6 @@ if TYPE_CHECKING:
 
 _WANTED_PRIVATE = "Give an RSA private key in PEM, the one that belongs to the public key in Port."
 _WANTED_PUBLIC = "Give an RSA public key in PEM: `openssl pkey -in private.pem -pubout` writes it."
-
-
-def require_cryptography() -> None:
-    """Raise PortHookError that says what to install, unless `cryptography` can be imported."""
-    try:
-        import cryptography  # noqa: F401 - that it can be is what is asked
-    except ImportError as error:
-        raise PortHookError(
-            "Encrypted inputs need cryptography, which is not installed.", hint=install_hint("cryptography")
-        ) from error
 
 
 def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:

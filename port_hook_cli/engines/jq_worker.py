@@ -38,10 +38,10 @@ class JqWorker:
     """Evaluates jq programs in a process that is started when it is first needed. Safe to use from many threads."""
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S, memory: int = MAX_MEMORY_BYTES) -> None:
-        """Prepare the process without starting it; raises RenderError when jq is not installed."""
+        """Prepare the process without starting it."""
         spec = find_spec("jq")
-        if spec is None or spec.origin is None:
-            raise RenderError("Rendering a template needs jq, which is not installed.", hint=install_hint("jq"))
+        assert spec is not None
+        assert spec.origin is not None
         self._order = {
             "jq": str(Path(spec.origin).parent),
             "timeout_s": timeout_s,

@@ -26,7 +26,7 @@ class Renderer:
     """
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Start nothing yet; raises RenderError when jq is not installed."""
+        """Start nothing yet: jq starts with the first template."""
         self._worker = JqWorker(timeout_s=timeout_s)
 
     def __enter__(self) -> Self:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from port_hook_cli.invocations.models import Change
+from port_hook_cli.invocations.models import EventChange
 
 # Timestamps and versions change with every event and say nothing about it.
 _NOISE = frozenset({"updatedAt", "updatedBy"})
 _MOST_CHANGES = 200
 
 
-def find_changes(before: Any, after: Any) -> tuple[Change, ...]:
+def find_changes(before: Any, after: Any) -> tuple[EventChange, ...]:
     """Return what differs between `before` and `after`, as dotted paths; at most 200 changes.
 
     A side that is null (an entity just created or deleted) differs as a whole in each of its top-level keys.
@@ -25,7 +25,7 @@ def find_changes(before: Any, after: Any) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _walk(path: str, before: Any, after: Any) -> Iterator[Change]:
+def _walk(path: str, before: Any, after: Any) -> Iterator[EventChange]:
     # A stack instead of recursion: the depth is the sender's choice.
     stack = [(path, before, after)]
     while stack:
@@ -35,7 +35,7 @@ def _walk(path: str, before: Any, after: Any) -> Iterator[Change]:
             inner = f"{path}." if path else ""
             stack.extend((f"{inner}{key}", before.get(key), after.get(key)) for key in reversed(keys))
         elif not _same(before, after):
-            yield Change(path or ".", before, after)
+            yield EventChange(path or ".", before, after)
 
 
 def _same(before: Any, after: Any) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.invocations.url_text import percent_encoded, request_target
 from port_hook_cli.text.safe import brief, printable_lines
 
 if TYPE_CHECKING:
@@ -51,12 +51,10 @@ def _body_text(body: bytes) -> str:
 
 def request_text(invocation: Invocation, url: str) -> bytes:
     """Return a request as HTTP/1.1 text with credentials masked; the body is exact."""
-    parts = urlsplit(percent_encoded(url))
-    target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     headers = mask_headers(invocation.headers)
-    lines = [f"{invocation.method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
+    lines = [f"{invocation.method} ".encode("utf-8", "surrogateescape") + request_target(url) + b" HTTP/1.1"]
     if headers.get("host") is None:
-        lines.append(f"Host: {parts.netloc}".encode("utf-8", "surrogateescape"))
+        lines.append(f"Host: {urlsplit(percent_encoded(url)).netloc}".encode("utf-8", "surrogateescape"))
     lines += [name + b": " + value for name, value in headers.raw()]
     if headers.get("content-length") is None:
         lines.append(f"Content-Length: {len(invocation.body)}".encode())

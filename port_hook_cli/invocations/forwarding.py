@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.url_text import percent_encoded
 
 HOP_BY_HOP = frozenset(
     {
@@ -58,7 +60,16 @@ def parse_target(text: str) -> str:
         raise BadTarget(f"'{text}' has a part that cannot be sent: a fragment or credentials")
     if not text.isprintable() or " " in text:
         raise BadTarget(f"'{text}' has a space or a control character in it; write it as %20")
-    return text
+    return percent_encoded(text)
+
+
+def read_target(text: str, option: str) -> str:
+    """Return the URL that the command-line option `option` gives, as `parse_target` reads it; raises UsageError."""
+    try:
+        return parse_target(text)
+    except BadTarget as error:
+        hint = "Give a URL like http://127.0.0.1:8000/hook, host:port, or a port."
+        raise UsageError(f"{option}: {error}.", hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,18 +150,18 @@ def relayed_headers(headers: Headers) -> Headers:
     return Headers(tuple(item for item in headers if item[0].lower() not in dropped))
 
 
-def with_length(answer: Answer, *, method: str) -> Headers:
+def with_length(response: Response, *, method: str) -> Headers:
     """Return the fields of `answer` to a request with `method`, with the one content length that it has, in place.
 
     Where there is a body, that is its length, whatever the fields say. An answer without one, to HEAD or with status
     304, may tell the length of the body that there would have been (RFC 9110, section 8.6): what the handler said,
     or for an answer of our own the length of what it would have been.
     """
-    length = _length(answer, method)
-    if "content-length" not in answer.headers.names:
-        return answer.headers if length is None else answer.headers.plus(("content-length", length))
+    length = _length(response, method)
+    if "content-length" not in response.headers.names:
+        return response.headers if length is None else response.headers.plus(("content-length", length))
     items = []
-    for name, value in answer.headers:
+    for name, value in response.headers:
         if name.lower() != "content-length":
             items.append((name, value))
         elif length is not None:
@@ -159,12 +170,12 @@ def with_length(answer: Answer, *, method: str) -> Headers:
     return Headers(tuple(items))
 
 
-def _length(answer: Answer, method: str) -> str | None:
-    if answer.status == 204:  # noqa: PLR2004 - it has no length, RFC 9110, section 8.6
+def _length(response: Response, method: str) -> str | None:
+    if response.status == 204:  # noqa: PLR2004 - it has no length, RFC 9110, section 8.6
         return None
-    if answer.status == 304 or (method == "HEAD" and not answer.body):  # noqa: PLR2004 - not modified
-        return answer.headers.get("content-length")
-    return str(len(answer.body))
+    if response.status == 304 or (method == "HEAD" and not response.body):  # noqa: PLR2004 - not modified
+        return response.headers.get("content-length")
+    return str(len(response.body))
 
 
 def _hop_by_hop(headers: Headers) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """The values that flow through port-hook. All are frozen: a capture is never edited.
 
-request bytes -> Invocation -> Verdict -> Answer -> Exchange (what console and store look at)
+request bytes -> Invocation -> Verdict -> Response -> Exchange (what console and store look at)
 """
 
 from __future__ import annotations
@@ -108,13 +108,13 @@ class Cause:
     """One established reason: a stable slug, what was seen, and what to do about it."""
 
     slug: str
-    words: str
+    explanation: str
     fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What `judge` found. `reading` names the form of the body that the signature matches, if one did.
+    """What `verify_signature` found. `reading` names the form of the body that the signature matches, if one did.
 
     `age_s` is the receiver's clock minus the signed timestamp, in seconds: negative when the timestamp lies in
     the future, None when there is no readable timestamp.
@@ -146,7 +146,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EventChange:
     """One difference between the two sides of an automation's event: a dotted path and both values."""
 
     path: str
@@ -173,7 +173,7 @@ class Payload:
     synchronized: bool | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     censored: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[EventChange, ...] = ()
     document: Any = None
     problem: str | None = None
 
@@ -184,7 +184,8 @@ class Delivery:
 
     `status` is the target's HTTP status; when it is None, `error` says in words why there is none and `fault`
     is its slug (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte
-    sent to the last byte received, or to the failure.
+    of the request sent to the last byte of the response received, or to the failure; connecting does not count. If no
+    connection could be opened, it is the time until that failure.
     """
 
     url: str
@@ -202,7 +203,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Response:
     """What goes back to Port."""
 
     status: int
@@ -222,5 +223,5 @@ class Exchange:
     verdict: Verdict
     payload: Payload
     delivery: Delivery | None = None
-    answer: Answer | None = None
+    response: Response | None = None
     refused: bool = False

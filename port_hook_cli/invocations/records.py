@@ -59,6 +59,6 @@ def invocation_event(exchange: Exchange) -> dict[str, Any]:
         "run_id": payload.run_id,
         "action": payload.action,
         "verdict": verdict_fields(exchange.verdict),
-        "answer": None if exchange.answer is None else {"status": exchange.answer.status},
+        "answer": None if exchange.response is None else {"status": exchange.response.status},
         "delivery": delivery_fields(exchange.delivery),
     }

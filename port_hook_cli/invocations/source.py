@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from port_hook_cli.invocations.models import Answer, Invocation
+from port_hook_cli.invocations.models import Invocation, Response
 
-Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Answer]]
+Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response]]
 """The pipeline. It takes an invocation and the address of its sender, "unknown" if there is none.
 
 It returns the response when the invocation is saved. It raises StoreError if the invocation could not be saved: then

@@ -1,6 +1,6 @@
 """JSON as Node writes it: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
 
-Handlers in Node re-serialise a body before they verify it, so this form is the one that Port signs. The rules are
+Handlers in Node re-serialize a body before they verify it, so this form is the one that Port signs. The rules are
 ECMA-262's: SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
 
 The text is read once, without recursion and without building a tree: every value becomes a piece of the result as

@@ -13,7 +13,7 @@ from aiohttp.http_parser import HttpRequestParser
 
 from port_hook_cli.http.request_parser import RequestParser
 from port_hook_cli.invocations.forwarding import with_length
-from port_hook_cli.invocations.models import Answer
+from port_hook_cli.invocations.models import Response
 from port_hook_cli.listener import responses
 
 # Port's own header fields are small, but a proxy may add long ones (tokens, traces), and a debugger should show them.
@@ -56,16 +56,16 @@ class Server(web.Server):
         if not self._is_crowded:
             self._is_crowded = True
             self._crowded()
-        return _Refused()
+        return _RefusingProtocol()
 
 
-class _Refused(asyncio.Protocol):
+class _RefusingProtocol(asyncio.Protocol):
     """A connection beyond the limit: it gets its response before it sends a request, and nothing is read from it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        answer = responses.BUSY
-        transport.write(_head(answer.status, with_length(answer, method="GET").items, False) + answer.body)
+        response = responses.BUSY
+        transport.write(_head(response.status, with_length(response, method="GET").items, False) + response.body)
         transport.close()
 
 
@@ -117,16 +117,16 @@ class Connection(web.RequestHandler):
         """Return the response to malformed HTTP (400), and to a request that failed in port-hook itself (500)."""
         reason = " ".join((message or str(exc) or type(exc).__name__).split())[:200]
         self._tell(f"Responded {status} to a request from {request.remote or 'unknown'}: {reason}")
-        return WireAnswer(request, responses.unreadable(status, reason), close=True)
+        return WireResponse(request, responses.unreadable(status, reason), close=True)
 
 
-class WireAnswer(web.StreamResponse):
-    """An `Answer` written unchanged: its fields in order and its content length; aiohttp adds nothing."""
+class WireResponse(web.StreamResponse):
+    """A `Response` written unchanged: its fields in order and its content length; aiohttp adds nothing."""
 
-    def __init__(self, request: web.BaseRequest, answer: Answer, *, close: bool = False) -> None:
-        super().__init__(status=answer.status)
+    def __init__(self, request: web.BaseRequest, response: Response, *, close: bool = False) -> None:
+        super().__init__(status=response.status)
         self._request: web.BaseRequest = request
-        self._answer = answer
+        self._response = response
         self._stays_open = request.keep_alive and not close
 
     @property
@@ -141,11 +141,11 @@ class WireAnswer(web.StreamResponse):
 
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
         """Write the whole response."""
-        answer, method = self._answer, self._request.method
-        has_body = method != "HEAD" and answer.status not in _NO_BODY
-        fields = with_length(answer, method=method).items
+        response, method = self._response, self._request.method
+        has_body = method != "HEAD" and response.status not in _NO_BODY
+        fields = with_length(response, method=method).items
         await self._request.writer.write_eof(
-            _head(answer.status, fields, bool(self.keep_alive)) + (answer.body if has_body else b"")
+            _head(response.status, fields, bool(self.keep_alive)) + (response.body if has_body else b"")
         )
 
 

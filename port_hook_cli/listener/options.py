@@ -7,9 +7,9 @@ from pathlib import Path
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import format_size
-from port_hook_cli.invocations.forwarding import BadTarget, Routes, parse_target
-from port_hook_cli.invocations.models import Answer
-from port_hook_cli.listener.responses import BadAnswer, parse_answer
+from port_hook_cli.invocations.forwarding import Routes, read_target
+from port_hook_cli.invocations.models import Response
+from port_hook_cli.listener.responses import BadResponse, parse_response
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, parse_tunnel, refuse_options
 
 _LEAST_STORE = 1024 * 1024
@@ -46,10 +46,12 @@ def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
         action, equals, target = text.partition("=")
         if not (action and equals and target):
             raise UsageError(f"--route {text!r} is not ACTION=URL.", hint="Write it as --route create_vm=8001.")
-        by_action[action] = _target(target, "--route")
+        by_action[action] = read_target(target, "--route")
     if not path.startswith("/") or "?" in path:
         raise UsageError(f"--path {path!r} is not a path.", hint="Write it as --path /webhook.")
-    return Routes(default=_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path)
+    return Routes(
+        default=read_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path
+    )
 
 
 def check_max_store(size: int, max_body: int) -> int:
@@ -63,18 +65,11 @@ def check_max_store(size: int, max_body: int) -> int:
     return size
 
 
-def _target(text: str, option: str) -> str:
-    try:
-        return parse_target(text)
-    except BadTarget as error:
-        raise UsageError(f"{option}: {error}.", hint="Give a port, host:port or a URL.") from None
-
-
-def read_answer(text: str, cwd: Path) -> Answer:
+def read_response(text: str, cwd: Path) -> Response:
     """Return the response that `--respond` describes; raises UsageError."""
     try:
-        return parse_answer(text, lambda name: (cwd / name).read_bytes())
-    except BadAnswer as error:
+        return parse_response(text, lambda name: (cwd / name).read_bytes())
+    except BadResponse as error:
         raise UsageError(
             f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}' or 200:@answer.json."
         ) from None

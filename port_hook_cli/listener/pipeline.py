@@ -14,7 +14,7 @@ from typing import Protocol
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
-from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Headers, Invocation, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload, Response, Status, Verdict
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
@@ -48,8 +48,8 @@ class Saving(Protocol):
 class Forwarding(Protocol):
     """The client that sends requests to the user's handler. Never raises."""
 
-    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
-        """Send the invocation with `headers` to `url` and return the outcome."""
+    async def send(self, request: Invocation, url: str) -> Delivery:
+        """Send `request` to `url` and return the outcome."""
 
 
 class Listening:
@@ -76,28 +76,28 @@ class Listening:
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._failures_left = policy.fail_first
 
-    async def receive(self, invocation: Invocation, client: str) -> Answer:
+    async def receive(self, invocation: Invocation, client: str) -> Response:
         """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved."""
         exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
-        answer = refusal or self._own_response(exchange)
+        response = refusal or self._own_response(exchange)
         try:
-            if answer is not None:
-                exchange = _with(exchange, answer, refused=refusal is not None)
+            if response is not None:
+                exchange = _with(exchange, response, refused=refusal is not None)
                 await self._store.save(exchange)
             else:
-                exchange, answer = await self._forward(exchange, client)
+                exchange, response = await self._forward(exchange, client)
         except StoreError as error:
             self._unsaved(exchange, error)
             raise
-        if answer.status >= _FAILED:
+        if response.status >= _FAILED:
             self._seen.forget(signature_key(invocation.headers))
         if self.policy.delay_s:
             await asyncio.sleep(self.policy.delay_s)
         # After the response: the loop sends it first.
-        asyncio.get_running_loop().call_soon(self._observe, exchange, answer)
-        return answer
+        asyncio.get_running_loop().call_soon(self._observe, exchange, response)
+        return response
 
     async def _read(self, invocation: Invocation) -> Exchange:
         key, now = signature_key(invocation.headers), invocation.received_at
@@ -115,7 +115,7 @@ class Listening:
         """Stop the threads that read requests."""
         self._reader.close()
 
-    def _observe(self, exchange: Exchange, answer: Answer) -> None:
+    def _observe(self, exchange: Exchange, response: Response) -> None:
         if exchange.delivery is not None:
             self._store.complete(exchange)
         if exchange.refused:
@@ -124,10 +124,10 @@ class Listening:
             self.tally.verified += exchange.verdict.status in _VERIFIED
         if exchange.refused or self._is_wanted(exchange.payload):
             if not exchange.refused:
-                self._count(exchange, answer)
+                self._count(exchange, response)
             self._observer.exchanged(exchange)
 
-    def _own_response(self, exchange: Exchange) -> Answer | None:
+    def _own_response(self, exchange: Exchange) -> Response | None:
         """Return the response that needs no handler, or None if the request is to be forwarded."""
         if not self._is_wanted(exchange.payload):
             self.tally.passed_over += 1
@@ -138,14 +138,14 @@ class Listening:
         is_forwarded = self.policy.routes.takes(exchange.payload.action)
         return None if is_forwarded else self.policy.respond
 
-    def _refusal(self, verdict: Verdict) -> Answer | None:
+    def _refusal(self, verdict: Verdict) -> Response | None:
         policy = self.policy
         if verdict.status is Status.UNCHECKED or policy.allow_unverified:
             return None
         accepted = responses.is_accepted(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
         return None if accepted else responses.refused(verdict)
 
-    async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Answer]:
+    async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Response]:
         """Forward a request while it is committed; raises StoreError if the commit failed, whatever came back."""
         invocation = exchange.invocation
         url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
@@ -153,7 +153,7 @@ class Listening:
         saved = asyncio.ensure_future(self._store.save(exchange))
         self.in_flight += 1
         try:
-            delivery = await self._forwarder.forward(invocation, url, headers)
+            delivery = await self._forwarder.send(replace(invocation, headers=headers), url)
         except asyncio.CancelledError:
             saved.cancel()
             self._interrupted(exchange, url)
@@ -165,8 +165,8 @@ class Listening:
         except StoreError:
             self._observer.notice(f"The handler at {url} got a request that could not be saved.")
             raise
-        answer = _relay(delivery)
-        return _with(exchange, answer, delivery), answer
+        response = _relay(delivery)
+        return _with(exchange, response, delivery), response
 
     def _interrupted(self, exchange: Exchange, url: str) -> None:
         """Show a request that the end of the listener interrupted. Port gets no response to it."""
@@ -178,41 +178,41 @@ class Listening:
         self._observer.exchanged(_with(exchange, None, cut_off))
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
-        answer = responses.not_saved(error.message)
+        response = responses.not_saved(error.message)
         self._seen.forget(signature_key(exchange.invocation.headers))
         self._observer.notice(f"Responded 500 to a request that was not saved: {error.message} {error.hint}".rstrip())
-        self._observer.exchanged(_with(exchange, answer))
+        self._observer.exchanged(_with(exchange, response))
         self.tally.refused += 1
 
     def _is_wanted(self, payload: Payload) -> bool:
         return not self.policy.only or payload.action in self.policy.only
 
-    def _count(self, exchange: Exchange, answer: Answer) -> None:
+    def _count(self, exchange: Exchange, response: Response) -> None:
         tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
-        if run_id and run_fate(exchange.payload, answer) in _WAITING:
-            tally.waiting[run_id] = answer.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
+        if run_id and run_fate(exchange.payload, response) in _WAITING:
+            tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
 
 
 def _with(
-    exchange: Exchange, answer: Answer | None, delivery: Delivery | None = None, *, refused: bool = False
+    exchange: Exchange, response: Response | None, delivery: Delivery | None = None, *, refused: bool = False
 ) -> Exchange:
     return Exchange(
         invocation=exchange.invocation,
         verdict=exchange.verdict,
         payload=exchange.payload,
         delivery=delivery,
-        answer=answer,
+        response=response,
         refused=refused,
     )
 
 
-def _relay(delivery: Delivery) -> Answer:
+def _relay(delivery: Delivery) -> Response:
     if delivery.status is None:
         return responses.undelivered(delivery)
-    return Answer(status=delivery.status, headers=relayed_headers(delivery.headers), body=delivery.body)
+    return Response(status=delivery.status, headers=relayed_headers(delivery.headers), body=delivery.body)
 
 
 class _SeenSignatures:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from port_hook_cli.invocations.forwarding import Routes
-from port_hook_cli.invocations.models import Answer
+from port_hook_cli.invocations.models import Response
 from port_hook_cli.listener import responses
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.text.secret import Secret
@@ -23,7 +23,7 @@ class Policy:
     allow_unverified: bool = False
     refuse_replays: bool = False
     only: frozenset[str] = frozenset()
-    respond: Answer = responses.OK
+    respond: Response = responses.OK
     delay_s: float = 0.0
     fail_first: int = 0
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.verification import UNCHECKED, judge, judge_plainly
+from port_hook_cli.signatures.verification import UNCHECKED, verify_signature, verify_without_diagnosis
 from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Reader:
     def _plain_verdict(self, invocation: Invocation, *, seen: bool) -> Verdict | None:
         if self._secret is None:
             return UNCHECKED
-        return judge_plainly(
+        return verify_without_diagnosis(
             invocation.headers,
             invocation.body,
             self._secret,
@@ -96,7 +96,7 @@ class Reader:
 
     def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Exchange:
         assert self._secret is not None
-        verdict = plain or judge(
+        verdict = plain or verify_signature(
             invocation.headers,
             invocation.body,
             self._secret,

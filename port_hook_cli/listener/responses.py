@@ -7,39 +7,39 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from port_hook_cli.http.web_pages import Foreign
-from port_hook_cli.invocations.models import Answer, Delivery, Headers, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Headers, Response, Status, Verdict
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
 _BODILESS = frozenset({204, 304})
-OK = Answer(status=200, headers=_JSON, body=b'{"ok": true}')
+OK = Response(status=200, headers=_JSON, body=b'{"ok": true}')
 
 
-class BadAnswer(ValueError):
+class BadResponse(ValueError):
     """A `--respond` value that is not a response; the message says why."""
 
 
-def refused(verdict: Verdict) -> Answer:
+def refused(verdict: Verdict) -> Response:
     """Return the 401 for a request that failed verification."""
     return _problem(401, "signature", f"{verdict.status}: {', '.join(verdict.slugs)}".rstrip(": "), verdict.hint)
 
 
-def not_saved(reason: str) -> Answer:
+def not_saved(reason: str) -> Response:
     """Return the 500 for a request that could not be saved: only saved requests are acknowledged."""
     return _problem(500, "not-saved", reason)
 
 
-def too_large(limit: int) -> Answer:
+def too_large(limit: int) -> Response:
     """Return the 413 for a body above `limit` bytes."""
     return _problem(413, "too-large", f"the body is larger than {limit} bytes", "raise the limit with --max-body")
 
 
-def _busy() -> Answer:
+def _busy() -> Response:
     problem = _problem(503, "busy", "too many requests are being handled", "send the request again in a second")
     return replace(problem, headers=Headers((*_JSON.items, ("retry-after", "1"))))
 
 
-def foreign(found: Foreign) -> Answer:
+def foreign(found: Foreign) -> Response:
     """Return the response to a request that a web page may have made."""
     if found.is_by_host:
         return _problem(found.status, "host", found.message, own_tunnel_hint(found))
@@ -51,60 +51,60 @@ def own_tunnel_hint(found: Foreign) -> str:
     return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
 
 
-def outside(mount: str) -> Answer:
+def outside(mount: str) -> Response:
     """Return the 404 for a path that the listener does not serve."""
     return _problem(404, "not-found", f"port-hook serves only paths below {mount}")
 
 
-def too_slow(timeout_s: float) -> Answer:
+def too_slow(timeout_s: float) -> Response:
     """Return the 408 for a client that did not send its body in time."""
     return _problem(408, "too-slow", f"the body did not arrive within {timeout_s:g} s")
 
 
-def unsupported(status: int, message: str) -> Answer:
+def unsupported(status: int, message: str) -> Response:
     """Return the response to a request in a form that webhooks do not use: to a proxy, or in an unknown coding."""
     return _problem(status, "unsupported", message)
 
 
-def unreadable(status: int, reason: str) -> Answer:
+def unreadable(status: int, reason: str) -> Response:
     """Return the response to malformed HTTP (4xx), or to a request that failed in port-hook (5xx)."""
     return _problem(status, "unreadable" if status // 100 == 4 else "internal", reason)  # noqa: PLR2004 - 4xx
 
 
-def made_to_fail(remaining: int) -> Answer:
+def made_to_fail(remaining: int) -> Response:
     """Return the 500 that `--fail-first` asks for."""
     return _problem(500, "fail-first", f"--fail-first: {remaining} more invocations will fail")
 
 
-def undelivered(delivery: Delivery) -> Answer:
+def undelivered(delivery: Delivery) -> Response:
     """Return the 502 or 504 for a handler that did not respond."""
     status = 504 if delivery.fault == "timeout" else 502
     return _problem(status, delivery.fault or "unreachable", delivery.error or "the handler did not respond")
 
 
-def parse_answer(text: str, read_file: ReadFile) -> Answer:
+def parse_response(text: str, read_file: ReadFile) -> Response:
     """Return the response that `STATUS`, `STATUS:BODY` or `STATUS:@FILE` describes; raises BadAnswer.
 
     A body that is JSON is sent as `application/json`, any other as plain text.
     """
     status, colon, body = text.partition(":")
     if not (len(status) == 3 and status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses
-        raise BadAnswer(f"'{status}' is not an HTTP status from 200 to 599")
+        raise BadResponse(f"'{status}' is not an HTTP status from 200 to 599")
     if int(status) in _BODILESS:
         if body:
-            raise BadAnswer(f"a response with status {status} has no body")
-        return Answer(status=int(status))
+            raise BadResponse(f"a response with status {status} has no body")
+        return Response(status=int(status))
     if not colon:
-        return Answer(status=int(status), headers=_JSON, body=b"{}")
+        return Response(status=int(status), headers=_JSON, body=b"{}")
     content = read_file(body[1:]) if body.startswith("@") else _encode(body)
-    return Answer(status=int(status), headers=_content_type(content), body=content)
+    return Response(status=int(status), headers=_content_type(content), body=content)
 
 
 def _encode(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise BadAnswer(f"the body has a character that cannot be sent (at {error.start})") from None
+        raise BadResponse(f"the body has a character that cannot be sent (at {error.start})") from None
 
 
 def _content_type(content: bytes) -> Headers:
@@ -115,9 +115,9 @@ def _content_type(content: bytes) -> Headers:
     return _JSON
 
 
-def _problem(status: int, error: str, message: str, hint: str = "") -> Answer:
+def _problem(status: int, error: str, message: str, hint: str = "") -> Response:
     document = {"ok": False, "error": error, "message": message} | ({"hint": hint} if hint else {})
-    return Answer(status=status, headers=_JSON, body=json.dumps(document).encode())
+    return Response(status=status, headers=_JSON, body=json.dumps(document).encode())
 
 
 BUSY = _busy()

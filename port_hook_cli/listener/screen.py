@@ -46,8 +46,8 @@ class TextScreen(Observer):
         self._reveal = reveal
         self._compact = compact
         self._app_url = app_url
-        self._out = BackgroundWriter(stdout, summarise=_and_more, on_broken=on_broken)
-        self._err = BackgroundWriter(stderr, summarise=_nothing, on_broken=_ignore)
+        self._out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken)
+        self._err = BackgroundWriter(stderr, summarize=_nothing, on_broken=_ignore)
 
     def exchanged(self, exchange: Exchange) -> None:
         """Show an exchange."""
@@ -80,8 +80,8 @@ class JsonScreen(Observer):
     """Prints one record per line on stdout, and nothing else there; messages go to stderr."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
-        self._out = BackgroundWriter(stdout, summarise=_dropped, on_broken=on_broken, lossless=True)
-        self._err = BackgroundWriter(stderr, summarise=_nothing, on_broken=_ignore)
+        self._out = BackgroundWriter(stdout, summarize=_dropped, on_broken=on_broken, lossless=True)
+        self._err = BackgroundWriter(stderr, summarize=_nothing, on_broken=_ignore)
 
     def exchanged(self, exchange: Exchange) -> None:
         """Print an exchange as an `invocation` record."""

@@ -1,7 +1,7 @@
 """The HTTP source: the listener's server.
 
-It works below aiohttp's application layer: request bytes become an `Invocation`, an `Answer` becomes bytes, and neither
-is changed: no decompression, no added header fields, no rewritten names.
+It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. Neither is
+changed: no decompression, no added header fields, no rewritten names.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from multidict import istr
 
 from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
+from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
-from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
-from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.capacity import Capacity, Share
-from port_hook_cli.listener.connections import Connection, Server, WireAnswer
+from port_hook_cli.listener.connections import Connection, Server, WireResponse
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
@@ -78,7 +78,7 @@ class HttpSource:
             limit=self._max_connections,
             crowded=self._report_crowded,
             access_log=None,
-            logger=silent_logger(),
+            logger=disabled_logger(),
             keepalive_timeout=self._head_timeout_s,
             lingering_time=1.0,
         )
@@ -110,20 +110,20 @@ class HttpSource:
         target = request.raw_path
         if refusal := _refuse_form(request):
             self._notice(f"Responded {refusal.status} to {request.method} {target[:200]}")
-            return WireAnswer(request, refusal, close=True)
+            return WireResponse(request, refusal, close=True)
         if foreign := self._find_foreign(request):
-            return WireAnswer(request, responses.foreign(foreign), close=True)
+            return WireResponse(request, responses.foreign(foreign), close=True)
         probed = self._probe_endpoint
         if probed and target.endswith(probed.path):  # a tunnel may add a path before it
-            return WireAnswer(request, Answer(status=200, body=probed.token.encode()))
+            return WireResponse(request, Response(status=200, body=probed.token.encode()))
         if not is_below(target, self._context.mount):
             self._notice(f"Responded 404 to {request.method} {target}: not below {self._context.mount}")
-            return WireAnswer(request, responses.outside(self._context.mount))
+            return WireResponse(request, responses.outside(self._context.mount))
         head, share = Share(self._capacity), Share(self._capacity)
         try:
             # A short field costs much more memory than it has bytes.
             if len(request.raw_headers) > _FEW_FIELDS and not head.grow_to(_FIELD_BYTES * len(request.raw_headers)):
-                return WireAnswer(request, responses.BUSY, close=True)
+                return WireResponse(request, responses.BUSY, close=True)
             return await self._take(request, share)
         finally:
             share.release()
@@ -133,7 +133,7 @@ class HttpSource:
         try:
             body = await self._read(request, share)
         except _RefusedError as refusal:
-            return WireAnswer(request, refusal.answer, close=True)
+            return WireResponse(request, refusal.response, close=True)
         invocation = Invocation(
             id=self._context.new_id(),
             received_at=self._context.now(),
@@ -143,10 +143,10 @@ class HttpSource:
             body=body,
         )
         try:
-            answer = await self._context.receive(invocation, request.remote or "unknown")
+            response = await self._context.receive(invocation, request.remote or "unknown")
         except StoreError as error:
-            answer = responses.not_saved(error.message)
-        return WireAnswer(request, answer)
+            response = responses.not_saved(error.message)
+        return WireResponse(request, response)
 
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
         """Return the whole body; raises if it is too large, too slow, or over the capacity that is free now."""
@@ -165,15 +165,15 @@ class HttpSource:
                 return await self._read_chunks(request, share)
         except TimeoutError:
             self._notice(f"Responded 408 to {request.method} {request.raw_path}: the body did not arrive in time")
-            answer = responses.too_slow(self._body_timeout_s)
+            response = responses.too_slow(self._body_timeout_s)
         except web.RequestPayloadError as error:
             reason = " ".join(str(error).split())[:200]
             self._notice(f"Responded 400 to {request.method} {request.raw_path}: {reason}; it was not captured")
-            answer = responses.unreadable(400, f"the body broke off: {reason}")
+            response = responses.unreadable(400, f"the body broke off: {reason}")
         except ConnectionError:
             self._notice(f"A client disconnected during {request.method} {request.raw_path}; it was not captured")
-            answer = responses.unreadable(400, "the body broke off")
-        raise _RefusedError(answer)
+            response = responses.unreadable(400, "the body broke off")
+        raise _RefusedError(response)
 
     async def _read_chunks(self, request: web.BaseRequest, share: Share) -> bytes:
         chunks, size = [], 0
@@ -221,7 +221,7 @@ class HttpSource:
         self._notice(f"Responded 503: {self._max_connections} connections are open; more are refused until some close")
 
 
-def _refuse_form(request: web.BaseRequest) -> Answer | None:
+def _refuse_form(request: web.BaseRequest) -> Response | None:
     """Return the response to a request that no webhook sends: to a proxy, or with a transfer coding besides chunked."""
     if not request.raw_path.startswith("/"):
         return responses.unsupported(400, "the request target is not a path: port-hook is not a proxy")
@@ -240,9 +240,9 @@ def _tidy_up() -> None:
 class _RefusedError(Exception):
     """A body is refused; `answer` says why."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, response: Response) -> None:
         super().__init__()
-        self.answer = answer
+        self.response = response
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> ListenError:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.forwarder import Forwarder
+from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
@@ -31,7 +31,7 @@ _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ListenPlan:
     """What a listener was asked for. Durations are in seconds, sizes in bytes; None and 0 mean no limit."""
 
     policy: Policy
@@ -69,7 +69,7 @@ class Serving:
 
 @asynccontextmanager
 async def listening(
-    plan: Plan,
+    plan: ListenPlan,
     runtime: Runtime,
     observer: Observer,
     *,
@@ -97,7 +97,7 @@ async def listening(
         writer = StoreWriter(store, asyncio.get_running_loop())
         stack.push_async_callback(writer.close)
         forwarder = await stack.enter_async_context(
-            Forwarder(timeout_s=plan.forward_timeout_s, max_response=plan.max_response)
+            HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
         )
         public = PublicAddress(public_url)
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)
@@ -139,7 +139,7 @@ async def _drain(sources: Sequence[Source]) -> None:
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
 
 
-def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:
+def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
     """Raise UsageError for a target that is the listener itself: it would forward each request to itself forever."""
     routes = plan.policy.routes
     for target in (routes.default, *routes.by_action.values()):

@@ -19,7 +19,7 @@ from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
 from port_hook_cli.listener.records import ready_event, summary_event
-from port_hook_cli.listener.serving import DRAIN_S, Plan, Serving, listening
+from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, listening
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from port_hook_cli.listener.watcher import Watcher
 from port_hook_cli.port_api.settings import Settings
@@ -58,7 +58,7 @@ class Session:
     `secret_place` says where the client secret comes from. `ask` asks the user a yes-or-no question.
     """
 
-    plan: Plan
+    plan: ListenPlan
     tunnel: TunnelOptions = field(default_factory=TunnelOptions)
     sources: Sequence[OpenSource] = ()
     ask: Callable[[str], Awaitable[bool]] = decline
@@ -215,7 +215,7 @@ async def _unless_stopped(starting: Coroutine[Any, Any, T], stop: asyncio.Event)
     return None
 
 
-async def _wait(plan: Plan, stop: asyncio.Event, broken: asyncio.Event) -> None:
+async def _wait(plan: ListenPlan, stop: asyncio.Event, broken: asyncio.Event) -> None:
     waits = [asyncio.create_task(event.wait()) for event in (stop, broken)]
     _, pending = await asyncio.wait(waits, timeout=plan.timeout_s, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
@@ -234,7 +234,7 @@ def _outcome(session: Session, watcher: Watcher, observer: Observer) -> ExitCode
     return ExitCode.FAILED if complaints else ExitCode.OK
 
 
-def _complaints(plan: Plan, watcher: Watcher) -> Iterator[str]:
+def _complaints(plan: ListenPlan, watcher: Watcher) -> Iterator[str]:
     if plan.count is not None and plan.timeout_s is not None and watcher.shown < plan.count:
         yield f"{watcher.shown} of {plan.count} invocations arrived in {plan.timeout_s:g} s."
     if plan.expect and plan.timeout_s is not None and not watcher.shown:

@@ -55,8 +55,8 @@ def _targets(policy: Policy) -> Iterator[str]:
     if routes.default:
         yield f"Forwarding    {'everything else' if routes.by_action else 'everything'} -> {routes.default}"
     else:
-        answer = policy.respond
-        said = f"{answer.status} {answer.body.decode()}" if answer == OK else str(answer.status)
+        response = policy.respond
+        said = f"{response.status} {response.body.decode()}" if response == OK else str(response.status)
         yield f"Responding    {said} (no --forward-to)"
 
 

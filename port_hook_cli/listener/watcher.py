@@ -36,7 +36,7 @@ class Watcher(Observer):
     def exchanged(self, exchange: Exchange) -> None:
         """Count an exchange; the last one that `count` asks for ends the session."""
         self.shown += 1
-        if self._expect and not (exchange.answer and self._expect.met_by(exchange.answer.status)):
+        if self._expect and not (exchange.response and self._expect.met_by(exchange.response.status)):
             self.unexpected += 1
         if self.shown == self._count:
             self._stop.set()

@@ -1,4 +1,4 @@
-"""Port's API over httpx: a token when one is needed, patience with its limits, and its errors in words."""
+"""Port's API over httpx: a token when one is needed, retries with its limits, and its errors in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from port_hook_cli.port_api.responses import (
     retry_after_s,
     run_ended,
 )
-from port_hook_cli.port_api.retries import Failure, Patience
+from port_hook_cli.port_api.retries import FailedAttempt, Retries
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.text.safe import brief
@@ -49,7 +49,7 @@ class _Token:
     expires_at: float
 
 
-class _Refused(Exception):
+class _UnusableResponse(Exception):
     """A response that is not read completely; the message is a phrase that follows "answered, but"."""
 
 
@@ -69,7 +69,7 @@ class PortApi:
 
     `api_url` has neither `/v1` nor a trailing slash. One request may take `timeout_s` seconds, from connecting to the
     response's last byte; redirects are not followed. A call is tried again after 429 (as `Retry-After` says),
-    most of 5xx and lost connections, with the limits of `Patience`. A log whose answer was lost is sent again,
+    most of 5xx and lost connections, with the limits of `Retries`. A log whose answer was lost is sent again,
     so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
     PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words,
     `on_token` each token, which is a secret.
@@ -150,8 +150,8 @@ class PortApi:
         `run_as` is the email of the user to run it for. Never sent again where Port may have started a run already.
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
-        patience = Patience(self._sleep, self._on_retry)
-        while isinstance(outcome := await self._try_authorized("POST", path, body), Failure):
+        retries = Retries(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try_authorized("POST", path, body), FailedAttempt):
             if outcome.unclear:
                 raise PortApiError(
                     f"It is not known whether Port started a run of {identifier}. {outcome.problem.message}",
@@ -160,7 +160,7 @@ class PortApi:
             problem = outcome.problem
             if outcome.status == HTTPStatus.NOT_FOUND:
                 problem = action_problem(identifier, outcome.status, problem, changing=False)
-            await patience.wait(replace(outcome, problem=problem))
+            await retries.wait(replace(outcome, problem=problem))
         run: dict[str, Any] = self._part(outcome, "run", dict)
         if not _is_id(run.get("id")):
             raise self._not_port()
@@ -169,24 +169,24 @@ class PortApi:
     async def _send_of_action(
         self, identifier: str, method: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        patience = Patience(self._sleep, self._on_retry)
-        while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), Failure):
+        retries = Retries(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), FailedAttempt):
             problem = action_problem(identifier, outcome.status, outcome.problem, changing=body is not None)
-            await patience.wait(replace(outcome, problem=problem))
+            await retries.wait(replace(outcome, problem=problem))
         return outcome
 
     async def send(self, call: Call) -> dict[str, Any]:
         """Make one call of a report and return Port's answer; `{}` when a status turns out to be taken already."""
-        patience = Patience(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry)
         while True:
             outcome = await self._try_authorized(call.method, call.path, call.body, call)
             if isinstance(outcome, dict):
                 return outcome
             if isinstance(outcome.problem, RunEndedError):
-                return await self._after_end(call, patience.tries)
+                return await self._after_end(call, retries.tries)
             if outcome.unclear and call.wanted and await self._is_taken(call, outcome.problem):
                 return {}
-            await patience.wait(outcome)
+            await retries.wait(outcome)
 
     @staticmethod
     def _read(run_id: str, path: str) -> Call:
@@ -222,11 +222,11 @@ class PortApi:
 
     async def _try_authorized(
         self, method: str, path: str, body: Mapping[str, Any] | None, call: Call | None = None
-    ) -> dict[str, Any] | Failure:
+    ) -> dict[str, Any] | FailedAttempt:
         """Try once; when a token that was good before is refused, once more with a fresh one."""
         had = self._token is not None and self._now() < self._token.expires_at
         outcome = await self._try(method, path, body, await self._bearer(), call)
-        if not had or not isinstance(outcome, Failure) or outcome.status != HTTPStatus.UNAUTHORIZED:
+        if not had or not isinstance(outcome, FailedAttempt) or outcome.status != HTTPStatus.UNAUTHORIZED:
             return outcome
         self._token = None
         return await self._try(method, path, body, await self._bearer(), call)
@@ -238,9 +238,9 @@ class PortApi:
 
     async def _fetch_token(self) -> _Token:
         body = {"clientId": self._client_id, "clientSecret": self._client_secret.reveal()}
-        patience = Patience(self._sleep, self._on_retry)
-        while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), Failure):
-            await patience.wait(outcome)
+        retries = Retries(self._sleep, self._on_retry)
+        while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), FailedAttempt):
+            await retries.wait(outcome)
         try:
             given = read_token(outcome)
         except ValueError as problem:
@@ -258,7 +258,7 @@ class PortApi:
         body: Mapping[str, Any] | None,
         token: Secret | None = None,
         call: Call | None = None,
-    ) -> dict[str, Any] | Failure:
+    ) -> dict[str, Any] | FailedAttempt:
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         if body is not None:
             headers["content-type"] = "application/json"
@@ -277,20 +277,20 @@ class PortApi:
                     extensions={"trace": progress.on_event},
                 ) as response,
             ):
-                return self._judge(response, await _read(response), call)
+                return self._outcome_of(response, await _read(response), call)
         except TimeoutError:
             return self._late(progress)
-        except _Refused as refused:
+        except _UnusableResponse as refused:
             problem = PortApiError(f"{self._api_url} answered, but {refused}.", hint=_NOT_AS_PORT)
-            return Failure(problem=problem, again=False, unclear=True)
+            return FailedAttempt(problem=problem, again=False, unclear=True)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return self._lost(error)
 
-    def _judge(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | Failure:
+    def _outcome_of(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | FailedAttempt:
         status = response.status_code
         if response.is_success:
-            return read_object(body) or Failure(problem=self._not_port(), again=False)
-        return Failure(
+            return read_object(body) or FailedAttempt(problem=self._not_port(), again=False)
+        return FailedAttempt(
             problem=problem_of(status, self._without_secrets(body), call),
             status=status,
             again=is_worth_another_try(status),
@@ -298,15 +298,15 @@ class PortApi:
             wait_s=retry_after_s(response.headers.get("retry-after"), self._now()),
         )
 
-    def _late(self, progress: _Progress) -> Failure:
+    def _late(self, progress: _Progress) -> FailedAttempt:
         words = f"Port's API at {self._api_url} did not send a complete response within {self._timeout_s:g} s."
         hint = "Check the connection and PORT_API_URL, or raise --api-timeout."
-        return Failure(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
+        return FailedAttempt(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
 
-    def _lost(self, error: Exception) -> Failure:
+    def _lost(self, error: Exception) -> FailedAttempt:
         reason = _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
         hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
-        return Failure(
+        return FailedAttempt(
             problem=PortApiError(f"Port's API at {self._api_url} could not be reached: {reason}.", hint=_UNREACHABLE),
             again=not hopeless,
             unclear=not hopeless and not isinstance(error, _NOT_SENT),
@@ -328,15 +328,15 @@ def _is_id(value: object) -> bool:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Return the body as received; raises _Refused if it is too large, or encoded, which was not requested."""
+    """Return the body as received; raises _UnusableResponse if it is too large, or encoded, which was not requested."""
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise _Refused(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
+        raise _UnusableResponse(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
     body = bytearray()
     async for part in response.aiter_bytes():
         body += part
         if len(body) > MOST_API_BYTES:
-            raise _Refused(f"with more than {format_size(MOST_API_BYTES)}")
+            raise _UnusableResponse(f"with more than {format_size(MOST_API_BYTES)}")
     return bytes(body)
 
 

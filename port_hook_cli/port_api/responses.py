@@ -29,10 +29,10 @@ _LONGEST_LIFETIME_S = 1e12
 
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "Check PORT_CLIENT_ID and PORT_CLIENT_SECRET, and that PORT_REGION or PORT_API_URL"
-    " names your organisation's region.",
-    HTTPStatus.FORBIDDEN: "These credentials may not do that; check which organisation and role they belong to.",
-    HTTPStatus.NOT_FOUND: "No such run in this organisation: check the id, and that the credentials and the region"
-    " (PORT_REGION, PORT_API_URL) are those of the organisation that started it.",
+    " names your organization's region.",
+    HTTPStatus.FORBIDDEN: "These credentials may not do that; check which organization and role they belong to.",
+    HTTPStatus.NOT_FOUND: "No such run in this organization: check the id, and that the credentials and the region"
+    " (PORT_REGION, PORT_API_URL) are those of the organization that started it.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Port takes at most 1 MiB in one request: shorten the summary.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Port does not take these values for this run; see what it says above.",
     HTTPStatus.TOO_MANY_REQUESTS: "Port limits how often its API may be called; wait and run the command again.",
@@ -97,7 +97,7 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
     doing = f" to {call.method} {call.path}" if call else ""
-    return PortApiError(f"Port's API answered {_name(status)}{doing}: {_words(answer, body)}", hint=hint)
+    return PortApiError(f"Port's API answered {_name(status)}{doing}: {_explanation(answer, body)}", hint=hint)
 
 
 def action_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
@@ -116,7 +116,7 @@ def action_problem(identifier: str, status: int | None, problem: PortApiError, *
             return PortApiError(
                 f"Port knows no action or automation {identifier}.",
                 hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
-                " PORT_API_URL) are those of its organisation.",
+                " PORT_API_URL) are those of its organization.",
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY:
             return PortApiError(
@@ -166,7 +166,7 @@ def _name(status: int) -> str:
         return str(status)
 
 
-def _words(answer: dict[str, Any], body: bytes) -> str:
+def _explanation(answer: dict[str, Any], body: bytes) -> str:
     told = [str(answer[key]) for key in ("error", "message") if answer.get(key)]
     text = ": ".join(told) or body.decode("utf-8", "replace").strip() or "no explanation"
     return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"

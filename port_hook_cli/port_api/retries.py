@@ -14,7 +14,7 @@ LONGEST_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class FailedAttempt:
     """A try that failed. `unclear`: Port may have processed the call anyway; `wait_s`: the pause it asks for.
 
     `spent_s` is how many seconds the try took if it timed out.
@@ -28,7 +28,7 @@ class Failure:
     spent_s: float = 0.0
 
 
-class Patience:
+class Retries:
     """The pauses of one call: at most 5 tries, and at most 30 s of pauses and timed-out tries together."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]], on_retry: Callable[[str], None]) -> None:
@@ -37,7 +37,7 @@ class Patience:
         self._left_s = LONGEST_WAIT_S
         self.tries = 0
 
-    async def wait(self, failure: Failure) -> None:
+    async def wait(self, failure: FailedAttempt) -> None:
         """Pause before the next try; raises the failure's problem when there is no sense in one or no time left."""
         if not failure.again:
             raise failure.problem
@@ -52,7 +52,7 @@ class Patience:
         self._on_retry(f"{failure.problem.message} Trying again in {pause_s:.1f} s.")
         await self._sleep(pause_s)
 
-    def _given_up(self, failure: Failure) -> PortApiError:
+    def _given_up(self, failure: FailedAttempt) -> PortApiError:
         tried = f" (tried {self.tries} times)" if self.tries > 1 else ""
         asked = f"Port asks to wait {failure.wait_s:.0f} s." if failure.wait_s else ""
         return PortApiError(f"{failure.problem.message}{tried}", hint=asked or failure.problem.hint)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
-from port_hook_cli.port_api.settings_places import Found, Places
+from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
 from port_hook_cli.text.secret import Secret
 
@@ -105,7 +105,7 @@ def load_settings(
     breaks nothing. `insecure_api` allows plain http to another machine. `on_secret` is called with each secret
     that is read, used or not.
     """
-    places = Places(environ, cwd, home, stdin, org, secret_file, on_secret)
+    places = SettingsPlaces(environ, cwd, home, stdin, org, secret_file, on_secret)
     found: dict[str, Found] = {}
     gaps: tuple[str, ...] = ()
     for more, more_gaps in places:
@@ -120,7 +120,9 @@ def load_settings(
     )
 
 
-def _settings(found: Mapping[str, Found], gaps: tuple[str, ...], places: Places, *, insecure_api: bool) -> Settings:
+def _settings(
+    found: Mapping[str, Found], gaps: tuple[str, ...], places: SettingsPlaces, *, insecure_api: bool
+) -> Settings:
     secret, api_url = found.get("client_secret"), found.get("api_url")
     address = DEFAULT_API_URL if api_url is None else api_url.value
     return Settings(

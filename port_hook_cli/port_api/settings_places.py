@@ -35,10 +35,10 @@ class Found(NamedTuple):
 
 
 # The settings by name, and why the place did not give more.
-Source: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
+PlaceReading: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 
 
-class Places:
+class SettingsPlaces:
     """The places of settings, in order of precedence, each read only when it is needed.
 
     `warnings` are those of the files that have been read so far.
@@ -60,7 +60,7 @@ class Places:
         self.project_secret: str | None = None
         self.warnings: tuple[str, ...] = ()
 
-    def __iter__(self) -> Iterator[Source]:
+    def __iter__(self) -> Iterator[PlaceReading]:
         if self._secret_file:
             yield self._read_secret_file(self._secret_file), ()
         if self._org:
@@ -100,7 +100,7 @@ class Places:
             self._on_secret(other)
         return bool(other)
 
-    def _variables(self, variables: Mapping[str, str], place: str) -> Source:
+    def _variables(self, variables: Mapping[str, str], place: str) -> PlaceReading:
         found: dict[str, Found] = {}
         gaps: tuple[str, ...] = ()
         for name, variable in (("client_id", "PORT_CLIENT_ID"), ("client_secret", SECRET_VARIABLE)):
@@ -115,7 +115,7 @@ class Places:
             found["api_url"] = Found(_api_url(address, variables[address], place), place, address)
         return found, gaps
 
-    def _dotenv(self) -> Iterator[Source]:
+    def _dotenv(self) -> Iterator[PlaceReading]:
         from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
 
         project = project_dotenv(self._cwd, self._home)
@@ -123,13 +123,13 @@ class Places:
         yield self._of_dotenv(project)
         yield self._of_dotenv(home_dotenv(self._home))
 
-    def _of_dotenv(self, file: DotenvFile) -> Source:
+    def _of_dotenv(self, file: DotenvFile) -> PlaceReading:
         self.warnings += file.warnings
         found, gaps = self._variables(file.values, file.name)
         refused = (f"{file.name} was not used.",) if file.is_refused else ()
         return found, (*gaps, *refused, *(f"Line {line} of {file.name} could not be read." for line in file.bad_lines))
 
-    def _organization(self, org: str | None) -> Source:
+    def _organization(self, org: str | None) -> PlaceReading:
         from port_hook_cli.port_api.org_file import read_org_file
 
         named = self._environ.get("PORT_CONFIG_FILE")

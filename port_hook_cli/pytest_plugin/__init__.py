@@ -7,28 +7,26 @@ what the fixtures need is loaded by the first test that asks for one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.hook import PortHook
-    from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, Run, RunNotEnded
+    from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, Run, RunNotEnded
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
     from port_hook_cli.pytest_plugin.world import World
 
 _PLACES = {
-    "Answer": "runs",
+    "BackendResponse": "runs",
     "PortHook": "hook",
     "PortRequest": "runs",
     "PortSandbox": "sandbox",
     "Run": "runs",
     "RunNotEnded": "runs",
 }
-__all__ = ["Answer", "PortHook", "PortRequest", "PortSandbox", "Run", "RunNotEnded"]
+__all__ = ["BackendResponse", "PortHook", "PortRequest", "PortSandbox", "Run", "RunNotEnded"]
 
-_EXTRA = ("jq", "jsonschema", "cryptography")
 _BLOCKED = "A test tried to use socket"  # pytest-socket's words, in its exception and in its warning alike
 _story = pytest.StashKey[Callable[[], str]]()
 
@@ -96,11 +94,6 @@ def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Ite
 @pytest.fixture
 def port_hook(port_sandbox: PortSandbox) -> PortHook:
     """Port's side of an invocation: makes, signs and sends the requests of actions, and waits for their runs."""
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        from port_hook_cli.extras import install_hint
-
-        pytest.fail(f"port_hook needs {', '.join(missing)}. {install_hint(' '.join(missing))}", pytrace=False)
     from port_hook_cli.pytest_plugin.hook import PortHook
 
     return PortHook(port_sandbox)

@@ -110,12 +110,12 @@ class PortHook:
         __tracebackhide__ = True
         seconds = self._world.timeout_s if timeout_s is None else timeout_s
         url = url_to(request.url, to)
-        answer = await send(self._world, replace(request, url=url, path=path_of(url)), seconds)
+        backend_response = await send(self._world, replace(request, url=url, path=path_of(url)), seconds)
         run = self._world.sandbox.runs[request.run_id]
-        if answer is None and not run.ended:
+        if backend_response is None and not run.ended:
             raise self._sandbox.not_ended(run.id, f"after {seconds:g} s without an answer", blocks=blocks)
         if not wait or run.ended:
             return self._sandbox.shown(run)
-        if answer is not None and not answer.ok:
-            raise self._sandbox.not_ended(run.id, f"and stays so: the backend answered {answer.status}")
+        if backend_response is not None and not backend_response.ok:
+            raise self._sandbox.not_ended(run.id, f"and stays so: the backend answered {backend_response.status}")
         return await self._sandbox.ended(run.id, seconds, blocks=blocks)

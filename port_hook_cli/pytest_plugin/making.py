@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import string
 from collections.abc import Mapping
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
@@ -14,7 +13,8 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.pytest_plugin.runs import PortRequest
 from port_hook_cli.pytest_plugin.world import World
-from port_hook_cli.sandbox import RenderedRequest
+from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.sandbox import SandboxRequest
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.trigger.documents import read_by
 from port_hook_cli.trigger.engines import as_sent
@@ -24,7 +24,7 @@ class About(TypedDict, total=False):
     """What else may be said of a run.
 
     `entity` is the one that it runs on, `event` what an automation runs for, `by` who started it (a user, or the whole
-    of `trigger.by`), `secrets` the organisation's secrets by name, as templates see them.
+    of `trigger.by`), `secrets` the organization's secrets by name, as templates see them.
     """
 
     entity: Mapping[str, Any]
@@ -41,7 +41,7 @@ async def make_request(world: World, identifier: str, inputs: Mapping[str, Any],
     await _refuse_what_does_not_run(world, action, about.get("event"))
     somebody: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
     by = read_by(about["by"], somebody) if "by" in about else somebody
-    run_id = "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
+    run_id = make_run_id(secrets.choice)
     rendered = await world.invoker.request(
         action,
         run_id=run_id,
@@ -83,11 +83,11 @@ async def _refuse_what_does_not_run(world: World, action: PortAction, event: Map
     if event is None:
         raise UsageError(f"The automation {action.identifier} runs for an event: give it as `event`.")
     if unmet := await world.invoker.unmet(action, event):
-        told = "; ".join(f"{each.expression} {each.words}" for each in unmet)
+        told = "; ".join(f"{each.expression} {each.reason}" for each in unmet)
         raise UsageError(f"The automation {action.identifier} does not run for this event: {told}.")
 
 
-def _signed(world: World, request: RenderedRequest) -> dict[str, str]:
+def _signed(world: World, request: SandboxRequest) -> dict[str, str]:
     stamp = TimestampUnit.SECONDS.stamp(world.now())
     return dict((*request.headers, *signed_headers(request.body, world.sandbox.client_secret, stamp)))
 

@@ -36,7 +36,7 @@ class PortRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class BackendResponse:
     """A backend's HTTP answer. The names of `headers` are in lower case; `latency_ms` is milliseconds."""
 
     status: int
@@ -45,7 +45,7 @@ class Answer:
     latency_ms: float = 0.0
 
     @classmethod
-    def of(cls, delivery: Delivery) -> Answer | None:
+    def of(cls, delivery: Delivery) -> BackendResponse | None:
         """Return the answer that a delivery got, None for one that got none."""
         if delivery.status is None:
             return None
@@ -92,12 +92,12 @@ class Run:
     properties: Mapping[str, Any] = field(default_factory=dict)
     entities: tuple[str, ...] = ()
     request: PortRequest | None = None
-    answer: Answer | None = None
+    backend_response: BackendResponse | None = None
 
     def __repr__(self) -> str:
         """Return what pytest shows beside an assertion that failed."""
         told = [f"{self.id} of {self.action}: {self.status}"]
-        told += [f"answered {self.answer.status}"] if self.answer else []
+        told += [f"answered {self.backend_response.status}"] if self.backend_response else []
         told += [f"{name} {brief(str(value))!r}" for name, value in self._reported() if value]
         return f"<Run {', '.join(told)}>"
 

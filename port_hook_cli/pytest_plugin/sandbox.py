@@ -111,7 +111,7 @@ class PortSandbox:
             properties=dict(run.properties),
             entities=tuple(run.entities),
             request=self.world.requests.get(run.id),
-            answer=self.world.answers.get(run.id),
+            backend_response=self.world.answers.get(run.id),
         )
 
     async def ended(self, run_id: str, timeout_s: float | None = None, *, blocks: bool = False) -> Run:

@@ -7,7 +7,8 @@ import asyncio
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine, parse_target
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
-from port_hook_cli.pytest_plugin.runs import Answer, PortRequest
+from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.trigger.destination import destination
 
@@ -21,7 +22,7 @@ def url_to(url: str, to: str | int | None) -> str:
     return destination(url, None if to is None else parse_target(str(to)))
 
 
-async def send(world: World, request: PortRequest, timeout_s: float) -> Answer | None:
+async def send(world: World, request: PortRequest, timeout_s: float) -> BackendResponse | None:
     """Send a request and record its answer; None for one that did not come in `timeout_s` seconds.
 
     Raises TargetError when the backend cannot be reached or breaks off.
@@ -37,19 +38,19 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> Answer |
     )
     try:
         async with asyncio.timeout(timeout_s):
-            delivery = await world.sender.send(invocation, request.url)
+            delivery = await world.client.send(invocation, sendable_url(request.url))
     except TimeoutError:
         return None
-    answer = record(world, request, delivery)
-    if answer is None:
+    backend_response = record(world, request, delivery)
+    if backend_response is None:
         raise TargetError(f"{request.action} could not be invoked: {delivery.error}")
-    return answer
+    return backend_response
 
 
-def record(world: World, request: PortRequest, delivery: Delivery) -> Answer | None:
+def record(world: World, request: PortRequest, delivery: Delivery) -> BackendResponse | None:
     """Record what became of a request as Port does, and return the answer; None where there was none."""
     world.sandbox.record(request.run_id, delivery)
-    answer = Answer.of(delivery)
-    if answer is not None:
-        world.answers[request.run_id] = answer
-    return answer
+    backend_response = BackendResponse.of(delivery)
+    if backend_response is not None:
+        world.answers[request.run_id] = backend_response
+    return backend_response

@@ -26,14 +26,16 @@ def tell_why_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks
 
 
 def _told(run: Run) -> Iterator[str]:
-    request, answer = run.request, run.answer
+    request, backend_response = run.request, run.backend_response
     if request is not None:
         yield f"  request   {printable(request.method)} {brief(request.url)} ({len(request.body)} bytes, signed)"
         for error in request.errors:
             yield f"  template  {{{{ {brief(error.expression.strip())} }}}} became null: {brief(error.message)}"
-    if answer is not None:
-        took = f" in {answer.latency_ms:.1f} ms" if answer.latency_ms else ""  # unknown for a test client's
-        yield f"  answered  {answer.status}{took}  {brief(answer.text)}".rstrip()
+    if backend_response is not None:
+        took = (
+            f" in {backend_response.latency_ms:.1f} ms" if backend_response.latency_ms else ""
+        )  # unknown for a test client's
+        yield f"  answered  {backend_response.status}{took}  {brief(backend_response.text)}".rstrip()
     for message in run.logs[-_MOST:]:
         yield f"  log       {brief(message)}"
     for name, value in (("label", run.status_label), ("summary", run.summary), ("link", run.link)):
@@ -47,16 +49,16 @@ def _called(calls: Sequence[ApiEvent]) -> Iterator[str]:
 
 
 def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str]:
-    if run.answer is not None and run.answer.status in _REFUSED:
+    if run.backend_response is not None and run.backend_response.status in _REFUSED:
         yield (
             "The request was signed as Port signs, with the secret in port_sandbox.environ. Does the backend read "
             "PORT_CLIENT_SECRET from there, and verify the raw bytes of the body, and not JSON written anew?"
         )
-    elif run.answer is not None and not run.answer.ok:
+    elif run.backend_response is not None and not run.backend_response.ok:
         yield "An answer that is not 2xx ends no run in Port either; `wait=False` returns without waiting for an end."
     elif any(call.status in {401, 403} for call in calls):
         yield "Port's API refused the backend: does it take PORT_CLIENT_ID and PORT_CLIENT_SECRET from the environment?"
-    elif not calls and (run.answer is not None or run.request is None):
+    elif not calls and (run.backend_response is not None or run.request is None):
         yield "The backend has called nothing in the sandbox: does it take PORT_API_URL from port_sandbox.environ?"
     if blocks:
         yield "The test waited in its own event loop, which stood still: in an async test, await ainvoke or await_end."

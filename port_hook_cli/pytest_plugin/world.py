@@ -18,10 +18,10 @@ from typing import Any, TypeVar, Unpack
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.http.sender import Sender
+from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget
-from port_hook_cli.pytest_plugin.runs import Answer, PortRequest, RunNotEnded
-from port_hook_cli.sandbox import ApiEvent, Asked, RenderedRequest, Sandbox
+from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded
+from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
 from port_hook_cli.sandbox.action_files import read_actions
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.engines import SandboxInvoker, invoking
@@ -53,10 +53,10 @@ class World:
     def __init__(self, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self.sandbox: Sandbox
-        self.sender: Sender
+        self.client: HttpClient
         self.calls: list[ApiEvent] = []
         self.requests: dict[str, PortRequest] = {}
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, BackendResponse] = {}
         self._loop = loop
         self._stack = stack
         self._invoker: Invoker | None = None
@@ -64,7 +64,7 @@ class World:
     async def start(self, actions: Sequence[Path]) -> None:
         """Start the sandbox; raises ListenError, and UsageError for a file that holds no action."""
         known = [create_vm_action(), *read_actions(actions)]
-        self.sender = await self._stack.enter_async_context(Sender(timeout_s=0))
+        self.client = await self._stack.enter_async_context(HttpClient(timeout_s=0))
         starting = Sandbox.start(strict_runs=True, actions=known, invoker=_Starter(self), on_event=self.calls.append)
         self.sandbox = await self._stack.enter_async_context(starting)
 
@@ -141,7 +141,7 @@ class _Starter:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         return await SandboxInvoker(self._world.invoker).request(action, **asked)
 
 

@@ -25,17 +25,17 @@ from port_hook_cli.replay.editing import Edits, for_editor, from_editor
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
     Captures,
-    Places,
     Replay,
     Sent,
     Series,
+    SourcePlaces,
     exit_code,
     find_source,
     send_series,
     unexpected,
     without_answer,
 )
-from port_hook_cli.replay.sources import Source
+from port_hook_cli.replay.sources import ReplaySource
 from port_hook_cli.replay.tally import tally_deliveries
 from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from port_hook_cli.runtime import Runtime
@@ -48,7 +48,7 @@ _SEPARATOR = b"\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ReplayPlan:
     """The options of `replay`, read and checked. `to` is a URL, or None for where each capture was forwarded to.
 
     Times are seconds; a `timeout_s` of 0 is no limit.
@@ -77,7 +77,7 @@ class Plan:
         return len(self.sources) * self.series.times
 
 
-def run_batch(plan: Plan, runtime: Runtime) -> ExitCode:
+def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan`. Raises the problems of whatever it needs: settings, store, Port's API, the editor."""
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
@@ -89,7 +89,7 @@ def run_batch(plan: Plan, runtime: Runtime) -> ExitCode:
     return _send(replays, sign, plan, runtime)
 
 
-def _settings(plan: Plan, runtime: Runtime) -> Callable[[], Settings]:
+def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
     """Return a reader of the settings that reads once: the secret may come from stdin."""
     needs = ALL_NEEDS if any(map(is_run_id, plan.sources)) else ONLY_THE_SECRET
     return cache(
@@ -104,9 +104,9 @@ def _settings(plan: Plan, runtime: Runtime) -> Callable[[], Settings]:
     )
 
 
-async def _find(plan: Plan, runtime: Runtime, settings: Callable[[], Settings]) -> list[Source]:
+async def _find(plan: ReplayPlan, runtime: Runtime, settings: Callable[[], Settings]) -> list[ReplaySource]:
     with ExitStack() as stack:
-        places = Places(
+        places = SourcePlaces(
             read_file=partial(_read_file, runtime=runtime),
             is_directory=partial(_is_directory, runtime=runtime),
             open_captures=cache(partial(_open_captures, plan, runtime, stack)),
@@ -131,7 +131,7 @@ def _is_directory(name: str, *, runtime: Runtime) -> bool:
         return False
 
 
-def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures | None:
+def _open_captures(plan: ReplayPlan, runtime: Runtime, stack: ExitStack) -> Captures | None:
     from port_hook_cli.captures import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
@@ -146,7 +146,7 @@ async def _get_run(
         return await port.get_run(run_id)
 
 
-def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
+def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(
             f"{source.name} has no signature that could be sent as captured.",
@@ -164,7 +164,7 @@ def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
     return Replay(source=source.name, run_id=source.run_id, draft=request, url=url)
 
 
-def _default_target(source: Source, runtime: Runtime) -> str:
+def _default_target(source: ReplaySource, runtime: Runtime) -> str:
     """Return where a capture was forwarded to, and say so; raises UsageError where that is unknown or elsewhere."""
     if source.forwarded_to is None:
         raise UsageError(
@@ -175,7 +175,7 @@ def _default_target(source: Source, runtime: Runtime) -> str:
     return source.forwarded_to
 
 
-def _notes(source: Source, plan: Plan) -> Iterator[str]:
+def _notes(source: ReplaySource, plan: ReplayPlan) -> Iterator[str]:
     masked = ", ".join(masked_fields(source.invocation.headers))
     if masked:
         yield f"the store masks {masked}, so it is left out; give it with --header"
@@ -190,7 +190,7 @@ def _edit(body: bytes, runtime: Runtime) -> bytes:
     return edit(shown, lambda text: body if text == shown else from_editor(text), environ=runtime.environ)
 
 
-def _finish(request: Invocation, *, plan: Plan, runtime: Runtime, secret: Secret | None) -> Invocation:
+def _finish(request: Invocation, *, plan: ReplayPlan, runtime: Runtime, secret: Secret | None) -> Invocation:
     return finish(request, plan.rewriting, id_=runtime.new_id(), now=runtime.now(), secret=secret, unit=plan.unit)
 
 
@@ -204,7 +204,7 @@ def _print_requests(replays: Sequence[Replay], sign: Callable[[Invocation], Invo
 class _Report:
     """What came of the sends so far; answers are kept only where one alone is shown."""
 
-    plan: Plan
+    plan: ReplayPlan
     runtime: Runtime
     advance: Callable[[], None]
     deliveries: list[Delivery] = field(default_factory=list)
@@ -220,7 +220,7 @@ class _Report:
 
 
 def _send(
-    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, runtime: Runtime
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, runtime: Runtime
 ) -> ExitCode:
     with _progress(plan.sends, runtime) as advance:
         report = _Report(plan, runtime, advance)
@@ -235,12 +235,12 @@ def _send(
 
 
 async def _send_all(
-    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, report: _Report
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, report: _Report
 ) -> None:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=plan.timeout_s) as sender:
-        await send_series(replays, plan.series, sender=sender, finish=sign, on_sent=report.add)
+    async with HttpClient(timeout_s=plan.timeout_s) as client:
+        await send_series(replays, plan.series, client=client, finish=sign, on_sent=report.add)
 
 
 @contextmanager
@@ -256,7 +256,7 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: _Report, plan: Plan, runtime: Runtime) -> None:
+def _show(report: _Report, plan: ReplayPlan, runtime: Runtime) -> None:
     if plan.sends == 1:
         _show_one(report.deliveries[0], runtime)
     else:

@@ -12,7 +12,7 @@ from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.replay.pace import Pace
-from port_hook_cli.replay.sources import Source, from_exchange, from_file, from_run
+from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file, from_run
 from port_hook_cli.runs.updates import is_node_run
 
 LEAST_PREFIX = 4
@@ -32,7 +32,7 @@ class Captures(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class SourcePlaces:
     """Where sources are looked for.
 
     `read_file` returns None for a name that is not a file, `open_captures` None where there is no store, and `get_run`
@@ -45,7 +45,7 @@ class Places:
     get_run: Callable[[str], Awaitable[Mapping[str, Any]]]
 
 
-async def find_source(name: str, places: Places) -> Source:
+async def find_source(name: str, places: SourcePlaces) -> ReplaySource:
     """Return what `name` stands for: a file, else a run, else a capture.
 
     Raises UsageError for too short an id, StoreError, or what asking Port's API raised, with every place that was
@@ -59,7 +59,7 @@ async def find_source(name: str, places: Places) -> Source:
     return from_exchange(name, _find_capture(name, places))
 
 
-def _find_capture(name: str, places: Places) -> Exchange:
+def _find_capture(name: str, places: SourcePlaces) -> Exchange:
     captures = places.open_captures()
     if captures is not None and len(name) >= LEAST_PREFIX:
         try:
@@ -80,7 +80,7 @@ def _find_capture(name: str, places: Places) -> Exchange:
     )
 
 
-async def _find_run(name: str, places: Places) -> Source:
+async def _find_run(name: str, places: SourcePlaces) -> ReplaySource:
     captures = places.open_captures()
     captured = None if captures is None else next(captures.find(run_id=name, limit=1), None)
     if captured is not None:
@@ -122,7 +122,7 @@ class Sent:
     elapsed_s: float
 
 
-class Sends(Protocol):
+class Client(Protocol):
     """Sends requests."""
 
     async def send(self, invocation: Invocation, url: str, /) -> Delivery:
@@ -143,7 +143,7 @@ async def send_series(
     replays: Sequence[Replay],
     series: Series,
     *,
-    sender: Sends,
+    client: Client,
     finish: Callable[[Invocation], Invocation],
     on_sent: Callable[[Sent], None],
 ) -> None:
@@ -157,7 +157,7 @@ async def send_series(
         for replay in queue:
             if pace is not None:
                 await pace.turn()
-            delivery = await sender.send(finish(replay.draft), replay.url)
+            delivery = await client.send(finish(replay.draft), replay.url)
             on_sent(Sent(replay=replay, delivery=delivery, elapsed_s=clock() - began))
 
     await _together(work() for _ in range(min(series.concurrency, len(replays) * series.times)))

@@ -24,7 +24,7 @@ _KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ReplaySource:
     """A request to replay: `name` is how the user called it, `notes` are what they should know about it.
 
     `invocation.replay_of` names the capture it comes from, where it comes from one. `forwarded_to` is the URL on this
@@ -48,10 +48,10 @@ class Source:
         return self.invocation.headers.get(SIGNATURE_HEADER) is not None
 
 
-def from_exchange(name: str, exchange: Exchange) -> Source:
+def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
     """Return a capture as a source; raises StoreError for one whose body was not kept whole."""
     invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id)
-    return Source(
+    return ReplaySource(
         name=name,
         invocation=invocation,
         notes=_verdict_notes(exchange.verdict),
@@ -59,7 +59,7 @@ def from_exchange(name: str, exchange: Exchange) -> Source:
     )
 
 
-def from_file(name: str, content: bytes) -> Source:
+def from_file(name: str, content: bytes) -> ReplaySource:
     """Return a capture file, a raw HTTP request or a bare payload as a source; raises StoreError for anything else."""
     if is_request(content):
         return _from_raw_request(name, content)
@@ -70,7 +70,7 @@ def from_file(name: str, content: bytes) -> Source:
     return _from_payload(name, content) if capture is None else from_exchange(name, capture)
 
 
-def from_run(name: str, run: Mapping[str, Any]) -> Source:
+def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
     """Return the request that Port keeps of a run (`run.payload` of its API) as a source; raises PortApiError."""
     kept = run.get("payload")
     if not isinstance(kept, dict) or "body" not in kept:
@@ -78,7 +78,7 @@ def from_run(name: str, run: Mapping[str, Any]) -> Source:
             f"Port keeps no request of the run {name}.",
             hint="Only the runs of webhook actions have one; look at the action's invocation method.",
         )
-    return Source(
+    return ReplaySource(
         name=name,
         invocation=_request(
             _kept_body(name, kept["body"]),
@@ -108,22 +108,22 @@ def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
     return (f"its signature was {verdict.status}{causes} when it was captured",)
 
 
-def _from_raw_request(name: str, content: bytes) -> Source:
+def _from_raw_request(name: str, content: bytes) -> ReplaySource:
     try:
         raw = parse_request(content)
     except NotHttp as problem:
         raise StoreError(f"{name} cannot be read as an HTTP request: {problem}.", hint=_KINDS) from problem
     invocation = _request(raw.body, method=raw.method, target=raw.target, headers=raw.headers)
-    return Source(name=name, invocation=invocation, notes=raw.remarks)
+    return ReplaySource(name=name, invocation=invocation, notes=raw.remarks)
 
 
-def _from_payload(name: str, content: bytes) -> Source:
+def _from_payload(name: str, content: bytes) -> ReplaySource:
     try:
         signable = as_port_sends(content)
     except NotJson as problem:
         raise StoreError(f"{name} is neither a payload nor a capture file: {problem.fault}.", hint=_KINDS) from problem
     notes = (f"it is sent {signable.difference}",) if signable.difference else ()
-    return Source(name=name, invocation=_request(signable.body), notes=notes)
+    return ReplaySource(name=name, invocation=_request(signable.body), notes=notes)
 
 
 def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:

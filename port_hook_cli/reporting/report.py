@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.port_api.responses import run_ended
 from port_hook_cli.reporting.protocols import RunApi
-from port_hook_cli.runs.updates import Call, Plan, Purpose, Reported, ended_status, is_node_run, log_calls
+from port_hook_cli.runs.updates import Call, Purpose, Reported, ReportPlan, ended_status, is_node_run, log_calls
 
 
-async def send_report(api: RunApi, plan: Plan, streamed: AsyncIterator[str] | None = None) -> Reported:
+async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str] | None = None) -> Reported:
     """Make the calls of `plan`, with the `streamed` log messages after its own, and return what was sent.
 
     Raises RunEndedError before anything is sent when the run has ended already, and PortApiError that says what
@@ -27,7 +27,7 @@ async def send_report(api: RunApi, plan: Plan, streamed: AsyncIterator[str] | No
     return _reported(plan.run_id, sent)
 
 
-async def planned_calls(plan: Plan, streamed: AsyncIterator[str] | None = None) -> AsyncIterator[Call]:
+async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = None) -> AsyncIterator[Call]:
     """Yield the calls of `plan` in order, with the `streamed` log messages after its own."""
     for call in plan.logs:
         yield call

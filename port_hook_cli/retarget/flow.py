@@ -16,7 +16,7 @@ from port_hook_cli.actions.retargeting import Refusal, Standing, plan_change, sa
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.outcome import End, Outcome
-from port_hook_cli.retarget.protocols import ActionApi, Claim, Journal
+from port_hook_cli.retarget.protocols import ActionApi, ActionClaim, ActionJournal
 from port_hook_cli.retarget.view import change_lines
 
 RESTORE_WITHIN_S = 10.0
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Held:
-    claim: Claim
+    claim: ActionClaim
     entry: Entry
     seen: Any
     is_written: bool = False
@@ -33,7 +33,7 @@ class _Held:
 
 
 async def put_back(
-    api: ActionApi, claim: Claim, entry: Entry, *, overwrite: bool = False, dry_run: bool = False
+    api: ActionApi, claim: ActionClaim, entry: Entry, *, overwrite: bool = False, dry_run: bool = False
 ) -> Outcome:
     """Put one action back and take it out of the journal, unless somebody else has changed it. Never raises.
 
@@ -67,7 +67,7 @@ class Retargeting:
         self,
         *,
         api: ActionApi,
-        journal: Journal,
+        journal: ActionJournal,
         api_url: str,
         now: Callable[[], float],
         pid: int = 0,

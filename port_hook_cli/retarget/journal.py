@@ -38,7 +38,7 @@ class Kept:
     fault: str = ""
 
 
-class Claim:
+class JournalClaim:
     """The right to change one action, held until `release` or `finish`, or the end of the process."""
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -53,7 +53,7 @@ class Claim:
 
     def read(self) -> Entry | None:
         """Return what is written, or None; raises StoreError for a file that cannot be read."""
-        with _in_words(self.path):
+        with _store_errors(self.path):
             try:
                 return read_entry(self.path.read_text("utf-8"))
             except FileNotFoundError:
@@ -61,7 +61,7 @@ class Claim:
 
     def write(self, entry: Entry) -> None:
         """Write the entry so that it is on disk when this returns; raises StoreError."""
-        with _in_words(self.path):
+        with _store_errors(self.path):
             fresh = self.path.with_suffix(_FRESH)
             handle = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -73,7 +73,7 @@ class Claim:
 
     def finish(self) -> None:
         """Take the file out of the journal, and release it; raises StoreError when it cannot be deleted."""
-        with _in_words(self.path):
+        with _store_errors(self.path):
             self.path.unlink(missing_ok=True)
             _sync_folder(self.path.parent)
         self.release()
@@ -96,22 +96,22 @@ class Journal:
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
 
-    def claim(self, api_url: str, original_id: str, identifier: str) -> Claim:
+    def claim(self, api_url: str, original_id: str, identifier: str) -> JournalClaim:
         """Return the claim on an action; raises RetargetError while another process holds it.
 
-        The same identifier may name actions of several organisations; Port's own id (`original_id`) tells them apart.
+        The same identifier may name actions of several organizations; Port's own id (`original_id`) tells them apart.
         """
         name = hashlib.sha256(f"{api_url}\n{original_id}\n{identifier}".encode("utf-8", "replace")).hexdigest()
         path = self._folder / f"{name[:24]}{_SUFFIX}"
-        with _in_words(path):
+        with _store_errors(path):
             _make_folder(self._folder)
             return self._claim(path, identifier)
 
-    def reclaim(self, kept: Kept) -> Claim | None:
+    def reclaim(self, kept: Kept) -> JournalClaim | None:
         """Return the claim on what a process left behind, or None while one holds it."""
-        with _in_words(kept.path):
+        with _store_errors(kept.path):
             lock = _lock(_lock_path(kept.path))
-        return None if lock is None else Claim(kept.path, lock)
+        return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
         """Return every file of the journal, sorted by action; those in use say so."""
@@ -123,11 +123,11 @@ class Journal:
         """Return how many actions a listener that has ended left behind. Never raises."""
         return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._paths())
 
-    def _claim(self, path: Path, identifier: str) -> Claim:
+    def _claim(self, path: Path, identifier: str) -> JournalClaim:
         for _ in range(_TRIES):
             lock = _lock(_lock_path(path))
             if lock is not None:
-                return Claim(path, lock)
+                return JournalClaim(path, lock)
             time.sleep(_PAUSE_S)
         raise RetargetError(
             f"Another port-hook on this machine has pointed {identifier} elsewhere and is still running.",
@@ -236,7 +236,7 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except BadEntry as bad:

@@ -18,7 +18,7 @@ class End(StrEnum):
     RESTORED = "restored"
     UNTOUCHED = "untouched"  # found as it was before
     CHANGED = "changed"  # by somebody else
-    ANOTHER = "another"  # the identifier names another action now, or in this organisation
+    ANOTHER = "another"  # the identifier names another action now, or in this organization
     FAILED = "failed"
 
 

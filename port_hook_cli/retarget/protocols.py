@@ -20,7 +20,7 @@ class ActionApi(Protocol):
         ...
 
 
-class Claim(Protocol):
+class ActionClaim(Protocol):
     """The right to change one action, and its place in the journal. All but `release` raise StoreError."""
 
     def read(self) -> Entry | None:
@@ -40,9 +40,9 @@ class Claim(Protocol):
         ...
 
 
-class Journal(Protocol):
+class ActionJournal(Protocol):
     """Where it is written down what was changed in Port, before it is changed."""
 
-    def claim(self, api_url: str, original_id: str, identifier: str, /) -> Claim:
+    def claim(self, api_url: str, original_id: str, identifier: str, /) -> ActionClaim:
         """Return the claim on an action; raises RetargetError while another process holds it."""
         ...

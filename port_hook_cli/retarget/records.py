@@ -9,13 +9,13 @@ from port_hook_cli.retarget.entry import Entry
 RESTORE = "port-hook/restore/1"
 
 
-def restore_record(entry: Entry, outcome: str, words: str, *, dry_run: bool) -> dict[str, Any]:
-    """Return how it went to put one action back; `words` say more than `outcome`."""
+def restore_record(entry: Entry, outcome: str, message: str, *, dry_run: bool) -> dict[str, Any]:
+    """Return how it went to put one action back; `message` says more than `outcome`."""
     return {
         "schema": RESTORE,
         "action": entry.identifier,
         "api_url": entry.api_url,
         "outcome": outcome,
-        "message": words,
+        "message": message,
         "dry_run": dry_run,
     }

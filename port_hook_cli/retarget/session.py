@@ -13,7 +13,7 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import Journal
 from port_hook_cli.retarget.outcome import End, Outcome
-from port_hook_cli.retarget.view import conflict_lines, restore_words
+from port_hook_cli.retarget.view import conflict_lines, restore_message
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
 from port_hook_cli.text.safe import printable
@@ -76,5 +76,5 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     if outcome.end is End.CHANGED:
         conflict = conflict_lines(outcome.entry, outcome.now or {})
         return [f"{name} was changed in Port by somebody else and is left so:", *conflict, f"port-hook restore {name}"]
-    words = restore_words(outcome)
-    return [f"{name} {words}", *([] if outcome.is_done else [f"To put it back: port-hook restore {name}"])]
+    message = restore_message(outcome)
+    return [f"{name} {message}", *([] if outcome.is_done else [f"To put it back: port-hook restore {name}"])]

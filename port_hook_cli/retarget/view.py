@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from port_hook_cli.actions.retargeting import Change, differences, plan_change, settable, value_at
+from port_hook_cli.actions.retargeting import ActionChange, differences, plan_change, settable, value_at
 from port_hook_cli.invocations.masked_headers import SECRET_HEADERS
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.outcome import End, Outcome
@@ -17,7 +17,7 @@ _LONGEST = 120
 _MOST_LINES = 20
 
 
-def change_lines(entry: Entry, now: Mapping[str, Any], change: Change) -> list[str]:
+def change_lines(entry: Entry, now: Mapping[str, Any], change: ActionChange) -> list[str]:
     """Return what pointing an action elsewhere changes: a line for its name, one for each field."""
     name = printable(entry.identifier)
     changed = differences(settable(now), change.body)
@@ -47,7 +47,7 @@ def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
     return lines if len(lines) <= 4 * _MOST_LINES else [*lines[: 4 * _MOST_LINES], "  …"]
 
 
-def restore_words(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
+def restore_message(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
     """Return how it went with one action, in words that follow its name; `file` is its file in the journal."""
     keep = f"; to keep it so and be told no more, delete {file}" if file else ""
     match outcome.end:
@@ -59,7 +59,7 @@ def restore_words(outcome: Outcome, *, file: str = "", dry_run: bool = False) ->
         case End.CHANGED:
             return f"was changed by somebody else and left so; --overwrite puts it back{keep}"
         case End.ANOTHER:
-            return f"is another action now, or that of another organisation (--org), and was left so{keep}"
+            return f"is another action now, or that of another organization (--org), and was left so{keep}"
         case End.FAILED:
             problem = outcome.problem
             return (
@@ -77,7 +77,7 @@ def _ours(entry: Entry) -> dict[str, Any]:
     if entry.left is not None:
         return settable(entry.left)
     change = plan_change(entry.original, entry.urls[-1] if entry.urls else "")
-    return dict(change.body) if isinstance(change, Change) else {}
+    return dict(change.body) if isinstance(change, ActionChange) else {}
 
 
 def _path(keys: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from port_hook_cli.invocations.models import Answer, Kind, Payload
+from port_hook_cli.invocations.models import Kind, Payload, Response
 
 
 class RunFate(StrEnum):
@@ -17,11 +17,11 @@ class RunFate(StrEnum):
     NO_RUN = "no run"
 
 
-def run_fate(payload: Payload, answer: Answer) -> RunFate:
+def run_fate(payload: Payload, response: Response) -> RunFate:
     """Return what Port makes of `answer`.
 
-    A synchronised run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
-    the backend reports. A payload that does not say whether its run is synchronised leaves both open.
+    A synchronized run is SUCCESS on a 2xx answer and FAILURE on any other; any other run stays IN_PROGRESS until
+    the backend reports. A payload that does not say whether its run is synchronized leaves both open.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN
@@ -29,4 +29,4 @@ def run_fate(payload: Payload, answer: Answer) -> RunFate:
         return RunFate.DEPENDS
     if not payload.synchronized:
         return RunFate.WAITS
-    return RunFate.SUCCESS if answer.status // 100 == 2 else RunFate.FAILURE  # noqa: PLR2004 - the class of 2xx
+    return RunFate.SUCCESS if response.status // 100 == 2 else RunFate.FAILURE  # noqa: PLR2004 - the class of 2xx

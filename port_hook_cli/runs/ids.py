@@ -1,14 +1,22 @@
-"""Run ids as people give them: typed, pasted, or cut short."""
+"""Run ids: how they are made, and how they are read when a user types, pastes or cuts them."""
 
 from __future__ import annotations
 
 import re
+import string
+from collections.abc import Callable
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.payload import is_run_id
 
 _ANYWHERE = re.compile(r"(?<![A-Za-z0-9])(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)(?![A-Za-z0-9])")
+_CHARACTERS = string.ascii_letters + string.digits
 _FORM = "An action run's id is r_ and 16 letters and digits; a workflow node's run has wfnr_… ."
+
+
+def make_run_id(choose: Callable[[str], str]) -> str:
+    """Return a new id in the form of Port's action runs; `choose` returns a random character of its argument."""
+    return "r_" + "".join(choose(_CHARACTERS) for _ in range(16))
 
 
 def check_run_id(text: str) -> str:

@@ -73,7 +73,7 @@ class RunReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ReportPlan:
     """The calls of a report, and what the user should know about them. Streamed logs go before `closing_logs`."""
 
     run_id: str
@@ -118,7 +118,7 @@ def ended_status(run: Mapping[str, Any]) -> str | None:
     return status if status in ENDED or run.get("endedAt") else None
 
 
-def plan_report(run_id: str, report: RunReport) -> Plan:
+def plan_report(run_id: str, report: RunReport) -> ReportPlan:
     """Return the calls that say `report`; raises UsageError for a value that Port cannot take."""
     _check(report)
     if is_node_run(run_id):
@@ -130,7 +130,7 @@ def plan_report(run_id: str, report: RunReport) -> Plan:
         "externalRunId": report.external_run_id,
     }
     sent = {name: value for name, value in fields.items() if value is not None}
-    return Plan(
+    return ReportPlan(
         run_id=run_id,
         logs=_log_calls(run_id, report.logs),
         fields=patch_call(run_id, sent) if sent else None,
@@ -162,12 +162,12 @@ def _log_calls(run_id: str, messages: tuple[str, ...]) -> tuple[Call, ...]:
     return tuple(call for message in messages for call in log_calls(run_id, message))
 
 
-def _plan_node_run(run_id: str, report: RunReport) -> Plan:
+def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
     told = [f"{name}: {text}" for name, text in (("Label", report.label), ("Summary", report.summary)) if text]
     # The reference asks for a status in every update; a node that is still running is in progress.
     fields = {"status": "IN_PROGRESS", "links": list(report.links) or None, "externalRunId": report.external_run_id}
     sent = {name: value for name, value in fields.items() if value is not None}
-    return Plan(
+    return ReportPlan(
         run_id=run_id,
         logs=_log_calls(run_id, report.logs),
         closing_logs=_log_calls(run_id, tuple(told)),

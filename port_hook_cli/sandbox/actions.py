@@ -11,17 +11,17 @@ from typing import Any
 from port_hook_cli.actions.retargeting import WEBHOOK, value_at
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
 
 
-def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiAnswer:
+def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the answer to a GET; raises the 404 of an action that is not there."""
-    return ApiAnswer(status=200, document={"ok": True, "action": find_action(state, identifier)})
+    return ApiResponse(status=200, document={"ok": True, "action": find_action(state, identifier)})
 
 
-def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiAnswer:
+def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Return the answer to a PUT, which replaces everything but what Port sets itself."""
     known = find_action(state, identifier)
     body = read_body(request, checks.ACTION, ("identifier", "trigger", "invocationMethod"))
@@ -41,7 +41,7 @@ def replace_action(state: SandboxState, request: ApiRequest, identifier: str) ->
     state.add_action(replaced)
     url = value_at(body, ("invocationMethod", "url"))
     note = f"changed {body['identifier']}" + (f", which points at {url}" if url else "")
-    return ApiAnswer(status=200, document={"ok": True, "action": replaced}, note=brief(note))
+    return ApiResponse(status=200, document={"ok": True, "action": replaced}, note=brief(note))
 
 
 def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:

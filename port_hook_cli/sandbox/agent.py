@@ -10,7 +10,7 @@ from typing import Any
 
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, invalid, read_body
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 
@@ -19,16 +19,16 @@ CLAIM_S = 60.0
 _DEFAULT_CLAIMED = 10
 
 
-def claim_runs(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Give the agent the runs that wait for it."""
     _check_reserved(request)
     body = read_body(request, checks.CLAIM, required=("installationId", "invocationMethod"))
     claimed = claim(state, body, lambda run: not is_node_run(run.id))
     note = f"gave the agent {', '.join(run.id for run in claimed)}" if claimed else "no run waits for the agent"
-    return ApiAnswer(status=200, document={"ok": True, "runs": [run.document() for run in claimed]}, note=note)
+    return ApiResponse(status=200, document={"ok": True, "runs": [run.document() for run in claimed]}, note=note)
 
 
-def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Take the agent's word that it has claimed runs; they are not given again."""
     _check_reserved(request)
     body = read_body(request, checks.ACK, required=("runIds",))
@@ -39,21 +39,21 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiAnswer:
         run.claimed_until = None
         state.keep("run", run.id, run)
         state.tell(run, f"taken by the agent {run.installation_id}")
-    return ApiAnswer(status=200, document={"ok": True, "ackedCount": len(acked)}, note=f"acknowledged {len(acked)}")
+    return ApiResponse(status=200, document={"ok": True, "ackedCount": len(acked)}, note=f"acknowledged {len(acked)}")
 
 
-def show_organization(state: SandboxState, _: ApiRequest) -> ApiAnswer:
-    """Return the answer to a GET of the organisation."""
-    return ApiAnswer(status=200, document={"ok": True, "organization": state.organization})
+def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
+    """Return the answer to a GET of the organization."""
+    return ApiResponse(status=200, document={"ok": True, "organization": state.organization})
 
 
-def update_organization(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Set what a PATCH names; of the settings, the others stay."""
     body = read_body(request, checks.ORGANIZATION)
     settings = {**state.organization["settings"], **body.pop("settings", {})}
     state.organization.update({**body, "settings": settings})
     state.keep("organization", "", state.organization)
-    return ApiAnswer(
+    return ApiResponse(
         status=200, document={"ok": True, "organization": state.organization}, note="changed the organization"
     )
 

@@ -18,15 +18,16 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.sandbox.invoking import Invoker, RenderedRequest, in_words
+from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
@@ -56,7 +57,7 @@ class Courier:
     def __init__(
         self,
         state: SandboxState,
-        invoker: Invoker,
+        invoker: RequestMaker | None,
         commit: Callable[[], None],
         sending: Sending,
     ) -> None:
@@ -65,7 +66,7 @@ class Courier:
         self._commit = commit
         self._sending = sending
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sender: Sender | None = None
+        self._client: HttpClient | None = None
 
     def send(self, run_id: str) -> None:
         """Begin to send the invocation of a run."""
@@ -91,8 +92,8 @@ class Courier:
     async def close(self) -> None:
         """Give up what is under way, and close the connections."""
         await self.give_up()
-        if self._sender is not None:
-            await self._sender.__aexit__(None, None, None)
+        if self._client is not None:
+            self._client.close()
 
     def record(self, run: SandboxRun, delivery: Delivery) -> None:
         """Record what became of the request that is a run's `payload`, as Port does. One that was not answered fails.
@@ -106,7 +107,7 @@ class Courier:
         self._state.keep("run", run.id, run)
         self._state.tell(run, f"answered {delivery.status} in {delivery.latency_ms:.1f} ms")
         if not run.ended:
-            self._take_answer(run, delivery)
+            self._apply_response(run, delivery)
         self._try_to_commit()
 
     async def _send(self, run: SandboxRun) -> None:
@@ -124,17 +125,19 @@ class Courier:
             self._step(run, Phase.SENDING, f"sends {brief(f'{request.method} {request.url}')}")
             delivery = await self._deliver(run, request)
         except PortHookError as problem:
-            self._fail(run, in_words(problem))
+            self._fail(run, message_and_hint(problem))
             return
         except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
             self._fail(run, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
             return
         self.record(run, delivery)
 
-    async def _requested(self, run: SandboxRun) -> RenderedRequest:
+    async def _requested(self, run: SandboxRun) -> SandboxRequest:
         action = self._state.actions.get(run.action)
         if action is None:
             raise PortHookError(f"The action {run.action} is no longer there.")
+        if self._invoker is None:
+            raise PortHookError("This sandbox was started without an invoker, so it sends no requests.")
         return await self._invoker.request(
             action,
             properties=run.properties,
@@ -166,11 +169,11 @@ class Courier:
                 hint="Point the action at 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 
-    async def _deliver(self, run: SandboxRun, request: RenderedRequest) -> Delivery:
-        if self._sender is None:
-            from port_hook_cli.http.sender import Sender
+    async def _deliver(self, run: SandboxRun, request: SandboxRequest) -> Delivery:
+        if self._client is None:
+            from port_hook_cli.http.client import HttpClient
 
-            self._sender = Sender(timeout_s=self._sending.timeout_s)
+            self._client = HttpClient(timeout_s=self._sending.timeout_s)
         stamp = self._sending.unit.stamp(self._state.now())
         named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in request.headers)
         fields = (
@@ -186,9 +189,9 @@ class Courier:
             headers=Headers.from_raw((name.encode("utf-8"), value.encode("utf-8")) for name, value in fields),
             body=request.body,
         )
-        return await self._sender.send(invocation, request.url)
+        return await self._client.send(invocation, sendable_url(request.url))
 
-    def _take_answer(self, run: SandboxRun, delivery: Delivery) -> None:
+    def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """Let an answer end a synchronized run; of another, it is only logged that it was refused."""
         refused = f"The webhook answered {delivery.status}."
         if run.is_synchronized:

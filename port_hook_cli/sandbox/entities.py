@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, check_query, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, read_body
 from port_hook_cli.sandbox.run import IN_PROGRESS, SandboxRun
 from port_hook_cli.sandbox.runs import find_run
 from port_hook_cli.sandbox.state import SandboxState
@@ -19,7 +19,7 @@ _PARTS = ("properties", "relations")
 _MOST = 1000
 
 
-def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiAnswer:
+def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
     """Create an entity; with `upsert` replace one that is there, with `merge`, too, change it."""
     check_query(request, most=_MOST)
     body = read_body(request, checks.ENTITY, others=True)
@@ -31,28 +31,28 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiAnswe
     merged = known if known is not None and request.query.get("merge") == "true" else {}
     entity = _merge(merged, {**body, "identifier": identifier})
     if request.query.get("validation_only") == "true":
-        return ApiAnswer(status=201, document={"ok": True, "entity": entity}, note="checked, and not saved")
+        return ApiResponse(status=201, document={"ok": True, "entity": entity}, note="checked, and not saved")
     words = "created" if known is None else "changed"
     return _saved(state, blueprint, entity, run, words, status=201)
 
 
-def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Return the answer to a GET of an entity."""
     check_query(request, most=_MOST)
-    return ApiAnswer(status=200, document={"ok": True, "entity": _find(state, blueprint, identifier)})
+    return ApiResponse(status=200, document={"ok": True, "entity": _find(state, blueprint, identifier)})
 
 
-def replace(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+def replace(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Replace an entity by what the body says."""
     return _change(state, request, blueprint, identifier, keeps=False)
 
 
-def update(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+def update(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Change what the body names; a null empties a field."""
     return _change(state, request, blueprint, identifier, keeps=True)
 
 
-def delete(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiAnswer:
+def delete(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Delete an entity."""
     check_query(request, most=_MOST)
     _find(state, blueprint, identifier)
@@ -61,7 +61,7 @@ def delete(state: SandboxState, request: ApiRequest, blueprint: str, identifier:
     return _tied(state, run, f"deleted {blueprint}/{identifier}", {"ok": True}, 200)
 
 
-def _change(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str, *, keeps: bool) -> ApiAnswer:
+def _change(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str, *, keeps: bool) -> ApiResponse:
     check_query(request, most=_MOST)
     known = _find(state, blueprint, identifier)
     body = read_body(request, checks.ENTITY_PATCH if keeps else checks.ENTITY, others=not keeps)
@@ -101,16 +101,16 @@ def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
 
 def _saved(
     state: SandboxState, blueprint: str, entity: dict[str, Any], run: SandboxRun | None, words: str, *, status: int
-) -> ApiAnswer:
+) -> ApiResponse:
     state.set_entity(blueprint, entity["identifier"], entity)
     return _tied(state, run, f"{words} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
 
 
 def _tied(
     state: SandboxState, run: SandboxRun | None, note: str, document: Mapping[str, Any], status: int
-) -> ApiAnswer:
+) -> ApiResponse:
     if run is None:
-        return ApiAnswer(status=status, document=document, note=note)
+        return ApiResponse(status=status, document=document, note=note)
     run.entities.append(note)
     state.keep("run", run.id, run)
-    return ApiAnswer(status=status, document=document, run_id=run.id, note=f"{note}, for {run.id}")
+    return ApiResponse(status=status, document=document, run_id=run.id, note=f"{note}, for {run.id}")

@@ -1,67 +1,50 @@
-"""The inputs of a run against what its action asks for.
+"""The inputs of a run that is started through the API: defaults filled in, and checked.
 
-Only names, plain types, fixed lists of choices, defaults and fixed lists of required inputs are looked at: what an
-action computes (a `jqQuery`) and what it says of a value's form (a pattern, a least length) is not.
+Rules that the action computes (`jqQuery`) are not checked here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from port_hook_cli.actions.action import BadAction
+from port_hook_cli.actions.inputs import as_sent, plain_defaults, settle
 from port_hook_cli.actions.retargeting import value_at
-
-_TYPES: Mapping[str, Callable[[Any], bool]] = {
-    "string": lambda value: isinstance(value, str),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "boolean": lambda value: isinstance(value, bool),
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-}
+from port_hook_cli.actions.schema import fault_message
+from port_hook_cli.engines.json_schema import find_faults
 
 
 def fill_inputs(action: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs with the defaults of those that are not given."""
-    asked = _asked(action) or {}
-    defaults = {name: rules["default"] for name, rules in asked.items() if _is_plain(rules, "default")}
-    return {**defaults, **given}
+    """Return the inputs, with fixed defaults for those that are not given."""
+    return {**plain_defaults(_declared(action) or {}, given), **given}
 
 
 def find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the inputs, naming one, or None."""
-    asked = _asked(action)
-    if asked is None:
+    """Return the first fault of the inputs, with the input's name, or None."""
+    declared = _declared(action)
+    if declared is None:
         return None
-    required = value_at(action, ("trigger", "userInputs", "required"))
-    for name in required if isinstance(required, list) else ():
+    rules = settle(declared, value_at(action, ("trigger", "userInputs", "required")), {})
+    for name in rules.required:
         if given.get(name) is None:
             return f"properties must have required property '{name}'"
     for name, value in given.items():
-        if name not in asked:
+        if name not in rules.declared:
             return f"properties must NOT have additional properties; found '{name}'"
-        if value is not None and (words := _misfit(asked[name], value)):
-            return f"properties/{name} {words}"
+        if value is not None and (message := _fault(rules.declared[name], value)):
+            return f"properties/{name} {message}"
     return None
 
 
-def _misfit(rules: Any, value: Any) -> str | None:
-    if not isinstance(rules, Mapping):
-        return None
-    kind, choices = rules.get("type"), rules.get("enum")
-    if isinstance(kind, str) and not _TYPES.get(kind, lambda _: True)(value):
-        return f"must be {kind}"
-    if isinstance(choices, list) and value not in choices:
-        return f"must be equal to one of the allowed values: {', '.join(map(str, choices))}"
-    return None
+def _fault(rules: Mapping[str, Any], value: Any) -> str | None:
+    try:
+        faults = find_faults(rules, as_sent(rules, value))
+    except BadAction as error:
+        return f"is declared incorrectly, {error}"
+    return fault_message(faults[0]) if faults else None
 
 
-def _asked(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    asked = value_at(action, ("trigger", "userInputs", "properties"))
-    return asked if isinstance(asked, Mapping) else None
-
-
-def _is_plain(rules: Any, name: str) -> bool:
-    if not isinstance(rules, Mapping) or name not in rules:
-        return False
-    value = rules[name]
-    return not (isinstance(value, Mapping) and "jqQuery" in value)
+def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    declared = value_at(action, ("trigger", "userInputs", "properties"))
+    return declared if isinstance(declared, Mapping) else None

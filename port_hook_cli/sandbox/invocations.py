@@ -6,7 +6,7 @@ from port_hook_cli.actions.retargeting import WEBHOOK, value_at
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_action
 from port_hook_cli.sandbox.inputs import fill_inputs, find_input_fault
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, check_query, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, read_body
 from port_hook_cli.sandbox.run import DECLINED, IN_PROGRESS, WAITING_FOR_APPROVAL, Phase
 from port_hook_cli.sandbox.runs import check_open, find_run
 from port_hook_cli.sandbox.state import SandboxState
@@ -15,7 +15,7 @@ from port_hook_cli.text.safe import brief
 _MOST = 1000
 
 
-def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiAnswer:
+def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Start a run: its invocation is sent at once, or when it has been approved."""
     action = find_action(state, identifier)
     check_query(request, most=_MOST)
@@ -45,7 +45,7 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiA
     note = f"started {run.id} for {brief(run.user_email)}"
     if kind != WEBHOOK:
         note += f"; nothing is sent, as its invocation method is {kind}"
-    return ApiAnswer(
+    return ApiResponse(
         status=202,
         document={"ok": True, "run": run.document()},
         run_id=run.id,
@@ -54,7 +54,7 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiA
     )
 
 
-def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Approve or decline a run that waits for it. One voice is enough, whatever `requiredApproval` says."""
     check_query(request, most=_MOST)
     run, _ = find_run(state, run_id)
@@ -71,7 +71,7 @@ def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
     if approved:
         run.phase = Phase.PENDING if sends else Phase.NONE
     state.update_run(run, {"status": IN_PROGRESS if approved else DECLINED})
-    return ApiAnswer(
+    return ApiResponse(
         status=201,
         document={"ok": True, "run": run.document()},
         run_id=run.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, check_query, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, check_query, read_body
 from port_hook_cli.sandbox.runs import check_open, check_status, find_run, shown, told
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import shorten
@@ -13,7 +13,7 @@ from port_hook_cli.text.safe import shorten
 _MOST_LOGS = 50
 
 
-def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return up to 50 entries, the oldest first."""
     check_query(request, most=_MOST_LOGS)
     run, made_up = find_run(state, run_id)
@@ -22,7 +22,7 @@ def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswe
     return shown(run, made_up, {"runLogs": logs})
 
 
-def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Add an entry, which may end the run."""
     run, made_up = find_run(state, run_id)
     body = read_body(request, checks.RUN_LOG, required=("message",))

@@ -28,7 +28,7 @@ class ApiRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiAnswer:
+class ApiResponse:
     """A status, a JSON document, and for the onlooker the run it was about and what happened, in words.
 
     `invokes` is the run whose invocation is to be sent from now on.
@@ -47,7 +47,7 @@ class Refused(Exception):
 
     def __init__(self, status: int, slug: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.answer = ApiAnswer(
+        self.response = ApiResponse(
             status=status,
             document={"ok": False, "error": slug, "message": message},
             note=f"{slug}: {message}",
@@ -60,32 +60,32 @@ def invalid(message: str) -> Refused:
     return Refused(422, "invalid_request", message)
 
 
-def too_large() -> ApiAnswer:
+def too_large() -> ApiResponse:
     """Return the answer to a body over 1 MiB."""
-    return Refused(413, "payload_too_large", "Request body is too large (limit is 1MiB)").answer
+    return Refused(413, "payload_too_large", "Request body is too large (limit is 1MiB)").response
 
 
-def too_many(wait_s: int) -> ApiAnswer:
+def too_many(wait_s: int) -> ApiResponse:
     """Return the answer to a call over the limit; the next is welcome in `wait_s` seconds."""
     words = f"Too many requests; try again in {wait_s} seconds"
-    return Refused(429, "rate_limit_exceeded", words, {"retry-after": str(wait_s)}).answer
+    return Refused(429, "rate_limit_exceeded", words, {"retry-after": str(wait_s)}).response
 
 
-def foreign(found: Foreign) -> ApiAnswer:
+def foreign(found: Foreign) -> ApiResponse:
     """Return the answer to a request that a web page may have made."""
     if found.is_by_host:
-        return Refused(421, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").answer
-    return Refused(403, "forbidden", f"{found.message}. The sandbox only accepts calls from programs.").answer
+        return Refused(421, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").response
+    return Refused(403, "forbidden", f"{found.message}. The sandbox only accepts calls from programs.").response
 
 
-def failed(bug: Exception) -> ApiAnswer:
+def failed(bug: Exception) -> ApiResponse:
     """Return the answer of a sandbox that has a bug."""
-    return Refused(500, "internal_error", f"The sandbox has a bug: {type(bug).__name__}: {bug}").answer
+    return Refused(500, "internal_error", f"The sandbox has a bug: {type(bug).__name__}: {bug}").response
 
 
-def not_saved(problem: str) -> ApiAnswer:
+def not_saved(problem: str) -> ApiResponse:
     """Return the answer of a sandbox that could not write its state file."""
-    return Refused(500, "internal_error", f"The sandbox could not save what this call did: {problem}").answer
+    return Refused(500, "internal_error", f"The sandbox could not save what this call did: {problem}").response
 
 
 def check_query(request: ApiRequest, *, most: int) -> None:

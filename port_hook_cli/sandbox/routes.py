@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from port_hook_cli.sandbox import actions, agent, checks, entities, invocations, logs, runs, workflows
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, read_body
 from port_hook_cli.sandbox.state import SandboxState
 
 _TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
 _WITHOUT_VERSION = frozenset({"auth", "actions", "blueprints", "workflows", "organization"})
 
 
-def give_token(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def give_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return the answer to credentials: a token, or 401."""
     body = read_body(request, checks.CREDENTIALS, required=("clientId", "clientSecret"))
     secret = state.client_secret.reveal().encode()
@@ -26,16 +26,16 @@ def give_token(state: SandboxState, request: ApiRequest) -> ApiAnswer:
     if body["clientId"] != state.client_id or not hmac.compare_digest(given, secret):
         raise Refused(401, "invalid_credentials", "The client id or client secret is wrong")
     token = {"accessToken": state.give_token(), "expiresIn": state.token_lifetime_s, "tokenType": "Bearer"}
-    return ApiAnswer(status=200, document={"ok": True, **token}, note="gave a token")
+    return ApiResponse(status=200, document={"ok": True, **token}, note="gave a token")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route: `answer` takes the state, the request and what the path has in place of each `{name}`."""
+    """One route: `handle` takes the state, the request and what the path has in place of each `{name}`."""
 
     method: str
     path: str
-    answer: Callable[..., ApiAnswer]
+    handle: Callable[..., ApiResponse]
 
     def arguments(self, request: ApiRequest, segments: tuple[str, ...]) -> list[str] | None:
         """Return what the path has in place of the names, or None when the route is another."""
@@ -80,15 +80,15 @@ ROUTES = (
 )
 
 
-def answer(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return the answer to a request. Never raises."""
     try:
         return _route(state, request)
     except Refused as refused:
-        return refused.answer
+        return refused.response
 
 
-def _route(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
     segments = request.segments
     # Some published backends hold /v1 in the base URL, some before each path; both are given the same address here.
     if segments[:1] and segments[0] in _WITHOUT_VERSION:
@@ -105,6 +105,6 @@ def _route(state: SandboxState, request: ApiRequest) -> ApiAnswer:
     if found is None:
         path = "/".join(("", *request.segments))
         raise Refused(404, "not_found", f"Route {request.method} {path} is not part of this sandbox")
-    taken: Any = found[0].answer(state, request, *found[1])
-    assert isinstance(taken, ApiAnswer)
+    taken: Any = found[0].handle(state, request, *found[1])
+    assert isinstance(taken, ApiResponse)
     return taken

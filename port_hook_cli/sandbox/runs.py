@@ -10,39 +10,39 @@ from typing import Any
 
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, Refused, check_query, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, read_body
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 
 _MOST_RUNS = 1000
 
 
-def show_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def show_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return the answer to a GET of one run."""
     check_query(request, most=_MOST_RUNS)
     run, made_up = find_run(state, run_id)
     return shown(run, made_up, {"run": run.document()})
 
 
-def update_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def update_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return the answer to a PATCH of a run."""
     check_query(request, most=_MOST_RUNS)
     return update(state, request, run_id, checks.RUN_PATCH)
 
 
-def set_response(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def set_response(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return the answer to the agent's report of what a webhook answered."""
     return update(state, request, run_id, checks.RESPONSE, required=("response",))
 
 
-def list_runs(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return the action runs that all filters of the query ask for, the oldest first."""
     check_query(request, most=_MOST_RUNS)
     wanted = request.query
     runs = [run for run in state.runs.values() if not is_node_run(run.id) and _matches(run, wanted)]
     given = runs[: int(float(wanted.get("limit", _MOST_RUNS)))]
     documents = [run.document() for run in given]
-    return ApiAnswer(status=200, document={"ok": True, "runs": documents}, note=f"{len(given)} runs")
+    return ApiResponse(status=200, document={"ok": True, "runs": documents}, note=f"{len(given)} runs")
 
 
 def _matches(run: SandboxRun, wanted: Mapping[str, str]) -> bool:
@@ -62,7 +62,7 @@ def _matches(run: SandboxRun, wanted: Mapping[str, str]) -> bool:
 
 def update(
     state: SandboxState, request: ApiRequest, run_id: str, fields: checks.Fields, required: tuple[str, ...] = ()
-) -> ApiAnswer:
+) -> ApiResponse:
     """Set the fields of a run or a node's run that the body names, and return the answer."""
     run, made_up = find_run(state, run_id)
     body = read_body(request, fields, required)
@@ -94,10 +94,10 @@ def check_status(run: SandboxRun, status: str | None) -> None:
 
 def shown(
     run: SandboxRun, made_up: bool, document: Mapping[str, Any], note: str = "", *, status: int = 200
-) -> ApiAnswer:
+) -> ApiResponse:
     """Return a good answer that is about a run."""
     notes = (note, "made this run up, as its id was not known" if made_up else "")
-    return ApiAnswer(
+    return ApiResponse(
         status=status, document={"ok": True, **document}, run_id=run.id, note="; ".join(filter(None, notes))
     )
 

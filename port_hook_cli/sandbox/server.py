@@ -16,16 +16,16 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from port_hook_cli.errors import ListenError, StoreError
+from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
-from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.allowance import Allowance
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
-from port_hook_cli.sandbox.invoking import Invoker, PlainInvoker
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, failed, foreign, not_saved, too_large, too_many
-from port_hook_cli.sandbox.routes import answer
+from port_hook_cli.sandbox.invoking import RequestMaker
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
+from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, Given, RunEvent, SandboxState
 from port_hook_cli.text.secret import Secret
@@ -52,7 +52,7 @@ class Sandbox:
         state: SandboxState,
         *,
         given: Given,
-        invoker: Invoker,
+        invoker: RequestMaker | None,
         sending: Sending,
         watch: Watch,
         file: StateFile | None,
@@ -82,7 +82,7 @@ class Sandbox:
         token_lifetime_s: float = TOKEN_LIFETIME_S,
         actions: Iterable[Mapping[str, Any]] = (),
         state: Path | None = None,
-        invoker: Invoker | None = None,
+        invoker: RequestMaker | None = None,
         sending: Sending = DEFAULT_SENDING,
         calls_per_minute: int = 0,
         on_event: Callable[[ApiEvent], None] = lambda _: None,
@@ -100,7 +100,7 @@ class Sandbox:
             sandbox = cls(
                 known,
                 given=Given(tuple(actions), tuple(runs)),
-                invoker=invoker or PlainInvoker(),
+                invoker=invoker,
                 sending=sending,
                 watch=Watch(on_event, on_run),
                 file=file,
@@ -108,7 +108,7 @@ class Sandbox:
             )
             known.begin(sandbox._given, list(file.rows()) if file is not None else ())
             sandbox._commit()
-            runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
+            runner = web.AppRunner(sandbox._app(), access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
             await runner.setup()
             try:
                 sandbox.url = await _listen(runner, host, port)
@@ -170,7 +170,7 @@ class Sandbox:
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=REQUEST_LIMIT)
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)  # `.` would let a line feed through to aiohttp
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._respond)  # `.` would let a line feed through to aiohttp
         return app
 
     @property
@@ -199,7 +199,7 @@ class Sandbox:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _respond(self, request: web.Request) -> web.Response:
         given = self._refuse_page(request) or await self._reply(request)
         self._watch.on_event(
             ApiEvent(
@@ -221,17 +221,17 @@ class Sandbox:
             headers=given.headers,
         )
 
-    async def _reply(self, request: web.Request) -> ApiAnswer:
+    async def _reply(self, request: web.Request) -> ApiResponse:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return too_large()
         except ConnectionError:
-            return ApiAnswer(status=400, document={"ok": False}, note="the caller left in the middle of its request")
+            return ApiResponse(status=400, document={"ok": False}, note="the caller left in the middle of its request")
         if wait_s := self._allowance.take():
             return too_many(wait_s)
         try:
-            given = answer(self._state, _api_request(request, body))
+            given = respond(self._state, _api_request(request, body))
             self._save()
         except StoreError as problem:
             return not_saved(problem.message)
@@ -239,7 +239,7 @@ class Sandbox:
             return failed(bug)
         return given
 
-    def _refuse_page(self, request: web.Request) -> ApiAnswer | None:
+    def _refuse_page(self, request: web.Request) -> ApiResponse | None:
         fields = (request.headers.get(name) for name in ("host", "origin", "sec-fetch-site"))
         found = find_foreign(*fields, names=(), checks_host=self._is_on_loopback)
         return None if found is None else foreign(found)

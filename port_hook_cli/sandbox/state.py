@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,12 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.text.secret import Secret
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
-_ALPHABET = string.ascii_letters + string.digits
 Row = tuple[str, str, Any]
 """A part of the state as a file keeps it: kind, key, and a JSON value or None for what is gone."""
 
@@ -69,7 +68,7 @@ class SandboxState:
         self.runs: dict[str, SandboxRun] = {}
         self.actions: dict[str, dict[str, Any]] = {}
         self.entities: dict[tuple[str, str], dict[str, Any]] = {}
-        self.organization = _organization(f"org_{_random_name()}")
+        self.organization = _organization(f"org_{secrets.token_hex(8)}")
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._told: list[RunEvent] = []
@@ -96,7 +95,7 @@ class SandboxState:
                 self.add_run(run_id)
 
     def clear(self) -> None:
-        """Forget all but the credentials and the organisation's id; tokens that were given stay good."""
+        """Forget all but the credentials and the organization's id; tokens that were given stay good."""
         for run in self.runs.values():
             self.keep("run", run.id, None)
             self._forget_logs(run)
@@ -170,7 +169,7 @@ class SandboxState:
 
     def new_run_id(self) -> str:
         """Return an id that no run has."""
-        return f"r_{_random_name()}"
+        return make_run_id(secrets.choice)
 
     def update_run(self, run: SandboxRun, said: Mapping[str, Any]) -> None:
         """Set fields of a run, named as Port's API names them, and tell the end of one that was started here."""
@@ -245,10 +244,6 @@ class SandboxState:
 
 def _organization(identifier: str) -> dict[str, Any]:
     return {"id": identifier, "name": "sandbox", "settings": {}}
-
-
-def _random_name() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(16))
 
 
 def _log_key(run_id: str, number: int) -> str:

@@ -34,7 +34,7 @@ class StateFile:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the file, or make it, for this user only; raises StoreError."""
-        with _in_words(path):
+        with _store_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             secure(path, show_only=False)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
@@ -62,13 +62,13 @@ class StateFile:
 
     def rows(self) -> Iterator[Row]:
         """Yield what was written, what others refer to first; raises StoreError."""
-        with _in_words(self._path):
+        with _store_errors(self._path):
             for kind, key, text in self._connection.execute(f"SELECT kind, key, document FROM part ORDER BY {_ORDER}"):  # noqa: S608
                 yield kind, json.loads(key), json.loads(text)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write all of `rows` or none of them; raises StoreError."""
-        with _in_words(self._path):
+        with _store_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for kind, key, value in rows:
@@ -127,7 +127,7 @@ def _make_table(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

@@ -10,18 +10,18 @@ from typing import Any
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.agent import claim
-from port_hook_cli.sandbox.messages import ApiAnswer, ApiRequest, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_body
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.runs import check_open, find_run, shown, update
 from port_hook_cli.sandbox.state import SandboxState
 
 
-def update_node_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def update_node_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return the answer to a PATCH of a node's run."""
     return update(state, request, run_id, checks.NODE_PATCH)
 
 
-def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiAnswer:
+def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Add entries to the log of a node's run."""
     run, made_up = find_run(state, run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
@@ -30,11 +30,11 @@ def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiA
     return shown(run, made_up, {"logs": logs}, f"{len(logs)} logs", status=201)
 
 
-def claim_node_runs(state: SandboxState, request: ApiRequest) -> ApiAnswer:
+def claim_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Give the agent the node runs that wait for it."""
     body = read_body(request, checks.CLAIM, required=("installationId",))
     claimed = claim(state, body, lambda run: is_node_run(run.id))
-    return ApiAnswer(
+    return ApiResponse(
         status=200, document={"ok": True, "nodeRuns": [_for_agent(run) for run in claimed]}, note=_count(claimed)
     )
 

@@ -12,7 +12,7 @@ from port_hook_cli.invocations.models import Cause
 
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
-        "wrong-secret": "nothing matches: the secret of another organisation, or a changed body or timestamp",
+        "wrong-secret": "nothing matches: the secret of another organization, or a changed body or timestamp",
         "undiagnosed": "nothing was looked for: too many requests without a good signature came at once",
         "secret-whitespace": "the secret has white space around it, on one of the two sides",
         "secret-quoted": "the secret has quotation marks around it, on one of the two sides",
@@ -45,7 +45,7 @@ WRONG_SECRET = Cause(
     "wrong-secret",
     "The signature matches neither the body as it arrived nor any other form of it: it was made with another secret, "
     "or the body or the timestamp was changed on its way.",
-    "Compare the client secret with the one of the organisation that sent this (in Port: Credentials). If it is the "
+    "Compare the client secret with the one of the organization that sent this (in Port: Credentials). If it is the "
     "same one, look for a proxy or middleware that rewrites the body.",
 )
 UNDIAGNOSED = Cause(
@@ -73,24 +73,24 @@ SECRET_IN_QUOTES = Cause(
     "The signature was made with quotation marks around the client secret.",
     "Remove the quotation marks from the secret where the request is signed.",
 )
-RESERIALISED_JS = Cause(
+RESERIALIZED_JS = Cause(
     "reserialised-js",
     "The signature matches the body as JSON.stringify writes it, not the bytes that arrived.",
     "Something on the way rewrote the JSON. Send the signed bytes untouched, or verify JSON.stringify(body).",
 )
-RESERIALISED_PYTHON = Cause(
+RESERIALIZED_PYTHON = Cause(
     "reserialised-python",
     "The signature matches the body as Python's json.dumps writes it, with a space after each comma and colon.",
     "Sign the bytes that are sent: send data=body and not json=document.",
 )
-RESERIALISED_PYTHON_COMPACT = Cause(
+RESERIALIZED_PYTHON_COMPACT = Cause(
     "reserialised-python-compact",
     "The signature matches the body as json.dumps(body, separators=(',', ':')) writes it. Port's execution agent signs "
     "that form and sends another, with spaces.",
     "Verify json.dumps(json.loads(body), separators=(',', ':')) when requests come from the agent, or sign the bytes "
     "that are sent.",
 )
-RESERIALISED_PYTHON_UNESCAPED = Cause(
+RESERIALIZED_PYTHON_UNESCAPED = Cause(
     "reserialised-python-compact",
     "The signature matches the body as json.dumps(body, separators=(',', ':'), ensure_ascii=False) writes it, the form "
     "in which Port's Kafka messages are signed.",
@@ -102,7 +102,7 @@ MEANING_CHANGED = Cause(
     "precision or range.",
     "Send such numbers as strings, or sign the bytes that are sent.",
 )
-KEY_DOUBLED = Cause(
+KEY_REPEATED = Cause(
     "meaning-changed",
     "An object has a key twice, of which some readers take the first value and others the last.",
     "Send each key once. If Port sent this, somebody changed the body on its way.",
@@ -228,7 +228,7 @@ HEADER_AMBIGUOUS = Cause(
 )
 
 
-def reserialised_indented(style: str) -> Cause:
+def reserialized_indented(style: str) -> Cause:
     """Return the cause for a body that was signed in the indented form that `style` describes."""
     return Cause(
         "reserialised-indented",
@@ -239,4 +239,4 @@ def reserialised_indented(style: str) -> Cause:
 
 def wrong_secret(untried: Iterable[str]) -> Cause:
     """Return `WRONG_SECRET` with the sentences that say which forms were left out."""
-    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.words, *untried)), WRONG_SECRET.fix)
+    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.explanation, *untried)), WRONG_SECRET.fix)

@@ -14,8 +14,8 @@ _OTHER_UNIT_S = -100 * _YEAR_S
 def clock_skew(age_s: float, tolerance_s: float) -> Cause:
     """Return the cause for a timestamp that is `age_s` seconds behind the receiver's clock (negative: ahead)."""
     side = "past" if age_s > 0 else "future"
-    words = f"The timestamp lies {format_duration(abs(age_s))} in the {side}; {tolerance_s:g} s are tolerated."
-    return Cause("clock-skew", " ".join([words, *_guesses(age_s)]), _fix(age_s))
+    message = f"The timestamp lies {format_duration(abs(age_s))} in the {side}; {tolerance_s:g} s are tolerated."
+    return Cause("clock-skew", " ".join([message, *_guesses(age_s)]), _fix(age_s))
 
 
 def format_duration(duration_s: float) -> str:

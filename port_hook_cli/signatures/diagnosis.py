@@ -19,7 +19,7 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import COMBINED_BYTES, MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.signatures.forms import RAW, Form, byte_forms, json_forms, unwrap
 from port_hook_cli.signatures.notation import SignatureReading
-from port_hook_cli.signatures.same_document import Likeness, likeness
+from port_hook_cli.signatures.same_document import DocumentComparison, compare_documents
 from port_hook_cli.signatures.signing import digest
 
 MAX_TIMESTAMP_CHARACTERS = 64
@@ -63,9 +63,9 @@ class Match:
 Found: TypeAlias = list[tuple[SignatureReading, Variant, Variant, Form]]
 
 _CHANGES = {
-    Likeness.CHANGED: causes.MEANING_CHANGED,
-    Likeness.KEY_DOUBLED: causes.KEY_DOUBLED,
-    Likeness.NOT_COMPARED: causes.NOT_COMPARED,
+    DocumentComparison.CHANGED: causes.MEANING_CHANGED,
+    DocumentComparison.KEY_REPEATED: causes.KEY_REPEATED,
+    DocumentComparison.NOT_COMPARED: causes.NOT_COMPARED,
 }
 
 
@@ -126,8 +126,8 @@ def find_matches(
         return Findings((), tuple(budget.untried))
     steps = unwrap(body, headers, budget)
     found = _search(_Search(signatures, budget), list(product(secrets, timestamps)), steps)
-    alike = {form.body: likeness(steps[-1].body, form.body) for *_, form in found}
-    return Findings(tuple(_match(*one, alike[one[-1].body]) for one in found), tuple(budget.untried))
+    comparisons = {form.body: compare_documents(steps[-1].body, form.body) for *_, form in found}
+    return Findings(tuple(_match(*one, comparisons[one[-1].body]) for one in found), tuple(budget.untried))
 
 
 def _search(search: _Search, keys: Sequence[Key], steps: Sequence[Form]) -> Found:
@@ -155,13 +155,15 @@ def _in_milliseconds(exact: Sequence[Key], raw: Form, budget: Budget) -> Sequenc
     return keys
 
 
-def _match(signature: SignatureReading, secret: Variant, timestamp: Variant, form: Form, like: Likeness) -> Match:
+def _match(
+    signature: SignatureReading, secret: Variant, timestamp: Variant, form: Form, comparison: DocumentComparison
+) -> Match:
     around = (*secret.causes, *signature.causes, *timestamp.causes)
-    change = _CHANGES.get(like) if form.reading != RAW else None
+    change = _CHANGES.get(comparison) if form.reading != RAW else None
     return Match(
         reading=form.reading,
         causes=(*around, *form.causes, *((change,) if change else ())),
-        is_same_document=form.is_declared and like is Likeness.SAME,
+        is_same_document=form.is_declared and comparison is DocumentComparison.SAME,
         is_exact=not around,
     )
 

@@ -1,7 +1,7 @@
 """Other forms of a body: the same content as another program would have written it before it was signed.
 
 Two families. Byte forms undo or redo what happens to bytes on their way: compression, character set, byte order
-mark, line break at the end. JSON forms parse the document and write it as other serialisers do.
+mark, line break at the end. JSON forms parse the document and write it as other serializers do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from port_hook_cli.invocations.models import Cause, Headers
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.same_document import MAX_DOCUMENT_BYTES, is_dense
-from port_hook_cli.signatures.serializers import renderings
+from port_hook_cli.signatures.serializers import serializations
 
 MAX_DECOMPRESSED_BYTES = 10 * 2**20
 MAX_UNDECLARED_BYTES = 2**18
@@ -91,14 +91,14 @@ def byte_forms(steps: Sequence[Form]) -> Iterator[Form]:
 
 
 def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
-    """Yield the JSON document in an unwrapped body as other serialisers write it, the likelier first. Never raises."""
+    """Yield the JSON document in an unwrapped body as other serializers write it, the likelier first. Never raises."""
     base = steps[-1]
     text = _document_text(base.body, budget)
-    for rendering in renderings(text, budget) if text is not None else ():
-        rendered = _bytes(rendering.text)
+    for serialization in serializations(text, budget) if text is not None else ():
+        rendered = _bytes(serialization.text)
         if rendered is None:
             continue
-        form = base.then(rendering.reading, rendered, rendering.cause)
+        form = base.then(serialization.reading, rendered, serialization.cause)
         if rendered != steps[0].body:
             yield form
         if len(rendered) <= MAX_COMBINED_BYTES:

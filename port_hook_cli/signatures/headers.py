@@ -1,4 +1,4 @@
-"""What the headers of a request claim: its signatures and timestamps, doubled and joined ones taken apart."""
+"""The signature headers of a request: the values of repeated and joined fields, taken apart."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ _signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What the headers say. `is_joined` means that one field held several values, as a doubled one does in Node."""
+class SignatureHeaders:
+    """The signatures and timestamps of a request.
+
+    `is_joined` means that one field held several values, as Node joins a repeated header.
+    """
 
     signatures: Sequence[str]
     timestamps: Sequence[str]
@@ -48,12 +51,12 @@ class Claim:
                 found.append(SignatureReading(reading.digest, (*extra, *reading.causes)))
         return found
 
-    def separated(self) -> Claim:
-        """Return this claim with joined values taken apart."""
+    def separated(self) -> SignatureHeaders:
+        """Return the same with joined values taken apart."""
         signatures = [part for value in self.signatures[:_MAX_VALUES] for part in _signatures_in(value)]
         timestamps = [part for value in self.timestamps[:_MAX_VALUES] for part in _timestamps_in(value)]
         is_joined = len(signatures) > len(self.signatures) or len(timestamps) > len(self.timestamps)
-        return Claim(signatures[:_MAX_VALUES], timestamps[:_MAX_VALUES], is_joined)
+        return SignatureHeaders(signatures[:_MAX_VALUES], timestamps[:_MAX_VALUES], is_joined)
 
 
 def read_fields(headers: Headers) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
         **verdict_fields(verdict),
         "age_s": None if verdict.age_s is None else round(verdict.age_s, 3),
         "hint": verdict.hint,
-        "details": [{"slug": cause.slug, "words": cause.words, "fix": cause.fix} for cause in verdict.causes],
+        "details": [{"slug": cause.slug, "words": cause.explanation, "fix": cause.fix} for cause in verdict.causes],
     }
 
 

@@ -1,7 +1,7 @@
 """Whether two JSON texts mean the same to every reader: the condition for forwarding a body that was not signed so.
 
 Readers differ where JSON leaves room: the first or the last of two equal keys counts, numbers are doubles or exact. So
-an object with a key twice is like nothing, and numbers are alike if they are the same decimal number, not the same
+an object that repeats a key equals nothing, and numbers are equal if they are the same decimal number, not the same
 double.
 """
 
@@ -21,43 +21,44 @@ _FREE_MARKS = 2**12
 _CHARACTERS_PER_MARK = 8
 
 
-class Likeness(Enum):
-    """What came of the comparison of the document that was sent with the one that was signed."""
+class DocumentComparison(Enum):
+    """Whether the document that was sent is the one that was signed."""
 
     SAME = auto()
     CHANGED = auto()
-    KEY_DOUBLED = auto()
+    KEY_REPEATED = auto()
     NO_DOCUMENT = auto()
     NOT_COMPARED = auto()
 
 
-def likeness(sent: bytes, signed: bytes) -> Likeness:
-    """Return how like each other two bodies in UTF-8 are; the signed one may have a byte order mark. Never raises.
+def compare_documents(sent: bytes, signed: bytes) -> DocumentComparison:
+    """Return whether two bodies in UTF-8 are the same document. Never raises.
 
+    The signed body may begin with a byte order mark.
     Documents that are larger than `MAX_DOCUMENT_BYTES`, too dense or too deep for Python (about 1,000 levels) are not
     compared.
     """
     if max(len(sent), len(signed)) > MAX_DOCUMENT_BYTES:
-        return Likeness.NOT_COMPARED
+        return DocumentComparison.NOT_COMPARED
     try:
         texts = (sent.decode(), signed.removeprefix(BOM_UTF8).decode())
         if any(map(is_dense, texts)):
-            return Likeness.NOT_COMPARED
+            return DocumentComparison.NOT_COMPARED
         one, other = map(_meaning, texts)
         is_same = one == other
-    except _KeyDoubledError:
-        return Likeness.KEY_DOUBLED
+    except _KeyRepeatedError:
+        return DocumentComparison.KEY_REPEATED
     except (RecursionError, InvalidOperation):
-        return Likeness.NOT_COMPARED
+        return DocumentComparison.NOT_COMPARED
     except ValueError:
-        return Likeness.NO_DOCUMENT
-    return Likeness.SAME if is_same else Likeness.CHANGED
+        return DocumentComparison.NO_DOCUMENT
+    return DocumentComparison.SAME if is_same else DocumentComparison.CHANGED
 
 
 def is_dense(text: str) -> bool:
     """Return whether a JSON text has too many marks to be parsed: over 4,096 plus one per 8 characters, or over 32,768.
 
-    Each costs a microsecond or two in every serialiser, and a byte or two to send.
+    Each costs a microsecond or two in every serializer, and a byte or two to send.
     """
     return count_marks(text) > min(_MAX_MARKS, _FREE_MARKS + len(text) // _CHARACTERS_PER_MARK)
 
@@ -67,7 +68,7 @@ def count_marks(text: str) -> int:
     return sum(map(text.count, ",:[{"))
 
 
-class _KeyDoubledError(ValueError):
+class _KeyRepeatedError(ValueError):
     pass
 
 
@@ -91,5 +92,5 @@ def _fraction(literal: str) -> tuple[Decimal, bool]:
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) < len(members):
-        raise _KeyDoubledError
+        raise _KeyRepeatedError
     return found

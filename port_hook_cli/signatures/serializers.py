@@ -1,4 +1,4 @@
-"""A JSON document as the serialisers write it that stand between Port and a handler."""
+"""A JSON document as the serializers write it that stand between Port and a handler."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
-    """What one serialiser makes of a document, and the cause to name when that is what was signed."""
+class Serialization:
+    """What one serializer makes of a document, and the cause to name when that is what was signed."""
 
     reading: str
     cause: Cause
     text: str
 
 
-def renderings(text: str, budget: Budget) -> Iterator[Rendering]:
-    """Yield the document in `text` as other serialisers write it, the likelier first. Never raises.
+def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
+    """Yield the document in `text` as other serializers write it, the likelier first. Never raises.
 
-    A serialiser that would fail on the document is left out: Node on deep nesting, Python on that, both on text that
+    A serializer that would fail on the document is left out: Node on deep nesting, Python on that, both on text that
     is not JSON.
     """
     document = _python_document(text, budget)
@@ -67,39 +67,42 @@ def renderings(text: str, budget: Budget) -> Iterator[Rendering]:
         yield from _indented(js, unescaped, budget)
 
 
-def _compact(text: str, document: Any, js: str | None, unescaped: str | None) -> Iterator[Rendering]:
-    node = _rendering("js", causes.RESERIALISED_JS, js)
-    python = _rendering("python-compact", causes.RESERIALISED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
+def _compact(text: str, document: Any, js: str | None, unescaped: str | None) -> Iterator[Serialization]:
+    node = _serialization("js", causes.RESERIALIZED_JS, js)
+    python = _serialization("python-compact", causes.RESERIALIZED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
     # Where the two are the same text, the body tells who wrote it: Python, if it is what json.dumps writes.
     yield from (*python, *node) if _dumps(document) == text else (*node, *python)
     if unescaped != js:
-        yield from _rendering("python-compact-unescaped", causes.RESERIALISED_PYTHON_UNESCAPED, unescaped)
+        yield from _serialization("python-compact-unescaped", causes.RESERIALIZED_PYTHON_UNESCAPED, unescaped)
 
 
-def _spaced(document: Any) -> Iterator[Rendering]:
-    yield from _rendering("python", causes.RESERIALISED_PYTHON, _dumps(document))
-    yield from _rendering("python-unescaped", causes.RESERIALISED_PYTHON, _dumps(document, ensure_ascii=False))
+def _spaced(document: Any) -> Iterator[Serialization]:
+    yield from _serialization("python", causes.RESERIALIZED_PYTHON, _dumps(document))
+    yield from _serialization("python-unescaped", causes.RESERIALIZED_PYTHON, _dumps(document, ensure_ascii=False))
 
 
-def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[Rendering]:
+def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[Serialization]:
     """Yield the indented forms. Inside strings a tab is always escaped, so that every tab here is indentation."""
     node = _with_tabs(js, budget)
     unescaped = node if compact == js else _with_tabs(compact, budget)
     escaped = None if unescaped is None else _beyond_ascii(_escape, unescaped)
-    for name, (indent, words) in _INDENTS.items():
+    for name, (indent, indentation) in _INDENTS.items():
         # Of styles that come out the same, the last counts.
         styles = {
-            unescaped: ("python-indented-unescaped", f"indented with {words} as json.dumps does it without escapes"),
-            escaped: ("python-indented", f"indented with {words} as json.dumps does it"),
-            node: ("js-indented", f"indented with {words} as JSON.stringify does it"),
+            unescaped: (
+                "python-indented-unescaped",
+                f"indented with {indentation} as json.dumps does it without escapes",
+            ),
+            escaped: ("python-indented", f"indented with {indentation} as json.dumps does it"),
+            node: ("js-indented", f"indented with {indentation} as JSON.stringify does it"),
         }
         for rendered, (reading, style) in styles.items():
             wide = None if rendered is None else rendered.replace("\t", indent)
-            yield from _rendering(f"{reading}-{name}", causes.reserialised_indented(style), wide)
+            yield from _serialization(f"{reading}-{name}", causes.reserialized_indented(style), wide)
 
 
-def _rendering(reading: str, cause: Cause, text: str | None) -> tuple[Rendering, ...]:
-    return () if text is None else (Rendering(reading, cause, text),)
+def _serialization(reading: str, cause: Cause, text: str | None) -> tuple[Serialization, ...]:
+    return () if text is None else (Serialization(reading, cause, text),)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The judgement: is this request signed by Port, and if not, why not."""
+"""Verify whether Port signed a request, and if not, explain why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from port_hook_cli.signatures.diagnosis import (
     timestamp_variants,
 )
 from port_hook_cli.signatures.forms import RAW
-from port_hook_cli.signatures.headers import OWS, Claim, read_fields, whole_number
+from port_hook_cli.signatures.headers import OWS, SignatureHeaders, read_fields, whole_number
 from port_hook_cli.signatures.notation import SignatureReading, read_signature
 from port_hook_cli.signatures.signing import VERSION, digest
 from port_hook_cli.text.secret import Secret
@@ -60,7 +60,7 @@ class _Clock:
         return (causes.MILLISECONDS,) if self.is_milliseconds else ()
 
 
-def judge(
+def verify_signature(
     headers: Headers,
     body: bytes,
     secret: Secret,
@@ -71,17 +71,17 @@ def judge(
 ) -> Verdict:
     """Return the verdict on a request received at `now` (seconds since the epoch). Total: never raises.
 
-    `seen` says that this signature was judged good before. An empty secret matches nothing. Only when the plain check
+    `seen` says that this signature was valid before. An empty secret matches nothing. Only when the plain check
     fails is the reason looked for; see `diagnosis` for what that costs.
     """
-    plain = judge_plainly(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
+    plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
         return plain
-    claim = Claim(*read_fields(headers)).separated()
-    return _diagnose(claim, headers, body, secret.reveal(), now=now, tolerance_s=tolerance_s, seen=seen)
+    signature_headers = SignatureHeaders(*read_fields(headers)).separated()
+    return _diagnose(signature_headers, headers, body, secret.reveal(), now=now, tolerance_s=tolerance_s, seen=seen)
 
 
-def judge_plainly(
+def verify_without_diagnosis(
     headers: Headers,
     body: bytes,
     secret: Secret,
@@ -90,14 +90,14 @@ def judge_plainly(
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
 ) -> Verdict | None:
-    """Return `judge`'s verdict where it needs no diagnosis, else None. Total, and fit for an event loop.
+    """Return `verify_signature`'s verdict where it needs no diagnosis, else None. Total, and fit for an event loop.
 
     Costs one HMAC over `body` at most. It decides what is signed exactly as Port does it (valid, or stale), and what
     no diagnosis could say more of: a header that is missing or malformed, an empty secret.
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
-        return _missing(Claim(signatures, timestamps))
+        return _missing(SignatureHeaders(signatures, timestamps))
     key = secret.reveal()
     is_signed = _is_signed(signatures[0], timestamps[0], body, key)
     # What nearly every request is, before anything is built that only a warning or a diagnosis needs.
@@ -105,18 +105,18 @@ def judge_plainly(
         age_s = now - int(timestamps[0])
         if abs(age_s) <= tolerance_s:
             return Verdict(status=Status.VALID, reading=RAW, age_s=age_s)
-    claim = Claim(signatures, timestamps)
+    signature_headers = SignatureHeaders(signatures, timestamps)
     clock = _clock(timestamps[0], now, tolerance_s)
     if is_signed and clock.age_s is not None:
-        return _good(Status.VALID, RAW, (), clock, _repeats(claim, seen=seen))
-    return _hopeless(claim.separated(), key, now, tolerance_s)
+        return _good(Status.VALID, RAW, (), clock, _repeats(signature_headers, seen=seen))
+    return _hopeless(signature_headers.separated(), key, now, tolerance_s)
 
 
 def signature_key(headers: Headers) -> bytes | None:
-    """Return the 32 bytes that the first signature means, by which to remember it; None where it holds none.
+    """Return the 32 bytes of the first signature, by which to remember it; None if it does not hold 32 bytes.
 
-    Of a request that `judge` found good these are the HMAC itself, and it is the first signature that was found good:
-    so a request that is sent again has the same key, however the header is written or doubled then.
+    If `verify_signature` accepted the request, the first signature is the one that it accepted, and these bytes are
+    the HMAC. So a request that is sent again has the same key, even if its header is then written differently.
     """
     first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
     if _as_port_writes_it(first):  # nearly always, and on the listener's path
@@ -125,28 +125,37 @@ def signature_key(headers: Headers) -> bytes | None:
     return reading.digest if reading else None
 
 
-def _hopeless(claim: Claim, key: str, now: float, tolerance_s: float) -> Verdict | None:
-    """Return the verdict on a claim that nothing can match."""
-    readings = claim.readings()
-    if readings and key and len(claim.timestamps[0]) <= MAX_TIMESTAMP_CHARACTERS:
+def _hopeless(signature_headers: SignatureHeaders, key: str, now: float, tolerance_s: float) -> Verdict | None:
+    """Return the verdict on signature headers that nothing can match."""
+    readings = signature_headers.readings()
+    if readings and key and len(signature_headers.timestamps[0]) <= MAX_TIMESTAMP_CHARACTERS:
         return None
-    return _unmatched(claim, _clock(claim.timestamps[0], now, tolerance_s), readings)
+    return _unmatched(signature_headers, _clock(signature_headers.timestamps[0], now, tolerance_s), readings)
 
 
 def _diagnose(
-    claim: Claim, headers: Headers, body: bytes, key: str, *, now: float, tolerance_s: float, seen: bool
+    signature_headers: SignatureHeaders,
+    headers: Headers,
+    body: bytes,
+    key: str,
+    *,
+    now: float,
+    tolerance_s: float,
+    seen: bool,
 ) -> Verdict:
-    clock = _clock(claim.timestamps[0], now, tolerance_s)
-    readings = claim.readings()
-    found = find_matches(readings, timestamp_variants(claim.timestamps), secret_variants(key), body, headers)
+    clock = _clock(signature_headers.timestamps[0], now, tolerance_s)
+    readings = signature_headers.readings()
+    found = find_matches(
+        readings, timestamp_variants(signature_headers.timestamps), secret_variants(key), body, headers
+    )
     if not found.matches:
-        return _unmatched(claim, clock, readings, found.untried)
-    return _matched(claim, clock, found.matches, seen=seen)
+        return _unmatched(signature_headers, clock, readings, found.untried)
+    return _matched(signature_headers, clock, found.matches, seen=seen)
 
 
-def _missing(claim: Claim) -> Verdict:
-    signature = () if claim.signatures else (causes.SIGNATURE_MISSING,)
-    timestamp = () if claim.timestamps else (causes.TIMESTAMP_MISSING,)
+def _missing(signature_headers: SignatureHeaders) -> Verdict:
+    signature = () if signature_headers.signatures else (causes.SIGNATURE_MISSING,)
+    timestamp = () if signature_headers.timestamps else (causes.TIMESTAMP_MISSING,)
     return Verdict(status=Status.MISSING, causes=(*signature, *timestamp))
 
 
@@ -165,8 +174,8 @@ def _is_signed(signature: str, timestamp: str, body: bytes, key: str) -> bool:
     return compare_digest(expected, signature.encode("utf-8", "surrogatepass")) and key != ""
 
 
-def _repeats(claim: Claim, *, seen: bool) -> tuple[Cause, ...]:
-    return (causes.REPLAYED, *claim.doubling) if seen else claim.doubling
+def _repeats(signature_headers: SignatureHeaders, *, seen: bool) -> tuple[Cause, ...]:
+    return (causes.REPLAYED, *signature_headers.doubling) if seen else signature_headers.doubling
 
 
 def _good(
@@ -181,16 +190,16 @@ def _good(
     )
 
 
-def _matched(claim: Claim, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
+def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
     """Return the verdict on a signature that matches something, though not what it should."""
     deviations = tuple(cause for match in matches for cause in match.causes)
-    repeats = _repeats(claim, seen=seen)
+    repeats = _repeats(signature_headers, seen=seen)
     reading = matches[0].reading
     is_form = all(match.is_exact and match.is_same_document for match in matches)
-    if is_form and clock.age_s is not None and not claim.is_joined:
+    if is_form and clock.age_s is not None and not signature_headers.is_joined:
         return _good(Status.REENCODED, reading, deviations, clock, repeats)
     malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
-    joined = claim.doubling if claim.is_joined else ()
+    joined = signature_headers.doubling if signature_headers.is_joined else ()
     return Verdict(
         status=Status.INVALID,
         reading=reading,
@@ -199,14 +208,16 @@ def _matched(claim: Claim, clock: _Clock, matches: tuple[Match, ...], *, seen: b
     )
 
 
-def _unmatched(claim: Claim, clock: _Clock, readings: list[SignatureReading], untried: Sequence[str] = ()) -> Verdict:
+def _unmatched(
+    signature_headers: SignatureHeaders, clock: _Clock, readings: list[SignatureReading], untried: Sequence[str] = ()
+) -> Verdict:
     notation = readings[0].causes if readings else (causes.NOT_A_SIGNATURE,)
     is_malformed = not readings or clock.age_s is None
     malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
     wrong = () if is_malformed else (causes.wrong_secret(untried),)
     return Verdict(
         status=Status.MALFORMED if is_malformed else Status.INVALID,
-        causes=_distinct((*notation, *malformed, *wrong, *clock.skew, *claim.doubling)),
+        causes=_distinct((*notation, *malformed, *wrong, *clock.skew, *signature_headers.doubling)),
         age_s=clock.age_s,
     )
 

@@ -39,26 +39,26 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     if verdict.age_s is not None:
         lines.append(f"age: {format_age(verdict.age_s)}")
     for cause in verdict.causes:
-        lines.append(f"{brief(cause.slug)}: {brief(cause.words, MOST_WORDS)}")
+        lines.append(f"{brief(cause.slug)}: {brief(cause.explanation, MOST_WORDS)}")
         if cause.fix:
             lines.append(f"{_FIX}{brief(cause.fix, MOST_WORDS)}")
     return lines
 
 
 def verdict_view(verdict: Verdict) -> Text:
-    """Return `verdict_lines` with the status coloured and the fixes standing out."""
+    """Return `verdict_lines` with the status colored and the fixes standing out."""
     from rich.text import Text
 
     first, *others = verdict_lines(verdict)
     view = Text(first, style="")
-    view.stylize(f"bold {status_colour(verdict.status)}", 0, len(verdict.status))
+    view.stylize(f"bold {status_color(verdict.status)}", 0, len(verdict.status))
     for line in others:
         view.append(f"\n{line}", style="cyan" if line.startswith(_FIX) else None)
     return view
 
 
-def status_colour(status: Status) -> str:
-    """Return the colour that goes with a status."""
+def status_color(status: Status) -> str:
+    """Return the color that goes with a status."""
     if status is Status.VALID:
         return "green"
     return "yellow" if status in _YELLOW else "red"

@@ -35,12 +35,12 @@ class BackgroundWriter:
         self,
         stream: TextIO,
         *,
-        summarise: Callable[[int], str],
+        summarize: Callable[[int], str],
         on_broken: Callable[[], None],
         lossless: bool = False,
     ) -> None:
         self._write = _writer(stream)
-        self._summarise = summarise
+        self._summarize = summarize
         self._on_broken = on_broken
         self._lossless = lossless
         # What will be counted only is let go of at once: held until it is drawn, it would push what the listener works
@@ -104,12 +104,12 @@ class BackgroundWriter:
                 self._write(self._render(batch, left_out))
                 left_out = 0
         if left_out:
-            self._write(self._summarise(left_out))
+            self._write(self._summarize(left_out))
 
     def _render(self, batch: Sequence[Part], left_out: int) -> str:
         shown = batch[-COMPACT_ABOVE:] if left_out else batch
         text = "".join(part(len(batch) > COMPACT_ABOVE) for part in shown)
-        return (self._summarise(left_out + len(batch) - len(shown)) if left_out else "") + text
+        return (self._summarize(left_out + len(batch) - len(shown)) if left_out else "") + text
 
 
 def _writer(stream: TextIO) -> Callable[[str], None]:

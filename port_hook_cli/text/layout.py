@@ -1,4 +1,4 @@
-"""Fitting labelled lines to a terminal: words stay whole, and what goes on stands below its value."""
+"""Fitting labeled lines to a terminal: words stay whole, and what goes on stands below its value."""
 
 from __future__ import annotations
 

@@ -6,33 +6,29 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
-from port_hook_cli.actions import request
 from port_hook_cli.actions.action import webhook_action
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import Encryption
-from port_hook_cli.errors import RenderError
-from port_hook_cli.extras import install_hint, missing_packages
+from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.invoker import Invoker
 
 if TYPE_CHECKING:
-    from port_hook_cli.sandbox import Asked, RenderedRequest
+    from port_hook_cli.sandbox import Asked, SandboxRequest
 
 
 @contextmanager
 def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: float = 5.0) -> Iterator[Invoker]:
     """Give an Invoker whose jq stays warm; `secret` is asked for when an input is encrypted with the client secret.
 
-    `timeout_s` is seconds for all expressions of one template. Raises RenderError that names all packages to install.
+    `timeout_s` is seconds for all expressions of one template.
     """
-    _require_engines()
     from port_hook_cli.engines.json_schema import find_faults
     from port_hook_cli.engines.renderer import Renderer
 
     def encrypt(how: Encryption, plaintext: bytes) -> str:
         from port_hook_cli.engines import encryption
 
-        encryption.require_cryptography()
         if how.scheme is Scheme.CLIENT_SIDE:
             key = encryption.read_public_key("The input's `key`", how.key.encode())
             return encryption.encrypt_client_side(key, plaintext)
@@ -42,33 +38,22 @@ def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: f
         yield Invoker(renderer, check=find_faults, encrypt=encrypt, strict=strict)
 
 
-def _require_engines() -> None:
-    """Raise RenderError when jq or jsonschema is missing. It names cryptography too, which some inputs need."""
-    if missing_packages("jq", "jsonschema"):
-        missing = missing_packages("jq", "jsonschema", "cryptography")
-        verb = "is" if len(missing) == 1 else "are"
-        raise RenderError(
-            f"Making an action's request needs {' and '.join(missing)}, which {verb} not installed.",
-            hint=install_hint(" ".join(missing)),
-        )
-
-
 class SandboxInvoker:
     """The maker of invocations as the sandbox asks for it; its runs are started through the API."""
 
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
         return as_sent(await self._invoker.request(webhook_action(action), origin="API", **asked))
 
 
-def as_sent(made: request.RenderedRequest) -> RenderedRequest:
+def as_sent(made: RenderedRequest) -> SandboxRequest:
     """Return a request as the sandbox takes it: with its bytes, and with header fields as text."""
-    from port_hook_cli.sandbox import RenderedRequest
+    from port_hook_cli.sandbox import SandboxRequest
 
-    return RenderedRequest(
+    return SandboxRequest(
         method=made.method,
         url=made.url,
         # A rendered field is the wire's bytes as Latin-1; the sandbox writes text in UTF-8.

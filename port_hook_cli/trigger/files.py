@@ -26,7 +26,7 @@ _HINT = "Give an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID 
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ActionLocation:
     """Where an action is: in a file or a directory of files, or with `file` None in Port.
 
     `identifier` is the action's, where it is one of several.
@@ -37,24 +37,24 @@ class Source:
     identifier: str | None = None
 
 
-def locate(name: str, runtime: Runtime) -> Source:
+def locate(name: str, runtime: Runtime) -> ActionLocation:
     """Return where the action `name` is: a file, a directory of files, either with `#ID`, or an identifier in Port.
 
     Raises StoreError for a missing file. A bare name means a directory only where it is written as a path: `actions/`.
     """
     if name == "-" or _is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
-        return Source(name, name)
+        return ActionLocation(name, name)
     file, mark, identifier = name.rpartition("#")
     if mark and (file == "-" or _is_file(file, runtime) or _is_directory(file, runtime)):
-        return Source(name, file, identifier)
+        return ActionLocation(name, file, identifier)
     path = PurePath(file if mark else name)
     if not name or mark or len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES:
         raise StoreError(f"There is no file {path}.", hint="Give an action's file, or its identifier in Port.")
-    return Source(name)
+    return ActionLocation(name)
 
 
 def find_action(
-    source: Source, runtime: Runtime, settings: Callable[[], Settings], *, api_timeout_s: float = API_TIMEOUT_S
+    source: ActionLocation, runtime: Runtime, settings: Callable[[], Settings], *, api_timeout_s: float = API_TIMEOUT_S
 ) -> PortAction:
     """Return the action at `source`.
 

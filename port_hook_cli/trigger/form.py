@@ -19,7 +19,7 @@ from port_hook_cli.actions.inputs import (
     settle,
 )
 from port_hook_cli.actions.retargeting import same
-from port_hook_cli.actions.schema import Fault, fault_words
+from port_hook_cli.actions.schema import Fault, fault_message
 from port_hook_cli.actions.templates import JqError, Undefined
 
 Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
@@ -63,7 +63,7 @@ class Filled:
                 faults = check(rules, as_sent(rules, value))
             except BadAction as error:
                 raise BadAction(f"declares its input {name} wrongly, {error}") from error
-            found += [Violation(name, fault_words(fault)) for fault in faults]
+            found += [Violation(name, fault_message(fault)) for fault in faults]
         return found
 
 

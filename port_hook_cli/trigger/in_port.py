@@ -92,7 +92,6 @@ def _sealed(action: PortAction, name: str, rules: Mapping[str, Any], value: Any)
         return as_sent(rules, value)
     from port_hook_cli.engines import encryption
 
-    encryption.require_cryptography()
     key = encryption.read_public_key(f"The `key` of the input {name}", how.key.encode())
     return encryption.encrypt_client_side(key, plaintext_of(value))
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.inputs import Encryption, InvalidInputs, as_seen, as_sent, encryption_of, plaintext_of
-from port_hook_cli.actions.request import RenderedRequest, Run, assemble, request_template, template_data
+from port_hook_cli.actions.request import RenderedRequest, RunContext, assemble, request_template, template_data
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.trigger.form import Check, Filled, fill
@@ -33,10 +33,10 @@ class Renders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """An expression of a condition that is not true for an event; `words` say what it gave."""
+    """An expression of a condition that is not true for an event; `reason` says what it gave."""
 
     expression: str
-    words: str
+    reason: str
 
 
 class Invoker:
@@ -74,7 +74,7 @@ class Invoker:
         input without a key.
         """
         is_automation = action.kind is ActionKind.AUTOMATION
-        run = Run(
+        run = RunContext(
             id=run_id,
             by=by,
             at=at,
@@ -110,8 +110,8 @@ class Invoker:
         return () if condition.get("combinator") == "or" and len(found) < len(expressions) else found
 
     async def _with_inputs(
-        self, action: PortAction, run: Run, given: Mapping[str, Any]
-    ) -> tuple[Run, tuple[JqError, ...]]:
+        self, action: PortAction, run: RunContext, given: Mapping[str, Any]
+    ) -> tuple[RunContext, tuple[JqError, ...]]:
         """Return the run with its inputs, defaults among them, and the expressions of the form that failed."""
         user = {"userId": run.by.get("userId"), **_object(run.by.get("user"))}
         data = {"entity": run.entity or {}, "user": user}
@@ -125,8 +125,8 @@ class Invoker:
             ) from error
 
     async def _filled_in(
-        self, action: PortAction, run: Run, given: Mapping[str, Any], data: Mapping[str, Any]
-    ) -> tuple[Run, tuple[JqError, ...]]:
+        self, action: PortAction, run: RunContext, given: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> tuple[RunContext, tuple[JqError, ...]]:
         filled = await fill(action, given, data=data, evaluate=self._renderer.aevaluate)
         if self._strict and filled.errors:
             error = filled.errors[0]
@@ -138,7 +138,7 @@ class Invoker:
         if action.inputs is not None and (violations := filled.violations(self._check)):
             raise InvalidInputs(action.identifier, violations)
 
-    def _encrypted(self, run: Run, filled: Filled) -> Run:
+    def _encrypted(self, run: RunContext, filled: Filled) -> RunContext:
         seen, sent, encrypted = {}, {}, []
         for name, value in filled.values.items():
             rules = filled.rules.declared.get(name, {})

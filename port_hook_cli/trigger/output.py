@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.masked_headers import mask_headers
-from port_hook_cli.invocations.models import Answer, Delivery, Headers, Invocation
+from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
 from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat, format_curl, format_httpie
-from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, rich_console, write_bytes, write_content
@@ -56,12 +56,12 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
         return
     if output is not None:
         headers = tuple((name, _text(value)) for name, value in shown.headers)
-        request = SignedRequest(url=percent_encoded(url), headers=headers, body=shown.body, method=made.request.method)
+        request = SignedRequest(url=sendable_url(url), headers=headers, body=shown.body, method=made.request.method)
         write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.invocations.delivery_view import request_text
 
-    content = request_text(shown, url)
+    content = request_text(shown, sendable_url(url))
     write_content(content, runtime.stdout, end="\n")
 
 
@@ -76,7 +76,7 @@ def show_request(made: Made, runtime: Runtime) -> None:
         console.print(line, soft_wrap=True)
 
 
-def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
+def show_response(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
     """Show or record what came back, and what Port makes of it."""
     fate = _fate(made, delivery)
     if delivery.error:  # it names the host, and a host can be made of anything
@@ -85,11 +85,11 @@ def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool)
         _emit(made, delivery, fate, runtime)
         return
     from port_hook_cli.text.layout import fit
-    from port_hook_cli.trigger.view import answer_lines
+    from port_hook_cli.trigger.view import response_lines
 
     console = rich_console(runtime.stdout, runtime.environ)
     content = made.masker.content(delivery.body)
-    lines = answer_lines(delivery, content=content, fate=fate, run_id=made.request.run_id)
+    lines = response_lines(delivery, content=content, fate=fate, run_id=made.request.run_id)
     for line in fit(lines, console):
         console.print(line, soft_wrap=True)
 
@@ -99,7 +99,7 @@ def _fate(made: Made, delivery: Delivery) -> RunFate:
 
     if delivery.status is None:
         return RunFate.FAILURE if made.request.synchronized else RunFate.NO_RUN
-    return run_fate(payload_of(made.request, made.invocation.body), Answer(status=delivery.status))
+    return run_fate(payload_of(made.request, made.invocation.body), Response(status=delivery.status))
 
 
 def _emit(made: Made, delivery: Delivery | None, fate: RunFate | None, runtime: Runtime) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,8 +17,10 @@ from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.terminal.console import emit
@@ -30,7 +31,7 @@ from port_hook_cli.trigger.documents import read_by, read_entity, read_event, re
 from port_hook_cli.trigger.engines import invoking
 from port_hook_cli.trigger.files import find_action, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
-from port_hook_cli.trigger.output import Made, print_request, show_answer, show_request, warn
+from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, warn
 from port_hook_cli.trigger.records import unmet_record
 
 _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
@@ -179,7 +180,7 @@ async def _trigger(
         return _tell_unmet(action, unmet, plan, runtime)
     request = await invoker.request(
         action,
-        run_id=plan.run_id or new_run_id(),
+        run_id=plan.run_id or make_run_id(secrets.choice),
         by=documents.by,
         at=format_time(runtime.now()),
         properties=documents.properties,
@@ -205,13 +206,8 @@ async def _trigger(
     if not plan.json:
         show_request(made, runtime)
     delivery = await _send(made, plan.timeout_s)
-    show_answer(made, delivery, runtime, json=plan.json)
+    show_response(made, delivery, runtime, json=plan.json)
     return _exit_code(delivery)
-
-
-def new_run_id() -> str:
-    """Return an id of the form that Port gives its action runs."""
-    return "r_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
 
 
 def _signed(
@@ -230,19 +226,19 @@ def _signed(
 
 
 async def _send(made: Made, timeout_s: float) -> Delivery:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=timeout_s) as sender:
-        return await sender.send(made.invocation, made.url)
+    async with HttpClient(timeout_s=timeout_s) as client:
+        return await client.send(made.invocation, sendable_url(made.url))
 
 
 def _tell_unmet(action: PortAction, unmet: Sequence[Unmet], plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     if plan.json:
-        emit(unmet_record(action.identifier, [(each.expression, each.words) for each in unmet]), runtime.stdout)
+        emit(unmet_record(action.identifier, [(each.expression, each.reason) for each in unmet]), runtime.stdout)
     else:
         print(f"The condition of {brief(action.identifier)} is not met, so nothing is sent:", file=runtime.stderr)
         for each in unmet:
-            print(f"  {printable(each.expression)} {printable(each.words)}", file=runtime.stderr)
+            print(f"  {printable(each.expression)} {printable(each.reason)}", file=runtime.stderr)
     return ExitCode.NOT_TRIGGERED
 
 

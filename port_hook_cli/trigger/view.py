@@ -38,8 +38,8 @@ _FAULT_HINTS = {
 }
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _FATES = {
-    RunFate.SUCCESS: "the run is synchronised: this answer ends it as SUCCESS",
-    RunFate.FAILURE: "the run is synchronised: this answer ends it as FAILURE",
+    RunFate.SUCCESS: "the run is synchronized: this answer ends it as SUCCESS",
+    RunFate.FAILURE: "the run is synchronized: this answer ends it as FAILURE",
     RunFate.WAITS: "the run stays IN_PROGRESS until success or failure is reported",
 }
 
@@ -58,7 +58,7 @@ def request_lines(name: str, request: RenderedRequest, *, url: str, content: byt
     yield from payload_lines(payload, content, app_url=None)
 
 
-def answer_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str) -> Iterator[Text]:
+def response_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str) -> Iterator[Text]:
     """Yield the answer, whose body is `content`, and what Port makes of it; a delivery without one says why."""
     if delivery.status is None:
         yield _line("no answer", Text(brief(delivery.error or "it failed"), style="red"))
@@ -70,7 +70,7 @@ def answer_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: s
     if hint := _FAULT_HINTS.get(delivery.fault or "") or _HINTS.get(delivery.status or 0):
         yield _line("hint", Text(hint))
     if fate is RunFate.FAILURE and delivery.status is None:
-        yield _line("in Port", Text("the run is synchronised: without an answer it ends as FAILURE"))
+        yield _line("in Port", Text("the run is synchronized: without an answer it ends as FAILURE"))
     elif words := _FATES.get(fate):
         yield _line("in Port", Text(words))
     is_good = delivery.status is not None and delivery.status // 100 == _OK

@@ -105,7 +105,7 @@ PROVIDERS = (
             address="localhost.run",
         ),
         page="use-ssh.md",
-        needs="the `ssh` extra: `pipx install '.[all]'` or `pip install '.[ssh]'` in the clone",
+        needs="the `ssh` extra: `pipx install '.[ssh]'` or `pip install '.[ssh]'` in the clone",
         notes="a public service or your own server",
     ),
     Provider(

@@ -41,7 +41,8 @@ def test_an_answer_of_ports_api_is_an_action() -> None:
 
 @pytest.mark.parametrize("approval", [True, {"type": "ALL"}])
 def test_an_approval_is_either_of_the_two_forms(approval: Any) -> None:
-    assert read_action({**create_vm_action(), "requiredApproval": approval}).approval
+    assert read_action({**create_vm_action(), "requiredApproval": approval}).approval is True
+    assert read_action({**create_vm_action(), "requiredApproval": False}).approval is False
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_a_record_holds_the_value_or_the_problem() -> None:
         "problem": None,
         "message": None,
     }
-    failed = Decryption(path=JsonPath.parse("a"), problem=Problem.WRONG_KEY, words="it does not open")
+    failed = Decryption(path=JsonPath.parse("a"), problem=Problem.WRONG_KEY, message="it does not open")
     assert decryption_record(failed) == {
         "schema": "port-hook/decryption/1",
         "path": "a",

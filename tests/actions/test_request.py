@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.action import read_action
-from port_hook_cli.actions.request import RenderedRequest, Run, assemble, request_template, template_data
+from port_hook_cli.actions.request import RenderedRequest, RunContext, assemble, request_template, template_data
 from port_hook_cli.actions.samples import create_vm, create_vm_action
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.errors import RenderError
@@ -15,7 +15,7 @@ from tests.factories import RUN_ID
 AT = "2023-11-14T22:13:20.000Z"
 SAMPLE = create_vm(RUN_ID, at=AT)
 ACTION = read_action(create_vm_action())
-RUN = Run(
+RUN = RunContext(
     id=RUN_ID,
     by=SAMPLE["trigger"]["by"],
     at=AT,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.actions.retargeting import (
     SET_BY_PORT,
-    Change,
+    ActionChange,
     Refusal,
     Standing,
     action_path,
@@ -20,7 +20,7 @@ from port_hook_cli.actions.retargeting import (
 )
 from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entry
 from port_hook_cli.retarget.outcome import End, Outcome
-from port_hook_cli.retarget.view import conflict_lines, restore_words
+from port_hook_cli.retarget.view import conflict_lines, restore_message
 from tests.port_openapi import body_schema, faults, port_openapi
 from tests.retargets import ONE, TWO, an_action
 
@@ -78,9 +78,9 @@ def shuffled(value: Any) -> Any:
     return [shuffled(inner) for inner in value] if isinstance(value, list) else value
 
 
-def planned(action: dict[str, Any], url: str) -> Change:
+def planned(action: dict[str, Any], url: str) -> ActionChange:
     change = plan_change(action, url)
-    assert isinstance(change, Change)
+    assert isinstance(change, ActionChange)
     return change
 
 
@@ -246,7 +246,7 @@ def test_a_conflict_is_shown_field_by_field_without_credentials_and_escapes() ->
 @pytest.mark.parametrize("end", End)
 def test_every_end_has_its_words(end: End) -> None:
     entry = Entry(identifier="a", api_url="u", original=an_action())
-    assert restore_words(Outcome(entry=entry, end=end), file="f")
+    assert restore_message(Outcome(entry=entry, end=end), file="f")
 
 
 def test_a_difference_in_a_missing_field_is_told_from_a_null() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.actions.schema import Fault, fault_words, python_pattern, schema_of
+from port_hook_cli.actions.schema import Fault, fault_message, python_pattern, schema_of
 
 
 def test_only_what_is_json_schema_is_checked() -> None:
@@ -28,7 +28,7 @@ def test_only_what_is_json_schema_is_checked() -> None:
     ],
 )
 def test_a_fault_is_said_as_ports_validator_says_it(fault: Fault, words: str) -> None:
-    assert fault_words(fault).endswith(words)
+    assert fault_message(fault).endswith(words)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_a_pattern_means_what_it_means_in_javascript(pattern: str, text: str, is
 
 def test_words_hold_no_value() -> None:
     faults: list[Any] = [Fault("const", "s3cret")]
-    assert "s3cret" not in fault_words(faults[0])
+    assert "s3cret" not in fault_message(faults[0])

@@ -20,14 +20,14 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Problem
 from port_hook_cli.captures.exchange_view import clock_time, compact_line, exchange_lines, payload_lines
 from port_hook_cli.invocations.models import (
-    Answer,
     Cause,
-    Change,
     Delivery,
+    EventChange,
     Exchange,
     Headers,
     Kind,
     Payload,
+    Response,
     Status,
     Verdict,
 )
@@ -53,10 +53,11 @@ def lines_of(exchange: Exchange, *, app_url: str | None = None) -> list[str]:
     return [line.plain for line in exchange_lines(exchange, app_url=app_url)]
 
 
-def of(document: Any, *, answer: Answer | None = OK, **overrides: Any) -> Exchange:
+def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Exchange:
     """Return an exchange whose body is `document`; bytes stand for themselves."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return an_exchange(an_invocation(body), **{"answer": answer, "payload": read_payload(body, Headers())} | overrides)
+    fields = {"response": response, "payload": read_payload(body, Headers())}
+    return an_exchange(an_invocation(body), **fields | overrides)
 
 
 def value_at(label: str, lines: Sequence[str]) -> str:
@@ -74,7 +75,7 @@ def is_safe(text: str) -> bool:
 
 def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
     delivery = Delivery(url=URL, status=202, latency_ms=12.34)
-    assert lines_of(an_exchange(delivery=delivery, answer=Answer(status=202))) == [
+    assert lines_of(an_exchange(delivery=delivery, response=Response(status=202))) == [
         f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  -> 202  0123456789ab",
         f"  run        {RUN_ID}",
         "  by         zoë@example.com from UI",
@@ -114,7 +115,7 @@ def test_decrypted_inputs_are_marked_as_such_and_harmless() -> None:
     ]
     decrypted += [
         Decryption(path=JsonPath.parse("bytes"), plaintext=b"\xff\x1b"),
-        Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, words="it does not open"),
+        Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, message="it does not open"),
     ]
     lines = [line.plain for line in exchange_lines(of(document), app_url=None, decrypted=decrypted)]
     start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
@@ -183,9 +184,9 @@ UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("
 
 
 def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported() -> None:
-    lines = lines_of(an_exchange(verdict=UNVERIFIED, answer=answering.refused(UNVERIFIED), refused=True))
+    lines = lines_of(an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
     assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
-    assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.words}"
+    assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.explanation}"
     assert value_at("fix", lines) == causes.WRONG_SECRET.fix
     assert "  cause      clock-skew: late" in lines
     assert value_at("answered", lines) == "401 and not forwarded"
@@ -193,27 +194,27 @@ def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported(
 
 
 def test_an_accepted_request_with_a_401_shows_what_port_makes_of_it() -> None:
-    lines = lines_of(an_exchange(answer=Answer(status=401)))
+    lines = lines_of(an_exchange(response=Response(status=401)))
     assert value_at("answered", lines) == "401"
     assert any(line.startswith("  in Port") for line in lines)
 
 
 def test_a_reencoded_body_names_the_form_that_matches_and_the_cause_is_a_warning() -> None:
     verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialised-python", "w", "f"),))
-    lines = lines_of(an_exchange(verdict=verdict, answer=OK))
+    lines = lines_of(an_exchange(verdict=verdict, response=OK))
     assert value_at("signature", lines) == "matches another form of the same JSON: python"
     assert value_at("warning", lines) == "reserialised-python: w"
 
 
 def test_a_replay_that_is_let_through_is_a_warning() -> None:
-    lines = lines_of(an_exchange(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), answer=OK))
-    assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.words}"
+    lines = lines_of(an_exchange(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), response=OK))
+    assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.explanation}"
     assert REPORT in lines[-1]
 
 
 def test_a_handlers_failure_shows_its_body_and_a_hint() -> None:
     delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=b"too\tmany CPUs\nsee\x1b[2J log")
-    lines = lines_of(an_exchange(delivery=delivery, answer=Answer(status=422)))
+    lines = lines_of(an_exchange(delivery=delivery, response=Response(status=422)))
     start = lines.index("  forwarded  http://127.0.0.1:8000/  422 in 3.0 ms")
     assert lines[start + 1 : start + 3] == ["             too\tmany CPUs", r"             see\x1b[2J log"]
     assert "its answer says which field" in value_at("hint", lines)
@@ -221,7 +222,7 @@ def test_a_handlers_failure_shows_its_body_and_a_hint() -> None:
 
 def failure(body: bytes) -> list[str]:
     """Return the lines below `forwarded` of a handler that answered 500 with `body`, up to the hint."""
-    lines = lines_of(an_exchange(delivery=Delivery(url=URL, status=500, body=body), answer=Answer(status=500)))
+    lines = lines_of(an_exchange(delivery=Delivery(url=URL, status=500, body=body), response=Response(status=500)))
     start = next(number for number, line in enumerate(lines) if line.startswith("  forwarded"))
     return [line[13:] for line in lines[start + 1 : lines.index(f"  hint       {value_at('hint', lines)}")]]
 
@@ -245,48 +246,48 @@ def test_of_a_handlers_long_failure_2_kb_are_shown() -> None:
 
 def test_a_handlers_success_does_not_show_its_body() -> None:
     delivery = Delivery(url=URL, status=200, body=b"a secret of the handler")
-    assert not any("secret" in line for line in lines_of(an_exchange(delivery=delivery, answer=OK)))
+    assert not any("secret" in line for line in lines_of(an_exchange(delivery=delivery, response=OK)))
 
 
 @pytest.mark.parametrize(("fault", "hint"), [("unreachable", "replay last"), ("timeout", "--forward-timeout")])
 def test_a_handler_that_gave_no_answer_is_explained(fault: str, hint: str) -> None:
     delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing answers here")
-    lines = lines_of(an_exchange(delivery=delivery, answer=answering.undelivered(delivery)))
+    lines = lines_of(an_exchange(delivery=delivery, response=answering.undelivered(delivery)))
     assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"
     assert "             nothing answers here" in lines
     assert hint in value_at("hint", lines)
 
 
-def synchronised(value: bool | None) -> dict[str, Any]:
+def synchronized(value: bool | None) -> dict[str, Any]:
     document = a_document()
     document["payload"]["action"]["invocationMethod"]["synchronized"] = value
     return document
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE"), (302, "FAILURE")])
-def test_a_synchronised_run_ends_with_the_answer_and_needs_no_report(status: int, end: str) -> None:
-    lines = lines_of(of(synchronised(True), answer=Answer(status=status)))
+def test_a_synchronized_run_ends_with_the_answer_and_needs_no_report(status: int, end: str) -> None:
+    lines = lines_of(of(synchronized(True), response=Response(status=status)))
     assert value_at("in Port", lines) == f"the run is synchronized: this response ends it as {end}"
     assert not any("report-run" in line for line in lines)
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
-def test_a_run_that_may_be_synchronised_shows_both_ends(status: int, end: str) -> None:
-    lines = lines_of(of(synchronised(None), answer=Answer(status=status)))
+def test_a_run_that_may_be_synchronized_shows_both_ends(status: int, end: str) -> None:
+    lines = lines_of(of(synchronized(None), response=Response(status=status)))
     assert f"ends with this response ({end}); any other may still be waiting for a report" in value_at("in Port", lines)
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
 
 
 def test_after_an_answer_that_is_no_success_a_failure_is_what_to_report() -> None:
     delivery = Delivery(url=URL, fault="unreachable", error="refused")
-    lines = lines_of(an_exchange(delivery=delivery, answer=answering.undelivered(delivery)))
+    lines = lines_of(an_exchange(delivery=delivery, response=answering.undelivered(delivery)))
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status failure"
 
 
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (202, False), (302, True), (404, True), (502, True)])
 def test_the_line_to_type_is_the_one_of_the_summary(status: int, failed: bool) -> None:
     *_, line = summary_lines(Tally(waiting=OrderedDict({RUN_ID: failed})))
-    assert lines_of(an_exchange(answer=Answer(status=status)))[-1].strip() == line.strip()
+    assert lines_of(an_exchange(response=Response(status=status)))[-1].strip() == line.strip()
 
 
 def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
@@ -330,7 +331,7 @@ def links(lines: Sequence[Text]) -> list[tuple[str, str]]:
 
 
 def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
-    exchange = an_exchange(answer=OK)
+    exchange = an_exchange(response=OK)
     assert links(list(exchange_lines(exchange, app_url=APP))) == [(RUN_ID, f"{APP}/organization/run?runId={RUN_ID}")]
     assert links(list(exchange_lines(exchange, app_url=None))) == []
     assert links(list(exchange_lines(exchange, app_url=""))) == []
@@ -340,7 +341,7 @@ def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
     "run_id", [HOSTILE, "r_\x1b]0;PWNED\x07\x1b[2J", "r_1&runId=r_2", "wfnr_" + "a" * 1000, "x" * 10_000]
 )
 def test_what_is_no_run_id_is_no_link_and_not_offered_to_a_shell(run_id: str) -> None:
-    exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), answer=OK)
+    exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK)
     lines = list(exchange_lines(exchange, app_url=APP))
     assert links(lines) == []
     assert not any("report-run" in line.plain for line in lines)
@@ -349,12 +350,12 @@ def test_what_is_no_run_id_is_no_link_and_not_offered_to_a_shell(run_id: str) ->
 
 @pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])
 def test_an_id_that_a_shell_or_an_option_parser_would_read_is_not_part_of_a_line_to_type(run_id: str) -> None:
-    lines = lines_of(an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), answer=OK))
+    lines = lines_of(an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK))
     assert not any("report-run" in line for line in lines)
 
 
 def test_the_words_are_the_same_with_a_link() -> None:
-    exchange = an_exchange(answer=OK)
+    exchange = an_exchange(response=OK)
     assert lines_of(exchange, app_url=APP) == lines_of(exchange, app_url=None)
 
 
@@ -394,7 +395,7 @@ def test_hostile_text_in_any_field_is_written_out_on_the_line_it_belongs_to(docu
         payload=read_payload(body, Headers((("run_id", HOSTILE),))),
         verdict=Verdict(status=Status.INVALID, reading="raw", causes=(Cause("a-slug", HOSTILE, HOSTILE),)),
         delivery=Delivery(url=f"http://h/{HOSTILE}", fault="broken", error=HOSTILE, body=body),
-        answer=Answer(status=502, body=body),
+        response=Response(status=502, body=body),
     )
     shown = [*lines_of(exchange), compact_line(exchange)]
     assert [line for line in shown if not is_safe(line)] == []
@@ -419,7 +420,7 @@ def endless() -> Exchange:
         entity=LONG,
         inputs={LONG: LONG, LONG + "2": [LONG]},
         censored=(LONG, LONG),
-        changes=(Change(LONG, LONG, {LONG: LONG}),),
+        changes=(EventChange(LONG, LONG, {LONG: LONG}),),
         document={LONG: LONG},
         problem=LONG,
     )
@@ -428,7 +429,7 @@ def endless() -> Exchange:
         payload=payload,
         verdict=Verdict(status=Status.REENCODED, reading=LONG, causes=(Cause(LONG, LONG, LONG),) * 2),
         delivery=Delivery(url=LONG, fault=LONG, error=LONG, body=LONG.encode()),
-        answer=Answer(status=502),
+        response=Response(status=502),
     )
 
 
@@ -459,17 +460,18 @@ def test_a_name_of_an_input_takes_40_columns_at_most() -> None:
 def test_words_of_our_own_are_never_cut() -> None:
     # The longest is this one, when sentences on all that was left untried follow it.
     cause = replace(
-        causes.WRONG_SECRET, words=" ".join((causes.WRONG_SECRET.words, *["It is too large for that."] * 12))
+        causes.WRONG_SECRET,
+        explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
     )
     lines = lines_of(an_exchange(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
-    assert value_at("cause", lines) == f"{cause.slug}: {cause.words}"
+    assert value_at("cause", lines) == f"{cause.slug}: {cause.explanation}"
     assert value_at("fix", lines) == cause.fix
 
 
 def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None:
     delivery = Delivery(url=URL, status=500, latency_ms=2.0)
     verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
-    line = compact_line(an_exchange(verdict=verdict, delivery=delivery, answer=Answer(status=500)))
+    line = compact_line(an_exchange(verdict=verdict, delivery=delivery, response=Response(status=500)))
     assert line == (
         f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  [replayed, timestamp-unit]  "
         f"handler 500 in 2.0 ms  -> 500  {RUN_ID}  0123456789ab"
@@ -486,7 +488,7 @@ def test_a_compact_line_of_what_says_nothing_is_short_and_of_a_long_path_is_cut(
 @pytest.mark.parametrize(("latency_ms", "words"), [(999.94, "999.9 ms"), (1000.0, "1.0 s"), (30_012.0, "30.0 s")])
 def test_a_latency_of_a_second_and_more_is_in_seconds(latency_ms: float, words: str) -> None:
     delivery = Delivery(url=URL, status=200, latency_ms=latency_ms)
-    assert value_at("forwarded", lines_of(an_exchange(delivery=delivery, answer=OK))) == f"{URL}  200 in {words}"
+    assert value_at("forwarded", lines_of(an_exchange(delivery=delivery, response=OK))) == f"{URL}  200 in {words}"
 
 
 @pytest.mark.parametrize("status", Status)
@@ -500,7 +502,7 @@ def test_every_status_and_kind_can_be_shown(status: Status, kind: Kind) -> None:
 
 
 def test_no_secret_is_shown() -> None:
-    exchange = an_exchange(verdict=UNVERIFIED, answer=answering.refused(UNVERIFIED))
+    exchange = an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED))
     shown = "\n".join([*lines_of(exchange), compact_line(exchange)])
     assert SECRET.reveal() not in shown
     assert not re.search("v1,", shown)
@@ -538,7 +540,7 @@ def test_any_document_can_be_shown_and_none_commands_the_terminal(
         payload=read_payload(body, Headers()),
         verdict=Verdict(status=status),
         delivery=delivery,
-        answer=Answer(status=answered),
+        response=Response(status=answered),
     )
     for line in [*lines_of(exchange), *lines_of(exchange, app_url=APP), compact_line(exchange)]:
         # A handler's body keeps its tabs: they are how it is laid out.

@@ -20,7 +20,7 @@ from port_hook_cli.captures import CaptureStore, open_store, store_path
 from port_hook_cli.captures.opening import execute_patiently, require_sqlite
 from port_hook_cli.captures.schema import migrate
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Answer, Cause, Delivery, Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
 
@@ -231,8 +231,8 @@ def outcomes(draw: st.DrawFn) -> dict[str, Any]:
         fault=st.none() | TEXT,
         error=st.none() | TEXT,
     )
-    answer = st.builds(Answer, status=st.integers(100, 599), headers=HEADERS, body=BODIES)
-    return {"delivery": draw(st.none() | delivery), "answer": draw(st.none() | answer)}
+    response = st.builds(Response, status=st.integers(100, 599), headers=HEADERS, body=BODIES)
+    return {"delivery": draw(st.none() | delivery), "response": draw(st.none() | response)}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -265,18 +265,18 @@ def with_secrets() -> Exchange:
     return an_exchange(
         an_invocation(headers=headers),
         delivery=Delivery(url="http://127.0.0.1", status=200, headers=Headers(SECRETS)),
-        answer=Answer(status=200, headers=Headers(SECRETS)),
+        response=Response(status=200, headers=Headers(SECRETS)),
     )
 
 
 def test_credentials_in_headers_are_masked_and_the_signature_is_not(store: CaptureStore, folder: Path) -> None:
     exchange = with_secrets()
-    store.add([replace(exchange, delivery=None, answer=None)])
+    store.add([replace(exchange, delivery=None, response=None)])
     store.complete([exchange])
     kept = store.get("last")
     assert kept.delivery is not None
-    assert kept.answer is not None
-    for headers in (kept.invocation.headers, kept.delivery.headers, kept.answer.headers):
+    assert kept.response is not None
+    for headers in (kept.invocation.headers, kept.delivery.headers, kept.response.headers):
         assert [headers.get(name) for name, _ in SECRETS] == ["***"] * 3
     for name in ("x-port-signature", "x-port-timestamp"):
         assert kept.invocation.headers.get(name) == exchange.invocation.headers.get(name)
@@ -292,34 +292,34 @@ def test_credentials_are_kept_on_request(folder: Path) -> None:
 def test_of_a_response_the_first_64_kib_are_kept(store: CaptureStore) -> None:
     body = os.urandom(100_000)
     delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
-    store.add([a_capture("aa", delivery=delivery, answer=Answer(status=200, body=body))])
+    store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
     kept = store.get("aa")
     assert kept.delivery is not None
-    assert kept.answer is not None
-    assert kept.delivery.body == kept.answer.body == body[:65_536]
+    assert kept.response is not None
+    assert kept.delivery.body == kept.response.body == body[:65_536]
 
 
 def test_the_same_body_passed_on_is_stored_once(store: CaptureStore, folder: Path) -> None:
     body = os.urandom(60_000)
     delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
-    store.add([a_capture("aa", delivery=delivery, answer=Answer(status=200, body=body))])
+    store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
     assert sum(path.stat().st_size for path in folder.rglob("*") if "shm" not in path.name) < 110_000
 
 
 def test_an_outcome_for_a_capture_that_is_gone_is_passed_over(store: CaptureStore) -> None:
     store.add([a_capture("aa")])
-    store.complete([a_capture("bb", answer=Answer(status=200)), a_capture("aa", answer=Answer(status=201))])
+    store.complete([a_capture("bb", response=Response(status=200)), a_capture("aa", response=Response(status=201))])
     assert ids(store.find()) == ["aa"]
-    assert store.get("aa").answer == Answer(status=201)
+    assert store.get("aa").response == Response(status=201)
 
 
 def test_more_captures_than_one_statement_takes_are_one_transaction(store: CaptureStore, folder: Path) -> None:
     exchanges = [a_capture(f"{number:04x}") for number in range(100)]
     store.add(exchanges)
-    store.complete([replace(exchange, answer=Answer(status=200)) for exchange in exchanges])
+    store.complete([replace(exchange, response=Response(status=200)) for exchange in exchanges])
     with open_store(None, folder) as reader:
         assert ids(reader.find()) == [exchange.invocation.id for exchange in reversed(exchanges)]
-        assert all(exchange.answer == Answer(status=200) for exchange in reader.find())
+        assert all(exchange.response == Response(status=200) for exchange in reader.find())
 
 
 def test_a_transaction_that_fails_on_the_way_leaves_nothing_behind(store: CaptureStore) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from port_hook_cli.captures.view import COLUMNS, capture_lines, captures_lines, captures_table
-from port_hook_cli.invocations.models import Answer, Cause, Delivery, Exchange, Headers, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Payload, Response, Status, Verdict
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 HOSTILE = "\x1b[2J\x9b31m[/bold][red]\u202e\n\x00\ud800"
@@ -26,7 +26,7 @@ def a_full_one() -> Exchange:
             headers=Headers((("Server", "sample"),)),
             body=b'{"oops":1}',
         ),
-        answer=Answer(status=500, headers=Headers((("X-Answer", "yes"),)), body=b"\xff\xfe"),
+        response=Response(status=500, headers=Headers((("X-Answer", "yes"),)), body=b"\xff\xfe"),
     )
 
 
@@ -37,7 +37,7 @@ def hostile() -> Exchange:
         an_invocation(body, method=HOSTILE, target=HOSTILE, headers=headers, replay_of=HOSTILE),
         verdict=Verdict(status=Status.INVALID, reading=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
         delivery=Delivery(url=HOSTILE, fault=HOSTILE, error=HOSTILE, headers=headers, body=HOSTILE[:-1].encode()),
-        answer=Answer(status=502, headers=headers, body=HOSTILE[:-1].encode()),
+        response=Response(status=502, headers=headers, body=HOSTILE[:-1].encode()),
     )
 
 
@@ -165,7 +165,7 @@ def test_a_huge_body_is_cut_with_a_word_about_the_rest() -> None:
 def test_of_huge_answers_it_is_said_where_they_are_whole() -> None:
     exchange = an_exchange(
         delivery=Delivery(url="http://h/", status=200, body=b"y" * 100_000),
-        answer=Answer(status=200, body=b"z" * 90_000),
+        response=Response(status=200, body=b"z" * 90_000),
     )
     text = full(exchange)
     assert text.count("and more; --json has all") == 2

@@ -19,11 +19,11 @@ from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
 from port_hook_cli.captures.opening import Access
 from port_hook_cli.captures.rows import Row
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Answer, Exchange
+from port_hook_cli.invocations.models import Exchange, Response
 from tests.factories import an_exchange, an_invocation
 
 TESTS_ROOT = Path(__file__).parents[2]
-OK = Answer(status=200)
+OK = Response(status=200)
 
 
 class CountedStore(CaptureStore):
@@ -92,22 +92,22 @@ async def test_saves_at_once_share_a_commit(writer: StoreWriter, store: CountedS
 
 async def test_an_outcome_travels_with_the_next_save(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
     await writer.save(a_capture(1))
-    writer.complete(replace(a_capture(1), answer=OK))
+    writer.complete(replace(a_capture(1), response=OK))
     await writer.save(a_capture(2))
     assert store.commits == [(1, 0), (1, 1)]
-    assert saved(folder)["0001"].answer == OK
-    assert saved(folder)["0002"].answer is None
+    assert saved(folder)["0001"].response == OK
+    assert saved(folder)["0002"].response is None
 
 
 async def test_outcomes_are_saved_soon_even_when_nothing_follows(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     await asyncio.gather(writer.save(a_capture(1)), writer.save(a_capture(2)))
-    writer.complete(replace(a_capture(1), answer=OK))
-    writer.complete(replace(a_capture(2), answer=OK))
+    writer.complete(replace(a_capture(1), response=OK))
+    writer.complete(replace(a_capture(2), response=OK))
     assert await asyncio.to_thread(store.has_outcomes.wait, 10)
     assert store.commits == [(2, 0), (0, 2)]
-    assert {exchange.answer for exchange in saved(folder).values()} == {OK}
+    assert {exchange.response for exchange in saved(folder).values()} == {OK}
 
 
 async def test_closing_writes_what_is_waiting(store: CountedStore, folder: Path) -> None:
@@ -115,17 +115,19 @@ async def test_closing_writes_what_is_waiting(store: CountedStore, folder: Path)
     await writer.save(a_capture(0))
     saves = [asyncio.ensure_future(writer.save(a_capture(number))) for number in range(1, 200)]
     await asyncio.sleep(0)
-    writer.complete(replace(a_capture(0), answer=OK))
+    writer.complete(replace(a_capture(0), response=OK))
     await writer.close()
     await asyncio.gather(*saves)
     assert len(saved(folder)) == 200
-    assert saved(folder)["0000"].answer == OK
+    assert saved(folder)["0000"].response == OK
 
 
-async def test_closing_twice_is_closing_once(store: CountedStore) -> None:
+async def test_closing_twice_is_closing_once(store: CountedStore, folder: Path) -> None:
     writer = StoreWriter(store, asyncio.get_running_loop())
+    await writer.save(a_capture(0))
     await writer.close()
     await writer.close()
+    assert list(saved(folder)) == ["0000"]
 
 
 async def test_after_closing_nothing_is_acknowledged(store: CountedStore) -> None:
@@ -165,7 +167,7 @@ async def test_a_failed_commit_fails_each_of_its_saves_and_later_ones_work(
 async def test_a_failed_outcome_is_counted(writer: StoreWriter, store: CountedStore) -> None:
     await writer.save(a_capture(1))
     store.failure = StoreError("There is no space left.")
-    writer.complete(replace(a_capture(1), answer=OK))
+    writer.complete(replace(a_capture(1), response=OK))
     await writer.close()
     assert writer.failures == 1
     assert writer.problem is not None
@@ -184,9 +186,15 @@ async def test_the_loop_runs_on_while_another_program_holds_the_file(
 ) -> None:
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
+        ran_on = threading.Event()
+        # SQLite waits five seconds for a lock. A loop that runs on takes milliseconds.
+        watching = asyncio.create_task(asyncio.to_thread(ran_on.wait, 4))
+        await asyncio.sleep(0.01)
         save = asyncio.ensure_future(writer.save(a_capture(1)))
         for _ in range(20):
             await asyncio.sleep(0.005)
+        ran_on.set()
+        assert await watching
         assert not save.done()
         other.execute("ROLLBACK")
     await save
@@ -328,7 +336,7 @@ MEMORY = """
 import asyncio, os, sys
 from pathlib import Path
 from port_hook_cli.captures import StoreWriter, open_store
-from port_hook_cli.invocations.models import Answer, Delivery, Headers
+from port_hook_cli.invocations.models import Delivery, Headers, Response
 from dataclasses import replace
 from tests.factories import an_exchange, an_invocation
 
@@ -347,7 +355,7 @@ async def main(size, batches, refused):
     for batch in batches:
         await asyncio.gather(*(writer.save(unsigned(number, size, refused)) for number in range(batch)))
         for number in range(batch):
-            writer.complete(replace(unsigned(number, 1000), delivery=response, answer=Answer(status=502)))
+            writer.complete(replace(unsigned(number, 1000), delivery=response, response=Response(status=502)))
     await asyncio.sleep(0.2)
     print(resident_mb() - before)
     await writer.close()

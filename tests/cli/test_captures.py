@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.captures import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.errors import ExitCode
-from port_hook_cli.invocations.models import Answer, Status, Verdict
+from port_hook_cli.invocations.models import Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
@@ -24,7 +24,7 @@ LISTENED = (
             received_at=NOW + 3600,
         ),
         verdict=Verdict(status=Status.INVALID),
-        answer=Answer(status=401),
+        response=Response(status=401),
     ),
 )
 

@@ -199,7 +199,8 @@ def test_the_folder_cannot_raise_a_limit_that_is_written_as_a_size(
     run: Run, folder: Path, value: str, used: bool
 ) -> None:
     (folder / ".env").write_text(f"PORT_HOOK_LISTEN_MAX_BODY={value}\n")
-    assert ("ignored in ./.env: PORT_HOOK_LISTEN_MAX_BODY" in run(*LISTEN[:-1], env=ENV).err) is not used
+    err = run(*LISTEN[:-1], env=ENV).err
+    assert ("ignored in ./.env: PORT_HOOK_LISTEN_MAX_BODY" in err) == (not used)
 
 
 def test_the_folder_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> None:
@@ -223,4 +224,5 @@ def test_a_broken_file_in_the_folder_does_not_hide_the_one_in_the_home(run: Run,
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")
     (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_FORMAT=\xff")
-    assert run("sign", "-", stdin=b"{}", env=ENV).records
+    (record,) = run("sign", "-", stdin=b"{}", env=ENV).records
+    assert (record["schema"], record["form"]) == ("port-hook/signature/1", "json-stringify")

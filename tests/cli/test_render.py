@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 
-pytest.importorskip("jq")
 DATA = {"run": {"id": "r_QOz6WoOB1Q2lmhZZ"}, "inputs": {"cpu": 64, "big": 12345678901234567890}}
 TEMPLATES_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "templates.md"
 
@@ -125,21 +122,6 @@ def test_what_cannot_be_read_is_wrong_usage(run: Run, arguments: tuple[str, ...]
 
 def test_a_file_that_is_not_there(run: Run) -> None:
     assert run("render", "body.json", "--data", "data.json").code == ExitCode.STORE
-
-
-def test_without_jq_it_says_what_to_install(folder: Path) -> None:
-    program = (
-        "import sys; sys.modules['jq'] = None; from port_hook_cli.cli.app import main; sys.exit(main(sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "render", "{{ . }}", "--data", "data.json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
-    assert "-m pip install jq\n" in done.stderr
 
 
 def examples() -> list[tuple[str, str]]:

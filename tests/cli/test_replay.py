@@ -342,7 +342,7 @@ def test_the_secret_can_come_from_a_file(run: Run, folder: Path, target: Handler
 def test_a_target_out_of_reach_is_told_with_its_own_code(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, env=ENV)
     assert (result.code, result.out) == (6, "")
-    assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your backend running?\nhint:")
+    assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your handler running?\nhint:")
 
 
 def test_one_unreachable_send_of_many_is_enough(run: Run, folder: Path, closed_port: str) -> None:
@@ -371,7 +371,7 @@ def test_a_target_that_is_too_slow_fails(run: Run, folder: Path) -> None:
     with handler(OK, delay_s=5) as target:
         result = run("replay", payload_file(folder), "--to", target.url, "--timeout", "0.05", env=ENV)
     assert result.code == 1
-    assert "no answer within 0.05 s" in result.err
+    assert "no response within 0.05 s" in result.err
 
 
 def test_a_series_ends_with_a_table(run: Run, folder: Path) -> None:

@@ -136,10 +136,10 @@ def test_an_action_that_was_put_back_by_hand_is_only_forgotten(sandbox: Sandbox,
 
 def test_another_action_of_that_name_is_left(sandbox: Sandbox, home: Path, run: Run) -> None:
     killed(sandbox, home)
-    sandbox.actions["create_vm"]["id"] = "action_of_another_organisation"
+    sandbox.actions["create_vm"]["id"] = "action_of_another_organization"
     result = run("restore", "--overwrite", env=environ_of(sandbox))
     assert result.code == ExitCode.FAILED
-    assert "another organisation" in result.out
+    assert "another organization" in result.out
     assert url(sandbox) == ONE
 
 

@@ -11,7 +11,7 @@ import pytest
 from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import read_capture
 from port_hook_cli.errors import ExitCode
-from port_hook_cli.invocations.models import Answer, Delivery
+from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
 from tests.factories import RUN_ID, an_exchange, an_invocation
 from tests.processes import environment
@@ -19,7 +19,7 @@ from tests.processes import environment
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
 EXCHANGE = an_exchange(
     delivery=Delivery(url="http://127.0.0.1:8000/", status=200, latency_ms=1.5, body=b"ok"),
-    answer=Answer(status=200, body=b"ok"),
+    response=Response(status=200, body=b"ok"),
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.captures import open_store
 from port_hook_cli.errors import ExitCode
-from port_hook_cli.invocations.models import Answer, Status, Verdict
+from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.conftest import Run
 from tests.factories import SECRET, an_exchange, an_invocation
 
@@ -23,7 +23,7 @@ SECRET_ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 @pytest.fixture(autouse=True)
 def kept(folder: Path) -> None:
     exchange = an_exchange(
-        an_invocation(BODY, id="aa0000000001"), verdict=Verdict(status=Status.INVALID), answer=Answer(status=401)
+        an_invocation(BODY, id="aa0000000001"), verdict=Verdict(status=Status.INVALID), response=Response(status=401)
     )
     with open_store(None, folder, create=True) as store:
         store.write([store.row(replace(exchange, refused=True))], [])

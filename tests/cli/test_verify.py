@@ -46,7 +46,7 @@ def written_out(run: Run, folder: Path) -> Any:
 # --- the three forms ------------------------------------------------------------------------------------------------
 
 
-def test_a_signature_that_is_written_out_is_judged(written_out: Any) -> None:
+def test_a_signature_that_is_written_out_is_verified(written_out: Any) -> None:
     result = written_out(*AT_NOW)
     assert result.code == ExitCode.OK
     assert result.out.splitlines() == [
@@ -64,7 +64,7 @@ def test_a_body_comes_from_stdin_too(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["last", "0123456789ab", "0123"])
-def test_a_capture_is_judged_by_the_clock_of_its_receipt(run: Run, folder: Path, name: str) -> None:
+def test_a_capture_is_verified_by_the_clock_of_its_receipt(run: Run, folder: Path, name: str) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange(received_at=NOW + 12)])
     result = run("verify", name, env=ENV)
@@ -95,7 +95,7 @@ def test_a_capture_file_is_taken_by_its_name_or_from_stdin(run: Run, folder: Pat
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_raw_request_is_judged_by_the_clock_now(run: Run, folder: Path, line_end: str) -> None:
+def test_a_raw_request_is_verified_by_the_clock_now(run: Run, folder: Path, line_end: str) -> None:
     stamp = str(int(time.time()))
     fields = an_invocation().headers.without("x-port-signature", "x-port-timestamp")
     invocation = an_invocation(headers=fields.plus(*signed_headers(a_body(), SECRET, stamp)))
@@ -180,7 +180,7 @@ def test_what_cannot_be_meant_is_refused_in_words(run: Run, arguments: tuple[str
     assert words in result.err
 
 
-def test_without_a_secret_nothing_is_judged(written_out: Any) -> None:
+def test_without_a_secret_nothing_is_verified(written_out: Any) -> None:
     result = written_out(env={})
     assert (result.code, result.out) == (ExitCode.SETTINGS, "")
 

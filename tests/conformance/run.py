@@ -70,14 +70,14 @@ def main() -> int:
             if theirs is None:  # the release frees memory twice, now and then: it is asked once more
                 engine = engines.enter_context(_engine())
                 theirs = _theirs(engine, template)
-            counts[_judge(template, theirs or {"crash": True}, _ours(renderer, template, data))] += 1
+            counts[_compare(template, theirs or {"crash": True}, _ours(renderer, template, data))] += 1
     print(f"\n@port-labs/jq-node-bindings {RELEASE}, {len(templates)} templates")
     for verdict, count in counts.most_common():
         print(f"{count:6} {verdict}")
     return int(counts["DIFFERENT"] > 0)
 
 
-def _judge(template: Any, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+def _compare(template: Any, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     if theirs == ours:
         return "the same"
     for reason, examples in KNOWN.items():

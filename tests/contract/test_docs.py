@@ -24,7 +24,7 @@ from port_hook_cli.actions.templates import JqError, Rendering
 from port_hook_cli.captures import file as capture_file
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations import records
-from port_hook_cli.invocations.models import Answer, Delivery, Exchange, Status
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener import records as listener_records
@@ -35,7 +35,7 @@ from port_hook_cli.runs import records as run_records
 from port_hook_cli.runs.updates import Reported
 from port_hook_cli.sandbox import records as sandbox_records
 from port_hook_cli.signatures import records as signature_records
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.trigger import records as trigger_records
 from tests.conftest import Run
@@ -130,7 +130,7 @@ def test_nothing_in_the_page_without_port_opens_a_tunnel() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in (*PAGES, ROOT / "CONTRIBUTING.md") if page.name != "use-smee.md"],
+    [*PAGES, ROOT / "CONTRIBUTING.md"],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_page_uses_american_spelling(page: Path) -> None:
@@ -172,14 +172,14 @@ def test_the_changelog_tells_of_this_version() -> None:
 
 def every_record() -> Iterator[dict[str, Any]]:
     invocation = an_invocation()
-    verdict = judge(signed(a_body()), a_body() + b" ", SECRET, now=NOW)
+    verdict = verify_signature(signed(a_body()), a_body() + b" ", SECRET, now=NOW)
     delivery = Delivery(url="http://h", error="nothing answers")
     exchange = Exchange(
         invocation=invocation,
         verdict=verdict,
         payload=read_payload(invocation.body, invocation.headers),
         delivery=delivery,
-        answer=Answer(status=200),
+        response=Response(status=200),
     )
     yield records.invocation_event(exchange)
     yield listener_records.ready_event(url="u", public_url=None)

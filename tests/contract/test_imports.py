@@ -14,7 +14,8 @@ HEAVY = {"aiohttp", "asyncio", "asyncssh", "cryptography", "dotenv", "httpx", "p
 
 def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
     """Return the top-level packages that a run of port-hook imports."""
-    environ = {**os.environ, "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    environ = {**inherited, "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
     process = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "port_hook_cli", *arguments],
         input=stdin, capture_output=True, check=True, timeout=30, cwd=folder, env=environ,

@@ -31,7 +31,7 @@ def exchange_with(**properties: Any) -> Exchange:
 
 def only_value(value: Any, decrypter: Decrypter) -> Any:
     (decryption,) = decrypter.reveal(exchange_with(it=value))
-    return decryption.value if decryption.problem is None else (decryption.problem, decryption.words)
+    return decryption.value if decryption.problem is None else (decryption.problem, decryption.message)
 
 
 def test_each_value_is_opened_by_the_key_that_it_was_made_for() -> None:

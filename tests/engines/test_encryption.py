@@ -1,11 +1,10 @@
-"""Opening and making encrypted values; Node's crypto, in which Port's documented examples are written, is the judge."""
+"""Opening and making encrypted values. The reference is Node's crypto, which Port's documented examples use."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-import sys
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from typing import Any
 
@@ -86,7 +85,7 @@ AWKWARD = ["", "s3cret", "Zoë 🚢\u2028\x00", '{"user":"zoë","n":[1,null]}', 
 def ask_node(*calls: tuple[str, ...]) -> list[Any]:
     program = shutil.which("node")
     if program is None:
-        pytest.skip("the judge is Node, and there is no node on PATH")
+        pytest.skip("Node is the reference, and there is no node on PATH")
     done = subprocess.run([program, "-e", NODE], input=json.dumps(calls).encode(), capture_output=True, check=True)
     answers: list[Any] = json.loads(done.stdout)
     return answers
@@ -267,20 +266,3 @@ class TestKeys:
     def test_what_is_no_public_key_is_said_to_be_none(self, pem: bytes, words: str) -> None:
         with pytest.raises(KeyUnreadable, match=words):
             read_public_key("k.pem", pem)
-
-
-WITHOUT_THE_PACKAGE = """
-import sys
-sys.modules["cryptography"] = None
-from port_hook_cli.cli.app import main
-sys.exit(main(["encrypt", "text"]))
-"""
-
-
-def test_without_the_package_it_is_said_what_to_install() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_THE_PACKAGE], capture_output=True, text=True, check=False, timeout=30
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "Encrypted inputs need cryptography, which is not installed." in done.stderr
-    assert "-m pip install cryptography\n" in done.stderr

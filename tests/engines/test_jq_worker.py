@@ -22,7 +22,6 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import write_json
 
-pytest.importorskip("jq")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="the limits are POSIX's")
 ENDLESS = "last(repeat(1))"
 
@@ -137,7 +136,7 @@ def test_an_expression_without_an_end_is_stopped_and_named_and_the_next_one_runs
                 worker.evaluate(programs, '{"a":1}')
             assert f"{{{{ {ENDLESS} }}}} was stopped: rendering took longer than 0.3 s" in stopped.value.message
             assert one(worker, ".a") == 1
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20  # guards against a hang
     finally:
         worker.close()
 
@@ -230,7 +229,7 @@ async def test_a_rendering_that_is_cancelled_ends_at_once_and_alone() -> None:
         for task in endless:
             task.cancel()
         assert await asyncio.gather(*others) == [f"{number} b" for number in range(20)]
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 25  # guards against a hang, and is less than the time-out
 
 
 def test_the_data_are_what_node_would_read() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.port_api.client import PortApi
-from port_hook_cli.port_api.retries import Failure, Patience
+from port_hook_cli.port_api.retries import FailedAttempt, Retries
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
@@ -72,7 +72,7 @@ async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
 async def test_a_call_without_a_response_for_30_s_is_not_tried_again() -> None:
     problem = PortApiError("Too slow.", hint="")
     with pytest.raises(PortApiError, match="Too slow"):
-        await Patience(no_pause, lambda _: None).wait(Failure(problem=problem, spent_s=30))
+        await Retries(no_pause, lambda _: None).wait(FailedAttempt(problem=problem, spent_s=30))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,8 @@ class _RedirectsAll(HostileApi):
 
 async def test_a_response_that_comes_before_the_request_was_read_is_accepted() -> None:
     async with HostileApi(early=True).serve() as server, asyncio.timeout(10), client(server.url) as api:
-        await api.patch_run(RUN_ID, {"summary": "x" * 8 * MIB})
+        answer = await api.patch_run(RUN_ID, {"summary": "x" * 8 * MIB})
+    assert answer == {"ok": True, "run": {"id": RUN_ID, "status": "IN_PROGRESS"}}
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from port_hook_cli.invocations.models import Headers, Status
-from port_hook_cli.signatures.verification import judge, judge_plainly
+from port_hook_cli.signatures.verification import verify_signature, verify_without_diagnosis
 from port_hook_cli.text.secret import Secret
 from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
@@ -177,19 +177,23 @@ def test_verification_agrees_with_the_oracle_and_never_raises() -> None:
             expected = oracle.is_valid(case.fields, case.body, case.secret, now=case.now, tolerance_s=case.tolerance_s)
             check(case, expected, how_to_repeat(number, index))
             found[expected] += 1
-    report(f"verification: {found[True]} valid and {found[False]} other signatures judged as the oracle judges them")
+    report(
+        f"verification: {found[True]} valid and {found[False]} other signatures verified as the oracle verifies them"
+    )
     # Otherwise the test would show nothing.
     assert min(found.values()) > CASES / 5
 
 
 def check(case: Case, expected: bool, failed: str) -> None:
     headers, secret = Headers(tuple(case.fields)), Secret(case.secret)
-    ask = partial(judge, headers, case.body, secret, now=case.now, tolerance_s=case.tolerance_s)
-    ask_plainly = partial(judge_plainly, headers, case.body, secret, now=case.now, tolerance_s=case.tolerance_s)
+    ask = partial(verify_signature, headers, case.body, secret, now=case.now, tolerance_s=case.tolerance_s)
+    ask_plainly = partial(
+        verify_without_diagnosis, headers, case.body, secret, now=case.now, tolerance_s=case.tolerance_s
+    )
     try:
         verdict, plain, repeated = ask(), ask_plainly(), ask(seen=True)
     except Exception as error:
-        raise AssertionError(f"judge raised {error!r} for {case}\n{failed}") from error
+        raise AssertionError(f"verify_signature raised {error!r} for {case}\n{failed}") from error
     assert (verdict.status is Status.VALID) == expected, f"{verdict} for {case}\n{failed}"
     assert plain is None or plain == verdict, f"{plain} at once, {verdict} in the end, for {case}\n{failed}"
     assert repeated.status is verdict.status, f"{repeated} when seen before, for {case}\n{failed}"

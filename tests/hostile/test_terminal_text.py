@@ -21,7 +21,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
-from port_hook_cli.invocations.models import Answer, Cause, Delivery, Headers, Status, Verdict
+from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
 from port_hook_cli.text.unseen import is_visible
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
@@ -72,7 +72,7 @@ def planted(folder: Path) -> Path:
         ),
         verdict=Verdict(status=Status.INVALID, reading=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
         delivery=Delivery(url=f"http://h/{HOSTILE}", error=HOSTILE, fault=HOSTILE, body=BODY),
-        answer=Answer(status=500, headers=Headers((("x-odd", field),)), body=HOSTILE.encode()),
+        response=Response(status=500, headers=Headers((("x-odd", field),)), body=HOSTILE.encode()),
     )
     with open_store(None, folder, create=True) as store:
         store.add([exchange])

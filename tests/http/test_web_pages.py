@@ -88,7 +88,9 @@ def test_a_site_other_than_the_listeners_is_refused(site: str, is_accepted: bool
 
 @pytest.mark.parametrize("site", ["cross-site", "", "Cross-Site", "something-new"])
 def test_an_unknown_site_is_refused(site: str) -> None:
-    assert find_foreign("localhost", "http://localhost", site, names=OURS) is not None
+    found = find_foreign("localhost", "http://localhost", site, names=OURS)
+    assert found is not None
+    assert found.status == 403
 
 
 def test_a_long_origin_or_host_is_truncated() -> None:

@@ -9,25 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.changes import find_changes
-from port_hook_cli.invocations.models import Change
+from port_hook_cli.invocations.models import EventChange
 
 
 @pytest.mark.parametrize(
     ("before", "after", "changes"),
     [
-        ({"a": 1}, {"a": 2}, (Change("a", 1, 2),)),
-        ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": "1"}}}, (Change("a.b.c", 1, "1"),)),
-        ({"gone": 1}, {}, (Change("gone", 1, None),)),
-        ({}, {"new": 1}, (Change("new", None, 1),)),
-        ({"tags": ["a", "b"]}, {"tags": ["a"]}, (Change("tags", ["a", "b"], ["a"]),)),
-        ({"a": {"b": 1}}, {"a": [1]}, (Change("a", {"b": 1}, [1]),)),
-        ({"z": 1, "a": 1}, {"z": 2, "m": 1, "a": 2}, (Change("z", 1, 2), Change("a", 1, 2), Change("m", None, 1))),
-        ("silver", "gold", (Change(".", "silver", "gold"),)),
-        ({"a": 1}, None, (Change(".", {"a": 1}, None),)),
+        ({"a": 1}, {"a": 2}, (EventChange("a", 1, 2),)),
+        ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": "1"}}}, (EventChange("a.b.c", 1, "1"),)),
+        ({"gone": 1}, {}, (EventChange("gone", 1, None),)),
+        ({}, {"new": 1}, (EventChange("new", None, 1),)),
+        ({"tags": ["a", "b"]}, {"tags": ["a"]}, (EventChange("tags", ["a", "b"], ["a"]),)),
+        ({"a": {"b": 1}}, {"a": [1]}, (EventChange("a", {"b": 1}, [1]),)),
+        (
+            {"z": 1, "a": 1},
+            {"z": 2, "m": 1, "a": 2},
+            (EventChange("z", 1, 2), EventChange("a", 1, 2), EventChange("m", None, 1)),
+        ),
+        ("silver", "gold", (EventChange(".", "silver", "gold"),)),
+        ({"a": 1}, None, (EventChange(".", {"a": 1}, None),)),
     ],
 )
 def test_what_differs_is_told_by_its_path_in_the_order_of_the_document(
-    before: Any, after: Any, changes: tuple[Change, ...]
+    before: Any, after: Any, changes: tuple[EventChange, ...]
 ) -> None:
     assert find_changes(before, after) == changes
 
@@ -35,14 +39,14 @@ def test_what_differs_is_told_by_its_path_in_the_order_of_the_document(
 def test_who_touched_an_entity_and_when_is_no_change_but_a_property_of_that_name_is() -> None:
     before = {"updatedAt": "1", "updatedBy": "a", "properties": {"updatedAt": "1"}}
     after = {"updatedAt": "2", "updatedBy": "b", "properties": {"updatedAt": "2"}}
-    assert find_changes(before, after) == (Change("properties.updatedAt", "1", "2"),)
+    assert find_changes(before, after) == (EventChange("properties.updatedAt", "1", "2"),)
 
 
 def test_at_most_200_changes_are_told() -> None:
     wide = {str(number): number for number in range(1000)}
     found = find_changes(wide, dict.fromkeys(wide, -1))
     assert len(found) == 200
-    assert found[0] == Change("0", 0, -1)
+    assert found[0] == EventChange("0", 0, -1)
 
 
 def test_documents_of_any_depth_are_compared() -> None:
@@ -52,7 +56,7 @@ def test_documents_of_any_depth_are_compared() -> None:
         return leaf
 
     (change,) = find_changes(nested(2000, 1, dict), nested(2000, 2, dict))
-    assert change == Change(".".join(["k"] * 2000), 1, 2)
+    assert change == EventChange(".".join(["k"] * 2000), 1, 2)
     # Lists are compared as a whole; where that cannot be done they count as changed.
     assert len(find_changes(nested(100_000, 1, list), nested(100_000, 2, list))) == 1
 

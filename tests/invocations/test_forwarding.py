@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import (
     BadTarget,
     Routes,
@@ -13,10 +14,11 @@ from port_hook_cli.invocations.forwarding import (
     is_below,
     join_target,
     parse_target,
+    read_target,
     relayed_headers,
     with_length,
 )
-from port_hook_cli.invocations.models import Answer, Headers
+from port_hook_cli.invocations.models import Headers, Response
 from tests.factories import an_invocation
 
 
@@ -138,10 +140,16 @@ LENGTH = ("Content-Length", "42")
 def test_an_answer_tells_the_length_that_it_has_or_would_have_had(
     method: str, status: int, body: bytes, fields: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
 ) -> None:
-    answer = Answer(status=status, headers=Headers(fields), body=body)
+    answer = Response(status=status, headers=Headers(fields), body=body)
     assert with_length(answer, method=method).items == sent
 
 
 @given(st.text(), st.sampled_from(["/", "/a", "/a/b/"]))
 def test_no_target_makes_joining_raise(target: str, mount: str) -> None:
     assert join_target("http://h:1/api", f"/{target}", mount=mount).startswith("http://h:1/")
+
+
+def test_a_target_of_an_option_is_a_url_or_a_usage_error_that_names_the_option() -> None:
+    assert read_target("8001/hook", "--to") == "http://127.0.0.1:8001/hook"
+    with pytest.raises(UsageError, match=r"--to: 'ftp://x' starts with neither"):
+        read_target("ftp://x", "--to")

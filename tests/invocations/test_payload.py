@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.changes import find_changes
-from port_hook_cli.invocations.models import Change, Headers, Kind, Payload
+from port_hook_cli.invocations.models import EventChange, Headers, Kind, Payload
 from port_hook_cli.invocations.payload import is_run_id, read_payload
 from tests.factories import RUN_ID, a_document
 
@@ -106,7 +106,7 @@ def test_an_automation_shows_its_event_and_what_changed() -> None:
     assert payload.kind is Kind.AUTOMATION
     assert (payload.event, payload.blueprint, payload.entity) == ("UPDATE", "service", "checkout")
     assert (payload.user, payload.origin) == ("auth0|1", "API")
-    assert payload.changes == (Change("properties.tier", "silver", "gold"),)
+    assert payload.changes == (EventChange("properties.tier", "silver", "gold"),)
 
 
 def test_a_change_log_delivery_carries_no_run() -> None:
@@ -116,7 +116,7 @@ def test_a_change_log_delivery_carries_no_run() -> None:
 
 
 def test_a_created_entity_is_a_change_as_a_whole() -> None:
-    assert find_changes(None, {"a": 1}) == (Change(".", None, {"a": 1}),)
+    assert find_changes(None, {"a": 1}) == (EventChange(".", None, {"a": 1}),)
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,16 @@ port_like = st.recursive(json_values, lambda inner: st.dictionaries(known_keys, 
 
 @given(st.binary())
 def test_no_bytes_make_it_raise(body: bytes) -> None:
-    read_payload(body, NONE)
+    payload = read_payload(body, NONE)
+    # Either there is a document, or the payload says why there is none.
+    assert payload.document is None or payload.problem is None
+    assert payload.problem is not None or json.loads(body) == payload.document or body == b"NaN"
 
 
 @given(port_like)
 def test_no_document_with_ports_keys_makes_it_raise(document: Any) -> None:
-    read_payload(json.dumps(document).encode("utf-8", "surrogatepass"), Headers((("run_id", "x"),)))
+    payload = read_payload(json.dumps(document).encode("utf-8", "surrogatepass"), Headers((("run_id", "x"),)))
+    assert (payload.document, payload.problem) == (document, None)
 
 
 @given(json_values)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations import records
-from port_hook_cli.invocations.models import Answer, Cause, Delivery, Headers, Status, Verdict
+from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.snippets import SignedRequest
 from port_hook_cli.listener import records as listener_records
@@ -86,7 +86,7 @@ def test_a_send_without_an_answer_has_its_reason() -> None:
 
 
 def test_an_invocation_is_one_flat_record() -> None:
-    exchange = an_exchange(answer=Answer(status=202), delivery=DELIVERED)
+    exchange = an_exchange(response=Response(status=202), delivery=DELIVERED)
     assert records.invocation_event(exchange) == {
         "schema": "port-hook/event/1",
         "type": "invocation",

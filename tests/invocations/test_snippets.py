@@ -103,7 +103,9 @@ def test_httpie_gets_the_body_on_stdin() -> None:
 
 @given(st.binary(max_size=20))
 def test_the_python_program_is_python(body: bytes) -> None:
-    ast.parse(format_python(a_request(body)))
+    _, _, assigned, *_ = ast.parse(format_python(a_request(body))).body
+    assert isinstance(assigned, ast.Assign)
+    assert eval(ast.unparse(assigned.value)) == body  # noqa: S307 - our own program
 
 
 def test_the_python_program_escapes_invisible_characters() -> None:

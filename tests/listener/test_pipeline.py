@@ -43,7 +43,7 @@ class World(Observer):
     def complete(self, exchange: Exchange) -> None:
         self.completed.append(exchange)
 
-    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
+    async def send(self, request: Invocation, url: str) -> Delivery:
         self.forwarded.append(url)
         self.asked.set()
         if self.hold:
@@ -75,7 +75,7 @@ async def test_a_valid_invocation_is_saved_forwarded_answered_and_completed() ->
     assert (answer.status, answer.body, answer.headers.items) == (202, b"done", (("X", "1"),))
     assert world.saved[0].verdict.status is Status.VALID
     assert world.completed[0].delivery is not None
-    assert world.shown[0].answer == answer
+    assert world.shown[0].response == answer
     assert (flow.tally.received, flow.tally.verified, len(flow.tally.waiting)) == (1, 1, 1)
 
 
@@ -237,7 +237,7 @@ async def test_what_the_end_cuts_off_is_shown_and_kept_as_interrupted() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     for exchange in (world.shown[0], world.completed[0]):
-        assert exchange.answer is None
+        assert exchange.response is None
         assert exchange.delivery is not None
         assert exchange.delivery.fault == "interrupted"
 

@@ -15,7 +15,8 @@ from port_hook_cli.listener.reader import Reader
 from tests.factories import SECRET, an_invocation, signed
 from tests.hostile_bodies import hostile_bodies
 
-MOST_S = 0.05
+# Guards against a loop that does the whole diagnosis, which takes seconds; `make bench` measures the milliseconds.
+MOST_S = 0.5
 SIZES = {"1 MB": 1_000_000, "4 MB": 4_000_000}
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.models import Answer, Cause, Delivery, Kind, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Cause, Delivery, Kind, Payload, Response, Status, Verdict
 from port_hook_cli.listener import responses as answering
-from port_hook_cli.listener.responses import BadAnswer, is_accepted, parse_answer
+from port_hook_cli.listener.responses import BadResponse, is_accepted, parse_response
 from port_hook_cli.runs.fate import RunFate, run_fate
 from tests.factories import RUN_ID
 
@@ -46,7 +46,7 @@ def no_file(name: str) -> bytes:
 def test_an_answer_is_a_status_and_what_follows_the_first_colon(
     text: str, status: int, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> None:
-    answer = parse_answer(text, no_file)
+    answer = parse_response(text, no_file)
     assert (answer.status, answer.body, answer.headers.items) == (status, body, headers)
 
 
@@ -58,38 +58,38 @@ def test_a_body_can_come_from_a_file_byte_for_byte(content: bytes, headers: tupl
         asked.append(name)
         return content
 
-    answer = parse_answer("200:@an@swer:1.json", read)
+    answer = parse_response("200:@an@swer:1.json", read)
     assert (answer.body, answer.headers.items, asked) == (content, headers, ["an@swer:1.json"])
 
 
 @pytest.mark.parametrize("text", ["", ":", "ok", "199", "600", "-200", "+200", " 200", "20²", "2e2", "200 OK", "@x"])
 def test_what_is_no_final_status_is_refused_by_name(text: str) -> None:
-    with pytest.raises(BadAnswer) as caught:
-        parse_answer(text, no_file)
+    with pytest.raises(BadResponse) as caught:
+        parse_response(text, no_file)
     assert f"'{text.partition(':')[0]}'" in str(caught.value)
 
 
 @given(st.one_of(texts, st.builds("{}:{}".format, st.integers(-1, 9999), texts)), st.binary())
 def test_no_text_raises_anything_but_bad_answer(text: str, content: bytes) -> None:
     try:
-        answer = parse_answer(text, lambda _: content)
-    except BadAnswer:
+        answer = parse_response(text, lambda _: content)
+    except BadResponse:
         return
     assert 200 <= answer.status <= 599
 
 
 def test_a_status_without_a_body_takes_none() -> None:
-    with pytest.raises(BadAnswer, match="has no body"):
-        parse_answer("204:x", no_file)
+    with pytest.raises(BadResponse, match="has no body"):
+        parse_response("204:x", no_file)
 
 
 @given(st.integers(200, 599).filter(lambda status: status not in {204, 304}), st.binary(max_size=200))
 def test_a_body_from_a_file_is_never_changed(status: int, content: bytes) -> None:
-    answer = parse_answer(f"{status}:@f", lambda _: content)
+    answer = parse_response(f"{status}:@f", lambda _: content)
     assert (answer.status, answer.body) == (status, content)
 
 
-REFUSALS: list[tuple[Answer, int, str, str]] = [
+REFUSALS: list[tuple[Response, int, str, str]] = [
     (
         answering.refused(Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "w", "use the other"),))),
         401, "signature", "invalid: wrong-secret",
@@ -113,7 +113,7 @@ REFUSALS: list[tuple[Answer, int, str, str]] = [
 
 @pytest.mark.parametrize(("answer", "status", "error", "message"), REFUSALS)
 def test_every_answer_of_ours_that_is_no_success_is_json_with_a_reason(
-    answer: Answer, status: int, error: str, message: str
+    answer: Response, status: int, error: str, message: str
 ) -> None:
     document = json.loads(answer.body)
     assert answer.status == status
@@ -129,7 +129,7 @@ def test_every_answer_of_ours_that_is_no_success_is_json_with_a_reason(
         (answering.too_large(1), "raise the limit with --max-body"),
     ],
 )
-def test_where_something_can_be_done_it_is_said(answer: Answer, hint: str) -> None:
+def test_where_something_can_be_done_it_is_said(answer: Response, hint: str) -> None:
     assert json.loads(answer.body)["hint"] == hint
 
 
@@ -139,7 +139,7 @@ def test_where_nothing_can_be_done_no_hint_is_made_up() -> None:
 
 @given(st.text())
 def test_a_reason_of_any_characters_makes_an_answer(reason: str) -> None:
-    answers: list[Callable[[str], Answer]] = [answering.not_saved, answering.outside]
+    answers: list[Callable[[str], Response]] = [answering.not_saved, answering.outside]
     for make in answers:
         assert reason in json.loads(make(reason).body)["message"]
 
@@ -167,7 +167,7 @@ def test_what_becomes_of_a_run_depends_on_synchronized_and_the_class_of_the_stat
     run_id: str | None, kind: Kind, synchronized: bool | None, status: int, fate: RunFate
 ) -> None:
     payload = Payload(kind=kind, run_id=run_id, synchronized=synchronized)
-    assert run_fate(payload, Answer(status=status)) is fate
+    assert run_fate(payload, Response(status=status)) is fate
 
 
 @pytest.mark.parametrize(

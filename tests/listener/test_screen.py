@@ -19,7 +19,17 @@ import pytest
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures import open_store
 from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
-from port_hook_cli.invocations.models import Answer, Cause, Change, Delivery, Exchange, Kind, Payload, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    EventChange,
+    Exchange,
+    Kind,
+    Payload,
+    Response,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener.records import ready_event
@@ -103,7 +113,7 @@ def json_screen(streams: Streams) -> JsonScreen:
 
 
 def numbered(number: int) -> Exchange:
-    return an_exchange(an_invocation(b"{}", id=f"{number:012}"), answer=OK)
+    return an_exchange(an_invocation(b"{}", id=f"{number:012}"), response=OK)
 
 
 def in_full(exchange: Exchange) -> str:
@@ -113,7 +123,7 @@ def in_full(exchange: Exchange) -> str:
 def test_an_exchange_is_text_on_stdout_without_a_code_of_the_terminal(streams: Streams) -> None:
     streams.start_reading()
     screen = text_screen(streams)
-    exchange = an_exchange(answer=OK)
+    exchange = an_exchange(response=OK)
     screen.exchanged(exchange)
     screen.close()
     out, err = streams.end()
@@ -142,7 +152,7 @@ def test_what_is_decrypted_for_the_screen_is_shown_there_and_not_put_into_the_ex
         return [Decryption(path=JsonPath.parse("password"), plaintext=exchange.invocation.id.encode() + b" s3cret")]
 
     streams.start_reading()
-    exchange = an_exchange(answer=OK)
+    exchange = an_exchange(response=OK)
     screen = text_screen(streams, reveal=reveal)
     screen.exchanged(exchange)
     screen.close()
@@ -344,13 +354,13 @@ def hostile(kind: Kind, run_id: str) -> Exchange:
             entity=COMMANDS,
             inputs={} if kind is Kind.UNKNOWN else {COMMANDS: COMMANDS, "b": [COMMANDS]},
             censored=(COMMANDS,),
-            changes=(Change(COMMANDS, COMMANDS, [COMMANDS]),),
+            changes=(EventChange(COMMANDS, COMMANDS, [COMMANDS]),),
             document={COMMANDS: [COMMANDS]},
             problem=COMMANDS if kind is Kind.CHANGE_LOG else None,
         ),
         verdict=Verdict(status=Status.REENCODED, reading=COMMANDS, causes=(Cause(COMMANDS, COMMANDS, COMMANDS),)),
         delivery=Delivery(url=COMMANDS, fault=COMMANDS, error=COMMANDS, body=COMMANDS.encode("utf-8", "replace")),
-        answer=Answer(status=502, body=COMMANDS.encode("utf-8", "replace")),
+        response=Response(status=502, body=COMMANDS.encode("utf-8", "replace")),
     )
 
 
@@ -390,7 +400,7 @@ def test_on_a_narrow_terminal_words_stay_whole_below_their_value(width: int) -> 
     )
     verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", words, "Compare the client secret."),))
     terminal = Terminal(width)
-    terminal.show(an_exchange(verdict=verdict, answer=Answer(status=401)))
+    terminal.show(an_exchange(verdict=verdict, response=Response(status=401)))
     lines = terminal.lines()
     start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
     end = lines.index("  fix        Compare the client secret.")
@@ -405,7 +415,7 @@ def test_on_a_narrow_terminal_a_line_to_type_is_one_line_to_the_terminal(width: 
     command = f"port-hook report-run {RUN_ID} --status success"
     document = a_document(context={"runId": RUN_ID, "entity": "東京 " * 30})
     terminal = Terminal(width)
-    text = terminal.show(an_exchange(an_invocation(a_body(document)), answer=OK))
+    text = terminal.show(an_exchange(an_invocation(a_body(document)), response=OK))
     assert command in STYLE_OR_LINK.sub("", text)
     assert f"  run        {RUN_ID}" in terminal.lines()
     # pyte leaves the cell behind a wide character empty.

@@ -18,11 +18,11 @@ import asyncio, os
 from pathlib import Path
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.server import HttpSource
-from port_hook_cli.invocations.models import Answer
+from port_hook_cli.invocations.models import Response
 
 async def receive(invocation, client):
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return Answer(status=401, body=str(pages * os.sysconf("SC_PAGE_SIZE")).encode())
+    return Response(status=401, body=str(pages * os.sysconf("SC_PAGE_SIZE")).encode())
 
 async def main():
     context = SourceContext(receive=receive, now=lambda: 0.0, new_id=lambda: "x", notice=lambda _: None)

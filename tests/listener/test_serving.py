@@ -12,11 +12,11 @@ import pytest
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.invocations.forwarding import Routes
-from port_hook_cli.invocations.models import Answer, Exchange, Invocation, Status
+from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status
 from port_hook_cli.invocations.source import Source, SourceContext
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import Plan, listening
+from port_hook_cli.listener.serving import ListenPlan, listening
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.servers import Handler, handler
@@ -25,7 +25,7 @@ from tests.servers import Handler, handler
 async def test_a_restarted_listener_refuses_a_replay_from_a_sender_whose_clock_is_ahead(
     runtime: Callable[..., Runtime],
 ) -> None:
-    plan = Plan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
+    plan = ListenPlan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
     ahead = dict(signed(a_body(), timestamp=str(int(NOW) + 300)))
     statuses = []
     for now in (NOW, NOW + 599):
@@ -36,7 +36,7 @@ async def test_a_restarted_listener_refuses_a_replay_from_a_sender_whose_clock_i
 
 
 async def schemes_of(
-    target: Handler, plan: Plan, runtime: Runtime, moves: list[str], public_url: str | None
+    target: Handler, plan: ListenPlan, runtime: Runtime, moves: list[str], public_url: str | None
 ) -> list[str]:
     """Return `x-forwarded-proto` of a first request, and of one after each of `moves`."""
     async with listening(plan, runtime, Observers([]), public_url=public_url) as serving, httpx.AsyncClient() as client:
@@ -61,14 +61,14 @@ async def test_each_request_carries_the_scheme_of_the_public_url_of_its_moment(
 ) -> None:
     # The handler closes each connection, so the next request must not use the old one.
     with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok") as target:
-        plan = Plan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
+        plan = ListenPlan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
         assert await schemes_of(target, plan, runtime(), moves, public_url) == schemes
 
 
 async def test_a_public_url_of_the_users_own_is_accepted_from_the_first_request_on(
     runtime: Callable[..., Runtime],
 ) -> None:
-    plan = Plan(policy=Policy(secret=None), port=0)
+    plan = ListenPlan(policy=Policy(secret=None), port=0)
     async with (
         listening(plan, runtime(), Observers([]), public_url="https://own.example") as serving,
         httpx.AsyncClient() as client,
@@ -85,7 +85,7 @@ class ListSource:
 
     def __init__(self, context: SourceContext, *bodies: bytes) -> None:
         self._context = context
-        self.responses: list[Answer] = []
+        self.responses: list[Response] = []
         self.drain_s: float | None = None
         self._feeding = asyncio.create_task(self._feed(bodies))
 
@@ -127,7 +127,7 @@ async def test_every_source_feeds_the_same_pipeline(runtime: Callable[..., Runti
 
     bodies = [a_body(a_document(number=number)) for number in range(3)]
     with handler() as target:
-        plan = Plan(policy=Policy(secret=SECRET, routes=Routes(default=target.url, mount="/hook")), port=0)
+        plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=target.url, mount="/hook")), port=0)
         sources = [
             lambda context: open_list(context, bodies[0]),
             lambda context: open_list(context, bodies[1]),
@@ -156,7 +156,7 @@ async def test_a_source_that_cannot_open_ends_the_listener_and_closes_the_others
     async def refuse(context: SourceContext) -> Source:
         raise TunnelError("No broker responds.")
 
-    plan = Plan(policy=Policy(secret=None), port=0)
+    plan = ListenPlan(policy=Policy(secret=None), port=0)
     with pytest.raises(TunnelError, match="No broker"):
         async with listening(plan, runtime(), Seen(), sources=[open_list, refuse]):
             pass

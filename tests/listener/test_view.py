@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.invocations.forwarding import Routes
-from port_hook_cli.invocations.models import Answer
+from port_hook_cli.invocations.models import Response
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from tests.factories import SECRET
@@ -65,7 +65,7 @@ def test_with_routes_alone_the_rest_is_answered_here() -> None:
 
 
 def test_of_a_made_up_answer_the_status_is_said_and_its_bytes_are_not_shown() -> None:
-    lines = ready(respond=Answer(status=503, body=b"\xff\x1b[2J"))
+    lines = ready(respond=Response(status=503, body=b"\xff\x1b[2J"))
     assert beside("Responding", lines) == ["503 (no --forward-to)"]
 
 

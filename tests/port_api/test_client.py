@@ -106,7 +106,7 @@ async def test_the_token_is_tried_again_when_port_is_busy() -> None:
 
 
 @pytest.mark.parametrize(("value", "pause_s"), [("7", 7.0), (formatdate(NOW + 12, usegmt=True), 12.0)])
-async def test_retry_after_is_honoured(value: str, pause_s: float) -> None:
+async def test_retry_after_is_honored(value: str, pause_s: float) -> None:
     limited = Fault(status=429, headers={"Retry-After": value})
     async with flaky(limited) as (port, api, pauses):
         await api.get_run(RUN_ID)
@@ -114,7 +114,7 @@ async def test_retry_after_is_honoured(value: str, pause_s: float) -> None:
         assert len(port.calls) == 2
 
 
-async def test_a_wait_longer_than_patience_is_told_instead_of_waited() -> None:
+async def test_a_wait_beyond_the_retry_limit_is_reported_instead_of_waited() -> None:
     async with flaky(Fault(status=429, headers={"Retry-After": "600"})) as (_, api, pauses):
         with pytest.raises(PortApiError, match="429") as caught:
             await api.get_run(RUN_ID)
@@ -231,7 +231,7 @@ async def test_an_ended_run_is_told_even_when_it_cannot_be_looked_at() -> None:
     [
         (302, "PORT_API_URL"),
         (403, "role"),
-        (404, "No such run in this organisation"),
+        (404, "No such run in this organization"),
         (413, "1 MiB"),
         (418, ""),
         (422, "does not take"),

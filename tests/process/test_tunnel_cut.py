@@ -31,9 +31,6 @@ from port_hook_cli.captures import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.tunnels.automatic import no_tunnel_lines
-from port_hook_cli.tunnels.opening import open_tunnel
-from port_hook_cli.tunnels.protocol import Opening
-from port_hook_cli.tunnels.registry import parse_tunnel
 from tests.factories import a_body, a_document, signed
 from tests.processes import Listener, environment, listener
 from tests.servers import handler
@@ -44,8 +41,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops processes
 
 STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
 BURST, AT_ONCE = 200, 64
-KNOWN_WITHIN_S = 2.0
-BACK_WITHIN_S = 5.0
+# Both guard against a hang, with ten times what a busy machine takes; they measure nothing.
+KNOWN_WITHIN_S = 20.0
+BACK_WITHIN_S = 30.0
 # With --probe-interval 0.2 the server is asked for a sign of life once a second, and lost after three without.
 KEEPALIVE_S = 3.0
 NEW_ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n\r\ndone"
@@ -440,35 +438,23 @@ class TestAuto:
 
 
 class TestStartUp:
-    """`ready` comes within half a second of what the tunnel itself takes; both are measured here, the faster of two."""
+    """The listener reports that it is ready soon after its tunnel is open, and not before."""
 
     @needs_sshd
     async def test_through_ssh(self, folder: Path, sshd: Sshd) -> None:
         # asyncssh looks for keys in the home folder of this process, which is another one.
         (folder / ".ssh" / "config").write_text(f"IdentityFile {folder}/.ssh/id_ed25519\n")
-        await self._compare(folder, sshd.address, {})
+        await asyncio.to_thread(self._start, folder, sshd.address, {})
 
     async def test_through_cloudflared(self, folder: Path, cloudflared: Cloudflared) -> None:
-        await self._compare(folder, "cloudflared", cloudflared.environ)
+        await asyncio.to_thread(self._start, folder, "cloudflared", cloudflared.environ)
 
-    @classmethod
-    async def _compare(cls, folder: Path, tunnel: str, environ: dict[str, str]) -> None:
-        without = min([await asyncio.to_thread(_ready_after, folder, "none", environ) for _ in range(2)])
-        with_it = min([await asyncio.to_thread(_ready_after, folder, tunnel, environ) for _ in range(2)])
-        alone = min([await _open_after(folder, tunnel, environ) for _ in range(2)])
-        assert with_it - without - alone < 0.5
-
-
-def _ready_after(folder: Path, tunnel: str, environ: dict[str, str]) -> float:
-    began = time.monotonic()
-    with listener(folder, "--tunnel", tunnel, env=environ):
-        return time.monotonic() - began
-
-
-async def _open_after(folder: Path, tunnel: str, environ: dict[str, str]) -> float:
-    opening = Opening(local_url="http://127.0.0.1:9", environ=environ, home=folder, notice=lambda _: None)
-    began = time.monotonic()
-    opened = await open_tunnel(parse_tunnel(tunnel), opening)
-    took_s = time.monotonic() - began
-    await opened.close()
-    return took_s
+    @staticmethod
+    def _start(folder: Path, tunnel: str, environ: dict[str, str]) -> None:
+        began = time.monotonic()
+        with listener(folder, "--tunnel", tunnel, env=environ) as it:
+            took_s = time.monotonic() - began
+            assert it.ready["public_url"] not in {None, it.ready["url"]}
+            body = a_body(a_document(sent_at=began))
+            assert Listener(it.process, {"url": it.ready["public_url"]}).post(body, now_signed(body))[0] == 200
+        assert took_s < 20  # guards against a hang

@@ -81,8 +81,8 @@ async def report(environ: Mapping[str, str], run_id: str, name: str) -> None:
 
 
 @contextmanager
-def serving(sandbox: PortSandbox, **behaviour: Any) -> Iterator[str]:
-    with application(a_backend(sandbox.environ, **behaviour)) as url:
+def serving(sandbox: PortSandbox, **behavior: Any) -> Iterator[str]:
+    with application(a_backend(sandbox.environ, **behavior)) as url:
         yield url
 
 
@@ -233,7 +233,11 @@ class TestAnswered:
 
     def test_it_ends_no_other_run(self, port_hook: PortHook) -> None:
         run = port_hook.answered(port_hook.request(SCALE), 200, "{}")
-        assert (run.status, run.ended, run.answer and run.answer.status) == ("IN_PROGRESS", False, 200)
+        assert (run.status, run.ended, run.backend_response and run.backend_response.status) == (
+            "IN_PROGRESS",
+            False,
+            200,
+        )
 
 
 class TestInvoke:
@@ -247,8 +251,8 @@ class TestInvoke:
             ("scaling for zoë",),
         )
         assert run.link == "https://ci.example.com/1"
-        assert run.answer is not None
-        assert run.answer.json() == {"path": "/scale?by=zo%C3%AB@example.com", "name": "zoë"}
+        assert run.backend_response is not None
+        assert run.backend_response.json() == {"path": "/scale?by=zo%C3%AB@example.com", "name": "zoë"}
         assert run.request is not None
         assert (run.request.url.partition("/scale")[0], run.request.json()["replicas"]) == (url, 2)
         assert repr(run) == (
@@ -259,8 +263,8 @@ class TestInvoke:
     def test_a_path_of_the_target_s_own_is_kept(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
             run = port_hook.invoke(SCALE, to=f"{url}/mine?x=1")
-        assert run.answer is not None
-        assert run.answer.json()["path"] == "/mine?x=1"
+        assert run.backend_response is not None
+        assert run.backend_response.json()["path"] == "/mine?x=1"
         assert run.request is not None
         assert run.request.path == "/mine?x=1"
 
@@ -288,7 +292,10 @@ class TestInvoke:
         wrong = {**port_sandbox.environ, "PORT_CLIENT_SECRET": "another"}
         with application(a_backend(wrong)) as url, pytest.raises(RunNotEnded) as caught:
             port_hook.invoke(SCALE, to=url)
-        assert (caught.value.run.status, caught.value.run.answer and caught.value.run.answer.status) == (
+        assert (
+            caught.value.run.status,
+            caught.value.run.backend_response and caught.value.run.backend_response.status,
+        ) == (
             "IN_PROGRESS",
             401,
         )
@@ -320,7 +327,7 @@ class TestInvoke:
     def test_without_waiting_a_refusal_is_a_run_like_any(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, status=500, reports=False) as url:
             run = port_hook.invoke(SCALE, to=url, wait=False)
-        assert (run.status, run.answer and run.answer.status) == ("IN_PROGRESS", 500)
+        assert (run.status, run.backend_response and run.backend_response.status) == ("IN_PROGRESS", 500)
 
     def test_a_backend_that_reports_nothing_is_told(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, reports=False) as url, pytest.raises(RunNotEnded, match=r"after 0\.1 s") as caught:
@@ -368,6 +375,6 @@ def test_a_changed_request_is_what_a_test_client_sends(port_hook: PortHook, port
     assert verify(changed.headers, changed.body, port_sandbox.client_secret).status != "valid"
 
 
-def test_a_misspelt_keyword_is_not_passed_over(port_hook: PortHook) -> None:
+def test_a_misspelled_keyword_is_not_passed_over(port_hook: PortHook) -> None:
     with pytest.raises(TypeError, match="nothing is known as entiti: give entity, event, by, secrets"):
         port_hook.request(SCALE, entiti={})  # type: ignore[call-arg]

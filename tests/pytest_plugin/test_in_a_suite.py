@@ -143,26 +143,6 @@ def test_a_suite_that_does_not_use_it_loads_nothing_of_it(pytester: pytest.Pytes
     result.assert_outcomes(passed=1)
 
 
-def test_what_is_not_installed_is_said_when_the_fixture_is_used(suite: pytest.Pytester) -> None:
-    suite.makepyfile(
-        no_jq="""
-        # Stands in for a machine without the extra: Python takes these for modules that cannot be found.
-        import sys
-        sys.modules["jq"] = sys.modules["jsonschema"] = None
-        """,
-        test_it="""
-        def test_other(): pass
-        def test_sandbox(port_sandbox): assert port_sandbox.runs == {}
-        def test_hook(port_hook): pass
-        """,
-    )
-    result = suite.runpytest_subprocess(*ALONE, "-p", "no_jq")
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(
-        ["*port_hook needs jq, jsonschema. Install it where port-hook is: *python* -m pip install jq jsonschema"]
-    )
-
-
 def test_workers_share_nothing(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """

@@ -11,10 +11,10 @@ from port_hook_cli.errors import ExitCode, PortApiError, SettingsError, StoreErr
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
 from port_hook_cli.replay.series import (
-    Places,
     Replay,
     Sent,
     Series,
+    SourcePlaces,
     exit_code,
     find_source,
     send_series,
@@ -52,8 +52,8 @@ def places(
     *,
     get_run: Callable[[str], Awaitable[Mapping[str, Any]]] = no_api,
     files: Mapping[str, bytes] | None = None,
-) -> Places:
-    return Places(
+) -> SourcePlaces:
+    return SourcePlaces(
         read_file=(files or {}).get, is_directory=lambda _: False, open_captures=lambda: shelf, get_run=get_run
     )
 
@@ -160,7 +160,7 @@ def unchanged(invocation: Invocation) -> Invocation:
 async def test_every_source_is_sent_so_many_times_in_rounds() -> None:
     target, sent = Target(), list[Sent]()
     await send_series(
-        [a_replay("a"), a_replay("b")], Series(times=3), sender=target, finish=unchanged, on_sent=sent.append
+        [a_replay("a"), a_replay("b")], Series(times=3), client=target, finish=unchanged, on_sent=sent.append
     )
     assert target.bodies == [b"a", b"b"] * 3
     assert [item.replay.source for item in sent] == ["a", "b"] * 3
@@ -174,7 +174,7 @@ async def test_no_more_are_sent_at_once_than_allowed(concurrency: int, most: int
     await send_series(
         [a_replay("a")],
         Series(times=10, concurrency=concurrency),
-        sender=target,
+        client=target,
         finish=unchanged,
         on_sent=lambda _: None,
     )
@@ -191,14 +191,14 @@ async def test_each_send_is_finished_at_the_moment_it_goes_out() -> None:
         return replace(invocation, body=str(count).encode())
 
     target = Target()
-    await send_series([a_replay("a")], Series(times=3), sender=target, finish=finish, on_sent=lambda _: None)
+    await send_series([a_replay("a")], Series(times=3), client=target, finish=finish, on_sent=lambda _: None)
     assert target.bodies == [b"1", b"2", b"3"]
 
 
 async def test_a_series_keeps_its_pace() -> None:
     sent: list[Sent] = []
     series = Series(times=5, concurrency=5, rate_per_s=100)
-    await send_series([a_replay("a")], series, sender=Target(), finish=unchanged, on_sent=sent.append)
+    await send_series([a_replay("a")], series, client=Target(), finish=unchanged, on_sent=sent.append)
     assert sent[-1].elapsed_s >= 0.039
 
 
@@ -210,7 +210,7 @@ async def test_a_failure_of_an_onlooker_ends_the_series_as_it_is() -> None:
 
     series = Series(times=1000, concurrency=4)
     with pytest.raises(BrokenPipeError):
-        await send_series([a_replay("a")], series, sender=target, finish=unchanged, on_sent=on_sent)
+        await send_series([a_replay("a")], series, client=target, finish=unchanged, on_sent=on_sent)
     assert len(target.bodies) < 20
 
 
@@ -218,7 +218,7 @@ async def test_a_cancelled_series_leaves_nothing_running() -> None:
     target = Target(free=False)
     series = Series(times=9, concurrency=3)
     task = asyncio.ensure_future(
-        send_series([a_replay("a")], series, sender=target, finish=unchanged, on_sent=lambda _: None)
+        send_series([a_replay("a")], series, client=target, finish=unchanged, on_sent=lambda _: None)
     )
     await target.crowded.wait()
     task.cancel()

@@ -202,7 +202,7 @@ async def test_another_action_of_the_same_name_is_left(sandbox: Sandbox, tmp_pat
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm"])
         await flow.apply(ONE)
-        sandbox.actions["create_vm"]["id"] = "action_of_another_organisation"
+        sandbox.actions["create_vm"]["id"] = "action_of_another_organization"
         (outcome,) = await flow.restore()
     assert outcome.end is End.ANOTHER
     assert method(sandbox)["url"] == ONE

@@ -14,8 +14,9 @@ from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import sign
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal, token_of
 from tests.servers import handler
 
@@ -40,7 +41,9 @@ async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[t
             ready.set()
 
     async with (
-        Sandbox.start(actions=[an_agent_action(url)], now=lambda: now[0], on_run=on_run) as sandbox,
+        Sandbox.start(
+            invoker=PlainInvoker(), actions=[an_agent_action(url)], now=lambda: now[0], on_run=on_run
+        ) as sandbox,
         a_client(sandbox) as client,
     ):
         started = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "zoë"}})
@@ -121,7 +124,7 @@ async def test_the_agent_takes_a_run_from_its_claim_to_its_end() -> None:
             assert organization["settings"]["portAgentStreamerName"] == "POLLING"
             (request,) = webhook.requests
             headers = Headers(tuple(request.fields))
-            verdict = judge(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
+            verdict = verify_signature(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
             assert verdict.status is Status.REENCODED
             await Agent(sandbox, client).work()
             assert len(webhook.requests) == 1

@@ -98,7 +98,7 @@ async def test_a_change_is_tied_to_its_run_while_that_is_in_progress(
         ("POST", {"relations": {"a": 1}}, "body/relations"),
         ("POST", {"relations": {"a": ["b c"]}}, "body/relations"),
         ("POST", {"team": 1}, "body/team"),
-        ("PATCH", {"colour": "red"}, "'colour'"),
+        ("PATCH", {"color": "red"}, "'color'"),
         ("PATCH", {"icon": 1}, "body/icon"),
     ],
 )

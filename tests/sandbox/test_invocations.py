@@ -14,10 +14,11 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.sources import from_run
-from port_hook_cli.sandbox import RenderedRequest, RunEvent, Sandbox, SandboxRun, Sending
+from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, SandboxRun, Sending
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
 from tests.servers import Handler, handler
 
@@ -53,6 +54,7 @@ def steps() -> Steps:
 
 @asynccontextmanager
 async def running(action: Mapping[str, Any], **options: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
+    options = {"invoker": PlainInvoker(), **options}
     async with Sandbox.start(actions=[action], **options) as sandbox, a_client(sandbox) as client:
         yield sandbox, client
 
@@ -97,7 +99,7 @@ async def test_a_run_is_signed_and_sent_and_stays_in_progress_until_it_is_report
         (request,) = webhook.requests
         assert request.line == "POST /hook?a=1 HTTP/1.1"
         headers = Headers(tuple(request.fields))
-        verdict = judge(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
+        verdict = verify_signature(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
         assert (verdict.status, headers.get("content-type")) == (Status.VALID, "application/json")
         payload = read_payload(request.body, headers)
         assert (payload.run_id, payload.action, payload.user) == (run_id, "create_vm", "zoë@example.com")
@@ -196,7 +198,7 @@ async def test_a_webhook_that_does_not_answer_in_time_fails_the_run(webhook: Han
     webhook.delay_s = 20
     async with running(an_action(webhook.url), sending=Sending(timeout_s=0.05)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert (run.status, run.summary) == ("FAILURE", "The webhook could not be invoked: no answer within 0.05 s.")
+    assert (run.status, run.summary) == ("FAILURE", "The webhook could not be invoked: no response within 0.05 s.")
 
 
 async def test_a_report_that_comes_before_the_answer_counts(webhook: Handler, steps: Steps) -> None:
@@ -353,10 +355,10 @@ class Template:
         self.url = url
         self.problem = problem
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
         if self.problem:
             raise self.problem
-        return RenderedRequest(
+        return SandboxRequest(
             method="PATCH", url=self.url, body=json.dumps(asked).encode(), headers=(("Content-Type", "text/x"),)
         )
 
@@ -383,7 +385,8 @@ async def test_a_request_that_cannot_be_made_fails_the_run(problem: Exception) -
     assert str(problem) in (run.summary or "")
 
 
-async def test_a_template_is_not_sent_as_if_it_were_text() -> None:
-    async with running(an_action("http://127.0.0.1:1/{{ .run.id }}")) as (sandbox, client):
+async def test_run_fails_when_the_sandbox_has_no_invoker() -> None:
+    async with running(an_action("http://127.0.0.1:1"), invoker=None) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert "The template in `url` of create_vm" in (run.summary or "")
+    assert (run.status, run.payload) == ("FAILURE", None)
+    assert "without an invoker" in (run.summary or "")

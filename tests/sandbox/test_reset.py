@@ -9,8 +9,9 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.sandbox import RenderedRequest, Sandbox
+from port_hook_cli.sandbox import Sandbox, SandboxRequest
 from tests.factories import RUN_ID
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
 from tests.servers import Handler, handler
 
@@ -31,7 +32,7 @@ class Held:
         self.asked = asyncio.Event()
         self.given_up = False
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
         self.asked.set()
         try:
             await asyncio.Event().wait()
@@ -81,7 +82,7 @@ async def test_an_invocation_that_was_under_way_is_given_up() -> None:
 async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
     action = create_vm_action()
     action["invocationMethod"] = {**action["invocationMethod"], "url": webhook.url, "synchronized": True}
-    async with Sandbox.start(actions=[action]) as sandbox, a_client(sandbox) as client:
+    async with Sandbox.start(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
         await sandbox.start_anew()
         run_id = (await client.post(RUNS, json=INPUTS)).json()["run"]["id"]
         assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).status == "SUCCESS"

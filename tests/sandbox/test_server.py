@@ -15,7 +15,7 @@ from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from port_hook_cli.sandbox.messages import ApiRequest
-from port_hook_cli.sandbox.routes import ROUTES, answer
+from port_hook_cli.sandbox.routes import ROUTES, respond
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID
@@ -418,7 +418,7 @@ def test_any_request_has_an_answer_that_is_json(
     state.start_anew(sample=True)
     token = state.give_token()
     request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
-    given = answer(state, request)
+    given = respond(state, request)
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
     # And what it did can be kept.
     other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)

@@ -15,6 +15,7 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.run import Phase
 from tests.factories import RUN_ID
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
 from tests.servers import handler
 
@@ -163,7 +164,7 @@ async def test_an_invocation_that_had_not_been_begun_is_sent_at_the_next_start(t
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
         await left(file, Phase.PENDING, webhook_action(webhook.url, synchronized=True))
-        async with Sandbox.start(state=file) as sandbox:
+        async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox:
             run = await asyncio.wait_for(sandbox.wait_for_end(RUN_ID), 10)
             assert run.status == "SUCCESS"
     assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [RUN_ID]

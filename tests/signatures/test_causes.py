@@ -10,7 +10,7 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import CAUSES
 from port_hook_cli.signatures.forms import byte_forms, unwrap
-from port_hook_cli.signatures.serializers import renderings
+from port_hook_cli.signatures.serializers import serializations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "signatures.md").read_text("utf-8")
 EVERY_CAUSE = [cause for cause in vars(causes).values() if isinstance(cause, Cause)]
@@ -31,7 +31,9 @@ def test_the_page_lists_exactly_the_statuses_there_are() -> None:
 
 
 def test_the_page_lists_every_reading() -> None:
-    found = {rendering.reading for text in ('{"n": 1.0, "s": "ë"}', "[1]") for rendering in renderings(text, Budget())}
+    found = {
+        rendering.reading for text in ('{"n": 1.0, "s": "ë"}', "[1]") for rendering in serializations(text, Budget())
+    }
     found |= {
         form.reading for body in (b"\n", b"\xef\xbb\xbf") for form in byte_forms(unwrap(body, Headers(), Budget()))
     }
@@ -41,5 +43,5 @@ def test_the_page_lists_every_reading() -> None:
 @pytest.mark.parametrize("cause", EVERY_CAUSE, ids=lambda cause: cause.slug)
 def test_every_cause_says_what_was_seen_and_what_to_do_in_sentences(cause: Cause) -> None:
     assert cause.slug in CAUSES
-    assert cause.words.endswith(".")
+    assert cause.explanation.endswith(".")
     assert cause.fix.endswith(".")

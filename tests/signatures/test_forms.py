@@ -11,7 +11,7 @@ from port_hook_cli.invocations.models import Headers
 from port_hook_cli.javascript.stringify import MAX_DEPTH, stringify
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
-from port_hook_cli.signatures.serializers import MAX_INDENTED_CHARACTERS, Rendering, renderings
+from port_hook_cli.signatures.serializers import MAX_INDENTED_CHARACTERS, Serialization, serializations
 from tests.javascript.json_texts import JSON_TEXTS
 
 NONE = Headers()
@@ -29,13 +29,13 @@ def readings(body: bytes, headers: Headers = NONE) -> dict[str, bytes]:
     return {form.reading: form.body for form in in_json(body, headers)}
 
 
-def written(text: str) -> list[Rendering]:
-    return list(renderings(text, Budget()))
+def written(text: str) -> list[Serialization]:
+    return list(serializations(text, Budget()))
 
 
-def test_a_document_is_written_as_each_serialiser_does_it() -> None:
+def test_a_document_is_written_as_each_serializer_does_it() -> None:
     document = {"n": 1.0, "s": "ë", "e": []}
-    found = {rendering.reading: rendering.text for rendering in written(json.dumps(document))}
+    found = {serialization.reading: serialization.text for serialization in written(json.dumps(document))}
     assert found["js"] == '{"n":1,"s":"ë","e":[]}'
     assert found["python"] == json.dumps(document)
     assert found["python-unescaped"] == json.dumps(document, ensure_ascii=False)
@@ -51,7 +51,7 @@ def test_a_document_is_written_as_each_serialiser_does_it() -> None:
 @settings(max_examples=60, deadline=None)
 @given(JSON_TEXTS)
 def test_pythons_indented_forms_are_pythons(text: str) -> None:
-    found = [rendering.text for rendering in written(text)]
+    found = [serialization.text for serialization in written(text)]
     document = json.loads(text)
     assert stringify(text, "    ") in found
     assert json.dumps(document, indent=4) in found
@@ -59,7 +59,7 @@ def test_pythons_indented_forms_are_pythons(text: str) -> None:
 
 
 def test_deep_nesting_leaves_pythons_forms_out() -> None:
-    assert {rendering.reading for rendering in written("[" * 3_900 + "]" * 3_900)} >= {"js"}
+    assert {serialization.reading for serialization in written("[" * 3_900 + "]" * 3_900)} >= {"js"}
     assert written("[" * 100_000 + "]" * 100_000) == []
 
 
@@ -68,8 +68,8 @@ def test_nesting_around_pythons_limits_is_survived(depth: int) -> None:
     # From version to version Python gives up elsewhere, and reading and writing not at the same depth.
     text = "[" * depth + "]" * depth
     found = written(text)
-    assert all(rendering.text.count("[") == depth for rendering in found)
-    assert any(rendering.reading == "js" for rendering in found) is (depth <= MAX_DEPTH)
+    assert all(serialization.text.count("[") == depth for serialization in found)
+    assert any(serialization.reading == "js" for serialization in found) is (depth <= MAX_DEPTH)
 
 
 def test_what_is_cut_off_in_the_middle_of_a_character_has_no_other_character_set() -> None:
@@ -83,13 +83,13 @@ def test_of_two_byte_order_marks_one_is_undone() -> None:
 
 def test_indentation_that_would_explode_is_left_out() -> None:
     text = "[" * 900 + "1," * 30_000 + "1" + "]" * 900
-    found = {rendering.reading for rendering in written(text)}
+    found = {serialization.reading for serialization in written(text)}
     assert "js" in found
     assert not {reading for reading in found if "indented" in reading}
 
 
 def test_long_texts_are_not_indented() -> None:
-    found = {rendering.reading for rendering in written(f'["{"x" * MAX_INDENTED_CHARACTERS}"]')}
+    found = {serialization.reading for serialization in written(f'["{"x" * MAX_INDENTED_CHARACTERS}"]')}
     assert found == {"js", "python", "python-compact", "python-unescaped"}
 
 

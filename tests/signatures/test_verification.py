@@ -21,7 +21,7 @@ from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTE
 from port_hook_cli.signatures.causes import CAUSES
 from port_hook_cli.signatures.forms import json_forms, unwrap
 from port_hook_cli.signatures.signing import digest, sign
-from port_hook_cli.signatures.verification import UNCHECKED, judge, judge_plainly, signature_key
+from port_hook_cli.signatures.verification import UNCHECKED, signature_key, verify_signature, verify_without_diagnosis
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.javascript.json_texts import JSON_TEXTS
@@ -33,7 +33,7 @@ ASCII_DOCUMENT = {"action": "create_vm", "inputs": {"cpu": 2}}
 
 
 def verdict_on(headers: Headers, body: bytes = BODY, secret: Secret = SECRET, **options: Any) -> Verdict:
-    return judge(headers, body, secret, **{"now": NOW, **options})
+    return verify_signature(headers, body, secret, **{"now": NOW, **options})
 
 
 def sent(signature: str, timestamp: str = STAMP, *more: tuple[str, str]) -> Headers:
@@ -115,14 +115,14 @@ class TestTime:
         body = bytes(MILLISECONDS_BODY_BYTES + 1)
         (cause,) = verdict_on(sent(sign(body, SECRET, moment), STAMP), body).causes
         assert cause.slug == "wrong-secret"
-        assert "milliseconds were not tried: the body is larger than 16 KiB." in cause.words
+        assert "milliseconds were not tried: the body is larger than 16 KiB." in cause.explanation
         (cause,) = verdict_on(sent(sign(body, SECRET, f"{STAMP}000"), STAMP), body).causes
         assert cause.slug == "timestamp-unit"
 
     @pytest.mark.parametrize("stamp", [f"{STAMP}123", "soon", ""])
     def test_of_a_timestamp_that_is_not_in_seconds_no_milliseconds_are_left_out(self, stamp: str) -> None:
         verdict = verdict_on(sent(sign(b"", SECRET, STAMP), stamp), bytes(MILLISECONDS_BODY_BYTES + 1))
-        assert not any("milliseconds were not tried" in cause.words for cause in verdict.causes)
+        assert not any("milliseconds were not tried" in cause.explanation for cause in verdict.causes)
 
     @pytest.mark.parametrize("timestamp", ["1700000000.5", "now", "1_700_000_000", "٣", "²", "9" * 64, "+1", "0x10"])
     def test_a_timestamp_that_is_no_whole_number_is_malformed_unless_it_was_signed_so(self, timestamp: str) -> None:
@@ -135,7 +135,7 @@ class TestTime:
     @pytest.mark.parametrize("timestamp", ["9" * 65, f"{STAMP}, " * 20_000])
     def test_nothing_is_hashed_over_a_timestamp_that_is_too_long_to_be_one(self, timestamp: str) -> None:
         headers = sent(sign(BODY, SECRET, timestamp), timestamp)
-        verdict = judge_plainly(headers, BODY, SECRET, now=NOW)
+        verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW)
         assert verdict is not None
         assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("timestamp-malformed",))
         later = verdict_on(Headers(((TIMESTAMP_HEADER, STAMP), *headers)))
@@ -157,16 +157,16 @@ class TestTime:
         ],
     )
     def test_skew_is_told_in_words(self, age_s: int, said: str) -> None:
-        assert said in verdict_on(signed(BODY), now=NOW + age_s).causes[0].words
+        assert said in verdict_on(signed(BODY), now=NOW + age_s).causes[0].explanation
 
     def test_an_odd_offset_is_no_time_zone(self) -> None:
-        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].words
-        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].words
+        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].explanation
+        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].explanation
 
     def test_microseconds_are_guessed(self) -> None:
         verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}000000"))
         assert verdict.status is Status.STALE
-        assert "microseconds" in verdict.causes[0].words
+        assert "microseconds" in verdict.causes[0].explanation
 
 
 class TestPlainly:
@@ -182,7 +182,7 @@ class TestPlainly:
         ],
     )
     def test_what_needs_no_diagnosis_is_decided_at_once(self, headers: Headers, status: Status) -> None:
-        verdict = judge_plainly(headers, BODY, SECRET, now=NOW, seen=True)
+        verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW, seen=True)
         assert verdict is not None
         assert verdict.status is status
         assert verdict == verdict_on(headers, seen=True)
@@ -192,16 +192,16 @@ class TestPlainly:
         [signed(BODY + b"\n"), signed(BODY, secret=Secret("another")), sent(bare_signature()), sent(f"v1,{'A' * 43}=")],
     )
     def test_what_might_match_something_is_left_to_the_diagnosis(self, headers: Headers) -> None:
-        assert judge_plainly(headers, BODY, SECRET, now=NOW) is None
+        assert verify_without_diagnosis(headers, BODY, SECRET, now=NOW) is None
 
     def test_an_empty_secret_needs_no_diagnosis(self) -> None:
-        verdict = judge_plainly(signed(BODY, secret=Secret("")), BODY, Secret(""), now=NOW)
+        verdict = verify_without_diagnosis(signed(BODY, secret=Secret("")), BODY, Secret(""), now=NOW)
         assert verdict is not None
         assert verdict.slugs == ("wrong-secret",)
 
 
 class TestSignatureKey:
-    def test_the_key_is_the_digest_that_was_judged_good(self) -> None:
+    def test_signature_key_is_the_digest_that_was_accepted(self) -> None:
         assert signature_key(signed(BODY)) == raw_digest()
 
     def test_other_spellings_of_the_header_have_the_same_key(self) -> None:
@@ -305,7 +305,7 @@ class TestSecret:
     def test_white_space_in_the_configured_secret_is_named(self, configured: str) -> None:
         verdict = verdict_on(signed(BODY), secret=Secret(configured))
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("secret-whitespace",))
-        assert "configured" in verdict.causes[0].words
+        assert "configured" in verdict.causes[0].explanation
 
     @pytest.mark.parametrize("padding", ["\n", "\r\n", " "])
     def test_white_space_in_the_senders_secret_is_named(self, padding: str) -> None:
@@ -317,7 +317,7 @@ class TestSecret:
     def test_quotes_in_the_configured_secret_are_named(self, quote: str) -> None:
         verdict = verdict_on(signed(BODY), secret=Secret(f"{quote}{KEY}{quote}"))
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("secret-quoted",))
-        assert "configured" in verdict.causes[0].words
+        assert "configured" in verdict.causes[0].explanation
 
     @pytest.mark.parametrize("quote", ["'", '"'])
     def test_quotes_in_the_senders_secret_are_named(self, quote: str) -> None:
@@ -355,7 +355,7 @@ def both_deflates() -> tuple[bytes, bytes]:
 AGENT = as_python(separators=(",", ":"))
 
 
-class TestReserialised:
+class TestReserialized:
     @pytest.mark.parametrize(
         ("signed_body", "body", "reading", "slug"),
         [
@@ -417,7 +417,7 @@ class TestReserialised:
     @pytest.mark.parametrize(
         "body", [b"[" * 10_000 + b"]" * 10_000, b"[1, " + b"1" * 5_000 + b"]", b'["\xed\xa0\x80"]']
     )
-    def test_documents_beyond_a_readers_means_are_judged_all_the_same(self, body: bytes) -> None:
+    def test_documents_beyond_a_readers_means_are_verified_all_the_same(self, body: bytes) -> None:
         assert verdict_on(signed(b"other"), body).slugs == ("wrong-secret",)
 
     def test_a_large_body_says_which_forms_were_left_out(self) -> None:
@@ -425,21 +425,21 @@ class TestReserialised:
         body = json.dumps([a_document()] * 400).encode()
         verdict = verdict_on(signed(indented), body)
         assert verdict.slugs == ("wrong-secret",)
-        assert "Indented forms were not tried" in verdict.causes[0].words
+        assert "Indented forms were not tried" in verdict.causes[0].explanation
         larger = b"[" + b"1, " * 800_000 + b"1]"
         verdict = verdict_on(signed(larger.replace(b" ", b"")), larger)
-        assert "Other forms of the JSON were not tried" in verdict.causes[0].words
+        assert "Other forms of the JSON were not tried" in verdict.causes[0].explanation
 
 
 class TestMeaning:
-    """Bodies whose form by some serialiser is what was signed, though to some reader they say something else."""
+    """Bodies whose form by some serializer is what was signed, though to some reader they say something else."""
 
     @pytest.mark.parametrize(
         ("signed_body", "body", "cause"),
         [
-            (b'{"admin":false}', b'{"admin":true,"admin":false}', causes.KEY_DOUBLED),
-            (b'{"admin":false}', b'{"admin":true,"\\u0061dmin":false}', causes.KEY_DOUBLED),
-            (b'[{"a":{"b":1}}]', b'[{"a":{"b":2, "b":1}}]', causes.KEY_DOUBLED),
+            (b'{"admin":false}', b'{"admin":true,"admin":false}', causes.KEY_REPEATED),
+            (b'{"admin":false}', b'{"admin":true,"\\u0061dmin":false}', causes.KEY_REPEATED),
+            (b'[{"a":{"b":1}}]', b'[{"a":{"b":2, "b":1}}]', causes.KEY_REPEATED),
             (b'{"id":9007199254740992}', b'{"id":9007199254740993}', causes.MEANING_CHANGED),
             (b"[12345678901234567000]", b"[12345678901234567999]", causes.MEANING_CHANGED),
             (b"[12345678901234567000]", b"[12345678901234567000.0]", causes.MEANING_CHANGED),
@@ -448,7 +448,7 @@ class TestMeaning:
             (b"[0]", b"[1e-400]", causes.MEANING_CHANGED),
             (b"[0.1]", b"[0.1000000000000000055]", causes.MEANING_CHANGED),
             (b'{"id":12345678901234567000}', b'{"id":12345678901234567890}', causes.MEANING_CHANGED),
-            (b'{"a":1,"a":1}\n', b'{"a":1,"a":1}', causes.KEY_DOUBLED),
+            (b'{"a":1,"a":1}\n', b'{"a":1,"a":1}', causes.KEY_REPEATED),
             (b"[1]", b"[1000e-3]", None),
             (b"[1]", b"[1.0]", None),
             (b"[0]", b"[-0]", None),
@@ -499,15 +499,15 @@ class TestCost:
 
     def test_a_dense_document_is_not_written_otherwise(self) -> None:
         verdict = verdict_on(signed(b"other"), b"[" + b"1.5," * 15_000 + b"1]")
-        assert "too many values" in verdict.causes[0].words
+        assert "too many values" in verdict.causes[0].explanation
 
     def test_a_large_body_is_not_read_in_other_character_sets(self) -> None:
         verdict = verdict_on(signed(b"other"), "é".encode() * 2**19 + b"x")
-        assert "Other character sets were not tried" in verdict.causes[0].words
+        assert "Other character sets were not tried" in verdict.causes[0].explanation
 
     def test_no_other_form_of_a_body_above_the_budget_is_tried(self) -> None:
         verdict = verdict_on(signed(b"other"), bytes(HASHED_BYTES + 1))
-        assert "Not all forms were tried" in verdict.causes[0].words
+        assert "Not all forms were tried" in verdict.causes[0].explanation
 
     @pytest.mark.parametrize(("count", "slugs"), [(2**16, ("trailing-newline",)), (2**16 + 1, ("wrong-secret",))])
     def test_no_more_than_65536_line_breaks_are_removed(self, count: int, slugs: tuple[str, ...]) -> None:
@@ -516,17 +516,17 @@ class TestCost:
 
     def test_a_deep_document_is_not_indented(self) -> None:
         verdict = verdict_on(signed(b"other"), b'{"a":' * 900 + b"1" + b"}" * 900)
-        assert "nested too deeply" in verdict.causes[0].words
+        assert "nested too deeply" in verdict.causes[0].explanation
 
     def test_long_numbers_are_not_written_by_python(self) -> None:
         verdict = verdict_on(signed(b"other"), b"[" + b"1" * 4_000 + b"]")
-        assert "a number has 400 digits or more" in verdict.causes[0].words
+        assert "a number has 400 digits or more" in verdict.causes[0].explanation
         assert verdict_on(signed(b"[null]"), b"[ " + b"1" * 400 + b"]").reading == "js"
 
     def test_a_large_body_is_not_hashed_with_every_secret(self) -> None:
         body = b"\xfe" * (8 * 2**20)
         verdict = verdict_on(signed(b"other"), body, Secret(f'"{KEY}"'))
-        assert "Not all forms were tried" in verdict.causes[0].words
+        assert "Not all forms were tried" in verdict.causes[0].explanation
 
     def test_an_ordinary_body_is_tried_in_full(self) -> None:
         assert verdict_on(signed(b"other"), json.dumps([a_document()] * 10).encode()).causes == (causes.WRONG_SECRET,)
@@ -586,7 +586,7 @@ class TestBytes:
             "decoded-gzip",
             ("content-encoding",),
         )
-        assert "does not say" in verdict.causes[0].words
+        assert "does not say" in verdict.causes[0].explanation
 
     def test_a_body_that_is_a_stream_in_both_notations_of_deflate_is_invalid(self) -> None:
         body, content = both_deflates()
@@ -608,7 +608,7 @@ class TestBytes:
         large = b'["' + b"x" * 2**18 + b'"]'
         verdict = verdict_on(signed(large), gzip.compress(large))
         assert verdict.slugs == ("wrong-secret",)
-        assert "more than 256 KiB" in verdict.causes[0].words
+        assert "more than 256 KiB" in verdict.causes[0].explanation
         declared = signed(large).plus(("content-encoding", "gzip"))
         assert verdict_on(declared, gzip.compress(large)).status is Status.REENCODED
 
@@ -668,12 +668,12 @@ class TestRepeats:
     def test_headers_sent_twice_alike_are_valid_with_a_warning(self) -> None:
         verdict = verdict_on(signed(BODY).plus(*sent(sign(BODY, SECRET, STAMP))))
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("header-doubled",))
-        assert "same value" in verdict.causes[0].words
+        assert "same value" in verdict.causes[0].explanation
 
     def test_of_different_values_the_first_counts(self) -> None:
         verdict = verdict_on(signed(BODY).plus((SIGNATURE_HEADER, "v1,other")))
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("header-doubled",))
-        assert "different values" in verdict.causes[0].words
+        assert "different values" in verdict.causes[0].explanation
 
     def test_a_match_of_a_later_value_is_named_but_invalid(self) -> None:
         first = (SIGNATURE_HEADER, sign(b"other", SECRET, STAMP))
@@ -760,7 +760,7 @@ class TestAlways:
 
     @settings(max_examples=60, deadline=None)
     @given(JSON_TEXTS, st.sampled_from(["", "\n"]))
-    def test_a_body_signed_in_nodes_form_is_recognised_however_it_is_written(self, text: str, end: str) -> None:
+    def test_a_body_signed_in_nodes_form_is_recognized_however_it_is_written(self, text: str, end: str) -> None:
         body = (text + end).encode("utf-8", "replace")
         signed_body = stringify(body.decode()).encode()
         assume(signed_body != body)
@@ -799,7 +799,7 @@ class TestAlways:
     def test_any_input_gets_a_verdict(
         self, items: list[tuple[str, str]], body: bytes, secret: str, now: float, tolerance_s: float
     ) -> None:
-        verdict = judge(Headers(tuple(items)), body, Secret(secret), now=now, tolerance_s=tolerance_s)
+        verdict = verify_signature(Headers(tuple(items)), body, Secret(secret), now=now, tolerance_s=tolerance_s)
         assert set(verdict.slugs) <= set(CAUSES)
         assert len(set(verdict.slugs)) == len(verdict.slugs)
         assert verdict.status is Status.VALID or verdict.hint

@@ -9,7 +9,7 @@ from port_hook_cli.signatures.view import (
     STATUS_WORDS,
     format_age,
     format_span,
-    status_colour,
+    status_color,
     verdict_lines,
     verdict_view,
 )
@@ -43,18 +43,18 @@ def test_a_cause_cannot_command_the_terminal() -> None:
     assert all(printable(line) == line for line in lines)
 
 
-def test_the_coloured_view_has_the_same_words() -> None:
+def test_the_colored_view_has_the_same_words() -> None:
     assert verdict_view(STALE).plain.splitlines() == verdict_lines(STALE)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_every_status_has_words_and_a_colour(status: Status) -> None:
+def test_every_status_has_words_and_a_color(status: Status) -> None:
     assert STATUS_WORDS[status]
-    assert status_colour(status) in {"green", "yellow", "red"}
+    assert status_color(status) in {"green", "yellow", "red"}
 
 
 def test_only_valid_is_green() -> None:
-    assert [status for status in Status if status_colour(status) == "green"] == [Status.VALID]
+    assert [status for status in Status if status_color(status) == "green"] == [Status.VALID]
 
 
 @pytest.mark.parametrize(

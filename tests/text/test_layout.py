@@ -20,7 +20,7 @@ def terminal(width: int) -> Console:
     return Console(file=io.StringIO(), width=width, color_system=None)
 
 
-def labelled(label: str, value: str, *, no_wrap: bool = False) -> Text:
+def labeled(label: str, value: str, *, no_wrap: bool = False) -> Text:
     return Text(f"  {label.ljust(INDENT - 2)}{value}", no_wrap=no_wrap)
 
 
@@ -30,7 +30,7 @@ def fitted(*lines: Text, width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_words_stay_whole_and_go_on_below_their_value(width: int) -> None:
-    first, *others = fitted(labelled("cause", WORDS), width=width)
+    first, *others = fitted(labeled("cause", WORDS), width=width)
     assert first.startswith("  cause      The ")
     assert others
     assert all(line.startswith(" " * INDENT) and line[INDENT] != " " for line in others)
@@ -39,28 +39,28 @@ def test_words_stay_whole_and_go_on_below_their_value(width: int) -> None:
 
 
 def test_what_fits_is_left_alone() -> None:
-    lines = [labelled("run", "r_1"), labelled("", "x" * (60 - INDENT)), Text("")]
+    lines = [labeled("run", "r_1"), labeled("", "x" * (60 - INDENT)), Text("")]
     assert fitted(*lines, width=60) == [line.plain for line in lines]
 
 
 def test_a_line_to_be_copied_stays_whole() -> None:
-    command = labelled("", f"port-hook report-run wfnr_{'a' * 60} --status success", no_wrap=True)
+    command = labeled("", f"port-hook report-run wfnr_{'a' * 60} --status success", no_wrap=True)
     assert fitted(command, width=60) == [command.plain]
 
 
 def test_a_word_wider_than_the_terminal_is_broken_and_nothing_of_it_lost() -> None:
-    lines = fitted(labelled("by", "x" * 200), width=60)
+    lines = fitted(labeled("by", "x" * 200), width=60)
     assert {len(line) for line in lines[:-1]} == {60}
     assert sum(line.count("x") for line in lines) == 200
 
 
 def test_on_a_terminal_too_narrow_to_indent_the_terminal_wraps() -> None:
-    line = labelled("cause", WORDS)
+    line = labeled("cause", WORDS)
     assert fitted(line, width=30) == [line.plain]
 
 
 def test_wide_characters_count_twice() -> None:
-    lines = fitted(labelled("by", "東京 " * 40), width=60)
+    lines = fitted(labeled("by", "東京 " * 40), width=60)
     assert len(lines) > 1
     assert all(cell_len(line) <= 60 for line in lines)
     assert sum(line.count("東京") for line in lines) == 40
@@ -74,7 +74,7 @@ def test_a_headline_with_wide_characters_in_the_place_of_a_label_fits() -> None:
 
 
 def test_styles_survive_the_wrapping() -> None:
-    line = Text.assemble(labelled("cause", ""), (WORDS, "red"))
+    line = Text.assemble(labeled("cause", ""), (WORDS, "red"))
     parts = list(fit([line], terminal(60)))
     assert len(parts) > 1
     for part in parts:
@@ -84,6 +84,6 @@ def test_styles_survive_the_wrapping() -> None:
 
 @given(st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=300), st.integers(40, 120))
 def test_no_text_is_wider_than_the_terminal_and_none_is_lost(value: str, width: int) -> None:
-    lines = fitted(labelled("by", value), width=width)
+    lines = fitted(labeled("by", value), width=width)
     assert all(cell_len(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(f"by{value}".split())

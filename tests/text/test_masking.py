@@ -56,7 +56,7 @@ def test_a_long_secret_costs_no_time() -> None:
     masker = Masker(["a line of a certificate\n" * 20_000])
     started = time.monotonic()
     assert masker.message('"a line of ...') == '"***...'
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 30  # guards against a hang: with one pattern per line it takes minutes
 
 
 def test_lone_surrogates_are_no_problem() -> None:

@@ -20,7 +20,7 @@ from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures.signing import signed_headers
-from port_hook_cli.signatures.verification import judge
+from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.trigger.engines import SandboxInvoker, invoking
 from port_hook_cli.trigger.invoker import Invoker
 from tests.conformance.cases import DATA, GUIDES
@@ -144,7 +144,7 @@ def test_whatever_the_inputs_are_what_is_sent_verifies_in_both_forms(
     content = made.content
     assert stringify(content.decode()) == content.decode()
     headers = Headers((*made.headers, *signed_headers(content, SECRET, str(int(NOW)))))
-    assert judge(headers, content, SECRET, now=NOW).status is Status.VALID
+    assert verify_signature(headers, content, SECRET, now=NOW).status is Status.VALID
     sent = json.loads(content)
     assert set(sent["payload"]["properties"] if is_default else sent["inputs"]) == set(inputs)
 
@@ -299,7 +299,7 @@ async def test_a_condition_is_met_or_says_by_what_it_is_not(
     invoker: Invoker, expressions: list[str], combinator: str, unmet: list[tuple[str, str]]
 ) -> None:
     action = an_automation({"type": "JQ", "expressions": expressions, "combinator": combinator})
-    assert [(each.expression, each.words) for each in await invoker.unmet(action, EVENT)] == unmet
+    assert [(each.expression, each.reason) for each in await invoker.unmet(action, EVENT)] == unmet
 
 
 async def test_a_condition_of_another_form_is_refused(invoker: Invoker) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import StoreError, TunnelError
-from port_hook_cli.invocations.models import Answer, Headers, Invocation
+from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
@@ -38,11 +38,14 @@ class Arrivals(list[Invocation]):
         self.gate.set()
         self.delay_s = delay_s
         self.cancelled = 0
+        self.at_once = self.most_at_once = 0
         self.problem: Exception | None = None
 
-    async def receive(self, invocation: Invocation, client: str) -> Answer:
+    async def receive(self, invocation: Invocation, client: str) -> Response:
         assert client == "unknown"
         self.append(invocation)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         self.queue.put_nowait(invocation)
         try:
             await self.gate.wait()
@@ -50,6 +53,8 @@ class Arrivals(list[Invocation]):
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        finally:
+            self.at_once -= 1
         if self.problem:
             raise self.problem
         return FINE
@@ -67,9 +72,12 @@ class World:
         return await asyncio.wait_for(self.arrivals.queue.get(), 10)
 
     async def until(self, is_so: Callable[[], bool], within_s: float = 5) -> None:
-        async with asyncio.timeout(within_s):
-            while not is_so():  # noqa: ASYNC110 - health has no event
-                await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(within_s):
+                while not is_so():  # noqa: ASYNC110 - health is something to be asked
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            pytest.fail(f"it did not happen within {within_s} s; health: {self.channel.health()!r}")
 
 
 @asynccontextmanager
@@ -187,16 +195,18 @@ async def test_it_is_what_tunnel_names() -> None:
 
 
 async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
-    async with Relay.serve() as relay, opened(relay.channel, delay_s=0.02) as world:
-        started = time.monotonic()
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.arrivals.gate.clear()
         for n in range(200):
             relay.say(f'data: {{"body":{{"n":{n}}}}}\n\n')
-        numbers = [(await world.arrival()).body for _ in range(200)]
+        numbers = [(await world.arrival()).body for _ in range(32)]
+        world.arrivals.gate.set()
+        numbers += [(await world.arrival()).body for _ in range(200 - 32)]
         assert sorted(numbers) == sorted(f'{{"n":{n}}}'.encode() for n in range(200))
         # All of one turn began before any of the next but one.
         place = {body: index for index, body in enumerate(numbers)}
         assert all(abs(place[f'{{"n":{n}}}'.encode()] - n) < 64 for n in range(200))
-        assert time.monotonic() - started > 200 / 32 * 0.02
+        assert world.arrivals.most_at_once == 32
 
 
 async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
@@ -335,6 +345,8 @@ async def test_an_event_without_end_is_not_kept() -> None:
             relay.say("data: " + "x" * 2**20)
         await world.until(lambda: "an event without end" in world.channel.health(), within_s=20)
         await world.until(lambda: not world.channel.health())
+        await post(relay.channel, BODY)
+        assert (await world.arrival()).body == BODY
 
 
 async def test_a_defect_behind_the_pipeline_is_reported_once_and_does_not_end_the_channel() -> None:
@@ -409,6 +421,8 @@ async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
         await world.until(lambda: "it ended the stream" in world.channel.health())
         relay.trouble = ""
         await world.until(lambda: not world.channel.health())
+        await post(relay.channel, BODY)
+        assert (await world.arrival()).body == BODY
 
 
 async def test_opening_can_be_stopped() -> None:
@@ -452,7 +466,7 @@ async def test_closing_disconnects_and_cancels_what_exceeds_the_drain_time() -> 
         started = time.monotonic()
         await world.channel.close(0.2)
         await world.channel.close(0.2)
-        assert 0.2 <= time.monotonic() - started < 2
+        assert 0.2 <= time.monotonic() - started < 20  # guards against a hang, and is less than the handler's delay
         assert world.arrivals.cancelled == 1
         await asyncio.wait_for(relay.until(streams=0), 5)
 
@@ -487,7 +501,7 @@ def test_a_signed_invocation_through_a_relay_is_valid(tmp_path: Path, gosmee: bo
         assert status(it) == "valid"
         started = time.monotonic()
         assert it.stop()[0] == 0
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30  # guards against a hang
 
 
 def test_listen_captures_a_request_with_an_origin_that_came_through_a_relay(tmp_path: Path) -> None:

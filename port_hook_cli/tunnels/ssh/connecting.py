@@ -14,10 +14,10 @@ import asyncssh
 
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ssh.banner import find_url
-from port_hook_cli.tunnels.ssh.destination import Destination, Service, ports_to_request, read_destination, url_of
+from port_hook_cli.tunnels.ssh.destination import Service, SshDestination, ports_to_request, read_destination, url_of
 from port_hook_cli.tunnels.ssh.errors import SSH_ERRORS, ErrorContext, no_port, no_url, not_forwarded
 from port_hook_cli.tunnels.ssh.known_hosts import KnownHosts
-from port_hook_cli.tunnels.ssh.tunnel import Client, ServiceSession, SshTunnel, disconnect
+from port_hook_cli.tunnels.ssh.tunnel import ServiceSession, SshClient, SshTunnel, disconnect
 
 _SSH_PORT = 22
 _MISSED_KEEPALIVES = 2
@@ -84,7 +84,7 @@ async def open_tunnel(opening: Opening) -> SshTunnel:
         raise
 
 
-def _ports(destination: Destination, opening: Opening) -> tuple[int, ...]:
+def _ports(destination: SshDestination, opening: Opening) -> tuple[int, ...]:
     if destination.service:
         return (destination.service.remote_port,)
     ports = ports_to_request(destination.remote_port, public_url=opening.public_url, previous_url=opening.previous_url)
@@ -93,7 +93,7 @@ def _ports(destination: Destination, opening: Opening) -> tuple[int, ...]:
     return ports
 
 
-async def _read_server(destination: Destination, opening: Opening) -> _Server:
+async def _read_server(destination: SshDestination, opening: Opening) -> _Server:
     config = opening.home / ".ssh" / "config"
     arguments: dict[str, Any] = {
         "host": destination.host,
@@ -124,9 +124,9 @@ async def _read_server(destination: Destination, opening: Opening) -> _Server:
 
 async def _connect(
     server: _Server, errors: ErrorContext, opening: Opening, *, is_service: bool
-) -> tuple[asyncssh.SSHClientConnection, Client]:
+) -> tuple[asyncssh.SSHClientConnection, SshClient]:
     """Connect; connect again if the user accepts the server's key, because a handshake cannot wait for the user."""
-    client = Client(empty_password=is_service)
+    client = SshClient(empty_password=is_service)
     try:
         return await _connect_once(server, client, opening), client
     except asyncssh.HostKeyNotVerifiable as error:
@@ -135,20 +135,20 @@ async def _connect(
     except SSH_ERRORS as error:
         raise errors.explain(error) from None
     await server.known.accept(client.unknown_key, opening)
-    client = Client(empty_password=is_service)
+    client = SshClient(empty_password=is_service)
     try:
         return await _connect_once(server, client, opening), client
     except SSH_ERRORS as error:
         raise errors.explain(error) from None
 
 
-async def _connect_once(server: _Server, client: Client, opening: Opening) -> asyncssh.SSHClientConnection:
+async def _connect_once(server: _Server, client: SshClient, opening: Opening) -> asyncssh.SSHClientConnection:
     async with asyncio.timeout(opening.timeout_s):
         return await asyncssh.connect(**server.arguments, known_hosts=server.known.all, client_factory=lambda: client)
 
 
 async def _open_through_own_server(
-    connection: asyncssh.SSHClientConnection, client: Client, host: str, ports: tuple[int, ...], opening: Opening
+    connection: asyncssh.SSHClientConnection, client: SshClient, host: str, ports: tuple[int, ...], opening: Opening
 ) -> SshTunnel:
     for port in ports:
         try:
@@ -161,7 +161,7 @@ async def _open_through_own_server(
 
 
 async def _open_through_service(
-    connection: asyncssh.SSHClientConnection, client: Client, service: Service, opening: Opening
+    connection: asyncssh.SSHClientConnection, client: SshClient, service: Service, opening: Opening
 ) -> SshTunnel:
     try:
         # Both at once, as OpenSSH does: a service may respond to them in either order.
@@ -183,7 +183,7 @@ async def _open_through_service(
     return SshTunnel(connection, client, url.rstrip("/"), host=service.host, may_be_loopback_only=False)
 
 
-async def _url(client: Client, service: Service) -> str:
+async def _url(client: SshClient, service: Service) -> str:
     """Wait for the URL in the output and return it; the https URL if the service prints one."""
     while not (url := find_url(client.output, service)):
         if client.ended.is_set():

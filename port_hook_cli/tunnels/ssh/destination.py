@@ -54,7 +54,7 @@ _SERVICES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
+class SshDestination:
     """An SSH server that forwards a port.
 
     With `user` or `port` None, ~/.ssh/config decides; with `remote_port` None, the server does. `uses_keys` says
@@ -69,19 +69,19 @@ class Destination:
     uses_keys: bool = True
 
 
-def read_destination(address: str) -> Destination:
+def read_destination(address: str) -> SshDestination:
     """Return the destination of an `ssh://` URL that `parse_tunnel` accepted, or of the name of a service."""
     if not address.startswith("ssh://"):
         service = _service(address)
         if service is None:
             raise ValueError(f"{address} is not an SSH service")
-        return Destination(host=address, user=service.user, service=service, uses_keys=False)
+        return SshDestination(host=address, user=service.user, service=service, uses_keys=False)
     parts = urlsplit(address)
     host = _host(parts.netloc)
     service = _service(host)
     user = unquote(parts.username) if parts.username else None
     remote = parts.path.strip("/")
-    return Destination(
+    return SshDestination(
         host=host,
         user=user or (service.user if service else None),
         port=parts.port,

@@ -22,7 +22,7 @@ _LOOPBACK_ONLY = (
 )
 
 
-class Client(asyncssh.SSHClient):
+class SshClient(asyncssh.SSHClient):
     """The events of one connection, and all output of the server.
 
     It knows no password; with `empty_password`, it sends an empty one once, as public services require.
@@ -88,7 +88,7 @@ class Client(asyncssh.SSHClient):
 class ServiceSession(asyncssh.SSHClientSession[str]):
     """The session in which a service prints the public URL."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: SshClient) -> None:
         self._client = client
 
     def data_received(self, data: str, datatype: asyncssh.DataType) -> None:
@@ -107,7 +107,7 @@ class SshTunnel:
     def __init__(
         self,
         connection: asyncssh.SSHClientConnection,
-        client: Client,
+        client: SshClient,
         url: str,
         *,
         host: str,

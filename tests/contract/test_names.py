@@ -1,0 +1,41 @@
+"""A name means one thing in the whole package, and is spelled in one way."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import port_hook_cli
+
+PACKAGE = Path(port_hook_cli.__file__).parent
+TESTS = Path(__file__).parents[1]
+# The causes `reserialised-...` are published names, which scripts compare.
+BRITISH = re.compile(
+    r"\w*(?:organi[s]|synchroni[s]|seriali[s](?!ed-)|normali[s]|recogni[s]|summari[s]e|behavio[u]r|colo[u]r|labell[e]d)\w*",
+    re.IGNORECASE,
+)
+
+
+def test_no_public_class_name_occurs_twice() -> None:
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(path.relative_to(PACKAGE).as_posix())
+    assert "Invocation" in places
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, TESTS], ids=lambda folder: folder.name)
+def test_source_uses_american_spelling(folder: Path) -> None:
+    british = {
+        f"{path.relative_to(folder).as_posix()}: {word}"
+        for path in folder.rglob("*.py")
+        if path.name != "test_docs.py"  # it holds a pattern of such words
+        for word in BRITISH.findall(path.read_text("utf-8"))
+    }
+    assert british == set()

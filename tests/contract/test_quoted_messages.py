@@ -1,0 +1,54 @@
+"""The messages that the documentation quotes in its tables of problems are messages of the program."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+import port_hook_cli
+
+DOCS = Path(__file__).parents[2] / "docs"
+_TABLE = re.compile(r"(?m)^\| (message|you see) \|.*\n\|[ :|-]+\n((?:\|.*\n)+)")
+# Where a message has a value, or a page has added a code of ngrok's.
+_VALUE = re.compile(r"[…;]|`?ERR_NGROK_\d+`?|\([^)]*\)|\b\d+\b|\b[MN]\b")
+
+
+def quotes() -> Iterator[tuple[str, str]]:
+    """Yield each page with each message that it quotes."""
+    for page in sorted(DOCS.rglob("*.md")):
+        for heading, rows in _TABLE.findall(page.read_text("utf-8")):
+            for row in rows.splitlines():
+                cell = re.split(r" \| ", row.removeprefix("| "))[0]
+                quoted = re.findall("`([^`]+)`", cell) if heading == "you see" else [cell.replace("`", "")]
+                yield from ((page.relative_to(DOCS).as_posix(), quote) for quote in quoted)
+
+
+@cache
+def messages() -> str:
+    """Return the strings of the program in lower case; `…` stands for a value."""
+    found = [status.phrase for status in HTTPStatus]
+    for file in Path(port_hook_cli.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found).replace("`", "").lower()
+
+
+@pytest.mark.parametrize(("page", "quote"), list(quotes()))
+def test_message_that_a_page_quotes_is_one_of_the_program(page: str, quote: str) -> None:
+    parts = [part.strip(" ,;:.") for part in _VALUE.split(quote)]
+    assert [part for part in parts if part.lower() not in messages()] == [], f"docs/{page} quotes other words"
+
+
+def test_every_page_with_messages_is_read() -> None:
+    assert len({page for page, _ in quotes()}) >= 8

@@ -1,0 +1,100 @@
+"""Requests that fail on purpose or by accident: what is counted, what may be sent again, and what is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from port_hook_cli.invocations.models import Exchange, Invocation, Status
+from tests.factories import an_invocation, signed
+from tests.listener.test_pipeline import World, listening
+from tests.receivers import FINE, receiving, request
+
+
+@pytest.mark.parametrize(("status", "again"), [(499, 401), (500, 200), (501, 200), (503, 200)])
+async def test_after_a_server_error_and_after_nothing_else_the_same_request_may_be_sent_again(
+    status: int, again: int
+) -> None:
+    world = World(status=status)
+    async with listening(world, refuse_replays=True) as flow:
+        assert (await flow.receive(an_invocation(), "c")).status == status
+        world.status = 200
+        assert (await flow.receive(an_invocation(), "c")).status == again
+
+
+async def test_fail_first_fails_as_many_invocations_as_it_says_and_not_one_more() -> None:
+    world = World()
+    async with listening(world, fail_first=3) as flow:
+        responses = [await flow.receive(_numbered(number), "c") for number in range(5)]
+    assert [response.status for response in responses] == [500, 500, 500, 200, 200]
+    assert len(world.forwarded) == 2
+    assert [exchange.delivery is None for exchange in world.shown] == [True, True, True, False, False]
+
+
+async def test_fail_first_does_not_count_refused_requests() -> None:
+    world = World()
+    async with listening(world, fail_first=1) as flow:
+        refused = await flow.receive(an_invocation(headers=signed(b"another body")), "c")
+        statuses = [(await flow.receive(_numbered(number), "c")).status for number in range(2)]
+    assert (refused.status, statuses) == (401, [500, 200])
+
+
+async def test_a_request_that_is_made_to_fail_may_be_sent_again() -> None:
+    async with listening(World(), fail_first=1, refuse_replays=True) as flow:
+        assert [(await flow.receive(an_invocation(), "c")).status for _ in range(3)] == [500, 200, 401]
+
+
+@pytest.mark.parametrize(("status", "failures"), [(200, 0), (299, 0), (300, 1), (404, 1), (500, 1)])
+async def test_each_response_other_than_2xx_counts_as_one_handler_failure(status: int, failures: int) -> None:
+    world = World(status=status)
+    async with listening(world) as flow:
+        await flow.receive(an_invocation(), "c")
+    assert (flow.tally.handler_failures, flow.tally.verified, flow.tally.received) == (failures, 1, 1)
+
+
+async def test_unverified_requests_that_are_let_through_are_not_counted_as_verified() -> None:
+    async with listening(World(), allow_unverified=True) as flow:
+        await flow.receive(an_invocation(headers=signed(b"another body")), "c")
+        await flow.receive(an_invocation(), "c")
+    assert (flow.tally.verified, flow.tally.refused, flow.tally.received) == (1, 0, 2)
+
+
+@dataclass
+class SlowStore(World):
+    """A world whose store does not finish; it says when a save was given up."""
+
+    given_up: list[Exchange] = field(default_factory=list)
+
+    async def save(self, exchange: Exchange, *, refused: bool = False) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.given_up.append(exchange)
+            raise
+
+
+async def test_a_request_that_the_end_of_the_listener_interrupts_is_counted_and_its_save_is_given_up() -> None:
+    world = SlowStore(hold=asyncio.Event())
+    async with listening(world) as flow:
+        task = asyncio.ensure_future(flow.receive(an_invocation(), "c"))
+        await world.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [exchange.verdict.status for exchange in world.given_up] == [Status.VALID]
+    assert (flow.tally.handler_failures, flow.tally.verified, flow.in_flight) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(204, b"No Content"), (304, b"Not Modified")])
+async def test_a_response_whose_status_allows_no_body_has_none_on_the_wire(status: int, reason: bytes) -> None:
+    async with receiving() as world:
+        world.answer = replace(FINE, status=status, body=b"must not be sent")
+        raw = await world.exchange(request(b"x"))
+    assert raw == b"HTTP/1.1 %d %s\r\nX-Answer: 1\r\nconnection: close\r\n\r\n" % (status, reason)
+
+
+def _numbered(number: int) -> Invocation:
+    body = b'{"number":%d}' % number
+    return an_invocation(body, headers=signed(body))

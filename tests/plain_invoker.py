@@ -1,0 +1,45 @@
+"""An invoker for the sandbox that needs no jq, so that tests of the sandbox start no process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+from port_hook_cli.actions.action import PortAction, webhook_action
+from port_hook_cli.actions.request import RunContext, default_payload
+from port_hook_cli.javascript.values import write_json
+from port_hook_cli.sandbox import Asked, SandboxRequest
+
+
+class PlainInvoker:
+    """Sends an action's own body, or Port's old default payload if the action has no body. It renders no templates."""
+
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
+        """Return the request."""
+        known = webhook_action(action)
+        method = known.method
+        document = method.get("body")
+        if document is None:
+            document = default_payload(known, _run(known, asked), method)
+        verb = str(method.get("method", "POST")).upper()
+        bodiless = verb == "GET" and "body" not in method
+        return SandboxRequest(
+            method=verb,
+            url=str(method["url"]),
+            headers=tuple((name, str(value)) for name, value in (method.get("headers") or {}).items()),
+            body=b"" if bodiless else write_json(document).encode(),
+            agent=method.get("agent") is True,
+            synchronized=method.get("synchronized") is True,
+        )
+
+
+def _run(action: PortAction, asked: Asked) -> RunContext:
+    return RunContext(
+        id=asked["run_id"],
+        by=asked["by"],
+        at=asked["at"],
+        origin="API",
+        operation=action.operation,
+        properties=asked["properties"],
+        entity=asked["entity"],
+    )

@@ -1,0 +1,51 @@
+"""What Port's API receives, on the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from port_hook_cli.port_api.client import PortApi
+from tests.factories import NOW, RUN_ID, SECRET
+from tests.servers import Handler, handler
+
+# One response that serves for a token, a run and a log alike.
+DOCUMENT = json.dumps(
+    {"ok": True, "accessToken": "a-token", "expiresIn": 3600, "run": {"id": RUN_ID}, "runLogs": []}
+).encode()
+RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
+    len(DOCUMENT),
+    DOCUMENT,
+)
+
+
+@pytest.fixture
+def port() -> Iterator[Handler]:
+    with handler(RESPONSE) as it:
+        yield it
+
+
+async def test_each_call_has_the_fields_that_port_wants_and_json_only_where_there_is_a_body(port: Handler) -> None:
+    async with PortApi(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
+        await api.get_run(RUN_ID)
+        await api.add_log(RUN_ID, "ünïcode")
+        await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+    token, run, log, status = port.requests
+    assert [request.line.split()[0] for request in port.requests] == ["POST", "GET", "POST", "PATCH"]
+    assert [request.value("content-type") for request in (token, log, status)] == ["application/json"] * 3
+    assert run.value("content-type") is None
+    assert run.body == b""
+    assert {request.value("accept") for request in port.requests} == {"application/json"}
+    assert {request.value("accept-encoding") for request in port.requests} == {"identity"}
+    assert token.value("authorization") is None
+    assert {request.value("authorization") for request in (run, log, status)} == {"Bearer a-token"}
+
+
+async def test_bodies_are_compact_json_in_utf_8(port: Handler) -> None:
+    async with PortApi(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
+        await api.add_log(RUN_ID, "ünïcode")
+    token, log = port.requests
+    assert json.loads(token.body) == {"clientId": "id", "clientSecret": SECRET.reveal()}
+    assert log.body == '{"message":"ünïcode"}'.encode()

@@ -1,0 +1,90 @@
+"""The journal survives a power cut: what is on disk when, in the eyes of the operating system."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.retarget.entry import Entry, write_entry
+from port_hook_cli.retarget.journal import FOLDER, Journal
+from tests.retargets import ONE, an_action
+
+ENTRY = Entry(identifier="create_vm", api_url="u", original=an_action(), urls=(ONE,), pid=1, at=2.0)
+KEY = ("u", "action_1", "create_vm")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot sync folders")
+
+
+@dataclass
+class Syncs:
+    """The calls of `os.fsync`: for a file its bytes at that moment, for a folder the names in it."""
+
+    folder: Path
+    calls: list[bytes | set[str]] = field(default_factory=list)
+
+    def __call__(self, handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            self.calls.append({path.suffix for path in self.folder.iterdir()} if self.folder.exists() else set())
+            return
+        (written,) = [path for path in self.folder.iterdir() if path.stat().st_ino == os.fstat(handle).st_ino]
+        self.calls.append(written.read_bytes())
+
+
+@pytest.fixture
+def syncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    recorder = Syncs(tmp_path / FOLDER)
+    monkeypatch.setattr(os, "fsync", recorder)
+    return recorder
+
+
+def test_an_entry_is_written_whole_and_synced_before_it_takes_its_name_and_the_folder_after(
+    tmp_path: Path, syncs: Syncs
+) -> None:
+    with Journal(tmp_path).claim(*KEY) as claim:
+        syncs.calls.clear()
+        claim.write(ENTRY)
+        content, names = syncs.calls
+        assert content == write_entry(ENTRY).encode() == claim.path.read_bytes()
+        assert names == {".json", ".lock"}
+
+
+def test_a_deleted_entry_is_gone_for_good(tmp_path: Path, syncs: Syncs) -> None:
+    claim = Journal(tmp_path).claim(*KEY)
+    claim.write(ENTRY)
+    syncs.calls.clear()
+    claim.finish()
+    assert syncs.calls == [{".lock"}]
+
+
+def test_new_folders_are_synced_in_their_parents(tmp_path: Path, syncs: Syncs) -> None:
+    Journal(tmp_path).claim(*KEY).release()
+    assert len(syncs.calls) == 2
+    Journal(tmp_path).claim(*KEY).release()
+    assert len(syncs.calls) == 2
+
+
+def test_an_entry_without_its_lock_file_is_a_leftover_that_can_be_restored(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    with journal.claim(*KEY) as claim:
+        claim.write(ENTRY)
+    claim.path.with_suffix(".lock").unlink()
+    assert journal.count_leftovers() == 1
+    (kept,) = journal.kept()
+    assert (kept.is_held, kept.entry) == (False, ENTRY)
+    again = journal.reclaim(kept)
+    assert again is not None
+    assert again.read() == ENTRY
+    again.finish()
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_a_released_claim_without_an_entry_leaves_nothing_behind(tmp_path: Path) -> None:
+    claim = Journal(tmp_path).claim(*KEY)
+    claim.path.with_suffix(".new").write_text("{")
+    claim.release()
+    assert list((tmp_path / FOLDER).iterdir()) == []

@@ -1,0 +1,46 @@
+"""How a signature is written: what does not belong there is not passed over."""
+
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli import Status, sign, verify
+
+SECRET = "a-client-secret-of-thirty-two-characters"
+NOW = 1_700_000_000
+BODY = b'{"a":1}'
+
+
+def status_of(signature: str, *, timestamp: str = str(NOW), secret: str = SECRET) -> Status:
+    headers = {"x-port-signature": signature, "x-port-timestamp": timestamp}
+    return verify(headers, BODY, secret, now=NOW).status
+
+
+def good_signature(secret: str = SECRET) -> str:
+    return sign(BODY, secret, timestamp=NOW)[0]["x-port-signature"]
+
+
+def test_the_signature_as_it_was_made_is_valid() -> None:
+    assert status_of(good_signature()) is Status.VALID
+
+
+@pytest.mark.parametrize("stray", ["!", "*", " ", "\n", ",", "\x00", "é"])
+def test_a_stray_character_in_base64_makes_a_signature_malformed(stray: str) -> None:
+    signature = good_signature()
+    assert status_of(f"{signature[:20]}{stray}{signature[20:]}") is Status.MALFORMED
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\udcff", "v1,\ud800", "é"])  # noqa: PT014 - the surrogates differ
+def test_a_signature_with_a_lone_surrogate_is_malformed_and_raises_nothing(odd: str) -> None:
+    assert status_of(odd) is Status.MALFORMED
+    assert status_of(f"{good_signature()}{odd}") in {Status.MALFORMED, Status.INVALID}
+
+
+def test_a_timestamp_with_a_lone_surrogate_is_malformed() -> None:
+    assert status_of(good_signature(), timestamp=f"{NOW}\ud800") is Status.MALFORMED
+
+
+@pytest.mark.parametrize("secret", ["sécret", "not UTF-8: \udcff", "\ud800"])
+def test_a_secret_of_any_characters_signs_and_verifies(secret: str) -> None:
+    assert status_of(good_signature(secret), secret=secret) is Status.VALID
+    assert status_of(good_signature(secret)) is Status.INVALID
