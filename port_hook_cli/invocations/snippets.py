@@ -7,19 +7,8 @@ Each sends exactly the bytes that were signed, whatever they are. A shell's `pri
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from port_hook_cli.text.unseen import is_visible
-
-
-class SnippetFormat(StrEnum):
-    """The forms in which a signed request can be printed."""
-
-    HEADERS = "headers"
-    JSON = "json"
-    CURL = "curl"
-    HTTPIE = "httpie"
-    PYTHON = "python"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
