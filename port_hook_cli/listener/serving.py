@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
 from port_hook_cli.invocations.source import OpenSource, Source, SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
@@ -53,15 +53,18 @@ class ListenPlan:
 class Serving:
     """A listener that is running. `url` is its URL on this machine, `origin` the local URL for tunnels.
 
-    `context` is what a source needs to feed the pipeline, and `probe_endpoint` where the listener responds to its own
-    probes. `public` is the public URL that requests depend on; a tunnel that was opened is recorded there.
-    What `after_drain` holds is closed after the last HTTP response, before the pipeline and the store.
+    `context` is what a source needs to feed the pipeline. Invocations from sources other than the HTTP server wait
+    until `accept` is called, so that the session reports its start before the first of them. `probe_endpoint` is where
+    the listener responds to its own probes. `public` is the public URL that requests depend on; a tunnel that was
+    opened is recorded there. What `after_drain` holds is closed after the last HTTP response, before the pipeline and
+    the store.
     """
 
     url: str
     origin: str
     flow: Listening
     context: SourceContext
+    accept: Callable[[], None] = field(repr=False)
     probe_endpoint: ProbeEndpoint
     public: PublicAddress
     after_drain: AsyncExitStack = field(repr=False)
@@ -121,17 +124,34 @@ async def listening(
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
+        waiting = _WaitingPipeline(flow)
+        source_context = replace(context, receive=waiting.receive)
         for open_source in sources:
-            running.append(await open_source(context))  # noqa: PERF401 - those that are open are closed if one fails
+            running.append(await open_source(source_context))  # noqa: PERF401 - those that are open are closed if one fails
         yield Serving(
             url=url,
             origin=origin,
             flow=flow,
-            context=context,
+            context=source_context,
+            accept=waiting.accept,
             probe_endpoint=probe_endpoint,
             public=public,
             after_drain=after_drain,
         )
+
+
+class _WaitingPipeline:
+    """A pipeline that starts when `accept` is called."""
+
+    def __init__(self, flow: Listening) -> None:
+        self._flow = flow
+        self._accepting = asyncio.Event()
+        self.accept = self._accepting.set
+
+    async def receive(self, invocation: Invocation, client: str) -> Response:
+        """Wait for the start; then see `Listening.receive`."""
+        await self._accepting.wait()
+        return await self._flow.receive(invocation, client)
 
 
 async def _drain(sources: Sequence[Source]) -> None:

@@ -123,6 +123,7 @@ async def _run(
             observer.notice("Stopped before it was ready.")
             return ExitCode.OK
         _show_ready(session, runtime, observer, started)
+        started.serving.accept()
         if started.tunnel:
             started.tunnel.begin()
         checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))

@@ -66,10 +66,10 @@ async def good_stream_but_endless_responses(connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("trick", "words"),
     [
-        (packed_stream, "it answers with a content-encoding that port-hook did not ask for (gzip)"),
-        (event_without_end, "it sends an event without end"),
-        (endless_field, "it broke the connection off"),
-        (endless_fields, "it broke the connection off"),
+        (packed_stream, "it responds with a content-encoding that port-hook did not request (gzip)"),
+        (event_without_end, "it sends an event that is too large"),
+        (endless_field, "it closed the connection"),
+        (endless_fields, "it closed the connection"),
     ],
 )
 async def test_a_relay_that_sends_too_much_is_reported(trick: Trick, words: str) -> None:

@@ -138,6 +138,8 @@ async def test_every_source_feeds_the_same_pipeline(runtime: Callable[..., Runti
         ):
             response = await client.post(serving.url, content=bodies[2], headers=dict(signed(bodies[2])))
             assert response.status_code == 200
+            assert seen.bodies == [bodies[2]]  # the other sources wait until the session has started
+            serving.accept()
         assert [source.drain_s for source in opened] == [2.0, 2.0]
         assert [[answer.status for answer in source.responses] for source in opened] == [[200], [200]]
         assert sorted(seen.bodies) == sorted(bodies)

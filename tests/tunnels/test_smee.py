@@ -232,7 +232,7 @@ async def test_a_stream_that_is_cut_is_connected_anew() -> None:
         for _ in range(3):
             relay.cut()
             await world.until(lambda: bool(world.channel.health()))
-            assert "the relay's stream is down: it broke the connection off" in world.channel.health()
+            assert "the relay's stream is down: it closed the connection" in world.channel.health()
             assert await world.channel.probe("/", "t") == ProbeResult(
                 Connectivity.UNREACHABLE, None, world.channel.health()
             )
@@ -247,7 +247,7 @@ async def test_a_stream_that_is_cut_is_connected_anew() -> None:
 async def test_a_relay_that_was_away_is_found_again_on_the_same_channel_within_5_s(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         await relay.go_away()
-        await world.until(lambda: "cannot be reached" in world.channel.health())
+        await world.until(lambda: "is unreachable" in world.channel.health())
         await asyncio.sleep(1)
         await relay.come_back()
         await world.until(lambda: not world.channel.health(), within_s=5)
@@ -257,7 +257,7 @@ async def test_a_relay_that_was_away_is_found_again_on_the_same_channel_within_5
 
 async def test_silence_counts_as_a_stream_that_is_down() -> None:
     async with Relay.serve() as relay, opened(relay.channel, silence_timeout_s=0.2) as world:
-        await world.until(lambda: "it has gone silent" in world.channel.health())
+        await world.until(lambda: "it sends nothing any more" in world.channel.health())
         await world.until(lambda: not world.channel.health())
         assert relay.connections == 2
 
@@ -303,7 +303,7 @@ async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
         words = "the relay responds with 503 to a request"
         assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
         relay.trouble = "hangs-up"
-        words = "the relay accepts no requests: it broke the connection off"
+        words = "the relay accepts no requests: it closed the connection"
         assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
 
 
@@ -343,7 +343,7 @@ async def test_an_event_without_end_is_not_kept() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(65):
             relay.say("data: " + "x" * 2**20)
-        await world.until(lambda: "an event without end" in world.channel.health(), within_s=20)
+        await world.until(lambda: "an event that is too large" in world.channel.health(), within_s=20)
         await world.until(lambda: not world.channel.health())
         await post(relay.channel, BODY)
         assert (await world.arrival()).body == BODY
@@ -375,16 +375,16 @@ async def test_an_event_that_is_no_request_is_told(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         relay.say("data: \x1b[31m\n\n")
         await world.until(lambda: bool(world.notices))
-        assert world.notices == ["The relay sent an event that is not a request: it is no JSON object"]
+        assert world.notices == ["The relay sent an event that is not a request: it is not a JSON object"]
 
 
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        ("page", "it answers with a page (text/html), so it is no channel of smee or gosmee"),
-        ("gone", "it knows no such channel (404)"),
-        ("refuses", "it answers with status 503"),
-        ("leads-away", "it leads to https://relay.example/AbCdEfGhIjKlMnOp; give that URL"),
+        ("page", "it responds with a page (text/html), so it is not a channel of smee or gosmee"),
+        ("gone", "it has no such channel (404)"),
+        ("refuses", "it responds with status 503"),
+        ("leads-away", "it redirects to https://relay.example/AbCdEfGhIjKlMnOp; give that URL"),
     ],
 )
 async def test_a_server_that_gives_no_events_is_told_in_words(trouble: str, words: str) -> None:
@@ -397,10 +397,10 @@ async def test_a_server_that_gives_no_events_is_told_in_words(trouble: str, word
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        ("page", "it answers with a page"),
-        ("gone", "it knows no such channel (404)"),
-        ("leads-away", "it made a channel elsewhere, at https://relay.example/new; give that URL yourself"),
-        ("odd", "it made a channel elsewhere, at http://[xxx"),
+        ("page", "it responds with a page"),
+        ("gone", "it has no such channel (404)"),
+        ("leads-away", "it created a channel at another host, https://relay.example/new; give that URL yourself"),
+        ("odd", "it created a channel at another host, http://[xxx"),
     ],
 )
 async def test_a_server_that_makes_no_channel_is_told_in_words(trouble: str, words: str) -> None:
@@ -437,14 +437,14 @@ async def test_opening_can_be_stopped() -> None:
 
 async def test_a_server_that_leads_to_new_and_nowhere_else_makes_no_channel() -> None:
     async with Relay.serve(trouble="circles") as relay:
-        assert "it makes no channels" in (await failure(f"{relay.url}/new")).message
+        assert "it creates no channels" in (await failure(f"{relay.url}/new")).message
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (TimeoutError(), "it does not answer"),
-        (httpx.ReadTimeout(""), "it has gone silent"),
+        (TimeoutError(), "it does not respond"),
+        (httpx.ReadTimeout(""), "it sends nothing any more"),
         (ValueError(), "ValueError"),
     ],
 )
@@ -455,7 +455,7 @@ def test_what_breaks_a_stream_off_is_put_into_words(error: Exception, words: str
 async def test_a_relay_that_is_not_there_is_told_in_words() -> None:
     async with Relay.serve() as relay:
         url = relay.channel
-    assert "it cannot be reached" in (await failure(url)).message
+    assert "it is unreachable" in (await failure(url)).message
     assert "password" in (await failure("http://user:pass@127.0.0.1/channel")).message
 
 
