@@ -56,8 +56,12 @@ arch: $(VENV)/.dev ## Check that dependencies point inwards
 docs: $(VENV)/.dev ## Write the generated pages and the picture of README.md
 	$(BIN)/python docs/generate.py
 
+.PHONY: coverage
+coverage: $(VENV)/.dev ## Run the tests, and check the share of branches that they and their processes take
+	$(BIN)/pytest --quiet -n auto --cov --cov-report=term
+
 .PHONY: check
-check: lint type arch test ## Everything that CI checks in one tree
+check: lint type arch coverage ## Everything that CI checks in one tree
 
 .PHONY: build
 build: $(VENV)/.dev ## Build the wheel into dist/

@@ -225,9 +225,11 @@ def test_a_folder_secret_that_differs_from_the_organization_is_reported_when_tha
     run: Run, folder: Path, port_home: Path
 ) -> None:
     write(port_home / "config.yaml", f"organizations: {{a: {{client_id: i, client_secret: {REAL}}}}}")
-    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\nPORT_API_URL=http://127.0.0.1:9\n")
-    assert "warning" not in run("sign", "-", stdin=b"{}").err
-    result = run("trigger", "create_vm", "--via-port")
+    # An API that refuses at once: one that cannot be reached is tried five times.
+    with handler(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n") as port:
+        write(folder / ".env", f"PORT_CLIENT_SECRET=of-the-folder\nPORT_API_URL={port.url}\n")
+        assert "warning" not in run("sign", "-", stdin=b"{}").err
+        result = run("trigger", "create_vm", "--via-port")
     assert f"differs from the client secret in organization a of {port_home / 'config.yaml'}" in result.err
 
 

@@ -78,7 +78,7 @@ REPORTS = (
 
 
 @pytest.mark.parametrize("flags", REPORTS, ids=range(len(REPORTS)))
-def test_ports_document_allows_what_report_run_sends(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
+def test_the_api_document_allows_what_report_run_sends(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
     # The mock's runs have ended, at random, and report-run would say so: what it would send is sent one by one.
     with serving(prism, "mock") as url:
         env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": url}
@@ -99,7 +99,7 @@ def behind(prism: Path, document: Path | None = None) -> Iterator[tuple[Sandbox,
 
 
 @pytest.mark.parametrize("flags", REPORTS[:5], ids=range(5))
-def test_report_run_and_the_sandbox_speak_as_the_document_says(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
+def test_report_run_and_the_sandbox_follow_the_api_document(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
     with behind(prism) as (sandbox, env):
         result = run("report-run", RUN_ID, *flags, env=env)
         assert (result.code, result.err) == (0, result.err)
@@ -114,7 +114,7 @@ def document(tmp_path: Path) -> Path:
     return file
 
 
-def test_what_trigger_and_replay_ask_of_port_fits_the_document(
+def test_calls_of_trigger_and_replay_follow_the_api_document(
     prism: Path, document: Path, run: Run, folder: Path
 ) -> None:
     (folder / "entity.json").write_text('{"identifier": "dev", "title": "Dev", "blueprint": "vm", "properties": {}}')
@@ -135,7 +135,7 @@ def test_what_trigger_and_replay_ask_of_port_fits_the_document(
     assert len(backend.requests) == 3
 
 
-def test_a_run_from_its_start_to_its_end_fits_the_document(prism: Path) -> None:
+def test_a_whole_run_follows_the_api_document(prism: Path) -> None:
     with behind(prism) as (sandbox, env):
         action = sandbox.actions["create_vm"]
         sandbox.add_action({**action, "requiredApproval": {"type": "ANY"}})

@@ -69,7 +69,7 @@ def with_known_paths(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_every_answer_is_documented(schemathesis: Path, tmp_path: Path, known: bool) -> None:
+def test_every_response_of_the_sandbox_is_documented(schemathesis: Path, tmp_path: Path, known: bool) -> None:
     document = with_undocumented(port_openapi())
     file = tmp_path / "port-api.json"
     file.write_text(json.dumps(with_known_paths(document) if known else document))

@@ -20,7 +20,7 @@ FILES_OF_SECRETS = {"--secret-file", "--secrets"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_list_of_commands_says_what_the_command_says_of_itself(name: str) -> None:
+def test_the_list_of_commands_shows_the_summary_of_each_command(name: str) -> None:
     assert command(name).help.splitlines()[0] == COMMANDS[name]
 
 
@@ -46,7 +46,7 @@ def test_no_option_takes_a_secret(name: str) -> None:
     assert taking <= FILES_OF_SECRETS
 
 
-def test_no_two_options_share_a_variable_but_those_that_mean_the_same() -> None:
+def test_only_options_that_mean_the_same_share_a_variable() -> None:
     variables = Counter(
         variable
         for name in COMMANDS
@@ -59,7 +59,7 @@ def test_no_two_options_share_a_variable_but_those_that_mean_the_same() -> None:
     assert shared <= {f"PORT_HOOK_{option.upper()}" for option in SHARED}
 
 
-def test_the_help_lists_every_command_with_its_line(run: Run) -> None:
+def test_the_help_lists_every_command_with_its_summary(run: Run) -> None:
     words = " ".join(run("--help").out.split())
     assert all(f"{name} {line}" in words for name, line in COMMANDS.items())
 
@@ -69,7 +69,7 @@ def test_without_arguments_the_help_is_shown(run: Run) -> None:
     assert "Usage: port-hook" in result.out + result.err
 
 
-def test_a_command_that_is_not_there_is_wrong_usage(run: Run) -> None:
+def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
     result = run("lisen")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "lisen" in result.err
@@ -79,14 +79,14 @@ def test_the_version_is_printed(run: Run) -> None:
     assert re.fullmatch(r"port-hook \d+\.\d+\.\d+\S*\n", run("--version").out)
 
 
-def test_the_page_of_exit_codes_is_the_table_of_the_code() -> None:
+def test_the_page_of_exit_codes_matches_the_code() -> None:
     rows = re.findall(
         r"^\| +(\d+) \| (.+) \|$", (DOCS / "reference" / "exit-codes.md").read_text("utf-8"), re.MULTILINE
     )
     assert [(int(code), meaning) for code, meaning in rows] == [(int(code), code.meaning) for code in ExitCode]
 
 
-def test_the_page_of_settings_names_every_variable_that_is_read() -> None:
+def test_the_page_of_settings_lists_every_variable() -> None:
     page = (DOCS / "reference" / "settings.md").read_text("utf-8")
     variables = [
         "PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION", "PORT_CONFIG_FILE",
@@ -95,7 +95,7 @@ def test_the_page_of_settings_names_every_variable_that_is_read() -> None:
     assert [variable for variable in variables if f"`{variable}`" not in page] == []
 
 
-def test_the_page_on_bad_signatures_names_causes_that_exist() -> None:
+def test_the_page_on_bad_signatures_lists_existing_causes() -> None:
     page = (DOCS / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
     slugs = {
         slug for row in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE) for slug in re.findall("`([^`]+)`", row)
@@ -104,7 +104,7 @@ def test_the_page_on_bad_signatures_names_causes_that_exist() -> None:
     assert slugs <= set(CAUSES)
 
 
-def test_a_mistyped_command_is_told_what_it_may_have_meant(run: Run) -> None:
+def test_a_mistyped_command_gets_a_suggestion(run: Run) -> None:
     result = run("listn")
     assert result.code == ExitCode.USAGE
     assert "Did you mean 'listen'?" in result.err

@@ -46,7 +46,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "exa
 _COMMAND_LINE = re.compile(r"^\s*(?:\$ )?(port-hook .*)$", re.MULTILINE)
 
 
-def test_generated_pages_are_what_the_program_says_now() -> None:
+def test_generated_pages_are_up_to_date() -> None:
     script = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nrun `make docs`"
@@ -87,7 +87,7 @@ def helps() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(command_lines())))
-def test_every_command_line_in_the_docs_can_be_typed(page: str, line: str, helps: dict[str, str]) -> None:
+def test_every_command_line_in_the_docs_is_valid(page: str, line: str, helps: dict[str, str]) -> None:
     words = shlex.split(re.split(r"\s{2,}| [|>] ", line)[0])
     if len(words) < 2 or words[1].startswith("-"):
         return
@@ -96,7 +96,7 @@ def test_every_command_line_in_the_docs_can_be_typed(page: str, line: str, helps
         assert re.search(rf"{option}\b", helps[words[1]]), f"{words[1]} has no {option}"
 
 
-def test_no_page_installs_from_an_index_that_does_not_have_it() -> None:
+def test_no_page_installs_from_an_index_without_the_package() -> None:
     for page in PAGES:
         installs = re.findall(r"pipx?\s+install\b[^\n`]*", page.read_text("utf-8"))
         assert [line for line in installs if re.search(r"(?<![/.\w-])port-hook\b", line)] == [], page.name
@@ -110,18 +110,18 @@ def shown_verdicts() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(("secret", "lines"), list(shown_verdicts()))
-def test_a_verdict_that_a_page_shows_is_the_one_given(secret: str, lines: list[str], run: Run, folder: Path) -> None:
+def test_verdicts_on_pages_match_the_program(secret: str, lines: list[str], run: Run, folder: Path) -> None:
     (folder / "examples").symlink_to(ROOT / "examples")
     result = run(*shlex.split(lines[0])[2:], env={"PORT_CLIENT_SECRET": secret})
     assert result.out.splitlines() == lines[1:]
     assert result.code == (0 if lines[1].startswith("valid") else 3)
 
 
-def test_both_verdicts_are_looked_at() -> None:
+def test_both_verdicts_are_checked() -> None:
     assert [lines[1].split(":")[0] for _, lines in shown_verdicts()] == ["valid", "reencoded"]
 
 
-def test_nothing_in_the_page_without_port_opens_a_tunnel() -> None:
+def test_the_page_without_port_opens_no_tunnel() -> None:
     page = (ROOT / "docs" / "how-to" / "use-without-port.md").read_text("utf-8")
     listeners = re.findall(r"^port-hook listen.*", page, re.MULTILINE)
     assert listeners
@@ -140,7 +140,7 @@ def test_page_uses_american_spelling(page: Path) -> None:
     assert re.findall(r"(?i)\w*(?:organis|synchronis|serialis|normalis|recognis|behaviour|colour)\w*", prose) == []
 
 
-def test_every_link_between_pages_leads_somewhere() -> None:
+def test_every_link_between_pages_has_a_target() -> None:
     for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         if not page.exists():
             continue
@@ -149,14 +149,14 @@ def test_every_link_between_pages_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} -> {target}"
 
 
-def test_every_module_that_the_page_on_how_it_works_names_exists() -> None:
+def test_every_module_on_the_page_how_it_works_exists() -> None:
     page = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text("utf-8")
     named = set(re.findall(r"\b(?:\w+/)+\w+\.py\b", page))
     assert len(named) > 10
     assert [name for name in sorted(named) if not (Path(port_hook_cli.__file__).parent / name).exists()] == []
 
 
-def test_every_test_that_the_threat_model_names_exists() -> None:
+def test_every_test_in_the_threat_model_exists() -> None:
     page = (ROOT / "docs" / "explanation" / "trust-and-secrets.md").read_text("utf-8")
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
@@ -164,7 +164,7 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     assert [name for name in sorted(named) if not re.search(rf"def {name}\b", tests)] == []
 
 
-def test_the_changelog_tells_of_this_version() -> None:
+def test_the_changelog_has_this_version() -> None:
     newest = re.search(r"(?m)^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"))
     assert newest
     assert newest[1] == __version__

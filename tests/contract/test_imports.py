@@ -33,11 +33,11 @@ def test_a_light_command_imports_nothing_heavy(folder: Path, arguments: tuple[st
     assert packages & HEAVY == set()
 
 
-def test_a_dotenv_file_about_other_things_costs_no_import(folder: Path) -> None:
+def test_a_dotenv_file_without_settings_imports_nothing(folder: Path) -> None:
     (folder / ".env").write_text("DATABASE_URL=x\n")
     assert "dotenv" not in imported(folder, "sign", "-", stdin=b"{}")
 
 
-def test_the_measure_sees_what_is_imported(folder: Path) -> None:
+def test_imported_packages_are_detected(folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_SIGN_TIMESTAMP=17\n")
     assert "dotenv" in imported(folder, "sign", "-", stdin=b"{}")

@@ -148,7 +148,7 @@ async def test_a_status_that_was_taken_although_its_answer_was_lost_is_not_sent_
 
 
 async def test_a_status_whose_answer_does_not_come_in_time_is_looked_for() -> None:
-    async with flaky(Fault(hang=True, after=True), timeout_s=0.2) as (port, api, _):
+    async with flaky(Fault(hang=True, after=True), timeout_s=1) as (port, api, _):
         await api.patch_run(RUN_ID, {"status": "SUCCESS"})
         assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
 

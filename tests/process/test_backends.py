@@ -97,7 +97,7 @@ def start(client: httpx.Client, **inputs: Any) -> str:
 
 
 @pytest.mark.parametrize("suffix", ["/v1", ""])
-def test_a_backend_of_the_older_pattern_creates_its_entity_and_ends_its_run(tmp_path: Path, suffix: str) -> None:
+def test_a_backend_with_the_older_payload_creates_its_entity_and_ends_its_run(tmp_path: Path, suffix: str) -> None:
     with (
         a_sandbox_process(tmp_path, "--timestamp-unit", "ms") as sandbox,
         a_backend("bucket", sandbox.ready, sandbox.ready["url"] + suffix) as url,
@@ -115,7 +115,7 @@ def test_a_backend_of_the_older_pattern_creates_its_entity_and_ends_its_run(tmp_
         assert client.get(f"/v1/actions/runs/{run_id}").json()["run"]["payload"]["url"] == url
 
 
-def test_a_backend_of_the_newer_pattern_logs_and_ends_its_run(tmp_path: Path) -> None:
+def test_a_backend_with_the_newer_payload_logs_and_ends_its_run(tmp_path: Path) -> None:
     with (
         a_sandbox_process(tmp_path) as sandbox,
         a_backend("service", sandbox.ready, sandbox.ready["url"]) as url,
@@ -142,7 +142,7 @@ def test_a_backend_of_the_newer_pattern_logs_and_ends_its_run(tmp_path: Path) ->
         assert client.get("/v1/blueprints/service/entities/chéckout").json()["entity"]["properties"] == {"replicas": 3}
 
 
-def test_a_run_of_the_sandbox_is_replayed_from_what_it_keeps(tmp_path: Path, run: Run) -> None:
+def test_replay_sends_a_run_of_the_sandbox_again(tmp_path: Path, run: Run) -> None:
     with (
         a_sandbox_process(tmp_path, "--timestamp-unit", "ms") as sandbox,
         a_backend("bucket", sandbox.ready, sandbox.ready["url"]) as url,
@@ -160,7 +160,7 @@ def test_a_run_of_the_sandbox_is_replayed_from_what_it_keeps(tmp_path: Path, run
     assert (result.code, result.err) == (0, result.err)
 
 
-def test_a_killed_sandbox_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_killed_sandbox_continues_after_its_restart(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "sandbox.db"))
     with a_sandbox_process(tmp_path, *state) as sandbox, sandbox.client() as client:
         action = create_vm_action()

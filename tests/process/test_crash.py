@@ -49,7 +49,7 @@ def crash(folder: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_a_bug_is_one_line_a_hint_and_exit_code_70(folder: Path) -> None:
+def test_a_bug_prints_one_line_and_a_hint_and_exits_70(folder: Path) -> None:
     done = crash(folder)
     assert (done.returncode, done.stdout) == (70, b"")
     error, hint = done.stderr.decode().splitlines()
@@ -58,7 +58,7 @@ def test_a_bug_is_one_line_a_hint_and_exit_code_70(folder: Path) -> None:
     assert "Traceback" not in done.stderr.decode()
 
 
-def test_a_bug_leaves_a_report_for_the_user_alone_with_secrets_masked(folder: Path) -> None:
+def test_a_bug_writes_a_private_report_with_secrets_masked(folder: Path) -> None:
     told = crash(folder).stderr.decode()
     (report,) = (folder / "temporary").iterdir()
     assert str(report) in told
@@ -111,7 +111,7 @@ def report_of(folder: Path, leak: str, *arguments: str, **env: str) -> str:
 
 
 @pytest.mark.parametrize("place", [".env", "home", "yaml", "secret-file", "other"])
-def test_a_report_masks_the_secret_wherever_it_came_from(folder: Path, place: str) -> None:
+def test_a_report_masks_the_client_secret_from_any_source(folder: Path, place: str) -> None:
     secret, options = "a-secret-of-some-file", ["sign", "payload.json"]
     (folder / ".port").mkdir()
     if place in {".env", "other"}:
@@ -128,7 +128,7 @@ def test_a_report_masks_the_secret_wherever_it_came_from(folder: Path, place: st
     assert "ZeroDivisionError: it is ***." in report_of(folder, f"it is {secret}.", *options, **env)
 
 
-def test_a_report_masks_the_token_of_port(folder: Path) -> None:
+def test_a_report_masks_the_access_token(folder: Path) -> None:
     token = b'{"ok":true,"accessToken":"a-token-of-port","expiresIn":3600}'
     with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)) as port:
         env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": port.url}
@@ -144,7 +144,7 @@ def test_a_report_masks_the_secrets_of_a_trigger(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_report_masks_a_passphrase_that_was_typed(folder: Path) -> None:
+def test_a_report_masks_a_typed_passphrase(folder: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     write_keys(folder, passphrase=PASSPHRASE)
     (folder / "payload.json").write_text("{}")
@@ -173,7 +173,7 @@ def test_a_report_does_not_mask_values_too_short_to_be_secret(folder: Path) -> N
     assert "***" not in text
 
 
-def test_who_wants_to_see_the_traceback_does(folder: Path) -> None:
+def test_the_traceback_is_shown_when_the_user_asks_for_it(folder: Path) -> None:
     done = crash(folder, PORT_HOOK_DEBUG="1")
     assert b"ZeroDivisionError" in done.stderr
     assert b"Traceback (most recent call last)" in done.stderr
@@ -222,13 +222,13 @@ def without_a_reader(folder: Path, *arguments: str) -> subprocess.CompletedProce
     ],
     ids=" ".join,
 )
-def test_a_reader_that_has_gone_ends_a_command_quietly(captured: Path, arguments: tuple[str, ...]) -> None:
+def test_a_command_ends_quietly_when_its_output_is_closed(captured: Path, arguments: tuple[str, ...]) -> None:
     done = without_a_reader(captured, *arguments)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
-def test_the_first_lines_of_many_can_be_had_with_head(captured: Path) -> None:
+def test_output_can_be_piped_to_head(captured: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", f"{sys.executable} -m port_hook_cli captures --limit 0 | head -n 2"],
         cwd=captured,
@@ -246,7 +246,7 @@ def test_the_first_lines_of_many_can_be_had_with_head(captured: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [("captures", "--json"), ("sign", "payload.json"), ("show", "last")], ids=" ".join
 )
-def test_a_disk_that_is_full_is_said_to_be_and_is_no_bug(captured: Path, arguments: tuple[str, ...]) -> None:
+def test_a_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "port_hook_cli", *arguments],

@@ -16,12 +16,12 @@ PREPARED = ROOT / ".bench" / "express" / "node_modules"
 SUITES = {"aws-lambda": 3, "express": 3, "fastapi": 3, "flask": 4}
 
 
-def test_no_suite_is_left_out() -> None:
+def test_every_example_suite_is_tested() -> None:
     assert {file.parent.name for file in (ROOT / "examples").glob("*/pytest.ini")} == set(SUITES)
 
 
 @pytest.mark.parametrize(("name", "tests"), SUITES.items())
-def test_its_suite_passes(name: str, tests: int) -> None:
+def test_each_example_suite_passes(name: str, tests: int) -> None:
     command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "-p", "no:asyncio", f"examples/{name}"]
     environ = {**os.environ, "NODE_PATH": str(PREPARED)} if PREPARED.is_dir() else dict(os.environ)
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=50, check=False)

@@ -56,7 +56,7 @@ async def test_the_python_handler_reports_its_run_to_the_sandbox(run: Run) -> No
     assert ended.status == "SUCCESS"
 
 
-def test_the_python_handler_refuses_what_is_not_signed_with_its_secret(run: Run) -> None:
+def test_the_python_handler_refuses_a_request_signed_with_another_secret(run: Run) -> None:
     with running(
         sys.executable, str(EXAMPLES / "handler.py"), "0", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "a"}
     ) as url:
@@ -76,7 +76,7 @@ def test_the_node_handler_verifies_the_raw_bytes(run: Run, secret: str, status: 
 
 
 @pytest.mark.parametrize(("name", "action"), ACTIONS.items())
-def test_each_payload_is_read(name: str, action: str | None) -> None:
+def test_the_handlers_read_each_example_payload(name: str, action: str | None) -> None:
     from port_hook_cli.invocations.models import Headers
     from port_hook_cli.invocations.payload import read_payload
 
@@ -92,14 +92,14 @@ def ended(command: list[str], *arguments: str, env: dict[str, str]) -> subproces
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_without_its_secret_says_where_to_get_it(handler: list[str]) -> None:
+def test_a_handler_without_a_secret_says_where_to_get_it(handler: list[str]) -> None:
     done = ended(handler, "0", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": ""})
     assert done.returncode == 2
     assert done.stderr.endswith("error: set PORT_CLIENT_SECRET, for instance: set -a; . ./.env; set +a\n")
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_tells_how_it_is_called(handler: list[str]) -> None:
+def test_a_handler_prints_its_usage(handler: list[str]) -> None:
     done = ended(handler, "--help", env={})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
@@ -107,7 +107,7 @@ def test_a_handler_tells_how_it_is_called(handler: list[str]) -> None:
 
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("port", ["eighty", "70000", "-1"])
-def test_a_handler_refuses_what_is_no_port_in_a_line(handler: list[str], port: str) -> None:
+def test_a_handler_refuses_an_invalid_port_with_one_line(handler: list[str], port: str) -> None:
     done = ended(handler, port, env=CREDENTIALS)
     assert done.returncode == 2
     assert re.search(r"^handler\.(py|mjs): error: ", done.stderr.splitlines()[-1])
@@ -115,7 +115,7 @@ def test_a_handler_refuses_what_is_no_port_in_a_line(handler: list[str], port: s
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_on_a_port_that_is_taken_says_so_in_a_line(handler: list[str]) -> None:
+def test_a_handler_reports_a_port_in_use_with_one_line(handler: list[str]) -> None:
     with running(*handler, "0", env=CREDENTIALS) as url:
         port = url.rsplit(":", 1)[1]
         done = ended(handler, port, env=CREDENTIALS)
@@ -124,7 +124,7 @@ def test_a_handler_on_a_port_that_is_taken_says_so_in_a_line(handler: list[str])
     assert "in use" in done.stderr
 
 
-def test_the_python_handler_refuses_a_payload_of_another_shape(run: Run) -> None:
+def test_the_python_handler_refuses_an_unknown_payload(run: Run) -> None:
     with running(sys.executable, str(EXAMPLES / "handler.py"), "0", env=CREDENTIALS) as url:
         payload = str(EXAMPLES / "payloads" / "scale_service.json")
         result = run("replay", payload, "--to", url, "--expect-status", "422", env=CREDENTIALS)

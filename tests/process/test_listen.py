@@ -35,7 +35,7 @@ def listening(folder: Path) -> Iterator[Listener]:
         yield running
 
 
-def test_a_signed_invocation_is_verified_saved_answered_and_recorded(listening: Listener, folder: Path) -> None:
+def test_a_signed_invocation_is_verified_saved_and_answered(listening: Listener, folder: Path) -> None:
     status, answer = listening.post(a_body(), now_signed(a_body()), target="/hooks?x=1")
 
     assert (status, json.loads(answer)) == (200, {"ok": True})
@@ -72,7 +72,7 @@ def test_the_first_record_is_ready_and_the_last_a_summary(listening: Listener) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_signal_drains_what_is_in_flight_and_exits_0(folder: Path, number: int) -> None:
+def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, number: int) -> None:
     with handler(delay_s=0.5) as target, listener(folder, "--forward-to", target.url) as running:
         with socket.create_connection((running.host, running.port)) as connection:
             connection.sendall(raw_request(a_body(), now_signed(a_body())))
@@ -131,7 +131,7 @@ def test_forwarding_is_byte_exact(folder: Path) -> None:
     assert head.startswith(b"HTTP/1.1 207 ")
 
 
-def test_doubled_and_many_fields_are_kept_and_handed_on_and_back(folder: Path) -> None:
+def test_duplicate_and_numerous_header_fields_are_forwarded_and_returned(folder: Path) -> None:
     extra = (
         ("User-Agent", "one"),
         ("Content-Type", "application/json"),
@@ -165,7 +165,9 @@ def test_doubled_and_many_fields_are_kept_and_handed_on_and_back(folder: Path) -
         ("GET", "304 Not Modified", b"content-length: 42\r\n"),
     ],
 )
-def test_a_length_without_a_body_is_the_handlers_word(folder: Path, method: str, status: str, said: bytes) -> None:
+def test_a_content_length_without_a_body_is_returned_unchanged(
+    folder: Path, method: str, status: str, said: bytes
+) -> None:
     answer = f"HTTP/1.1 {status}\r\nX-A: 1\r\n".encode() + said + b"X-B: 2\r\n\r\n"
     with (
         handler(answer) as target,
@@ -178,7 +180,7 @@ def test_a_length_without_a_body_is_the_handlers_word(folder: Path, method: str,
     assert got == answer.removesuffix(b"\r\n") + b"connection: close\r\n\r\n"
 
 
-def test_the_handlers_answer_goes_back_and_is_recorded(folder: Path) -> None:
+def test_the_response_of_the_handler_is_returned_and_recorded(folder: Path) -> None:
     answer = b"HTTP/1.1 503 No\r\ncontent-length: 5\r\n\r\nsorry"
     with handler(answer) as target, listener(folder, "--forward-to", target.url) as running:
         status, content = running.post(a_body(), now_signed(a_body()))
@@ -192,7 +194,7 @@ def test_the_handlers_answer_goes_back_and_is_recorded(folder: Path) -> None:
     assert records[-1]["handler_failures"] == 1
 
 
-def test_an_unreachable_handler_is_a_502_with_the_reason(folder: Path) -> None:
+def test_an_unreachable_handler_causes_a_502_with_the_reason(folder: Path) -> None:
     with listener(folder, "--forward-to", str(free_port())) as running:
         status, content = running.post(a_body(), now_signed(a_body()))
         record = running.record()
@@ -229,7 +231,7 @@ def until_said(running: Listener, start: bytes) -> bytes:
     return next(line for line in running.process.stderr if line.startswith(start))
 
 
-def test_a_slow_handler_is_a_504_with_the_reason(folder: Path) -> None:
+def test_a_slow_handler_causes_a_504_with_the_reason(folder: Path) -> None:
     with (
         handler(delay_s=30) as target,
         listener(folder, "--forward-to", target.url, "--forward-timeout", "0.2") as running,
@@ -265,7 +267,9 @@ def test_a_reencoded_body_is_forwarded_unless_strict(folder: Path, options: tupl
 
 
 @pytest.mark.parametrize(("options", "status"), [((), 200), (("--refuse-replays",), 401)])
-def test_a_signature_seen_before_is_a_warning_or_refused(folder: Path, options: tuple[str, ...], status: int) -> None:
+def test_a_repeated_signature_causes_a_warning_or_is_refused(
+    folder: Path, options: tuple[str, ...], status: int
+) -> None:
     headers = now_signed(a_body())
     with listener(folder, *options) as running:
         assert running.post(a_body(), headers)[0] == 200
@@ -275,7 +279,7 @@ def test_a_signature_seen_before_is_a_warning_or_refused(folder: Path, options: 
     assert (record["status"], record["causes"]) == ("valid", ["replayed"])
 
 
-def test_a_signature_that_an_earlier_listener_saw_is_a_replay(folder: Path) -> None:
+def test_a_signature_from_an_earlier_session_is_a_replay(folder: Path) -> None:
     headers = now_signed(a_body())
     for causes in ([], ["replayed"]):
         with listener(folder) as running:
@@ -284,7 +288,7 @@ def test_a_signature_that_an_earlier_listener_saw_is_a_replay(folder: Path) -> N
             running.stop()
 
 
-def test_unverified_requests_pass_where_that_was_asked_for(folder: Path) -> None:
+def test_unverified_requests_are_forwarded_with_allow_unverified(folder: Path) -> None:
     with handler() as target:
         for option, status in (("--allow-unverified", "missing"), ("--no-verify", "unchecked")):
             with listener(folder, option, "--forward-to", target.url) as running:
@@ -304,7 +308,7 @@ def test_actions_are_routed_to_their_own_handlers(folder: Path) -> None:
     assert [request.line for request in second.requests] == ["POST /scale HTTP/1.1"]
 
 
-def test_only_one_action_is_shown_and_forwarded(folder: Path) -> None:
+def test_with_only_other_actions_are_neither_shown_nor_forwarded(folder: Path) -> None:
     other = a_body(a_document(action="scale"))
     with handler() as target, listener(folder, "--only", "scale", "--forward-to", target.url) as running:
         assert running.post(a_body(), now_signed(a_body()))[0] == 200
@@ -315,7 +319,7 @@ def test_only_one_action_is_shown_and_forwarded(folder: Path) -> None:
     assert records[-1]["passed_over"] == 1
 
 
-def test_a_path_outside_the_mount_is_a_404_and_no_capture(folder: Path) -> None:
+def test_a_path_outside_the_mount_gets_a_404_and_is_not_captured(folder: Path) -> None:
     with listener(folder, "--path", "/hooks") as running:
         assert running.post(a_body(), now_signed(a_body()), target="/favicon.ico")[0] == 404
         assert running.post(a_body(), now_signed(a_body()), target="/hooks/a")[0] == 200
@@ -324,7 +328,7 @@ def test_a_path_outside_the_mount_is_a_404_and_no_capture(folder: Path) -> None:
     assert records[-1]["received"] == 1
 
 
-def test_respond_delay_and_fail_first_shape_the_answer(folder: Path) -> None:
+def test_respond_delay_and_fail_first_set_the_response(folder: Path) -> None:
     (folder / "answer.json").write_text('{"file": true}')
     with listener(folder, "--respond", "202:@answer.json", "--fail-first", "1", "--delay", "0.2") as running:
         started = time.monotonic()
@@ -334,7 +338,7 @@ def test_respond_delay_and_fail_first_shape_the_answer(folder: Path) -> None:
     assert time.monotonic() - started >= 0.4
 
 
-def test_once_ends_by_itself_and_says_whether_the_status_was_as_expected(folder: Path) -> None:
+def test_once_exits_by_whether_the_status_was_expected(folder: Path) -> None:
     for expected, code in (("2xx", 0), ("204", 1)):
         with listener(folder, "--once", "--expect-status", expected) as running:
             running.post(a_body(), now_signed(a_body()))
@@ -342,13 +346,13 @@ def test_once_ends_by_itself_and_says_whether_the_status_was_as_expected(folder:
             assert running.process.returncode == code
 
 
-def test_a_count_that_is_not_reached_in_time_exits_1(folder: Path) -> None:
+def test_listen_exits_1_when_the_count_is_not_reached_in_time(folder: Path) -> None:
     with listener(folder, "--count", "2", "--timeout", "0.3") as running:
         running.process.wait(10)
     assert running.process.returncode == 1
 
 
-def test_a_taken_port_is_said_by_whom(folder: Path) -> None:
+def test_a_port_in_use_is_reported_with_its_process(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -361,7 +365,7 @@ def test_a_taken_port_is_said_by_whom(folder: Path) -> None:
         assert f"pid {os.getpid()}" in result.stderr.decode()
 
 
-def test_no_secret_is_a_clear_error(folder: Path) -> None:
+def test_a_missing_secret_is_an_error(folder: Path) -> None:
     result = listen_and_fail(folder, env={"PORT_CLIENT_SECRET": ""})
     assert result.returncode == 4
     assert "PORT_CLIENT_SECRET" in result.stderr.decode()
@@ -381,7 +385,7 @@ def test_no_secret_is_a_clear_error(folder: Path) -> None:
         ("--expect-status", "ok"),
     ],
 )
-def test_contradictions_and_nonsense_are_usage_errors(folder: Path, options: tuple[str, ...]) -> None:
+def test_contradictory_and_invalid_options_are_usage_errors(folder: Path, options: tuple[str, ...]) -> None:
     result = listen_and_fail(folder, *options)
     assert result.returncode == 2
     assert result.stderr.startswith(b"error: ")
@@ -397,7 +401,7 @@ def test_a_duration_is_a_number_of_seconds(run: Run, option: str, seconds: str) 
     assert f"{seconds} is not a number of seconds" in result.err
 
 
-def test_a_killed_listener_has_kept_what_it_acknowledged(folder: Path) -> None:
+def test_a_killed_listener_has_saved_what_it_acknowledged(folder: Path) -> None:
     bodies = [a_body(a_document(number=number)) for number in range(20)]
     with listener(folder) as running:
         for body in bodies:
@@ -418,7 +422,7 @@ def test_two_listeners_share_a_store(folder: Path) -> None:
         assert len(list(store.find())) == 20
 
 
-def test_a_reader_that_does_not_read_does_not_stop_the_answers(folder: Path) -> None:
+def test_blocked_output_does_not_delay_responses(folder: Path) -> None:
     many = 1200  # far more records than a pipe holds
     with listener(folder) as running, socket.create_connection((running.host, running.port)) as connection:
         headers = now_signed(a_body())
@@ -430,7 +434,7 @@ def test_a_reader_that_does_not_read_does_not_stop_the_answers(folder: Path) -> 
         assert running.process.wait(15) == 0
 
 
-def test_a_reader_that_leaves_ends_the_listener_quietly(folder: Path) -> None:
+def test_listen_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
     with listener(folder) as running:
         assert running.process.stdout is not None
         running.process.stdout.close()
@@ -446,7 +450,7 @@ def test_a_reader_that_leaves_ends_the_listener_quietly(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
-def test_a_full_disk_is_a_500_that_the_terminal_tells_of(folder: Path) -> None:
+def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
     def limit_file_size() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
@@ -469,7 +473,7 @@ def test_a_target_that_is_the_listener_itself_is_refused(folder: Path) -> None:
     assert b"is this listener itself" in result.stderr
 
 
-def test_a_hanging_handler_is_said_to_be_waited_for_and_then_left(folder: Path) -> None:
+def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> None:
     with (
         handler(delay_s=30) as target,
         listener(folder, "--forward-to", target.url) as running,
@@ -489,7 +493,7 @@ def test_a_hanging_handler_is_said_to_be_waited_for_and_then_left(folder: Path) 
     assert record["answer"] is None
 
 
-def test_what_was_expected_and_did_not_come_is_said(folder: Path) -> None:
+def test_expected_invocations_that_do_not_arrive_are_reported(folder: Path) -> None:
     with listener(folder, "--once", "--expect-status", "204") as running:
         running.post(a_body(), now_signed(a_body()))
         _, told = running.process.communicate(timeout=10)
@@ -498,7 +502,7 @@ def test_what_was_expected_and_did_not_come_is_said(folder: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a POSIX shell")
 @pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-"])
-def test_a_closed_stream_is_nowhere_and_no_bug(folder: Path, closing: str) -> None:
+def test_a_closed_stream_is_not_a_bug(folder: Path, closing: str) -> None:
     command = f'"{sys.executable}" -m port_hook_cli listen --port 0 --timeout 0.2 {closing}'
     done = subprocess.run(
         ["sh", "-c", command], cwd=folder, env=environment(folder), capture_output=True, timeout=30, check=False

@@ -116,7 +116,7 @@ def colors_of(screen: pyte.Screen, text: str) -> set[str]:
     return {str(screen.buffer[row][column].fg) for row, column in places if column >= 0}
 
 
-def test_a_terminal_shows_colors_and_the_run_as_a_link(folder: Path) -> None:
+def test_a_terminal_shows_colors_and_links_the_run(folder: Path) -> None:
     with a_terminal(folder) as terminal:
         assert terminal.post(a_document()) == 200
         assert terminal.post(b"{}", Headers((("Host", "localhost"),))) == 401
@@ -133,7 +133,7 @@ def test_a_terminal_shows_colors_and_the_run_as_a_link(folder: Path) -> None:
     assert any(line.startswith("2 received, 1 verified, 1 refused") for line in lines)
 
 
-def test_a_handlers_failure_is_red_and_its_body_written_out(folder: Path) -> None:
+def test_a_handler_failure_is_red_and_its_body_is_shown(folder: Path) -> None:
     with (
         handler(b"HTTP/1.1 500 No\r\ncontent-length: 8\r\n\r\n\x1b[2Joops") as target,
         a_terminal(folder, "--forward-to", target.url) as terminal,
@@ -152,7 +152,7 @@ def test_no_color_is_respected(folder: Path) -> None:
     assert color_of(terminal.screen(), "valid") == "default"
 
 
-def test_the_line_to_type_is_whole_on_a_narrow_terminal(folder: Path) -> None:
+def test_the_suggested_command_is_not_wrapped_on_a_narrow_terminal(folder: Path) -> None:
     with a_terminal(folder, COLUMNS="40") as terminal:
         terminal.post(a_document())
         terminal.end()
@@ -160,7 +160,7 @@ def test_the_line_to_type_is_whole_on_a_narrow_terminal(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 80])
-def test_on_a_narrow_terminal_a_cause_goes_on_below_itself(folder: Path, columns: int) -> None:
+def test_a_cause_is_indented_on_a_narrow_terminal(folder: Path, columns: int) -> None:
     body = json.dumps(a_document()).encode()
     with a_terminal(folder, COLUMNS=str(columns)) as terminal:
         assert terminal.post(body, signed(b"another body", timestamp=str(int(time.time())))) == 401
@@ -175,7 +175,7 @@ def test_on_a_narrow_terminal_a_cause_goes_on_below_itself(folder: Path, columns
     assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
 
 
-def test_a_stranger_cannot_command_the_terminal(folder: Path) -> None:
+def test_an_unverified_request_cannot_control_the_terminal(folder: Path) -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;AAAA\x07\x9b31m\x00\r[/x][blink]\u202e\ud800"
     document = {
         **a_document(action=hostile, trigger={"by": {"user": {"email": hostile}}, "origin": hostile}),
@@ -199,7 +199,7 @@ def test_a_stranger_cannot_command_the_terminal(folder: Path) -> None:
     assert "[/x][blink]" in left
 
 
-def test_in_a_pipe_there_is_text_alone(folder: Path) -> None:
+def test_a_pipe_gets_plain_text(folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--once"],
         cwd=folder,
@@ -221,7 +221,7 @@ def test_in_a_pipe_there_is_text_alone(folder: Path) -> None:
     assert b"1 received, 1 verified" in err
 
 
-def test_encrypted_inputs_are_decrypted_on_the_screen_and_nowhere_else(folder: Path) -> None:
+def test_encrypted_inputs_are_decrypted_only_on_the_screen(folder: Path) -> None:
     document = a_document()
     document["payload"]["properties"] |= {"password": encrypt_aes_gcm(SECRET, b"s3cret\x1b[2J")}
     document["payload"]["censoredProperties"] = ["password"]

@@ -67,7 +67,7 @@ def test_listen_asks_on_a_terminal_before_it_downloads_ngrok(folder: Path, typed
     assert child.exitstatus == ExitCode.LISTEN
 
 
-def test_auto_downloads_nothing(folder: Path) -> None:
+def test_tunnel_auto_downloads_nothing(folder: Path) -> None:
     command = [*LISTEN[:-1], "auto", "--timeout", "1"]
     done = subprocess.run(
         command, cwd=folder, env=without_ngrok(folder), capture_output=True, text=True, timeout=30, check=False

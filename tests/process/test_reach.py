@@ -98,7 +98,7 @@ def test_listen_reports_that_the_public_url_works_and_that_it_no_longer_works(
     assert records[-1]["tunnel"]["state"] == "unreachable"
 
 
-def test_a_probe_is_neither_counted_nor_saved(listening: Listener, relay: Relay, run: Any) -> None:
+def test_probes_are_neither_counted_nor_saved(listening: Listener, relay: Relay, run: Any) -> None:
     relay.upstream = listening.port
     until_reachable(listening)
     _, records = listening.stop()
@@ -106,7 +106,7 @@ def test_a_probe_is_neither_counted_nor_saved(listening: Listener, relay: Relay,
     assert run("captures", "--json").records == []
 
 
-def test_somebody_else_at_the_url_is_told_apart(listening: Listener, relay: Relay, tmp_path: Path) -> None:
+def test_another_server_at_the_public_url_is_reported(listening: Listener, relay: Relay, tmp_path: Path) -> None:
     assert tunnel_record(listening)["state"] == "unreachable"
     other = tmp_path / "other"
     other.mkdir()
@@ -117,7 +117,7 @@ def test_somebody_else_at_the_url_is_told_apart(listening: Listener, relay: Rela
     assert "another server" in record["reason"]
 
 
-def test_a_url_of_the_users_own_is_found_again_when_somebody_else_had_it(
+def test_a_public_url_of_the_user_is_used_again_after_another_server_had_it(
     listening: Listener, relay: Relay, tmp_path: Path
 ) -> None:
     relay.upstream = listening.port
@@ -131,7 +131,7 @@ def test_a_url_of_the_users_own_is_found_again_when_somebody_else_had_it(
         assert tunnel_record(listening)["state"] == "reachable"
 
 
-def test_what_comes_through_is_verified_and_saved_like_any_other(listening: Listener, relay: Relay) -> None:
+def test_a_request_through_the_public_url_is_verified_and_saved(listening: Listener, relay: Relay) -> None:
     relay.upstream = listening.port
     until_reachable(listening)
     listening.port = relay.port
@@ -140,7 +140,7 @@ def test_what_comes_through_is_verified_and_saved_like_any_other(listening: List
     assert listening.record()["verdict"]["status"] == "valid"
 
 
-def test_a_script_is_let_go_when_the_way_stays_lost(folder: Path, relay: Relay) -> None:
+def test_listen_exits_10_when_the_tunnel_stays_lost(folder: Path, relay: Relay) -> None:
     options = ("--public-url", relay.url, "--probe-interval", "0.1", "--exit-on-tunnel-loss", "0.3")
     with listener(folder, *options) as listening:
         out, err = listening.process.communicate(timeout=20)

@@ -117,7 +117,7 @@ def blocks(page: str, heading: str = "") -> list[str]:
     return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_readme_without_port_runs_as_it_stands(terminals: Terminals, folder: Path) -> None:
+def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, folder: Path) -> None:
     printed = [text for block in blocks("README.md", "Use it without Port") for text in terminals.type(block)]
 
     triggered, replayed, signed, rendered = printed
@@ -130,7 +130,7 @@ def test_the_readme_without_port_runs_as_it_stands(terminals: Terminals, folder:
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_page_without_port_runs_as_it_stands(terminals: Terminals) -> None:
+def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> None:
     printed = [text for block in blocks("docs/how-to/use-without-port.md") for text in terminals.type(block)]
 
     via_port, triggered, replayed, anew = printed
@@ -140,14 +140,14 @@ def test_the_page_without_port_runs_as_it_stands(terminals: Terminals) -> None:
     assert anew.startswith("202 Accepted")
 
 
-def test_the_page_of_examples_runs_as_it_stands(terminals: Terminals) -> None:
+def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
     trying, *_ = blocks("examples/README.md")
     printed = terminals.type(trying)
     assert "answered   202 Accepted" in printed[0]
     terminals.wait_for("sandbox", "status SUCCESS")
 
 
-def test_what_the_demo_says_to_do_next_runs_as_it_stands(terminals: Terminals) -> None:
+def test_the_next_steps_of_the_demo_work(terminals: Terminals) -> None:
     after = (ROOT / "README.md").read_text("utf-8").split("\nNext, ", 1)[1].split("```", 1)[0]
     lines = re.findall(r"(?m)^  (port-hook .*?)(?:  .*)?$", after)
     assert len(lines) == 3

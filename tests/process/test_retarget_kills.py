@@ -156,7 +156,7 @@ def urls(sandbox: Sandbox) -> Counter[Any]:
     return Counter(action["invocationMethod"]["url"] for action in sandbox.actions.values())
 
 
-def test_kills_at_any_moment_leave_every_action_correct(tmp_path: Path) -> None:
+def test_kills_at_any_moment_leave_every_retargeted_action_correct(tmp_path: Path) -> None:
     chance = random.Random(20261124)  # noqa: S311 - the same kills each time
     with a_driver(tmp_path) as (driver, sandbox):
         for number in range(POINTS + 1):

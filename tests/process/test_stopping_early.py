@@ -56,7 +56,7 @@ sys.exit(main())
         "socket.bind",
     ],
 )
-def test_a_listener_that_is_stopped_before_it_is_ready_ends_well_and_says_nothing(
+def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
     folder: Path, number: int, moment: str
 ) -> None:
     ended = subprocess.run(
@@ -70,7 +70,7 @@ def test_a_listener_that_is_stopped_before_it_is_ready_ends_well_and_says_nothin
         assert (ended.stdout, ended.stderr) == (b"", b"sent\n")
 
 
-def test_a_terminated_replay_leaves_no_payload_and_no_editor_behind(folder: Path) -> None:
+def test_replay_leaves_no_payload_and_no_editor_behind_when_it_is_terminated(folder: Path) -> None:
     temporary = folder / "tmp"
     temporary.mkdir()
     (folder / "payload.json").write_bytes(a_body())
@@ -120,7 +120,7 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
         "decrypt -",
     ],
 )
-def test_ctrl_c_ends_a_command_at_once_while_it_reads_stdin(folder: Path, arguments: str) -> None:
+def test_ctrl_c_ends_a_command_that_reads_stdin(folder: Path, arguments: str) -> None:
     (folder / "payload.json").write_bytes(a_body())
     shutil.copy(ACTION, folder / "action.json")
     command = [sys.executable, "-m", "port_hook_cli", *arguments.split()]

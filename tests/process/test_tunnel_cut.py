@@ -159,7 +159,7 @@ class Cut:
 class TestATunnelThroughSsh:
     OPTIONS = ("--probe-interval", "0.2", "--tunnel")
 
-    def test_cut_in_a_burst_loses_nothing_acknowledged_and_is_back_at_the_same_url(
+    def test_loses_nothing_acknowledged_when_it_is_cut_in_a_burst_and_returns_to_the_same_url(
         self, folder: Path, sshd: Sshd
     ) -> None:
         def cut() -> None:
@@ -188,7 +188,7 @@ class TestATunnelThroughSsh:
         with open_store(None, folder) as store:
             assert burst.acknowledged <= {capture.invocation.body for capture in store.find()}
 
-    def test_whose_far_end_vanishes_without_a_word_is_replaced(self, folder: Path, sshd: Sshd) -> None:
+    def test_is_replaced_when_the_server_stops_responding(self, folder: Path, sshd: Sshd) -> None:
         with (
             handler(NEW_ANSWER) as local,
             telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
@@ -208,7 +208,7 @@ class TestATunnelThroughSsh:
             assert told.invoke(moved["url"]) == (202, b"done")
             assert told.end()["tunnel"]["url"] == moved["url"]
 
-    def test_that_ended_while_the_listener_slept_is_opened_anew(self, folder: Path, sshd: Sshd) -> None:
+    def test_is_reopened_when_it_ended_while_the_listener_was_suspended(self, folder: Path, sshd: Sshd) -> None:
         sshd.settings += ["ClientAliveInterval 1", "ClientAliveCountMax 1"]
         with (
             handler(NEW_ANSWER) as local,
@@ -228,7 +228,7 @@ class TestATunnelThroughSsh:
             assert told.invoke(told.url) == (202, b"done")
             told.end()
 
-    def test_that_comes_back_and_ends_over_and_over_lets_a_script_go(self, folder: Path, sshd: Sshd) -> None:
+    def test_that_ends_repeatedly_makes_listen_exit_10(self, folder: Path, sshd: Sshd) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))  # behind the public URL there is nobody
             number = closed.getsockname()[1]
@@ -242,7 +242,7 @@ class TestATunnelThroughSsh:
                     sshd.signal(signal.SIGKILL)
                     with contextlib.suppress(queue.Empty):
                         told.until_state("open", 0.5)
-                assert told.listening.process.wait(0.5) == ExitCode.TUNNEL_LOST
+                assert told.listening.process.wait(20) == ExitCode.TUNNEL_LOST
 
 
 @dataclass
@@ -281,7 +281,7 @@ def cloudflared(tmp_path: Path) -> Iterator[Cloudflared]:
     os.close(pipe)
 
 
-def test_a_tunnel_leads_to_the_address_that_is_listened_on(folder: Path, cloudflared: Cloudflared) -> None:
+def test_a_tunnel_leads_to_the_address_of_the_listener(folder: Path, cloudflared: Cloudflared) -> None:
     options = ("--tunnel", "cloudflared", "--host", "::1")
     with telling(folder, *options, env=cloudflared.environ) as told:
         assert told.invoke(told.url)[0] == 200
@@ -309,9 +309,7 @@ class TestATunnelWithAnotherUrl:
             assert told.invoke(moved["url"]) == (202, b"done")
             told.end()
 
-    def test_is_announced_to_a_person_in_lines_that_cannot_be_missed(
-        self, folder: Path, cloudflared: Cloudflared
-    ) -> None:
+    def test_is_announced_on_the_terminal(self, folder: Path, cloudflared: Cloudflared) -> None:
         command = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "cloudflared"]
         environ = environment(folder, **cloudflared.environ)
         process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -358,7 +356,7 @@ def ssh_leads_to(folder: Path, port: int) -> None:
 
 
 class TestAuto:
-    def test_takes_what_is_there_and_says_why(
+    def test_uses_an_installed_provider_and_says_why(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         with telling(folder, "--probe-interval", "0.2", env=only_loopback) as told:
@@ -372,7 +370,7 @@ class TestAuto:
             in told.err
         )
 
-    def test_takes_the_next_where_the_first_does_not_open_and_tells_the_handler_of_its_https(
+    def test_uses_the_next_provider_when_the_first_fails_and_tells_the_handler_about_https(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         cloudflared.mode("offline")
@@ -392,7 +390,7 @@ class TestAuto:
         assert not_by.startswith("The tunnel with cloudflared did not open: ")
         assert "Opening a tunnel with localhost.run because the ssh extra is installed." in told.err
 
-    def test_listens_for_this_machine_where_nothing_can_be_had(
+    def test_listens_locally_when_there_is_no_provider(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         (cloudflared.folder / "bin" / "cloudflared").unlink()
@@ -408,7 +406,7 @@ class TestAuto:
         ("typed", "follows"),
         [("n", "No tunnel is open, so Port cannot call"), ("y", "The tunnel with localhost.run did not open")],
     )
-    def test_asks_before_it_takes_a_stranger_s_service(
+    def test_asks_before_it_uses_a_third_party_service(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str], typed: str, follows: str
     ) -> None:
         (cloudflared.folder / "bin" / "cloudflared").unlink()
@@ -430,7 +428,7 @@ class TestAuto:
             child.close(force=True)
         assert child.exitstatus == 0
 
-    def test_is_not_what_none_means(self, folder: Path, only_loopback: dict[str, str]) -> None:
+    def test_is_not_used_with_tunnel_none(self, folder: Path, only_loopback: dict[str, str]) -> None:
         with telling(folder, "--tunnel", "none", env=only_loopback) as told:
             assert told.listening.ready["public_url"] is None
             told.end()
@@ -441,12 +439,14 @@ class TestStartUp:
     """The listener reports that it is ready soon after its tunnel is open, and not before."""
 
     @needs_sshd
-    async def test_through_ssh(self, folder: Path, sshd: Sshd) -> None:
+    async def test_a_tunnel_through_ssh_is_open_when_listen_is_ready(self, folder: Path, sshd: Sshd) -> None:
         # asyncssh looks for keys in the home folder of this process, which is another one.
         (folder / ".ssh" / "config").write_text(f"IdentityFile {folder}/.ssh/id_ed25519\n")
         await asyncio.to_thread(self._start, folder, sshd.address, {})
 
-    async def test_through_cloudflared(self, folder: Path, cloudflared: Cloudflared) -> None:
+    async def test_a_tunnel_through_cloudflared_is_open_when_listen_is_ready(
+        self, folder: Path, cloudflared: Cloudflared
+    ) -> None:
         await asyncio.to_thread(self._start, folder, "cloudflared", cloudflared.environ)
 
     @staticmethod

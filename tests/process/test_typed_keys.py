@@ -118,9 +118,7 @@ LISTEN = ("-m", "port_hook_cli", "listen", "--port", "0")
 @pytest.mark.parametrize(
     ("stop", "code"), [("\x03", 0), ("SIGTERM", 0), ("\x1c", -3)], ids=["ctrl-c", "sigterm", "ctrl-backslash"]
 )
-def test_keys_typed_while_listen_runs_are_neither_shown_nor_left_for_the_shell(
-    folder: Path, stop: str, code: int
-) -> None:
+def test_keys_typed_during_listen_are_neither_shown_nor_left_for_the_shell(folder: Path, stop: str, code: int) -> None:
     with a_shell(folder, *LISTEN) as terminal:
         pid = int(terminal.wait_for(r"pid (\d+)"))
         terminal.wait_for(r"Stop with Ctrl-C\.")
@@ -135,7 +133,7 @@ def test_keys_typed_while_listen_runs_are_neither_shown_nor_left_for_the_shell(
     assert b"everything" not in terminal.raw
 
 
-def test_ctrl_z_gives_the_echo_back_until_the_listener_goes_on(folder: Path) -> None:
+def test_ctrl_z_restores_the_echo_until_the_listener_continues(folder: Path) -> None:
     with a_shell(folder, *LISTEN) as terminal:
         terminal.wait_for(r"Stop with Ctrl-C\.")
         terminal.wait_for_echo(on=False)
@@ -146,7 +144,7 @@ def test_ctrl_z_gives_the_echo_back_until_the_listener_goes_on(folder: Path) -> 
         assert terminal.wait_for(r"ended with (.*)\r\n") == "0, echo on, typed b''"
 
 
-def test_a_crash_gives_the_echo_back(folder: Path) -> None:
+def test_a_crash_restores_the_echo(folder: Path) -> None:
     with a_shell(folder, "-c", CRASH) as terminal:
         terminal.wait_for("hidden")
         terminal.wait_for_echo(on=False)
@@ -165,7 +163,7 @@ def test_an_echo_that_is_off_already_stays_off(folder: Path) -> None:
         assert terminal.wait_for(r"ended with (.*)\r\n") == "0, echo off, typed b''"
 
 
-def test_the_echo_is_left_alone_when_another_program_may_read_the_keys(folder: Path) -> None:
+def test_the_echo_stays_on_when_another_program_may_read_the_keys(folder: Path) -> None:
     to_file = "os.dup2(os.open('out', os.O_WRONLY | os.O_CREAT), 1)"
     script = f"import os, sys; {to_file}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     with a_shell(folder, "-c", script, *LISTEN, "--timeout", "0.5") as terminal:
