@@ -22,7 +22,7 @@ from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.servers import Handler, handler
 
 
-async def test_a_restarted_listener_refuses_a_replay_from_a_sender_whose_clock_is_ahead(
+async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_ahead(
     runtime: Callable[..., Runtime],
 ) -> None:
     plan = ListenPlan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
@@ -56,7 +56,7 @@ async def schemes_of(
         (None, ["https://a.example", "http://b.example"], ["http", "https", "http"]),
     ],
 )
-async def test_each_request_carries_the_scheme_of_the_public_url_of_its_moment(
+async def test_each_request_is_forwarded_with_the_current_scheme_of_the_public_url(
     runtime: Callable[..., Runtime], public_url: str | None, moves: list[str], schemes: list[str]
 ) -> None:
     # The handler closes each connection, so the next request must not use the old one.
@@ -65,7 +65,7 @@ async def test_each_request_carries_the_scheme_of_the_public_url_of_its_moment(
         assert await schemes_of(target, plan, runtime(), moves, public_url) == schemes
 
 
-async def test_a_public_url_of_the_users_own_is_accepted_from_the_first_request_on(
+async def test_the_users_public_url_is_accepted_from_the_first_request_on(
     runtime: Callable[..., Runtime],
 ) -> None:
     plan = ListenPlan(policy=Policy(secret=None), port=0)

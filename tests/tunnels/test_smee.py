@@ -123,7 +123,7 @@ async def failure(channel: str, timeout_s: float = 10) -> TunnelError:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_request_to_the_channel_reaches_the_listener_as_port_sent_it(gosmee: bool) -> None:
+async def test_a_request_to_the_channel_becomes_an_invocation_as_port_sent_it(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         assert (world.channel.url, world.channel.health()) == (relay.channel, "")
         assert await post(relay.channel, BODY, signed(BODY)) == (202 if gosmee else 200)
@@ -136,7 +136,7 @@ async def test_a_request_to_the_channel_reaches_the_listener_as_port_sent_it(gos
         assert not {"bodyb", "body", "timestamp"} & set(request.headers.names)
 
 
-async def test_gosmee_changes_no_byte_of_a_body_and_smee_writes_it_anew() -> None:
+async def test_gosmee_preserves_every_byte_of_a_body_and_smee_serializes_it_again() -> None:
     body = b'{ "n": 1.0, "n": 12345678901234567890, "e": "\\u00e9" }\n'
     async with Relay.serve(gosmee=True) as relay, opened(relay.channel) as world:
         await post(relay.channel, body)
@@ -146,7 +146,7 @@ async def test_gosmee_changes_no_byte_of_a_body_and_smee_writes_it_anew() -> Non
         assert (await world.arrival()).body == '{"n":12345678901234567000,"e":"é"}'.encode()
 
 
-async def test_the_query_comes_along() -> None:
+async def test_the_query_is_preserved() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         await post(f"{relay.channel}?b=2&a=%2F%20&a=ü")
         assert (await world.arrival()).target == "/?b=2&a=%2F+&a=%C3%BC"
@@ -171,14 +171,14 @@ async def test_a_body_above_max_body_is_reported_and_not_captured() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_new_channel_is_made(gosmee: bool) -> None:
+async def test_open_smee_creates_a_channel(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(f"{relay.url}/new") as world:
         assert re.fullmatch(rf"{relay.url}/[-_0-9A-Za-z]{{12,16}}", world.channel.url)
         await post(world.channel.url)
         await world.arrival()
 
 
-async def test_a_channel_that_was_made_before_is_taken_again_if_it_can() -> None:
+async def test_open_smee_uses_the_previous_channel_if_its_server_still_has_it() -> None:
     async with Relay.serve() as relay, opened(f"{relay.url}/new") as world:
         for previous, is_kept in ((world.channel.url, True), ("http://127.0.0.1:9/gone", False)):
             again = await open_smee(opening(address=f"{relay.url}/new", previous_url=previous))
@@ -187,14 +187,14 @@ async def test_a_channel_that_was_made_before_is_taken_again_if_it_can() -> None
             assert again.url.startswith(f"{relay.url}/")
 
 
-async def test_it_is_what_tunnel_names() -> None:
+async def test_open_tunnel_opens_a_channel() -> None:
     async with Relay.serve() as relay:
         tunnel = await open_tunnel(parse_tunnel(f"{relay.channel}/"), opening())
         assert tunnel.url == relay.channel
         await tunnel.close()
 
 
-async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
+async def test_a_burst_arrives_completely_and_at_most_32_at_once() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.gate.clear()
         for n in range(200):
@@ -209,7 +209,7 @@ async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
         assert world.arrivals.most_at_once == 32
 
 
-async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
+async def test_reading_pauses_while_too_much_waits_for_the_pipeline() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.gate.clear()
         for _ in range(90):
@@ -227,7 +227,7 @@ async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
         assert len(world.arrivals) > 91 - 32
 
 
-async def test_a_stream_that_is_cut_is_connected_anew() -> None:
+async def test_a_broken_stream_is_reconnected() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(3):
             relay.cut()
@@ -244,7 +244,7 @@ async def test_a_stream_that_is_cut_is_connected_anew() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_relay_that_was_away_is_found_again_on_the_same_channel_within_5_s(gosmee: bool) -> None:
+async def test_the_same_channel_is_used_again_after_the_relay_was_down(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         await relay.go_away()
         await world.until(lambda: "is unreachable" in world.channel.health())
@@ -255,7 +255,7 @@ async def test_a_relay_that_was_away_is_found_again_on_the_same_channel_within_5
         assert (await world.arrival()).body == BODY
 
 
-async def test_silence_counts_as_a_stream_that_is_down() -> None:
+async def test_a_silent_stream_counts_as_down() -> None:
     async with Relay.serve() as relay, opened(relay.channel, silence_timeout_s=0.2) as world:
         await world.until(lambda: "it sends nothing any more" in world.channel.health())
         await world.until(lambda: not world.channel.health())
@@ -263,14 +263,14 @@ async def test_silence_counts_as_a_stream_that_is_down() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_pings_and_comments_keep_it_up(gosmee: bool) -> None:
+async def test_pings_and_comments_keep_the_stream_up(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_timeout_s=1) as world:
         await asyncio.sleep(1.5)
         assert (world.channel.health(), relay.connections) == ("", 1)
         assert not world.notices
 
 
-async def test_a_channel_that_is_gone_is_lost() -> None:
+async def test_lost_returns_when_the_relay_no_longer_has_the_channel() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         lost = asyncio.create_task(world.channel.lost())
         relay.trouble = "refuses"
@@ -282,7 +282,7 @@ async def test_a_channel_that_is_gone_is_lost() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_probe_comes_back_and_is_kept_from_the_listener(gosmee: bool) -> None:
+async def test_a_probe_returns_and_is_not_an_invocation(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         result = await world.channel.probe("/any", "a-token")
         assert result.connectivity is Connectivity.REACHABLE
@@ -293,7 +293,7 @@ async def test_a_probe_comes_back_and_is_kept_from_the_listener(gosmee: bool) ->
         assert len(world.arrivals) == 1
 
 
-async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
+async def test_a_probe_says_whether_the_relay_refused_it_or_did_not_pass_it_on() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.channel.probe_timeout_s = 0.2
         relay.trouble = "deaf"
@@ -326,7 +326,7 @@ async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
         'data: {"bodyB":"*"}\n\n',
     ],
 )
-async def test_a_hostile_event_ends_nothing(event: str) -> None:
+async def test_a_hostile_event_does_not_end_the_channel(event: str) -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         relay.say(event)
         await post(relay.channel, BODY)
@@ -339,7 +339,7 @@ async def test_a_hostile_event_ends_nothing(event: str) -> None:
         assert all(notice.isprintable() and len(notice) < 500 for notice in world.notices)
 
 
-async def test_an_event_without_end_is_not_kept() -> None:
+async def test_an_event_that_is_too_large_ends_the_stream() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(65):
             relay.say("data: " + "x" * 2**20)
@@ -371,7 +371,7 @@ async def test_a_request_that_could_not_be_saved_is_reported_by_the_pipeline_onl
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_an_event_that_is_no_request_is_told(gosmee: bool) -> None:
+async def test_an_event_that_is_not_a_request_is_reported(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         relay.say("data: \x1b[31m\n\n")
         await world.until(lambda: bool(world.notices))
@@ -387,7 +387,7 @@ async def test_an_event_that_is_no_request_is_told(gosmee: bool) -> None:
         ("leads-away", "it redirects to https://relay.example/AbCdEfGhIjKlMnOp; give that URL"),
     ],
 )
-async def test_a_server_that_gives_no_events_is_told_in_words(trouble: str, words: str) -> None:
+async def test_open_smee_says_why_a_server_sends_no_events(trouble: str, words: str) -> None:
     async with Relay.serve(trouble=trouble) as relay:
         error = await failure(relay.channel)
         assert error.message == f"The relay 127.0.0.1:{relay.port} sends no events of {relay.channel}: {words}."
@@ -403,20 +403,20 @@ async def test_a_server_that_gives_no_events_is_told_in_words(trouble: str, word
         ("odd", "it created a channel at another host, http://[xxx"),
     ],
 )
-async def test_a_server_that_makes_no_channel_is_told_in_words(trouble: str, words: str) -> None:
+async def test_open_smee_says_why_a_server_creates_no_channel(trouble: str, words: str) -> None:
     async with Relay.serve(trouble=trouble) as relay:
         assert words in (await failure(f"{relay.url}/new")).message
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_stream_that_never_begins_is_not_ready(gosmee: bool) -> None:
+async def test_open_smee_fails_when_the_stream_does_not_begin(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee, trouble="mute") as relay:
         error = await failure(relay.channel, timeout_s=0.3)
         assert "it does not respond within 0.3 s" in error.message
         await asyncio.wait_for(relay.until(streams=0), 5)
 
 
-async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
+async def test_a_stream_that_the_relay_ends_is_reconnected() -> None:
     async with Relay.serve(trouble="ends") as relay, opened(relay.channel) as world:
         await world.until(lambda: "it ended the stream" in world.channel.health())
         relay.trouble = ""
@@ -425,7 +425,7 @@ async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
         assert (await world.arrival()).body == BODY
 
 
-async def test_opening_can_be_stopped() -> None:
+async def test_opening_can_be_cancelled() -> None:
     async with Relay.serve(trouble="mute") as relay:
         task = asyncio.create_task(open_smee(opening(address=relay.channel)))
         await asyncio.wait_for(relay.until(streams=1), 5)
@@ -435,7 +435,7 @@ async def test_opening_can_be_stopped() -> None:
         await asyncio.wait_for(relay.until(streams=0), 5)
 
 
-async def test_a_server_that_leads_to_new_and_nowhere_else_makes_no_channel() -> None:
+async def test_open_smee_fails_when_new_redirects_to_itself() -> None:
     async with Relay.serve(trouble="circles") as relay:
         assert "it creates no channels" in (await failure(f"{relay.url}/new")).message
 
@@ -448,11 +448,11 @@ async def test_a_server_that_leads_to_new_and_nowhere_else_makes_no_channel() ->
         (ValueError(), "ValueError"),
     ],
 )
-def test_what_breaks_a_stream_off_is_put_into_words(error: Exception, words: str) -> None:
+def test_explain_describes_the_error_of_a_stream(error: Exception, words: str) -> None:
     assert explain(error) == words
 
 
-async def test_a_relay_that_is_not_there_is_told_in_words() -> None:
+async def test_open_smee_reports_a_relay_that_is_unreachable_or_a_url_with_a_password() -> None:
     async with Relay.serve() as relay:
         url = relay.channel
     assert "it is unreachable" in (await failure(url)).message
