@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,17 @@ def size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return a parser that accepts only `names`. Unlike an enum, it can take them from a table."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, names))}.")
+        return text
+
+    return parse
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:

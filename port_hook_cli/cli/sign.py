@@ -10,14 +10,8 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.snippets import (
-    SignedRequest,
-    SnippetFormat,
-    format_curl,
-    format_headers,
-    format_httpie,
-    format_python,
-)
+from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, find_format
+from port_hook_cli.invocations.snippets import SignedRequest, format_headers
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
@@ -27,12 +21,8 @@ from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.terminal.console import emit, write_bytes
 
 _DEFAULT_URL = "http://127.0.0.1:8000/"
-_SNIPPETS = {
-    SnippetFormat.HEADERS: format_headers,
-    SnippetFormat.CURL: format_curl,
-    SnippetFormat.HTTPIE: format_httpie,
-    SnippetFormat.PYTHON: format_python,
-}
+_HEADERS, _JSON = "headers", "json"
+_FORMATS = (_HEADERS, _JSON, *(row.name for row in SNIPPET_FORMATS))
 
 
 def sign(
@@ -44,8 +34,14 @@ def sign(
     unit: options.Unit = TimestampUnit.SECONDS,
     raw: Annotated[bool, typer.Option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
     output: Annotated[
-        SnippetFormat, typer.Option("--format", help="What to print: the two headers, a record, or a command to paste.")
-    ] = SnippetFormat.HEADERS,
+        str,
+        typer.Option(
+            "--format",
+            help="What to print: the two headers, a record, or a command to paste.",
+            metavar=f"<{'|'.join(_FORMATS)}>",
+            parser=options.one_of(_FORMATS),
+        ),
+    ] = _HEADERS,
     to: Annotated[
         str, typer.Option("--to", help="Where the printed command sends the request.", metavar="URL|PORT")
     ] = _DEFAULT_URL,
@@ -113,11 +109,12 @@ def _say(kind: str, words: str, runtime: Runtime) -> None:
     print(f"{kind}: {printable(words)}", file=runtime.stderr)
 
 
-def _print(request: SignedRequest, output: SnippetFormat, form: str, runtime: Runtime) -> None:
-    if output is SnippetFormat.JSON:
+def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> None:
+    if output == _JSON:
         from port_hook_cli.signatures.records import signature_record
 
         emit(signature_record(request, form=form), runtime.stdout)
         return
     # UTF-8 whatever the terminal's encoding: the printed command must hold the signed bytes.
-    write_bytes(f"{_SNIPPETS[output](request)}\n".encode(), runtime.stdout)
+    write = format_headers if output == _HEADERS else find_format(output).write
+    write_bytes(f"{write(request)}\n".encode(), runtime.stdout)

@@ -11,7 +11,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import read_target
-from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, find_format
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.trigger.run import TriggerPlan, run_trigger
@@ -32,11 +32,7 @@ class Origin(StrEnum):
     API = "API"
 
 
-class CommandFormat(StrEnum):
-    """The commands that a request can be printed as."""
-
-    CURL = "curl"
-    HTTPIE = "httpie"
+_COMMANDS = tuple(row.name for row in SNIPPET_FORMATS if row.is_command)
 
 
 def trigger(
@@ -94,8 +90,13 @@ def trigger(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request without sending it.")] = False,
     output: Annotated[
-        CommandFormat | None,
-        typer.Option("--format", help="Print the request as a command to paste, without sending it."),
+        str | None,
+        typer.Option(
+            "--format",
+            help="Print the request as a command to paste, without sending it.",
+            metavar=f"<{'|'.join(_COMMANDS)}>",
+            parser=options.one_of(_COMMANDS),
+        ),
     ] = None,
     via_port: Annotated[
         bool, typer.Option("--via-port", help="Run the action in Port instead, for real, through its API.")
@@ -151,7 +152,7 @@ def trigger(
         origin=str(origin),
         secrets_file=secrets,
         dry_run=dry_run,
-        output=None if output is None else SnippetFormat(output),
+        output=None if output is None else find_format(output),
         via_port=via_port,
         wait_s=wait_s,
         strict=strict,

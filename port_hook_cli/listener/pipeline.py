@@ -77,7 +77,7 @@ class Listening:
         self._failures_left = policy.fail_first
 
     async def receive(self, invocation: Invocation, client: str) -> Response:
-        """Return the response to `invocation`, which the address `client` sent."""
+        """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved."""
         exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
@@ -89,7 +89,8 @@ class Listening:
             else:
                 exchange, response = await self._forward(exchange, client)
         except StoreError as error:
-            return self._unsaved(exchange, error)
+            self._unsaved(exchange, error)
+            raise
         if response.status >= _FAILED:
             self._seen.forget(signature_key(invocation.headers))
         if self.policy.delay_s:
@@ -176,13 +177,12 @@ class Listening:
         self._store.complete(_with(exchange, None, cut_off))
         self._observer.exchanged(_with(exchange, None, cut_off))
 
-    def _unsaved(self, exchange: Exchange, error: StoreError) -> Response:
+    def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
         response = responses.not_saved(error.message)
         self._seen.forget(signature_key(exchange.invocation.headers))
         self._observer.notice(f"Responded 500 to a request that was not saved: {error.message} {error.hint}".rstrip())
         self._observer.exchanged(_with(exchange, response))
         self.tally.refused += 1
-        return response
 
     def _is_wanted(self, payload: Payload) -> bool:
         return not self.policy.only or payload.action in self.policy.only

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
-from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat, format_curl, format_httpie
+from port_hook_cli.invocations.snippet_formats import SnippetFormat
+from port_hook_cli.invocations.snippets import SignedRequest
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
@@ -15,8 +16,6 @@ from port_hook_cli.terminal.console import emit, rich_console, write_bytes, writ
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.records import invocation_record
-
-_SNIPPETS = {SnippetFormat.CURL: format_curl, SnippetFormat.HTTPIE: format_httpie}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
     if output is not None:
         headers = tuple((name, _text(value)) for name, value in shown.headers)
         request = SignedRequest(url=sendable_url(url), headers=headers, body=shown.body, method=made.request.method)
-        write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
+        write_bytes(f"{output.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.invocations.delivery_view import request_text
 

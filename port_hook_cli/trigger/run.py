@@ -16,7 +16,7 @@ from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.invocations.snippet_formats import SnippetFormat
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings

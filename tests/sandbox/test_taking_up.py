@@ -70,8 +70,10 @@ async def test_a_run_that_waits_for_approval_still_waits_after_a_restart_and_is_
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
         action = an_action(webhook.url, requiredApproval=True)
-        options: dict[str, Any] = {"state": file, "actions": [action], "invoker": PlainInvoker()}
-        async with Sandbox.start(**options) as sandbox, a_client(sandbox) as client:
+        async with (
+            Sandbox.start(state=file, actions=[action], invoker=PlainInvoker()) as sandbox,
+            a_client(sandbox) as client,
+        ):
             run_id = await start(client)
         async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
             assert sandbox.runs[run_id].status == "WAITING_FOR_APPROVAL"

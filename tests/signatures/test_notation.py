@@ -36,6 +36,12 @@ def test_a_signature_with_a_lone_surrogate_is_malformed_and_raises_nothing(odd: 
     assert status_of(f"{good_signature()}{odd}") in {Status.MALFORMED, Status.INVALID}
 
 
+@pytest.mark.parametrize("number", [3, 20, 46])
+def test_a_lone_surrogate_in_the_place_of_a_character_is_malformed_and_raises_nothing(number: int) -> None:
+    signature = good_signature()
+    assert status_of(f"{signature[:number]}\ud800{signature[number + 1 :]}") is Status.MALFORMED
+
+
 def test_a_timestamp_with_a_lone_surrogate_is_malformed() -> None:
     assert status_of(good_signature(), timestamp=f"{NOW}\ud800") is Status.MALFORMED
 
