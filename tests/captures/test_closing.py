@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 

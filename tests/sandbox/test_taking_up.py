@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.sandbox import RenderedRequest, Sandbox
+from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.invoking import PlainInvoker
 from tests.sandbox_clients import a_client
 from tests.servers import handler
@@ -30,7 +30,7 @@ class Held(PlainInvoker):
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> RenderedRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> Any:
         self.asked.set()
         await asyncio.Event().wait()
         return await super().request(action, **asked)
