@@ -33,6 +33,11 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     return {**kept, **ours, **NO_TUNNEL, **extra}
 
 
+def environment_without_coverage() -> dict[str, str]:
+    """The environment of the tests, for a process whose imports are looked at: measuring coverage imports much."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 class Listener:
     """A running `port-hook listen --json`. `ready` is its first record."""
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import environment_without_coverage
+
 HEAVY = {"aiohttp", "asyncio", "asyncssh", "cryptography", "dotenv", "httpx", "pyngrok", "rich", "sqlite3", "yaml"}
 
 
 def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
     """Return the top-level packages that a run of port-hook imports."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    environ = {**inherited, "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
+    environ = {**environment_without_coverage(), "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
     process = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "port_hook_cli", *arguments],
         input=stdin, capture_output=True, check=True, timeout=30, cwd=folder, env=environ,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.changes import find_changes
@@ -169,6 +169,7 @@ def test_no_bytes_make_it_raise(body: bytes) -> None:
     assert payload.problem is not None or json.loads(body) == payload.document or body == b"NaN"
 
 
+@settings(max_examples=50)
 @given(port_like)
 def test_no_document_with_ports_keys_makes_it_raise(document: Any) -> None:
     payload = read_payload(json.dumps(document).encode("utf-8", "surrogatepass"), Headers((("run_id", "x"),)))

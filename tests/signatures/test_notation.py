@@ -50,3 +50,13 @@ def test_a_timestamp_with_a_lone_surrogate_is_malformed() -> None:
 def test_a_secret_of_any_characters_signs_and_verifies(secret: str) -> None:
     assert status_of(good_signature(secret), secret=secret) is Status.VALID
     assert status_of(good_signature(secret)) is Status.INVALID
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_around_a_secret_of_one_character_are_recognized(quote: str) -> None:
+    headers, _ = sign(BODY, "x", timestamp=NOW)
+    verdict = verify(headers, BODY, f"{quote}x{quote}", now=NOW)
+    assert verdict.status is Status.INVALID
+    assert "wrong-secret" not in [cause.slug for cause in verdict.causes]
+    of_quotes_alone = verify(headers, BODY, quote * 2, now=NOW)
+    assert [cause.slug for cause in of_quotes_alone.causes] == ["wrong-secret"]
