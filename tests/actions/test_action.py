@@ -49,7 +49,7 @@ def test_an_approval_is_either_of_the_two_forms(approval: Any) -> None:
     ("document", "words"),
     [
         (None, "is empty"),
-        ("text", "is a text"),
+        ("text", "is a string"),
         ([], "is a list"),
         (7, "is a single value"),
         ({}, "has no `identifier`"),
@@ -57,7 +57,7 @@ def test_an_approval_is_either_of_the_two_forms(approval: Any) -> None:
         ({"identifier": "a", "trigger": {}}, "neither self-service nor automation"),
         ({"identifier": "a", "trigger": {"type": ["automation"]}}, "neither self-service nor automation"),
         ({"identifier": "a", "trigger": {"type": "self-service"}}, "has no `invocationMethod`"),
-        ({**AUTOMATION, "invocationMethod": {"type": "GITHUB"}}, "is invoked by GITHUB, and only a WEBHOOK"),
+        ({**AUTOMATION, "invocationMethod": {"type": "GITHUB"}}, "is invoked by GITHUB; only a WEBHOOK"),
         ({**AUTOMATION, "invocationMethod": {"type": "WEBHOOK"}}, "has no `url`"),
     ],
 )
@@ -80,10 +80,10 @@ def test_the_only_one_needs_no_identifier() -> None:
 @pytest.mark.parametrize(
     ("document", "identifier", "words"),
     [
-        ([create_vm_action(), AUTOMATION], None, "holds 2 actions: create_vm, tell"),
-        ([create_vm_action(), AUTOMATION], "no", "has no action no among its 2: create_vm, tell"),
-        ([], None, "holds 0 actions"),
-        (AUTOMATION, "no", "holds the action tell, and not no"),
+        ([create_vm_action(), AUTOMATION], None, "has 2 actions: create_vm, tell"),
+        ([create_vm_action(), AUTOMATION], "no", "has 2 actions, but not no: create_vm, tell"),
+        ([], None, "has 0 actions"),
+        (AUTOMATION, "no", "has the action tell, not no"),
     ],
 )
 def test_a_choice_that_is_open_or_wrong_names_what_there_is(document: Any, identifier: str | None, words: str) -> None:

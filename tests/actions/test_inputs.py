@@ -124,7 +124,7 @@ def test_null_is_no_value_and_what_is_not_declared_is_no_input() -> None:
     rules = Rules(declared={"a": {}, "b": {}}, required=("a", "b"))
     assert list(missing(rules, {"a": None, "b": 0, "c": 1})) == [
         Violation("a", "is required"),
-        Violation("c", "is no input of this action, which has a, b"),
+        Violation("c", "is not an input of this action, which has a, b"),
     ]
 
 

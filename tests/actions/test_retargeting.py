@@ -131,8 +131,8 @@ def test_what_is_sent_is_what_ports_own_document_says_where_it_has_the_route() -
         ({"type": "WEBHOOK", "url": "u", "agent": "{{ .inputs.agent }}"}, "computes its `agent`"),
         ({"type": "WEBHOOK", "url": "u", "agent": "yes"}, "neither true nor false"),
         ({"type": "WEBHOOK", "url": "u", "agent": 1}, "neither true nor false"),
-        (None, "invoked by nothing known"),
-        ([], "invoked by nothing known"),
+        (None, "invoked by an unknown method"),
+        ([], "invoked by an unknown method"),
     ],
 )
 def test_what_cannot_be_pointed_elsewhere_is_refused_in_words(method: Any, words: str) -> None:

@@ -127,8 +127,10 @@ def test_both_schemes_in_one_payload_take_both_keys(run: Run, folder: Path) -> N
 def test_a_wrong_secret_is_said_to_be_wrong_with_the_place_it_came_from(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, payload_with(password=encrypted(run, "s3cret"))), env=OTHER)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
-    assert f"error: {PASSWORD}: the client secret does not open it: another key was used, or the value" in result.err
-    assert "hint: Tried was the client secret of PORT_CLIENT_SECRET in the environment (aes256-gcm)." in result.err
+    assert f"error: {PASSWORD}: the client secret does not decrypt it: another key was used, or the value" in result.err
+    assert (
+        "hint: This was tried: the client secret of PORT_CLIENT_SECRET in the environment (aes256-gcm)." in result.err
+    )
     assert "--private-key FILE" in result.err
     assert OTHER["PORT_CLIENT_SECRET"] not in result.err
 
@@ -138,8 +140,8 @@ def test_a_wrong_private_key_is_said_to_be_wrong(run: Run, folder: Path) -> None
     name = write(folder, payload_with(password=encrypted(run, "s3cret", "--public-key", "public.pem")))
     result = run("decrypt", name, "--private-key", "another.pem")
     assert result.code == ExitCode.FAILED
-    assert "the private key does not open it" in result.err
-    assert "Tried was the private key another.pem (client-side)." in result.err
+    assert "the private key does not decrypt it" in result.err
+    assert "This was tried: the private key another.pem (client-side)." in result.err
 
 
 def test_what_can_be_decrypted_is_shown_beside_what_cannot(run: Run, folder: Path) -> None:

@@ -326,7 +326,7 @@ def test_every_violation_is_named_with_its_input(run: Run, backend: Handler) -> 
     assert result.err.splitlines() == [
         "error: Port would refuse these inputs of create_vm:",
         "  title is required",
-        "  foo is no input of this action, which has title, cpu, memory, region",
+        "  foo is not an input of this action, which has title, cpu, memory, region",
         "  cpu must be equal to one of the allowed values: 1, 2, 4, 8",
         "  memory must be number",
         '  region must match pattern "^[a-z]{2}-[a-z]+-\\d$"',
@@ -373,10 +373,10 @@ def test_an_action_on_stdin(run: Run, backend: Handler) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([an_action(), {**an_action(), "identifier": "b"}], "a.json holds 2 actions: create_vm, b."),
-        (an_action(type="GITHUB"), "is invoked by GITHUB, and only a WEBHOOK"),
+        ([an_action(), {**an_action(), "identifier": "b"}], "a.json has 2 actions: create_vm, b."),
+        (an_action(type="GITHUB"), "is invoked by GITHUB; only a WEBHOOK"),
         ({"a": 1}, "a.json has no `identifier`."),
-        ("", "a.json is empty, and an action is an object."),
+        ("", "a.json is empty; an action is an object."),
         ('{"a": 1,}', "a.json is not JSON: "),
         ("a: {{ .x }}\nb: [", "a.json is neither JSON nor YAML: "),
     ],
@@ -524,8 +524,8 @@ def test_the_only_action_in_a_directory_needs_no_name(run: Run, folder: Path, ba
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (str(EXAMPLES / "actions"), "holds 3 actions: create_vm, scale_service, "),
-        (str(EXAMPLES / "actions") + "#nope", "has no action nope among its 3"),
+        (str(EXAMPLES / "actions"), "has 3 actions: create_vm, scale_service, "),
+        (str(EXAMPLES / "actions") + "#nope", "has 3 actions, but not nope"),
         (str(EXAMPLES / "express" / "..") + "#nope", "holds no .json, .yaml or .yml file"),
     ],
 )

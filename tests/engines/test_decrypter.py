@@ -55,11 +55,11 @@ def test_paths_stand_in_for_what_the_payload_names() -> None:
 @pytest.mark.parametrize(
     ("deciphers", "value", "problem", "words"),
     [
-        (BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not open it"),
+        (BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not decrypt it"),
         (BY_KEY, encrypt_aes_gcm(SECRET, b"x"), Problem.TRUNCATED, "at least 284"),
         (BY_KEY | BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not"),
-        (BY_KEY | BY_SECRET, encrypt_aes_gcm(SECRET, b"xyz")[:-2], Problem.TRUNCATED, "breaks off"),
-        (BY_KEY | BY_SECRET, "s3cret", Problem.NOT_ENCRYPTED, "never encrypted, or cut"),
+        (BY_KEY | BY_SECRET, encrypt_aes_gcm(SECRET, b"xyz")[:-2], Problem.TRUNCATED, "ends in the middle"),
+        (BY_KEY | BY_SECRET, "s3cret", Problem.NOT_ENCRYPTED, "not encrypted, or truncated"),
     ],
     # What is encrypted is different each time, and a test's name must not be.
     ids=["another secret", "too short for the key", "no key opens it", "cut", "plain"],
@@ -75,8 +75,8 @@ def test_when_no_key_opens_a_value_the_failure_that_says_most_is_told(
 def test_when_both_keys_are_wrong_both_are_named() -> None:
     value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"x")
     _, words = only_value(value, Decrypter(deciphers=BY_KEY | BY_SECRET))
-    assert "the private key does not open it" in words
-    assert "the client secret does not open it" in words
+    assert "the private key does not decrypt it" in words
+    assert "the client secret does not decrypt it" in words
 
 
 def test_a_screen_is_shown_no_more_than_it_has_room_for_and_nothing_that_is_not_there() -> None:

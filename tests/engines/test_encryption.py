@@ -201,7 +201,7 @@ class TestClientSide:
 
     def test_another_key_is_told_apart(self) -> None:
         value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"text")
-        with pytest.raises(WrongKey, match="private key does not open it"):
+        with pytest.raises(WrongKey, match="private key does not decrypt it"):
             decrypt_client_side(an_rsa_key(), value)
 
     @pytest.mark.parametrize("byte", [0, 11, 12, 100, 267, 268, 271, 272, 287])

@@ -158,7 +158,7 @@ async def test_every_violation_is_named_with_its_input(invoker: Invoker) -> None
         await request(invoker, action, properties={"a": "1", "b": "s3cret", "d": 1})
     assert refused.value.message.splitlines()[1:] == [
         "  c is required",
-        "  d is no input of this action, which has a, b, c",
+        "  d is not an input of this action, which has a, b, c",
         "  a must be number",
         "  b must be equal to one of the allowed values: x",
     ]
