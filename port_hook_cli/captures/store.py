@@ -22,7 +22,6 @@ from port_hook_cli.captures.rows import (
     read_row,
     text_column,
 )
-from port_hook_cli.captures.trimming import Limits, trim
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.payload import is_run_id
@@ -55,7 +54,8 @@ class CaptureStore:
     ) -> None:
         self.path = path
         self._access = access
-        self._limits = Limits(max_captures, max_size)
+        self._max_captures = max_captures
+        self._max_size = max_size
         self._keep_secrets = keep_secrets
         opened = connect(path, access)
         self.warnings = opened.warnings
@@ -184,11 +184,16 @@ class CaptureStore:
             for step in steps:
                 self._connection.execute(*step)
             if trimming:
-                trim(self._connection, self._limits)
+                self._trim()
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.rollback()  # nothing is done where SQLite has done it by itself: when the disk was full
             raise
+
+    def _trim(self) -> None:
+        from port_hook_cli.captures.trimming import Limits, trim  # readers do not need it
+
+        trim(self._connection, Limits(self._max_captures, self._max_size))
 
     def _wait_for_locks(self, *, patient: bool) -> None:
         if patient is not self._is_patient:

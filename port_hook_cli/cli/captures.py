@@ -63,10 +63,11 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
 
 def _list_all(found: Sequence[Exchange], runtime: Runtime) -> int:
     from port_hook_cli.captures.view import captures_lines, captures_table
-    from port_hook_cli.terminal.console import rich_console
+    from port_hook_cli.terminal.console import Output
 
-    if found and runtime.stdout.isatty():
-        rich_console(runtime.stdout, runtime.environ).print(captures_table(found, now=runtime.now()))
+    output = Output(runtime.stdout, runtime.environ)
+    if found and output.is_terminal:
+        output.print(*captures_table(found, now=runtime.now(), width=output.width))
     elif found:
         print(*captures_lines(found), sep="\n", file=runtime.stdout)
     return len(found)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
@@ -58,7 +59,7 @@ def replay(
     as_captured: Annotated[
         bool, typer.Option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
     ] = False,
-    unit: options.Unit = TimestampUnit.SECONDS,
+    unit: Unit = TimestampUnit.SECONDS,
     times: Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send each source N times.")] = 1,
     concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Send N requests at once.")] = 1,
     rate: Annotated[

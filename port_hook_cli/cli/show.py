@@ -68,9 +68,8 @@ def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> 
 
 def _show(exchange: Exchange, runtime: Runtime) -> ExitCode:
     from port_hook_cli.captures.view import capture_lines
-    from port_hook_cli.terminal.console import rich_console
+    from port_hook_cli.terminal.console import Output
 
-    console = rich_console(runtime.stdout, runtime.environ)
-    for line in capture_lines(exchange):
-        console.print(line, soft_wrap=True)
+    output = Output(runtime.stdout, runtime.environ)
+    output.print(*output.fit(capture_lines(exchange)))
     return ExitCode.OK

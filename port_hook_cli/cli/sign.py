@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.snippets import (
@@ -41,7 +42,7 @@ def sign(
     timestamp: Annotated[
         str | None, typer.Option("--timestamp", help="The value of the timestamp header. Default: now.", metavar="N")
     ] = None,
-    unit: options.Unit = TimestampUnit.SECONDS,
+    unit: Unit = TimestampUnit.SECONDS,
     raw: Annotated[bool, typer.Option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
     output: Annotated[
         SnippetFormat, typer.Option("--format", help="What to print: the two headers, a record, or a command to paste.")

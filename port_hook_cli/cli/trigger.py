@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import BadTarget, parse_target
@@ -114,7 +115,7 @@ def trigger(
         bool, typer.Option("--strict", help="Fail if a jq expression fails, instead of using null.")
     ] = False,
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Send without a signature; needs no secret.")] = False,
-    unit: options.Unit = TimestampUnit.SECONDS,
+    unit: Unit = TimestampUnit.SECONDS,
     timeout_s: Annotated[
         float,
         typer.Option(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.captures.reading import open_captures
-from port_hook_cli.captures.request_file import NotARequest, SavedRequest, from_exchange, read_request
+from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
@@ -19,10 +19,9 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.records import verdict_record
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
-from port_hook_cli.signatures.view import verdict_lines, verdict_view
-from port_hook_cli.terminal.console import emit, rich_console
+from port_hook_cli.signatures.view import verdict_view
+from port_hook_cli.terminal.console import Output, emit
 from port_hook_cli.text.safe import printable
 
 _FORMS = (
@@ -75,6 +74,8 @@ def verify(
     settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
     verdict = judge(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance)
     if as_json:
+        from port_hook_cli.signatures.records import verdict_record
+
         emit(verdict_record(verdict), runtime.stdout)
     else:
         _show(verdict, runtime)
@@ -115,6 +116,8 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
         except StoreError as error:
             raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
         return from_exchange(captured)
+    from port_hook_cli.captures.request_file import NotARequest, read_request  # a capture needs no parser
+
     try:
         return read_request(_read(name, runtime))
     except NotARequest as error:
@@ -150,10 +153,8 @@ def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received
 
 
 def _show(verdict: Verdict, runtime: Runtime) -> None:
-    if runtime.stdout.isatty():
-        rich_console(runtime.stdout, runtime.environ).print(verdict_view(verdict))
-    else:
-        print(*verdict_lines(verdict), sep="\n", file=runtime.stdout)
+    output = Output(runtime.stdout, runtime.environ)
+    output.print(*output.wrap(verdict_view(verdict)))
 
 
 def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:

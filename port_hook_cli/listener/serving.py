@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
+from port_hook_cli.captures.store import CaptureStore, open_store
+from port_hook_cli.captures.writer import StoreWriter
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.forwarder import Forwarder
 from port_hook_cli.http.limits import MOST_RESPONSE_BYTES

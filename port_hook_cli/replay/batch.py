@@ -132,7 +132,7 @@ def _is_directory(name: str, *, runtime: Runtime) -> bool:
 
 
 def _open_captures(plan: Plan, runtime: Runtime, stack: ExitStack) -> Captures | None:
-    from port_hook_cli.captures import store_path
+    from port_hook_cli.captures.opening import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
         return None

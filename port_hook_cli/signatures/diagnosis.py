@@ -17,13 +17,11 @@ from typing import TypeAlias
 from port_hook_cli.invocations.models import Cause, Headers
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import COMBINED_BYTES, MILLISECONDS_BODY_BYTES, Budget
-from port_hook_cli.signatures.forms import RAW, Form, byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
 from port_hook_cli.signatures.notation import SignatureReading
 from port_hook_cli.signatures.same_document import Likeness, likeness
-from port_hook_cli.signatures.signing import digest
-
-MAX_TIMESTAMP_CHARACTERS = 64
-"""Longer timestamps are malformed, and nothing is hashed over them."""
+from port_hook_cli.signatures.signing import RAW, digest
 
 _MOST_DIGITS_OF_SECONDS = 11
 """More digits are milliseconds already: as seconds they would lie beyond the year 5138."""

@@ -6,24 +6,19 @@ import re
 from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hmac import compare_digest
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Cause, Headers, Status, Verdict
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.clock_skew import clock_skew
-from port_hook_cli.signatures.diagnosis import (
-    MAX_TIMESTAMP_CHARACTERS,
-    Match,
-    find_matches,
-    secret_variants,
-    timestamp_variants,
-)
-from port_hook_cli.signatures.forms import RAW
-from port_hook_cli.signatures.headers import OWS, Claim, read_fields, whole_number
+from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS, OWS, Claim, read_fields, whole_number
 from port_hook_cli.signatures.notation import SignatureReading, read_signature
-from port_hook_cli.signatures.signing import VERSION, digest
+from port_hook_cli.signatures.signing import RAW, VERSION, digest
 from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.signatures.diagnosis import Match
 
 DEFAULT_TOLERANCE_S = 300.0
 MILLISECONDS_FROM = 10**11
@@ -38,8 +33,7 @@ _plain_seconds = re.compile("[0-9]{1,11}").fullmatch
 _as_port_writes_it = re.compile(r"v1,[A-Za-z0-9+/]{43}=").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
+class _Clock(NamedTuple):
     """The signed time against the receiver's. `age_s` is None where the timestamp is no whole number."""
 
     age_s: float | None
@@ -136,6 +130,9 @@ def _hopeless(claim: Claim, key: str, now: float, tolerance_s: float) -> Verdict
 def _diagnose(
     claim: Claim, headers: Headers, body: bytes, key: str, *, now: float, tolerance_s: float, seen: bool
 ) -> Verdict:
+    # A valid signature needs no diagnosis, and `verify` starts faster without its modules.
+    from port_hook_cli.signatures.diagnosis import find_matches, secret_variants, timestamp_variants
+
     clock = _clock(claim.timestamps[0], now, tolerance_s)
     readings = claim.readings()
     found = find_matches(readings, timestamp_variants(claim.timestamps), secret_variants(key), body, headers)

@@ -11,8 +11,9 @@ import re
 
 from port_hook_cli.text.unseen import UNSEEN
 
-_UNSAFE = re.compile(f"[\x00-\x1f{UNSEEN}]")
-_UNSAFE_IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{UNSEEN}]")
+# Compiled by `re` when they are first used: much of what a command prints is plain ASCII and needs neither.
+_UNSAFE = f"[\x00-\x1f{UNSEEN}]"
+_UNSAFE_IN_LINES = f"[\x00-\x08\x0b-\x1f{UNSEEN}]"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -28,7 +29,7 @@ def printable(text: str) -> str:
     r"""Return `text` on one line with every control character written out, as in `\x1b`."""
     if text.isascii() and text.isprintable():  # true of nearly every line that a listener shows
         return text
-    return _UNSAFE.sub(_visible, text)
+    return re.sub(_UNSAFE, _visible, text)
 
 
 def brief(text: str, limit: int = 200) -> str:
@@ -38,12 +39,12 @@ def brief(text: str, limit: int = 200) -> str:
 
 def printable_lines(text: str) -> str:
     """Return `text` with line feeds and tabs kept and every other control character written out."""
-    return _UNSAFE_IN_LINES.sub(_visible, text)
+    return re.sub(_UNSAFE_IN_LINES, _visible, text)
 
 
 def printable_json(text: str) -> str:
     r"""Return JSON text as `printable_lines` does, but with JSON's escapes (`\u009b`), so that it is the same JSON."""
-    return _UNSAFE_IN_LINES.sub(lambda match: json.dumps(match.group())[1:-1], text)
+    return re.sub(_UNSAFE_IN_LINES, lambda match: json.dumps(match.group())[1:-1], text)
 
 
 def printable_bytes(content: bytes) -> str:

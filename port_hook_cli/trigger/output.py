@@ -11,7 +11,7 @@ from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat, for
 from port_hook_cli.invocations.url_text import percent_encoded
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, rich_console, write_bytes, write_content
+from port_hook_cli.terminal.console import Output, emit, write_bytes, write_content
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.records import invocation_record
@@ -67,13 +67,11 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
 
 def show_request(made: Made, runtime: Runtime) -> None:
     """Show a request as the listener does."""
-    from port_hook_cli.text.layout import fit
     from port_hook_cli.trigger.view import request_lines
 
-    console = rich_console(runtime.stdout, runtime.environ)
+    screen = Output(runtime.stdout, runtime.environ)
     url, content = made.masker.text(made.url), made.shown.body
-    for line in fit(request_lines(made.action, made.request, url=url, content=content), console):
-        console.print(line, soft_wrap=True)
+    screen.print(*screen.fit(request_lines(made.action, made.request, url=url, content=content)))
 
 
 def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
@@ -84,14 +82,12 @@ def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool)
     if json:
         _emit(made, delivery, fate, runtime)
         return
-    from port_hook_cli.text.layout import fit
     from port_hook_cli.trigger.view import answer_lines
 
-    console = rich_console(runtime.stdout, runtime.environ)
+    screen = Output(runtime.stdout, runtime.environ)
     content = made.masker.content(delivery.body)
     lines = answer_lines(delivery, content=content, fate=fate, run_id=made.request.run_id)
-    for line in fit(lines, console):
-        console.print(line, soft_wrap=True)
+    screen.print(*screen.fit(lines))
 
 
 def _fate(made: Made, delivery: Delivery) -> RunFate:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from rich.text import Text
-
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.exchange_view import payload_lines, what_it_is
 from port_hook_cli.invocations.body_view import bytes_text
@@ -18,6 +16,7 @@ from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import Styled as Text
 
 _MOST_LINES = 24
 _EXCERPT = 2048
@@ -75,9 +74,7 @@ def answer_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: s
         yield _line("in Port", Text(words))
     is_good = delivery.status is not None and delivery.status // 100 == _OK
     if fate is RunFate.WAITS and (command := report_command(run_id, failed=not is_good)):
-        line = _line("", Text(command, style="cyan"))
-        line.no_wrap = True
-        yield line
+        yield _line("", Text(command, style="cyan", no_wrap=True))
 
 
 def run_line(run: Mapping[str, Any]) -> str:
@@ -105,4 +102,4 @@ def _excerpt(content: bytes) -> Iterator[Text]:
 
 
 def _line(label: str, text: Text) -> Text:
-    return Text.assemble("  ", (label.ljust(INDENT - 2), "dim"), text)
+    return Text.assemble("  ", (label.ljust(INDENT - 2), "dim"), text, no_wrap=text.no_wrap)

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.captures import CaptureStore, open_store, store_path
-from port_hook_cli.captures.opening import execute_patiently, require_sqlite
+from port_hook_cli.captures.opening import execute_patiently, require_sqlite, store_path
 from port_hook_cli.captures.schema import migrate
+from port_hook_cli.captures.store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Answer, Cause, Delivery, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
@@ -481,7 +481,7 @@ def test_looking_at_a_store_drops_nothing(folder: Path) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 name, count = sys.argv[1], int(sys.argv[2])
@@ -502,7 +502,7 @@ def test_several_processes_make_and_write_one_store_at_once(folder: Path, monkey
 KILL_ITSELF = """
 import os, signal
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 store = open_store(None, Path.cwd(), create=True)
@@ -536,7 +536,7 @@ def test_a_store_that_is_removed_under_a_listener_is_made_anew(store: CaptureSto
 FILL_UP = """
 import resource
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 

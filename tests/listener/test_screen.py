@@ -17,8 +17,8 @@ import pyte
 import pytest
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.invocations.models import Answer, Cause, Change, Delivery, Exchange, Kind, Payload, Status, Verdict
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.javascript.paths import JsonPath
@@ -129,7 +129,7 @@ def test_a_compact_screen_has_a_line_for_each(streams: Streams) -> None:
     for exchange in exchanges:
         screen.exchanged(exchange)
     screen.close()
-    assert streams.end()[0].splitlines() == [compact_line(exchange) for exchange in exchanges]
+    assert streams.end()[0].splitlines() == [compact_line(exchange).plain for exchange in exchanges]
 
 
 def test_what_is_decrypted_for_the_screen_is_shown_there_and_not_put_into_the_exchange(
@@ -280,7 +280,7 @@ COMMANDS = (
     "r_\x1b]0;PWNED\x07\x1b[2J\x1b]52;c;QQ==\x1b\\\x1b]8;;http://evil/\x1b\\\x9b31m\x9d0;PWNED\x9c\x90q\x9c"
     "\x00\x07\x08\x7f\r\n\t\x0b\x0c\x85\u2028\u202e\u2066\u061c\u200b\u200f\u2060\ufeff\u180e\U000e0041\ud800[bold red]"
 )
-# What rich writes of its own accord: styles, and links that begin and end.
+# What port-hook writes of its own accord: styles, and links that begin and end.
 STYLE_OR_LINK = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[a-z0-9=._-]*;([\x21-\x7e]*)\x1b\\")
 
 
@@ -377,9 +377,9 @@ def test_of_all_that_is_painted_only_our_styles_and_links_command_the_terminal(
 
 @posix
 def test_a_compact_line_on_a_terminal_commands_nothing() -> None:
-    left = Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True)
-    assert left.removesuffix("\r\n").isprintable()
-    assert len(left) < 450
+    left = STYLE_OR_LINK.sub("", Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True))
+    assert left.replace("\r\n", "").isprintable()
+    assert len(left) < 500
 
 
 @posix

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.invocations.models import Headers
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, a_document, signed
