@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
@@ -21,5 +22,5 @@ def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = Fa
 
     store = open_store(option, runtime.cwd, show_only=show_only)
     for warning in store.warnings:
-        print(f"note: {printable(warning)}", file=runtime.stderr)
+        tell(f"note: {printable(warning)}", runtime)
     return store

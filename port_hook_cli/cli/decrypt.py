@@ -27,7 +27,7 @@ from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, write_bytes, write_json_text
+from port_hook_cli.terminal.console import emit, tell, write_bytes, write_json_text
 from port_hook_cli.text.safe import printable, printable_lines
 
 _MOST_LIKELY = 5
@@ -90,7 +90,7 @@ def decrypt(
     else:
         _show(decryptions, runtime, alone=len(wanted) == 1)
     for line in problem_lines(decryptions, tried=_tried(settings, private_key, tuple(decrypter.deciphers))):
-        print(line, file=runtime.stderr)
+        tell(line, runtime)
     return ExitCode.FAILED if any(decryption.problem for decryption in decryptions) else ExitCode.OK
 
 

@@ -16,7 +16,7 @@ from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable
 
 
@@ -88,7 +88,7 @@ def _content(value: str, runtime: Runtime) -> bytes:
     if value != "-" and not _is_file(value, runtime):
         return value.encode("utf-8", "surrogateescape")
     if value != "-":
-        print(f"note: encrypted is what the file {printable(value)} holds", file=runtime.stderr)
+        tell(f"note: encrypted is what the file {printable(value)} holds", runtime)
     content = read_input(value, cwd=runtime.cwd, stdin=runtime.stdin)
     return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
 

@@ -11,7 +11,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, write_json_text
+from port_hook_cli.terminal.console import emit, tell, write_json_text
 
 
 def render(
@@ -78,9 +78,9 @@ def _warn(rendering: Rendering, runtime: Runtime) -> None:
 
     for error in rendering.errors:
         shown = printable(f"{{{{ {error.expression.strip()} }}}} became null: {error.message}")
-        print(f"warning: {shown}", file=runtime.stderr)
+        tell(f"warning: {shown}", runtime)
     if rendering.value is UNDEFINED:
-        print("note: the template rendered to undefined, so Port sends nothing in its place", file=runtime.stderr)
+        tell("note: the template rendered to undefined, so Port sends nothing in its place", runtime)
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:

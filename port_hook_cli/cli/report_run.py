@@ -23,7 +23,7 @@ from port_hook_cli.runs.updates import Call, Plan, Reported, RunReport, RunStatu
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import format_call, format_reported
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable
 
 
@@ -171,4 +171,4 @@ def _file_logs(name: str | None, runtime: Runtime) -> tuple[str, ...]:
 
 
 def _note(words: str, runtime: Runtime) -> None:
-    print(f"note: {printable(words)}", file=runtime.stderr)
+    tell(f"note: {printable(words)}", runtime)

@@ -44,12 +44,12 @@ def show(
 
 
 def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
-    from port_hook_cli.terminal.console import write_content
+    from port_hook_cli.terminal.console import tell, write_content
 
     truncated = exchange.invocation.truncated
     if truncated is not None:
         kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
-        print(f"note: the body is truncated: only {kept} were kept", file=runtime.stderr)
+        tell(f"note: the body is truncated: only {kept} were kept", runtime)
     write_content(exchange.invocation.body, runtime.stdout, end="\n")
     return ExitCode.OK
 

@@ -25,7 +25,7 @@ from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, as_port_sends, as_written
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
-from port_hook_cli.terminal.console import emit, write_bytes
+from port_hook_cli.terminal.console import emit, tell, write_bytes
 
 _DEFAULT_URL = "http://127.0.0.1:8000/"
 _SNIPPETS = {
@@ -117,7 +117,7 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
 def _say(kind: str, words: str, runtime: Runtime) -> None:
     from port_hook_cli.text.safe import printable
 
-    print(f"{kind}: {printable(words)}", file=runtime.stderr)
+    tell(f"{kind}: {printable(words)}", runtime)
 
 
 def _print(request: SignedRequest, output: SnippetFormat, form: str, runtime: Runtime) -> None:

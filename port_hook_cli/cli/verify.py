@@ -21,7 +21,7 @@ from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
 from port_hook_cli.signatures.view import verdict_view
-from port_hook_cli.terminal.console import Output, emit
+from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import printable
 
 _FORMS = (
@@ -80,7 +80,7 @@ def verify(
     else:
         _show(verdict, runtime)
     for note in (*saved.remarks, *_notes(saved, settings, clock)):
-        print(f"note: {printable(note)}", file=runtime.stderr)
+        tell(f"note: {printable(note)}", runtime)
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
 
 

@@ -11,7 +11,7 @@ from port_hook_cli.captures.exchange_view import compact_line, compact_lines, ex
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.records import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.terminal.console import Output
+from port_hook_cli.terminal.console import Output, message_lines
 from port_hook_cli.terminal.printer import BackgroundWriter
 from port_hook_cli.text.safe import printable
 from port_hook_cli.tunnels.records import tunnel_event
@@ -40,6 +40,7 @@ class TextScreen(Observer):
         reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
     ) -> None:
         self._output = Output(stdout, environ)
+        self._messages = Output(stderr, environ)
         self._reveal = reveal
         self._compact = compact
         self._app_url = app_url
@@ -54,7 +55,8 @@ class TextScreen(Observer):
 
     def notice(self, text: str) -> None:
         """Show a message."""
-        self._err.put(lambda _: f"{printable(text)}\n")
+        messages = self._messages
+        self._err.put(lambda _: messages.paint(messages.wrap(message_lines(printable(text)))))
 
     def tunnel(self, report: TunnelReport) -> None:
         """Show a change of the tunnel."""

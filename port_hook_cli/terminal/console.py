@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from port_hook_cli.text.safe import printable_bytes, printable_json
+from port_hook_cli.text.safe import printable_bytes, printable_json, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from port_hook_cli.runtime import Runtime
     from port_hook_cli.text.styled import Styled
 
 _TERMINAL_COLUMNS = 80
 _PIPE_COLUMNS = 100
 _CONTINUED = 2
+_LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
 
 
 class Output:
@@ -72,15 +73,44 @@ class Output:
             return lines
         from port_hook_cli.text.layout import wrap
 
-        return [part for line in lines for part in wrap(line, self.width, indent=_CONTINUED)]
+        width = self.width
+        return [part for line in lines for part in wrap(line, width, indent=_CONTINUED, label=_label_length(line))]
 
     def print(self, *lines: Styled) -> None:
         """Write lines."""
         self._stream.write(self.paint(lines))
 
 
+def _label_length(line: Styled) -> int:
+    label, colon, _ = line.plain.partition(": ")
+    return len(label + colon) if label in _LABEL_STYLES else _CONTINUED
+
+
+def tell(text: str, runtime: Runtime) -> None:
+    """Write a message to stderr; on a terminal wrapped at words, and its label in color."""
+    output = Output(runtime.stderr, runtime.environ)
+    output.print(*output.wrap(message_lines(text)))
+
+
+def message_lines(text: str) -> Iterator[Styled]:
+    """Yield a message such as `error: …` or `note: …` with its label in color.
+
+    Its further lines are indented: a line of text from outside must not look like a hint.
+    """
+    from port_hook_cli.text.styled import Styled
+
+    first, *others = printable_lines(text).split("\n")
+    label, colon, rest = first.partition(":")
+    style = _LABEL_STYLES.get(label) if colon else None
+    yield Styled.assemble((f"{label}:", style), rest) if style else Styled(first)
+    for line in others:
+        yield Styled(line if line.startswith(_CONTINUED * " ") else _CONTINUED * " " + line)
+
+
 def emit(record: Mapping[str, Any], stream: TextIO) -> None:
     """Write one record as a line of ASCII JSON and flush it, so that a reader downstream sees it now."""
+    import json  # `--help` starts faster without
+
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")
     stream.flush()
 

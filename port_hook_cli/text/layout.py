@@ -12,6 +12,8 @@ INDENT = 13
 
 _NARROWEST = 24
 _WORD = re.compile(r"\S+")
+# A command in backticks stays whole, too, so that it can be copied.
+_WORD_OR_COMMAND = re.compile(r"\S*`[^`]+`\S*|\S+")
 
 
 def fit(lines: Iterable[Styled], width: int) -> Iterator[Styled]:
@@ -26,20 +28,24 @@ def fit(lines: Iterable[Styled], width: int) -> Iterator[Styled]:
             yield from wrap(line, width, indent=INDENT, breaks_words=True)
 
 
-def wrap(line: Styled, width: int, *, indent: int, breaks_words: bool = False) -> Iterator[Styled]:
+def wrap(
+    line: Styled, width: int, *, indent: int, label: int | None = None, breaks_words: bool = False
+) -> Iterator[Styled]:
     """Yield a line in parts of at most `width` columns, all but the first indented.
 
-    A word that is wider than that is on a line of its own, or broken if `breaks_words` is set. Nothing is broken in
-    the first `indent` characters.
+    A word that is wider than that is on a line of its own, or broken if `breaks_words` is set. The first `label`
+    characters (by default as many as `indent`) and the word after them stay together.
     """
     plain, margin = line.plain, " " * indent
-    for number, (start, end) in enumerate(_parts(plain, width, indent, breaks_words=breaks_words)):
+    for number, (start, end) in enumerate(
+        _parts(plain, width, indent, indent if label is None else label, breaks_words=breaks_words)
+    ):
         yield Styled.assemble(margin, line.part(start, end)) if number else line.part(start, end)
 
 
-def _parts(plain: str, width: int, indent: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
+def _parts(plain: str, width: int, indent: int, label: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
     """Yield where each part of a wrapped line starts and ends."""
-    start, end = 0, min(indent, len(plain))  # the part so far, without the spaces after it
+    start, end = 0, min(label, len(plain))  # the part so far, without the spaces after it
     used = cell_width(plain[:end])
     is_empty = True  # apart from the label or margin
     for word in _words(plain, end, width - max(indent, used), breaks_words=breaks_words):
@@ -51,18 +57,30 @@ def _parts(plain: str, width: int, indent: int, *, breaks_words: bool) -> Iterat
     yield start, end
 
 
+def _whole_words(plain: str, start: int, width: int) -> Iterator[tuple[int, int]]:
+    """Yield where the words after `start` begin and end; a command that fits into `width` counts as one."""
+    for found in _WORD_OR_COMMAND.finditer(plain, start):
+        if cell_width(found.group()) <= width:
+            yield found.span()
+        else:
+            yield from (word.span() for word in _WORD.finditer(plain, *found.span()))
+
+
 def _words(plain: str, start: int, width: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
     """Yield where the words after `start` begin and end, with those broken that are wider than `width`."""
-    for found in _WORD.finditer(plain, start):
-        begin, end = found.span()
-        if not breaks_words or cell_width(found.group()) <= width:
+    for begin, end in _whole_words(plain, start, width):
+        if breaks_words and cell_width(plain[begin:end]) > width:
+            yield from _broken(plain, begin, end, width)
+        else:
             yield begin, end
-            continue
-        used = 0
-        for position in range(begin, end):
-            cells = cell_width(plain[position])
-            if used + cells > width:
-                yield begin, position
-                begin, used = position, 0
-            used += cells
-        yield begin, end
+
+
+def _broken(plain: str, begin: int, end: int, width: int) -> Iterator[tuple[int, int]]:
+    used = 0
+    for position in range(begin, end):
+        cells = cell_width(plain[position])
+        if used + cells > width:
+            yield begin, position
+            begin, used = position, 0
+        used += cells
+    yield begin, end

@@ -6,7 +6,6 @@ through here before it is printed.
 
 from __future__ import annotations
 
-import json
 import re
 
 from port_hook_cli.text.unseen import UNSEEN
@@ -44,6 +43,8 @@ def printable_lines(text: str) -> str:
 
 def printable_json(text: str) -> str:
     r"""Return JSON text as `printable_lines` does, but with JSON's escapes (`\u009b`), so that it is the same JSON."""
+    import json  # little text needs it, and `--help` starts faster without
+
     return re.sub(_UNSAFE_IN_LINES, lambda match: json.dumps(match.group())[1:-1], text)
 
 

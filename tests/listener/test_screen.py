@@ -293,20 +293,27 @@ class Terminal:
 
     def show(self, exchange: Exchange, *, app_url: str | None = APP, compact: bool = False) -> str:
         """Show an exchange and return what was written, as text."""
+        return self._write(lambda screen: screen.exchanged(exchange), app_url=app_url, compact=compact)
+
+    def say(self, text: str) -> str:
+        """Show a message and return what was written, as text."""
+        return self._write(lambda screen: screen.notice(text), app_url=APP, compact=False)
+
+    def _write(self, show: Callable[[TextScreen], None], *, app_url: str | None, compact: bool) -> str:
         master, slave = os.openpty()
-        with os.fdopen(slave, "w", encoding="utf-8") as stream, Path(os.devnull).open("w", encoding="utf-8") as nothing:
+        with os.fdopen(slave, "w", encoding="utf-8") as stream:
             into = bytearray()
             thread = threading.Thread(target=_read_terminal, args=(master, into))
             thread.start()
             screen = TextScreen(
                 stream,
-                nothing,
+                stream,
                 environ={"COLUMNS": str(self.width), "LINES": "50", "TERM": "xterm-256color", "COLORTERM": "truecolor"},
                 compact=compact,
                 app_url=app_url,
                 on_broken=lambda: None,
             )
-            screen.exchanged(exchange)
+            show(screen)
             screen.close()
         thread.join(10)
         os.close(master)
@@ -410,3 +417,40 @@ def test_on_a_narrow_terminal_a_line_to_type_is_one_line_to_the_terminal(width: 
     assert f"  run        {RUN_ID}" in terminal.lines()
     # pyte leaves the cell behind a wide character empty.
     assert sum(line.count("東京") for line in terminal.lines()) == 30
+
+
+def columns_of(screen: pyte.Screen, text: str) -> tuple[int, int]:
+    row = next(row for row, line in enumerate(screen.display) if text in line)
+    return row, screen.display[row].index(text)
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_compact_lines_have_color_and_break_no_word(width: int) -> None:
+    terminal = Terminal(width)
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "words", "fix"),))
+    exchange = an_exchange(verdict=verdict, delivery=Delivery(url="http://h/", status=503), answer=Answer(status=401))
+    terminal.show(exchange, compact=True)
+    lines = [line for line in terminal.lines() if line]
+    assert " ".join(lines).split() == compact_line(exchange).plain.split()
+    assert all(line.startswith(" " * 10) for line in lines[1:])
+    screen = pyte.Screen(width, 100)
+    pyte.ByteStream(screen).feed(terminal.painted)
+    for text in ("invalid", "503 in", "-> 401"):
+        row, column = columns_of(screen, text)
+        assert screen.buffer[row][column].fg == "red"
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_message_is_wrapped_at_words_and_its_label_has_color(width: int) -> None:
+    terminal = Terminal(width)
+    text = "error: The tunnel was lost and did not come back within 60 s. Start it again with `port-hook listen`."
+    terminal.say(text)
+    screen = pyte.Screen(width, 100)
+    pyte.ByteStream(screen).feed(terminal.painted)
+    lines = [line.rstrip() for line in screen.display if line.strip()]
+    assert len(lines) > 1
+    assert " ".join(lines).split() == text.split()
+    assert any("`port-hook listen`." in line for line in lines)
+    assert screen.buffer[0][0].fg == "red"
