@@ -18,6 +18,7 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_command
+from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.view import MOST_WORDS, status_colour
 from port_hook_cli.text.layout import INDENT, wrap
 from port_hook_cli.text.safe import brief, shorten
@@ -34,6 +35,7 @@ _BODY_EXCERPT = 2048
 _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
+_MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 _FATES = {
     RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
     RunFate.FAILURE: "the run is synchronized: this response ends it as FAILURE",
@@ -76,18 +78,19 @@ def compact_lines(exchange: Exchange, width: int) -> Iterator[Styled]:
 
 
 def exchange_lines(
-    exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = ()
+    exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = (), conflict: str = ""
 ) -> Iterator[Styled]:
     """Yield an exchange in full, line by line.
 
     `app_url` is the address of Port's pages, if known; `decrypted` are inputs that were decrypted for the screen.
+    `conflict` says that two places have different secrets; it is shown where that may be the reason for a failure.
     """
     yield _head(exchange)
-    yield from _verdict(exchange.verdict)
+    yield from _verdict(with_conflict(exchange.verdict, conflict))
     yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
     yield from _decrypted(decrypted)
     if exchange.delivery is not None:
-        yield from _delivery(exchange.delivery)
+        yield from _delivery(exchange.delivery, conflict)
     yield from _answer(exchange)
 
 
@@ -152,7 +155,7 @@ def _verdict(verdict: Verdict) -> Iterator[Styled]:
     yield from cause_lines(verdict)
 
 
-def _delivery(delivery: Delivery) -> Iterator[Styled]:
+def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
     style = "green" if delivery.ok else "red"
     yield _line("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
     if delivery.ok:
@@ -163,6 +166,8 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
     if hint := delivery_hint(delivery):
         yield _line("hint", Styled(hint))
+    if conflict and delivery.status in _MAY_BE_A_WRONG_SECRET:
+        yield _line("", Styled(conflict))
 
 
 def _answer(exchange: Exchange) -> Iterator[Styled]:

@@ -11,7 +11,7 @@ import typer
 
 from port_hook_cli.actions.decryption_view import decryption_lines, plain_value, problem_lines
 from port_hook_cli.actions.encrypted_inputs import Decryption, decryption_record, likely_paths, with_decrypted
-from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.captures.request_file import NotARequest, capture_in
 from port_hook_cli.captures.truncation import require_whole
@@ -91,6 +91,8 @@ def decrypt(
         _show(decryptions, runtime, alone=len(wanted) == 1)
     for line in problem_lines(decryptions, tried=_tried(settings, private_key, tuple(decrypter.deciphers))):
         tell(line, runtime)
+    if settings.conflict and any(decryption.problem is Problem.WRONG_KEY for decryption in decryptions):
+        tell(f"hint: {settings.conflict}", runtime)
     return ExitCode.FAILED if any(decryption.problem for decryption in decryptions) else ExitCode.OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -216,7 +217,9 @@ def listen(
         probe_interval_s=probe_interval,
         exit_after_s=exit_on_tunnel_loss,
     )
-    settings = None if no_verify else read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    # The ready lines say where the secret comes from.
+    read = partial(read_settings, runtime, org=org, secret_file=secret_file, tells_secret_place=False)
+    settings = None if no_verify else read(needs=ONLY_THE_SECRET)
     policy = Policy(
         secret=settings.require_secret() if settings else None,
         routes=read_routes(forward_to, route or [], path),
@@ -252,7 +255,7 @@ def listen(
         secret_place=settings.secret_place if settings else "",
         retarget=Retarget(
             actions=retarget,
-            settings=read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api),
+            settings=read(insecure_api=insecure_api),
             yes=yes,
             api_timeout_s=api_timeout,
         )
@@ -261,7 +264,15 @@ def listen(
     )
     reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
     return asyncio.run(
-        _run(session, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_, reveal=reveal)
+        _run(
+            session,
+            runtime,
+            app_url=_app_url(runtime, org),
+            compact=compact,
+            as_json=json_,
+            reveal=reveal,
+            conflict=settings.conflict if settings else "",
+        )
     )
 
 
@@ -273,6 +284,7 @@ async def _run(
     compact: bool,
     as_json: bool,
     reveal: Reveal | None,
+    conflict: str,
 ) -> ExitCode:
     from port_hook_cli.listener.screen import JsonScreen, TextScreen
     from port_hook_cli.listener.session import run_session
@@ -293,6 +305,7 @@ async def _run(
             app_url=app_url,
             on_broken=on_broken,
             reveal=reveal,
+            conflict=conflict,
         )
     )
     return await run_session(session, runtime, [screen], broken)

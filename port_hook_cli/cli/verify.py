@@ -19,6 +19,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, judge
 from port_hook_cli.signatures.view import verdict_view
 from port_hook_cli.terminal.console import Output, emit, tell
@@ -72,7 +73,9 @@ def verify(
         saved = _saved(request or "", store, runtime)
     clock = _clock(saved, now, runtime, received_at=received_at)
     settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
-    verdict = judge(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance)
+    verdict = with_conflict(
+        judge(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance), settings.conflict
+    )
     if as_json:
         from port_hook_cli.signatures.records import verdict_record
 

@@ -25,7 +25,7 @@ class TextScreen(Observer):
     """Shows invocations on stdout, everything else on stderr.
 
     `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
-    not raise.
+    not raise. `conflict` says that two places have different secrets; it is added to the fix for a wrong secret.
     """
 
     def __init__(
@@ -38,10 +38,12 @@ class TextScreen(Observer):
         app_url: str | None,
         on_broken: Callable[[], None],
         reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
+        conflict: str = "",
     ) -> None:
         self._output = Output(stdout, environ)
         self._messages = Output(stderr, environ)
         self._reveal = reveal
+        self._conflict = conflict
         self._compact = compact
         self._app_url = app_url
         self._out = BackgroundWriter(stdout, summarise=_and_more, on_broken=on_broken)
@@ -75,7 +77,7 @@ class TextScreen(Observer):
                 compact_lines(exchange, output.width) if output.is_terminal else [compact_line(exchange)]
             )
         decrypted = self._reveal(exchange) if self._reveal else ()
-        lines = exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted)
+        lines = exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted, conflict=self._conflict)
         return output.paint(output.fit(lines)) + "\n"
 
 

@@ -29,6 +29,7 @@ class Settings:
     `app_url` is "" where the API has no web app (a sandbox). `sources` says in words where each setting came
     from, by field name; `gaps` says why a place that looked promising gave nothing. `warnings` are what the user should
     know about the places. `objection` is why the secret must not be sent to `api_url`, and what to do about it.
+    `conflict` is a sentence about two places that have different secrets and which one is used, else "".
     """
 
     client_id: str | None = None
@@ -39,6 +40,7 @@ class Settings:
     gaps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     objection: tuple[str, str] | None = None
+    conflict: str = ""
 
     @property
     def secret_place(self) -> str:
@@ -117,6 +119,7 @@ def load_settings(
     return replace(
         _settings(found, gaps, places, insecure_api=insecure_api),
         warnings=(*places.warnings, *([conflict] if conflict else [])),
+        conflict=f"{conflict}." if conflict else "",
     )
 
 

@@ -86,7 +86,7 @@ def run_batch(plan: Plan, runtime: Runtime) -> ExitCode:
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime)
-    return _send(replays, sign, plan, runtime)
+    return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "")
 
 
 def _settings(plan: Plan, runtime: Runtime) -> Callable[[], Settings]:
@@ -220,7 +220,7 @@ class _Report:
 
 
 def _send(
-    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, runtime: Runtime
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: Plan, runtime: Runtime, *, conflict: str
 ) -> ExitCode:
     with _progress(plan.sends, runtime) as advance:
         report = _Report(plan, runtime, advance)
@@ -230,7 +230,7 @@ def _send(
         except KeyboardInterrupt:
             interrupted = True
     if report.deliveries and not plan.json:
-        _show(report, plan, runtime)
+        _show(report, plan, runtime, conflict)
     return ExitCode.INTERRUPTED if interrupted else exit_code(report.deliveries, plan.expectation)
 
 
@@ -256,9 +256,9 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: _Report, plan: Plan, runtime: Runtime) -> None:
+def _show(report: _Report, plan: Plan, runtime: Runtime, conflict: str) -> None:
     if plan.sends == 1:
-        _show_one(report.deliveries[0], runtime)
+        _show_one(report.deliveries[0], runtime, conflict)
     else:
         tally = tally_deliveries(report.deliveries, elapsed_s=report.elapsed_s)
         console = rich_console(runtime.stdout, runtime.environ)
@@ -269,11 +269,11 @@ def _show(report: _Report, plan: Plan, runtime: Runtime) -> None:
         print(f"error: {words}", file=runtime.stderr)
 
 
-def _show_one(delivery: Delivery, runtime: Runtime) -> None:
+def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
     if delivery.status is None:
         print(f"error: {printable(delivery.error or 'no answer')}", file=runtime.stderr)
     else:
         rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
-    hint = delivery_hint(delivery)
+    hint = delivery_hint(delivery, conflict)
     if hint:
         print(f"hint: {hint}", file=runtime.stderr)

@@ -6,9 +6,10 @@ The slugs are an interface: they travel in `--json` records and are listed in do
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from port_hook_cli.invocations.models import Cause
+from port_hook_cli.invocations.models import Cause, Verdict
 
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
@@ -235,6 +236,20 @@ def reserialised_indented(style: str) -> Cause:
         f"The signature matches the body {style}, not the bytes that arrived.",
         "Sign the bytes that are sent: indent for reading only.",
     )
+
+
+def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
+    """Return a verdict whose fix for a wrong secret also says `conflict`: that another place has another secret.
+
+    It is for the user's screen only: a response to a request that fails verification names no file.
+    """
+    if not conflict or WRONG_SECRET.slug not in verdict.slugs:
+        return verdict
+    fixes = [
+        replace(cause, fix=f"{cause.fix} {conflict}") if cause.slug == WRONG_SECRET.slug else cause
+        for cause in verdict.causes
+    ]
+    return replace(verdict, causes=tuple(fixes))
 
 
 def wrong_secret(untried: Iterable[str]) -> Cause:

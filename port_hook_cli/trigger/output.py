@@ -74,8 +74,11 @@ def show_request(made: Made, runtime: Runtime) -> None:
     screen.print(*screen.fit(request_lines(made.action, made.request, url=url, content=content)))
 
 
-def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
-    """Show or record what came back, and what Port makes of it."""
+def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool, conflict: str = "") -> None:
+    """Show or record what came back, and what Port makes of it.
+
+    `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
+    """
     fate = _fate(made, delivery)
     if delivery.error:  # it names the host, and a host can be made of anything
         delivery = replace(delivery, error=made.masker.text(delivery.error))
@@ -86,7 +89,7 @@ def show_answer(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool)
 
     screen = Output(runtime.stdout, runtime.environ)
     content = made.masker.content(delivery.body)
-    lines = answer_lines(delivery, content=content, fate=fate, run_id=made.request.run_id)
+    lines = answer_lines(delivery, content=content, fate=fate, run_id=made.request.run_id, conflict=conflict)
     screen.print(*screen.fit(lines))
 
 

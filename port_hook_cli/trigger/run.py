@@ -205,7 +205,8 @@ async def _trigger(
     if not plan.json:
         show_request(made, runtime)
     delivery = await _send(made, plan.timeout_s)
-    show_answer(made, delivery, runtime, json=plan.json)
+    conflict = "" if plan.no_sign else settings().conflict
+    show_answer(made, delivery, runtime, json=plan.json, conflict=conflict)
     return _exit_code(delivery)
 
 

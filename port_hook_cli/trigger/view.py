@@ -57,7 +57,9 @@ def request_lines(name: str, request: RenderedRequest, *, url: str, content: byt
     yield from payload_lines(payload, content, app_url=None)
 
 
-def answer_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str) -> Iterator[Text]:
+def answer_lines(
+    delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str, conflict: str = ""
+) -> Iterator[Text]:
     """Yield the answer, whose body is `content`, and what Port makes of it; a delivery without one says why."""
     if delivery.status is None:
         yield _line("no answer", Text(brief(delivery.error or "it failed"), style="red"))
@@ -68,6 +70,8 @@ def answer_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: s
         yield from _excerpt(content)
     if hint := _FAULT_HINTS.get(delivery.fault or "") or _HINTS.get(delivery.status or 0):
         yield _line("hint", Text(hint))
+        if conflict and hint == _REFUSED:
+            yield _line("", Text(conflict))
     if fate is RunFate.FAILURE and delivery.status is None:
         yield _line("in Port", Text("the run is synchronised: without an answer it ends as FAILURE"))
     elif words := _FATES.get(fate):

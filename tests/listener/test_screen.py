@@ -25,6 +25,7 @@ from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener.records import ready_event
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.screen import JsonScreen, TextScreen
+from port_hook_cli.signatures import causes
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 MOST_PENDING = 4_000
@@ -454,3 +455,41 @@ def test_a_message_is_wrapped_at_words_and_its_label_has_color(width: int) -> No
     assert " ".join(lines).split() == text.split()
     assert any("`port-hook listen`." in line for line in lines)
     assert screen.buffer[0][0].fg == "red"
+
+
+CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the first is used."
+
+
+def refused_by_the_listener() -> Exchange:
+    return an_exchange(verdict=Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET,)), answer=Answer(status=401))
+
+
+def shown_with_conflict(streams: Streams, exchange: Exchange) -> str:
+    screen = TextScreen(
+        streams.stdout,
+        streams.stderr,
+        environ={},
+        compact=False,
+        app_url=None,
+        on_broken=lambda: None,
+        conflict=CONFLICT,
+    )
+    streams.start_reading()
+    screen.exchanged(exchange)
+    screen.close()
+    return streams.end()[0]
+
+
+def test_a_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
+    assert f"  fix        {causes.WRONG_SECRET.fix} {CONFLICT}\n" in shown_with_conflict(
+        streams, refused_by_the_listener()
+    )
+
+
+def test_a_handler_that_refuses_a_request_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
+    delivery = Delivery(url="http://127.0.0.1:8000/", status=401)
+    assert CONFLICT in shown_with_conflict(streams, an_exchange(delivery=delivery, answer=Answer(status=401)))
+
+
+def test_a_valid_request_is_shown_without_the_conflict_between_two_secrets(streams: Streams) -> None:
+    assert CONFLICT not in shown_with_conflict(streams, an_exchange(answer=Answer(status=200)))
