@@ -151,6 +151,22 @@ class CaptureStore:
         found = self._rows(statements.RECENT_SIGNATURES, [since_s])
         return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
 
+    def record_session(self, forward_to: str | None) -> None:
+        """Record where the listener that begins forwards to, in place of the listener before; raises StoreError."""
+        steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
+        try:
+            self._transact(steps, trimming=False)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+
+    def last_target(self) -> str | None:
+        """Return where the last listener with this store forwarded to; raises StoreError.
+
+        None if it forwarded nothing. Any program may have written it, so check it before you send anything there.
+        """
+        rows = self._rows(statements.LAST_TARGET, [])
+        return rows[0][0] if rows and isinstance(rows[0][0], str) else None
+
     def checkpoint(self) -> None:
         """Copy what was committed from the log into the file, beside whatever else is done; best effort.
 

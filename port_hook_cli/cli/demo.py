@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from port_hook_cli.sandbox import Sandbox
 
 _NEXT = """\
-Next, in the folder of the clone, each in a terminal of its own:
-  port-hook sandbox --port 8790 > .env    Port's API here; .env gets a secret
-  port-hook listen --tunnel none          what arrives, explained and saved
+Next, in the folder of the clone, run each of these in its own terminal:
+  (umask 077; port-hook sandbox --port 8790 > .env)
+        simulates Port's API and writes a client secret that only you can read
+  port-hook listen --tunnel none
+        shows, explains and saves what arrives
   port-hook replay examples/payloads/create_vm.json --to 8787
-                                          an invocation, signed and sent
+        signs an invocation and sends it
 
-`listen --tunnel none --forward-to 8000` hands it to your own handler.
-README.md goes on from there; `port-hook --help` lists the commands.
+`port-hook listen --tunnel none --forward-to 8000` forwards to your handler.
+Continue with README.md; `port-hook --help` lists the commands.
 """
 
 
@@ -50,7 +52,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
     with tempfile.TemporaryDirectory(prefix="port-hook-demo-") as folder:
         async with _stage(runtime, Path(folder)) as (sandbox, url, shown):
             invocation = _invocation(runtime, sandbox)
-            _say('2. Somebody runs the action "Create VM". Port signs the invocation and sends it:\n', runtime)
+            _say('2. A user runs the action "Create VM". Port signs the invocation and sends it:\n', runtime)
             await _send(invocation, url)
             _show(shown[0], runtime)
             run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)

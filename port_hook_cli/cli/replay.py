@@ -38,7 +38,7 @@ def replay(
             "--to",
             metavar="URL|PORT",
             help="The target; without a path, it gets the captured path and query. Default: the handler on this "
-            "machine that the capture was forwarded to.",
+            "machine that the capture was forwarded to, or that the store's last `listen` forwarded to.",
         ),
     ] = None,
     set_: Annotated[

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.captures.store import CaptureStore, open_store
 from port_hook_cli.captures.writer import StoreWriter
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.http.forwarder import Forwarder
 from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
@@ -84,6 +84,7 @@ async def listening(
         )
         for warning in store.warnings:
             observer.notice(f"note: {warning}")
+        _record_session(store, plan, observer)
         # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
@@ -114,6 +115,14 @@ async def listening(
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
         yield Serving(url=url, origin=origin, flow=flow, echo=echo, public=public, after_drain=after_drain)
+
+
+def _record_session(store: CaptureStore, plan: Plan, observer: Observer) -> None:
+    """Record where this session forwards to, for `replay` without a target. Without it, everything else works."""
+    try:
+        store.record_session(plan.policy.routes.default)
+    except StoreError as error:
+        observer.notice(f"note: A replay of these captures will need --to: {error.message}")
 
 
 def _refuse_to_loop(plan: Plan, host: str, port: int) -> None:

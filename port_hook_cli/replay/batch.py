@@ -165,14 +165,20 @@ def _prepare(source: Source, plan: Plan, runtime: Runtime) -> Replay:
 
 
 def _default_target(source: Source, runtime: Runtime) -> str:
-    """Return where a capture was forwarded to, and say so; raises UsageError where that is unknown or elsewhere."""
-    if source.forwarded_to is None:
+    """Return where a capture was forwarded to, or else the last listener's target, and say which.
+
+    Raises UsageError where that is unknown or elsewhere.
+    """
+    to, reason = source.forwarded_to, "where the capture was forwarded"
+    if to is None:
+        to, reason = source.listener_target, "where the last `listen` with this store forwarded"
+    if to is None:
         raise UsageError(
             f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
             hint="Name the target, such as --to 8000.",
         )
-    runtime.tell_once(f"Sending to {printable(source.forwarded_to)}, where the capture was forwarded.")
-    return source.forwarded_to
+    runtime.tell_once(f"Sending to {printable(to)}, {reason}.")
+    return to
 
 
 def _notes(source: Source, plan: Plan) -> Iterator[str]:

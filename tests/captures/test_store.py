@@ -58,6 +58,15 @@ def output(process: subprocess.Popen[bytes]) -> bytes:
 # --- the file
 
 
+def test_the_target_of_the_last_session_replaces_the_one_before(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store:
+        assert store.last_target() is None
+        for target in ("http://127.0.0.1:8000", "http://127.0.0.1:9000", None):
+            store.record_session(target)
+            with open_store(None, tmp_path) as reader:
+                assert reader.last_target() == target
+
+
 def test_the_store_is_in_the_folder_unless_another_is_named(tmp_path: Path) -> None:
     assert store_path(None, tmp_path) == tmp_path / ".port-hook" / "captures.db"
     assert store_path(Path("other.db"), tmp_path) == tmp_path / "other.db"

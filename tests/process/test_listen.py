@@ -545,3 +545,11 @@ def listen_and_fail(
         timeout=30,
         check=False,
     )
+
+
+def test_the_store_knows_where_the_last_listener_forwarded(folder: Path) -> None:
+    for target in ("http://127.0.0.1:9001", None):
+        with listener(folder, *(("--forward-to", target) if target else ())) as running:
+            running.stop()
+        with open_store(None, folder) as store:
+            assert store.last_target() == target
