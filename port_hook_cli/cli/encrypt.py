@@ -9,6 +9,7 @@ import typer
 from port_hook_cli.actions.encrypted_inputs import encryption_record
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import read_key_file
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
@@ -46,10 +47,13 @@ def encrypt(
     from port_hook_cli.engines import encryption
 
     runtime: Runtime = ctx.obj
-    if [value, public_key, secret_file].count("-") > 1:
-        raise UsageError("stdin can be only one of value, key and secret.", hint="Give the others as files.")
-    if public_key is not None and secret_file is not None and options.is_given(ctx, "secret_file"):
-        raise UsageError("--public-key and --secret-file exclude each other.", hint="Client-side takes no secret.")
+    refuse_contradictions(
+        {
+            "--public-key": public_key is not None,
+            "--secret-file": secret_file is not None and options.is_given(ctx, "secret_file"),
+        },
+        stdin=(("the value", value), ("the key", public_key), ("the secret", secret_file)),
+    )
     plaintext = _plaintext(value, runtime)
     encryption.require_cryptography()
     if public_key is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.options import ApiTimeout, InsecureApi, Json, Org, SecretFile, Store, Tolerance, finite, size
 from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -18,7 +19,6 @@ from port_hook_cli.listener.options import (
     read_public_url,
     read_routes,
     read_tunnel,
-    refuse_contradictions,
 )
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.responses import OK

@@ -8,6 +8,7 @@ import typer
 
 from port_hook_cli.actions.templates import UNDEFINED, Rendering
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.runtime import Runtime
@@ -43,8 +44,7 @@ def render(
     Strings, lists, objects and keys are rendered. An expression that fails gives null, as in Port; stderr tells it.
     """
     runtime: Runtime = ctx.obj
-    if template == data == "-":
-        raise UsageError("stdin cannot be both the template and the data.", hint="Give one of them as a file.")
+    refuse_contradictions(stdin=(("the template", template), ("the data", data)))
     from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.files.templates import read_data, read_template
 

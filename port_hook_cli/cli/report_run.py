@@ -10,6 +10,7 @@ import typer
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -69,9 +70,9 @@ def report_run(
     Logs go first, then label, summary, links and external id, the status last: a run that has ended takes no more.
     """
     runtime: Runtime = ctx.obj
-    from_stdin = (log_file, secret_file, "-" if summary == "@-" else None)
-    if from_stdin.count("-") > 1:
-        raise UsageError("stdin can be only one of log, summary and secret.", hint="Give the others as files.")
+    refuse_contradictions(
+        stdin=(("the log", log_file), ("the summary", "-" if summary == "@-" else None), ("the secret", secret_file))
+    )
     report = RunReport(
         status=status,
         label=label,

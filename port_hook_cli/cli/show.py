@@ -9,6 +9,7 @@ import typer
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
@@ -29,8 +30,7 @@ def show(
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show one capture in full."""
-    if body + as_file + as_json > 1:
-        raise UsageError("--body, --file and --json exclude each other.", hint="Give one of them.")
+    refuse_contradictions({"--body": body, "--file": as_file, "--json": as_json})
     if not capture:
         raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
     runtime: Runtime = ctx.obj

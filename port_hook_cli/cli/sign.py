@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
@@ -58,12 +59,14 @@ def sign(
     The signature is made over the output of JSON.stringify, as Port does; with --raw, over the file's exact bytes.
     """
     runtime: Runtime = ctx.obj
-    if payload == secret_file == "-":
-        raise UsageError("stdin cannot be both the payload and the secret.", hint="Give one of them as a file.")
-    if timestamp is not None and options.is_given(ctx, "unit"):
-        raise UsageError(
-            "--timestamp gives the header's text, so --timestamp-unit has no effect.", hint="Leave one of them out."
-        )
+    refuse_contradictions(
+        stdin=(("the payload", payload), ("the secret", secret_file)),
+        pointless={
+            "--timestamp gives the header's text": {
+                "--timestamp-unit": timestamp is not None and options.is_given(ctx, "unit")
+            }
+        },
+    )
     secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
     url = _url(to)
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)

@@ -11,6 +11,7 @@ import typer
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
@@ -66,7 +67,11 @@ def verify(
     Exits with code 0 for a valid signature, and with 3 for any other.
     """
     runtime: Runtime = ctx.obj
-    _check_usage(request, body, signature, timestamp, secret_file)
+    _require_one_form(request, body, signature, timestamp)
+    refuse_contradictions(
+        {"--now": now is not None, "--received-at": received_at},
+        stdin=(("the request", request), ("the body", body), ("the secret", secret_file)),
+    )
     if body is not None:
         saved = _written_out(_read(body, runtime), signature or "", timestamp or "")
     else:
@@ -87,9 +92,8 @@ def verify(
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
 
 
-def _check_usage(
-    request: str | None, body: str | None, signature: str | None, timestamp: str | None, secret_file: str | None
-) -> None:
+def _require_one_form(request: str | None, body: str | None, signature: str | None, timestamp: str | None) -> None:
+    """Raise UsageError unless there is either a request, or all three parts of one."""
     written_out = (body, signature, timestamp)
     if request is not None and written_out != (None, None, None):
         raise UsageError("A request and --body, --signature or --timestamp exclude each other.", hint=_FORMS)
@@ -97,8 +101,6 @@ def _check_usage(
         raise UsageError("There is nothing to verify.", hint=_FORMS)
     if request is None and None in written_out:
         raise UsageError("--body, --signature and --timestamp belong together.", hint=_FORMS)
-    if "-" in {request, body} & {secret_file}:
-        raise UsageError("stdin cannot be both the request and the secret.", hint="Give one of them as a file.")
 
 
 def _written_out(body: bytes, signature: str, timestamp: str) -> SavedRequest:
@@ -144,8 +146,6 @@ def _read(name: str, runtime: Runtime) -> bytes:
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
     if now is not None and not isfinite(now):
         raise UsageError(f"--now: {now} is not a point in time.", hint="Give seconds since 1970.")
-    if received_at and now is not None:
-        raise UsageError("--now and --received-at exclude each other.", hint="Leave one of them out.")
     if received_at and saved.received_at is None:
         raise UsageError(
             "The time at which this request was received is unknown.", hint="Give the time as --now SECONDS."
