@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, SettingsError
 from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.port_api.settings_places import Found, Places
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
@@ -85,7 +85,7 @@ class Settings:
         return SettingsError(
             f"There is no {what}.{gaps}",
             hint=f"Set {variable}, {flag}put it into .env or ~/.port/.env, or name an organization of "
-            "~/.port/config.yaml with --org. Port shows it under `...` > Credentials.",
+            f"~/.port/config.yaml with --org. You find it {CREDENTIALS_IN_PORT}.",
         )
 
 

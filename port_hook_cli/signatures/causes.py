@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from port_hook_cli.errors import CREDENTIALS_IN_PORT
 from port_hook_cli.invocations.models import Cause, Verdict
 
 CAUSES: Mapping[str, str] = MappingProxyType(
@@ -46,7 +47,7 @@ WRONG_SECRET = Cause(
     "wrong-secret",
     "The signature matches neither the body as it arrived nor any other form of it: it was made with another secret, "
     "or the body or the timestamp was changed on its way.",
-    "Compare the client secret with the one of the organisation that sent this (in Port: Credentials). If it is the "
+    f"Compare the client secret with the one of the organization that sent this ({CREDENTIALS_IN_PORT}). If it is the "
     "same one, look for a proxy or middleware that rewrites the body.",
 )
 UNDIAGNOSED = Cause(
