@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.measuring import HERE, PORT_HOOK, SCRATCH, compare, interleaved, row, seconds_of
+from bench.measuring import HERE, PORT_HOOK, SCRATCH, SECRET, compare, interleaved, row, seconds_of
 from bench.servers import bare
 
 HELLO = """
@@ -32,7 +32,11 @@ def startup() -> None:
             "help": [*PORT_HOOK, "--help"],
             "sign": [*PORT_HOOK, "sign", str(payload)],
             "replay": [*PORT_HOOK, "replay", str(payload), "--to", handler],
+            "show": [*PORT_HOOK, "show", "last"],
+            "captures": [*PORT_HOOK, "captures"],
+            "verify": [*PORT_HOOK, "verify", "last"],
         }
+        capture_some(Path(folder))
         httpie = install_httpie()
         if httpie:
             commands["httpie"] = [httpie, "--version"]
@@ -42,6 +46,20 @@ def startup() -> None:
         if httpie:
             compare(f"port-hook {name} / http --version", times[name], times["httpie"], "at most 0.5")
     compare("port-hook replay of one request / --help", times["replay"], times["help"], "at most 2.2")
+    for name in ("show", "captures", "verify"):
+        compare(f"port-hook {name} / port-hook --help", times[name], times["help"], "at most 1.5")
+
+
+def capture_some(folder: Path) -> None:
+    """Fill the store of a folder, as a listener there would."""
+    from port_hook_cli.captures.store import open_store
+    from port_hook_cli.text.secret import Secret
+    from tests.factories import a_body, an_exchange, an_invocation, signed
+
+    body = a_body()
+    with open_store(None, folder, create=True) as store:
+        headers = signed(body, secret=Secret(SECRET))
+        store.add([an_exchange(an_invocation(body, id=f"{number:012x}", headers=headers)) for number in range(20)])
 
 
 def install_httpie() -> str | None:

@@ -11,8 +11,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from port_hook_cli.errors import StoreError
 
@@ -139,13 +139,12 @@ def _unusable(file: Path, words: str) -> StoreError:
     return StoreError(f"{file} {words}.", hint=_NAME_ANOTHER)
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(NamedTuple):
     """The identity of an open store's files, to detect others with the same names; None for a missing file."""
 
-    store: tuple[int, int] | None = None
-    log: tuple[int, int] | None = None
-    index: tuple[int, int] | None = None
+    store_id: tuple[int, int] | None = None
+    log_id: tuple[int, int] | None = None
+    index_id: tuple[int, int] | None = None
     log_size: int = 0
     index_size: int = 0
 
@@ -154,16 +153,16 @@ class Files:
         """Return what is at `path` now."""
         store, log, index = (_stat(name) for name in (str(path), f"{path}{LOG}", f"{path}{INDEX}"))
         return cls(
-            store=_identity(store),
-            log=_identity(log),
-            index=_identity(index),
+            store_id=_identity(store),
+            log_id=_identity(log),
+            index_id=_identity(index),
             log_size=log.st_size if log else 0,
             index_size=index.st_size if index else 0,
         )
 
     def is_same_as(self, other: Files) -> bool:
         """Whether these are the same files, whatever their sizes."""
-        return (self.store, self.log, self.index) == (other.store, other.log, other.index)
+        return (self.store_id, self.log_id, self.index_id) == (other.store_id, other.log_id, other.index_id)
 
 
 def regrow(path: Path) -> None:

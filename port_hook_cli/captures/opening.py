@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from port_hook_cli.captures.files import FOLDER, LOG, beside, make, secure
 from port_hook_cli.captures.problems import store_problem
@@ -51,8 +51,7 @@ class Access(Enum):
     """Only to read and display."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """An open store, and what the user should know about its files."""
 
     connection: sqlite3.Connection
@@ -109,7 +108,7 @@ def _open_to_read(path: Path) -> Opened:
     log = beside(path, LOG)
     if not (log.exists() and log.stat().st_size):
         return opened
-    return replace(opened, warnings=(f"the latest captures may be missing, because {log} cannot be read here",))
+    return Opened(opened.connection, (f"the latest captures may be missing, because {log} cannot be read here",))
 
 
 def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.Connection:

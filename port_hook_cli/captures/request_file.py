@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from port_hook_cli.captures.file import NotACapture, is_capture, read_capture
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
-from port_hook_cli.invocations.models import Exchange, Headers
+from port_hook_cli.invocations.models import Exchange
 
 
 class NotARequest(ValueError):
     """The file holds no request; the message says in words what it holds instead."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedRequest:
-    """What of a request a verdict needs. `received_at` is seconds since the epoch, None when nobody noted it."""
-
-    headers: Headers
-    body: bytes = field(repr=False)
-    received_at: float | None = None
-    remarks: tuple[str, ...] = ()
-
-
-def from_exchange(exchange: Exchange) -> SavedRequest:
-    """Return the request of a capture; raises StoreError when its body was not kept whole."""
-    invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
-    return SavedRequest(headers=invocation.headers, body=invocation.body, received_at=invocation.received_at)
 
 
 def read_request(content: bytes) -> SavedRequest:

@@ -53,6 +53,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A partial index: verified captures are not in it and cost nothing.
         "CREATE INDEX unverified ON captures (seq) WHERE is_verified = 0",
     ),
+    (
+        # One row: what the last listener was started with.
+        "CREATE TABLE last_session (forward_to TEXT)",
+    ),
 )
 
 

@@ -49,6 +49,10 @@ RECENT_SIGNATURES = """
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
 """
 
+FORGET_SESSION = "DELETE FROM last_session"
+RECORD_SESSION = "INSERT INTO last_session (forward_to) VALUES (?)"
+LAST_TARGET = "SELECT forward_to FROM last_session LIMIT 1"
+
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 

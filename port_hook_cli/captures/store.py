@@ -22,7 +22,6 @@ from port_hook_cli.captures.rows import (
     read_row,
     text_column,
 )
-from port_hook_cli.captures.trimming import Limits, trim
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.payload import is_run_id
@@ -55,7 +54,8 @@ class CaptureStore:
     ) -> None:
         self.path = path
         self._access = access
-        self._limits = Limits(max_captures, max_size)
+        self._max_captures = max_captures
+        self._max_size = max_size
         self._keep_secrets = keep_secrets
         opened = connect(path, access)
         self.warnings = opened.warnings
@@ -151,6 +151,22 @@ class CaptureStore:
         found = self._rows(statements.RECENT_SIGNATURES, [since_s])
         return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
 
+    def record_session(self, forward_to: str | None) -> None:
+        """Record where the listener that begins forwards to, in place of the listener before; raises StoreError."""
+        steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
+        try:
+            self._transact(steps, trimming=False)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+
+    def last_target(self) -> str | None:
+        """Return where the last listener with this store forwarded to; raises StoreError.
+
+        None if it forwarded nothing. Any program may have written it, so check it before you send anything there.
+        """
+        rows = self._rows(statements.LAST_TARGET, [])
+        return rows[0][0] if rows and isinstance(rows[0][0], str) else None
+
     def checkpoint(self) -> None:
         """Copy what was committed from the log into the file, beside whatever else is done; best effort.
 
@@ -184,11 +200,16 @@ class CaptureStore:
             for step in steps:
                 self._connection.execute(*step)
             if trimming:
-                trim(self._connection, self._limits)
+                self._trim()
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.rollback()  # nothing is done where SQLite has done it by itself: when the disk was full
             raise
+
+    def _trim(self) -> None:
+        from port_hook_cli.captures.trimming import Limits, trim  # readers do not need it
+
+        trim(self._connection, Limits(self._max_captures, self._max_size))
 
     def _wait_for_locks(self, *, patient: bool) -> None:
         if patient is not self._is_patient:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Invocation, Truncation
@@ -18,6 +17,8 @@ def truncate(invocation: Invocation, limit: int = REFUSED_BODY_LIMIT) -> Invocat
     body = invocation.body
     if len(body) <= limit or invocation.truncated is not None:
         return invocation
+    from hashlib import sha256  # loads OpenSSL, which reading a store does not need
+
     whole = Truncation(size=len(body), sha256=sha256(body).hexdigest())
     return replace(invocation, body=body[:limit], truncated=whole)
 

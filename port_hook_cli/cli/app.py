@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -16,7 +15,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
-from port_hook_cli.cli.command import Command
+from port_hook_cli.cli.command import Command, styled_help
 from port_hook_cli.cli.defaults import default_map, name_variable, tell_ignored
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
@@ -44,7 +43,6 @@ COMMANDS = {
 
 # adapters/journal.py's folder in the home, here so that nothing is imported to see that it is empty.
 _RETARGETS = ".port-hook/retargets"
-_LINE_START = re.compile(r"\n(?! {2})")
 # What writing to a file that stdout leads to may end with, and no fault of ours.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
@@ -82,6 +80,10 @@ class CommandGroup(TyperGroup):
             if name != "restore":
                 _tell_of_leftovers(ctx.obj)
         return name, command, rest
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the text of `--help`."""
+        return styled_help(self, ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         """List the commands without importing them."""
@@ -126,9 +128,10 @@ def _tell_of_leftovers(runtime: Runtime) -> None:
     if has_any:
         from port_hook_cli.retarget.journal import Journal
         from port_hook_cli.retarget.view import leftover_line
+        from port_hook_cli.terminal.console import tell
 
         if count := Journal(runtime.home).count_leftovers():
-            print(leftover_line(count), file=runtime.stderr)
+            tell(leftover_line(count), runtime)
 
 
 def _let_go_of_stdout() -> None:
@@ -138,17 +141,11 @@ def _let_go_of_stdout() -> None:
 
 def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     """Print what happened and what to do next to stderr."""
-    lines = [_labeled("error", problem.message)]
+    from port_hook_cli.terminal.console import tell
+
+    tell(f"error: {problem.message}", runtime)
     if problem.hint:
-        lines.append(_labeled("hint", problem.hint))
-    print(*lines, sep="\n", file=runtime.stderr)
-
-
-def _labeled(label: str, text: str) -> str:
-    """Return a text behind its label. Its further lines are indented: a stranger's words must not look like a hint."""
-    from port_hook_cli.text.safe import printable_lines
-
-    return f"{label}: " + _LINE_START.sub("\n  ", printable_lines(text))
+        tell(f"hint: {problem.hint}", runtime)
 
 
 app = typer.Typer(
@@ -205,12 +202,15 @@ def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
         return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
 
 
-def _refuse(wrong: TyperException, words: Sequence[str], runtime: Runtime) -> int:
+def _refuse(wrong: Any, words: Sequence[str], runtime: Runtime) -> int:
     """Print what is wrong with the command line and return the exit code; without any words, typer shows the help."""
     if words:
         from port_hook_cli.cli.usage import usage_problem
 
         print_problem(usage_problem(wrong), runtime)
     else:
-        print(wrong.format_message(), file=runtime.stderr)
-    return wrong.exit_code
+        from port_hook_cli.cli.help_page import help_text
+        from port_hook_cli.terminal.console import Output
+
+        print(help_text(wrong.ctx.command, wrong.ctx, Output(runtime.stderr, runtime.environ)), file=runtime.stderr)
+    return int(wrong.exit_code)

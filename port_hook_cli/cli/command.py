@@ -8,8 +8,20 @@ from typing import Any
 from typer.core import TyperCommand
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.runtime import system_runtime
 
 _TARGETS = frozenset({"--forward-to", "--to"})
+
+
+def styled_help(command: Any, ctx: Any) -> str:
+    """Return a command's help, with color if stdout shows it."""
+    from port_hook_cli.cli.help_page import help_text
+    from port_hook_cli.terminal.console import Output
+
+    runtime = ctx.find_root().obj or system_runtime()
+    output = Output(runtime.stdout, runtime.environ)
+    ctx.color = output.has_styles  # or typer would remove the styles that FORCE_COLOR asks for
+    return help_text(command, ctx, output)
 
 
 class Command(TyperCommand):
@@ -23,6 +35,10 @@ class Command(TyperCommand):
                 raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
         return super().parse_args(ctx, args)
 
+    def get_help(self, ctx: Any) -> str:
+        """Return the text of `--help`."""
+        return styled_help(self, ctx)
+
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write what the command does, and examples where it has many options."""
         from port_hook_cli.cli.help import EXAMPLES
@@ -31,7 +47,7 @@ class Command(TyperCommand):
         if examples := EXAMPLES.get(str(self.name)):
             with formatter.section("Examples"):
                 for line in examples:
-                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+                    formatter.write_line(line)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and options, those of a command with many in groups."""

@@ -9,6 +9,7 @@ import typer
 from port_hook_cli.actions.encrypted_inputs import encryption_record
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import read_key_file
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
@@ -16,7 +17,7 @@ from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable
 
 
@@ -46,10 +47,13 @@ def encrypt(
     from port_hook_cli.engines import encryption
 
     runtime: Runtime = ctx.obj
-    if [value, public_key, secret_file].count("-") > 1:
-        raise UsageError("stdin can be only one of value, key and secret.", hint="Give the others as files.")
-    if public_key is not None and secret_file is not None and options.is_given(ctx, "secret_file"):
-        raise UsageError("--public-key and --secret-file exclude each other.", hint="Client-side takes no secret.")
+    refuse_contradictions(
+        {
+            "--public-key": public_key is not None,
+            "--secret-file": secret_file is not None and options.is_given(ctx, "secret_file"),
+        },
+        stdin=(("the value", value), ("the key", public_key), ("the secret", secret_file)),
+    )
     plaintext = _plaintext(value, runtime)
     if public_key is not None:
         key = encryption.read_public_key(public_key, read_key_file(public_key, runtime))
@@ -87,7 +91,7 @@ def _content(value: str, runtime: Runtime) -> bytes:
     if value != "-" and not _is_file(value, runtime):
         return value.encode("utf-8", "surrogateescape")
     if value != "-":
-        print(f"note: encrypted is what the file {printable(value)} holds", file=runtime.stderr)
+        tell(f"note: encrypted is what the file {printable(value)} holds", runtime)
     content = read_input(value, cwd=runtime.cwd, stdin=runtime.stdin)
     return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
 

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.http.limits import parse_size
-from port_hook_cli.signatures.signing import TimestampUnit
 
 
 def finite(seconds: float | None) -> float | None:
@@ -67,10 +66,6 @@ SecretFile = Annotated[
 InsecureApi = Annotated[
     bool,
     typer.Option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
-]
-Unit = Annotated[
-    TimestampUnit,
-    typer.Option("--timestamp-unit", help="The unit of the timestamp: seconds, as documented, or milliseconds."),
 ]
 Tolerance = Annotated[
     float,

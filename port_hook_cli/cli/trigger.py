@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import read_target
@@ -115,7 +117,7 @@ def trigger(
         bool, typer.Option("--strict", help="Fail if a jq expression fails, instead of using null.")
     ] = False,
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Send without a signature; needs no secret.")] = False,
-    unit: options.Unit = TimestampUnit.SECONDS,
+    unit: Unit = TimestampUnit.SECONDS,
     timeout_s: Annotated[
         float,
         typer.Option(
@@ -197,15 +199,11 @@ _NOT_VIA_PORT = {
 
 
 def _refuse_contradictions(ctx: typer.Context, plan: TriggerPlan) -> None:
-    if list(plan.files).count("-") > 1:
-        raise UsageError("stdin can be only one of the files and the secret.", hint="Give the others as files.")
-    if plan.json and plan.output is not None:
-        raise UsageError("--json and --format exclude each other.", hint="Leave one of them out.")
-    if plan.via_port:
-        given = [flag for flag, name in _NOT_VIA_PORT.items() if options.is_given(ctx, name)]
-        if given:
-            raise UsageError(
-                f"--via-port has Port make the request, so {given[0]} has no effect.", hint="Leave it out."
-            )
-    elif options.is_given(ctx, "wait_s"):
+    ignored = {flag: plan.via_port and options.is_given(ctx, name) for flag, name in _NOT_VIA_PORT.items()}
+    refuse_contradictions(
+        {"--json": plan.json, "--format": plan.output is not None},
+        stdin=plan.inputs_by_name,
+        pointless={"--via-port has Port make the request": ignored},
+    )
+    if not plan.via_port and options.is_given(ctx, "wait_s"):
         raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")

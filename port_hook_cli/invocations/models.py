@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from port_hook_cli.invocations.header_names import SIGNATURE_HEADER as SIGNATURE_HEADER  # noqa: PLC0414 - a re-export
 from port_hook_cli.invocations.header_names import TIMESTAMP_HEADER as TIMESTAMP_HEADER  # noqa: PLC0414 - a re-export
@@ -64,8 +64,7 @@ class Headers:
         return iter(self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Truncation:
+class Truncation(NamedTuple):
     """A body that was not kept whole: its size in bytes, and its SHA-256 in hexadecimal."""
 
     size: int
@@ -145,8 +144,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class EventChange:
+class EventChange(NamedTuple):
     """One difference between the two sides of an automation's event: a dotted path and both values."""
 
     path: str

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
-from port_hook_cli.errors import UsageError
+from port_hook_cli.captures.store import CaptureStore, open_store
+from port_hook_cli.captures.writer import StoreWriter
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
@@ -95,6 +96,7 @@ async def listening(
         )
         for warning in store.warnings:
             observer.notice(f"note: {warning}")
+        _record_session(store, plan, observer)
         # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
@@ -157,6 +159,14 @@ class _WaitingPipeline:
 async def _drain(sources: Sequence[Source]) -> None:
     """Close all sources at the same time, so that together they take as long as the slowest one."""
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
+
+
+def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -> None:
+    """Record where this session forwards to, for `replay` without a target. Without it, everything else works."""
+    try:
+        store.record_session(plan.policy.routes.default)
+    except StoreError as error:
+        observer.notice(f"note: A replay of these captures will need --to: {error.message}")
 
 
 def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:

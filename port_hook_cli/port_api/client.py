@@ -72,7 +72,8 @@ class PortApi:
     most of 5xx and lost connections, with the limits of `Retries`. A log whose answer was lost is sent again,
     so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
     PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words,
-    `on_token` each token, which is a secret.
+    `on_token` each token, which is a secret. `conflict` is added to the hint of a 401 response: it says that another
+    place has another secret.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class PortApi:
         timeout_s: float = API_TIMEOUT_S,
         on_retry: Callable[[str], None] = lambda _: None,
         on_token: Callable[[str], None] = lambda _: None,
+        conflict: str = "",
     ) -> None:
         self._api_url = api_url
         self._client_id = client_id
@@ -95,6 +97,7 @@ class PortApi:
         self._now = now
         self._on_retry = on_retry
         self._on_token = on_token
+        self._conflict = conflict
         self._timeout_s = timeout_s
         try:
             self._client = open_client(api_url, transport=transport, timeout=None)
@@ -290,8 +293,11 @@ class PortApi:
         status = response.status_code
         if response.is_success:
             return read_object(body) or FailedAttempt(problem=self._not_port(), again=False)
+        problem = problem_of(status, self._without_secrets(body), call)
+        if status == HTTPStatus.UNAUTHORIZED and self._conflict:
+            problem.hint = f"{problem.hint} {self._conflict}"
         return FailedAttempt(
-            problem=problem_of(status, self._without_secrets(body), call),
+            problem=problem,
             status=status,
             again=is_worth_another_try(status),
             unclear=is_server_trouble(status),

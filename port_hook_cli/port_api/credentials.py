@@ -21,9 +21,11 @@ def read_settings(
     secret_file: str | None,
     needs: tuple[str, ...] = ALL_NEEDS,
     insecure_api: bool = False,
+    tells_secret_place: bool = True,
 ) -> Settings:
     """Return the settings that a command needs. Tell the user about warnings and about what the folder's `.env` gives.
 
+    Without `tells_secret_place`, the caller says where the client secret comes from.
     Raises SettingsError as `load_settings` does, and if the secret must not be sent to the API's address.
     """
     settings = load_settings(
@@ -39,7 +41,7 @@ def read_settings(
     )
     for warning in settings.warnings:
         _tell(f"warning: {warning}", runtime)
-    if "client_secret" in needs and settings.secret_place == PROJECT_FILE:
+    if tells_secret_place and "client_secret" in needs and settings.secret_place == PROJECT_FILE:
         _tell(f"note: client secret from {PROJECT_FILE}", runtime)
     if {"client_secret", "api_url"} <= set(needs):
         settings.refuse_address()
@@ -71,6 +73,7 @@ def open_port_api(
         timeout_s=timeout_s,
         on_retry=on_retry,
         on_token=runtime.keep_secret,
+        conflict=settings.conflict,
     )
 
 

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from port_hook_cli.errors import PortApiError, RunEndedError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, RunEndedError
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.updates import Call
 
@@ -110,7 +110,7 @@ def action_problem(identifier: str, status: int | None, problem: PortApiError, *
         case HTTPStatus.FORBIDDEN:
             return PortApiError(
                 f"These credentials may not {doing} the action {identifier}. {problem.message}",
-                hint="Use credentials of a role that may (Port shows them under `...` > Credentials).",
+                hint=f"Use credentials of a role that may ({CREDENTIALS_IN_PORT}).",
             )
         case HTTPStatus.NOT_FOUND:
             return PortApiError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, SettingsError
 from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
@@ -29,6 +29,7 @@ class Settings:
     `app_url` is "" where the API has no web app (a sandbox). `sources` says in words where each setting came
     from, by field name; `gaps` says why a place that looked promising gave nothing. `warnings` are what the user should
     know about the places. `objection` is why the secret must not be sent to `api_url`, and what to do about it.
+    `conflict` is a sentence about two places that have different secrets and which one is used, else "".
     """
 
     client_id: str | None = None
@@ -39,6 +40,7 @@ class Settings:
     gaps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     objection: tuple[str, str] | None = None
+    conflict: str = ""
 
     @property
     def secret_place(self) -> str:
@@ -83,7 +85,7 @@ class Settings:
         return SettingsError(
             f"There is no {what}.{gaps}",
             hint=f"Set {variable}, {flag}put it into .env or ~/.port/.env, or name an organization of "
-            "~/.port/config.yaml with --org. Port shows it under `...` > Credentials.",
+            f"~/.port/config.yaml with --org. You find it {CREDENTIALS_IN_PORT}.",
         )
 
 
@@ -117,6 +119,7 @@ def load_settings(
     return replace(
         _settings(found, gaps, places, insecure_api=insecure_api),
         warnings=(*places.warnings, *([conflict] if conflict else [])),
+        conflict=f"{conflict}." if conflict else "",
     )
 
 

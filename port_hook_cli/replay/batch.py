@@ -87,7 +87,7 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime)
-    return _send(replays, sign, plan, runtime)
+    return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "")
 
 
 def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
@@ -133,7 +133,7 @@ def _is_directory(name: str, *, runtime: Runtime) -> bool:
 
 
 def _open_captures(plan: ReplayPlan, runtime: Runtime, stack: ExitStack) -> Captures | None:
-    from port_hook_cli.captures import store_path
+    from port_hook_cli.captures.opening import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
         return None
@@ -166,14 +166,20 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
 
 
 def _default_target(source: ReplaySource, runtime: Runtime) -> str:
-    """Return the URL that a capture was forwarded to, and tell the user; raises UsageError if there is none here."""
-    if source.forwarded_to is None:
+    """Return where a capture was forwarded to, or else the last listener's target, and say which.
+
+    Raises UsageError where that is unknown or elsewhere.
+    """
+    to, reason = source.forwarded_to, "where the capture was forwarded"
+    if to is None:
+        to, reason = source.listener_target, "where the last `listen` with this store forwarded"
+    if to is None:
         raise UsageError(
             f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
             hint="Name the target, such as --to 8000.",
         )
-    runtime.tell_once(f"Sending to {printable(source.forwarded_to)}, where the capture was forwarded.")
-    return source.forwarded_to
+    runtime.tell_once(f"Sending to {printable(to)}, {reason}.")
+    return to
 
 
 def _notes(source: ReplaySource, plan: ReplayPlan) -> Iterator[str]:
@@ -222,7 +228,12 @@ class _Report:
 
 
 def _send(
-    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, runtime: Runtime
+    replays: Sequence[Replay],
+    sign: Callable[[Invocation], Invocation],
+    plan: ReplayPlan,
+    runtime: Runtime,
+    *,
+    conflict: str,
 ) -> ExitCode:
     with _progress(plan.sends, runtime) as advance:
         report = _Report(plan, runtime, advance)
@@ -232,7 +243,7 @@ def _send(
         except KeyboardInterrupt:
             interrupted = True
     if report.deliveries and not plan.json:
-        _show(report, plan, runtime)
+        _show(report, plan, runtime, conflict)
     return ExitCode.INTERRUPTED if interrupted else exit_code(report.deliveries, plan.expectation)
 
 
@@ -258,9 +269,9 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: _Report, plan: ReplayPlan, runtime: Runtime) -> None:
+def _show(report: _Report, plan: ReplayPlan, runtime: Runtime, conflict: str) -> None:
     if plan.sends == 1:
-        _show_one(report.deliveries[0], runtime)
+        _show_one(report.deliveries[0], runtime, conflict)
     else:
         from port_hook_cli.replay.tally import tally_deliveries
 
@@ -273,12 +284,12 @@ def _show(report: _Report, plan: ReplayPlan, runtime: Runtime) -> None:
         print(f"error: {message}", file=runtime.stderr)
 
 
-def _show_one(delivery: Delivery, runtime: Runtime) -> None:
+def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
     if delivery.status is None:
         print(f"error: {printable(delivery.error or 'no response')}", file=runtime.stderr)
     else:
-        _print_delivery(delivery, runtime)
-    hint = delivery_hint(delivery)
+        rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
+    hint = delivery_hint(delivery, conflict)
     if hint:
         print(f"hint: {hint}", file=runtime.stderr)
 

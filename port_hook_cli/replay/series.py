@@ -12,17 +12,22 @@ from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.replay.pace import Pace
-from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file, from_run
+from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file, from_run, handler_here
+from port_hook_cli.runs.updates import is_node_run
 
 LEAST_PREFIX = 4
 """How many characters of a capture's id are needed: a single wrong letter must not send another request."""
 
 
 class Captures(Protocol):
-    """The part of the capture store that a replay reads. Both methods raise StoreError."""
+    """The capture store, as far as a replay reads it. All methods raise StoreError."""
 
     def get(self, name: str, /) -> Exchange:
         """Return one capture by id, unique prefix or `last`."""
+        ...
+
+    def last_target(self) -> str | None:
+        """Return where the last listener with this store forwarded to."""
         ...
 
     def find(self, *, run_id: str, limit: int) -> Iterator[Exchange]:
@@ -54,7 +59,15 @@ async def find_source(name: str, places: SourcePlaces) -> ReplaySource:
         return from_file(name, content)
     if is_run_id(name):
         return await _find_run(name, places)
-    return from_exchange(name, _find_capture(name, places))
+    return _from_store(name, _find_capture(name, places), places)
+
+
+def _from_store(name: str, exchange: Exchange, places: SourcePlaces) -> ReplaySource:
+    """Return a capture of the store as a source; one that was not forwarded has the last listener's target."""
+    source, captures = from_exchange(name, exchange), places.open_captures()
+    if exchange.delivery is not None or captures is None:
+        return source
+    return replace(source, listener_target=handler_here(captures.last_target()))
 
 
 def _find_capture(name: str, places: SourcePlaces) -> Exchange:
@@ -79,12 +92,11 @@ def _find_capture(name: str, places: SourcePlaces) -> Exchange:
 
 
 async def _find_run(name: str, places: SourcePlaces) -> ReplaySource:
-    from port_hook_cli.runs.updates import is_node_run
 
     captures = places.open_captures()
     captured = None if captures is None else next(captures.find(run_id=name, limit=1), None)
     if captured is not None:
-        return from_exchange(name, captured)
+        return _from_store(name, captured, places)
     if is_node_run(name):
         # Port's API reference has routes that update node runs and their logs, but none that returns their request.
         raise StoreError(

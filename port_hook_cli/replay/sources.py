@@ -27,15 +27,16 @@ _KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote
 class ReplaySource:
     """A request to replay. `name` is the name that the user gave, and `notes` are shown to the user.
 
-    `invocation.replay_of` names the capture that it comes from, if any. `forwarded_to` is the URL on this machine that
-    the capture was forwarded to, None for any other URL: a store may come from someone else, who must not choose where
-    requests go.
+    `invocation.replay_of` names the capture it comes from, where it comes from one. `forwarded_to` is the URL on this
+    machine that the capture was forwarded to, and `listener_target` the one that the store's last listener forwarded
+    to. They are None where there is none: a store may come from a stranger, who must not choose another machine.
     """
 
     name: str
     invocation: Invocation
     notes: tuple[str, ...] = ()
     forwarded_to: str | None = None
+    listener_target: str | None = None
 
     @property
     def run_id(self) -> str | None:
@@ -55,7 +56,7 @@ def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
         name=name,
         invocation=invocation,
         notes=_verdict_notes(exchange.verdict),
-        forwarded_to=_handler_here(exchange),
+        forwarded_to=handler_here(exchange.delivery.url) if exchange.delivery else None,
     )
 
 
@@ -89,11 +90,10 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
     )
 
 
-def _handler_here(exchange: Exchange) -> str | None:
-    if exchange.delivery is None:
-        return None
+def handler_here(target: str | None) -> str | None:
+    """Return a URL that a store has if it is one on this machine, or None."""
     try:
-        url = parse_target(exchange.delivery.url)
+        url = parse_target(target or "")
     except BadTarget:
         return None
     return url if is_on_this_machine(url) else None

@@ -32,14 +32,18 @@ _FAULT_HINTS = {
 }
 
 
-def delivery_hint(delivery: Delivery) -> str:
-    """Return what to do about a replay without a good response, or an empty string."""
+def delivery_hint(delivery: Delivery, conflict: str = "") -> str:
+    """Return what to do about a replay that did not go well, or an empty string.
+
+    `conflict` says that two places have different secrets; it is added if the target refused the signature.
+    """
     if delivery.status is None:
         return _FAULT_HINTS.get(delivery.fault or "", "")
     if delivery.status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return "Redirects are not followed, and Port does not follow them either; point --to at the final address."
     fallback = "The target's own log should say why." if delivery.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
-    return _HINTS.get(delivery.status, fallback)
+    hint = _HINTS.get(delivery.status, fallback)
+    return f"{hint} {conflict}" if conflict and hint == _REFUSED else hint
 
 
 def tally_view(tally: DeliveryTally) -> Table:

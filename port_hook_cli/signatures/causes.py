@@ -6,9 +6,11 @@ The slugs are public: they are in `--json` records, and docs/reference/signature
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from port_hook_cli.invocations.models import Cause
+from port_hook_cli.errors import CREDENTIALS_IN_PORT
+from port_hook_cli.invocations.models import Cause, Verdict
 
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
@@ -45,7 +47,7 @@ WRONG_SECRET = Cause(
     "wrong-secret",
     "The signature matches neither the body as it arrived nor any other form of it: it was made with another secret, "
     "or the body or the timestamp was changed on the way.",
-    "Compare the client secret with that of the organization that sent this (in Port: Credentials). If they are the "
+    f"Compare the client secret with that of the organization that sent this ({CREDENTIALS_IN_PORT}). If they are the "
     "same, look for a proxy or middleware that rewrites the body.",
 )
 UNDIAGNOSED = Cause(
@@ -236,6 +238,20 @@ def reserialized_indented(style: str) -> Cause:
         f"The signature matches the body {style}, not the bytes that arrived.",
         "Sign the bytes that are sent, and indent JSON only to display it.",
     )
+
+
+def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
+    """Return a verdict whose fix for a wrong secret also says `conflict`: that another place has another secret.
+
+    It is for the user's screen only: a response to a request that fails verification names no file.
+    """
+    if not conflict or WRONG_SECRET.slug not in verdict.slugs:
+        return verdict
+    fixes = [
+        replace(cause, fix=f"{cause.fix} {conflict}") if cause.slug == WRONG_SECRET.slug else cause
+        for cause in verdict.causes
+    ]
+    return replace(verdict, causes=tuple(fixes))
 
 
 def wrong_secret(untried: Iterable[str]) -> Cause:

@@ -17,13 +17,11 @@ from typing import TypeAlias
 from port_hook_cli.invocations.models import Cause, Headers
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import COMBINED_BYTES, MILLISECONDS_BODY_BYTES, Budget
-from port_hook_cli.signatures.forms import RAW, Form, byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
 from port_hook_cli.signatures.notation import SignatureReading
 from port_hook_cli.signatures.same_document import DocumentComparison, compare_documents
-from port_hook_cli.signatures.signing import digest
-
-MAX_TIMESTAMP_CHARACTERS = 64
-"""Longer timestamps are malformed, and are not hashed."""
+from port_hook_cli.signatures.signing import RAW, digest
 
 _MAX_DIGITS_OF_SECONDS = 11
 """Timestamps with more digits are milliseconds: as seconds they would be after the year 5138."""

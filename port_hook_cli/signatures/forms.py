@@ -18,6 +18,7 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.same_document import MAX_DOCUMENT_BYTES, is_dense
 from port_hook_cli.signatures.serializers import serializations
+from port_hook_cli.signatures.signing import RAW
 
 MAX_DECOMPRESSED_BYTES = 10 * 2**20
 MAX_UNDECLARED_BYTES = 2**18
@@ -64,9 +65,6 @@ class Form:
         """Return the form that results from one more step."""
         name = reading if self.reading == RAW else f"{self.reading}+{reading}"
         return replace(self, reading=name, causes=(*self.causes, *deviations), body=body)
-
-
-RAW = "raw"
 
 
 def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:

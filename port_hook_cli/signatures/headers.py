@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.diagnosis import MAX_TIMESTAMP_CHARACTERS
 from port_hook_cli.signatures.notation import SignatureReading, read_signature
+
+MAX_TIMESTAMP_CHARACTERS = 64
+"""Longer timestamps are malformed, and nothing is hashed over them."""
 
 _MAX_VALUES = 4
 """If a header is repeated more often, only its first values are used."""
@@ -22,8 +24,7 @@ whole_number = re.compile("-?[0-9]{1,18}").fullmatch
 _signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureHeaders:
+class SignatureHeaders(NamedTuple):
     """The signatures and timestamps of a request.
 
     `is_joined` means that one field held several values, as Node joins a repeated header.

@@ -6,7 +6,7 @@ import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
@@ -20,8 +20,7 @@ _versions = re.compile(r"(?:(?:v[0-9]{1,3}|sha-?256) ?[,=:] ?)*", re.IGNORECASE)
 _hex = re.compile("[0-9a-fA-F]{64}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureReading:
+class SignatureReading(NamedTuple):
     """The 32 bytes that a header may mean. `causes` are its deviations from `v1,` and their base64."""
 
     digest: bytes

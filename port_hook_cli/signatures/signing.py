@@ -14,6 +14,9 @@ from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_H
 from port_hook_cli.text.secret import Secret
 
 VERSION = "v1"
+RAW = "raw"
+"""The form of a body that Port signs: its bytes as they are sent."""
+
 _LARGE_BYTES = 2**16
 
 

@@ -6,24 +6,25 @@ import re
 from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hmac import compare_digest
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Cause, Headers, Status, Verdict
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.clock_skew import clock_skew
-from port_hook_cli.signatures.diagnosis import (
+from port_hook_cli.signatures.headers import (
     MAX_TIMESTAMP_CHARACTERS,
-    Match,
-    find_matches,
-    secret_variants,
-    timestamp_variants,
+    OWS,
+    SignatureHeaders,
+    read_fields,
+    whole_number,
 )
-from port_hook_cli.signatures.forms import RAW
-from port_hook_cli.signatures.headers import OWS, SignatureHeaders, read_fields, whole_number
 from port_hook_cli.signatures.notation import SignatureReading, read_signature
-from port_hook_cli.signatures.signing import VERSION, digest
+from port_hook_cli.signatures.signing import RAW, VERSION, digest
 from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.signatures.diagnosis import Match
 
 DEFAULT_TOLERANCE_S = 300.0
 MILLISECONDS_FROM = 10**11
@@ -38,8 +39,7 @@ _plain_seconds = re.compile("[0-9]{1,11}").fullmatch
 _as_port_writes_it = re.compile(r"v1,[A-Za-z0-9+/]{43}=").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
+class _Clock(NamedTuple):
     """The signed time compared with the receiver's. `age_s` is None if the timestamp is not a whole number."""
 
     age_s: float | None
@@ -144,6 +144,9 @@ def _diagnose(
     tolerance_s: float,
     seen: bool,
 ) -> Verdict:
+    # A valid signature needs no diagnosis, and `verify` starts faster without its modules.
+    from port_hook_cli.signatures.diagnosis import find_matches, secret_variants, timestamp_variants
+
     clock = _clock(signature_headers.timestamps[0], now, tolerance_s)
     readings = signature_headers.readings()
     found = find_matches(

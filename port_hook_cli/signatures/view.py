@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from port_hook_cli.text.styled import Styled
 
 STATUS_MEANINGS = {
     Status.VALID: "the signature is Port's, for exactly these bytes",
@@ -42,16 +40,13 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     return lines
 
 
-def verdict_view(verdict: Verdict) -> Text:
-    """Return `verdict_lines` with the status and the fixes colored."""
-    from rich.text import Text
-
+def verdict_view(verdict: Verdict) -> Iterator[Styled]:
+    """Yield `verdict_lines` with the status and the fixes in color."""
     first, *others = verdict_lines(verdict)
-    view = Text(first, style="")
-    view.stylize(f"bold {status_color(verdict.status)}", 0, len(verdict.status))
+    status = str(verdict.status)
+    yield Styled.assemble((status, f"bold {status_color(verdict.status)}"), first.removeprefix(status))
     for line in others:
-        view.append(f"\n{line}", style="cyan" if line.startswith(_FIX) else None)
-    return view
+        yield Styled(line, "cyan" if line.startswith(_FIX) else "")
 
 
 def status_color(status: Status) -> str:

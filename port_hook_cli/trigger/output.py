@@ -12,7 +12,7 @@ from port_hook_cli.invocations.snippets import SignedRequest
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, rich_console, write_bytes, write_content
+from port_hook_cli.terminal.console import Output, emit, write_bytes, write_content
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.records import invocation_record
@@ -66,31 +66,30 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
 
 def show_request(made: Made, runtime: Runtime) -> None:
     """Show a request as the listener does."""
-    from port_hook_cli.text.layout import fit
     from port_hook_cli.trigger.view import request_lines
 
-    console = rich_console(runtime.stdout, runtime.environ)
+    screen = Output(runtime.stdout, runtime.environ)
     url, content = made.masker.text(made.url), made.shown.body
-    for line in fit(request_lines(made.action, made.request, url=url, content=content), console):
-        console.print(line, soft_wrap=True)
+    screen.print(*screen.fit(request_lines(made.action, made.request, url=url, content=content)))
 
 
-def show_response(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
-    """Show or record what came back, and what Port makes of it."""
+def show_response(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool, conflict: str = "") -> None:
+    """Show or record what came back, and what Port makes of it.
+
+    `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
+    """
     fate = _fate(made, delivery)
     if delivery.error:  # it names the host, and a host can be made of anything
         delivery = replace(delivery, error=made.masker.text(delivery.error))
     if json:
         _emit(made, delivery, fate, runtime)
         return
-    from port_hook_cli.text.layout import fit
     from port_hook_cli.trigger.view import response_lines
 
-    console = rich_console(runtime.stdout, runtime.environ)
+    screen = Output(runtime.stdout, runtime.environ)
     content = made.masker.content(delivery.body)
-    lines = response_lines(delivery, content=content, fate=fate, run_id=made.request.run_id)
-    for line in fit(lines, console):
-        console.print(line, soft_wrap=True)
+    lines = response_lines(delivery, content=content, fate=fate, run_id=made.request.run_id, conflict=conflict)
+    screen.print(*screen.fit(lines))
 
 
 def _fate(made: Made, delivery: Delivery) -> RunFate:

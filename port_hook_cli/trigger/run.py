@@ -69,10 +69,17 @@ class TriggerPlan:
     insecure_api: bool
 
     @property
-    def files(self) -> tuple[str | None, ...]:
-        """Every file that is read, ACTION and the secret's among them."""
-        documents = (self.inputs_file, self.entity_file, self.event_file, self.user_file, self.secrets_file)
-        return (self.action.partition("#")[0], *documents, self.secret_file)
+    def inputs_by_name(self) -> tuple[tuple[str, str | None], ...]:
+        """Every input that is read, with the name of its file; `-` is stdin."""
+        return (
+            ("the action", self.action.partition("#")[0]),
+            ("the inputs", self.inputs_file),
+            ("the entity", self.entity_file),
+            ("the event", self.event_file),
+            ("the user", self.user_file),
+            ("the secrets", self.secrets_file),
+            ("the client secret", self.secret_file),
+        )
 
     @property
     def sends(self) -> bool:
@@ -206,7 +213,8 @@ async def _trigger(
     if not plan.json:
         show_request(made, runtime)
     delivery = await _send(made, plan.timeout_s)
-    show_response(made, delivery, runtime, json=plan.json)
+    conflict = "" if plan.no_sign else settings().conflict
+    show_response(made, delivery, runtime, json=plan.json, conflict=conflict)
     return _exit_code(delivery)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from rich.text import Text
-
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.exchange_view import payload_lines, what_it_is
 from port_hook_cli.invocations.body_view import bytes_text
@@ -19,6 +17,7 @@ from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import Styled as Text
 
 _MOST_LINES = 24
 _EXCERPT = 2048
@@ -59,7 +58,9 @@ def request_lines(name: str, request: RenderedRequest, *, url: str, content: byt
     yield from payload_lines(payload, content, app_url=None)
 
 
-def response_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str) -> Iterator[Text]:
+def response_lines(
+    delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str, conflict: str = ""
+) -> Iterator[Text]:
     """Yield the answer, whose body is `content`, and what Port makes of it; a delivery without one says why."""
     if delivery.status is None:
         yield _line("no answer", Text(brief(delivery.error or "it failed"), style="red"))
@@ -70,15 +71,15 @@ def response_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id:
         yield from _excerpt(content)
     if hint := _FAULT_HINTS.get(delivery.fault or "") or _HINTS.get(delivery.status or 0):
         yield _line("hint", Text(hint))
+        if conflict and hint == _REFUSED:
+            yield _line("", Text(conflict))
     if fate is RunFate.FAILURE and delivery.status is None:
         yield _line("in Port", Text("the run is synchronized: without an answer it ends as FAILURE"))
     elif words := _FATES.get(fate):
         yield _line("in Port", Text(words))
     is_good = delivery.status is not None and delivery.status // 100 == _OK
     if fate is RunFate.WAITS and (command := report_command(run_id, failed=not is_good)):
-        line = _line("", Text(command, style="cyan"))
-        line.no_wrap = True
-        yield line
+        yield _line("", Text(command, style="cyan", no_wrap=True))
 
 
 def run_line(run: Mapping[str, Any]) -> str:
@@ -106,4 +107,4 @@ def _excerpt(content: bytes) -> Iterator[Text]:
 
 
 def _line(label: str, text: Text) -> Text:
-    return Text.assemble("  ", (label.ljust(INDENT - 2), "dim"), text)
+    return Text.assemble("  ", (label.ljust(INDENT - 2), "dim"), text, no_wrap=text.no_wrap)

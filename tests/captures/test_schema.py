@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -16,6 +15,7 @@ from port_hook_cli.captures.schema import (
     migrate,
     read_version,
 )
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange
 

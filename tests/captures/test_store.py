@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.captures import CaptureStore, open_store, store_path
-from port_hook_cli.captures.opening import execute_patiently, require_sqlite
+from port_hook_cli.captures.opening import execute_patiently, require_sqlite, store_path
 from port_hook_cli.captures.schema import migrate
+from port_hook_cli.captures.store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
@@ -56,6 +56,15 @@ def output(process: subprocess.Popen[bytes]) -> bytes:
 
 
 # --- the file
+
+
+def test_the_target_of_the_last_session_replaces_the_one_before(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store:
+        assert store.last_target() is None
+        for target in ("http://127.0.0.1:8000", "http://127.0.0.1:9000", None):
+            store.record_session(target)
+            with open_store(None, tmp_path) as reader:
+                assert reader.last_target() == target
 
 
 def test_the_store_is_in_the_folder_unless_another_is_named(tmp_path: Path) -> None:
@@ -481,7 +490,7 @@ def test_looking_at_a_store_drops_nothing(folder: Path) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 name, count = sys.argv[1], int(sys.argv[2])
@@ -502,7 +511,7 @@ def test_several_processes_make_and_write_one_store_at_once(folder: Path, monkey
 KILL_ITSELF = """
 import os, signal
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 store = open_store(None, Path.cwd(), create=True)
@@ -536,7 +545,7 @@ def test_a_store_that_is_removed_under_a_listener_is_made_anew(store: CaptureSto
 FILL_UP = """
 import resource
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
 from port_hook_cli.captures.opening import Access
 from port_hook_cli.captures.rows import Row
+from port_hook_cli.captures.store import CaptureStore, open_store
+from port_hook_cli.captures.writer import StoreWriter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Response
 from tests.factories import an_exchange, an_invocation
@@ -224,7 +225,8 @@ def test_a_loop_that_goes_away_does_not_keep_the_file_open(folder: Path) -> None
 FULL_DISK = """
 import asyncio, json, os, subprocess, sys
 from pathlib import Path
-from port_hook_cli.captures import StoreWriter, open_store
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.writer import StoreWriter
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 
@@ -335,7 +337,8 @@ async def test_waiting_large_bodies_are_committed_in_portions(writer: StoreWrite
 MEMORY = """
 import asyncio, os, sys
 from pathlib import Path
-from port_hook_cli.captures import StoreWriter, open_store
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.writer import StoreWriter
 from port_hook_cli.invocations.models import Delivery, Headers, Response
 from dataclasses import replace
 from tests.factories import an_exchange, an_invocation

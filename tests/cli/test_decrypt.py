@@ -11,8 +11,8 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]
 import pytest
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
@@ -174,8 +174,8 @@ def test_values_cannot_reach_through_to_the_terminal(run: Run, folder: Path) -> 
     ("arguments", "code", "words"),
     [
         (("",), ExitCode.USAGE, "name is empty"),
-        (("-", "--secret-file", "-"), ExitCode.USAGE, "stdin can be only one"),
-        (("-", "--private-key", "-"), ExitCode.USAGE, "stdin can be only one"),
+        (("-", "--secret-file", "-"), ExitCode.USAGE, "stdin cannot be both"),
+        (("-", "--private-key", "-"), ExitCode.USAGE, "stdin cannot be both"),
         (("p.json", "a", "--payload", "--json"), ExitCode.USAGE, "exclude each other"),
         (("p.json", 'a"'), ExitCode.USAGE, "cannot be read"),
         (("none.json",), ExitCode.STORE, "There is no file none.json"),
@@ -275,7 +275,7 @@ class TestEncrypt:
             (("",), ExitCode.USAGE, "value is empty"),
             (("binary",), ExitCode.USAGE, "not UTF-8 text (at byte 1)"),
             (("x", "--public-key", "k", "--secret-file", "s"), ExitCode.USAGE, "exclude each other"),
-            (("-", "--public-key", "-"), ExitCode.USAGE, "stdin can be only one"),
+            (("-", "--public-key", "-"), ExitCode.USAGE, "stdin cannot be both"),
             (("x", "--public-key", "private.pem"), ExitCode.SETTINGS, "is a private key"),
             (("x", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
         ],

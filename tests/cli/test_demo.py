@@ -21,7 +21,7 @@ def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: 
     assert result.code == 0
     assert result.err == ""
     arrived, reported, refused = (
-        result.out.index(text) for text in ("2. Somebody runs", "3. The handler has done", "4. The same request")
+        result.out.index(text) for text in ("2. A user runs", "3. The handler has done", "4. The same request")
     )
     first, second = result.out[arrived:reported], result.out[refused:]
     assert "create_vm CREATE" in first
@@ -32,6 +32,7 @@ def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: 
     assert "the run may still be waiting for a report" in first
     assert "report-run" not in result.out
     assert "port-hook listen --tunnel none" in second
+    assert all("umask 077" in line for line in second.splitlines() if "> .env" in line)
     assert max(map(len, second[second.index("Next, ") :].split("\n\n")[0].splitlines())) <= 80
     assert list(folder.iterdir()) == []
 

@@ -196,13 +196,14 @@ def test_verify_says_once_where_its_secret_comes_from(run: Run, folder: Path) ->
         ("--secret-file secret", {}, ("--secret-file", "secret")),
     ],
 )
-def test_listen_says_where_its_secret_comes_from(
+def test_listen_says_once_where_its_secret_comes_from(
     run: Run, folder: Path, place: str, env: dict[str, str], options: tuple[str, ...]
 ) -> None:
     write(folder / "secret", REAL)
     write(folder / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
     result = run("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--json", *options, env=env)
     assert f"Secret        from {place}\n" in result.err
+    assert result.err.lower().count("secret ") == 1
     assert {record["type"] for record in result.records} == {"ready", "summary"}
 
 

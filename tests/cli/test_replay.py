@@ -8,20 +8,21 @@ import os
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
 from tests.conftest import Run
@@ -59,6 +60,12 @@ def store(folder: Path, **overrides: Any) -> str:
     with open_store(None, folder, create=True) as captures:
         captures.add([exchange])
     return str(exchange.invocation.id)
+
+
+def last_listener(folder: Path, forward_to: str | None) -> None:
+    """Record a session of `listen`."""
+    with open_store(None, folder, create=True) as captures:
+        captures.record_session(forward_to)
 
 
 def accepts(request: RawRequest, secret: str = SECRET.reveal(), *, unit: int = 1) -> bool:
@@ -576,6 +583,60 @@ def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
         "error: Missing option --to: last was not forwarded to a handler on this machine.\n"
         "hint: Name the target, such as --to 8000.\n"
     )
+
+
+def test_a_capture_that_was_not_forwarded_is_sent_to_the_target_of_the_last_listener(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    store(folder)
+    last_listener(folder, "http://127.0.0.1:1")
+    last_listener(folder, target.url)
+    for name in ("last", RUN_ID):
+        result = run("replay", name, env=ENV)
+        words = f"Sending to {target.url}, where the last `listen` with this store forwarded.\n"
+        assert (result.code, result.err) == (0, words)
+    assert all(accepts(request) for request in target.requests)
+
+
+def test_a_capture_that_was_forwarded_is_not_sent_to_the_target_of_the_last_listener(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    store(folder, exchange=an_exchange(delivery=Delivery(url="http://10.0.0.1/", status=200)))
+    last_listener(folder, target.url)
+    assert run("replay", "last", env=ENV).code == ExitCode.USAGE
+    assert target.requests == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        None,
+        "",
+        "http://attacker.example/",
+        "http://localhost.attacker.example/",
+        "http://127.0.0.1@attacker.example/",
+        "http://10.0.0.1/",
+        "file:///etc/passwd",
+        "\x1b[2J",
+        "http://127.0.0.1:99999999",
+        "8" * 100_000,
+    ],
+)
+def test_a_target_of_the_last_listener_on_another_machine_is_not_used(
+    run: Run, folder: Path, planted: str | None
+) -> None:
+    store(folder)
+    last_listener(folder, planted)
+    result = run("replay", "last", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err.startswith("error: Missing option --to: last was not forwarded to a handler on this machine.\n")
+
+
+def test_a_target_of_the_last_listener_that_is_not_text_is_not_used(run: Run, folder: Path) -> None:
+    store(folder)
+    with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as connection, connection:
+        connection.execute("INSERT INTO last_session VALUES (x'38303030')")
+    assert run("replay", "last", env=ENV).code == ExitCode.USAGE
 
 
 def test_a_file_needs_a_target(run: Run, folder: Path) -> None:

@@ -424,7 +424,7 @@ def test_a_document_of_another_shape_is_named(run: Run, folder: Path, option: st
         (("--json", "--format", "curl"), "exclude each other"),
         (("--wait", "3"), "--via-port"),
         (("--via-port", "--to", "1"), "--to has no effect"),
-        (("--inputs", "-", "--secret-file", "-"), "stdin can be only one"),
+        (("--inputs", "-", "--secret-file", "-"), "stdin cannot be both"),
     ],
 )
 def test_options_that_say_nothing_together_are_refused(run: Run, args: tuple[str, ...], words: str) -> None:

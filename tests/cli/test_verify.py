@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
 from port_hook_cli.signatures.signing import sign, signed_headers

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.text.secret import Secret
+from tests.factories import a_body, an_exchange, an_invocation, signed
 from tests.processes import environment_without_coverage
 
 HEAVY = {"aiohttp", "asyncio", "asyncssh", "cryptography", "dotenv", "httpx", "pyngrok", "rich", "sqlite3", "yaml"}
@@ -31,6 +34,16 @@ def test_a_light_command_imports_nothing_heavy(folder: Path, arguments: tuple[st
     packages = imported(folder, *arguments, stdin=b"{}")
     assert "typer" in packages
     assert packages & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [("show", "last"), ("captures",), ("verify", "last")])
+def test_a_command_that_reads_captures_imports_sqlite3_and_nothing_else_heavy(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    body = a_body()
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(body, headers=signed(body, secret=Secret("a-secret"))))])
+    assert imported(folder, *arguments) & HEAVY == {"sqlite3"}
 
 
 def test_a_dotenv_file_without_settings_imports_nothing(folder: Path) -> None:

@@ -38,6 +38,9 @@ class Shelf:
                 return exchange
         raise StoreError(f"No capture starts with {name}.", hint="Look at the list.")
 
+    def last_target(self) -> str | None:
+        return None
+
     def find(self, *, run_id: str, limit: int) -> Iterator[Exchange]:
         found = [exchange for exchange in self.exchanges if exchange.payload.run_id == run_id]
         return iter(found[:limit])

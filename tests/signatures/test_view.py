@@ -41,7 +41,7 @@ def test_a_cause_cannot_command_the_terminal() -> None:
 
 
 def test_the_colored_view_has_the_same_words() -> None:
-    assert verdict_view(STALE).plain.splitlines() == verdict_lines(STALE)
+    assert [line.plain for line in verdict_view(STALE)] == verdict_lines(STALE)
 
 
 @pytest.mark.parametrize("status", Status)
