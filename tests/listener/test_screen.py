@@ -440,7 +440,8 @@ def columns_of(screen: pyte.Screen, text: str) -> tuple[int, int]:
 def test_compact_lines_have_color_and_break_no_word(width: int) -> None:
     terminal = Terminal(width)
     verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "words", "fix"),))
-    exchange = an_exchange(verdict=verdict, delivery=Delivery(url="http://h/", status=503), response=Response(status=401))
+    delivery = Delivery(url="http://h/", status=503)
+    exchange = an_exchange(verdict=verdict, delivery=delivery, response=Response(status=401))
     terminal.show(exchange, compact=True)
     lines = [line for line in terminal.lines() if line]
     assert " ".join(lines).split() == compact_line(exchange).plain.split()
@@ -471,7 +472,8 @@ CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret
 
 
 def refused_by_the_listener() -> Exchange:
-    return an_exchange(verdict=Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET,)), response=Response(status=401))
+    verdict = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET,))
+    return an_exchange(verdict=verdict, response=Response(status=401))
 
 
 def shown_with_conflict(streams: Streams, exchange: Exchange) -> str:
