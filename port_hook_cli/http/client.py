@@ -98,7 +98,8 @@ class HttpClient:
         connections = self._idle.get(origin)
         while connections:
             connection = connections.pop()
-            if connection.can_reuse and time.monotonic() - connection.idle_since < _MAX_IDLE_S:
+            is_fresh = time.monotonic() - connection.idle_since < _MAX_IDLE_S
+            if is_fresh and connection.can_reuse and not connection.has_input():
                 return connection
             connection.abort()
         return None

@@ -7,6 +7,7 @@ to connect does not count.
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 import time
 
@@ -32,6 +33,7 @@ class Connection(asyncio.Protocol):
         self._parser: ResponseParser | None = None
         self._response: asyncio.Future[None] | None = None
         self._is_lost = False
+        self._poll: select.poll | None = None
 
     async def exchange(self, request: bytes, parser: ResponseParser, deadline: float | None) -> None:
         """Send `request` and let `parser` read the response.
@@ -62,6 +64,16 @@ class Connection(asyncio.Protocol):
         """
         return not (self._is_lost or self._transport.is_closing() or self._transport.get_write_buffer_size())
 
+    def has_input(self) -> bool:
+        """Return whether the target has sent something that was not read yet: the end of the connection, usually.
+
+        The event loop handles it in its next turn, which is too late for a request that is sent in this one. Always
+        False on Windows, and with TLS, where it may be a part of the protocol.
+        """
+        if self._poll is None:
+            return False
+        return bool(self._poll.poll(0))
+
     def abort(self) -> None:
         """Close the connection at once, without waiting for what is still to be sent."""
         self._transport.abort()
@@ -70,6 +82,9 @@ class Connection(asyncio.Protocol):
         """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if transport.get_extra_info("sslcontext") is None and hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Read a part of the response. Data that no request asked for ends the connection."""
