@@ -23,7 +23,7 @@ from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.capacity import Capacity, Share
-from port_hook_cli.listener.connections import Connection, Server, WireResponse
+from port_hook_cli.listener.connections import Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
@@ -97,7 +97,7 @@ class HttpSource:
             return
         self._sockets.close()
         self._http.pre_shutdown()
-        connections = (link for link in self._http.connections if isinstance(link, Connection))
+        connections = (link for link in self._http.connections if isinstance(link, ServerConnection))
         if under_way := {link.task for link in connections if link.task and not link.task.done()}:
             _, late = await asyncio.wait(under_way, timeout=drain_s)
             for task in late:
@@ -105,7 +105,7 @@ class HttpSource:
         await self._http.shutdown(_LEAVE_S)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if isinstance(request.protocol, Connection):
+        if isinstance(request.protocol, ServerConnection):
             request.protocol.task = asyncio.current_task()
         target = request.raw_path
         if refusal := _refuse_form(request):

@@ -35,7 +35,7 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @dataclass
 class Standin:
-    """The stand-in on a private PATH, its folder, and the pipe that tells when it runs and when it has died."""
+    """The stand-in on a private PATH, its folder, and the pipe that shows when it runs and when it has ended."""
 
     folder: Path
     environ: dict[str, str]
@@ -75,7 +75,7 @@ class Standin:
         return int(await asyncio.wait_for(self.lines.readline(), 10))
 
     async def gone(self) -> None:
-        """Return when cloudflared is dead: the kernel has closed its end of the pipe. Fail after 10 seconds."""
+        """Wait until cloudflared has ended, which closes its end of the pipe. Fail after 10 seconds."""
         os.close(self.our_end)
         self.our_end = -1
         try:
@@ -113,7 +113,7 @@ async def closing(tunnel: CloudflaredTunnel) -> AsyncIterator[CloudflaredTunnel]
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    """Wait for what no event tells; fail after 10 seconds."""
+    """Wait for something that has no event; fail after 10 seconds."""
     try:
         async with asyncio.timeout(10):
             while not happened():  # noqa: ASYNC110 - another process does it

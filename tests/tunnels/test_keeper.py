@@ -1,4 +1,4 @@
-"""A tunnel that is watched: what is told of it, and when it is opened anew."""
+"""What the keeper reports about a tunnel, and when it reopens it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
 REACHABLE = ProbeResult(Connectivity.REACHABLE, 12.0)
-UNREACHABLE = ProbeResult(Connectivity.UNREACHABLE, None, "no answer")
+UNREACHABLE = ProbeResult(Connectivity.UNREACHABLE, None, "no response")
 TAKEN = ProbeResult(Connectivity.TAKEN, None, "another server responds there")
 
 
-class ATunnel:
-    """A tunnel whose every word the test chooses."""
+class FakeTunnel:
+    """A tunnel that the test controls."""
 
     def __init__(self, url: str = "https://one.example", result: ProbeResult = REACHABLE) -> None:
         self.url = url
         self.result = result
         self.problem = ""
-        self.asked: list[tuple[str, str]] = []
-        self.asked_thrice = asyncio.Event()
+        self.probes: list[tuple[str, str]] = []
+        self.probed_three_times = asyncio.Event()
         self.closed = 0
         self.close_problem: Exception | None = None
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -36,9 +36,9 @@ class ATunnel:
         return self.problem
 
     async def probe(self, path: str, token: str) -> ProbeResult:
-        self.asked.append((path, token))
-        if len(self.asked) == 3:
-            self.asked_thrice.set()
+        self.probes.append((path, token))
+        if len(self.probes) == 3:
+            self.probed_three_times.set()
         return self.result
 
     async def lost(self) -> str:
@@ -49,20 +49,20 @@ class ATunnel:
         if self.close_problem:
             raise self.close_problem
 
-    def end(self, words: str) -> None:
-        self._end.set_result(words)
+    def end(self, reason: str) -> None:
+        self._end.set_result(reason)
 
 
 @dataclass
 class Watched:
-    """A keeper at work, and what it told."""
+    """A running keeper, and what it reported."""
 
-    tunnel: ATunnel
+    tunnel: FakeTunnel
     reports: asyncio.Queue[TunnelReport] = field(default_factory=asyncio.Queue)
     notices: list[str] = field(default_factory=list)
     moves: list[str] = field(default_factory=list)
     openings: list[str | None] = field(default_factory=list)
-    following: list[ATunnel | Exception] = field(default_factory=list)
+    following: list[FakeTunnel | Exception] = field(default_factory=list)
     move_problem: Exception | None = None
 
     async def open(self, before: str | None) -> Tunnel:
@@ -102,7 +102,7 @@ async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, 
     def begin(
         interval_s: float = 0.01, result: ProbeResult = REACHABLE, *, is_ours: bool = True
     ) -> tuple[Watched, Keeper]:
-        watched = Watched(ATunnel(result=result))
+        watched = Watched(FakeTunnel(result=result))
         keeper = watched.keeper(interval_s, is_ours=is_ours)
         task = asyncio.ensure_future(keeper.keep())
         request.addfinalizer(task.cancel)
@@ -118,9 +118,9 @@ async def test_keeper_reports_a_working_tunnel_once(watch: Watch) -> None:
     watched, keeper = watch()
     report = await watched.next()
     assert (report.state, report.latency_ms, report.url) == (TunnelState.REACHABLE, 12.0, "https://one.example")
-    await asyncio.wait_for(watched.tunnel.asked_thrice.wait(), 5)
+    await asyncio.wait_for(watched.tunnel.probed_three_times.wait(), 5)
     assert watched.reports.empty()
-    assert set(watched.tunnel.asked) == {("/p", "t")}
+    assert set(watched.tunnel.probes) == {("/p", "t")}
     assert keeper.latest.state is TunnelState.REACHABLE
 
 
@@ -129,7 +129,7 @@ async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes(watc
     assert await watched.states(1) == [TunnelState.REACHABLE]
     watched.tunnel.result = UNREACHABLE
     report = await watched.next()
-    assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "no answer")
+    assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "no response")
     watched.tunnel.result = REACHABLE
     assert await watched.states(1) == [TunnelState.REACHABLE]
 
@@ -150,7 +150,7 @@ async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds(watch: Watch) -> N
     watched, keeper = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     first = watched.tunnel
-    watched.following = [TunnelError("not yet"), TunnelError("not yet"), ATunnel()]
+    watched.following = [TunnelError("not yet"), TunnelError("not yet"), FakeTunnel()]
     first.end("The agent has ended.")
     lost = await watched.next()
     assert (lost.state, lost.reason) == (TunnelState.LOST, "The agent has ended.")
@@ -164,7 +164,7 @@ async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds(watch: Watch) -> N
 async def test_keeper_reports_and_announces_a_changed_url(watch: Watch) -> None:
     watched, keeper = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.following = [ATunnel("https://two.example")]
+    watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.end("It ended.")
     assert (await watched.next()).state is TunnelState.LOST
     opened = await watched.next()
@@ -177,7 +177,7 @@ async def test_keeper_reports_and_announces_a_changed_url(watch: Watch) -> None:
 async def test_keeper_reopens_a_tunnel_when_another_server_responds_at_its_url(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.following = [ATunnel("https://two.example")]
+    watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.result = TAKEN
     assert await watched.states(3) == [TunnelState.TAKEN, TunnelState.LOST, TunnelState.OPEN]
 
@@ -196,7 +196,7 @@ async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) 
     assert (await watched.next()).state is TunnelState.UNREACHABLE
     watched.tunnel.problem = ""
     assert (await watched.next()).state is TunnelState.OPEN
-    assert watched.tunnel.asked == []
+    assert watched.tunnel.probes == []
     await keeper.close()
     assert watched.tunnel.closed == 1
 
@@ -204,7 +204,7 @@ async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) 
 async def test_keeper_reports_a_defect_of_a_provider_and_goes_on(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.following = [ATunnel()]
+    watched.following = [FakeTunnel()]
     watched.tunnel.result = None  # type: ignore[assignment] # a defect in a provider
     lost = await watched.next()
     assert lost.state is TunnelState.LOST
@@ -216,7 +216,12 @@ async def test_keeper_reports_each_reason_for_a_failed_reopening_once(watch: Wat
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     refusal = TunnelError("The key\n  has changed.", hint="Ask.")
-    watched.following = [refusal, TunnelError("The key has changed.", hint="Ask."), OSError("no \x1b fork"), ATunnel()]
+    watched.following = [
+        refusal,
+        TunnelError("The key has changed.", hint="Ask."),
+        OSError("no \x1b fork"),
+        FakeTunnel(),
+    ]
     watched.tunnel.end("It ended.")
     assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
     assert watched.notices == [
@@ -229,7 +234,7 @@ async def test_keeper_watches_a_new_url_when_announcing_it_fails(watch: Watch) -
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     watched.move_problem = KeyError("what")
-    watched.following = [ATunnel("https://two.example")]
+    watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.end("It ended.")
     assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
     assert watched.notices == ["error: The retargeted actions could not be moved to the new URL: KeyError: 'what'"]
@@ -239,7 +244,7 @@ async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails(watch: Watch)
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     watched.tunnel.close_problem = OSError("gone")
-    watched.following = [ATunnel()]
+    watched.following = [FakeTunnel()]
     watched.tunnel.end("It ended.")
     assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
     assert watched.notices == ["The lost tunnel could not be closed: OSError: gone"]
@@ -260,7 +265,7 @@ async def test_keeper_waits_longer_before_each_reopening_of_unstable_tunnels(wat
     took_s = []
     for _ in range(4):
         assert await watched.states(1) == [TunnelState.REACHABLE]
-        watched.following = [ATunnel()]
+        watched.following = [FakeTunnel()]
         watched.tunnel.end("It ended.")
         ended_at = loop.time()
         assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]

@@ -73,7 +73,7 @@ class Standin:
         return int(await asyncio.wait_for(self.lines.readline(), 10))
 
     async def gone(self) -> None:
-        """Return when the agent is dead: the kernel has closed its end of the pipe. Fail after 10 seconds."""
+        """Wait until the agent has ended, which closes its end of the pipe. Fail after 10 seconds."""
         os.close(self.our_end)
         self.our_end = -1
         try:
@@ -112,7 +112,7 @@ async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A local server that keeps the bytes of a request exactly and answers `answer`."""
+    """A local server that keeps the exact bytes of each request, and responds."""
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,7 +146,7 @@ async def closing(tunnel: Tunnel) -> AsyncIterator[None]:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    """Wait for what no event tells, two seconds at most."""
+    """Wait for something that has no event, 20 seconds at most."""
     async with asyncio.timeout(20):
         while not happened():  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.01)

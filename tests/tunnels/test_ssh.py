@@ -37,7 +37,7 @@ UNUSED = "http://127.0.0.1:9"
 
 @dataclass
 class User:
-    """Somebody with a home folder, who answers what they are asked."""
+    """A user with a home folder, who answers all questions with `answer`."""
 
     home: Path
     answer: bool = False
@@ -109,7 +109,7 @@ async def closing(tunnel: Tunnel) -> AsyncIterator[Tunnel]:
 
 @pytest.fixture
 def sshd(tmp_path: Path, user: User) -> Iterator[Sshd]:
-    """A server that knows the user's key and is known to them."""
+    """A server that accepts the user's key, and whose own key the user knows."""
     with sshd_for(user.home, tmp_path / "sshd") as it:
         yield it
 
@@ -134,7 +134,7 @@ def add_to(agent: Path, key: Path) -> Path:
 
 
 def lock(key: Path) -> None:
-    """Put a key with a passphrase in the place of `key`."""
+    """Replace `key` with a key that has a passphrase."""
     key.unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", str(key)], check=True)
 
@@ -195,7 +195,7 @@ class TestAnOpensshServer:
             port = urlsplit(first.url).port
             problem = await user.problem(f"{sshd.address}/{port}")
             assert problem.message == f"127.0.0.1 does not forward its port {port}."
-            # Taken by somebody else in the meantime: another one will do.
+            # Another program uses the port now, so the server may choose another one.
             async with closing(await open_ssh(user.opening(previous_url=first.url, address=sshd.address))) as other:
                 assert urlsplit(other.url).port != port
         async with closing(
@@ -253,7 +253,7 @@ class TestAnOpensshServer:
 
     async def test_may_accept_only_its_own_connections_when_a_probe_fails(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
-            # Nothing listens at the local end, which looks the same from outside.
+            # Nothing listens at the local end, which a probe cannot distinguish.
             found = await tunnel.probe("/probe", "token")
             assert found.connectivity is Connectivity.UNREACHABLE
             assert "GatewayPorts" in found.message
@@ -281,7 +281,7 @@ class TestAnOpensshServer:
             headers = signed(a_body(), secret=SECRET, timestamp=str(int(time.time())))
             assert it.post(a_body(), headers) == (202, b"done")
             record = it.record()
-            while record["type"] != "invocation":  # the tunnel may tell how it fares in between
+            while record["type"] != "invocation":  # records of the tunnel may come in between
                 record = it.record()
             assert record["verdict"]["status"] == "valid"
             code, _ = it.stop()
@@ -305,14 +305,14 @@ class TestAnUnknownKey:
         assert not (user.ssh / "known_hosts").exists()
         user.answer = False
         async with closing(await open_ssh(user.opening(address=server.address))):
-            assert len(user.questions) == 1, "it was to be remembered"
+            assert len(user.questions) == 1, "the key was saved"
 
     async def test_is_not_accepted_without_a_yes(self, server: SshServer, user: User) -> None:
         problem = await user.problem(server.address)
         assert server.fingerprint in problem.message
         assert f"--accept-host-key {server.fingerprint}" in problem.hint
         assert not user.own_known_hosts.exists()
-        assert server.users == [], "nobody was named to a stranger"
+        assert server.users == [], "no user name was sent to an unknown server"
 
     async def test_is_accepted_once_with_accept_host_key(self, server: SshServer, user: User) -> None:
         opening = user.opening(accept_host_key=server.fingerprint)
@@ -354,7 +354,7 @@ class TestAnUnknownKey:
 
 
 def at(user: User, server: SshServer) -> str:
-    """Let the service's name lead to the stand-in, as a user behind a gateway might; return the name."""
+    """Make the service's name resolve to the stand-in through ~/.ssh/config; return the name."""
     name = "a.pinggy.io" if server.service == "pinggy.io" else server.service
     (user.ssh / "config").write_text(f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n")
     user.knows(server.known_as)
@@ -478,7 +478,7 @@ class TestConnectionErrors:
 
 
 def read_to_the_end(connection: socket.socket) -> None:
-    """Return when the other side has hung up; raises TimeoutError when it does not."""
+    """Return when the other side has disconnected; raises TimeoutError if it does not."""
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
