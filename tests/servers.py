@@ -126,3 +126,5 @@ async def _take_down(stop: Callable[[], Awaitable[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)  # a connection that was accepted or closed just now needs further turns of the loop

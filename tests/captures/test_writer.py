@@ -304,7 +304,7 @@ async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
     writer: StoreWriter, store: CountedStore
 ) -> None:
     before = store.path.stat().st_size
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         for number in range(700):  # far from where SQLite would do it by itself, in the middle of a commit
             await writer.save(a_capture(number))
         await asyncio.to_thread(store.has_checkpoint.wait, 10)

@@ -120,7 +120,7 @@ def stages(tree: Path, module: str) -> Iterator[tuple[str, ...]]:
         for path in (tree / "tests").rglob("test_*.py")
         if importing.search(path.read_text("utf-8"))
     }
-    wide = ["tests/cli", *_PROCESS.get(topic, ())]
+    wide = ["tests/contract", "tests/cli", *_PROCESS.get(topic, ())]
     seen: set[str] = set()
     for stage in (own, [f"tests/{topic}"], [*sorted(users), *sorted(naming)], wide):
         new = [each for each in dict.fromkeys(stage) if (tree / each).exists() and not _covered(each, seen)]
