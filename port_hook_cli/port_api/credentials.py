@@ -1,4 +1,4 @@
-"""The settings of a command: the process's world and its flags, handed to the adapter that reads them."""
+"""Reads the settings of a command and creates its client of Port's API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_settings(
     needs: tuple[str, ...] = ALL_NEEDS,
     insecure_api: bool = False,
 ) -> Settings:
-    """Return the settings that a command needs. Tell the user about warnings and about what the folder's `.env` gives.
+    """Return the settings that a command needs. Print warnings and notes about settings from the folder's `.env`.
 
     Raises SettingsError as `load_settings` does, and if the secret must not be sent to the API's address.
     """
@@ -75,6 +75,6 @@ def open_port_api(
 
 
 def _tell(line: str, runtime: Runtime) -> None:
-    from port_hook_cli.text.safe import printable  # nothing is told by most commands, which start faster without
+    from port_hook_cli.text.safe import printable  # most commands print no notes, and start faster without it
 
     runtime.tell_once(printable(line))

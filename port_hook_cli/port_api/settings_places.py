@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Where the setting is, in words."""
+        """A description of where the setting is."""
         return f"{self.variable} in {self.place}" if self.variable else self.place
 
 

@@ -42,7 +42,7 @@ class Held:
         raise AssertionError("nobody sets the event")
 
 
-async def test_nothing_is_left_but_what_the_sandbox_was_started_with(tmp_path: Path) -> None:
+async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
     action = {**create_vm_action(), "title": "Mine", "requiredApproval": True}
     state = tmp_path / "state.db"
     async with (
@@ -69,7 +69,7 @@ async def test_nothing_is_left_but_what_the_sandbox_was_started_with(tmp_path: P
         assert sandbox.actions["create_vm"]["title"] == "Mine"
 
 
-async def test_an_invocation_that_was_under_way_is_given_up() -> None:
+async def test_reset_cancels_an_invocation_in_progress() -> None:
     held = Held()
     async with Sandbox.start(invoker=held) as sandbox, a_client(sandbox) as client:
         await client.post(RUNS, json=INPUTS)
@@ -79,7 +79,7 @@ async def test_an_invocation_that_was_under_way_is_given_up() -> None:
         assert sandbox.runs == {}
 
 
-async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
+async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None:
     action = create_vm_action()
     action["invocationMethod"] = {**action["invocationMethod"], "url": webhook.url, "synchronized": True}
     async with Sandbox.start(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
@@ -96,7 +96,7 @@ async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
         (Delivery(url="http://x", error="no"), "FAILURE", ["The webhook could not be invoked: no."]),
     ],
 )
-async def test_what_somebody_else_sent_is_recorded_as_if_it_had_been_sent_here(
+async def test_record_has_the_effect_of_a_response_to_the_sandbox(
     delivery: Delivery, status: str, logs: list[str]
 ) -> None:
     async with Sandbox.start(runs=[RUN_ID]) as sandbox:
@@ -105,7 +105,7 @@ async def test_what_somebody_else_sent_is_recorded_as_if_it_had_been_sent_here(
         assert (run.status, [log["message"] for log in run.logs]) == (status, logs)
 
 
-async def test_an_answer_ends_a_synchronized_run_that_somebody_waits_for() -> None:
+async def test_wait_for_end_returns_when_a_recorded_response_ends_the_run() -> None:
     async with Sandbox.start() as sandbox:
         sandbox.add_run(RUN_ID, payload={"synchronized": True})
         waiting = asyncio.ensure_future(sandbox.wait_for_end(RUN_ID))

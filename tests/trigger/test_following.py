@@ -45,7 +45,7 @@ async def followed(runs: Runs, watch: Watch, *, wait_s: float) -> Any:
     return await follow(runs, run, wait_s=wait_s, on_change=watch.change, on_log=watch.log, sleep=watch.sleep)
 
 
-async def test_a_run_is_followed_until_it_ends() -> None:
+async def test_follow_reports_changes_until_the_run_ends() -> None:
     watch = Watch()
     run = await followed(Runs(*["IN_PROGRESS"] * 6, "SUCCESS"), watch, wait_s=60)
     assert run["status"] == "SUCCESS"
@@ -53,7 +53,7 @@ async def test_a_run_is_followed_until_it_ends() -> None:
     assert watch.slept == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
-async def test_a_run_that_does_not_end_is_left_in_time() -> None:
+async def test_follow_returns_after_the_timeout() -> None:
     watch = Watch()
     run = await followed(Runs("WAITING_FOR_APPROVAL"), watch, wait_s=0)
     assert run["status"] == "WAITING_FOR_APPROVAL"
@@ -69,7 +69,7 @@ class EndlessLog(Runs):
         return [{"message": "again"}]
 
 
-async def test_a_log_without_an_end_is_left_in_time() -> None:
+async def test_follow_returns_when_the_log_grows_endlessly() -> None:
     watch = Watch()
     async with asyncio.timeout(10):
         run = {"id": RUN_ID, "status": "IN_PROGRESS"}
