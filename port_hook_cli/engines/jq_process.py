@@ -48,8 +48,8 @@ def main(config: dict[str, Any]) -> None:
     while programs := requests.readline():
         data = requests.readline().decode()
         _set_alarm(config["timeout_s"])
-        for answer in worker.answers(tuple(json.loads(programs)), data):
-            _write(answer)
+        for response in worker.responses(tuple(json.loads(programs)), data):
+            _write(response)
         _set_alarm(0)
 
 
@@ -85,8 +85,8 @@ def _set_alarm(seconds: float) -> None:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _write(answer: str) -> None:
-    rest = answer.encode() + b"\n"
+def _write(response: str) -> None:
+    rest = response.encode() + b"\n"
     while rest:
         rest = rest[os.write(1, rest) :]
 
@@ -103,17 +103,17 @@ class _Worker:
         self._programs: OrderedDict[str, Any] = OrderedDict()
         self._joined: OrderedDict[tuple[str, ...], Any] = OrderedDict()
 
-    def answers(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
+    def responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
         """Yield the response for each program as soon as it has finished."""
         done = 0
         with contextlib.suppress(ValueError, RecursionError, MemoryError):
-            for answer in self._joined_answers(programs, data):
-                yield answer
+            for response in self._joined_responses(programs, data):
+                yield response
                 done += 1
         for program in programs[done:]:
-            yield self._answer(program, data)
+            yield self._respond(program, data)
 
-    def _joined_answers(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
+    def _joined_responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
         """Run `programs` as one program. If it ends early, the remaining programs have to run separately."""
         if programs not in self._joined:
             _put(self._joined, programs, None)  # compiled only when it is repeated
@@ -141,7 +141,7 @@ class _Worker:
             return self._success(result[0]) if result else _UNDEFINED
         return _failure(result["error"])
 
-    def _answer(self, program: str, data: str) -> str:
+    def _respond(self, program: str, data: str) -> str:
         try:
             compiled = self._compiled(program)
         except ValueError as error:
@@ -169,10 +169,10 @@ class _Worker:
         return compiled
 
     def _success(self, value: Any) -> str:
-        answer = json.dumps(["v", value])
-        if len(answer) > self._max_result:
+        response = json.dumps(["v", value])
+        if len(response) > self._max_result:
             return _failure(f"the result is longer than {self._max_result} bytes")
-        return answer
+        return response
 
     def _is_text(self, message: str, program: str, data: str) -> bool:
         """Whether an error's message is a string, not another value in text form."""

@@ -69,8 +69,8 @@ class JqWorker:
                 with self._turn:
                     _check_not_stopped(stopped)
                     self._call = stopped
-                self._ask(process, programs, data)
-                answers = [self._answer(process, program) for program in programs]
+                self._send(process, programs, data)
+                responses = [self._read_response(process, program) for program in programs]
             except BaseException:
                 # Otherwise the next call would read the remaining responses of this one.
                 self._end()
@@ -78,7 +78,7 @@ class JqWorker:
             finally:
                 with self._turn:
                     self._call = None
-            return answers
+            return responses
 
     def stop(self, stopped: threading.Event) -> None:
         """End the call of `evaluate` that has `stopped`, if it is still running. Other calls continue."""
@@ -88,11 +88,11 @@ class JqWorker:
             if self._call is stopped and process is not None:
                 process.kill()
 
-    def _answer(self, process: subprocess.Popen[bytes], program: str) -> Any:
+    def _read_response(self, process: subprocess.Popen[bytes], program: str) -> Any:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise self._death(process, program)
+            raise self._crash_error(process, program)
         return _read(line, program)
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class JqWorker:
         )
 
     @staticmethod
-    def _ask(process: subprocess.Popen[bytes], programs: Sequence[str], data: str) -> None:
+    def _send(process: subprocess.Popen[bytes], programs: Sequence[str], data: str) -> None:
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(programs).encode() + b"\n" + data.encode() + b"\n")
@@ -129,7 +129,7 @@ class JqWorker:
         except BrokenPipeError:  # the process has died; the missing response is handled by the caller
             return
 
-    def _death(self, process: subprocess.Popen[bytes], program: str) -> RenderError:
+    def _crash_error(self, process: subprocess.Popen[bytes], program: str) -> RenderError:
         code = process.wait()
         shown = f"{{{{ {program.strip()} }}}}"
         if code == (1 if sys.platform == "win32" else -signal.SIGALRM):

@@ -57,7 +57,7 @@ def open_port_api(
 ) -> PortApi:
     """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
 
-    Every command that reads settings gets its client here, so that the address is checked before the secret is sent.
+    All clients are created here, so that the address is checked before the secret is sent.
     Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
     """
     from port_hook_cli.port_api.client import PortApi

@@ -47,7 +47,7 @@ class Settings:
 
     @property
     def project_address(self) -> str:
-        """The variable in the folder's `.env` that gives the API's address; "" if it comes from elsewhere."""
+        """The variable in the folder's `.env` that has the API's address; "" if it comes from elsewhere."""
         variable, _, place = self.sources.get("api_url", "").partition(" in ")
         return variable if place == PROJECT_FILE else ""
 

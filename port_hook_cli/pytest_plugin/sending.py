@@ -24,7 +24,7 @@ def url_to(url: str, to: str | int | None) -> str:
 async def send(world: World, request: PortRequest, timeout_s: float) -> BackendResponse | None:
     """Send a request and record its response; return None if there is none within `timeout_s` seconds.
 
-    Raises TargetError when the backend cannot be reached or breaks off.
+    Raises TargetError if the backend cannot be reached or closes the connection early.
     """
     world.requests[request.run_id] = request
     invocation = Invocation(

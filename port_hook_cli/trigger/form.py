@@ -71,23 +71,23 @@ async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[st
     """Return the form of `action` with the inputs `given`. jq gets `form` and the `data`: `entity` and `user`."""
     declared = action.inputs or {}
     values = {**given, **plain_defaults(declared, given)}
-    answers: dict[str, Any] = {}
+    results: dict[str, Any] = {}
 
-    async def ask(queries: Sequence[str]) -> None:
+    async def run(queries: Sequence[str]) -> None:
         if queries:
             outcomes = await evaluate(queries, {"form": seen_form(declared, values), **data})
-            answers.update(zip(queries, outcomes, strict=True))
+            results.update(zip(queries, outcomes, strict=True))
 
     queries = default_queries(declared, values)
     for _ in range(_MAX_ROUNDS if queries else 0):
-        await ask(tuple(dict.fromkeys(queries.values())))
-        computed = {name: answer for name, query in queries.items() if (answer := _value(answers[query])) is not None}
+        await run(tuple(dict.fromkeys(queries.values())))
+        computed = {name: result for name, query in queries.items() if (result := _value(results[query])) is not None}
         if all(name in values and same(values[name], value) for name, value in computed.items()):
             break
         values.update(computed)
-    await ask(rule_queries(declared, action.required))
-    errors = [answer for answer in answers.values() if isinstance(answer, JqError)]
-    rules = settle(declared, action.required, {query: _value(answer) for query, answer in answers.items()})
+    await run(rule_queries(declared, action.required))
+    errors = [result for result in results.values() if isinstance(result, JqError)]
+    rules = settle(declared, action.required, {query: _value(result) for query, result in results.items()})
     ordered = {name: values[name] for name in (*declared, *values) if name in values}
     return Filled(values=ordered, rules=rules, errors=tuple(errors), computed=frozenset(queries))
 
