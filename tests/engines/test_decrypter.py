@@ -1,4 +1,4 @@
-"""Which keys are tried on which properties, and what is said when none opens one."""
+"""Which keys are tried on which properties, and the message if none decrypts one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BY_KEY = {Scheme.CLIENT_SIDE: partial(decrypt_client_side, an_rsa_key())}
 
 
 def exchange_with(**properties: Any) -> Exchange:
-    """An invocation of the old shape that names `properties` as encrypted."""
+    """An invocation in the old format that lists `properties` as encrypted."""
     document = a_document()
     document["payload"]["properties"] |= properties
     document["payload"]["censoredProperties"] = [*properties, "absent"]
@@ -53,7 +53,7 @@ def test_paths_replace_the_properties_that_the_payload_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deciphers", "value", "problem", "words"),
+    ("deciphers", "value", "problem", "expected"),
     [
         (BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not open it"),
         (BY_KEY, encrypt_aes_gcm(SECRET, b"x"), Problem.TRUNCATED, "at least 284"),
@@ -61,22 +61,22 @@ def test_paths_replace_the_properties_that_the_payload_lists() -> None:
         (BY_KEY | BY_SECRET, encrypt_aes_gcm(SECRET, b"xyz")[:-2], Problem.TRUNCATED, "breaks off"),
         (BY_KEY | BY_SECRET, "s3cret", Problem.NOT_ENCRYPTED, "never encrypted, or cut"),
     ],
-    # What is encrypted is different each time, and a test's name must not be.
+    # Encrypted values differ each time, and the name of a test must not.
     ids=["another secret", "too short for the key", "no key opens it", "cut", "plain"],
 )
 def test_most_informative_failure_is_reported_when_no_key_works(
-    deciphers: Any, value: str, problem: Problem, words: str
+    deciphers: Any, value: str, problem: Problem, expected: str
 ) -> None:
-    told = only_value(value, Decrypter(deciphers=deciphers))
-    assert told[0] is problem
-    assert words in told[1]
+    result = only_value(value, Decrypter(deciphers=deciphers))
+    assert result[0] is problem
+    assert expected in result[1]
 
 
 def test_both_keys_are_named_when_both_are_wrong() -> None:
     value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"x")
-    _, words = only_value(value, Decrypter(deciphers=BY_KEY | BY_SECRET))
-    assert "the private key does not open it" in words
-    assert "the client secret does not open it" in words
+    _, expected = only_value(value, Decrypter(deciphers=BY_KEY | BY_SECRET))
+    assert "the private key does not open it" in expected
+    assert "the client secret does not open it" in expected
 
 
 def test_reveal_limits_the_results_and_omits_missing_properties() -> None:

@@ -1,4 +1,4 @@
-"""Opening and making encrypted values. The reference is Node's crypto, which Port's documented examples use."""
+"""Encryption and decryption of values. The reference is Node's crypto, which Port's documented examples use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OTHER_SECRET = Secret("another-client-secret-of-thirty-two-characters")
 SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=32, max_size=70).map(Secret)
 TEXTS = st.text().map(str.encode)
 
-# Written as Port's page about secret inputs decrypts in Node, and the layout that it gives for client-side encryption.
+# Decrypts as in Port's documentation of secret inputs, with its layout for client-side encryption.
 NODE = r"""
 const crypto = require('crypto');
 const oaep = key => ({ key, padding: crypto.constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' });
@@ -97,7 +97,7 @@ def problem_of(value: Any, secret: Secret = SECRET) -> Problem:
     return caught.value.problem
 
 
-def nobody() -> None:
+def no_passphrase() -> None:
     return None
 
 
@@ -154,7 +154,7 @@ class TestWithTheClientSecret:
             assert decrypt_aes_gcm(SECRET, written) == b"text" * 50
 
     @pytest.mark.parametrize(
-        ("value", "words"),
+        ("value", "expected"),
         [
             ("s3cret!", "not base64"),
             ("zoë", "not base64"),
@@ -168,8 +168,8 @@ class TestWithTheClientSecret:
             ([], "an array"),
         ],
     )
-    def test_unencrypted_value_is_recognized(self, value: Any, words: str) -> None:
-        with pytest.raises(NotEncrypted, match=words):
+    def test_unencrypted_value_is_recognized(self, value: Any, expected: str) -> None:
+        with pytest.raises(NotEncrypted, match=expected):
             decrypt_aes_gcm(SECRET, value)
 
     @given(st.text() | st.binary().map(lambda raw: b64encode(raw).decode()))
@@ -235,15 +235,15 @@ class TestKeys:
             key = read_private_key("k.pem", pem, lambda: PASSPHRASE)
             assert key.private_numbers() == an_rsa_key().private_numbers()
 
-    @pytest.mark.parametrize(("given", "words"), [(None, "none was given"), ("wrong", "with this passphrase")])
+    @pytest.mark.parametrize(("given", "expected"), [(None, "none was given"), ("wrong", "with this passphrase")])
     def test_private_key_is_rejected_when_the_passphrase_is_missing_or_wrong(
-        self, given: str | None, words: str
+        self, given: str | None, expected: str
     ) -> None:
-        with pytest.raises(KeyUnreadable, match=words):
+        with pytest.raises(KeyUnreadable, match=expected):
             read_private_key("k.pem", private_pem(an_rsa_key(), PASSPHRASE), lambda: given)
 
     @pytest.mark.parametrize(
-        ("pem", "words"),
+        ("pem", "expected"),
         [
             (b"", "not a readable private key in PEM format"),
             (
@@ -255,12 +255,12 @@ class TestKeys:
         ],
         ids=["empty", "garbage", "public", "EC"],
     )
-    def test_file_that_is_not_a_private_key_is_rejected(self, pem: bytes, words: str) -> None:
-        with pytest.raises(KeyUnreadable, match=words):
-            read_private_key("k.pem", pem, nobody)
+    def test_file_that_is_not_a_private_key_is_rejected(self, pem: bytes, expected: str) -> None:
+        with pytest.raises(KeyUnreadable, match=expected):
+            read_private_key("k.pem", pem, no_passphrase)
 
     @pytest.mark.parametrize(
-        ("pem", "words"),
+        ("pem", "expected"),
         [
             (b"ssh-rsa AAAA", "not a public key in PEM format"),
             (private_pem(an_rsa_key()), "is a private key"),
@@ -268,6 +268,6 @@ class TestKeys:
         ],
         ids=["ssh", "private", "EC"],
     )
-    def test_file_that_is_not_a_public_key_is_rejected(self, pem: bytes, words: str) -> None:
-        with pytest.raises(KeyUnreadable, match=words):
+    def test_file_that_is_not_a_public_key_is_rejected(self, pem: bytes, expected: str) -> None:
+        with pytest.raises(KeyUnreadable, match=expected):
             read_public_key("k.pem", pem)

@@ -1,4 +1,4 @@
-"""jq in its own process: what it gives, what it may not reach, and how it is stopped."""
+"""jq in a separate process: its results, its restrictions, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def one(worker: JqWorker, program: str, data: str = '{"a":1}') -> Any:
 )
 def test_first_result_is_returned(worker: JqWorker, program: str, result: Any) -> None:
     assert one(worker, program) == result
-    # Programs that come again together are run in another way, with the same results.
+    # A repeated list of programs runs as one program, with the same results.
     for _ in range(3):
         assert worker.evaluate([".a", program, ".b"], '{"a":1,"b":2}') == [1, result, 2]
 
@@ -194,7 +194,7 @@ def test_idle_process_that_was_killed_is_restarted() -> None:
     worker = JqWorker()
     try:
         assert one(worker, ".a") == 1
-        process = worker._process  # noqa: SLF001 - nobody else knows which one it is
+        process = worker._process  # noqa: SLF001 - there is no public access to the process
         assert process is not None
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

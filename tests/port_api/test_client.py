@@ -123,14 +123,14 @@ async def test_call_fails_when_retry_after_exceeds_the_limit() -> None:
 
 
 async def test_call_is_retried_with_growing_pauses_up_to_the_limit() -> None:
-    told: list[str] = []
-    async with flaky(*[BUSY] * 9, on_retry=told.append) as (port, api, pauses):
+    notices: list[str] = []
+    async with flaky(*[BUSY] * 9, on_retry=notices.append) as (port, api, pauses):
         with pytest.raises(PortApiError, match=r"503 .*tried 5 times") as caught:
             await api.add_log(RUN_ID, "x")
         assert len(port.calls) == 5
         assert pauses == sorted(pauses)
         assert all(0.25 * 2**n <= pause <= 0.5 * 2**n for n, pause in enumerate(pauses))
-        assert len(told) == 4
+        assert len(notices) == 4
         assert caught.value.exit_code is ExitCode.PORT_API
 
 
@@ -348,10 +348,10 @@ async def test_put_action_returns_the_body_when_the_response_has_no_action() -> 
 async def test_action_errors_say_what_failed(status: int, reading: str, changing: str) -> None:
     body = b'{"ok":false,"error":"identifier_taken","message":"m"}'
     async with flaky(*[Fault(status=status, body=body)] * 4) as (port, api, _):
-        for call, words in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
+        for call, expected in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
             with pytest.raises(PortApiError) as problem:
                 await call
-            assert words in problem.value.message
+            assert expected in problem.value.message
             assert type(problem.value) is PortApiError
             assert "run" not in problem.value.hint
         assert {call.path for call in port.calls} == {"/v1/actions/a%20b"}

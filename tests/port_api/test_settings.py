@@ -145,14 +145,14 @@ def test_app_url_is_empty_for_a_sandbox(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "words"),
+    ("environ", "expected"),
     [
         ({"PORT_REGION": "asia"}, "PORT_REGION in the environment is wrong: 'asia' is neither 'eu' nor 'us'"),
         ({"PORT_API_URL": "api.port.io"}, "PORT_API_URL in the environment is wrong: 'api.port.io' is not a URL"),
     ],
 )
-def test_invalid_address_error_names_the_variable(load: Load, environ: dict[str, str], words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
+def test_invalid_address_error_names_the_variable(load: Load, environ: dict[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         load(environ)
 
 
@@ -302,11 +302,11 @@ def test_tilde_in_a_secret_file_name_is_the_home_folder(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "is empty"), (b"\n", "is empty"), (b" \n\n", "is empty"), (b"\xff", "is not UTF-8")]
+    ("content", "expected"), [(b"", "is empty"), (b"\n", "is empty"), (b" \n\n", "is empty"), (b"\xff", "is not UTF-8")]
 )
-def test_empty_secret_file_is_rejected(load: Load, content: bytes, words: str) -> None:
+def test_empty_secret_file_is_rejected(load: Load, content: bytes, expected: str) -> None:
     (load.cwd / "secret").write_bytes(content)
-    with pytest.raises(SettingsError, match=words):
+    with pytest.raises(SettingsError, match=expected):
         load(secret_file="secret")
 
 

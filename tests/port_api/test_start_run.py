@@ -1,4 +1,4 @@
-"""Starting a run through Port's API: sent once, unless Port has surely not taken it."""
+"""Starting a run through Port's API: sent once, unless Port certainly has not processed it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.factories import RUN_ID, SECRET
 
 
 async def start(*answers: httpx.Response | Exception, **options: Any) -> tuple[Any, list[httpx.Request]]:
-    """Start a run against a transport that gives `answers` in turn, after a token."""
+    """Start a run with a transport that returns a token, then `answers` in order."""
     left, requests = list(answers), []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -67,9 +67,9 @@ async def test_start_run_is_not_retried_when_the_run_may_have_started(first: htt
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(404, "Port has no action or automation create vm"), (422, "properties/a must be string")]
+    ("status", "expected"), [(404, "Port has no action or automation create vm"), (422, "properties/a must be string")]
 )
-async def test_start_run_shows_ports_message(status: int, words: str) -> None:
+async def test_start_run_shows_ports_message(status: int, expected: str) -> None:
     answer = httpx.Response(status, json={"ok": False, "error": "invalid", "message": "properties/a must be string"})
     problem, _ = await start(answer)
-    assert words in problem.message
+    assert expected in problem.message

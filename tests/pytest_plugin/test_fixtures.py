@@ -1,4 +1,4 @@
-"""`port_sandbox` and `port_hook` as a backend's tests use them; they are loaded here as they are anywhere."""
+"""`port_sandbox` and `port_hook` as the tests of a backend use them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ON_DELETION: dict[str, Any] = {
 
 
 def a_backend(environ: Mapping[str, str], *, status: int = 202, reports: bool = True) -> web.Application:
-    """A backend that verifies, and reports before it answers; its limit: it knows the run by RUN_ID alone."""
+    """A backend that verifies requests, and reports before it responds. It finds the run only by RUN_ID."""
 
     async def take(request: web.Request) -> web.Response:
         verdict = verify(request.headers, await request.read(), environ["PORT_CLIENT_SECRET"])
@@ -174,7 +174,7 @@ class TestRequest:
         assert port_hook.request("scale").action == "scale"
 
     @pytest.mark.parametrize(
-        ("action", "words"),
+        ("action", "expected"),
         [
             ("nothing", "no action nothing, but create_vm"),
             ("nothing.yaml", "no file"),
@@ -183,8 +183,8 @@ class TestRequest:
             ({**SCALE, "invocationMethod": {"type": "GITHUB"}}, "invoked by GITHUB"),
         ],
     )
-    def test_request_fails_for_what_is_not_an_action(self, action: Any, words: str, port_hook: PortHook) -> None:
-        with pytest.raises(UsageError, match=words):
+    def test_request_fails_for_what_is_not_an_action(self, action: Any, expected: str, port_hook: PortHook) -> None:
+        with pytest.raises(UsageError, match=expected):
             port_hook.request(action)
 
     def test_file_with_several_actions_needs_an_identifier(self, tmp_path: Path, port_hook: PortHook) -> None:
@@ -307,11 +307,11 @@ class TestInvoke:
             "IN_PROGRESS",
             401,
         )
-        words = str(caught.value)
-        assert "stays so: the backend responded with 401" in words
-        assert "wrong-secret" in words
-        assert "Does the backend read PORT_CLIENT_SECRET from there" in words
-        assert port_sandbox.client_secret not in words
+        expected = str(caught.value)
+        assert "stays so: the backend responded with 401" in expected
+        assert "wrong-secret" in expected
+        assert "Does the backend read PORT_CLIENT_SECRET from there" in expected
+        assert port_sandbox.client_secret not in expected
 
     async def test_ainvoke_fails_immediately_when_the_backend_rejects_the_request(
         self, port_hook: PortHook, port_sandbox: PortSandbox

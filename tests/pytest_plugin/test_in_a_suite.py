@@ -1,4 +1,4 @@
-"""The plugin in a user's own test suite: pytest as a process, in a folder of its own."""
+"""The plugin in a user's test suite: pytest in a separate process and folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytest_plugins = ["pytester"]
 
-# A backend for such a suite: it verifies, and reports before it answers. Its limit: one action, one request at a time.
+# A backend for such a suite. It verifies requests, and reports before it responds; one request at a time.
 BACKEND = """
 import json, os, threading, urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -51,7 +51,7 @@ def url(port_sandbox, monkeypatch):
         server.shutdown()
         thread.join()
 """
-# What is not the plugin's: it must do without, and a suite may have any of them.
+# Other plugins: port-hook's plugin must work without them, and a suite may have any of them.
 ALONE = ("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error")
 
 
@@ -178,18 +178,18 @@ def test_settings_select_actions_and_the_timeout(pytester: pytest.Pytester) -> N
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("setting", "expected"),
     [
         ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
         ("port_hook_actions = nowhere.yaml", "*nowhere.yaml cannot be read*"),
     ],
 )
-def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, words: str) -> None:
+def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, expected: str) -> None:
     pytester.makeini(f"[pytest]\n{setting}")
     pytester.makepyfile("def test_it(port_sandbox): pass")
     result = pytester.runpytest_subprocess(*ALONE)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([words])
+    result.stdout.fnmatch_lines([expected])
 
 
 @pytest.mark.parametrize("warnings", ["error", "default"])
@@ -210,5 +210,5 @@ def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     for name in ("fastapi_backend.py", "create_vm.yaml"):
         (pytester.path / name).write_bytes((ROOT / "examples" / "fastapi" / name).read_bytes())
     assert len(blocks) == 2
-    # What Starlette says of httpx as its test client's library is not ours.
+    # Starlette warns about httpx in its test client, which is not about this plugin.
     pytester.runpytest_subprocess(*ALONE, "-W", "default").assert_outcomes(passed=4)

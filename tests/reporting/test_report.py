@@ -18,7 +18,7 @@ REPORT = RunReport(status=RunStatus.SUCCESS, summary="s", links=("https://x.exam
 
 
 class Api:
-    """Port's API in memory: it keeps the calls and refuses the one with number `refuse`."""
+    """Port's API in memory: it records the calls and rejects the call with the number `refuse`."""
 
     def __init__(self, *, status: str = "IN_PROGRESS", refuse: int | None = None) -> None:
         self.status = status
@@ -70,7 +70,7 @@ async def test_report_sends_nothing_when_the_run_has_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refuse", "told"),
+    ("refuse", "sent"),
     [
         (0, "Nothing was sent."),
         (1, "Sent before: 1 log entry."),
@@ -78,11 +78,11 @@ async def test_report_sends_nothing_when_the_run_has_ended() -> None:
         (3, "Sent before: 2 log entries and the fields."),
     ],
 )
-async def test_report_error_says_what_was_sent_before(refuse: int, told: str) -> None:
+async def test_report_error_says_what_was_sent_before(refuse: int, sent: str) -> None:
     api = Api(refuse=refuse)
     with pytest.raises(PortApiError) as caught:
         await send_report(api, plan_report(RUN_ID, REPORT))
-    assert caught.value.message == f"Port said no. {told}"
+    assert caught.value.message == f"Port said no. {sent}"
     assert caught.value.hint == "do this"
     assert len(api.sent) == refuse
 

@@ -44,8 +44,8 @@ def method(sandbox: Sandbox, identifier: str = "create_vm") -> dict[str, Any]:
 
 async def test_actions_get_each_url_and_are_restored_at_the_end(sandbox: Sandbox, tmp_path: Path) -> None:
     before = {identifier: text(sandbox, identifier) for identifier in ("create_vm", "delete_vm")}
-    told: list[Outcome] = []
-    async with retargeting(sandbox, tmp_path, on_outcome=told.append) as flow:
+    reported: list[Outcome] = []
+    async with retargeting(sandbox, tmp_path, on_outcome=reported.append) as flow:
         await flow.prepare(["create_vm", "delete_vm", "create_vm"])
         assert journal_files(tmp_path)[0].suffix == ".lock"
         assert flow.lines(ONE) == [
@@ -60,7 +60,7 @@ async def test_actions_get_each_url_and_are_restored_at_the_end(sandbox: Sandbox
             assert {method(sandbox, identifier)["url"] for identifier in before} == {url}
             assert not method(sandbox)["agent"]
         ends = [outcome.end for outcome in await flow.restore()]
-        assert ends == [End.RESTORED, End.RESTORED] == [outcome.end for outcome in told]
+        assert ends == [End.RESTORED, End.RESTORED] == [outcome.end for outcome in reported]
         assert [outcome.end for outcome in await flow.restore()] == ends
     assert {identifier: text(sandbox, identifier) for identifier in before} == before
     assert journal_files(tmp_path) == []
@@ -93,7 +93,7 @@ async def test_action_is_restored_when_the_response_to_the_change_was_lost(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "expected"),
     [
         (Fault(status=401), "401"),
         (Fault(status=403), "have no permission to read the action create_vm"),
@@ -101,13 +101,13 @@ async def test_action_is_restored_when_the_response_to_the_change_was_lost(tmp_p
     ],
 )
 async def test_prepare_fails_without_an_entry_when_port_does_not_show_the_action(
-    tmp_path: Path, fault: Fault, words: str
+    tmp_path: Path, fault: Fault, expected: str
 ) -> None:
     async with FlakyPort((fault, fault)).serve() as port, a_retargeting(port.url, tmp_path) as flow:
         with pytest.raises(PortApiError) as problem:
             await flow.prepare(["create_vm"])
         assert await flow.restore() == ()
-    assert words in problem.value.message
+    assert expected in problem.value.message
     assert problem.value.exit_code is ExitCode.PORT_API
     assert problem.value.hint
     assert {call.method for call in port.calls} == {"GET"}

@@ -16,7 +16,7 @@ from tests.retargets import ONE, an_action, journal_files
 
 ENTRY = Entry(identifier="create_vm", api_url="u", original=an_action(), urls=(ONE,), pid=1, at=2.0)
 KEY = ("u", "action_1", "create_vm")
-# Claims an action, writes it down, says so, and waits to be killed.
+# Claims an action, writes its entry, reports that, and waits to be killed.
 OWNER = """
 import sys
 from pathlib import Path
@@ -133,7 +133,7 @@ def test_partially_written_entry_is_deleted(tmp_path: Path) -> None:
 
 
 def test_only_one_of_many_threads_has_the_claim(tmp_path: Path) -> None:
-    # Files of finished locks are deleted under the others: who locks a deleted one has nothing.
+    # Lock files are deleted while other threads open them: a lock on a deleted file is worthless.
     inside, seen = [0], []
 
     def listen() -> int:

@@ -34,7 +34,7 @@ def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "expected"),
     [
         ("a.json", "{", "is not valid JSON"),
         ("a.json", "[" * 100_000, "is not valid JSON"),
@@ -51,14 +51,14 @@ def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -
     ],
 )
 def test_read_actions_names_a_faulty_file_and_its_fault(
-    tmp_path: Path, name: str, content: str | bytes, words: str
+    tmp_path: Path, name: str, content: str | bytes, expected: str
 ) -> None:
     file = tmp_path / name
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UsageError) as caught:
         read_actions([file])
     assert str(file) in caught.value.message
-    assert words in caught.value.message
+    assert expected in caught.value.message
 
 
 def test_read_actions_names_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def an_agent_action(url: str, *, synchronized: bool = True) -> dict[str, Any]:
 
 @asynccontextmanager
 async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, str]]:
-    """Give a sandbox with a run that waits for the agent."""
+    """Yield a sandbox with a run that waits for the agent."""
     ready = asyncio.Event()
     now = clock or [NOW]
 
@@ -163,8 +163,8 @@ async def test_ended_run_cannot_be_claimed() -> None:
 async def test_agent_routes_require_its_header_and_a_token(method: str, path: str, body: Any) -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         assert "x-port-reserved-usage" in (await refusal(client.request(method, path, json=body)))[2]
-        nobody = {**RESERVED, "authorization": "Bearer nobody"}
-        assert (await refusal(client.request(method, path, json=body, headers=nobody)))[0] == 401
+        invalid_token = {**RESERVED, "authorization": "Bearer nobody"}
+        assert (await refusal(client.request(method, path, json=body, headers=invalid_token)))[0] == 401
 
 
 @pytest.mark.parametrize("change", [{"limit": 0}, {"limit": "x"}, {"invocationMethod": "KAFKA"}, {"installationId": 1}])

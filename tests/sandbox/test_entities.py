@@ -87,7 +87,7 @@ async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
 
 
 @pytest.mark.parametrize(
-    ("method", "body", "words"),
+    ("method", "body", "expected"),
     [
         ("POST", {"identifier": "a b"}, "body/identifier"),
         ("POST", {"identifier": ".."}, "body/identifier"),
@@ -102,12 +102,12 @@ async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
         ("PATCH", {"icon": 1}, "body/icon"),
     ],
 )
-async def test_invalid_field_is_named(client: httpx.AsyncClient, method: str, body: Any, words: str) -> None:
+async def test_invalid_field_is_named(client: httpx.AsyncClient, method: str, body: Any, expected: str) -> None:
     await client.post(ENTITIES, json=DEV)
     path = ENTITIES if method == "POST" else f"{ENTITIES}/dev"
     status, slug, message = await refusal(client.request(method, path, json=body))
     assert (status, slug) == (422, "invalid_request")
-    assert words in message
+    assert expected in message
 
 
 @pytest.mark.parametrize("query", ["upsert=1", "merge=yes", "validation_only="])

@@ -273,7 +273,7 @@ async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: H
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "expected"),
     [
         ({}, "'properties'"),
         ({"properties": []}, "body/properties must be object"),
@@ -285,11 +285,11 @@ async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: H
         ({"properties": {"title": "x", "cpu": "2"}}, "body/properties/cpu must be number"),
     ],
 )
-async def test_start_run_rejects_invalid_inputs(body: Any, words: str) -> None:
+async def test_start_run_rejects_invalid_inputs(body: Any, expected: str) -> None:
     async with running(an_action("http://127.0.0.1:1")) as (sandbox, client):
         status, slug, message = await refusal(client.post(RUNS, json=body))
         assert (status, slug) == (422, "invalid_request")
-        assert words in message
+        assert expected in message
         assert sandbox.runs == {}
 
 
@@ -345,7 +345,7 @@ async def test_start_run_rejects_automations_and_unknown_actions() -> None:
 
 
 class Template:
-    """An invoker of a test: what it is asked for is what it sends, or it fails."""
+    """An invoker whose request contains its parameters, or that fails."""
 
     def __init__(self, url: str, problem: Exception | None = None) -> None:
         self.url = url

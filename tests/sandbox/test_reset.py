@@ -26,7 +26,7 @@ def webhook() -> Iterator[Handler]:
 
 
 class Held:
-    """An invoker that is never done; it says when it was asked and when it was given up."""
+    """An invoker that never finishes; it records when it is called and canceled."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -39,7 +39,7 @@ class Held:
         except asyncio.CancelledError:
             self.given_up = True
             raise
-        raise AssertionError("nobody sets the event")
+        raise AssertionError("the event is never set")
 
 
 async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
         assert credentials == (sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
         assert (sandbox.entities, list(sandbox.runs), sandbox.runs[RUN_ID].logs) == ({}, [RUN_ID], [])
         assert sandbox.actions["create_vm"]["title"] == "Mine"
-        # The token is still good, and none of the eight calls is counted any more.
+        # The token is still valid, and the rate limit has forgotten the earlier calls.
         organization = (await client.get("/v1/organization")).json()["organization"]
         assert organization == {"id": changed["organization"]["id"], "name": "sandbox", "settings": {}}
         assert [(await client.get(f"/v1/actions/runs/{RUN_ID}")).status_code for _ in range(7)] == [200] * 7

@@ -73,9 +73,9 @@ async def test_ended_run_accepts_no_updates(client: httpx.AsyncClient, path: str
     await client.patch(RUN, json={"status": "SUCCESS"})
     await client.patch(NODE, json={"status": "COMPLETED", "result": "CANCELLED"})
     method = "POST" if path.endswith("logs") else "PATCH"
-    status, slug, words = await refusal(client.request(method, path, json=bodies[path]))
+    status, slug, expected = await refusal(client.request(method, path, json=bodies[path]))
     assert (status, slug) == (409, "run_exhausted")
-    assert path.split("/")[5 if path.startswith(NODE) else 4] in words
+    assert path.split("/")[5 if path.startswith(NODE) else 4] in expected
 
 
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer wrong"}, {"authorization": ""}])
@@ -136,9 +136,9 @@ async def test_wrong_credentials_get_no_token(sandbox: Sandbox, client: httpx.As
 async def test_invalid_body_is_rejected_with_the_name_of_the_field(
     client: httpx.AsyncClient, method: str, path: str, body: Any, named: str
 ) -> None:
-    status, slug, words = await refusal(client.request(method, path, json=body))
+    status, slug, expected = await refusal(client.request(method, path, json=body))
     assert (status, slug) == (422, "invalid_request")
-    assert named in words
+    assert named in expected
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
@@ -151,9 +151,9 @@ async def test_body_over_1_mib_is_rejected(client: httpx.AsyncClient) -> None:
     largest = b'{"message": "' + b"x" * room + b'"}'
     assert len(largest) == REQUEST_LIMIT
     assert (await client.post(f"{RUN}/logs", content=largest)).status_code == 201
-    status, slug, words = await refusal(client.post(f"{RUN}/logs", content=largest + b" "))
+    status, slug, expected = await refusal(client.post(f"{RUN}/logs", content=largest + b" "))
     assert (status, slug) == (413, "payload_too_large")
-    assert "1MiB" in words
+    assert "1MiB" in expected
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ async def test_well_formed_run_id_creates_a_run_when_it_is_first_used(
 
 
 async def test_malformed_run_id_is_not_found(client: httpx.AsyncClient) -> None:
-    status, slug, words = await refusal(client.get("/v1/actions/runs/r_short"))
+    status, slug, expected = await refusal(client.get("/v1/actions/runs/r_short"))
     assert (status, slug) == (404, "not_found")
-    assert "r_short" in words
+    assert "r_short" in expected
 
 
 async def test_strict_sandbox_has_only_the_given_runs() -> None:
@@ -269,13 +269,13 @@ async def test_on_event_gets_every_call_with_a_note() -> None:
             await api.patch_run(RUN_ID, {"status": "SUCCESS", "summary": "s"})
             with pytest.raises(RunEndedError):
                 await api.add_log(RUN_ID, "late")
-    told = [(event.method, event.status, event.run_id, event.note) for event in events]
-    assert told[0] == ("POST", 200, None, "issued a token")
-    assert told[1][:3] == ("POST", 201, RUN_ID)
-    assert "created the unknown run" in told[1][3]
-    assert len(told[1][3]) < 120
-    assert told[2] == ("PATCH", 200, RUN_ID, "status SUCCESS, summary")
-    assert told[3][1:2] == (409,)
+    calls = [(event.method, event.status, event.run_id, event.note) for event in events]
+    assert calls[0] == ("POST", 200, None, "issued a token")
+    assert calls[1][:3] == ("POST", 201, RUN_ID)
+    assert "created the unknown run" in calls[1][3]
+    assert len(calls[1][3]) < 120
+    assert calls[2] == ("PATCH", 200, RUN_ID, "status SUCCESS, summary")
+    assert calls[3][1:2] == (409,)
     assert all(sandbox.client_secret.reveal() not in repr(event) for event in events)
     assert {event.at for event in events} == {NOW}
 
@@ -357,13 +357,13 @@ async def test_every_response_matches_ports_openapi_document(sandbox: Sandbox, c
     good = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
     full = {"status": "FAILURE", "statusLabel": "l", "link": "https://x.example", "summary": "s", "externalRunId": "7"}
     too_much = {"message": "x" * REQUEST_LIMIT}
-    nobody = {"authorization": "Bearer nobody"}
+    invalid_token = {"authorization": "Bearer nobody"}
     calls: list[tuple[str, str, str, int, dict[str, Any]]] = [
         ("POST", token, token, 200, {"json": good}),
         ("POST", token, token, 401, {"json": {**good, "clientSecret": "x"}}),
         ("POST", token, token, 422, {"json": {}}),
         ("GET", run, RUN, 200, {}),
-        ("GET", run, RUN, 401, {"headers": nobody}),
+        ("GET", run, RUN, 401, {"headers": invalid_token}),
         ("GET", run, "/v1/actions/runs/r_short", 404, {}),
         ("POST", logs, f"{RUN}/logs", 201, {"json": {"message": "x"}}),
         ("POST", logs, f"{RUN}/logs", 413, {"json": too_much}),
@@ -374,7 +374,7 @@ async def test_every_response_matches_ports_openapi_document(sandbox: Sandbox, c
         ("PATCH", run, RUN, 422, {"json": {"foo": 1}}),
         ("PATCH", run, RUN, 413, {"json": too_much}),
         ("GET", "/v1/actions/runs", "/v1/actions/runs", 200, {}),
-        ("GET", "/v1/actions/runs", "/v1/actions/runs", 401, {"headers": nobody}),
+        ("GET", "/v1/actions/runs", "/v1/actions/runs", 401, {"headers": invalid_token}),
     ]
     for method, route, path, status, options in calls:
         response = await client.request(method, path, **options)
@@ -420,7 +420,7 @@ def test_response_is_json_for_any_request(
     request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
     given = respond(state, request)
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
-    # And what it did can be kept.
+    # The changes can be saved, too.
     other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
     other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
     assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
@@ -435,8 +435,8 @@ async def test_path_without_the_version_gets_the_same_response(client: httpx.Asy
     run = await client.get(RUN.removeprefix("/v1"))
     assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
     assert (await refusal(client.get(f"/v1{RUN}")))[0] == 404
-    nobody = {"authorization": "Bearer nobody"}
-    assert (await refusal(client.get("/actions/create_vm", headers=nobody)))[0] == 401
+    invalid_token = {"authorization": "Bearer nobody"}
+    assert (await refusal(client.get("/actions/create_vm", headers=invalid_token)))[0] == 401
 
 
 async def test_empty_entity_name_is_shown() -> None:
@@ -488,7 +488,7 @@ async def test_put_replaces_an_action_except_fields_that_port_sets(client: httpx
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ({"id": "action_1"}, "found 'id'"),
         ({"updatedAt": "now"}, "found 'updatedAt'"),
@@ -501,13 +501,13 @@ async def test_put_replaces_an_action_except_fields_that_port_sets(client: httpx
     ],
 )
 async def test_put_rejects_an_invalid_field_of_an_action(
-    client: httpx.AsyncClient, change: dict[str, Any], words: str
+    client: httpx.AsyncClient, change: dict[str, Any], expected: str
 ) -> None:
     before = (await client.get(ACTION)).json()["action"]
     body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")}
     status, slug, message = await refusal(client.put(ACTION, json=body | change))
     assert (status, slug) == (422, "invalid_request")
-    assert words in message
+    assert expected in message
     assert (await client.get(ACTION)).json()["action"] == before
 
 

@@ -113,7 +113,7 @@ async def test_state_file_of_another_version_or_with_damaged_rows_is_rejected(tm
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file):
         pass
-    for change, words in (
+    for change, expected in (
         ("UPDATE part SET document = '{' WHERE kind = 'action'", "damaged"),
         ("UPDATE part SET document = '[]', kind = 'run' WHERE kind = 'action'", "damaged"),
         ("UPDATE part SET kind = 'idea' WHERE kind = 'run'", "damaged"),
@@ -123,7 +123,7 @@ async def test_state_file_of_another_version_or_with_damaged_rows_is_rejected(tm
         connection.execute(change)
         connection.commit()
         connection.close()
-        with pytest.raises(StoreError, match=words):
+        with pytest.raises(StoreError, match=expected):
             async with Sandbox.start(state=file):
                 pass
 
@@ -153,7 +153,7 @@ async def test_call_fails_when_its_change_cannot_be_saved(tmp_path: Path) -> Non
 
 
 async def left(file: Path, phase: Phase, action: dict[str, Any], **fields: Any) -> None:
-    """Leave a file behind as a sandbox does that was killed while its run was in `phase`."""
+    """Write the state file of a sandbox that was killed while its run was in `phase`."""
     async with Sandbox.start(state=file, actions=[action]) as sandbox:
         sandbox.add_run(RUN_ID, phase=phase, properties={"title": "x"}, **fields)
         async with a_client(sandbox):

@@ -1,4 +1,4 @@
-"""A web page can call a server on loopback, even under a name of its own (DNS rebinding): none gets anything done."""
+"""Web pages can call servers on loopback, also under another name (DNS rebinding); the sandbox rejects them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from port_hook_cli.sandbox.routes import ROUTES
 
-# What no browser tells: what a page can do then is to call what needs no token.
+# Without these headers, a page can only call routes that need no token.
 UNTOLD = {"content-type": "text/plain"}
 PAGES = {
     "another origin": ({"origin": "https://page.example"}, 403, "forbidden"),

@@ -9,7 +9,7 @@ RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 
 
 class Runs:
-    """Runs as a script of statuses; the log grows by one entry with each, and is given in parts of two."""
+    """Returns a script of statuses; the log grows by one entry with each, and has pages of two entries."""
 
     def __init__(self, *statuses: str) -> None:
         self._statuses = list(statuses)
@@ -62,7 +62,7 @@ async def test_follow_returns_after_the_timeout() -> None:
 
 
 class EndlessLog(Runs):
-    """What has an entry more whenever it is asked, as an API does that takes no `offset`."""
+    """Returns another log entry for each request, like an API that ignores `offset`."""
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> list[dict[str, Any]]:
         await asyncio.sleep(0)

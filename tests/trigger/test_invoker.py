@@ -244,14 +244,14 @@ async def test_encrypted_inputs_can_be_decrypted_with_the_documented_keys(invoke
 
 
 @pytest.mark.parametrize(
-    ("declared", "words"),
+    ("declared", "expected"),
     [
         ({"type": "strin"}, "create_vm declares its input a incorrectly, at `type`"),
         ({"encryption": "rot13"}, "create_vm encrypts its input a with 'rot13'"),
     ],
 )
-async def test_incorrectly_declared_action_is_named(invoker: Invoker, declared: Any, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+async def test_incorrectly_declared_action_is_named(invoker: Invoker, declared: Any, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
         await request(invoker, an_action({"a": declared}), properties={"a": "x"})
 
 
