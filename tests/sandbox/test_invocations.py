@@ -373,7 +373,7 @@ async def test_sandbox_sends_the_request_of_its_invoker(webhook: Handler, steps:
     assert asked["at"].endswith("Z")
 
 
-@pytest.mark.parametrize("problem", [RenderError("the template is bad.", hint="Mend it."), ZeroDivisionError("oh")])
+@pytest.mark.parametrize("problem", [RenderError("the template is bad.", hint="Correct it."), ZeroDivisionError("oh")])
 async def test_run_fails_when_its_request_cannot_be_made(problem: Exception) -> None:
     async with running(an_action("http://x"), invoker=Template("", problem)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
