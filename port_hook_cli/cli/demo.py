@@ -71,7 +71,8 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan, listening
-    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.port_api.credentials import open_port_api
+    from port_hook_cli.port_api.settings import Settings
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.sandbox.sample_handler import sample_handler
 
@@ -85,11 +86,8 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
     shown: list[Exchange] = []
     async with (
         Sandbox.start(host="127.0.0.1", port=0, now=runtime.now) as sandbox,
-        PortApi(
-            api_url=sandbox.url,
-            client_id=sandbox.client_id,
-            client_secret=sandbox.client_secret,
-            on_token=runtime.keep_secret,
+        open_port_api(
+            Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret), runtime
         ) as api,
     ):
         runtime.keep_secret(sandbox.client_secret.reveal())

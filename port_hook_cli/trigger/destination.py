@@ -1,4 +1,4 @@
-"""Where a triggered request goes: never to a machine that nobody has named."""
+"""Where a triggered request is sent: to another machine only if the user names it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 def destination(url: str, to: str | None, *, to_its_url: bool = False) -> str:
     """Return the URL to send to: `to` with the path and query of the action's `url` unless it has its own, else `url`.
 
-    Raises UsageError when that would be another machine's URL and nobody has said so.
+    Raises UsageError if that is another machine's URL and the user did not ask for it.
     """
     if to is not None:
         parts = urlsplit(url)
@@ -19,6 +19,6 @@ def destination(url: str, to: str | None, *, to_its_url: bool = False) -> str:
     if to_its_url or is_on_this_machine(url):
         return url
     raise UsageError(
-        f"The action's URL is {url}, which is not on this machine, so nothing was sent.",
+        f"The action's URL is {url}, which is not on this machine, so the request was not sent.",
         hint="Say where to send it: --to 8000 for your handler here, --to-its-url for that URL, or --dry-run.",
     )

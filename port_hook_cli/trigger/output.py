@@ -1,4 +1,4 @@
-"""What `trigger` prints: the request, the answer, a command, a record. Known secrets are masked in all of it."""
+"""What `trigger` prints: the request, the response, a command, a record. Known secrets are masked everywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from port_hook_cli.trigger.records import invocation_record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A request that was made for an action: as rendered, as it goes out to `url`, and what is masked when shown."""
+    """The request of an action: as rendered, and as it is sent to `url`; `masker` masks secrets for the screen."""
 
     action: str
     request: RenderedRequest
@@ -37,16 +37,19 @@ class Made:
 
 
 def warn(request: RenderedRequest, masker: Masker, runtime: Runtime) -> None:
-    """Tell on stderr which expressions became null because they failed, and who would send the request."""
+    """Print the expressions that failed and became null, and a note if Port's agent would send the request."""
     for error in request.errors:
-        words = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
-        print(f"warning: {printable(masker.message(words))}", file=runtime.stderr)
+        message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
+        print(f"warning: {printable(masker.message(message))}", file=runtime.stderr)
     if request.agent:
-        print("note: the action has `agent` on: in Port, the execution agent would send this", file=runtime.stderr)
+        print(
+            "note: the action has `agent` enabled: in Port, the execution agent would send this request",
+            file=runtime.stderr,
+        )
 
 
 def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *, json: bool) -> None:
-    """Print a request that is not sent: as HTTP, as a record, or as a command to paste."""
+    """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
     shown, url = made.shown, made.masker.text(made.url)
     if (shown.headers, shown.body, url) != (made.invocation.headers, made.invocation.body, made.url):
         print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
@@ -74,12 +77,12 @@ def show_request(made: Made, runtime: Runtime) -> None:
 
 
 def show_response(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool, conflict: str = "") -> None:
-    """Show or record what came back, and what Port makes of it.
+    """Print the response and its effect on the run in Port.
 
     `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
     """
     fate = _fate(made, delivery)
-    if delivery.error:  # it names the host, and a host can be made of anything
+    if delivery.error:  # it contains the host, which a template may have made from a secret
         delivery = replace(delivery, error=made.masker.text(delivery.error))
     if json:
         _emit(made, delivery, fate, runtime)
@@ -109,5 +112,5 @@ def _emit(made: Made, delivery: Delivery | None, fate: RunFate | None, runtime: 
 
 
 def _text(value: str) -> str:
-    """Return a header's value, Latin-1 of its bytes, as text."""
+    """Return a header's value, whose bytes were decoded as Latin-1, decoded as UTF-8."""
     return value.encode("latin-1", "replace").decode("utf-8", "replace")

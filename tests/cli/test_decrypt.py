@@ -154,7 +154,7 @@ def test_what_can_be_decrypted_is_shown_beside_what_cannot(run: Run, folder: Pat
 def test_a_path_where_nothing_stands(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, a_document()), "payload.nothing", env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
-    assert "payload.nothing: the payload has nothing there" in result.err
+    assert "payload.nothing: the payload has no value there" in result.err
 
 
 def test_a_payload_that_names_nothing_is_not_taken_for_decrypted(run: Run, folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_values_cannot_reach_through_to_the_terminal(run: Run, folder: Path) -> 
         (("none.json",), ExitCode.STORE, "There is no file none.json"),
         (("last",), ExitCode.STORE, "There is no capture store"),
         (("p.json", "--private-key", "none.pem"), ExitCode.SETTINGS, "none.pem cannot be read: No such file"),
-        (("p.json", "--private-key", "p.json"), ExitCode.SETTINGS, "no private key in PEM"),
+        (("p.json", "--private-key", "p.json"), ExitCode.SETTINGS, "not a readable private key in PEM format"),
         (("text.json",), ExitCode.STORE, "does not contain a JSON payload: not JSON (line 1"),
         (("http.json",), ExitCode.STORE, "http.json cannot be read"),
         (("p.json", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
@@ -200,14 +200,14 @@ def test_what_is_wrong_is_said(run: Run, folder: Path, arguments: tuple[str, ...
 def test_without_a_secret_and_a_key_it_is_said_where_they_go(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, a_document()))
     assert result.code == ExitCode.SETTINGS
-    assert "There is no client secret" in result.err
+    assert "No client secret is set" in result.err
 
 
 def test_a_protected_key_without_a_terminal(run: Run, folder: Path) -> None:
     write_keys(folder, passphrase=PASSPHRASE)
     result = run("decrypt", write(folder, a_document()), "cpu", "--private-key", "private.pem")
     assert result.code == ExitCode.SETTINGS
-    assert "protected by a passphrase" in result.err
+    assert "has a passphrase" in result.err
     assert "openssl pkey -in KEY | port-hook decrypt" in result.err
 
 

@@ -259,7 +259,7 @@ def test_a_dotenv_file_that_others_can_write_is_not_used(run: Run, folder: Path)
     )
     assert result.err.splitlines()[0] == warning
     assert result.err.count("warning") == 1
-    assert "There is no client secret. ./.env was not used." in result.err
+    assert "No client secret is set. ./.env was not used." in result.err
     result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
     assert result.out.startswith("x-port-signature: ")
 

@@ -53,7 +53,7 @@ async def test_actions_follow_the_url_and_go_back_and_each_step_is_told(
         "create_vm:",
         f"  invocationMethod.url: {ORIGINAL} -> {ONE}",
         "  invocationMethod.agent: true -> false",
-        f"create_vm is back at {ORIGINAL}",
+        f"create_vm is restored to {ORIGINAL}",
     ]
 
 

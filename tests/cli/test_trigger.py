@@ -70,7 +70,7 @@ def test_create_vm_is_sent_in_the_contracts_first_shape(run: Run, backend: Handl
         "200 OK in",
     ):
         assert words in result.out
-    assert "the run stays IN_PROGRESS until success or failure is reported" in result.out
+    assert "the run stays IN_PROGRESS until the backend reports its result" in result.out
     assert f"port-hook report-run {RUN_ID} --status success" in result.out
 
 
@@ -101,15 +101,15 @@ def test_an_action_with_templates_is_rendered_encrypted_and_sent_where_it_says(
     assert request.value("run_id") == document["port_context"]["runId"]
     assert decrypt_aes_gcm(SECRET, document["inputs"]["api_key"]) == b"s3cret"
     assert "s3cret" not in result.out + result.err
-    assert "the run is synchronized: this answer ends it as SUCCESS" in result.out
+    assert "the run is synchronized: this response ends it as SUCCESS" in result.out
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [
-        (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\nwhy?", ExitCode.FAILED, "this answer ends it as FAILURE"),
-        (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "does it verify with the same secret"),
-        (b"", ExitCode.FAILED, "without an answer it ends as FAILURE"),
+        (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\nwhy?", ExitCode.FAILED, "this response ends it as FAILURE"),
+        (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "check that it verifies the unchanged body"),
+        (b"", ExitCode.FAILED, "without a response it ends as FAILURE"),
     ],
 )
 def test_an_answer_that_is_no_success_is_told_and_ends_with_1(
@@ -139,7 +139,7 @@ def test_a_route_of_this_action_goes_before_the_target(run: Run, backend: Handle
 def test_nothing_is_sent_to_another_machine_unasked(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--input", "title=a", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "https://example.com, which is not on this machine, so nothing was sent" in result.err
+    assert "https://example.com, which is not on this machine, so the request was not sent" in result.err
 
 
 def test_an_action_that_points_here_needs_no_target(run: Run, folder: Path, backend: Handler) -> None:
@@ -158,7 +158,7 @@ def test_the_run_is_as_the_options_say(run: Run, folder: Path, backend: Handler)
     request, document = sent(backend)
     assert document == {"by": "ada@example.com", "o": "API DELETE"}
     assert len(request.value("x-port-timestamp") or "") == 13
-    assert "a DELETE action runs on an entity" in result.err
+    assert "a DELETE action needs an entity" in result.err
 
 
 def test_without_a_secret_it_says_where_one_is_looked_for_or_is_not_signed(run: Run, backend: Handler) -> None:
@@ -398,12 +398,12 @@ def test_a_file_that_is_not_there_is_named(run: Run, name: str) -> None:
 @pytest.mark.parametrize(
     ("option", "content", "words"),
     [
-        ("--inputs", "[1]", "d is no object"),
+        ("--inputs", "[1]", "d is not an object"),
         ("--inputs", "a: [", "d is neither JSON nor YAML"),
-        ("--entity", '{"title": "a"}', "d has no `identifier`"),
-        ("--event", "7", "d is no object"),
-        ("--user", '"me"', "d is no object"),
-        ("--secrets", '{"a": {"b": "s3cret"}}', "d holds a, which is no text"),
+        ("--entity", '{"title": "a"}', "d is not an entity: it has no `identifier`"),
+        ("--event", "7", "d is not an object"),
+        ("--user", '"me"', "d is not an object"),
+        ("--secrets", '{"a": {"b": "s3cret"}}', "d contains a, which is not a string"),
         ("--secrets", "=s3cret\n", "d is neither JSON nor a .env file: line 1"),
     ],
 )
@@ -443,7 +443,7 @@ def test_an_identifier_is_read_from_port(run: Run, backend: Handler) -> None:
         unknown = run("trigger", "nothing", "--to", backend.url, env=environ_of(sandbox))
     assert sent(backend)[1]["action"] == "create_vm"
     assert unknown.code == ExitCode.PORT_API
-    assert "Port knows no action or automation nothing" in unknown.err
+    assert "Port has no action or automation nothing" in unknown.err
 
 
 def test_via_port_the_real_action_runs_and_is_followed(run: Run, backend: Handler) -> None:
@@ -470,7 +470,7 @@ def test_via_port_a_run_that_failed_or_does_not_end_ends_with_1(run: Run) -> Non
     assert failed.code == ExitCode.FAILED
     assert "FAILURE" in failed.out
     assert slow.code == ExitCode.FAILED
-    assert "has not ended within 0.1 s" in slow.err
+    assert "did not end within 0.1 s" in slow.err
     assert started.code == 0
 
 
@@ -526,7 +526,7 @@ def test_the_only_action_in_a_directory_needs_no_name(run: Run, folder: Path, ba
     [
         (str(EXAMPLES / "actions"), "has 3 actions: create_vm, scale_service, "),
         (str(EXAMPLES / "actions") + "#nope", "has 3 actions, but not nope"),
-        (str(EXAMPLES / "express" / "..") + "#nope", "holds no .json, .yaml or .yml file"),
+        (str(EXAMPLES / "express" / "..") + "#nope", "contains no .json, .yaml or .yml file"),
     ],
 )
 def test_a_directory_without_the_one_action_says_so(run: Run, name: str, words: str) -> None:
