@@ -1,4 +1,4 @@
-"""A receiver on a free port, with what it received and what it told the terminal."""
+"""A receiver on a free port, with the requests that it received and the lines that it reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FINE = Response(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
 
 @dataclass
 class World:
-    """A receiver, what it received, and what it told the terminal."""
+    """A receiver, the requests that it received, and the lines that it reported."""
 
     port: int = 0
     received: list[Invocation] = field(default_factory=list)
@@ -40,7 +40,7 @@ class World:
         self.changed.set()
 
     async def took(self, count: int) -> None:
-        """Wait until `count` requests were received."""
+        """Wait until it has received `count` requests."""
         await self._until(lambda: len(self.received) >= count)
 
     async def told(self, words: str, times: int = 1) -> None:
@@ -58,7 +58,7 @@ class World:
                 await self.changed.wait()
 
     async def exchange(self, request: bytes) -> bytes:
-        """Send bytes on a connection of their own and return all that comes back until it is closed."""
+        """Send bytes on a new connection, and return everything that is received until it is closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         try:

@@ -1,4 +1,4 @@
-"""What `port_hook_cli` offers to a backend's own tests."""
+"""The Python API of `port_hook_cli`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_verdict_says_what_is_wrong_and_takes_any_kind_of_headers() -> None:
     headers, body = sign({"a": 1}, SECRET)
     pairs = [(name.upper(), value) for name, value in headers.items()]
     assert verify(pairs, body, SECRET).status is Status.VALID
-    message = Message()  # what http.server gives
+    message = Message()  # the class of headers in http.server
     for name, value in pairs:
         message[name] = value
     assert verify(message, body, SECRET).status is Status.VALID

@@ -1,4 +1,4 @@
-"""Where encrypted properties are looked for, and what a decrypted one is taken for."""
+"""Where encrypted properties are searched for, and how decrypted ones are read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OLD_SHAPE: dict[str, Any] = {
 
 
 def naming(*names: str, **document: Any) -> dict[str, Any]:
-    """What a template makes of Port's trigger data when it takes over the action."""
+    """Return a payload whose template copies the action from Port's trigger data."""
     return {"action": {"encryptedProperties": list(names)}, **document}
 
 

@@ -43,7 +43,7 @@ ACTIONS = st.builds(
     st.text(max_size=8).filter(lambda url: "{{" not in url),
     st.sampled_from([{}, {"agent": True}, {"agent": False}, {"agent": None}]),
 )
-# "Change an action/automation" of Port's API reference, as far as an action with a webhook has it.
+# The fields of an action with a webhook in "Change an action/automation" of Port's API reference.
 PUT_SCHEMA = {
     "type": "object",
     "additionalProperties": False,

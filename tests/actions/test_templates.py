@@ -1,4 +1,4 @@
-"""The template language, with a stand-in for jq: `evaluate` looks programs up in a table."""
+"""The template language, with a stand-in for jq: `evaluate` looks up programs in a table."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_template_is_refused_with_the_message_of_ports_engine(template: Any, w
         ("{{ '}}' + \"{{\" }}", (" '}}' + \"{{\" ",)),
         (r'{{ "\"}}" }}', (r' "\"}}" ',)),
         ("{{{a:1} }}", ("{a:1} ",)),
-        ("{{{a:1}}}", ("{a:1",)),  # as in Port: the third brace belongs to nobody
+        ("{{{a:1}}}", ("{a:1",)),  # as in Port: the third brace is part of the expression
         ('"{{a}}" {{ b }}', ("a", " b ")),
         ("{ }", ()),
     ],

@@ -1,4 +1,4 @@
-"""What is shown of a body costs what is shown, not what there is."""
+"""The cost of showing a body depends on the part that is shown, not on its size."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_value_is_cut_at_200_characters() -> None:
 
 
 def deep_and_wide() -> bytes:
-    """800 kB, nested 300 deep: written out with indentation it would be 480 MB."""
+    """Return a document of 800 kB with 300 levels. Indented as a whole, it would be 480 MB."""
     return b"[" * 300 + b",".join([b"1"] * 400_000) + b"]" * 300
 
 

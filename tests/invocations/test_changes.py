@@ -1,4 +1,4 @@
-"""What an automation's event says has changed."""
+"""The changes in an automation's event."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_documents_of_any_depth_are_compared() -> None:
 
     (change,) = find_changes(nested(2000, 1, dict), nested(2000, 2, dict))
     assert change == EventChange(".".join(["k"] * 2000), 1, 2)
-    # Lists are compared as a whole; where that cannot be done they count as changed.
+    # Lists are compared as a whole. If that is not possible, they count as changed.
     assert len(find_changes(nested(100_000, 1, list), nested(100_000, 2, list))) == 1
 
 

@@ -1,4 +1,4 @@
-"""Where a request goes and with which header fields."""
+"""The URL and the header fields of a forwarded request."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
 TOKENS = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", fullmatch=True)
-# What a header value may hold: no line ends, and no white space at its ends.
+# Header values: without line ends, and without white space at their ends.
 VALUES = st.binary(max_size=30).map(lambda value: value.translate(None, b"\r\n\0").strip(b" \t"))
 FIELDS = st.lists(
     st.tuples(

@@ -1,4 +1,4 @@
-"""Reading payloads: both shapes, automations, and anything at all."""
+"""Payloads are read in both forms, from automations, and from any other bytes."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ EVERYTHING = RunReport(
     external_run_id="gh-7",
     logs=("one", "two"),
 )
-# Any text that can come from a command line or a file, surrogates among it.
+# Any text that a command line or a file can contain, including surrogates.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 
 

@@ -65,7 +65,7 @@ def test_deep_nesting_leaves_pythons_forms_out() -> None:
 
 @pytest.mark.parametrize("depth", [960, 975, 980, 985, 990, 3_000, 9_900, 9_990])
 def test_nesting_around_pythons_limits_is_survived(depth: int) -> None:
-    # From version to version Python gives up elsewhere, and reading and writing not at the same depth.
+    # The depth at which Python fails depends on its version, and differs between reading and writing.
     text = "[" * depth + "]" * depth
     found = written(text)
     assert all(serialization.text.count("[") == depth for serialization in found)

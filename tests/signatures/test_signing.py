@@ -1,4 +1,4 @@
-"""Our signatures against the verifiers that Port documents for Python and Node."""
+"""Our signatures are accepted by the verifiers that Port documents for Python and Node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAMP = str(int(NOW))
 
 
 def documented_python_verifier(signature: str, timestamp: str, body: str, secret: str) -> bool:
-    """Port's documented sample for Python: what stands after the first comma is compared."""
+    """Verify as Port's documented sample for Python does: it compares the text after the first comma."""
     to_sign = f"{timestamp}.{body}".encode()
     expected = hmac.new(secret.encode(), to_sign, hashlib.sha256).digest()
     return base64.b64encode(expected).decode() == signature.split(",")[1]

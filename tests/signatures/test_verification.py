@@ -1,4 +1,4 @@
-"""Each cause by the breakage that makes it, and what holds of every verdict."""
+"""Each cause with the mistake that leads to it, and properties of every verdict."""
 
 from __future__ import annotations
 
@@ -344,7 +344,7 @@ def as_python(**style: Any) -> bytes:
 
 
 def both_deflates() -> tuple[bytes, bytes]:
-    """Return a body that is a whole stream with zlib's wrapper and without it, and its content with the wrapper."""
+    """Return a body that is a complete stream in both deflate formats, and its content in the zlib format."""
     rest = 65_379 - 159 + 9
     second_bare_block = b"\x01" + rest.to_bytes(2, "little") + (rest ^ 0xFFFF).to_bytes(2, "little")
     content = (b" " * 154 + second_bare_block).ljust(65_379)
@@ -434,7 +434,7 @@ class TestReserialized:
 
 
 class TestMeaning:
-    """Bodies whose form by some serializer is what was signed, though to some reader they say something else."""
+    """Bodies of which some serializer writes the signed form, although for some parser they are another document."""
 
     @pytest.mark.parametrize(
         ("signed_body", "body", "cause"),
@@ -488,7 +488,7 @@ class TestMeaning:
 
     @pytest.mark.parametrize("depth", [900, 985, 990, 995, 3_000, 9_000, 12_000])
     def test_nesting_around_pythons_limits_is_compared_or_not_but_never_an_error(self, depth: int) -> None:
-        # From version to version Python gives up elsewhere.
+        # The depth at which Python fails depends on its version.
         body = b'["' + b"x" * 8 * depth + b'"' + b",[0" * depth + b"]" * depth + b"]"
         verdict = verdict_on(signed(body + b"\n"), body)
         is_compared = causes.NOT_COMPARED not in verdict.causes
@@ -497,7 +497,7 @@ class TestMeaning:
 
 
 class TestCost:
-    """What is left untried is counted and said, not timed: a clock would fail on a busy machine."""
+    """The limits of a diagnosis are counts that the verdict reports; measured times would fail on a busy machine."""
 
     def test_a_dense_document_is_not_written_otherwise(self) -> None:
         verdict = verdict_on(signed(b"other"), b"[" + b"1.5," * 15_000 + b"1]")
@@ -727,7 +727,7 @@ class TestCombinations:
 
 
 def means_the_same(one: str, other: str) -> bool:
-    """Whether readers that take the first and the last of two keys, doubles and exact numbers all see no difference."""
+    """Return whether documents are equal for parsers that use the first or last key, and doubles or exact numbers."""
 
     def first_wins(members: list[tuple[str, Any]]) -> dict[str, Any]:
         return dict(reversed(members))
@@ -753,7 +753,7 @@ class TestAlways:
         headers = signed(body, secret=Secret(secret))
         if other != body:
             assert verdict_on(headers, other, Secret(secret)).status is not Status.VALID
-        # HMAC fills short keys up with NULs, so that such secrets are the same one.
+        # HMAC pads short keys with NULs, so such secrets are the same key.
         if wrong.rstrip("\0") != secret.rstrip("\0"):
             assert verdict_on(headers, body, Secret(wrong)).status is not Status.VALID
         if str(stamp) != STAMP:

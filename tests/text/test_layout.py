@@ -1,4 +1,4 @@
-"""Lines on a terminal that is too narrow for them."""
+"""Lines that are wider than the terminal."""
 
 from __future__ import annotations
 
