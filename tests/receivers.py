@@ -41,7 +41,7 @@ class World:
         self.changed.set()
 
     async def took(self, count: int) -> None:
-        """Wait until `count` requests were received."""
+        """Wait until it has received `count` requests."""
         await self._until(lambda: len(self.received) >= count)
 
     async def told(self, words: str, times: int = 1) -> None:
@@ -59,7 +59,7 @@ class World:
                 await self.changed.wait()
 
     async def exchange(self, request: bytes) -> bytes:
-        """Send bytes on a connection of their own and return all that comes back until it is closed."""
+        """Send bytes on a new connection, and return everything that is received until it is closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         try:

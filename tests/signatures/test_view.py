@@ -20,7 +20,7 @@ STALE = Verdict(
 )
 
 
-def test_a_verdict_says_status_reading_age_and_each_cause_with_its_fix() -> None:
+def test_verdict_lines_have_status_reading_age_and_each_cause_with_its_fix() -> None:
     assert verdict_lines(STALE) == [
         "stale: the signature matches, but its timestamp is outside the tolerance",
         "reading: raw",
@@ -31,7 +31,7 @@ def test_a_verdict_says_status_reading_age_and_each_cause_with_its_fix() -> None
     ]
 
 
-def test_what_is_not_known_is_not_said() -> None:
+def test_verdict_lines_leave_out_unknown_values() -> None:
     assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: the signature or the timestamp is missing"]
 
 
@@ -40,12 +40,12 @@ def test_a_cause_cannot_command_the_terminal() -> None:
     assert all(printable(line) == line for line in lines)
 
 
-def test_the_colored_view_has_the_same_words() -> None:
+def test_verdict_view_has_the_text_of_verdict_lines() -> None:
     assert [line.plain for line in verdict_view(STALE)] == verdict_lines(STALE)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_every_status_has_words_and_a_color(status: Status) -> None:
+def test_every_status_has_a_meaning_and_a_color(status: Status) -> None:
     assert STATUS_MEANINGS[status]
     assert status_color(status) in {"green", "yellow", "red"}
 

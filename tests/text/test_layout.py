@@ -1,4 +1,4 @@
-"""Lines on a terminal that is too narrow for them."""
+"""Lines that are wider than the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fitted(*lines: Styled, width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_words_stay_whole_and_go_on_below_their_value(width: int) -> None:
+def test_words_stay_whole_and_wrap_below_their_value(width: int) -> None:
     first, *others = fitted(labeled("cause", WORDS), width=width)
     assert first.startswith("  cause      The ")
     assert others
@@ -31,7 +31,7 @@ def test_words_stay_whole_and_go_on_below_their_value(width: int) -> None:
     assert " ".join([first[INDENT:], *(line[INDENT:] for line in others)]) == WORDS
 
 
-def test_what_fits_is_left_alone() -> None:
+def test_a_line_that_fits_is_not_changed() -> None:
     lines = [labeled("run", "r_1"), labeled("", "x" * (60 - INDENT)), Styled("")]
     assert fitted(*lines, width=60) == [line.plain for line in lines]
 
@@ -41,7 +41,7 @@ def test_a_line_to_be_copied_stays_whole() -> None:
     assert fitted(command, width=60) == [command.plain]
 
 
-def test_a_word_wider_than_the_terminal_is_broken_and_nothing_of_it_lost() -> None:
+def test_a_word_wider_than_the_terminal_is_broken_without_loss() -> None:
     lines = fitted(labeled("by", "x" * 200), width=60)
     assert {len(line) for line in lines[:-1]} == {60}
     assert sum(line.count("x") for line in lines) == 200
