@@ -118,7 +118,7 @@ def emit(record: Mapping[str, Any], stream: TextIO) -> None:
 def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     """Return a rich console on `stream` without markup, emoji codes or guesses about what to highlight.
 
-    NO_COLOR and COLUMNS are read from `environ`; without a terminal there is no colour and the width is 100.
+    NO_COLOR and COLUMNS are read from `environ`; without a terminal there is no color and the width is 100.
     """
     from rich.console import Console
 

@@ -36,7 +36,7 @@ def test_a_raw_request_gives_its_request_and_no_time() -> None:
     ("content", "words"),
     [
         (b" \n", "it is empty"),
-        (b'{"a":1}', "it is JSON, but no capture file"),
+        (b'{"a":1}', "it is JSON, but not a capture file"),
         (b"hello", "it is neither a capture file nor an HTTP request"),
         (b"POST / HTTP/1.1\nnonsense\n\n", "it begins like an HTTP request, but line 2"),
         (json.dumps({"schema": CAPTURE}).encode(), "it is a damaged capture file"),

@@ -439,7 +439,7 @@ def test_a_runs_id_is_told_from_a_captures(several: CaptureStore) -> None:
 
 @pytest.mark.parametrize("name", ["last", "ab01", RUN_ID])
 def test_an_empty_store_is_said_to_be_empty(store: CaptureStore, name: str) -> None:
-    with pytest.raises(StoreError, match="holds no capture yet"):
+    with pytest.raises(StoreError, match="has no captures yet"):
         store.get(name)
 
 

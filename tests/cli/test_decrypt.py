@@ -158,7 +158,7 @@ def test_a_path_where_nothing_stands(run: Run, folder: Path) -> None:
 def test_a_payload_that_names_nothing_is_not_taken_for_decrypted(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, {"vm": {"pw": encrypted(run, "s3cret")}}), env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
-    assert "names no encrypted property" in result.err
+    assert "does not name any encrypted property" in result.err
     assert "These look encrypted: vm.pw." in result.err
 
 
@@ -264,7 +264,7 @@ class TestEncrypt:
     def test_a_file_is_said_to_have_been_read(self, run: Run, folder: Path) -> None:
         (folder / "value").write_text("s3cret\n")
         result = run("encrypt", "value", env=ENV)
-        assert result.err == "note: encrypted is what the file value holds\n"
+        assert result.err == "note: the content of the file value is encrypted\n"
         assert run("decrypt", write(folder, {"it": result.out.strip()}), "it", env=ENV).raw == b"s3cret"
 
     @pytest.mark.parametrize(

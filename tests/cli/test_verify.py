@@ -70,7 +70,7 @@ def test_a_capture_is_judged_by_the_clock_of_its_receipt(run: Run, folder: Path,
     result = run("verify", name, env=ENV)
     assert result.code == ExitCode.OK
     assert "age: 12 s" in result.out
-    assert "note: the age is that on receipt, 2023-11-14T22:13:32.000Z" in result.err
+    assert "note: the age is the one at the time of receipt, 2023-11-14T22:13:32.000Z" in result.err
 
 
 def test_a_capture_of_another_store_is_found(run: Run, folder: Path) -> None:
@@ -188,7 +188,7 @@ def test_without_a_secret_nothing_is_judged(written_out: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"a":1}', "payload.json does not contain a request: it is JSON, but no capture file."),
+        (b'{"a":1}', "payload.json does not contain a request: it is JSON, but not a capture file."),
         (b"", "payload.json does not contain a request: it is empty."),
         (b"\x00", "payload.json does not contain a request: it is neither"),
     ],
