@@ -246,7 +246,7 @@ def test_the_first_lines_of_many_can_be_had_with_head(captured: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [("captures", "--json"), ("sign", "payload.json"), ("show", "last")], ids=" ".join
 )
-def test_a_disk_that_is_full_is_said_to_be_and_is_no_bug(captured: Path, arguments: tuple[str, ...]) -> None:
+def test_a_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "port_hook_cli", *arguments],

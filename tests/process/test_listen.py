@@ -348,7 +348,7 @@ def test_a_count_that_is_not_reached_in_time_exits_1(folder: Path) -> None:
     assert running.process.returncode == 1
 
 
-def test_a_taken_port_is_said_by_whom(folder: Path) -> None:
+def test_listen_names_the_process_that_uses_the_port(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -469,7 +469,7 @@ def test_a_target_that_is_the_listener_itself_is_refused(folder: Path) -> None:
     assert b"is this listener itself" in result.stderr
 
 
-def test_a_hanging_handler_is_said_to_be_waited_for_and_then_left(folder: Path) -> None:
+def test_listen_reports_a_handler_that_hangs_and_then_stops_waiting(folder: Path) -> None:
     with (
         handler(delay_s=30) as target,
         listener(folder, "--forward-to", target.url) as running,
@@ -491,7 +491,7 @@ def test_a_hanging_handler_is_said_to_be_waited_for_and_then_left(folder: Path) 
     assert record["answer"] is None
 
 
-def test_what_was_expected_and_did_not_come_is_said(folder: Path) -> None:
+def test_listen_says_which_expectation_was_not_met(folder: Path) -> None:
     with listener(folder, "--once", "--expect-status", "204") as running:
         running.post(a_body(), now_signed(a_body()))
         _, told = running.process.communicate(timeout=10)

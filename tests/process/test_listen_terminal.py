@@ -152,7 +152,7 @@ def test_no_color_is_respected(folder: Path) -> None:
     assert colour_of(terminal.screen(), "valid") == "default"
 
 
-def test_the_line_to_type_is_whole_on_a_narrow_terminal(folder: Path) -> None:
+def test_the_report_command_is_not_wrapped_on_a_narrow_terminal(folder: Path) -> None:
     with a_terminal(folder, COLUMNS="40") as terminal:
         terminal.post(a_document())
         terminal.end()
@@ -160,7 +160,7 @@ def test_the_line_to_type_is_whole_on_a_narrow_terminal(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 80])
-def test_on_a_narrow_terminal_a_cause_goes_on_below_itself(folder: Path, columns: int) -> None:
+def test_a_cause_is_continued_below_itself_on_a_narrow_terminal(folder: Path, columns: int) -> None:
     body = json.dumps(a_document()).encode()
     with a_terminal(folder, COLUMNS=str(columns)) as terminal:
         assert terminal.post(body, signed(b"another body", timestamp=str(int(time.time())))) == 401
@@ -175,7 +175,7 @@ def test_on_a_narrow_terminal_a_cause_goes_on_below_itself(folder: Path, columns
     assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
 
 
-def test_a_stranger_cannot_command_the_terminal(folder: Path) -> None:
+def test_text_of_a_sender_cannot_control_the_terminal(folder: Path) -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;AAAA\x07\x9b31m\x00\r[/x][blink]\u202e\ud800"
     document = {
         **a_document(action=hostile, trigger={"by": {"user": {"email": hostile}}, "origin": hostile}),
@@ -199,7 +199,7 @@ def test_a_stranger_cannot_command_the_terminal(folder: Path) -> None:
     assert "[/x][blink]" in left
 
 
-def test_in_a_pipe_there_is_text_alone(folder: Path) -> None:
+def test_listen_prints_plain_text_into_a_pipe(folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--once"],
         cwd=folder,

@@ -81,7 +81,7 @@ def until_reachable(listening: Listener) -> None:
         pass
 
 
-def test_a_way_that_is_cut_and_comes_back_is_told_of_within_two_seconds(listening: Listener, relay: Relay) -> None:
+def test_a_tunnel_that_is_lost_and_comes_back_is_reported_within_two_seconds(listening: Listener, relay: Relay) -> None:
     assert tunnel_record(listening)["state"] == "unreachable"
     relay.upstream = listening.port
     cut_or_mended = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_probe_is_neither_counted_nor_saved(listening: Listener, relay: Relay,
     assert run("captures", "--json").records == []
 
 
-def test_somebody_else_at_the_url_is_told_apart(listening: Listener, relay: Relay, tmp_path: Path) -> None:
+def test_another_server_at_the_public_url_is_reported(listening: Listener, relay: Relay, tmp_path: Path) -> None:
     assert tunnel_record(listening)["state"] == "unreachable"
     other = tmp_path / "other"
     other.mkdir()
