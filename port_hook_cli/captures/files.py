@@ -25,10 +25,10 @@ _IGNORE = ".gitignore"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _NAME_ANOTHER = "Remove it, or name another file with --store (a sandbox: with --state)."
-# With this a rollback journal ends that names another file, which SQLite deletes when it plays the journal back
+# A rollback journal that names another file ends with these bytes. SQLite deletes that file when it uses the journal
 # (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs one.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-# More than SQLite ever maps of its index before it writes the log back into the file; the file takes no space for it.
+# Larger than the part of its index that SQLite ever maps. The file is sparse, so it takes no space on the disk.
 _INDEX_BYTES = 4 * 1024 * 1024
 
 
@@ -57,7 +57,7 @@ def secure(path: Path, *, show_only: bool) -> list[str]:
 
 
 def _refuse_journal(journal: Path) -> None:
-    """Raise StoreError for a journal that would make SQLite delete a file of its author's choice."""
+    """Raise StoreError for a journal that would make SQLite delete a file that the journal's author chose."""
     try:
         with journal.open("rb") as file:
             if file.seek(0, os.SEEK_END) < len(_JOURNAL_MAGIC):
@@ -161,7 +161,7 @@ class Files(NamedTuple):
         )
 
     def is_same_as(self, other: Files) -> bool:
-        """Whether these are the same files, whatever their sizes."""
+        """Return whether these are the same files; their sizes may differ."""
         return (self.store_id, self.log_id, self.index_id) == (other.store_id, other.log_id, other.index_id)
 
 

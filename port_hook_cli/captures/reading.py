@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = False) -> CaptureStore:
-    """Open the store and tell what the user should know about its files; raises StoreError.
+    """Open the store and print notes about its files; raises StoreError.
 
     With `show_only` the captures are only displayed, so they may belong to another user.
     """

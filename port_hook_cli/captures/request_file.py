@@ -12,11 +12,11 @@ from port_hook_cli.invocations.models import Exchange
 
 
 class NotARequest(ValueError):
-    """The file holds no request; the message says in words what it holds instead."""
+    """The file does not contain a request; the message says what it contains instead."""
 
 
 def read_request(content: bytes) -> SavedRequest:
-    """Return the request that a file holds; raises NotARequest, or StoreError for a body that was not kept whole."""
+    """Return the request in a file; raises NotARequest, or StoreError for an incomplete body."""
     if is_request(content):
         try:
             request = parse_request(content)
@@ -30,7 +30,7 @@ def read_request(content: bytes) -> SavedRequest:
 
 
 def capture_in(content: bytes) -> Exchange | None:
-    """Return the capture that a file holds, or None for another file; raises NotARequest for a damaged one."""
+    """Return the capture in a file, or None for another file; raises NotARequest for a damaged one."""
     document = _document(content)
     if not is_capture(document):
         return None
@@ -51,5 +51,5 @@ def _what_it_is(content: bytes) -> str:
     if not content.strip():
         return "it is empty"
     if _document(content) is not None:
-        return "it is JSON, but no capture file"
+        return "it is JSON, but not a capture file"
     return "it is neither a capture file nor an HTTP request with a first line like 'POST / HTTP/1.1'"

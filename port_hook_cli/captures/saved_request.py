@@ -19,6 +19,6 @@ class SavedRequest:
 
 
 def from_exchange(exchange: Exchange) -> SavedRequest:
-    """Return the request of a capture; raises StoreError when its body was not kept whole."""
+    """Return the request of a capture; raises StoreError if its body is incomplete."""
     invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
     return SavedRequest(headers=invocation.headers, body=invocation.body, received_at=invocation.received_at)

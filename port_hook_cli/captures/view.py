@@ -1,4 +1,4 @@
-"""Captures in a table, and one of them in full."""
+"""Captures in a table, and one capture in full."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _fields(payload: Payload) -> Iterator[Styled]:
         if value:
             yield _line(label, brief(value))
     if payload.synchronized is not None:
-        yield _line("sync", "the answer ends the run" if payload.synchronized else "the run waits for a report")
+        yield _line("sync", "the response ends the run" if payload.synchronized else "the run waits for a report")
     if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:
@@ -199,7 +199,7 @@ def _hex_lines(body: bytes) -> Iterator[str]:
 
 
 def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
-    """Yield a body line by line, what is no text as a hexadecimal excerpt; `option` is the one that shows it all."""
+    """Yield a text line by line, or the beginning of a binary body in hexadecimal; `option` shows all of it."""
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
     for line in lines:
         yield _line("", line, "dim", no_wrap=True)

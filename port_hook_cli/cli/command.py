@@ -1,4 +1,4 @@
-"""A command as typer runs it, with one target at most, and with its options in groups and examples in its help."""
+"""A typer command that accepts one target at most, and whose help has groups of options and examples."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def styled_help(command: Any, ctx: Any) -> str:
 
 
 class Command(TyperCommand):
-    """One command of port-hook. What its help needs beyond the options is imported for the help only."""
+    """One command of port-hook. The groups and examples of its help are imported only for the help."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; raises UsageError for two targets, of which only the last would count."""
+        """Read the command line; raises UsageError for two targets, because typer would use only the last one."""
         _, _, order = self.make_parser(ctx).parse_args(list(args))
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
             if sum(name in parameter.opts for parameter in order) > 1:
@@ -40,7 +40,7 @@ class Command(TyperCommand):
         return styled_help(self, ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        """Write what the command does, and examples where it has many options."""
+        """Write what the command does, and examples if it has any."""
         from port_hook_cli.cli.help import EXAMPLES
 
         super().format_help_text(ctx, formatter)
@@ -50,7 +50,7 @@ class Command(TyperCommand):
                     formatter.write_line(line)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options, those of a command with many in groups."""
+        """Write the arguments and options, in groups if the command has any."""
         from port_hook_cli.cli.help import GROUPS
 
         groups = GROUPS.get(str(self.name))

@@ -103,7 +103,7 @@ def decrypt(
 
 
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
-    """Return the payload of a file or a capture; raises StoreError when there is none."""
+    """Return the payload of a file or a capture; raises StoreError if there is none."""
     if name != "last" and (name == "-" or not name.isalnum() or _is_file(name, runtime.cwd)):
         body, headers = _request_in(name, read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
     else:
@@ -140,7 +140,7 @@ def _request_in(name: str, content: bytes) -> tuple[bytes, Headers]:
 def _nothing_named(payload: Payload) -> PortHookError:
     likely = ", ".join(map(str, likely_paths(payload.document, most=_MOST_LIKELY)))
     return PortHookError(
-        "The payload names no encrypted property.",
+        "The payload does not name any encrypted property.",
         hint=f"Give the paths of the values. These look encrypted: {printable(likely)}."
         if likely
         else "None of its values looks encrypted either. Is it the right payload?",
@@ -156,7 +156,7 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
 
 
 def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:
-    """Print the values; one that was asked for alone goes into a pipe or a file byte for byte."""
+    """Print the values; a single value goes into a pipe or a file byte for byte."""
     if not alone:
         for line in decryption_lines(decryptions):
             print(line, file=runtime.stdout)

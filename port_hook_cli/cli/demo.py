@@ -56,7 +56,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
             _show(shown[0], runtime)
             run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)
             _say(f"3. The handler has done its work and reported it. The run in Port is now {run.status}.\n", runtime)
-            _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
+            _say("4. The same request, but with its body changed on its way (2 CPUs became 64):\n", runtime)
             await _send(_tampered(invocation), url)
             _show(shown[1], runtime)
             _say(_NEXT + _where_it_is(runtime), runtime)
@@ -66,7 +66,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
 
 @asynccontextmanager
 async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox, str, list[Exchange]]]:
-    """Start everything that takes part, tell where it is, and give the sandbox, the listener's URL and what it saw."""
+    """Start all parts and print their URLs; yield the sandbox, the listener's URL and what the listener received."""
     from port_hook_cli.invocations.forwarding import Routes
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
@@ -124,10 +124,10 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
 
 
 def _where_it_is(runtime: Runtime) -> str:
-    """Return how to make the lines above work, where `port-hook` alone would not be found."""
+    """Return how to make the commands above work if `port-hook` is not on the PATH, else an empty string."""
     if shutil.which("port-hook", path=runtime.environ.get("PATH")):
         return ""
-    return f"\nport-hook is in {Path(sys.executable).parent}; put that folder on your PATH to type it as above.\n"
+    return f"\nport-hook is in {Path(sys.executable).parent}; add that folder to your PATH to use the commands above.\n"
 
 
 def _run_id(invocation: Invocation) -> str:
@@ -152,7 +152,7 @@ def _say(text: str, runtime: Runtime) -> None:
 
 
 def _show(exchange: Exchange, runtime: Runtime) -> None:
-    """Show an exchange as `listen` does, without the line to type that reports the run: the handler reports it."""
+    """Show an exchange as `listen` does, without the `report-run` command: the handler reports the run."""
     from port_hook_cli.captures.exchange_view import exchange_lines
     from port_hook_cli.runs.view import report_command
     from port_hook_cli.terminal.console import Output

@@ -41,8 +41,8 @@ def encrypt(
 ) -> ExitCode:
     """Encrypt a test value as Port encrypts an input.
 
-    With the client secret (aes256-gcm), or client-side for a public key. Others on this machine can see a VALUE on the
-    command line: hand over a real one on stdin.
+    It uses the client secret (aes256-gcm), or a public key (client-side encryption). Other users of this machine can
+    see a VALUE on the command line, so pass a real one on stdin.
     """
     from port_hook_cli.engines import encryption
 
@@ -69,7 +69,7 @@ def encrypt(
 
 
 def _plaintext(value: str, runtime: Runtime) -> bytes:
-    """Return what is encrypted, as UTF-8: a string as it is, an object in the form of JSON.stringify."""
+    """Return the text to encrypt, as UTF-8: a string unchanged, an object as JSON.stringify writes it."""
     if not value:
         raise UsageError("The value is empty.", hint="Is a variable of your shell unset? stdin (-) may be empty.")
     try:
@@ -87,11 +87,11 @@ def _plaintext(value: str, runtime: Runtime) -> bytes:
 
 
 def _content(value: str, runtime: Runtime) -> bytes:
-    """Return the bytes of the value; of a file or stdin without one line end, which an editor or `echo` adds."""
+    """Return the bytes of the value. One line end is removed from a file or stdin: an editor or `echo` adds it."""
     if value != "-" and not _is_file(value, runtime):
         return value.encode("utf-8", "surrogateescape")
     if value != "-":
-        tell(f"note: encrypted is what the file {printable(value)} holds", runtime)
+        tell(f"note: the content of the file {printable(value)} is encrypted", runtime)
     content = read_input(value, cwd=runtime.cwd, stdin=runtime.stdin)
     return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
 

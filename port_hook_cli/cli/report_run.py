@@ -67,7 +67,8 @@ def report_run(
 ) -> ExitCode:
     """Report the progress and result of an action run to Port.
 
-    Logs go first, then label, summary, links and external id, the status last: a run that has ended takes no more.
+    Logs are sent first, then label, summary, links and external id, and the status last, because a run that has ended
+    accepts no more reports.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(

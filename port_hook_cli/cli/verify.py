@@ -136,7 +136,7 @@ def _captured(name: str, store: Path | None, runtime: Runtime) -> Exchange:
 
 
 def _is_path(name: str, cwd: Path) -> bool:
-    """Whether `name` means a file: one is there, or a capture's id could not look so."""
+    """Return whether `name` means a file: the file exists, or no capture can have such an id."""
     return (cwd / name).exists() or not name.isalnum()
 
 
@@ -166,5 +166,5 @@ def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
     if settings.secret_place != PROJECT_FILE:  # already reported
         notes.append(f"client secret from {settings.secret_place}")
     if clock == saved.received_at:
-        notes.append(f"the age is that on receipt, {format_time(clock)}")
+        notes.append(f"the age is the one at the time of receipt, {format_time(clock)}")
     return notes

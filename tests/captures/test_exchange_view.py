@@ -90,7 +90,7 @@ def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
     ]
 
 
-def test_before_it_is_answered_nothing_is_said_of_an_answer() -> None:
+def test_an_exchange_without_a_response_shows_no_response() -> None:
     lines = lines_of(an_exchange())
     assert lines[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
     assert not any(line.startswith(("  answered", "  in Port")) for line in lines)
@@ -334,7 +334,7 @@ def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
 @pytest.mark.parametrize(
     "run_id", [HOSTILE, "r_\x1b]0;PWNED\x07\x1b[2J", "r_1&runId=r_2", "wfnr_" + "a" * 1000, "x" * 10_000]
 )
-def test_what_is_no_run_id_is_no_link_and_not_offered_to_a_shell(run_id: str) -> None:
+def test_an_invalid_run_id_is_not_a_link_and_not_in_a_command(run_id: str) -> None:
     exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK)
     lines = list(exchange_lines(exchange, app_url=APP))
     assert links(lines) == []

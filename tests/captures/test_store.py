@@ -136,7 +136,7 @@ def test_a_store_may_be_opened_in_one_thread_and_used_in_another(store: CaptureS
     assert store.get("aa").invocation.id == "aa"
 
 
-def test_a_sqlite_that_is_too_old_is_refused_in_words() -> None:
+def test_a_sqlite_that_is_too_old_is_refused_with_a_hint() -> None:
     require_sqlite((3, 33, 0))
     with pytest.raises(StoreError, match=r"SQLite 3\.26\.0.* needs 3\.33") as caught:
         require_sqlite((3, 26, 0))
@@ -341,7 +341,7 @@ def test_a_transaction_that_fails_on_the_way_leaves_nothing_behind(store: Captur
     assert len(ids(store.find())) == 40
 
 
-def test_a_damaged_file_is_a_problem_in_words(store: CaptureStore, folder: Path) -> None:
+def test_a_damaged_file_raises_store_error(store: CaptureStore, folder: Path) -> None:
     store.add([a_capture(f"{number:04x}") for number in range(200)])
     store.close()
     with store.path.open("r+b") as file:
@@ -351,13 +351,13 @@ def test_a_damaged_file_is_a_problem_in_words(store: CaptureStore, folder: Path)
         list(damaged.find())
 
 
-def test_a_store_that_has_been_closed_is_a_problem_in_words(store: CaptureStore) -> None:
+def test_a_closed_store_raises_store_error(store: CaptureStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="could not be read"):
         store.get("aa")
 
 
-def test_a_capture_damaged_by_hand_is_a_problem_in_words(store: CaptureStore) -> None:
+def test_a_damaged_capture_raises_store_error(store: CaptureStore) -> None:
     store.add([a_capture("aa")])
     with closing(sqlite3.connect(store.path)) as editor:
         editor.execute("UPDATE captures SET headers = 'oops'")
@@ -425,7 +425,7 @@ def test_a_very_ambiguous_start_lists_some(several: CaptureStore) -> None:
         several.get("ef")
 
 
-def test_an_unknown_id_is_said_to_be_unknown(several: CaptureStore) -> None:
+def test_an_unknown_id_raises_store_error(several: CaptureStore) -> None:
     for name in ("ff", "ab01ff", "AB", "%", "last2"):
         with pytest.raises(StoreError, match=f"No capture in .* has an id that starts with '{name}'"):
             several.get(name)
@@ -438,8 +438,8 @@ def test_a_runs_id_is_told_from_a_captures(several: CaptureStore) -> None:
 
 
 @pytest.mark.parametrize("name", ["last", "ab01", RUN_ID])
-def test_an_empty_store_is_said_to_be_empty(store: CaptureStore, name: str) -> None:
-    with pytest.raises(StoreError, match="holds no capture yet"):
+def test_an_empty_store_raises_store_error(store: CaptureStore, name: str) -> None:
+    with pytest.raises(StoreError, match="has no captures yet"):
         store.get(name)
 
 
@@ -532,7 +532,7 @@ def test_what_was_saved_survives_a_kill(folder: Path, monkeypatch: pytest.Monkey
 
 
 @POSIX
-def test_a_store_that_is_removed_under_a_listener_is_made_anew(store: CaptureStore, folder: Path) -> None:
+def test_a_store_is_created_again_when_it_is_removed_while_a_listener_runs(store: CaptureStore, folder: Path) -> None:
     store.add([a_capture("aa")])
     for path in (folder / ".port-hook").iterdir():
         path.unlink()

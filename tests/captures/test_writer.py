@@ -174,7 +174,7 @@ async def test_a_failed_outcome_is_counted(writer: StoreWriter, store: CountedSt
     assert writer.problem is not None
 
 
-async def test_a_bug_in_the_thread_leaves_nobody_waiting(writer: StoreWriter, store: CountedStore) -> None:
+async def test_a_bug_in_the_thread_settles_all_futures(writer: StoreWriter, store: CountedStore) -> None:
     store.failure = RuntimeError("a bug")
     with pytest.raises(StoreError, match="a bug"):
         await writer.save(a_capture(1))

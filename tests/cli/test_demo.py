@@ -37,7 +37,7 @@ def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: 
     assert list(folder.iterdir()) == []
 
 
-def test_the_demo_needs_no_setting_and_is_not_moved_by_one(run: Run) -> None:
+def test_the_demo_needs_no_setting_and_ignores_all_settings(run: Run) -> None:
     env = {"PORT_CLIENT_SECRET": "of-someone", "PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "of-someone"}
     result = run("demo", env=env)
     assert result.code == 0

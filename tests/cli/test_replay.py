@@ -92,9 +92,7 @@ def test_a_payload_is_sent_as_port_would_and_accepted(run: Run, folder: Path, ta
     assert body == '{"ok": true}'
 
 
-def test_a_payload_that_port_would_write_otherwise_is_rewritten_and_said_so(
-    run: Run, folder: Path, target: Handler
-) -> None:
+def test_replay_rewrites_a_payload_as_port_does_and_says_so(run: Run, folder: Path, target: Handler) -> None:
     result = run("replay", payload_file(folder, b'{ "a": 1.0 }\n'), "--to", target.url, env=ENV)
     assert target.requests[0].body == b'{"a":1}'
     assert accepts(target.requests[0])
@@ -179,7 +177,7 @@ def test_as_captured_is_exact_and_needs_no_secret(run: Run, folder: Path, target
     assert "captured timestamp" in result.err
 
 
-def test_what_has_no_signature_cannot_be_sent_as_captured(run: Run, folder: Path) -> None:
+def test_replay_refuses_as_captured_when_there_is_no_signature(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--as-captured")
     assert result.code == 2
     assert "no signature" in result.err
@@ -264,7 +262,7 @@ def test_method_and_fields_can_be_set(run: Run, folder: Path, target: Handler) -
     assert request.value("content-type") is None
 
 
-def test_a_run_that_was_not_captured_comes_from_ports_api(run: Run, target: Handler) -> None:
+def test_replay_gets_a_run_from_ports_api_when_it_was_not_captured(run: Run, target: Handler) -> None:
     kept = {
         "type": "WEBHOOK",
         "url": "https://old.example/hook",
@@ -311,7 +309,7 @@ def test_an_empty_name_is_not_the_start_of_every_capture(run: Run, folder: Path,
     assert target.requests == []
 
 
-def test_a_workflow_nodes_run_that_was_not_captured_is_asked_of_nobody(run: Run, target: Handler) -> None:
+def test_replay_does_not_ask_port_for_a_workflow_node_run(run: Run, target: Handler) -> None:
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": target.url}
     result = run("replay", "wfnr_abc123", "--to", target.url, env=env)
     assert result.code == 8
@@ -327,14 +325,14 @@ def test_a_timeout_is_a_number_of_seconds(run: Run, folder: Path, seconds: str) 
     assert f"{seconds} is not a number of seconds" in result.err
 
 
-def test_a_unit_for_a_captured_timestamp_is_refused_and_not_ignored(run: Run, folder: Path) -> None:
+def test_replay_refuses_a_timestamp_unit_with_as_captured(run: Run, folder: Path) -> None:
     store(folder)
     result = run("replay", "last", "--to", "1", "--as-captured", "--timestamp-unit", "ms")
     assert result.code == 2
     assert "--timestamp-unit" in result.err
 
 
-def test_without_a_secret_there_is_no_fresh_signature(run: Run, folder: Path) -> None:
+def test_replay_fails_when_there_is_no_secret(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1")
     assert result.code == 4
     assert "PORT_CLIENT_SECRET" in result.err
@@ -346,20 +344,22 @@ def test_the_secret_can_come_from_a_file(run: Run, folder: Path, target: Handler
     assert accepts(target.requests[0], "from a file")
 
 
-def test_a_target_out_of_reach_is_told_with_its_own_code(run: Run, folder: Path, closed_port: str) -> None:
+def test_replay_exits_6_when_the_target_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, env=ENV)
     assert (result.code, result.out) == (6, "")
     assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your handler running?\nhint:")
 
 
-def test_one_unreachable_send_of_many_is_enough(run: Run, folder: Path, closed_port: str) -> None:
+def test_replay_exits_6_when_one_of_many_sends_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, "--times", "3", env=ENV)
     assert result.code == 6
     assert "nothing listens" in result.out
 
 
 @pytest.mark.parametrize(("expected", "code"), [("200", 0), ("2xx", 0), ("201", 1), ("4xx", 1)])
-def test_an_expectation_decides_the_code(run: Run, folder: Path, target: Handler, expected: str, code: int) -> None:
+def test_replay_exit_code_follows_expect_status(
+    run: Run, folder: Path, target: Handler, expected: str, code: int
+) -> None:
     result = run("replay", payload_file(folder), "--to", target.url, "--expect-status", expected, env=ENV)
     assert result.code == code
     assert (f"did not get {expected}" in result.err) == bool(code)
@@ -400,7 +400,7 @@ def test_a_series_ends_with_a_table(run: Run, folder: Path) -> None:
     assert "p99" in rows[-1]
 
 
-def test_records_are_all_that_stdout_holds(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, target: Handler) -> None:
     options = ["--times", "2", "--json", "--set", "a=1"]
     result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     first, second = result.records
@@ -542,7 +542,7 @@ def test_an_old_capture_is_sent_with_a_new_timestamp(run: Run, folder: Path, tar
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-def test_a_directory_is_called_a_directory(run: Run, folder: Path, has_store: bool) -> None:
+def test_replay_says_that_a_source_is_a_directory(run: Run, folder: Path, has_store: bool) -> None:
     (folder / "payloads").mkdir()
     if has_store:
         store(folder)

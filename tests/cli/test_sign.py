@@ -172,7 +172,7 @@ def test_a_timestamp_is_taken_as_it_is_and_an_odd_one_remarked_on(run: Run) -> N
 
 
 @pytest.mark.parametrize("timestamp", ["", "17\r\nx: y", "17 ", "=17", "1٣"])
-def test_what_cannot_stand_in_a_header_is_no_timestamp(run: Run, timestamp: str) -> None:
+def test_sign_refuses_a_timestamp_that_a_header_cannot_have(run: Run, timestamp: str) -> None:
     result = run("sign", "-", "--timestamp", timestamp, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "--timestamp" in result.err
@@ -194,11 +194,11 @@ def test_a_file_that_is_not_there_is_named(run: Run) -> None:
     assert "There is no file none.json." in result.err
 
 
-def test_a_folder_is_no_payload(run: Run) -> None:
+def test_sign_refuses_a_directory(run: Run) -> None:
     assert run("sign", ".", env=ENV).code == ExitCode.STORE
 
 
-def test_without_a_secret_every_place_for_it_is_named(run: Run) -> None:
+def test_sign_names_every_place_for_a_secret_when_there_is_none(run: Run) -> None:
     result = run("sign", "-", stdin=b"{}")
     assert (result.code, result.out) == (ExitCode.SETTINGS, "")
     for place in ("PORT_CLIENT_SECRET", "--secret-file", ".env", "~/.port/.env", "~/.port/config.yaml", "--org"):
@@ -212,7 +212,7 @@ def test_stdin_cannot_be_payload_and_secret(run: Run) -> None:
 
 
 @pytest.mark.parametrize("to", ["ftp://x/", "http://a b/", "http://a/\nb"])
-def test_a_target_that_is_no_url_is_refused(run: Run, to: str) -> None:
+def test_sign_refuses_a_target_that_is_not_a_url(run: Run, to: str) -> None:
     result = run("sign", "-", "--to", to, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "--to" in result.err
@@ -249,7 +249,7 @@ def test_the_record_holds_all_that_is_sent(run: Run) -> None:
     }
 
 
-def test_bytes_that_are_no_text_are_in_the_record_as_base64(run: Run) -> None:
+def test_sign_json_has_bytes_that_are_not_text_as_base64(run: Run) -> None:
     (record,) = run("sign", "-", "--raw", "--format", "json", stdin=b"\xff", env=ENV).records
     assert (record["form"], record["body"], record["body_base64"]) == ("raw", None, "/w==")
 

@@ -112,7 +112,7 @@ def test_an_action_with_templates_is_rendered_encrypted_and_sent_where_it_says(
         (b"", ExitCode.FAILED, "without a response it ends as FAILURE"),
     ],
 )
-def test_an_answer_that_is_no_success_is_told_and_ends_with_1(
+def test_trigger_exits_1_when_the_response_is_not_2xx(
     run: Run, folder: Path, answer: bytes, code: int, words: str
 ) -> None:
     action = write(folder, "a.json", an_action(synchronized=True))
@@ -122,7 +122,7 @@ def test_an_answer_that_is_no_success_is_told_and_ends_with_1(
     assert words in result.out
 
 
-def test_a_handler_that_is_not_there_ends_with_6(run: Run) -> None:
+def test_trigger_exits_6_when_the_handler_is_unreachable(run: Run) -> None:
     with handler() as gone:
         port = str(gone.port)
     result = run("trigger", CREATE_VM, "--to", port, "--input", "title=a", env=ENV)
@@ -130,13 +130,13 @@ def test_a_handler_that_is_not_there_ends_with_6(run: Run) -> None:
     assert "nothing listens on" in result.out
 
 
-def test_a_route_of_this_action_goes_before_the_target(run: Run, backend: Handler) -> None:
+def test_trigger_route_overrides_to(run: Run, backend: Handler) -> None:
     routes = ("--route", f"create_vm={backend.url}/vms", "--route", "other=1")
     assert run("trigger", CREATE_VM, "--to", "1", *routes, "--input", "title=a", env=ENV).code == 0
     assert sent(backend)[0].line == "POST /vms HTTP/1.1"
 
 
-def test_nothing_is_sent_to_another_machine_unasked(run: Run) -> None:
+def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--input", "title=a", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "https://example.com, which is not on this machine, so the request was not sent" in result.err
@@ -427,7 +427,7 @@ def test_a_document_of_another_shape_is_named(run: Run, folder: Path, option: st
         (("--inputs", "-", "--secret-file", "-"), "stdin cannot be both"),
     ],
 )
-def test_options_that_say_nothing_together_are_refused(run: Run, args: tuple[str, ...], words: str) -> None:
+def test_trigger_refuses_options_that_contradict_each_other(run: Run, args: tuple[str, ...], words: str) -> None:
     result = run("trigger", CREATE_VM, *args, env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err

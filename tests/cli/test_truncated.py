@@ -1,4 +1,4 @@
-"""What the commands do with a capture whose body was not kept whole."""
+"""What the commands do with a capture whose body is incomplete."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_truncated_body_is_not_verified_decrypted_or_sent(
     (folder / "cap.json").write_bytes(run("show", "aa", "--file").raw)
     result = run(*(source if part == "SOURCE" else part for part in command), env=SECRET_ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert "was not kept whole" in result.err
+    assert "is incomplete" in result.err
     assert "There is no file" not in result.err
 
 
