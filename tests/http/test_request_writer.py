@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.http.failures import UnsendableRequest
@@ -112,6 +112,7 @@ def test_a_method_that_http_forbids_is_not_written(method: str) -> None:
         written(method=method)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.text(max_size=6), st.text(max_size=12)), max_size=4),
     st.text(max_size=6),

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpResponseParser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse
@@ -206,6 +206,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     it.close()
 
 
+@settings(deadline=None)
 @given(LINES, FIELDS, BODIES)
 def test_a_response_is_read_as_aiohttp_reads_it(
     loop: asyncio.AbstractEventLoop, line: bytes, fields: list[bytes], body: bytes
@@ -222,6 +223,7 @@ def test_a_response_is_read_as_aiohttp_reads_it(
         assert (parser.status, tuple(parser.headers.raw()), got) == expected
 
 
+@settings(deadline=None)
 @given(LINES, FIELDS, BODIES, st.lists(st.integers(0, 200), max_size=5))
 def test_a_response_is_read_the_same_however_it_is_cut(
     line: bytes, fields: list[bytes], body: bytes, cuts: list[int]
@@ -234,6 +236,7 @@ def test_a_response_is_read_the_same_however_it_is_cut(
     assert whole in {cut, "UnreadableResponse"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=4), st.booleans())
 def test_no_bytes_raise_another_exception(parts: list[bytes], is_headed: bool) -> None:
     read(*([b"HTTP/1.1 200 OK\r\n"] if is_headed else []), *parts, at_end=True)
