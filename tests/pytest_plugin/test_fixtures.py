@@ -187,7 +187,7 @@ class TestRequest:
 
     def test_a_file_of_several_actions_needs_a_name(self, tmp_path: Path, port_hook: PortHook) -> None:
         (tmp_path / "all.json").write_text(json.dumps([SCALE, {**SCALE, "identifier": "other"}]))
-        with pytest.raises(UsageError, match="holds 2 actions: scale, other") as caught:
+        with pytest.raises(UsageError, match="has 2 actions: scale, other") as caught:
             port_hook.request(tmp_path / "all.json")
         assert "all.json#IDENTIFIER" in caught.value.__notes__[0]
 
