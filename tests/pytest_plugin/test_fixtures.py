@@ -189,7 +189,7 @@ class TestRequest:
 
     def test_file_with_several_actions_needs_an_identifier(self, tmp_path: Path, port_hook: PortHook) -> None:
         (tmp_path / "all.json").write_text(json.dumps([SCALE, {**SCALE, "identifier": "other"}]))
-        with pytest.raises(UsageError, match="holds 2 actions: scale, other") as caught:
+        with pytest.raises(UsageError, match="has 2 actions: scale, other") as caught:
             port_hook.request(tmp_path / "all.json")
         assert "all.json#IDENTIFIER" in caught.value.__notes__[0]
 
