@@ -56,9 +56,12 @@ arch: $(VENV)/.dev ## Check that dependencies point inwards
 docs: $(VENV)/.dev ## Write the generated pages and the picture of README.md
 	$(BIN)/python docs/generate.py
 
+# In percent. 95.98 is reached where there is no SSH server; the scripts that run as `python -IS` cannot be measured.
+COVERED = 95.5
+
 .PHONY: coverage
-coverage: $(VENV)/.dev ## Run the tests, and check the share of branches that they and their processes take
-	$(BIN)/pytest --quiet -n auto --cov --cov-report=term
+coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and their processes run
+	$(BIN)/pytest --quiet -n auto --cov --cov-report=term --cov-fail-under=$(COVERED)
 
 .PHONY: check
 check: lint type arch coverage ## Everything that CI checks in one tree

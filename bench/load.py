@@ -23,14 +23,14 @@ from port_hook_cli.text.secret import Secret
 def requests(count: int, secret: str, body_bytes: int, host: str, path: str) -> Iterator[bytes]:
     stamp = str(int(time.time()))
     for number in range(count):
-        body = _body(number, body_bytes)
+        body = a_body(number, body_bytes)
         head = [f"POST {path} HTTP/1.1", f"host: {host}", "content-type: application/json"]
         head += [f"{name}: {value}" for name, value in signed_headers(body, Secret(secret), stamp)]
         head += [f"content-length: {len(body)}", "", ""]
         yield "\r\n".join(head).encode() + body
 
 
-def _body(number: int, size: int) -> bytes:
+def a_body(number: int, size: int) -> bytes:
     document = {
         "action": "create_vm",
         "resourceType": "run",

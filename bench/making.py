@@ -42,7 +42,7 @@ def trigger(requests: int = 200, rounds: int = 5) -> None:
 
 async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, float]:
     from port_hook_cli.actions.action import read_action
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
     from port_hook_cli.invocations.models import Headers, Invocation
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
     from port_hook_cli.text.secret import Secret
@@ -53,24 +53,24 @@ async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, flo
     document["invocationMethod"]["body"] = BODY
     action, inputs = read_action(document), {"title": "dev-env", "cpu": 4}
 
-    async def send(sender: Sender, body: bytes) -> None:
+    async def send(client: HttpClient, body: bytes) -> None:
         fields = signed_headers(body, Secret(SECRET), TimestampUnit.SECONDS.stamp(time.time()))
         headers = Headers((("content-type", "application/json"), *fields))
         request = Invocation(id="b", received_at=0.0, method="POST", target="/", headers=headers, body=body)
-        assert (await sender.send(request, url)).ok
+        assert (await client.send(request, url)).ok
 
     times: dict[str, list[float]] = {"trigger": [], "direct": []}
     with invoking(lambda: Secret(SECRET)) as invoker:
-        async with Sender(timeout_s=10) as sender:
+        async with HttpClient(timeout_s=10) as client:
             for number in range(requests * rounds):
                 started = time.perf_counter()
                 made = await invoker.request(
                     action, run_id="r_QOz6WoOB1Q2lmhZZ", by=DATA["trigger"]["by"], at="", properties=inputs
                 )
                 body = made.content
-                await send(sender, body)
+                await send(client, body)
                 between = time.perf_counter()
-                await send(sender, body)
+                await send(client, body)
                 if number >= requests // 10:  # the first requests are not counted
                     times["trigger"].append(between - started)
                     times["direct"].append(time.perf_counter() - between)

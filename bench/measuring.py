@@ -40,6 +40,7 @@ def interleaved(measures: dict[str, Callable[[], float]], *, rounds: int) -> dic
 
 def seconds_of(command: list[str], folder: str) -> Callable[[], float]:
     environment = {**os.environ, "PORT_CLIENT_SECRET": SECRET, "HOME": folder}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
 
     def once() -> float:
         started = time.perf_counter()

@@ -9,7 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.measuring import HERE, PORT_HOOK, SCRATCH, compare, interleaved, row, seconds_of
+from bench.measuring import HERE, PORT_HOOK, SCRATCH, SECRET, compare, interleaved, row, seconds_of
+from bench.servers import bare
 
 HELLO = """
 import typer
@@ -22,7 +23,7 @@ app()
 
 
 def startup() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, bare() as handler:
         hello, payload = Path(folder, "hello.py"), Path(folder, "payload.json")
         hello.write_text(HELLO)
         payload.write_text('{"a":1}')
@@ -30,7 +31,12 @@ def startup() -> None:
             "hello": [sys.executable, str(hello)],
             "help": [*PORT_HOOK, "--help"],
             "sign": [*PORT_HOOK, "sign", str(payload)],
+            "replay": [*PORT_HOOK, "replay", str(payload), "--to", handler],
+            "show": [*PORT_HOOK, "show", "last"],
+            "captures": [*PORT_HOOK, "captures"],
+            "verify": [*PORT_HOOK, "verify", "last"],
         }
+        capture_some(Path(folder))
         httpie = install_httpie()
         if httpie:
             commands["httpie"] = [httpie, "--version"]
@@ -39,6 +45,21 @@ def startup() -> None:
         compare(f"port-hook {name} / typer hello-world", times[name], times["hello"], "at most 1.5")
         if httpie:
             compare(f"port-hook {name} / http --version", times[name], times["httpie"], "at most 0.5")
+    compare("port-hook replay of one request / --help", times["replay"], times["help"], "at most 2.2")
+    for name in ("show", "captures", "verify"):
+        compare(f"port-hook {name} / port-hook --help", times[name], times["help"], "at most 1.5")
+
+
+def capture_some(folder: Path) -> None:
+    """Fill the store of a folder, as a listener there would."""
+    from port_hook_cli.captures.store import open_store
+    from port_hook_cli.text.secret import Secret
+    from tests.factories import a_body, an_exchange, an_invocation, signed
+
+    body = a_body()
+    with open_store(None, folder, create=True) as store:
+        headers = signed(body, secret=Secret(SECRET))
+        store.add([an_exchange(an_invocation(body, id=f"{number:012x}", headers=headers)) for number in range(20)])
 
 
 def install_httpie() -> str | None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from enum import IntEnum, unique
 from typing import ClassVar
 
+CREDENTIALS_IN_PORT = "in Port: `...` > Credentials"
+"""Where a user finds the client id and the client secret."""
+
 
 @unique
 class ExitCode(IntEnum):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
@@ -27,6 +28,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("port-hook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("port-hook")
 
 
 def pytest_xdist_auto_num_workers() -> int:

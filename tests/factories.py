@@ -1,4 +1,4 @@
-"""Values for tests, with keyword overrides."""
+"""Values for tests; keywords override their fields."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 
 
 def a_document(**overrides: Any) -> dict[str, Any]:
-    """The old default shape of the "Create VM" action (contract, section 2)."""
+    """Return the default payload of the "Create VM" action."""
     return {**create_vm(RUN_ID, at="2023-11-14T22:13:20.000Z"), **overrides}
 
 
 def a_body(document: Any = None) -> bytes:
-    """The bytes that Port would send for `document` (no numbers or keys that JSON.stringify would change)."""
+    """Return the bytes that Port sends for `document`, in which JSON.stringify must change no numbers or keys."""
     return json.dumps(
         a_document() if document is None else document, ensure_ascii=False, separators=(",", ":")
     ).encode()
 
 
 def signed(body: bytes, *, secret: Secret = SECRET, timestamp: str | None = None) -> Headers:
-    """Headers of a request that carries `body`, signed at `timestamp` (default: NOW, in seconds)."""
+    """Return the headers of a request with `body`, signed at `timestamp` (default: NOW, in seconds)."""
     return Headers(
         (
             ("Host", "localhost"),
@@ -40,7 +40,7 @@ def signed(body: bytes, *, secret: Secret = SECRET, timestamp: str | None = None
 
 
 def an_invocation(body: bytes | None = None, **overrides: Any) -> Invocation:
-    """A signed POST of the "Create VM" action."""
+    """Return a signed POST of the "Create VM" action."""
     body = a_body() if body is None else body
     fields: dict[str, Any] = {
         "id": "0123456789ab",
@@ -54,7 +54,7 @@ def an_invocation(body: bytes | None = None, **overrides: Any) -> Invocation:
 
 
 def an_exchange(invocation: Invocation | None = None, **overrides: Any) -> Exchange:
-    """A verified invocation of the "Create VM" action that has not been answered yet."""
+    """Return a verified invocation of the "Create VM" action without a response."""
     invocation = an_invocation() if invocation is None else invocation
     fields: dict[str, Any] = {
         "invocation": invocation,

@@ -1,4 +1,4 @@
-"""Bodies that a stranger would send to keep a listener busy."""
+"""Bodies that an attacker may send to keep a listener busy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _repeat(part: bytes, size: int) -> bytes:
 
 
 def hostile_bodies(size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield named bodies of about `size` bytes: each makes another part of a diagnosis work as much as it can."""
+    """Yield named bodies of about `size` bytes, each of which is the worst case of another part of a diagnosis."""
     half = size // 2
     yield "many objects", _repeat(b'{"a":1}', size)
     yield "many numbers", _repeat(b"1.2345678901234567", size)

@@ -1,4 +1,4 @@
-"""RSA keys for tests, made once, and files that hold them."""
+"""RSA keys for tests, generated once, and files with them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSPHRASE = "correct horse"
 
 @cache
 def an_rsa_key(bits: int = 2048, *, number: int = 0) -> rsa.RSAPrivateKey:
-    """A key of that size; another `number` is another key."""
+    """Return a key of this size; another `number` is another key."""
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 

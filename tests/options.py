@@ -1,4 +1,4 @@
-"""The commands and their options as typer has them."""
+"""The commands and their options as typer declares them."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def command(name: str) -> Any:
 
 
 def options(name: str) -> list[Any]:
-    """Return the options of a command, less --help."""
+    """Return the options of a command except --help."""
     return [parameter for parameter in command(name).params if parameter.param_type_name == "option"]

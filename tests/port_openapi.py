@@ -1,4 +1,4 @@
-"""Port's OpenAPI document, where this machine has it, and a small checker for the schemas in it."""
+"""Port's OpenAPI document, if this machine has it, and a small validator for its schemas."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def port_openapi() -> dict[str, Any]:
-    """Return the document, or skip the test that asks for it."""
+    """Return the document, or skip the test if this machine does not have it."""
     place = openapi_file()
     if place is None:
         pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
@@ -32,12 +32,12 @@ def port_openapi() -> dict[str, Any]:
 
 
 def openapi_file() -> Path | None:
-    """Return where the document is, or None."""
+    """Return the path of the document, or None."""
     return next((Path(place) for place in _PLACES if place and Path(place).is_file()), None)
 
 
 def with_shown_action(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document with a good answer to a GET of an action, which it does not have."""
+    """Return the document with a successful response to a GET of an action, which the original lacks."""
     document = copy.deepcopy(document)
     shown = {"type": "object", "required": ["ok", "action"], "properties": {"ok": {"const": True}}}
     responses = document["paths"]["/v1/actions/{action_identifier}"]["get"]["responses"]
@@ -46,7 +46,7 @@ def with_shown_action(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer_schema(document: dict[str, Any], method: str, route: str, status: int) -> Any:
-    """Return the schema of one answer; raises KeyError for a status that the document does not have."""
+    """Return the schema of one response; raises KeyError for a status that the document does not have."""
     answers = document["paths"][route][method.lower()]["responses"]
     return answers[str(status)]["content"]["application/json"]["schema"]
 
@@ -57,7 +57,7 @@ def body_schema(document: dict[str, Any], method: str, route: str) -> Any:
 
 
 def faults(value: Any, schema: Any, place: str = "$") -> list[str]:
-    """Return where `value` departs from `schema`.
+    """Return the paths where `value` violates `schema`.
 
     Known keywords: type, enum, const, required, properties, additionalProperties: false, items, oneOf, anyOf.
     """

@@ -1,4 +1,4 @@
-"""port-hook as a real process, for what only a process can show: signals, pipes, limits, a kill."""
+"""port-hook as a real process, to test signals, pipes, limits and kills."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.invocations.models import Headers
 from tests.factories import SECRET
 
-# What a developer's machine could reach the internet by is left alone, unless a test names a tunnel.
+# No test opens a tunnel to the internet, unless it names one.
 NO_TUNNEL = {"PORT_HOOK_LISTEN_TUNNEL": "none"}
 
 # How often the tests that kill processes do so at full size (`make kill`); 0 where they are to be quick. Read before a
@@ -26,11 +26,16 @@ KILLS = int(os.environ.get("PORT_HOOK_KILLS") or 0)
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
-    """The environment of a process under test: nothing of Port's but what the test gives."""
+    """Return the environment of a process under test: without Port's variables, except those of the test."""
     names = ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     ours = {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal()}
     return {**kept, **ours, **NO_TUNNEL, **extra}
+
+
+def environment_without_coverage() -> dict[str, str]:
+    """The environment of the tests, for a process whose imports are looked at: measuring coverage imports much."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 class Listener:
@@ -43,7 +48,7 @@ class Listener:
         self.host, self.port = str(parts.hostname), int(parts.port or 0)
 
     def record(self) -> dict[str, Any]:
-        """The next record it prints."""
+        """Return the next record that it prints."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "the listener ended"
@@ -51,7 +56,7 @@ class Listener:
         return record
 
     def post(self, body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> tuple[int, bytes]:
-        """Send a request on a connection of its own; return status and body of the answer."""
+        """Send a request on a new connection; return the status and the body of the response."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
@@ -65,7 +70,7 @@ class Listener:
             connection.close()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]]]:
-        """Send a signal; return the exit code and the records that were still to come."""
+        """Send a signal; return the exit code and the remaining records."""
         self.process.send_signal(number)
         out, _ = self.process.communicate(timeout=20)
         return self.process.returncode, [json.loads(line) for line in out.splitlines()]
@@ -75,7 +80,7 @@ class Listener:
 def listener(
     folder: Path, *options: str, env: Mapping[str, str] | None = None, preexec_fn: Callable[[], None] | None = None
 ) -> Iterator[Listener]:
-    """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the context ends."""
+    """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the end of the context."""
     process = subprocess.Popen(
         [sys.executable, "-m", "port_hook_cli", "listen", "--json", "--port", "0", *options],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""A receiver on a free port, with what it received and what it told the terminal."""
+"""An HTTP source on a free port, with what it received and what it reported."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from port_hook_cli.invocations.models import Headers, Invocation, Response
-from port_hook_cli.listener.server import Receiver
+from port_hook_cli.invocations.source import Receive, SourceContext
+from port_hook_cli.listener.server import HttpSource
 
 FINE = Response(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
 
 
 @dataclass
 class World:
-    """A receiver, what it received, and what it told the terminal."""
+    """An HTTP source, what it received, and what it reported."""
 
     port: int = 0
     received: list[Invocation] = field(default_factory=list)
@@ -40,7 +41,7 @@ class World:
         self.changed.set()
 
     async def took(self, count: int) -> None:
-        """Wait until `count` requests were received."""
+        """Wait until it has received `count` requests."""
         await self._until(lambda: len(self.received) >= count)
 
     async def told(self, words: str, times: int = 1) -> None:
@@ -48,7 +49,7 @@ class World:
         await self._until(lambda: sum(words in notice for notice in self.notices) >= times)
 
     async def turn(self) -> None:
-        """Wait until the receiver has handled everything that was sent before."""
+        """Wait until the server has handled everything that was sent before."""
         await self.exchange(b"not HTTP\r\n\r\n")
 
     async def _until(self, happened: Callable[[], bool]) -> None:
@@ -58,7 +59,7 @@ class World:
                 await self.changed.wait()
 
     async def exchange(self, request: bytes) -> bytes:
-        """Send bytes on a connection of their own and return all that comes back until it is closed."""
+        """Send bytes on a new connection, and return everything that is received until it is closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         try:
@@ -67,15 +68,21 @@ class World:
             writer.close()
 
 
+def a_context(receive: Receive, notice: Callable[[str], None] = print, **options: Any) -> SourceContext:
+    return SourceContext(receive=receive, notice=notice, now=lambda: 1.5, new_id=lambda: "abc", **options)
+
+
 @asynccontextmanager
-async def receiving(*, host: str = "127.0.0.1", **options: Any) -> AsyncIterator[World]:
+async def receiving(
+    *, host: str = "127.0.0.1", context: dict[str, Any] | None = None, **options: Any
+) -> AsyncIterator[World]:
     world = World()
-    receiver = Receiver(world.receive, now=lambda: 1.5, new_id=lambda: "abc", notice=world.tell, **options)
-    _, world.port = await receiver.start(host, 0)
+    server = HttpSource(a_context(world.receive, world.tell, **(context or {})), **options)
+    _, world.port = await server.start(host, 0)
     try:
         yield world
     finally:
-        await receiver.close(2)
+        await server.close(2)
 
 
 def request(body: bytes = b"", *fields: str, method: str = "POST", target: str = "/") -> bytes:

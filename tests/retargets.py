@@ -1,4 +1,4 @@
-"""Actions to be pointed elsewhere, and a `Retargeting` that is as `listen` builds it."""
+"""Actions to retarget, and a `Retargeting` as `listen` creates it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONE, TWO = "https://one.example/hook", "https://two.example/hook"
 
 
 def an_action(identifier: str = "create_vm", **method: Any) -> dict[str, Any]:
-    """An action that goes through the agent and sends a template; `method` are fields of its invocation method."""
+    """Return an action that uses the agent and sends a template. `method` are fields of its invocation method."""
     action = create_vm_action()
     template = {"run": "{{ .run.id }}", "n": 1, "flag": True, "é": None}
     fields = {"agent": True, "headers": {"RUN_ID": "{{ .run.id }}", "authorization": "Bearer s3cret"}, "body": template}
@@ -28,7 +28,7 @@ def an_action(identifier: str = "create_vm", **method: Any) -> dict[str, Any]:
 
 
 class MortalJournal(Journal):
-    """A journal whose process can die without a word: the locks are let go of, the files stay."""
+    """A journal whose process can be killed: the locks are released, and the files stay."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
@@ -53,7 +53,7 @@ async def a_retargeting(
     journal: Journal | None = None,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> AsyncIterator[Retargeting]:
-    """A retargeting with its own client; what it changed is not put back when the block ends."""
+    """A retargeting with its own client. Its changes are not restored at the end of the block."""
 
     async def no_pause(_: float) -> None:
         return
@@ -67,10 +67,10 @@ async def a_retargeting(
 
 
 def of_sandbox(sandbox: Sandbox) -> dict[str, Any]:
-    """What `a_retargeting` needs to talk to `sandbox`."""
+    """Return the arguments of `a_retargeting` for `sandbox`."""
     return {"api_url": sandbox.url, "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
 
 
 def journal_files(home: Path) -> list[Path]:
-    """What is in the journal's folder."""
+    """Return the names of the files in the journal's folder."""
     return sorted((home / FOLDER).iterdir()) if (home / FOLDER).is_dir() else []

@@ -1,4 +1,4 @@
-"""A client of the sandbox whose every answer is held to Port's OpenAPI document, where this machine has it."""
+"""A client that checks every response of the sandbox against Port's OpenAPI document, if this machine has it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import httpx
 from port_hook_cli.sandbox import Sandbox
 from tests.port_openapi import answer_schema, faults, openapi_file
 
-# The agent's routes are not in the document, and would be taken for others.
+# The agent's routes are not in the document, and would match other routes.
 AGENTS = ("/v1/actions/runs/ack", "/v1/actions/runs/claim-pending")
-# Port answers these, too, but its document does not say so: what has ended, is taken, or breaks.
+# Statuses that Port returns although its document does not have them: conflicts, rate limits and failures.
 UNDOCUMENTED = {409, 429, 500}
 
 
 @asynccontextmanager
 async def a_client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client that has a token."""
+    """Yield a client that has a token."""
     async with httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [require_documented]}) as client:
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         yield client
@@ -41,7 +41,7 @@ async def refusal(answering: Any) -> tuple[int, str, str]:
 
 
 async def require_documented(response: httpx.Response) -> None:
-    """Fail when an answer is none that Port's document allows for the route; others are not looked at."""
+    """Fail if Port's document has the route, but not a response like this."""
     await response.aread()
     document = _document()
     if document is None or response.status_code in UNDOCUMENTED:
@@ -51,7 +51,7 @@ async def require_documented(response: httpx.Response) -> None:
         return
     where = (response.request.method, response.request.url.path, response.status_code)
     if response.request.method == "GET" and route == "/v1/actions/{action_identifier}" and response.is_success:
-        return  # the document has no good answer for it
+        return  # the document has no successful response for it
     schema = answer_schema(document, response.request.method, route, response.status_code)
     assert (where, faults(response.json(), schema)) == (where, [])
 

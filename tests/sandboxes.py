@@ -1,4 +1,4 @@
-"""A sandbox in a thread, for tests that are not asynchronous themselves."""
+"""A sandbox in a thread, for tests that are not asynchronous."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.plain_invoker import PlainInvoker
 
 @contextmanager
 def a_sandbox(**options: Any) -> Iterator[Sandbox]:
-    """Serve a sandbox until the block ends; `options` are those of `Sandbox.start`."""
+    """Serve a sandbox until the end of the block. `options` are those of `Sandbox.start`."""
     loop = asyncio.new_event_loop()
     started: list[Sandbox] = []
     ready, stop = threading.Event(), asyncio.Event()
@@ -37,7 +37,7 @@ def a_sandbox(**options: Any) -> Iterator[Sandbox]:
 
 
 def environ_of(sandbox: Sandbox) -> dict[str, str]:
-    """Return the environment that points port-hook at `sandbox`."""
+    """Return the environment with which port-hook uses `sandbox`."""
     return {
         "PORT_CLIENT_ID": sandbox.client_id,
         "PORT_CLIENT_SECRET": sandbox.client_secret.reveal(),

@@ -1,4 +1,4 @@
-"""Small servers on loopback that tests talk to; each says what it does not do."""
+"""Small servers on loopback for tests. Each docstring says what the server leaves out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 @dataclass
 class RawRequest:
-    """A request as it stood on the wire."""
+    """A request as it was received."""
 
     head: bytes
     body: bytes
@@ -85,7 +85,7 @@ def handler(answer: bytes | None = None, *, delay_s: float = 0.0) -> Iterator[Ha
 
 @contextmanager
 def application(app: web.Application) -> Iterator[str]:
-    """Run an aiohttp application in a thread and give its URL."""
+    """Run an aiohttp application in a thread, and yield its URL."""
     urls: list[str] = []
 
     async def start() -> Callable[[], Awaitable[None]]:
@@ -102,7 +102,7 @@ def application(app: web.Application) -> Iterator[str]:
 
 @contextmanager
 def in_thread(start: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> Iterator[None]:
-    """Run an event loop in a thread: `start` sets a server up and returns what takes it down."""
+    """Run an event loop in a thread. `start` starts a server and returns the function that stops it."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -126,3 +126,5 @@ async def _take_down(stop: Callable[[], Awaitable[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)  # a connection that was accepted or closed just now needs further turns of the loop

@@ -1,4 +1,4 @@
-"""A real OpenSSH server on loopback, which one may cut, stop and bring back."""
+"""A real OpenSSH server on loopback, which tests can disconnect, stop and restart."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Sshd:
             )
 
     def signal(self, number: int) -> None:
-        """Send a signal to all that serves the connections."""
+        """Send a signal to all processes that serve the connections."""
         for process in self.processes:
             for pid in [process.pid, *children(process.pid)]:
                 with contextlib.suppress(ProcessLookupError):
@@ -75,7 +75,7 @@ PermitRootLogin prohibit-password
 
 
 def children(pid: int) -> list[int]:
-    """The processes below `pid`; a child that changed its user keeps its parent."""
+    """Return the descendants of `pid`. A child that changed its user keeps its parent."""
     done = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
     pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     direct = [child for child, parent in pairs if parent == pid]
@@ -115,7 +115,7 @@ def sshd_running(folder: Path) -> Iterator[Sshd]:
 
 @contextlib.contextmanager
 def sshd_for(home: Path, folder: Path) -> Iterator[Sshd]:
-    """Run a server that knows the key of whoever has this home folder, and is known to them."""
+    """Run a server that knows the user's key in this home folder, and whose key is in their known hosts."""
     ssh = home / ".ssh"
     ssh.mkdir(mode=0o700, parents=True, exist_ok=True)
     with sshd_running(folder) as it:

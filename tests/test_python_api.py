@@ -1,4 +1,4 @@
-"""What `port_hook_cli` offers to a backend's own tests."""
+"""The Python API of `port_hook_cli`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON = st.recursive(
 
 
 @given(JSON.filter(lambda value: not isinstance(value, str)))
-def test_what_is_signed_is_valid(payload: object) -> None:
+def test_a_signed_request_is_valid(payload: object) -> None:
     headers, body = sign(payload, SECRET)
     assert verify(headers, body, SECRET).status is Status.VALID
 
@@ -33,7 +33,7 @@ def test_bytes_are_signed_as_they_are_and_text_as_port_writes_it() -> None:
     assert sign({"a": 1.0, "é": [None]}, SECRET)[1] == '{"a":1,"é":[null]}'.encode()
 
 
-def test_the_moment_is_the_caller_s() -> None:
+def test_sign_uses_the_timestamp_of_the_caller() -> None:
     headers, body = sign({}, SECRET, timestamp=1_700_000_000)
     assert headers["x-port-timestamp"] == "1700000000"
     assert verify(headers, body, SECRET, now=1_700_000_100.0).status == "valid"
@@ -45,7 +45,7 @@ def test_a_verdict_says_what_is_wrong_and_takes_any_kind_of_headers() -> None:
     headers, body = sign({"a": 1}, SECRET)
     pairs = [(name.upper(), value) for name, value in headers.items()]
     assert verify(pairs, body, SECRET).status is Status.VALID
-    message = Message()  # what http.server gives
+    message = Message()  # the class of headers in http.server
     for name, value in pairs:
         message[name] = value
     assert verify(message, body, SECRET).status is Status.VALID
@@ -55,7 +55,7 @@ def test_a_verdict_says_what_is_wrong_and_takes_any_kind_of_headers() -> None:
     assert verify({}, body, SECRET).status is Status.MISSING
 
 
-def test_an_empty_secret_which_anybody_has_signs_and_verifies_nothing() -> None:
+def test_an_empty_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
         sign({}, "")
     with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
@@ -63,7 +63,7 @@ def test_an_empty_secret_which_anybody_has_signs_and_verifies_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "nope"])
-def test_what_is_no_json_is_a_value_error(text: str) -> None:
+def test_sign_raises_value_error_when_the_payload_is_not_json(text: str) -> None:
     with pytest.raises(ValueError, match="JSON"):
         sign(text, SECRET)
 
@@ -78,6 +78,6 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
     assert done.stdout.strip() == "['port_hook_cli']"
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_of_the_package_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nope"):
         port_hook_cli.__getattr__("nope")

@@ -1,6 +1,6 @@
-"""An action or automation of Port, read: what starts it, what it asks for, and the request that it sends.
+"""Read an action or automation of Port: what starts it, which inputs it takes, and which request it sends.
 
-Fields: Port's API reference, "Change an action/automation".
+The fields are those of Port's API reference, "Change an action/automation".
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _FIELDS = frozenset({"invocationMethod", "trigger"})
 
 
 class BadAction(ValueError):
-    """A document that is no action or automation whose webhook could be sent; the message goes on from its name."""
+    """A document is not an action or automation with a webhook. The message continues a sentence that names it."""
 
 
 class ActionKind(StrEnum):
-    """What starts it: a person, or an event."""
+    """What starts an action: a user or an event."""
 
     SELF_SERVICE = "self-service"
     AUTOMATION = "automation"
@@ -31,9 +31,9 @@ class ActionKind(StrEnum):
 class PortAction:
     """An action or automation that is invoked by a webhook.
 
-    `inputs` are the declared inputs by name; None where the action declares none, so that nothing can be said of what
-    is given. `required` is a list of names or a `jqQuery` that gives one. `condition` is the trigger's own, `method`
-    the invocation method, `approval` whether Port asks somebody before it sends.
+    `inputs` are the declared inputs by name, or None if the action declares none, so that given inputs cannot be
+    checked. `required` is a list of names, or a `jqQuery` that returns one. `condition` is that of the trigger,
+    `method` is the invocation method, and `approval` is whether Port waits for an approval before it sends the request.
     """
 
     identifier: str
@@ -49,15 +49,15 @@ class PortAction:
 
     @property
     def has_body(self) -> bool:
-        """Whether the action says what is sent; otherwise it is Port's default payload."""
+        """Whether the action has its own body template; otherwise Port sends its default payload."""
         return self.method.get("body") is not None
 
 
 def read_action(document: Any) -> PortAction:
-    """Return the action in a document as Port's API takes or shows one; raises BadAction."""
+    """Return the action in a document that Port's API accepts or returns; raises BadAction."""
     action = _unwrapped(document)
     if not isinstance(action, Mapping):
-        raise BadAction(f"is {_noun(action)}, and an action is an object")
+        raise BadAction(f"is {_noun(action)}; an action is an object")
     identifier = action.get("identifier")
     if not isinstance(identifier, str) or not identifier:
         raise BadAction("has no `identifier`")
@@ -84,45 +84,45 @@ def read_action(document: Any) -> PortAction:
 
 
 def webhook_action(document: Any) -> PortAction:
-    """Return the action in a document whose webhook is to be sent; raises UsageError, which names it."""
+    """Return the action with a webhook in a document; raises UsageError, which names the action."""
     try:
         return read_action(document)
     except BadAction as error:
         identifier = document.get("identifier") if isinstance(document, Mapping) else None
-        raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint="Correct the action.") from error
+        raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint="Fix the action.") from error
 
 
 def pick_action(document: Any, identifier: str | None) -> Any:
-    """Return the action called `identifier` of a document that holds one or several; raises BadAction.
+    """Return the action `identifier` in a document with one or more actions; raises BadAction.
 
-    None stands for the only one.
+    None means the only action.
     """
     listed = document.get("actions") if isinstance(document, Mapping) else document
     if not isinstance(listed, list):
         found = _unwrapped(document)
         if identifier is not None and _name(found) != identifier:
-            raise BadAction(f"holds the action {_name(found)}, and not {identifier}")
+            raise BadAction(f"has the action {_name(found)}, not {identifier}")
         return found
     names = [_name(_unwrapped(each)) for each in listed]
     if identifier is None and len(listed) == 1:
         return listed[0]
     if identifier is None or identifier not in names:
-        which = f"has no action {identifier} among its {len(names)}" if identifier else f"holds {len(names)} actions"
+        which = f"has {len(names)} actions, but not {identifier}" if identifier else f"has {len(names)} actions"
         raise BadAction(f"{which}: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}")  # noqa: PLR2004 - a line
     return listed[names.index(identifier)]
 
 
 def _webhook(method: Mapping[str, Any]) -> Mapping[str, Any]:
     if method.get("type") != WEBHOOK:
-        kind = method.get("type") or "nothing known"
-        raise BadAction(f"is invoked by {kind}, and only a {WEBHOOK} sends a request that could be made here")
+        kind = method.get("type") or "an unknown method"
+        raise BadAction(f"is invoked by {kind}; only a {WEBHOOK} sends a request")
     if method.get("url") is None:
         raise BadAction("has no `url` in its `invocationMethod`")
     return method
 
 
 def _unwrapped(document: Any) -> Any:
-    """Return what an answer of Port's API (`{"ok": true, "action": …}`) holds, and any other document as it is."""
+    """Return the action in a response of Port's API (`{"ok": true, "action": …}`), and any other document unchanged."""
     if isinstance(document, Mapping) and not _FIELDS & document.keys() and isinstance(document.get("action"), Mapping):
         return document["action"]
     return document
@@ -146,5 +146,5 @@ def _text(value: Any) -> str | None:
 
 def _noun(value: Any) -> str:
     if isinstance(value, str):
-        return "a text"
+        return "a string"
     return "a list" if isinstance(value, Sequence) else "empty" if value is None else "a single value"

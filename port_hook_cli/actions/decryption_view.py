@@ -1,4 +1,4 @@
-"""Decrypted properties in lines."""
+"""Decrypted properties as lines of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATH_LIMIT = 200
 
 
 def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[str]:
-    """Yield a line for each property that was decrypted: its path and its whole value, control characters written."""
+    """Yield a line for each decrypted property: its path and its whole value, with control characters as escapes."""
     opened = [decryption for decryption in decryptions if decryption.plaintext is not None]
     names = [brief(str(decryption.path), _PATH_LIMIT) for decryption in opened]
     width = max(map(len, names), default=0)
@@ -22,7 +22,7 @@ def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[str]:
 
 
 def plain_value(decryption: Decryption) -> str:
-    r"""Return a decrypted value as text: a string itself, an object as JSON, bytes that are no text as `\xff`."""
+    r"""Return a decrypted value as text: a string itself, an object as JSON, bytes that are not UTF-8 as `\xff`."""
     value = decryption.value
     if isinstance(value, str):
         return value
@@ -32,14 +32,14 @@ def plain_value(decryption: Decryption) -> str:
 
 
 def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) -> Iterator[str]:
-    """Yield what could not be decrypted, and what to do about it; `tried` names the keys with where they are from."""
+    """Yield errors and hints on what could not be decrypted. `tried` names the keys and where they come from."""
     failed = [decryption for decryption in decryptions if decryption.problem is not None]
     for decryption in failed:
         yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.message)}"
     problems = {decryption.problem for decryption in failed}
     if Problem.WRONG_KEY in problems:
-        yield f"hint: Tried was {printable(' and '.join(tried))}."
+        yield f"hint: This was tried: {printable(' and '.join(tried))}."
         if not any(Scheme.CLIENT_SIDE in text for text in tried):
-            yield "hint: What was encrypted client-side takes its private key: --private-key FILE."
+            yield "hint: If it was encrypted client-side, give its private key with --private-key FILE."
     if Problem.MISSING in problems:
-        yield "hint: Give the path where the property stands, as in payload.properties.password."
+        yield "hint: Give the path of the property, such as payload.properties.password."

@@ -1,8 +1,8 @@
-"""Which properties of a payload are encrypted, where they stand, and what they say once decrypted.
+"""Find the encrypted properties of a payload, and put the decrypted values into it.
 
-The payload names them (`payload.censoredProperties`, `action.encryptedProperties`) without saying where they stand.
-So a name is looked for among the inputs of each shape first. An `invocationMethod.body` template may put it anywhere:
-a key of that name elsewhere counts if its value looks encrypted.
+The payload names them (`payload.censoredProperties`, `action.encryptedProperties`), but does not say where they are. So
+a name is looked up among the inputs first, in each form of payload. An `invocationMethod.body` template may put the
+property anywhere: a key with that name elsewhere counts if its value looks encrypted.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ENCRYPTION = "port-hook/encryption/1"
 
 _INPUTS: tuple[tuple[str, ...], ...] = (("payload", "properties"), ("inputs",), ("port_payload", "inputs"))
 # A hostile body must not make the search expensive.
-_MOST_VALUES_SEARCHED = 10_000
+_MAX_VALUES_SEARCHED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an encrypted property is expected, and what stands there: a value of JSON, or MISSING."""
+    """The path where an encrypted property is expected, and the JSON value there, or MISSING."""
 
     path: JsonPath
     value: Any = field(repr=False)
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decryption:
-    """What became of one property: its `plaintext` and `scheme`, or a `problem` and a `message` that explains it."""
+    """The result for one property: its `plaintext` and `scheme`, or a `problem` and a `message` that explains it."""
 
     path: JsonPath
     plaintext: bytes | None = field(default=None, repr=False)
@@ -47,7 +47,7 @@ class Decryption:
 
     @property
     def value(self) -> Any:
-        """The object whose JSON the plaintext is, else its text; None when it is no UTF-8 or there is none."""
+        """The plaintext as an object if it is the JSON of one, else as text; None if it is missing or not UTF-8."""
         if self.plaintext is None:
             return None
         try:
@@ -59,10 +59,10 @@ class Decryption:
 
 
 def named_places(payload: Payload) -> list[Place]:
-    """Return where the properties stand that the payload names as encrypted, in the order of the names.
+    """Return the places of the properties that the payload names as encrypted, in the order of the names.
 
-    A name that stands nowhere gives a MISSING at the path of its own; one whose value is null, an input that was left
-    empty, gives nothing.
+    A name that is not found has a place with the value MISSING. A name whose value is null, because the input was left
+    empty, has no place.
     """
     names = dict.fromkeys(payload.censored)
     found: dict[str, list[Place]] = {name: _among_inputs(payload.document, name) for name in names}
@@ -79,7 +79,7 @@ def named_places(payload: Payload) -> list[Place]:
 
 
 def place_at(document: Any, path: JsonPath) -> Place:
-    """Return what stands at `path`. A single name that the document itself has not is looked for among the inputs."""
+    """Return the place at `path`. A single name that is not a key of the document is looked up among the inputs."""
     value = get_at(document, path)
     name = path.steps[0]
     if value is MISSING and len(path.steps) == 1 and isinstance(name, str):
@@ -93,7 +93,7 @@ def likely_paths(document: Any, *, most: int) -> list[JsonPath]:
 
 
 def with_decrypted(document: Any, decryptions: Iterable[Decryption]) -> Any:
-    """Return a copy of `document` that holds the decrypted values; what could not be decrypted stays as it is."""
+    """Return a copy of `document` with the decrypted values. Values that could not be decrypted do not change."""
     for decryption in decryptions:
         if decryption.value is not None:
             document = set_at(document, decryption.path, decryption.value)
@@ -101,7 +101,7 @@ def with_decrypted(document: Any, decryptions: Iterable[Decryption]) -> Any:
 
 
 def decryption_record(decryption: Decryption) -> dict[str, Any]:
-    """Return one property as `decrypt --json` prints it, described in docs/reference/json-records.md."""
+    """Return the record of one property that `decrypt --json` prints (see docs/reference/json-records.md)."""
     value, plaintext = decryption.value, decryption.plaintext
     is_text = plaintext is None or value is not None
     return {
@@ -116,7 +116,7 @@ def decryption_record(decryption: Decryption) -> dict[str, Any]:
 
 
 def encryption_record(scheme: Scheme, value: str) -> dict[str, Any]:
-    """Return an encrypted value as `encrypt --json` prints it."""
+    """Return the record of an encrypted value that `encrypt --json` prints."""
     return {"schema": ENCRYPTION, "scheme": scheme, "value": value}
 
 
@@ -126,11 +126,11 @@ def _among_inputs(document: Any, name: str) -> list[Place]:
 
 
 def _looking_encrypted(document: Any) -> Iterator[Place]:
-    """Yield the values that look encrypted, breadth first, up to a bound."""
-    # Each with the number of the value that holds it: paths are put together for what is found only.
+    """Yield the values that look encrypted, breadth first, among a limited number of values."""
+    # Each value has the number of its container, so that only the paths of found values are built.
     queue: list[tuple[int, Step, Any]] = [(-1, "", document)]
     for number, (_, _, value) in enumerate(queue):
-        if number >= _MOST_VALUES_SEARCHED:
+        if number >= _MAX_VALUES_SEARCHED:
             return
         if isinstance(value, dict):
             queue.extend((number, key, inner) for key, inner in value.items())
@@ -149,7 +149,7 @@ def _path(queue: Sequence[tuple[int, Step, Any]], number: int) -> JsonPath:
 
 
 def _object_in(text: str) -> dict[str, Any] | None:
-    """Return the object that `text` is the JSON of, None when it is not: a string may look like anything."""
+    """Return the object of which `text` is the JSON, or None if `text` is not the JSON of an object."""
     if not text.lstrip(" \t\r\n").startswith("{") or nests_too_deep(text):
         return None
     try:

@@ -1,9 +1,9 @@
 """The inputs of a run: as they are given, as an action declares them, and what is wrong with them.
 
-Port's pages "User inputs" and "Advanced input configurations": a declaration is JSON Schema with Port's own formats. A
-`default`, `enum`, `visible` and the like, and the list of required inputs, may be `{"jqQuery": …}` over the form, the
-entity and the user. What is not visible (`displayCondition` in older actions) or disabled cannot be required, but its
-default is sent all the same.
+The rules are those of Port's pages "User inputs" and "Advanced input configurations". A declaration is JSON Schema with
+Port's own formats. A `default`, `enum`, `visible` and others, and the list of required inputs, may be
+`{"jqQuery": …}`, which is evaluated with the form, the entity and the user. An input that is not visible
+(`displayCondition` in older actions) or is disabled is never required, but its default is sent.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ _ENTITY = "entity"
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong with one input, in words that go on from its name. No value of an input is ever quoted."""
+    """What is wrong with one input.
+
+    `message` continues a sentence that begins with its name, and never has its value.
+    """
 
     input: str
     message: str
 
 
 class InvalidInputs(UsageError):
-    """Inputs that Port would refuse; `violations` are all of them."""
+    """Port would refuse the inputs. `violations` are all the reasons."""
 
     def __init__(self, action: str, violations: Sequence[Violation]) -> None:
         lines = [f"  {each.input} {each.message}" for each in violations]
@@ -46,7 +49,7 @@ class InvalidInputs(UsageError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The declarations of one run, in which no `jqQuery` is left, and the names that must have a value."""
+    """The declarations of one run, with each `jqQuery` replaced by its result, and the names of required inputs."""
 
     declared: Mapping[str, Mapping[str, Any]]
     required: tuple[str, ...] = ()
@@ -54,7 +57,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """How an input is encrypted; `key` is the public key (PEM) of the scheme that has one."""
+    """How an input is encrypted. `key` is the public key (PEM) if the scheme has one."""
 
     scheme: Scheme
     key: str = ""
@@ -63,8 +66,8 @@ class Encryption:
 def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any]:
     """Return the name and value of `NAME=VALUE`, read by the input's declared type, or of `NAME:=JSON`.
 
-    A value that does not read as its type stays text, which the check refuses. Raises UsageError for a text of
-    another form, without quoting a value.
+    A value that cannot be read as its type stays text, which the check refuses. Raises UsageError for text in another
+    form, without quoting a value.
     """
     name, equals, value = text.partition("=")
     is_json = name.endswith(":")
@@ -101,15 +104,15 @@ def default_queries(declared: Mapping[str, Any], given: Mapping[str, Any]) -> di
 
 
 def rule_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
-    """Return the jq programs in everything else that is declared, each once."""
+    """Return the jq programs in all declarations except defaults, each once."""
     parts = [required, *(part for _, rules in _each(declared) for part in _parts(rules))]
     return tuple(dict.fromkeys(query for part in parts if (query := query_in(part)) is not None))
 
 
-def settle(declared: Mapping[str, Any], required: Any, answers: Mapping[str, Any]) -> Rules:
-    """Return the rules in which each jq program is replaced by its answer; None is one that failed."""
-    settled = {name: _settled(rules, answers) for name, rules in _each(declared)}
-    wanted = _answered(required, answers)
+def settle(declared: Mapping[str, Any], required: Any, results: Mapping[str, Any]) -> Rules:
+    """Return the rules with each jq program replaced by its result in `results`; None is that of a failed program."""
+    settled = {name: _settled(rules, results) for name, rules in _each(declared)}
+    wanted = _with_result(required, results)
     names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list | tuple) else []
     names += [name for name, rules in settled.items() if rules.get("required") is True]
     shown = {name for name, rules in settled.items() if not _is_hidden(rules)}
@@ -117,30 +120,30 @@ def settle(declared: Mapping[str, Any], required: Any, answers: Mapping[str, Any
 
 
 def missing(rules: Rules, values: Mapping[str, Any]) -> Iterator[Violation]:
-    """Yield what is required and has no value, and what has one and is not declared."""
+    """Yield a violation for each required input without a value, and for each value that is not declared."""
     for name in rules.required:
         if values.get(name) is None:
             yield Violation(name, "is required")
     for name in values:
         if name not in rules.declared:
-            yield Violation(name, f"is no input of this action, which has {', '.join(rules.declared) or 'none'}")
+            yield Violation(name, f"is not an input of this action, which has {', '.join(rules.declared) or 'none'}")
 
 
 def query_in(value: Any) -> str | None:
-    """Return the jq program of `{"jqQuery": …}`, None for any other value."""
+    """Return the jq program of `{"jqQuery": …}`, or None for any other value."""
     query = value.get(JQ) if isinstance(value, Mapping) else None
     return query if isinstance(query, str) else None
 
 
 def secret_texts(declared: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every text in the values of the inputs that are encrypted: none of them may be shown."""
+    """Yield all text in the values of encrypted inputs, none of which may be shown."""
     for name, rules in _each(declared):
         if rules.get("encryption") is not None:
             yield from _texts(values.get(name))
 
 
 def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
-    """Return a value as a run's properties hold it: an entity as its identifier."""
+    """Return a value as the properties of a run have it: an entity as its identifier."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
         return [as_sent(rules["items"], element) for element in value]
     if rules.get("format") == _ENTITY and isinstance(value, Mapping) and isinstance(value.get("identifier"), str):
@@ -149,7 +152,7 @@ def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
 
 
 def as_seen(rules: Mapping[str, Any], value: Any) -> Any:
-    """Return a value as templates see it: an entity as an object, of which only the identifier may be known here."""
+    """Return a value as templates see it: an entity as an object, of which only the identifier may be known."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
         return [as_seen(rules["items"], element) for element in value]
     if rules.get("format") == _ENTITY and isinstance(value, str):
@@ -163,21 +166,21 @@ def seen_form(declared: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
 
 
 def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
-    """Return how an input is encrypted, None where it is not; raises BadAction for what Port does not know."""
+    """Return how an input is encrypted, or None if it is not; raises BadAction for a scheme that Port does not have."""
     said = rules.get("encryption")
     if said is None:
         return None
     algorithm = said.get("algorithm") if isinstance(said, Mapping) else said
     if algorithm not in list(Scheme):
-        raise BadAction(f"encrypts its input {name} with {algorithm!r}, and Port knows {' and '.join(Scheme)}")
+        raise BadAction(f"encrypts its input {name} with {algorithm!r}; Port supports {' and '.join(Scheme)}")
     key = said.get("key") if isinstance(said, Mapping) else None
     if algorithm == Scheme.CLIENT_SIDE and not isinstance(key, str):
-        raise BadAction(f"encrypts its input {name} on the client's side and has no `key` for it")
+        raise BadAction(f"encrypts its input {name} client-side, but has no `key` for it")
     return Encryption(Scheme(algorithm), key if isinstance(key, str) else "")
 
 
 def plaintext_of(value: Any) -> bytes:
-    """Return what is encrypted of a value: a string as it is, anything else as JSON.stringify writes it."""
+    """Return the bytes of a value that are encrypted: a string itself, any other value as JSON.stringify writes it."""
     return (value if isinstance(value, str) else write_json(value)).encode("utf-8", "surrogatepass")
 
 
@@ -204,22 +207,22 @@ def _parts(rules: Mapping[str, Any]) -> Iterable[Any]:
     return [*parts, *(_parts(items) if isinstance(items, Mapping) else ())]
 
 
-def _settled(rules: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(rules: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, Any]:
     settled = {
-        key: _answered(value, answers)
+        key: _with_result(value, results)
         for key, value in rules.items()
-        if key not in _LEFT_TO_PORT and (key in _HIDING or _answered(value, answers) is not None)
+        if key not in _LEFT_TO_PORT and (key in _HIDING or _with_result(value, results) is not None)
     }
     if isinstance(rules.get("items"), Mapping):
-        settled["items"] = _settled(rules["items"], answers)
+        settled["items"] = _settled(rules["items"], results)
     return settled
 
 
-def _answered(value: Any, answers: Mapping[str, Any]) -> Any:
+def _with_result(value: Any, results: Mapping[str, Any]) -> Any:
     query = query_in(value)
-    return value if query is None else answers.get(query)
+    return value if query is None else results.get(query)
 
 
 def _is_hidden(rules: Mapping[str, Any]) -> bool:
-    """Whether an input cannot be filled in; what a failed expression says is null, which is not true."""
+    """Return whether a user cannot fill in an input. A failed expression gives null, which is not true."""
     return any(key in rules and (rules[key] is True) is hides for key, hides in _HIDING.items())

@@ -12,7 +12,7 @@ RENDERING = "port-hook/rendering/1"
 
 
 def rendering_record(rendering: Rendering) -> dict[str, Any]:
-    """Return a rendered template as the record that `render --json` prints. `result` is as JSON.stringify has it."""
+    """Return the record of a rendered template that `render --json` prints. `result` has the form of JSON.stringify."""
     return {
         "schema": RENDERING,
         "result": None if rendering.value is UNDEFINED else json.loads(write_json(rendering.value)),

@@ -1,7 +1,7 @@
-"""The request of a run: the data that an action's templates see, and what Port makes of the rendered templates.
+"""The request of a run: the data for the action's templates, and the request that Port makes of the rendered templates.
 
-Contract: `url`, `method`, `headers`, `body`, `synchronized` and `agent` of the invocation method are templates; an
-action without a `body` sends Port's default payload. The body is written as JSON.stringify writes it.
+`url`, `method`, `headers`, `body`, `synchronized` and `agent` of the invocation method are templates. Without a `body`,
+Port sends its default payload. The body is written as JSON.stringify writes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import write_json
 
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
-"""What an invocation method may name."""
+"""The HTTP methods that an invocation method may have."""
 
 TEMPLATED = ("url", "method", "headers", "body", "synchronized", "agent")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
@@ -27,16 +27,16 @@ _LINE_ENDS = re.compile("[\t\r\n]")
 _OUTER = "".join(map(chr, range(0x21)))
 _SET_BY_PORT = frozenset({"x-port-signature", "x-port-timestamp", "content-length", "host", "transfer-encoding"})
 _FLAGS = {None: False, False: False, True: True, "true": True, "false": False, "": False}
-_MOST_OF_A_VALUE = 200
-_CORRECT = "Correct it, or the data that it is rendered with."
+_MAX_SHOWN_OF_A_VALUE = 200
+_CORRECT = "Fix it, or the data that it is rendered with."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """One invocation, as the templates see it.
+    """What templates know of one run.
 
-    `inputs` are the values as templates see them, `properties` as they were sent to Port; both hold encrypted values
-    for the names in `encrypted`. `by` is who started it, `at` the time in RFC 3339.
+    `inputs` are the values for the templates, `properties` those that were sent to Port. In both, the inputs named in
+    `encrypted` have encrypted values. `by` is the user who started the run, `at` the time in RFC 3339.
     """
 
     id: str
@@ -54,10 +54,10 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedRequest:
-    """What Port would send, all but the signature.
+    """The request that Port would send, without the signature.
 
-    `body` is a JSON value, or UNDEFINED for none; `content` is its bytes. `errors` are the expressions that failed
-    and so became null. An `agent` has the request sent by Port's execution agent. `properties` are those of the run.
+    `body` is a JSON value, or UNDEFINED if there is none; `content` is its bytes. `errors` are the expressions that
+    failed and became null. With `agent`, Port's execution agent sends the request. `properties` are those of the run.
     """
 
     run_id: str
@@ -72,17 +72,17 @@ class RenderedRequest:
 
     @property
     def content(self) -> bytes:
-        """The bytes that are signed and sent."""
+        """The bytes of the body, which are signed and sent."""
         return b"" if self.body is UNDEFINED else write_json(self.body).encode()
 
 
 def request_template(action: PortAction) -> dict[str, Any]:
-    """Return what is rendered for a request: one template, so that jq is asked once."""
+    """Return all templates of a request as one template, so that jq runs once."""
     return {name: action.method[name] for name in TEMPLATED if action.method.get(name) is not None}
 
 
 def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
-    """Return what the expressions of an action's templates see. Without an entity, `.entity` is an empty object."""
+    """Return the data of an action's template expressions. Without an entity, `.entity` is an empty object."""
     return {
         "inputs": run.inputs,
         "trigger": {"by": run.by, "origin": run.origin, "at": run.at, "operation": run.operation},
@@ -99,10 +99,10 @@ def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
 
 
 def assemble(action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = ()) -> RenderedRequest:
-    """Return the request that `request_template` was rendered to; raises RenderError for what cannot be sent."""
+    """Return the request for the rendered `request_template`; raises RenderError if it cannot be sent."""
     parts = rendered if isinstance(rendered, Mapping) else {}
     request = assemble_parts(parts, owner="The action", run_id=run.id, errors=errors)
-    if not action.has_body and request.method != "GET":  # a GET has a body only where the action says so
+    if not action.has_body and request.method != "GET":  # a GET has a body only if the action has a body template
         flags = {"synchronized": request.synchronized, "agent": request.agent}
         request = replace(request, body=default_payload(action, run, {**parts, **flags}))
     return replace(request, properties=run.properties)
@@ -140,7 +140,7 @@ def assemble_parts(
 
 
 def default_payload(action: PortAction, run: RunContext, method: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Port sends for an action without a `body`; `method` is its rendered invocation method."""
+    """Return the payload that Port sends for an action without a `body`. `method` is the rendered invocation method."""
     if action.kind is ActionKind.AUTOMATION:
         return {"event": run.event, "inputs": None, "port_context": {"runId": run.id}}
     entity = run.entity
@@ -172,21 +172,21 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
 
 
 def _cleaned(url: Any) -> Any:
-    """Return a URL without the characters that Node's `URL` takes out of it, line ends among them."""
+    """Return a URL without the characters that Node's `URL` removes, such as line ends."""
     return _LINE_ENDS.sub("", url).strip(_OUTER) if isinstance(url, str) else url
 
 
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises for a number that is no port
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the header fields: the action's own, after the content type that Port sets unless they do."""
+    """Return the header fields: those of the action, after Port's content type if the action does not set one."""
     if not isinstance(rendered, Mapping | None):
         raise _unusable(owner, "headers", rendered, "not an object", errors)
     given = []
@@ -195,7 +195,7 @@ def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tu
             continue
         text = value if isinstance(value, str) else write_json(value)
         if not _NAME.fullmatch(name) or _CONTROL.search(text):
-            raise _unusable(owner, f"headers.{name}", None, "not a header field that could be sent", errors)
+            raise _unusable(owner, f"headers.{name}", None, "not a header field that can be sent", errors)
         given.append((name, text.strip(" \t").encode("utf-8", "replace").decode("latin-1")))
     has_type = any(name.lower() == "content-type" for name, _ in given)
     return tuple(given) if has_type else (("content-type", "application/json"), *given)
@@ -209,7 +209,9 @@ def _flag(owner: str, name: str, value: Any, errors: tuple[JqError, ...]) -> boo
 
 def _unusable(owner: str, name: str, value: Any, why: str, errors: tuple[JqError, ...]) -> RenderError:
     shown = "nothing" if value is None or value is UNDEFINED else write_json(value)
-    if len(shown) > _MOST_OF_A_VALUE:
-        shown = f"{shown[:_MOST_OF_A_VALUE]}..."  # three dots, by which core/masking.py knows half a secret
+    if len(shown) > _MAX_SHOWN_OF_A_VALUE:
+        shown = (
+            f"{shown[:_MAX_SHOWN_OF_A_VALUE]}..."  # three dots, by which text/masking.py recognizes a truncated secret
+        )
     because = f" {{{{ {errors[0].expression.strip()} }}}} failed: {errors[0].message}" if errors else ""
     return RenderError(f"{owner}'s `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)

@@ -1,7 +1,7 @@
-"""Pointing an action at another URL and back: what may be changed, what is sent, and what an action is found as.
+"""Change the URL of an action and restore it: what may be changed, what is sent, and who changed the action last.
 
-Fields: Port's API reference, "Change an action/automation". Its PUT replaces the whole action and takes no field that
-it does not know; what Port sets itself is in the answer of "Get an action/automation" only.
+The fields are those of Port's API reference, "Change an action/automation". Its PUT replaces the whole action and
+refuses unknown fields. The fields that Port itself sets are only in the response of "Get an action/automation".
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 WEBHOOK = "WEBHOOK"
-# In what GET answers and refused by PUT. Everything else goes back as it came, fields that are newer than this
-# program among them: leaving one out would unset it, and one that PUT does not take changes nothing (422).
+# GET returns these, but PUT refuses them. All other fields are sent back unchanged, including those that are newer than
+# this program: without a field, PUT would unset it, and with a field that it refuses, it changes nothing (422).
 SET_BY_PORT = frozenset({"id", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 _METHOD = "invocationMethod"
 _TEMPLATE = "{{"
@@ -23,7 +23,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One field that is, or would be, another: its keys from the outside in. None stands for no such field."""
+    """One field that changes. `keys` lead to it from the outside in. A value of None means that it does not exist."""
 
     keys: tuple[str, ...]
     before: Any
@@ -32,7 +32,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionChange:
-    """An action that gets another URL. `body` is what PUT sends; nothing differs when it points there already."""
+    """An action that gets another URL.
+
+    `body` is what PUT sends. There are no differences if it has that URL already.
+    """
 
     identifier: str
     body: Mapping[str, Any]
@@ -41,7 +44,7 @@ class ActionChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An action that cannot be pointed anywhere, and why, in words that go on from its name."""
+    """An action whose URL cannot be changed. `reason` continues a sentence that begins with its name."""
 
     identifier: str
     reason: str
@@ -49,7 +52,7 @@ class Refusal:
 
 @unique
 class Standing(StrEnum):
-    """What an action is found as: as it was before, as we left it, changed by somebody else, or not the one."""
+    """The state of an action: the original, as port-hook left it, changed by someone else, or another action."""
 
     ORIGINAL = "original"
     OURS = "ours"
@@ -60,12 +63,12 @@ class Standing(StrEnum):
 def action_path(identifier: str) -> str:
     """Return the API path of an action or automation, with the identifier quoted."""
     segment = quote(identifier, safe="", errors="replace")
-    # `.` and `..` would be resolved away by the client.
+    # The HTTP client would resolve `.` and `..` as relative path segments.
     return f"/v1/actions/{segment if segment.strip('.') else segment.replace('.', '%2E')}"
 
 
 def plan_change(action: Mapping[str, Any], url: str) -> ActionChange | Refusal:
-    """Return how `action`, as GET shows it, is pointed at `url`, or why it cannot be."""
+    """Return the change that sets the URL of `action`, as GET returns it, to `url`, or why that is not possible."""
     identifier = str(action.get("identifier"))
     if reason := _why_not(action.get(_METHOD)):
         return Refusal(identifier=identifier, reason=reason)
@@ -75,10 +78,10 @@ def plan_change(action: Mapping[str, Any], url: str) -> ActionChange | Refusal:
 
 
 def settable(action: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of an action that PUT takes, in the same order.
+    """Return the part of an action that PUT accepts, in the same order.
 
-    A null, which no field of an action or of its invocation method may be set to, is left out: that is how PUT is
-    told of a field without a value. Inside of templates it stays.
+    Fields of the action and of its invocation method that are null are left out: PUT does not accept null, and unsets
+    missing fields. Nulls inside templates are kept.
     """
     kept = {name: value for name, value in action.items() if name not in SET_BY_PORT and value is not None}
     method = kept.get(_METHOD)
@@ -90,9 +93,10 @@ def settable(action: Mapping[str, Any]) -> dict[str, Any]:
 def standing(
     now: Mapping[str, Any], original: Mapping[str, Any], *, urls: Iterable[str], left: Mapping[str, Any] | None
 ) -> Standing:
-    """Return what the action `now` is, given what it was, each URL that we may have set, and how Port showed it then.
+    """Return the state of the action `now`, given the original, the URLs that port-hook may have set, and `left`.
 
-    `left` matters where Port stores something else than it was sent, such as a default that is spelled out.
+    `left` is the action as Port returned it after the change. It may differ from what was sent, for example by defaults
+    that Port adds.
     """
     ids = (now.get("id"), original.get("id"))
     if None not in ids and ids[0] != ids[1]:
@@ -108,9 +112,9 @@ def standing(
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal: objects in any order, 1 and 1.0 alike, but never 1 and true."""
+    """Return whether two JSON values are equal. The order of keys does not matter; 1 equals 1.0, but not true."""
     pairs = [(one, other)]
-    while pairs:  # a loop: documents may be nested deeper than Python's stack
+    while pairs:  # a loop, because documents may be nested deeper than Python's stack
         left, right = pairs.pop()
         if isinstance(left, Mapping) and isinstance(right, Mapping):
             if left.keys() != right.keys():
@@ -126,7 +130,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Return each field that differs; lists are compared as a whole."""
+    """Return the fields that differ. Lists are compared as a whole."""
     found = []
     pairs: list[tuple[tuple[str, ...], Any, Any]] = [((), before, after)]
     while pairs:
@@ -142,7 +146,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
 
 
 def value_at(document: Any, keys: Iterable[str]) -> Any:
-    """Return what stands in a document under `keys`, or None."""
+    """Return the value in a document under `keys`, or None."""
     for key in keys:
         document = document.get(key) if isinstance(document, Mapping) else None
     return document
@@ -151,13 +155,13 @@ def value_at(document: Any, keys: Iterable[str]) -> Any:
 def _why_not(method: Any) -> str | None:
     if not isinstance(method, Mapping) or method.get("type") != WEBHOOK:
         kind = method.get("type") if isinstance(method, Mapping) else None
-        return f"is invoked by {kind or 'nothing known'}, and only a {WEBHOOK} has a URL to change"
+        return f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} has a URL to change"
     url, agent = method.get("url"), method.get("agent")
     if not isinstance(url, str):
-        return "has no URL that could be put back"
+        return "has no URL that could be restored"
     for name, value in (("url", url), ("agent", agent)):
         if isinstance(value, str) and _TEMPLATE in value:
-            return f"computes its `{name}` for each run ({value}), and a fixed one would say something else"
+            return f"computes its `{name}` for each run ({value}), which a fixed value would change"
     if agent is not None and not isinstance(agent, bool):
         return f"has {agent!r} as its `agent`, which is neither true nor false"
     return None
@@ -166,7 +170,7 @@ def _why_not(method: Any) -> str | None:
 def _pointed(method: Mapping[str, Any], url: str) -> dict[str, Any]:
     pointed = {**method, "url": url}
     if method.get("agent") is True:
-        pointed["agent"] = False  # or Port would hand the invocation to its execution agent, not to the URL
+        pointed["agent"] = False  # otherwise Port would hand the invocation to its execution agent instead of the URL
     return pointed
 
 

@@ -1,4 +1,4 @@
-"""Samples: the "Create VM" action of Port's guides, and an invocation of it in the default shape of a payload."""
+"""Samples: the "Create VM" action of Port's guides, and its default payload."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
-    """Return the payload of a run of "Create VM"; `at` is the time of the click, in RFC 3339."""
+    """Return the payload of a run of "Create VM". `at` is the time when the user started it, in RFC 3339."""
     return {
         "action": "create_vm",
         "resourceType": "run",
@@ -42,7 +42,7 @@ def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
 
 
 def create_vm_action() -> dict[str, Any]:
-    """Return "Create VM" as Port's API takes an action; the inputs are those of the payload above."""
+    """Return the action "Create VM" as Port's API accepts it, with the inputs of `create_vm`."""
     action: dict[str, Any] = create_vm("", at="")["payload"]["action"]
     inputs = {"title": "string", "cpu": "number", "memory": "number", "region": "string"}
     properties = {name: {"type": kind, "title": name.title()} for name, kind in inputs.items()}

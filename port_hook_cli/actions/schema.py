@@ -1,4 +1,4 @@
-"""A declared input as JSON Schema, and what a value does not fulfill in words like those of Port's validator."""
+"""A declared input as JSON Schema, and what is wrong with a value, in messages like those of Port's validator."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ KEYWORDS = frozenset(
         *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "items"),
     }
 )
-"""What is checked of a declaration. Everything else in it is Port's own: icons, colors, datasets."""
+"""The keywords of a declaration that are checked. All others are Port's own: icons, colors, datasets."""
 
-_WORDS = {
+_MESSAGES = {
     "enum": "must be equal to one of the allowed values: {limit}",
     "const": "must be equal to constant",
     "format": 'must match format "{limit}"',
@@ -31,7 +31,7 @@ _WORDS = {
     "maxItems": "must NOT have more than {limit} items",
     "uniqueItems": "must NOT have duplicate items",
 }
-_MOST_CHOICES = 20
+_MAX_CHOICES = 20
 _MARK = re.compile(r"\\.|\[|\]|\$|\(\?<(?![=!])|.", re.DOTALL)
 _ASCII_CLASSES = {r"\d": "0-9", r"\w": "A-Za-z0-9_"}
 _NOT_ASCII_CLASSES = {r"\D": "[^0-9]", r"\W": "[^A-Za-z0-9_]"}
@@ -39,7 +39,7 @@ _NOT_ASCII_CLASSES = {r"\D": "[^0-9]", r"\W": "[^A-Za-z0-9_]"}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A keyword that a value does not fulfill, what it asks for, and where in the value (indices of arrays)."""
+    """A keyword that a value violates, the keyword's value, and the path in the value (indices of arrays)."""
 
     keyword: str
     limit: Any
@@ -57,19 +57,19 @@ def schema_of(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fault_message(fault: Fault) -> str:
-    """Return a fault as Port's validator says it. The value itself is never in it: it may be a secret."""
+    """Return the message of Port's validator for a fault. It never contains the value, which may be a secret."""
     where = "".join(f"[{step}] " if isinstance(step, int) else f".{step} " for step in fault.path)
     if fault.keyword == "type":
         kinds = fault.limit if isinstance(fault.limit, list) else [fault.limit]
         return f"{where}must be {' or '.join(map(str, kinds))}"
     limit = fault.limit
     if isinstance(limit, list):
-        limit = ", ".join(map(str, limit[:_MOST_CHOICES])) + (", …" if len(limit) > _MOST_CHOICES else "")
-    return where + _WORDS.get(fault.keyword, "is not valid").format(limit=limit)
+        limit = ", ".join(map(str, limit[:_MAX_CHOICES])) + (", …" if len(limit) > _MAX_CHOICES else "")
+    return where + _MESSAGES.get(fault.keyword, "is not valid").format(limit=limit)
 
 
 def python_pattern(pattern: str) -> str:
-    r"""Return a JavaScript pattern as Python writes it: `$` is the very end, `\d` and `\w` are ASCII."""
+    r"""Return a JavaScript pattern for Python, where `$` means the very end, and `\d` and `\w` are ASCII."""
     in_class = False
     parts = []
     for mark in _MARK.findall(pattern):

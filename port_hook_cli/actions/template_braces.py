@@ -1,7 +1,7 @@
-"""Where the jq expressions of a template stand: double braces, the quotes in them, and what they are evaluated as.
+"""Find the jq expressions in a template: double braces, the quotes inside them, and the programs that jq evaluates.
 
-The rules and the words of the errors are those of Port's template engine, npm `@port-labs/jq-node-bindings`. It
-counts in UTF-16, as JavaScript does, and so do the indices in its errors.
+The rules and the error messages are those of Port's template engine, npm `@port-labs/jq-node-bindings`. Like
+JavaScript, it counts in UTF-16 units; so do the indices in its errors.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u30
 
 _TRIMMED = re.compile(rf"\A[{JS_SPACE}]+|[{JS_SPACE}]+\Z")
 _SPREAD = re.compile(rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}").fullmatch
-# A quote that opens a string stands at the start or behind white space, one that closes it at the end or before some.
+# A quote opens a string at the start or after white space, and closes it at the end or before white space.
 _QUOTE_AT_AN_EDGE = re.compile(rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACES = 2
-# Texts whose reading is remembered: the templates of an organization are few, and are rendered often.
+# How many texts are cached: an organization has few templates, and renders them often.
 _REMEMBERED = 1000
 
 
 class BadTemplate(ValueError):
-    """A template that Port's engine refuses, in the engine's words."""
+    """Port's engine refuses the template. The message is that of the engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string of a template: `expressions` are jq, `pieces` what stands around them (one more than expressions).
+    """A string of a template: its jq `expressions`, and the `pieces` of text around them (one more than expressions).
 
-    `is_whole`: the string is one expression and nothing else, so its value keeps its type.
+    `is_whole` means that the string is one expression and nothing else, so its value keeps its type.
     """
 
     pieces: tuple[str, ...]
@@ -40,25 +40,25 @@ class Text:
 
 
 def trim(text: str) -> str:
-    """Return `text` without white space at its ends, as JavaScript trims."""
+    """Return `text` without the white space at its ends that JavaScript's `trim` removes."""
     return _TRIMMED.sub("", text)
 
 
 def is_spread(key: str) -> bool:
-    """Whether a key says that the object which is its value is to be spread into the one around it."""
+    """Return whether a key means that its value, an object, is spread into the surrounding object."""
     return bool(_SPREAD(trim(key)))
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def requote(expression: str) -> str:
-    """Return `expression` with single quotes that open or close a string made double, and sound for UTF-8."""
+    """Return `expression` with double quotes instead of single ones around strings, and without lone surrogates."""
     quoted = _QUOTE_AT_AN_EDGE.sub(lambda match: f'{match[1] or ""}"{match[2] or ""}', expression)
     return _LONE_SURROGATE.sub("\ufffd", quoted)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def split(template: str) -> Text:
-    """Return the expressions in a string of a template; raises BadTemplate for double braces that do not pair."""
+    """Return the expressions in a string of a template; raises BadTemplate for double braces that do not match."""
     if "{{" not in template and "}}" not in template:
         return Text((template,), (), is_whole=False)
     spans = _Reading(template).spans()
@@ -73,7 +73,7 @@ def split(template: str) -> Text:
 
 
 class _Reading:
-    """One walk over a template, in which a character means what the ones before it make of it."""
+    """One pass over a template. The meaning of a character depends on the characters before it."""
 
     def __init__(self, template: str) -> None:
         self._template = template
@@ -82,7 +82,7 @@ class _Reading:
         self._spans: list[tuple[int, int]] = []
 
     def spans(self) -> list[tuple[int, int]]:
-        """Return where each expression starts and ends, without its braces."""
+        """Return the start and end of each expression, without its braces."""
         position = 0
         while position < len(self._template):
             position = self._step(position) + 1
@@ -94,7 +94,7 @@ class _Reading:
         return self._spans
 
     def _step(self, position: int) -> int:
-        """Read the character at `position`; return the position of the last one that was used up."""
+        """Read the character at `position`; return the position of the last character that was read."""
         character = self._template[position]
         if self._start and character == "\\":
             return position + 1
@@ -105,7 +105,7 @@ class _Reading:
                 self._quote = ""
         elif not self._quote and character in {"{", "}"} and position and self._template[position - 1] == character:
             self._open(position) if character == "{" else self._close(position)
-            # Three braces in a row are not twice two.
+            # Three braces in a row are one pair and one brace, not two overlapping pairs.
             return position + (self._template[position + 1 : position + 2] == character)
         return position
 

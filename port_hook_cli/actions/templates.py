@@ -1,8 +1,8 @@
-"""Port's templates: JSON whose strings hold jq in double braces, rendered as Port's engine renders them.
+"""Render Port's templates, which are JSON whose strings contain jq in double braces, as Port's engine does.
 
-`prepare` reads a template and names its expressions; whoever runs jq evaluates them, all at once; `Prepared.assemble`
-puts the results in their places. The rules are those of npm `@port-labs/jq-node-bindings`, down to the words of its
-errors; docs/reference/templates.md tells them. jq itself stays outside.
+`prepare` reads a template and finds its expressions. The caller evaluates all of them with jq. `Prepared.assemble` puts
+the results into their places. The rules and error messages are those of npm `@port-labs/jq-node-bindings`; see
+docs/reference/templates.md.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from port_hook_cli.actions.template_braces import BadTemplate, Text, is_spread, 
 from port_hook_cli.javascript.values import js_entries, write_json
 
 MAX_DEPTH = 150
-"""Levels of nesting that a template may have: far more than any has, and few enough for Python's stack."""
+"""How many levels of nesting a template may have: far more than real ones have, and few enough for Python's stack."""
 
 
 class Undefined(Enum):
-    """JavaScript's `undefined`, which is no JSON value."""
+    """JavaScript's `undefined`, which is not a JSON value."""
 
     UNDEFINED = "undefined"
 
@@ -30,7 +30,7 @@ UNDEFINED: Final = Undefined.UNDEFINED
 
 @dataclass(frozen=True, slots=True)
 class JqError:
-    """An expression that gave no value. `kind`: found while compiling, or while running. `message` is jq's."""
+    """An expression that failed. `kind` says whether it failed to compile or to run. `message` is that of jq."""
 
     expression: str
     kind: Literal["compile", "run-time"]
@@ -38,7 +38,7 @@ class JqError:
 
 
 class ExpressionFailed(ValueError):
-    """An expression failed, and the template was to be rendered strictly."""
+    """An expression failed in strict mode."""
 
     def __init__(self, error: JqError) -> None:
         super().__init__(error.message)
@@ -51,7 +51,7 @@ Evaluate: TypeAlias = Callable[[Sequence[str]], Sequence[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendering:
-    """What a template became: a JSON value, or UNDEFINED. `errors`: what failed and so became null."""
+    """A rendered template: a JSON value, or UNDEFINED. `errors` are the expressions that failed and became null."""
 
     value: Any
     errors: tuple[JqError, ...] = ()
@@ -60,14 +60,15 @@ class Rendering:
 def render(template: Any, evaluate: Evaluate, *, strict: bool = False) -> Rendering:
     """Render a JSON value as a template. `evaluate` takes jq programs and returns an Outcome for each.
 
-    Raises BadTemplate for what the engine refuses, and with `strict` ExpressionFailed for a failed expression.
+    Raises BadTemplate if Port's engine would refuse the template, and with `strict` ExpressionFailed if an expression
+    fails.
     """
     prepared = prepare(template)
     return prepared.assemble(evaluate(prepared.programs), strict=strict)
 
 
 def prepare(template: Any) -> Prepared:
-    """Read a template. `assemble` tells its mistakes; only one that is nested too deep raises BadTemplate here."""
+    """Read a template. Raises BadTemplate only if it is nested too deeply; `assemble` raises its other mistakes."""
     texts: dict[str, Text | BadTemplate] = {}
     for text in _strings(template, MAX_DEPTH):
         if text not in texts:
@@ -103,7 +104,7 @@ def _split_or_error(text: str) -> Text | BadTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A template that was read. `expressions` are as they are written, each once."""
+    """A template that was read. `expressions` are those in its text, each once."""
 
     template: Any = field(repr=False)
     texts: Mapping[str, Text | BadTemplate] = field(repr=False)
@@ -111,14 +112,14 @@ class Prepared:
 
     @property
     def programs(self) -> list[str]:
-        """The expressions as jq gets them, in their order."""
+        """The expressions as jq receives them, in the same order."""
         return [requote(expression) for expression in self.expressions]
 
     def assemble(self, outcomes: Sequence[Outcome], *, strict: bool = False) -> Rendering:
-        """Put the outcomes of `programs` in their places; raises as `render` does.
+        """Put the outcomes of `programs` into their places; raises what `render` raises.
 
-        Values are rendered in the engine's order, so of several mistakes the same one is told; what stands under a
-        key that is dropped is not looked at.
+        Values are rendered in the order of Port's engine, so that the same one of several mistakes is reported. The
+        values of dropped keys are not rendered.
         """
         assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)
         value = _settle(assembly.render(self.template))
@@ -195,7 +196,7 @@ class _Assembly:
 
 
 def _settle(value: Any) -> Any:
-    """Do with `undefined` what JSON.stringify does: leave the member out, make the element null."""
+    """Treat `undefined` as JSON.stringify does: remove it from objects, and replace it by null in arrays."""
     if isinstance(value, list):
         return [None if element is UNDEFINED else _settle(element) for element in value]
     if isinstance(value, Mapping):
@@ -208,7 +209,7 @@ def _stringify(value: Any) -> str:
 
 
 def _js_string(value: Any) -> str:
-    """Return what `${value}` gives in JavaScript."""
+    """Return the text of `${value}` in JavaScript."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):

@@ -9,12 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.style import Style
-from rich.text import Text
-
-from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
 from port_hook_cli.invocations.delivery_hints import delivery_hint
 from port_hook_cli.invocations.models import Delivery, Exchange, Kind, Payload, Response, Status, Verdict
@@ -22,17 +18,24 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import fate_message, report_command
-from port_hook_cli.signatures.view import MOST_WORDS, status_color
+from port_hook_cli.signatures.causes import with_conflict
+from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
-from port_hook_cli.text.layout import INDENT
+from port_hook_cli.text.layout import INDENT, wrap
 from port_hook_cli.text.safe import brief, shorten
+from port_hook_cli.text.styled import Styled
+
+if TYPE_CHECKING:
+    from port_hook_cli.actions.encrypted_inputs import Decryption
 
 _LABEL_WIDTH = INDENT - 2
+_CLOCK_WIDTH = len("12:00:00  ")
 _MOST_LINES = 24
 _BODY_EXCERPT = 2048
 _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
+_MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 
 
 def clock_time(epoch_s: float) -> str:
@@ -40,35 +43,44 @@ def clock_time(epoch_s: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(epoch_s))
 
 
-def compact_line(exchange: Exchange) -> str:
-    """Return an exchange as one plain line."""
-    invocation, payload = exchange.invocation, exchange.payload
-    parts = [
-        clock_time(invocation.received_at),
-        brief(what_it_is(payload), 80),
+def compact_line(exchange: Exchange) -> Styled:
+    """Return an exchange as one line."""
+    invocation, verdict, delivery = exchange.invocation, exchange.verdict, exchange.delivery
+    parts: list[str | tuple[str, str] | Styled] = [
+        (clock_time(invocation.received_at), "dim"),
+        (brief(what_it_is(exchange.payload), 80), "bold"),
         f"{brief(invocation.method, 20)} {brief(invocation.target, 80)}",
-        f"signature {exchange.verdict.status}",
+        Styled.assemble("signature ", (str(verdict.status), f"bold {status_color(verdict.status)}")),
     ]
-    if exchange.verdict.slugs:
-        parts.append(brief(f"[{', '.join(exchange.verdict.slugs)}]", 80))
-    if exchange.delivery is not None:
-        parts.append(f"handler {_outcome(exchange.delivery)}")
+    if verdict.slugs:
+        parts.append((brief(f"[{', '.join(verdict.slugs)}]", 80), status_color(verdict.status)))
+    if delivery is not None:
+        parts.append(Styled.assemble("handler ", (_outcome(delivery), "green" if delivery.ok else "red")))
     if exchange.response is not None:
-        parts.append(f"-> {exchange.response.status}")
-    return "  ".join((*parts, brief(payload.run_id or "(no run)", 40), brief(invocation.id, 20)))
+        parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
+    parts += [brief(exchange.payload.run_id or "(no run)", 40), (brief(invocation.id, 20), "dim")]
+    return Styled.assemble(*[piece for part in parts for piece in ("  ", part)][1:])
 
 
-def exchange_lines(exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = ()) -> Iterator[Text]:
+def compact_lines(exchange: Exchange, width: int) -> Iterator[Styled]:
+    """Yield `compact_line` in lines of at most `width` columns, continued below the action."""
+    yield from wrap(compact_line(exchange), width, indent=_CLOCK_WIDTH)
+
+
+def exchange_lines(
+    exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = (), conflict: str = ""
+) -> Iterator[Styled]:
     """Yield an exchange in full, line by line.
 
     `app_url` is the address of Port's pages, if known; `decrypted` are inputs that were decrypted for the screen.
+    `conflict` says that two places have different secrets; it is shown where that may be the reason for a failure.
     """
     yield _head(exchange)
-    yield from _verdict(exchange.verdict)
+    yield from _verdict(with_conflict(exchange.verdict, conflict))
     yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
     yield from _decrypted(decrypted)
     if exchange.delivery is not None:
-        yield from _delivery(exchange.delivery)
+        yield from _delivery(exchange.delivery, conflict)
     yield from _response(exchange)
 
 
@@ -84,11 +96,11 @@ def what_it_is(payload: Payload) -> str:
     return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
 
 
-def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Text]:
+def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
     """Yield what was read from a body; a body of an unknown shape is shown as it is."""
     if payload.run_id:
-        link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else None
-        yield _line("run", Text(brief(payload.run_id), style=Style(link=link)))
+        link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else ""
+        yield _line("run", Styled(brief(payload.run_id), link=link))
     who = " from ".join(part for part in (payload.user, payload.origin) if part)
     for label, value in (
         ("of run", payload.workflow_run),
@@ -97,33 +109,35 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
         ("entity", payload.entity),
     ):
         if value:
-            yield _line(label, Text(brief(value)))
+            yield _line(label, Styled(brief(value)))
     yield from _table("inputs", payload.inputs)
     if payload.censored:
-        yield _line("encrypted", Text(brief(", ".join(payload.censored))))
+        yield _line("encrypted", Styled(brief(", ".join(payload.censored))))
     for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
         text = f"{brief(change.path)}: {value_text(change.before)} -> {value_text(change.after)}"
-        yield _line("" if index else "changes", Text(text))
+        yield _line("" if index else "changes", Styled(text))
     if payload.problem:
-        yield _line("body", Text(brief(payload.problem), style="yellow"))
+        yield _line("body", Styled(brief(payload.problem), style="yellow"))
         yield from _block("", body, bytes_text(body, limit=_BODY_EXCERPT))
     elif payload.kind is Kind.UNKNOWN and not payload.inputs:
         yield from _block("body", body, body_text(payload, body, limit=_BODY_EXCERPT))
 
 
-def cause_lines(verdict: Verdict) -> Iterator[Text]:
+def cause_lines(verdict: Verdict) -> Iterator[Styled]:
     """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
-        words = Text(f"{brief(cause.slug)}: {brief(cause.explanation, MOST_WORDS)}", "yellow" if is_good else "red")
+        words = Styled(
+            f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}", "yellow" if is_good else "red"
+        )
         yield _line("warning" if is_good else "cause", words)
-        yield _line("fix", Text(brief(cause.fix, MOST_WORDS)))
+        yield _line("fix", Styled(brief(cause.fix, MAX_EXPLANATION)))
 
 
-def _head(exchange: Exchange) -> Text:
+def _head(exchange: Exchange) -> Styled:
     invocation, verdict, response = exchange.invocation, exchange.verdict, exchange.response
-    outcome = (f"-> {response.status}  ", "bold green" if _is_2xx(response) else "bold red") if response else ""
-    return Text.assemble(
+    outcome = (f"-> {response.status}  ", _response_style(response)) if response else ""
+    return Styled.assemble(
         (clock_time(invocation.received_at), "dim"),
         "  ",
         (brief(what_it_is(exchange.payload)), "bold"),
@@ -135,88 +149,92 @@ def _head(exchange: Exchange) -> Text:
     )
 
 
-def _verdict(verdict: Verdict) -> Iterator[Text]:
+def _verdict(verdict: Verdict) -> Iterator[Styled]:
     if verdict.status is Status.REENCODED and verdict.reading:
-        yield _line("signature", Text(f"matches another form of the same JSON: {brief(verdict.reading)}"))
+        yield _line("signature", Styled(f"matches another form of the same JSON: {brief(verdict.reading)}"))
     yield from cause_lines(verdict)
 
 
-def _delivery(delivery: Delivery) -> Iterator[Text]:
+def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
     style = "green" if delivery.ok else "red"
-    yield _line("forwarded", Text.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
+    yield _line("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
     if delivery.ok:
         return
     if delivery.error:
-        yield _line("", Text(brief(delivery.error), style=style))
+        yield _line("", Styled(brief(delivery.error), style=style))
     if delivery.body:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
     if hint := delivery_hint(delivery):
-        yield _line("hint", Text(hint))
+        yield _line("hint", Styled(hint))
+    if conflict and delivery.status in _MAY_BE_A_WRONG_SECRET:
+        yield _line("", Styled(conflict))
 
 
-def _response(exchange: Exchange) -> Iterator[Text]:
+def _response(exchange: Exchange) -> Iterator[Styled]:
     if exchange.response is None:
         return
     refused = " and not forwarded" if exchange.refused else ""
-    yield _line("answered", Text(f"{exchange.response.status}{refused}"))
+    yield _line("answered", Styled(f"{exchange.response.status}{refused}"))
     fate = run_fate(exchange.payload, exchange.response)
     if fate is RunFate.NO_RUN or exchange.refused:
         return
     is_good = _is_2xx(exchange.response)
-    yield _line("in Port", Text(fate_message(fate, exchange.payload, is_good=is_good)))
+    yield _line("in Port", Styled(fate_message(fate, exchange.payload, is_good=is_good)))
     if fate in OPEN_FATES:
         command = report_command(exchange.payload.run_id or "", failed=not is_good)
         if command:
-            yield _line("", Text(command, style="cyan", no_wrap=True))
+            yield _line("", Styled(command, style="cyan", no_wrap=True))
+
+
+def _response_style(response: Response) -> str:
+    return "bold green" if _is_2xx(response) else "bold red"
 
 
 def _is_2xx(response: Response) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
 
 
-def _table(label: str, values: dict[str, Any]) -> Iterator[Text]:
+def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
     shown = [(brief(name, _NAME_WIDTH), value) for name, value in islice(values.items(), _MOST_INPUTS)]
     width = max((len(name) for name, _ in shown), default=0)
     for index, (name, value) in enumerate(shown):
-        text = Text.assemble((name.ljust(width), "bold"), "  ", value_text(value))
+        text = Styled.assemble((name.ljust(width), "bold"), "  ", value_text(value))
         yield _line("" if index else label, text)
     if len(values) > len(shown):
-        yield _line("", Text(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
+        yield _line("", Styled(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
 
 
-def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Text]:
+def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
     names = [brief(str(decryption.path), _NAME_WIDTH) for decryption in decryptions]
     width = max(map(len, names), default=0)
     for index, (name, decryption) in enumerate(zip(names, decryptions, strict=True)):
-        text = Text.assemble((name.ljust(width), "bold"), "  ", _decrypted_value(decryption))
+        text = Styled.assemble((name.ljust(width), "bold"), "  ", _decrypted_value(decryption))
         yield _line("" if index else "decrypted", text)
 
 
-def _decrypted_value(decryption: Decryption) -> Text:
+def _decrypted_value(decryption: Decryption) -> Styled:
     if decryption.plaintext is None:
-        return Text(f"not decrypted: {brief(decryption.message)}", style="yellow")
+        return Styled(f"not decrypted: {brief(decryption.message)}", style="yellow")
     value = decryption.value
     if value is None:
-        return Text(f"({len(decryption.plaintext):,} bytes that are not UTF-8 text)", style="dim")
-    return Text(value_text(value), style="magenta")
+        return Styled(f"({len(decryption.plaintext):,} bytes that are not UTF-8 text)", style="dim")
+    return Styled(value_text(value), style="magenta")
 
 
-def _block(label: str, body: bytes, text: str | None) -> Iterator[Text]:
+def _block(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
     """Yield the beginning of a body's text: at most 2 kB and 24 lines. Of a body that is not text, yield the size."""
     if text is None:
-        yield _line(label, Text(f"({len(body):,} bytes that are not UTF-8 text)", style="dim"))
+        yield _line(label, Styled(f"({len(body):,} bytes that are not UTF-8 text)", style="dim"))
         return
     lines = shorten(text, _BODY_EXCERPT).splitlines()
     for index, line in enumerate(lines[:_MOST_LINES]):
-        yield _line("" if index else label, Text(line, style="dim"))
+        yield _line("" if index else label, Styled(line, style="dim"))
     if len(text) > _BODY_EXCERPT or len(lines) > _MOST_LINES:
-        yield _line("", Text("and more; `port-hook show ID` shows it", style="dim"))
+        yield _line("", Styled("and more; `port-hook show ID` shows it", style="dim"))
 
 
-def _line(label: str, text: Text) -> Text:
-    line = Text.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), text)
-    line.no_wrap = text.no_wrap
-    return line
+def _line(label: str, text: Styled) -> Styled:
+    return Styled.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), text, no_wrap=text.no_wrap)
 
 
 def _outcome(delivery: Delivery) -> str:

@@ -1,7 +1,7 @@
 """The capture as a portable JSON document: what `show --file` writes, and `replay` and `verify` take.
 
-A body is kept exactly, as `body_base64`, and beside it as text in `body` where it is UTF-8, for people. A document
-written by hand may have `body` alone. The two must agree: which of them an editor meant cannot be known.
+`body_base64` has the exact body. If the body is UTF-8, `body` has the same as text, for people. A document that is
+written by hand may have only `body`. If both are there they must agree, because it is unknown which one was edited.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["CAPTURE", "SUMMARY", "NotACapture", "capture_summary", "is_capture",
 
 
 def is_capture(document: Any) -> bool:
-    """Whether a parsed JSON document claims to be a capture, of any version."""
+    """Return whether a parsed JSON document says that it is a capture, of any version."""
     schema = document.get("schema") if isinstance(document, dict) else None
     return isinstance(schema, str) and schema.startswith(_PREFIX)
 
@@ -57,7 +57,7 @@ def capture_summary(exchange: Exchange) -> dict[str, Any]:
 
 
 def to_capture(exchange: Exchange) -> dict[str, Any]:
-    """Return an exchange as a capture document. `run_id` and `action` are there to be looked at, not read back."""
+    """Return an exchange as a capture document. `run_id` and `action` are for information; they are not read back."""
     invocation, payload = exchange.invocation, exchange.payload
     return {
         "schema": CAPTURE,
@@ -79,9 +79,9 @@ def to_capture(exchange: Exchange) -> dict[str, Any]:
 
 
 def read_capture(document: Any) -> Exchange:
-    """Return the exchange that a capture document holds; raises NotACapture and nothing else.
+    """Return the exchange in a capture document; raises NotACapture and nothing else.
 
-    Only `schema`, `method` and a body must be there, so that a capture can be written by hand.
+    Only `schema`, `method` and a body are required, so that a capture can be written by hand.
     """
     if not is_capture(document):
         raise NotACapture(f'it has no "schema": "{CAPTURE}"')
@@ -219,7 +219,7 @@ def _read_response(fields: Fields | None) -> Response | None:
 
 
 def _moment(document: Fields) -> float:
-    """Return `received_at_s`, or the start of time; raises NotACapture for a moment that no calendar has."""
+    """Return `received_at_s`, or 0.0 if it is missing; raises NotACapture for a time that no calendar has."""
     moment = maybe_number(document, "received_at_s") or 0.0
     try:
         format_time(moment)

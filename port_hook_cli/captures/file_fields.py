@@ -1,4 +1,4 @@
-"""The fields of a JSON document that anybody may have written: the type that is expected, or words."""
+"""The fields of an untrusted JSON document: a value of the expected type, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _HTTP_STATUSES = range(100, 1000)
 
 
 class NotACapture(ValueError):
-    """The document is no capture, or a damaged one; the message says in words what is wrong."""
+    """The document is not a capture, or a damaged one; the message says what is wrong."""
 
 
 def section(document: Fields, name: str) -> Fields | None:
-    """Return the object under `name`, or None where there is none; raises NotACapture."""
+    """Return the object under `name`, or None if it is missing; raises NotACapture."""
     value = document.get(name)
     if value is not None and not isinstance(value, dict):
         raise NotACapture(f'its "{name}" is not an object')
@@ -24,7 +24,7 @@ def section(document: Fields, name: str) -> Fields | None:
 
 
 def maybe_text(fields: Fields, name: str) -> str | None:
-    """Return the string under `name`, or None where there is none; raises NotACapture."""
+    """Return the string under `name`, or None if it is missing; raises NotACapture."""
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
         raise NotACapture(f'its "{name}" is not a string')
@@ -32,7 +32,7 @@ def maybe_text(fields: Fields, name: str) -> str | None:
 
 
 def text(fields: Fields, name: str, default: str | None = None) -> str:
-    """Return the string under `name`, or `default`; a field without a default must be there; raises NotACapture."""
+    """Return the string under `name`, or `default`; raises NotACapture if it is missing and has no default."""
     value = maybe_text(fields, name)
     if value is None:
         value = default
@@ -42,7 +42,7 @@ def text(fields: Fields, name: str, default: str | None = None) -> str:
 
 
 def maybe_number(fields: Fields, name: str) -> float | None:
-    """Return the finite number under `name`, or None where there is none; raises NotACapture."""
+    """Return the finite number under `name`, or None if it is missing; raises NotACapture."""
     value = fields.get(name)
     if value is None:
         return None
@@ -58,7 +58,7 @@ def maybe_number(fields: Fields, name: str) -> float | None:
 
 
 def maybe_status(fields: Fields) -> int | None:
-    """Return the HTTP status under `status`, or None where there is none; raises NotACapture."""
+    """Return the HTTP status under `status`, or None if it is missing; raises NotACapture."""
     value = fields.get("status")
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value not in _HTTP_STATUSES):
         raise NotACapture('its "status" is not an HTTP status')
@@ -66,7 +66,7 @@ def maybe_status(fields: Fields) -> int | None:
 
 
 def listed(fields: Fields, name: str) -> list[Any]:
-    """Return the list under `name`, empty where there is none; raises NotACapture."""
+    """Return the list under `name`, empty if it is missing; raises NotACapture."""
     value = fields.get(name, [])
     if not isinstance(value, list):
         raise NotACapture(f'its "{name}" is not a list')

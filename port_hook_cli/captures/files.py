@@ -11,8 +11,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from port_hook_cli.errors import StoreError
 
@@ -25,10 +25,10 @@ _IGNORE = ".gitignore"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _NAME_ANOTHER = "Remove it, or name another file with --store (a sandbox: with --state)."
-# With this a rollback journal ends that names another file, which SQLite deletes when it plays the journal back
+# A rollback journal that names another file ends with these bytes. SQLite deletes that file when it uses the journal
 # (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs one.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-# More than SQLite ever maps of its index before it writes the log back into the file; the file takes no space for it.
+# Larger than the part of its index that SQLite ever maps. The file is sparse, so it takes no space on the disk.
 _INDEX_BYTES = 4 * 1024 * 1024
 
 
@@ -57,7 +57,7 @@ def secure(path: Path, *, show_only: bool) -> list[str]:
 
 
 def _refuse_journal(journal: Path) -> None:
-    """Raise StoreError for a journal that would make SQLite delete a file of its author's choice."""
+    """Raise StoreError for a journal that would make SQLite delete a file that the journal's author chose."""
     try:
         with journal.open("rb") as file:
             if file.seek(0, os.SEEK_END) < len(_JOURNAL_MAGIC):
@@ -139,13 +139,12 @@ def _unusable(file: Path, words: str) -> StoreError:
     return StoreError(f"{file} {words}.", hint=_NAME_ANOTHER)
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(NamedTuple):
     """The identity of an open store's files, to detect others with the same names; None for a missing file."""
 
-    store: tuple[int, int] | None = None
-    log: tuple[int, int] | None = None
-    index: tuple[int, int] | None = None
+    store_id: tuple[int, int] | None = None
+    log_id: tuple[int, int] | None = None
+    index_id: tuple[int, int] | None = None
     log_size: int = 0
     index_size: int = 0
 
@@ -154,16 +153,16 @@ class Files:
         """Return what is at `path` now."""
         store, log, index = (_stat(name) for name in (str(path), f"{path}{LOG}", f"{path}{INDEX}"))
         return cls(
-            store=_identity(store),
-            log=_identity(log),
-            index=_identity(index),
+            store_id=_identity(store),
+            log_id=_identity(log),
+            index_id=_identity(index),
             log_size=log.st_size if log else 0,
             index_size=index.st_size if index else 0,
         )
 
     def is_same_as(self, other: Files) -> bool:
-        """Whether these are the same files, whatever their sizes."""
-        return (self.store, self.log, self.index) == (other.store, other.log, other.index)
+        """Return whether these are the same files; their sizes may differ."""
+        return (self.store_id, self.log_id, self.index_id) == (other.store_id, other.log_id, other.index_id)
 
 
 def regrow(path: Path) -> None:

@@ -1,13 +1,13 @@
-"""Where the store is, and the way to an open connection to it."""
+"""Where the store is, and how a connection to it is opened."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from port_hook_cli.captures.files import FOLDER, LOG, beside, make, secure
 from port_hook_cli.captures.problems import store_problem
@@ -18,8 +18,8 @@ BUSY_TIMEOUT_S = 5.0
 
 _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 
-# A checkpoint costs an fsync or two. Every 16 MiB instead of every 4 MiB keeps it out of the 99th percentile; and a
-# listener's thread has done most of it by then (see `writer`).
+# A checkpoint costs one or two fsyncs. With one every 16 MiB instead of 4 MiB, it does not affect the 99th percentile,
+# and a listener's thread has done most of the work by then (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _CACHE_KIB = 2048
 # A log that grew beyond this for a large capture is truncated again.
@@ -51,8 +51,7 @@ class Access(Enum):
     """Only to read and display."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """An open store, and what the user should know about its files."""
 
     connection: sqlite3.Connection
@@ -60,7 +59,7 @@ class Opened:
 
 
 def connect(path: Path, access: Access) -> Opened:
-    """Return a connection to a store of the newest schema; raises StoreError in words."""
+    """Open a store and bring it to the newest schema; raises StoreError."""
     require_sqlite(sqlite3.sqlite_version_info)
     warnings = secure(path, show_only=access is Access.SHOW)
     if access is Access.CREATE:
@@ -109,7 +108,7 @@ def _open_to_read(path: Path) -> Opened:
     log = beside(path, LOG)
     if not (log.exists() and log.stat().st_size):
         return opened
-    return replace(opened, warnings=(f"the latest captures may be missing, because {log} cannot be read here",))
+    return Opened(opened.connection, (f"the latest captures may be missing, because {log} cannot be read here",))
 
 
 def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.Connection:
@@ -156,8 +155,8 @@ def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    # A file remembers this one. Where several programs open a new store at once, some are told without any waiting
-    # that it is locked (seen in 3 of 100 openings by six processes).
+    # This setting is saved in the file. If several programs open a new store at once, SQLite tells some of them that
+    # it is locked without waiting (seen in 3 of 100 openings by six processes).
     execute_patiently(connection, "PRAGMA journal_mode = WAL")
     for setting in (
         "synchronous = NORMAL",
@@ -170,7 +169,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
 
 
 def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: float = BUSY_TIMEOUT_S) -> None:
-    """Execute a statement that SQLite does not wait for a lock with; raises sqlite3.Error after `timeout_s`."""
+    """Retry a statement for which SQLite itself does not wait for a lock; raises sqlite3.Error after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -1,4 +1,4 @@
-"""SQLite's errors in words."""
+"""SQLite's errors as errors for a user."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _WORDS = {
     sqlite3.SQLITE_FULL: ("There is no space left for {path}.", "Free some space, or " + _ANOTHER + "."),
     sqlite3.SQLITE_IOERR: (
         "{path} could not be read or written: {error}.",
-        "Look at the disk: is it full, or gone? Or " + _ANOTHER + ".",
+        "Check whether the disk is full or missing, or " + _ANOTHER + ".",
     ),
     sqlite3.SQLITE_READONLY: ("{path} is read-only.", "Make it and its folder writable, or " + _ANOTHER + "."),
     sqlite3.SQLITE_CANTOPEN: (
         "{path} could not be opened.",
-        "Look at the permissions of the file and of its folder, or " + _ANOTHER + ".",
+        "Check the permissions of the file and of its folder, or " + _ANOTHER + ".",
     ),
     sqlite3.SQLITE_BUSY: (
         "Another program kept {path} locked for too long.",
-        "Close the program that holds it (a database browser?), or " + _ANOTHER + ".",
+        "Close the program that uses it (a database browser?), or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away; a new one is made in its place."),
+    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away; port-hook then creates a new one."),
     sqlite3.SQLITE_NOTADB: ("{path} is not a capture store.", "Name the right file with --store, or move it away."),
 }
 _ANY_OTHER = ("{path} could not be read or written: {error}.", "Move it away, or " + _ANOTHER + ".")
 
 
 class StoreLocked(StoreError):
-    """Another program holds the file."""
+    """Another program has locked the file."""
 
 
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from port_hook_cli.captures.file import NotACapture, is_capture, read_capture
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
-from port_hook_cli.invocations.models import Exchange, Headers
+from port_hook_cli.invocations.models import Exchange
 
 
 class NotARequest(ValueError):
-    """The file holds no request; the message says in words what it holds instead."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedRequest:
-    """What of a request a verdict needs. `received_at` is seconds since the epoch, None when nobody noted it."""
-
-    headers: Headers
-    body: bytes = field(repr=False)
-    received_at: float | None = None
-    remarks: tuple[str, ...] = ()
-
-
-def from_exchange(exchange: Exchange) -> SavedRequest:
-    """Return the request of a capture; raises StoreError when its body was not kept whole."""
-    invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
-    return SavedRequest(headers=invocation.headers, body=invocation.body, received_at=invocation.received_at)
+    """The file does not contain a request; the message says what it contains instead."""
 
 
 def read_request(content: bytes) -> SavedRequest:
-    """Return the request that a file holds; raises NotARequest, or StoreError for a body that was not kept whole."""
+    """Return the request in a file; raises NotARequest, or StoreError for an incomplete body."""
     if is_request(content):
         try:
             request = parse_request(content)
@@ -47,7 +30,7 @@ def read_request(content: bytes) -> SavedRequest:
 
 
 def capture_in(content: bytes) -> Exchange | None:
-    """Return the capture that a file holds, or None for another file; raises NotARequest for a damaged one."""
+    """Return the capture in a file, or None for another file; raises NotARequest for a damaged one."""
     document = _document(content)
     if not is_capture(document):
         return None
@@ -68,5 +51,5 @@ def _what_it_is(content: bytes) -> str:
     if not content.strip():
         return "it is empty"
     if _document(content) is not None:
-        return "it is JSON, but no capture file"
+        return "it is JSON, but not a capture file"
     return "it is neither a capture file nor an HTTP request with a first line like 'POST / HTTP/1.1'"

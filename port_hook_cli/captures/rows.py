@@ -1,4 +1,4 @@
-"""Exchanges to rows and back. Pure; `capture_row` is on the listener's hot path."""
+"""Convert exchanges to rows and back. Pure; `capture_row` is on the listener's hot path."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ OUTCOME_COLUMNS = ("received_at", "id", "delivery", "answer", "delivery_body", "
 # The latest time (in the year 9892) that has a date in every time zone.
 _LATEST_S = 2.5e11
 
-# What counts as verified when a store is full. `unchecked` is what --no-verify forwards.
+# The statuses that count as verified when a store is full. --no-verify forwards requests as `unchecked`.
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED, Status.UNCHECKED})
 
 _large_of_capture = itemgetter(
@@ -80,22 +80,22 @@ _DELIVERY_FIELDS = ("url", "status", "latency_ms", "fault", "error")
 
 Row = tuple[Any, ...]
 
-# One encoder for all: `json.dumps` with options of its own builds a new one at each call.
+# One encoder for all calls: `json.dumps` with options builds a new one each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def capture_weight(row: Row) -> int:
-    """Return roughly how many bytes a capture's row holds, counting the columns that a sender can make large."""
+    """Return roughly how many bytes a capture's row has, counting the columns that a sender can make large."""
     return sum([len(part) for part in _large_of_capture(row) if part is not None])
 
 
 def outcome_weight(row: Row) -> int:
-    """Return roughly how many bytes an outcome holds."""
+    """Return roughly how many bytes an outcome has."""
     return sum([len(part) for part in row[2:] if part is not None])
 
 
 def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
-    """Return the row of an exchange, in the order of CAPTURE_COLUMNS; of a refused body only the beginning."""
+    """Return the row of an exchange, in the order of CAPTURE_COLUMNS; a refused body is truncated."""
     invocation, payload, verdict = exchange.invocation, exchange.payload, exchange.verdict
     if exchange.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
         invocation = truncate(invocation)
@@ -123,13 +123,13 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
 
 
 def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
-    """Return what became of an exchange, in the order of OUTCOME_COLUMNS."""
+    """Return the outcome of an exchange, in the order of OUTCOME_COLUMNS."""
     invocation = exchange.invocation
     return (invocation.received_at, invocation.id, *_outcome(exchange, keep_secrets=keep_secrets))
 
 
 def read_row(row: Sequence[Any]) -> Exchange:
-    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError for one that is damaged.
+    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError for a damaged one.
 
     Any program may have written the row, so every column is checked.
     """
@@ -226,7 +226,7 @@ def _read_bytes(fields: Fields, name: str) -> bytes:
 
 
 def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, str], ...]:
-    # Most messages carry no credential, and to see that costs a third of masking.
+    # Most messages have no credentials, and this check takes a third of the time of masking.
     if keep_secrets or SECRET_HEADERS.isdisjoint(headers.names):
         return headers.items
     return mask_headers(headers).items
@@ -251,7 +251,7 @@ def _causes_json(causes: tuple[Cause, ...]) -> str:
 
 
 def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
-    """Return delivery, answer and their bodies; a body that the answer passes on is not stored twice."""
+    """Return delivery, response and their bodies; a body that the response shares with the delivery is stored once."""
     delivery, response = exchange.delivery, exchange.response
     delivered = None if delivery is None else delivery.body[:RESPONSE_LIMIT]
     answered = None if response is None else response.body[:RESPONSE_LIMIT]
@@ -272,7 +272,7 @@ def _response_json(response: Response, *, keep_secrets: bool) -> str:
     return _response_text(response.status, _kept_headers(response.headers, keep_secrets=keep_secrets))
 
 
-# A listener gives few different answers, whose bodies stand in a column of their own.
+# A listener sends few different responses, and their bodies have their own column.
 @lru_cache(maxsize=64)
 def _response_text(status: int, headers: tuple[tuple[str, str], ...]) -> str:
     return _encode({"status": status, "headers": headers})
@@ -305,7 +305,7 @@ def _read_response(fields: Fields) -> Response | None:
 
 
 def _read_object(fields: Fields, name: str) -> Fields | None:
-    """Return the JSON object in a column, or None if there is none."""
+    """Return the JSON object in a column, or None if the column is empty."""
     written = maybe_text(fields, name)
     if written is None:
         return None

@@ -1,6 +1,6 @@
-"""The tables, and how an older file becomes a newer one.
+"""The tables, and the migrations that bring an older file to the newest schema.
 
-`PRAGMA user_version` counts the migrations that a file has been through, `PRAGMA application_id` says that it is ours.
+`PRAGMA user_version` counts the migrations of a file; `PRAGMA application_id` identifies it as a capture store.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from itertools import chain
 
 APPLICATION_ID = 0x50484B31  # "PHK1"
 
-# Only ever appended to: entry n makes version n + 1 out of version n.
+# Append only: entry n makes version n + 1 out of version n.
 #
 # Small columns come first and bodies last, because SQLite reads a row from its start. The one index grows at one end:
-# an index on the ids themselves, which are random, would touch a page of its own for nearly every capture and
-# trebles the cost of a commit (docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
+# an index on the ids themselves, which are random, would touch another page for nearly every capture and
+# triple the cost of a commit (docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -53,17 +53,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A partial index: verified captures are not in it and cost nothing.
         "CREATE INDEX unverified ON captures (seq) WHERE is_verified = 0",
     ),
+    (
+        # One row: what the last listener was started with.
+        "CREATE TABLE last_session (forward_to TEXT)",
+    ),
 )
 
 
-# One statement, so that all three are of the same moment: another process may be making the tables.
+# One statement, so that all three values belong together: another process may be creating the tables.
 _STATE = """
     SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)
     FROM pragma_user_version, pragma_application_id
 """
 
 
-# What ANALYZE makes, to the letter: any other object with such a name is not harmless.
+# The exact definitions that ANALYZE uses. Any other object with such a name may be harmful.
 _STATISTICS = {
     ("table", "sqlite_stat1"): "CREATE TABLE sqlite_stat1(tbl,idx,stat)",
     ("table", "sqlite_stat4"): "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)",
@@ -81,7 +85,7 @@ class PlantedSchema(Exception):
 
 
 class NewerSchema(Exception):
-    """A store that a later port-hook wrote; `version` is its schema's."""
+    """A store that a newer port-hook wrote; `version` is its schema version."""
 
     def __init__(self, version: int, known: int) -> None:
         super().__init__(f"schema {version}, while this port-hook knows up to {known}")
@@ -123,7 +127,7 @@ def check_schema(connection: sqlite3.Connection) -> int:
 def _check_numbers(connection: sqlite3.Connection, version: int) -> None:
     if not version:
         return
-    with suppress(sqlite3.DatabaseError):  # a damaged file is told of when it is read
+    with suppress(sqlite3.DatabaseError):  # a damaged file is reported when it is read
         for number in connection.execute("SELECT min(seq), max(seq) FROM captures").fetchone():
             if number is not None and not 1 <= number <= _LARGEST_NUMBER:
                 raise PlantedSchema(f"capture with the number {number}")
@@ -138,7 +142,7 @@ def _expected(version: int) -> dict[tuple[str, str], str]:
 
 
 def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """Return the definition of each object of a database by its type and name, but for ANALYZE's statistics."""
+    """Return the definition of each object of a database by its type and name, except for ANALYZE's statistics."""
     rows = connection.execute("SELECT type, name, sql FROM sqlite_master")
     found = {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}
     return {name: sql for name, sql in found.items() if _STATISTICS.get(name) != sql}
@@ -150,7 +154,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] 
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Asked again under the lock: another process may have been faster.
+        # Read again under the lock: another process may have migrated the file.
         for step in migrations[read_version(connection, len(migrations)) :]:
             for statement in step:
                 connection.execute(statement)

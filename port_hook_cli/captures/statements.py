@@ -1,7 +1,7 @@
-"""The SQL of the store, with as few steps as can be.
+"""The SQL of the store, in as few steps as possible.
 
-The sqlite3 module lets go of the interpreter at every step of a statement and then has to get it back from a busy
-event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32.
+The sqlite3 module releases the interpreter's lock at every step of a statement, and then has to get it back from a busy
+event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32 steps.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ RECENT_SIGNATURES = """
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
 """
 
+FORGET_SESSION = "DELETE FROM last_session"
+RECORD_SESSION = "INSERT INTO last_session (forward_to) VALUES (?)"
+LAST_TARGET = "SELECT forward_to FROM last_session LIMIT 1"
+
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
@@ -85,7 +89,7 @@ def search(
     with_run: bool,
     limit: int | None,
 ) -> Statement:
-    """Return the statement that finds captures, newest first."""
+    """Return the statement that finds captures, the newest first."""
     conditions = {
         "action = ?": text_column(action),
         "status = ?": status,
@@ -95,7 +99,7 @@ def search(
     wanted = {condition: value for condition, value in conditions.items() if value is not None}
     terms = [*wanted, *(["run_id IS NOT NULL"] if with_run else [])]
     where = f"WHERE {' AND '.join(terms)} " if terms else ""
-    # A negative limit is none.
+    # A negative limit means no limit.
     sql = f"SELECT {COLUMNS} FROM captures {where}ORDER BY seq DESC LIMIT ?"  # noqa: S608 - names of our own
     return sql, [*wanted.values(), -1 if limit is None else limit]
 

@@ -1,4 +1,4 @@
-"""The store as its readers and writers see it."""
+"""The store, as commands read it and listeners write it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from port_hook_cli.captures.rows import (
     read_row,
     text_column,
 )
-from port_hook_cli.captures.trimming import Limits, trim
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.payload import is_run_id
@@ -55,7 +54,8 @@ class CaptureStore:
     ) -> None:
         self.path = path
         self._access = access
-        self._limits = Limits(max_captures, max_size)
+        self._max_captures = max_captures
+        self._max_size = max_size
         self._keep_secrets = keep_secrets
         opened = connect(path, access)
         self.warnings = opened.warnings
@@ -72,21 +72,22 @@ class CaptureStore:
         self.write([self.row(exchange) for exchange in exchanges], [])
 
     def complete(self, exchanges: Sequence[Exchange]) -> None:
-        """Fill in delivery and answer of exchanges that were added, in one transaction; raises StoreError.
+        """Add delivery and answer to exchanges that were saved, in one transaction; raises StoreError.
 
-        An exchange that has been dropped since is passed over.
+        Exchanges that have been dropped since are ignored.
         """
         self.write([], [self.outcome(exchange) for exchange in exchanges])
 
     def row(self, exchange: Exchange) -> Row:
         """Return the row that `write` adds for an exchange, its credentials masked unless they are to be kept.
 
-        Of a refused request, which failed verification and is not forwarded, a large body is kept in part.
+        Only the beginning of a refused request's body is kept. A request is refused if it fails verification and is not
+        forwarded.
         """
         return capture_row(exchange, keep_secrets=self._keep_secrets)
 
     def outcome(self, exchange: Exchange) -> Row:
-        """Return what `write` fills in for an exchange."""
+        """Return what `write` adds to an exchange that was saved."""
         return outcome_row(exchange, keep_secrets=self._keep_secrets)
 
     def write(
@@ -94,8 +95,8 @@ class CaptureStore:
     ) -> None:
         """Commit rows and outcomes together; raises StoreError, and then nothing is written.
 
-        `size` is the sum of their weights, for a caller that knows it. Without `patient` a file that another program
-        has locked is a StoreLocked at once, not after five seconds.
+        `size` is the sum of their weights, for a caller that knows it. Without `patient`, StoreLocked is raised
+        at once for a file that another program has locked, instead of after five seconds.
         """
         if not rows and not outcomes:
             return
@@ -143,7 +144,7 @@ class CaptureStore:
         )
 
     def seen(self, signature: str, since_s: float) -> bool:
-        """Whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""
+        """Return whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""
         return bool(self._rows(statements.SEEN, [since_s, text_column(signature)]))
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
@@ -151,17 +152,33 @@ class CaptureStore:
         found = self._rows(statements.RECENT_SIGNATURES, [since_s])
         return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
 
-    def checkpoint(self) -> None:
-        """Copy what was committed from the log into the file, beside whatever else is done; best effort.
+    def record_session(self, forward_to: str | None) -> None:
+        """Record where the listener that begins forwards to, in place of the listener before; raises StoreError."""
+        steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
+        try:
+            self._transact(steps, trimming=False)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
 
-        On a connection of its own, so that another thread may go on writing meanwhile.
+    def last_target(self) -> str | None:
+        """Return where the last listener with this store forwarded to; raises StoreError.
+
+        None if it forwarded nothing. Any program may have written it, so check it before you send anything there.
+        """
+        rows = self._rows(statements.LAST_TARGET, [])
+        return rows[0][0] if rows and isinstance(rows[0][0], str) else None
+
+    def checkpoint(self) -> None:
+        """Copy committed data from the log into the file; best effort.
+
+        It uses its own connection, so that another thread can write at the same time.
         """
         with suppress(sqlite3.Error), closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as beside:
             beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """Drop what this store added over the limit, and close the file."""
-        # Best effort: the next listener drops what stays, and a full disk must not stand in the way of an exit.
+        # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
         with suppress(sqlite3.Error):
             if self._has_added:
                 self._transact([], trimming=True)
@@ -177,18 +194,23 @@ class CaptureStore:
 
     def _transact(self, steps: Sequence[statements.Statement], *, trimming: bool) -> None:
         if len(steps) == 1 and not trimming:
-            self._connection.execute(*steps[0])  # a transaction of its own
+            self._connection.execute(*steps[0])  # its own transaction
             return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for step in steps:
                 self._connection.execute(*step)
             if trimming:
-                trim(self._connection, self._limits)
+                self._trim()
             self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.rollback()  # nothing is done where SQLite has done it by itself: when the disk was full
+            self._connection.rollback()  # does nothing if SQLite has rolled back already, because the disk was full
             raise
+
+    def _trim(self) -> None:
+        from port_hook_cli.captures.trimming import Limits, trim  # readers do not need it
+
+        trim(self._connection, Limits(self._max_captures, self._max_size))
 
     def _wait_for_locks(self, *, patient: bool) -> None:
         if patient is not self._is_patient:
@@ -247,7 +269,7 @@ class CaptureStore:
         return int(number)
 
     def _empty(self) -> StoreError:
-        return StoreError(f"{self.path} holds no capture yet.", hint="Start `port-hook listen` and let Port invoke it.")
+        return StoreError(f"{self.path} has no captures yet.", hint="Start `port-hook listen` and let Port invoke it.")
 
     def _unknown(self, name: str) -> StoreError:
         ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
@@ -261,7 +283,7 @@ class CaptureStore:
         dropped = f"; {ever - now} older ones have been dropped (--max-captures, --max-store)" if ever > now else ""
         return StoreError(
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
-            hint="`port-hook captures` lists what there is.",
+            hint="Run `port-hook captures` to list them.",
         )
 
 

@@ -1,6 +1,6 @@
-"""Dropping captures over the limits, the oldest first and the unverified before the verified.
+"""Drop captures over the limits: unverified ones before verified ones, and the oldest first.
 
-A verified capture is dropped only when the verified ones alone exceed a limit, so nobody without the secret can push
+A verified capture is dropped only if the verified ones alone exceed a limit, so a sender without the secret cannot push
 one out. The newest unverified captures, up to a hundredth of each limit, stay even if verified ones fill the
 store, so that a user can look at a recent failure.
 """

@@ -1,12 +1,9 @@
-"""Captures in a table, and one of them in full."""
+"""Captures in a table, and one capture in full."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-
-from rich.table import Table
-from rich.text import Text
 
 from port_hook_cli.captures.exchange_view import cause_lines, payload_lines, what_it_is
 from port_hook_cli.invocations.body_view import body_text, bytes_text
@@ -14,12 +11,16 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invoca
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief, shorten, wire_text
+from port_hook_cli.text.styled import Styled, cell_width
 
 COLUMNS = ("id", "time", "signature", "method", "action", "run id", "answer", "handler")
 
-_ELASTIC = "action"
-# What is there to be copied stays whole, however narrow the terminal.
-_WHOLE = {"id": 12, "run id": 18}
+_ACTION = COLUMNS.index("action")
+# Left out in this order until there is room for the actions. `show` has all of it.
+_LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "answer", "time"))
+# What the longest action gets before columns are left out, and what it keeps when all of these are.
+_MOST_OF_AN_ACTION = 24
+_LEAST_OF_AN_ACTION = 10
 
 _BODY_LIMIT = 64 * 1024
 _HEADER_LIMIT = 200
@@ -31,19 +32,41 @@ _HEX_WIDTH = 16
 _LABEL_WIDTH = 11
 
 
-def captures_table(exchanges: Iterable[Exchange], *, now: float) -> Table:
-    """Return captures as a table for a terminal; where that is narrow, the action is what gives way.
+def captures_table(exchanges: Iterable[Exchange], *, now: float, width: int) -> Iterator[Styled]:
+    """Yield captures as a table for a terminal of `width` columns, a header first.
 
-    `now` is seconds since the epoch: what came today shows its time only.
+    `now` is seconds since the epoch: captures of today show only their time. On a narrow terminal columns are left
+    out, and then the actions shortened; ids are always whole.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=column != _ELASTIC, min_width=_WHOLE.get(column))
-    for exchange in exchanges:
-        table.add_row(
-            *(Text(cell, no_wrap=True, overflow="ellipsis") for cell in _cells(exchange, _short_time(exchange, now)))
-        )
-    return table
+    rows = [COLUMNS, *(_cells(exchange, _short_time(exchange, now)) for exchange in exchanges)]
+    widths = [max(cell_width(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    kept = _kept_columns(widths, width)
+    others = sum(widths[column] + 1 for column in kept if column != _ACTION)
+    widths[_ACTION] = min(widths[_ACTION], max(_LEAST_OF_AN_ACTION, width - others))
+    for number, row in enumerate(rows):
+        line = " ".join([_padded(row[column], widths[column]) for column in kept]).rstrip()
+        yield Styled(line, "" if number else "bold", no_wrap=True)
+
+
+def _kept_columns(widths: Sequence[int], width: int) -> list[int]:
+    """Return the columns that fit into `width` with a space between two of them."""
+    kept = list(range(len(COLUMNS)))
+    wanted = [*widths]
+    wanted[_ACTION] = min(widths[_ACTION], _MOST_OF_AN_ACTION)
+    for column in _LEFT_OUT:
+        if sum(wanted[column] + 1 for column in kept) - 1 <= width:
+            break
+        kept.remove(column)
+    return kept
+
+
+def _padded(cell: str, width: int) -> str:
+    """Return a cell with spaces up to `width` columns, or cut to it with an ellipsis."""
+    used = cell_width(cell)
+    while used > width:
+        cell = cell[:-2] + "…"
+        used = cell_width(cell)
+    return cell + " " * (width - used)
 
 
 def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
@@ -53,7 +76,7 @@ def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def capture_lines(exchange: Exchange) -> Iterator[Text]:
+def capture_lines(exchange: Exchange) -> Iterator[Styled]:
     """Yield one capture in full, line by line."""
     invocation, payload = exchange.invocation, exchange.payload
     yield _line("capture", brief(invocation.id), "bold")
@@ -103,7 +126,7 @@ def _outcome(delivery: Delivery) -> str:
     return brief(delivery.fault or "failed") if delivery.status is None else str(delivery.status)
 
 
-def _verdict(verdict: Verdict) -> Iterator[Text]:
+def _verdict(verdict: Verdict) -> Iterator[Styled]:
     reading = f", matches the {brief(verdict.reading)} form of the body" if verdict.reading else ""
     age = (
         ""
@@ -118,20 +141,20 @@ def _side(age_s: float) -> str:
     return "before" if age_s >= 0 else "after"
 
 
-def _fields(payload: Payload) -> Iterator[Text]:
+def _fields(payload: Payload) -> Iterator[Styled]:
     yield _line("kind", str(payload.kind))
     for label, value in (("action", payload.action), ("operation", payload.operation), ("event", payload.event)):
         if value:
             yield _line(label, brief(value))
     if payload.synchronized is not None:
-        yield _line("sync", "the answer ends the run" if payload.synchronized else "the run waits for a report")
+        yield _line("sync", "the response ends the run" if payload.synchronized else "the run waits for a report")
     if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:
         yield _line("run", brief(payload.run_id))
 
 
-def _body(invocation: Invocation, payload: Payload) -> Iterator[Text]:
+def _body(invocation: Invocation, payload: Payload) -> Iterator[Styled]:
     body, truncated = invocation.body, invocation.truncated
     if payload.problem:
         yield _line("problem", brief(payload.problem), "yellow")
@@ -144,7 +167,7 @@ def _body(invocation: Invocation, payload: Payload) -> Iterator[Text]:
     yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")
 
 
-def _delivery(delivery: Delivery) -> Iterator[Text]:
+def _delivery(delivery: Delivery) -> Iterator[Styled]:
     yield _line(
         "forwarded",
         f"{brief(delivery.url, _TARGET_LIMIT)} {_outcome(delivery)} in {format_latency(delivery.latency_ms)}",
@@ -155,15 +178,15 @@ def _delivery(delivery: Delivery) -> Iterator[Text]:
     yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
 
 
-def _response(response: Response) -> Iterator[Text]:
+def _response(response: Response) -> Iterator[Styled]:
     yield _line("answered", str(response.status))
     yield from _headers(response.headers)
     yield from _block(response.body, bytes_text(response.body, limit=_BODY_LIMIT), "--json")
 
 
-def _headers(headers: Headers) -> Iterator[Text]:
+def _headers(headers: Headers) -> Iterator[Styled]:
     for name, value in headers:
-        yield _line("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}")
+        yield _line("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}", no_wrap=True)
 
 
 def _hex_lines(body: bytes) -> Iterator[str]:
@@ -175,14 +198,14 @@ def _hex_lines(body: bytes) -> Iterator[str]:
         yield f"… {len(body) - _HEX_LIMIT:,} more bytes"
 
 
-def _block(body: bytes, text: str | None, option: str) -> Iterator[Text]:
-    """Yield a body line by line, what is no text as a hexadecimal excerpt; `option` is the one that shows it all."""
+def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
+    """Yield a text line by line, or the beginning of a binary body in hexadecimal; `option` shows all of it."""
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
     for line in lines:
-        yield _line("", line, "dim")
+        yield _line("", line, "dim", no_wrap=True)
     if text is not None and len(text) > _BODY_LIMIT:
         yield _line("", f"and more; {option} has all {len(body):,} bytes", "dim")
 
 
-def _line(label: str, text: str, style: str = "") -> Text:
-    return Text.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), (text, style))
+def _line(label: str, text: str, style: str = "", *, no_wrap: bool = False) -> Styled:
+    return Styled.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), (text, style), no_wrap=no_wrap)

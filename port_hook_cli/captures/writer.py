@@ -1,9 +1,9 @@
-"""Saving for a listener: what one turn of the event loop brings shares one commit.
+"""Save captures for a listener: all captures of one turn of the event loop share one commit.
 
-A commit is done at once, on the loop: it takes a tenth of a millisecond, less than a thread takes to wake up. What
-would take longer is left to a thread: large bodies, and a file that another program has locked. While the thread has
-something to write, everything goes through it, so that the order stays. Besides, it copies what was committed from
-the log of SQLite into its file, which would hold up the loop for ten milliseconds now and then.
+The commit runs on the loop: it takes a tenth of a millisecond, less than waking up a thread. A thread does what takes
+longer: large bodies, and a file that another program has locked. While the thread has something to write, everything
+goes through it, so that the order is kept. The thread also copies committed data from SQLite's log into its file, which
+would block the loop for ten milliseconds from time to time.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.invocations.models import Exchange
 
-# How long an outcome waits for a save to travel with.
+# How long an outcome waits to share a commit with a capture.
 _OUTCOME_DELAY_S = 0.05
-# A file that stays locked does not keep a listener from ending: what waits for it was not acknowledged.
+# A file that stays locked does not prevent a listener from ending: what waits for it was not acknowledged.
 _CLOSE_S = 3.0
-# Up to so many bytes of bodies a commit is quick wherever the disk is.
+# Up to this many bytes of bodies, a commit is quick on any disk.
 _QUICK_BYTES = 256 * 1024
-# By then, requests with large bodies have been answered and their bodies freed.
+# By then, requests with large bodies have their responses, and their bodies have been freed.
 _TIDY_AFTER_S = 1.0
-# Waiting rows are committed in portions, because each portion goes to SQLite's log before it goes to its file.
+# Waiting rows are committed in parts, because each part goes to SQLite's log before it goes to its file.
 _MOST_BYTES = 16 * 1024 * 1024
-# Well before SQLite would do it by itself in the middle of a commit (see `opening`).
+# Long before SQLite would do it in the middle of a commit (see `opening`).
 _CHECKPOINT_ROWS = 600
 
 
@@ -84,7 +84,7 @@ class StoreWriter:
     def save(self, exchange: Exchange) -> asyncio.Future[None]:
         """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
 
-        The caller must await it, at once or later. A large body that was refused is kept in part.
+        The caller must await it, at once or later. Only the beginning of a large refused body is kept.
         """
         saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
@@ -104,7 +104,7 @@ class StoreWriter:
         return saved
 
     def complete(self, exchange: Exchange) -> None:
-        """Save delivery and answer of an exchange, with the next commit or soon; a failure is kept in `problem`."""
+        """Save delivery and answer of an exchange, at the latest after 50 ms; a failure is kept in `problem`."""
         if self._closed:
             return
         row = self._store.outcome(exchange)
@@ -124,7 +124,7 @@ class StoreWriter:
             self._thread.join()
 
     def _turn_over(self) -> None:
-        """Commit what this turn of the loop has brought, here or in the thread."""
+        """Commit everything from this turn of the loop, here or in the thread."""
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()
@@ -141,9 +141,9 @@ class StoreWriter:
         self._tell(self._ended.set_result, None)
 
     def _work(self) -> bool:
-        """Do what is in the queue; return False when the queue has ended. On return, what was written is freed."""
+        """Process the queue; return False when it has ended. What was written is no longer referenced then."""
         handed = [self._next()]
-        while self._queue.qsize():  # nobody else takes from this queue
+        while self._queue.qsize():  # only this thread takes from the queue
             handed.append(self._queue.get())
         batches = [batch for batch in handed if isinstance(batch, _Batch)]
         for group in _groups(batches):
@@ -165,7 +165,7 @@ class StoreWriter:
         return self._queue.get()
 
     def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
-        """Write batches and tell those who wait; False when the file is locked and nobody was to wait for it."""
+        """Write batches and settle their futures; return False if the file is locked and `patient` is not set."""
         rows = [row for batch in batches for row in (*batch.rows, *(make() for make in batch.large))]
         outcomes = [row for batch in batches for row in batch.outcomes]
         problem: StoreError | None = None
@@ -177,7 +177,7 @@ class StoreWriter:
             problem = error
         except StoreError as error:
             problem = error
-        except Exception as error:  # noqa: BLE001 - whoever waits for this commit would wait for ever
+        except Exception as error:  # noqa: BLE001 - the requests that wait for this commit would wait indefinitely
             problem = StoreError(f"The capture store failed: {error}.")
         if patient:
             self._tell(self._settle_thread, batches, problem)
@@ -197,7 +197,7 @@ class StoreWriter:
         self._settle(batches, problem)
 
     def _tell(self, callback: Callable[..., object], *values: object) -> None:
-        with suppress(RuntimeError):  # the loop has gone, and with it everyone who waited
+        with suppress(RuntimeError):  # the loop has ended, and so has everything that waited
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _settle(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:

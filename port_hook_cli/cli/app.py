@@ -1,10 +1,9 @@
-"""The Typer app, the one door through which every failure leaves, and `main`."""
+"""The Typer app, the error boundary, and `main`."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -16,14 +15,14 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
-from port_hook_cli.cli.command import Command
+from port_hook_cli.cli.command import Command, styled_help
 from port_hook_cli.cli.defaults import default_map, name_variable, tell_ignored
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
 # name -> the first line of the command's docstring. Kept here so that `--help` imports no command;
-# tests/contract/test_cli.py holds the two together.
+# tests/contract/test_cli.py compares the two.
 COMMANDS = {
     "demo": "Show everything on this machine: no Port account, tunnel or internet needed.",
     "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
@@ -42,10 +41,9 @@ COMMANDS = {
 }
 
 
-# adapters/journal.py's folder in the home, here so that nothing is imported to see that it is empty.
+# The folder of retarget/journal.py in the home. Repeated here, so that nothing is imported to see that it is empty.
 _RETARGETS = ".port-hook/retargets"
-_LINE_START = re.compile(r"\n(?! {2})")
-# What writing to a file that stdout leads to may end with, and no fault of ours.
+# Errors of writing to the file that stdout is redirected to. None of them is a bug of port-hook.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 
@@ -57,7 +55,7 @@ def _load(name: str) -> Any:
 
 
 class CommandGroup(TyperGroup):
-    """Loads a command's module only when that command runs, and turns failures into lines and codes."""
+    """Imports a command's module only when that command runs, and turns failures into messages and exit codes."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """Return the command names in the order of the help."""
@@ -73,8 +71,8 @@ class CommandGroup(TyperGroup):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that `args` begin with; what a killed listener left behind is told before it runs."""
-        # Where typer looks for what a mistyped name may have meant; the commands themselves are loaded by name.
+        """Find the command that `args` begin with; first report what a killed listener left behind."""
+        # Typer suggests similar names from this mapping; the commands themselves are loaded by name.
         self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
@@ -82,6 +80,10 @@ class CommandGroup(TyperGroup):
             if name != "restore":
                 _tell_of_leftovers(ctx.obj)
         return name, command, rest
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the text of `--help`."""
+        return styled_help(self, ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         """List the commands without importing them."""
@@ -105,7 +107,7 @@ class CommandGroup(TyperGroup):
             code = ExitCode.INTERRUPTED
         except BrokenPipeError:
             _let_go_of_stdout()
-            code = ExitCode.OK  # its reader has gone (`| head`), and knows why
+            code = ExitCode.OK  # the reader has ended, such as `head`
         except OSError as error:
             if error.errno not in _FULL or error.filename is not None:
                 raise
@@ -118,7 +120,7 @@ class CommandGroup(TyperGroup):
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
-    """Say how many actions still point at a listener that has ended. With none, it costs one look for a folder."""
+    """Say how many actions still point at a listener that has ended. Usually this only looks for a folder."""
     try:
         has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
     except OSError:
@@ -126,29 +128,24 @@ def _tell_of_leftovers(runtime: Runtime) -> None:
     if has_any:
         from port_hook_cli.retarget.journal import Journal
         from port_hook_cli.retarget.view import leftover_line
+        from port_hook_cli.terminal.console import tell
 
         if count := Journal(runtime.home).count_leftovers():
-            print(leftover_line(count), file=runtime.stderr)
+            tell(leftover_line(count), runtime)
 
 
 def _let_go_of_stdout() -> None:
-    """Lead stdout nowhere, or the interpreter's last flush of it would complain."""
+    """Redirect stdout to the null device, so that the interpreter's last flush does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     """Print what happened and what to do next to stderr."""
-    lines = [_labeled("error", problem.message)]
+    from port_hook_cli.terminal.console import tell
+
+    tell(f"error: {problem.message}", runtime)
     if problem.hint:
-        lines.append(_labeled("hint", problem.hint))
-    print(*lines, sep="\n", file=runtime.stderr)
-
-
-def _labeled(label: str, text: str) -> str:
-    """Return a text behind its label. Its further lines are indented: a stranger's words must not look like a hint."""
-    from port_hook_cli.text.safe import printable_lines
-
-    return f"{label}: " + _LINE_START.sub("\n  ", printable_lines(text))
+        tell(f"hint: {problem.hint}", runtime)
 
 
 app = typer.Typer(
@@ -182,7 +179,7 @@ def root(
 def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
     """Run port-hook and return its exit code. No exception leaves this function."""
     words = sys.argv[1:] if argv is None else argv
-    # Stopped while its modules are still being imported, a listener ends as it does later: with 0 and no traceback.
+    # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
     with stopping_at_once() if list(words[:1]) == ["listen"] else nullcontext():
         return _run(argv, runtime)
 
@@ -198,19 +195,22 @@ def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
         return _refuse(wrong, words, runtime or system_runtime())
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except Exception as bug:  # noqa: BLE001 - the last door: a traceback never reaches a user
+    except Exception as bug:  # noqa: BLE001 - the last resort: users never see a traceback
         from port_hook_cli.cli.crash import report_crash
 
         runtime = runtime or system_runtime()
         return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
 
 
-def _refuse(wrong: TyperException, words: Sequence[str], runtime: Runtime) -> int:
-    """Print what is wrong with the command line and return the exit code; without any words, typer shows the help."""
+def _refuse(wrong: Any, words: Sequence[str], runtime: Runtime) -> int:
+    """Print what is wrong with the command line, or the help if it is empty, and return the exit code."""
     if words:
         from port_hook_cli.cli.usage import usage_problem
 
         print_problem(usage_problem(wrong), runtime)
     else:
-        print(wrong.format_message(), file=runtime.stderr)
-    return wrong.exit_code
+        from port_hook_cli.cli.help_page import help_text
+        from port_hook_cli.terminal.console import Output
+
+        print(help_text(wrong.ctx.command, wrong.ctx, Output(runtime.stderr, runtime.environ)), file=runtime.stderr)
+    return int(wrong.exit_code)

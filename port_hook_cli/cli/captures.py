@@ -13,8 +13,8 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
 
-_NONE = "There are no captures yet.\nhint: Start `port-hook listen` in this folder and run an action in Port."
-_NONE_SUCH = "No captures match.\nhint: Run `port-hook captures` without filters to list the latest."
+_NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
+_NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
 
 
 def captures(
@@ -23,7 +23,13 @@ def captures(
         str | None, typer.Option("--action", help="List captures of this action only.", metavar="ACTION")
     ] = None,
     status: Annotated[
-        Status | None, typer.Option("--status", help="List captures with this verdict only.", case_sensitive=False)
+        Status | None,
+        typer.Option(
+            "--status",
+            help=f"List captures with this verdict only: {', '.join(Status)}.",
+            metavar="VERDICT",
+            case_sensitive=False,
+        ),
     ] = None,
     run: Annotated[str | None, typer.Option("--run", help="List captures of this run only.", metavar="RUN_ID")] = None,
     since: Annotated[
@@ -47,7 +53,10 @@ def captures(
         found = kept.find(action=action, status=status, run_id=run, since_s=since_s, limit=limit or None)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime)
     if not count:
-        print(_NONE_SUCH if action or status or run or since else _NONE, file=runtime.stderr)
+        from port_hook_cli.terminal.console import tell
+
+        for line in _NO_MATCH if action or status or run or since else _NONE:
+            tell(line, runtime)
     return ExitCode.OK
 
 
@@ -63,10 +72,11 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
 
 def _list_all(found: Sequence[Exchange], runtime: Runtime) -> int:
     from port_hook_cli.captures.view import captures_lines, captures_table
-    from port_hook_cli.terminal.console import rich_console
+    from port_hook_cli.terminal.console import Output
 
-    if found and runtime.stdout.isatty():
-        rich_console(runtime.stdout, runtime.environ).print(captures_table(found, now=runtime.now()))
+    output = Output(runtime.stdout, runtime.environ)
+    if found and output.is_terminal:
+        output.print(*captures_table(found, now=runtime.now(), width=output.width))
     elif found:
         print(*captures_lines(found), sep="\n", file=runtime.stdout)
     return len(found)

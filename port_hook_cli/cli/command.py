@@ -1,4 +1,4 @@
-"""A command as typer runs it, with one target at most, and with its options in groups and examples in its help."""
+"""A typer command that accepts one target at most, and whose help has groups of options and examples."""
 
 from __future__ import annotations
 
@@ -8,33 +8,49 @@ from typing import Any
 from typer.core import TyperCommand
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.runtime import system_runtime
 
 _TARGETS = frozenset({"--forward-to", "--to"})
 
 
+def styled_help(command: Any, ctx: Any) -> str:
+    """Return a command's help, with color if stdout shows it."""
+    from port_hook_cli.cli.help_page import help_text
+    from port_hook_cli.terminal.console import Output
+
+    runtime = ctx.find_root().obj or system_runtime()
+    output = Output(runtime.stdout, runtime.environ)
+    ctx.color = output.has_styles  # or typer would remove the styles that FORCE_COLOR asks for
+    return help_text(command, ctx, output)
+
+
 class Command(TyperCommand):
-    """One command of port-hook. What its help needs beyond the options is imported for the help only."""
+    """One command of port-hook. The groups and examples of its help are imported only for the help."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; raises UsageError for two targets, of which only the last would count."""
+        """Read the command line; raises UsageError for two targets, because typer would use only the last one."""
         _, _, order = self.make_parser(ctx).parse_args(list(args))
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
             if sum(name in parameter.opts for parameter in order) > 1:
                 raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
         return super().parse_args(ctx, args)
 
+    def get_help(self, ctx: Any) -> str:
+        """Return the text of `--help`."""
+        return styled_help(self, ctx)
+
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        """Write what the command does, and examples where it has many options."""
+        """Write what the command does, and examples if it has any."""
         from port_hook_cli.cli.help import EXAMPLES
 
         super().format_help_text(ctx, formatter)
         if examples := EXAMPLES.get(str(self.name)):
             with formatter.section("Examples"):
                 for line in examples:
-                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+                    formatter.write_line(line)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options, those of a command with many in groups."""
+        """Write the arguments and options, in groups if the command has any."""
         from port_hook_cli.cli.help import GROUPS
 
         groups = GROUPS.get(str(self.name))

@@ -1,4 +1,4 @@
-"""The crash report: what a bug leaves behind instead of a traceback on the screen."""
+"""The crash report, which is written instead of showing a traceback."""
 
 from __future__ import annotations
 

@@ -11,11 +11,12 @@ import typer
 
 from port_hook_cli.actions.decryption_view import decryption_lines, plain_value, problem_lines
 from port_hook_cli.actions.encrypted_inputs import Decryption, decryption_record, likely_paths, with_decrypted
-from port_hook_cli.actions.encryption import Scheme
+from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.captures.request_file import NotARequest, capture_in
 from port_hook_cli.captures.truncation import require_whole
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import build_decrypter
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
@@ -27,7 +28,7 @@ from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, write_bytes, write_json_text
+from port_hook_cli.terminal.console import emit, tell, write_bytes, write_json_text
 from port_hook_cli.text.safe import printable, printable_lines
 
 _MOST_LIKELY = 5
@@ -73,7 +74,12 @@ def decrypt(
     Ends with 0 when all of them could be decrypted, else with 1. Nothing decrypted is saved.
     """
     runtime: Runtime = ctx.obj
-    _check_usage(capture, private_key, secret_file, whole=payload, as_json=as_json)
+    refuse_contradictions(
+        {"--payload": payload, "--json": as_json},
+        stdin=(("the payload", capture), ("the private key", private_key), ("the secret", secret_file)),
+    )
+    if not capture:
+        raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
     wanted = tuple(map(JsonPath.parse, paths or ()))
     source = _read(capture, store, runtime)
     settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
@@ -90,21 +96,14 @@ def decrypt(
     else:
         _show(decryptions, runtime, alone=len(wanted) == 1)
     for line in problem_lines(decryptions, tried=_tried(settings, private_key, tuple(decrypter.deciphers))):
-        print(line, file=runtime.stderr)
+        tell(line, runtime)
+    if settings.conflict and any(decryption.problem is Problem.WRONG_KEY for decryption in decryptions):
+        tell(f"hint: {settings.conflict}", runtime)
     return ExitCode.FAILED if any(decryption.problem for decryption in decryptions) else ExitCode.OK
 
 
-def _check_usage(capture: str, private_key: str | None, secret_file: str | None, *, whole: bool, as_json: bool) -> None:
-    if not capture:
-        raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
-    if [capture, private_key, secret_file].count("-") > 1:
-        raise UsageError("stdin can be only one of payload, private key and secret.", hint="Give the others as files.")
-    if whole and as_json:
-        raise UsageError("--payload and --json exclude each other.", hint="Give one of them.")
-
-
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
-    """Return the payload of a file or a capture; raises StoreError when there is none."""
+    """Return the payload of a file or a capture; raises StoreError if there is none."""
     if name != "last" and (name == "-" or not name.isalnum() or _is_file(name, runtime.cwd)):
         body, headers = _request_in(name, read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
     else:
@@ -141,7 +140,7 @@ def _request_in(name: str, content: bytes) -> tuple[bytes, Headers]:
 def _nothing_named(payload: Payload) -> PortHookError:
     likely = ", ".join(map(str, likely_paths(payload.document, most=_MOST_LIKELY)))
     return PortHookError(
-        "The payload names no encrypted property.",
+        "The payload does not name any encrypted property.",
         hint=f"Give the paths of the values. These look encrypted: {printable(likely)}."
         if likely
         else "None of its values looks encrypted either. Is it the right payload?",
@@ -157,7 +156,7 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
 
 
 def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:
-    """Print the values; one that was asked for alone goes into a pipe or a file byte for byte."""
+    """Print the values; a single value goes into a pipe or a file byte for byte."""
     if not alone:
         for line in decryption_lines(decryptions):
             print(line, file=runtime.stdout)

@@ -1,7 +1,7 @@
 """`PORT_HOOK_<COMMAND>_<OPTION>`: defaults of options from the environment and the `.env` files.
 
-`PORT_HOOK_LISTEN_PORT=9000` stands for `listen --port 9000`. Nothing is read or imported for it when no such
-variable and no `.env` file exists, except to see that there is none.
+`PORT_HOOK_LISTEN_PORT=9000` means `listen --port 9000`. If there is no such variable and no `.env` file, nothing
+is read or imported.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> di
 
 
 def name_variable(wrong: Any, runtime: Runtime) -> None:
-    """Let typer's complaint about a value name the variable that it came from, where it came from one."""
+    """Make typer's error about a value name the variable that the value came from, if it came from one."""
     source = wrong.ctx and wrong.param and wrong.ctx.get_parameter_source(wrong.param.name)
     if source and source.name == "DEFAULT_MAP":
         command = wrong.ctx.info_name
@@ -146,7 +146,7 @@ def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence
 
 
 def _tell(warning: str, runtime: Runtime) -> None:
-    from port_hook_cli.text.safe import printable  # most commands have nothing to tell, and start faster without
+    from port_hook_cli.text.safe import printable  # most commands have nothing to report, and start faster without it
 
     runtime.tell_once(f"warning: {printable(warning)}")
 
@@ -159,7 +159,7 @@ def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:
 
 
 def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
-    """Return the variables that count for these parameters; of the folder's `.env`, only harmless ones."""
+    """Return the variables that apply to these parameters; from the folder's `.env`, only harmless ones."""
     found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
     project, at_home = (file.values if file else {} for file in _dotenv_files(runtime))
     harmless = {

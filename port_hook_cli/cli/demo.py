@@ -22,19 +22,19 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from port_hook_cli.sandbox import Sandbox
 
 _NEXT = """\
-Next, in the folder of the clone, each in a terminal of its own:
-  port-hook sandbox --port 8790 > .env    Port's API here; .env gets a secret
-  port-hook listen --tunnel none          what arrives, explained and saved
+Next, in the folder of the clone, run each of these in its own terminal:
+  (umask 077; port-hook sandbox --port 8790 > .env)
+        simulates Port's API and writes a client secret that only you can read
+  port-hook listen --tunnel none
+        shows, explains and saves what arrives
   port-hook replay examples/payloads/create_vm.json --to 8787
-                                          an invocation, signed and sent
+        signs an invocation and sends it
 
-`listen --tunnel none --forward-to 8000` hands it to your own handler.
-README.md goes on from there; `port-hook --help` lists the commands.
+`port-hook listen --tunnel none --forward-to 8000` forwards to your handler.
+Continue with README.md; `port-hook --help` lists the commands.
 """
 
 
@@ -48,35 +48,31 @@ def demo(ctx: typer.Context) -> ExitCode:
 
 
 async def _demo(runtime: Runtime) -> ExitCode:
-    from port_hook_cli.terminal.console import rich_console
-
-    console = rich_console(runtime.stdout, runtime.environ)
     with tempfile.TemporaryDirectory(prefix="port-hook-demo-") as folder:
-        async with _stage(runtime, console, Path(folder)) as (sandbox, url, shown):
+        async with _stage(runtime, Path(folder)) as (sandbox, url, shown):
             invocation = _invocation(runtime, sandbox)
-            console.print('2. Somebody runs the action "Create VM". Port signs the invocation and sends it:\n')
+            _say('2. A user runs the action "Create VM". Port signs the invocation and sends it:\n', runtime)
             await _send(invocation, url)
-            _show(console, shown[0])
+            _show(shown[0], runtime)
             run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)
-            console.print(f"3. The handler has done its work and reported it. The run in Port is now {run.status}.\n")
-            console.print("4. The same request, but with its body changed on the way (2 CPUs became 64):\n")
+            _say(f"3. The handler has done its work and reported it. The run in Port is now {run.status}.\n", runtime)
+            _say("4. The same request, but with its body changed on its way (2 CPUs became 64):\n", runtime)
             await _send(_tampered(invocation), url)
-            _show(console, shown[1])
-            console.print(_NEXT + _where_it_is(runtime))
+            _show(shown[1], runtime)
+            _say(_NEXT + _where_it_is(runtime), runtime)
     verified = shown[0].verdict.status == "valid" and run.status == "SUCCESS"
     return ExitCode.OK if verified and shown[1].response and shown[1].response.status == 401 else ExitCode.FAILED  # noqa: PLR2004
 
 
 @asynccontextmanager
-async def _stage(
-    runtime: Runtime, console: Console, folder: Path
-) -> AsyncIterator[tuple[Sandbox, str, list[Exchange]]]:
-    """Start everything that takes part, tell where it is, and give the sandbox, the listener's URL and what it saw."""
+async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox, str, list[Exchange]]]:
+    """Start all parts and print their URLs; yield the sandbox, the listener's URL and what the listener received."""
     from port_hook_cli.invocations.forwarding import Routes
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan, listening
-    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.port_api.credentials import open_port_api
+    from port_hook_cli.port_api.settings import Settings
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.sandbox.sample_handler import sample_handler
 
@@ -85,16 +81,13 @@ async def _stage(
             shown.append(exchange)
 
         def notice(self, text: str) -> None:
-            console.print(text)
+            _say(text, runtime)
 
     shown: list[Exchange] = []
     async with (
         Sandbox.start(host="127.0.0.1", port=0, now=runtime.now) as sandbox,
-        PortApi(
-            api_url=sandbox.url,
-            client_id=sandbox.client_id,
-            client_secret=sandbox.client_secret,
-            on_token=runtime.keep_secret,
+        open_port_api(
+            Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret), runtime
         ) as api,
     ):
         runtime.keep_secret(sandbox.client_secret.reveal())
@@ -107,10 +100,10 @@ async def _stage(
             policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
             plan = ListenPlan(policy=policy, port=0, store=folder / "captures.db")
             async with listening(plan, runtime, Shown()) as serving:
-                console.print("1. Everything runs on this machine:\n")
-                console.print(f"  Port's API (a stand-in)  {sandbox.url}")
-                console.print(f"  the listener             {serving.url}")
-                console.print(f"  a handler                {handler_url}\n")
+                _say("1. Everything runs on this machine:\n", runtime)
+                _say(f"  Port's API (a stand-in)  {sandbox.url}", runtime)
+                _say(f"  the listener             {serving.url}", runtime)
+                _say(f"  a handler                {handler_url}\n", runtime)
                 yield sandbox, serving.url, shown
 
 
@@ -131,10 +124,10 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
 
 
 def _where_it_is(runtime: Runtime) -> str:
-    """Return how to make the lines above work, where `port-hook` alone would not be found."""
+    """Return how to make the commands above work if `port-hook` is not on the PATH, else an empty string."""
     if shutil.which("port-hook", path=runtime.environ.get("PATH")):
         return ""
-    return f"\nport-hook is in {Path(sys.executable).parent}; put that folder on your PATH to type it as above.\n"
+    return f"\nport-hook is in {Path(sys.executable).parent}; add that folder to your PATH to use the commands above.\n"
 
 
 def _run_id(invocation: Invocation) -> str:
@@ -148,20 +141,25 @@ def _tampered(invocation: Invocation) -> Invocation:
 
 
 async def _send(invocation: Invocation, url: str) -> None:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=10) as sender:
-        await sender.send(invocation, url)
+    async with HttpClient(timeout_s=10) as client:
+        await client.send(invocation, url)
 
 
-def _show(console: Console, exchange: Exchange) -> None:
-    """Show an exchange as `listen` does, without the line to type that reports the run: the handler reports it."""
+def _say(text: str, runtime: Runtime) -> None:
+    print(text, file=runtime.stdout, flush=True)
+
+
+def _show(exchange: Exchange, runtime: Runtime) -> None:
+    """Show an exchange as `listen` does, without the `report-run` command: the handler reports the run."""
     from port_hook_cli.captures.exchange_view import exchange_lines
     from port_hook_cli.runs.view import report_command
+    from port_hook_cli.terminal.console import Output
     from port_hook_cli.text.layout import fit
 
     command = report_command(exchange.payload.run_id or "", failed=False)
     lines = (line for line in exchange_lines(exchange, app_url=None) if line.plain.strip() != command)
-    for line in fit(lines, console):
-        console.print(line, soft_wrap=True)
-    console.print()
+    output = Output(runtime.stdout, runtime.environ)
+    output.print(*fit(lines, output.width))
+    _say("", runtime)

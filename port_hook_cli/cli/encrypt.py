@@ -9,6 +9,7 @@ import typer
 from port_hook_cli.actions.encrypted_inputs import encryption_record
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import read_key_file
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
@@ -16,7 +17,7 @@ from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable
 
 
@@ -40,16 +41,19 @@ def encrypt(
 ) -> ExitCode:
     """Encrypt a test value as Port encrypts an input.
 
-    With the client secret (aes256-gcm), or client-side for a public key. Others on this machine can see a VALUE on the
-    command line: hand over a real one on stdin.
+    It uses the client secret (aes256-gcm), or a public key (client-side encryption). Other users of this machine can
+    see a VALUE on the command line, so pass a real one on stdin.
     """
     from port_hook_cli.engines import encryption
 
     runtime: Runtime = ctx.obj
-    if [value, public_key, secret_file].count("-") > 1:
-        raise UsageError("stdin can be only one of value, key and secret.", hint="Give the others as files.")
-    if public_key is not None and secret_file is not None and options.is_given(ctx, "secret_file"):
-        raise UsageError("--public-key and --secret-file exclude each other.", hint="Client-side takes no secret.")
+    refuse_contradictions(
+        {
+            "--public-key": public_key is not None,
+            "--secret-file": secret_file is not None and options.is_given(ctx, "secret_file"),
+        },
+        stdin=(("the value", value), ("the key", public_key), ("the secret", secret_file)),
+    )
     plaintext = _plaintext(value, runtime)
     if public_key is not None:
         key = encryption.read_public_key(public_key, read_key_file(public_key, runtime))
@@ -65,7 +69,7 @@ def encrypt(
 
 
 def _plaintext(value: str, runtime: Runtime) -> bytes:
-    """Return what is encrypted, as UTF-8: a string as it is, an object in the form of JSON.stringify."""
+    """Return the text to encrypt, as UTF-8: a string unchanged, an object as JSON.stringify writes it."""
     if not value:
         raise UsageError("The value is empty.", hint="Is a variable of your shell unset? stdin (-) may be empty.")
     try:
@@ -83,11 +87,11 @@ def _plaintext(value: str, runtime: Runtime) -> bytes:
 
 
 def _content(value: str, runtime: Runtime) -> bytes:
-    """Return the bytes of the value; of a file or stdin without one line end, which an editor or `echo` adds."""
+    """Return the bytes of the value. One line end is removed from a file or stdin: an editor or `echo` adds it."""
     if value != "-" and not _is_file(value, runtime):
         return value.encode("utf-8", "surrogateescape")
     if value != "-":
-        print(f"note: encrypted is what the file {printable(value)} holds", file=runtime.stderr)
+        tell(f"note: the content of the file {printable(value)} is encrypted", runtime)
     content = read_input(value, cwd=runtime.cwd, stdin=runtime.stdin)
     return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
 

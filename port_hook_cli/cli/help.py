@@ -1,4 +1,4 @@
-"""The groups of the options of commands that have many, and examples; imported for `--help` only."""
+"""Groups of options and examples, for commands that have many options; imported only for `--help`."""
 
 from __future__ import annotations
 

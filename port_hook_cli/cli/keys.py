@@ -37,7 +37,7 @@ def build_decrypter(
 
 
 def read_key_file(name: str, runtime: Runtime) -> bytes:
-    """Return what a key's file holds, or stdin for `-`; raises KeyUnreadable."""
+    """Return the content of a key's file, or of stdin for `-`; raises KeyUnreadable."""
     if name == "-":
         return read_stdin(runtime.stdin)
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.options import ApiTimeout, InsecureApi, Json, Org, SecretFile, Store, Tolerance, finite, size
 from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -17,7 +19,6 @@ from port_hook_cli.listener.options import (
     read_response,
     read_routes,
     read_tunnel,
-    refuse_contradictions,
 )
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.responses import OK
@@ -216,7 +217,9 @@ def listen(
         probe_interval_s=probe_interval,
         exit_after_s=exit_on_tunnel_loss,
     )
-    settings = None if no_verify else read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    # The ready lines say where the secret comes from.
+    read = partial(read_settings, runtime, org=org, secret_file=secret_file, tells_secret_place=False)
+    settings = None if no_verify else read(needs=ONLY_THE_SECRET)
     policy = Policy(
         secret=settings.require_secret() if settings else None,
         routes=read_routes(forward_to, route or [], path),
@@ -252,7 +255,7 @@ def listen(
         secret_place=settings.secret_place if settings else "",
         retarget=Retarget(
             actions=retarget,
-            settings=read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api),
+            settings=read(insecure_api=insecure_api),
             yes=yes,
             api_timeout_s=api_timeout,
         )
@@ -261,7 +264,15 @@ def listen(
     )
     reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
     return asyncio.run(
-        _run(session, runtime, app_url=_app_url(runtime, org), compact=compact, as_json=json_, reveal=reveal)
+        _run(
+            session,
+            runtime,
+            app_url=_app_url(runtime, org),
+            compact=compact,
+            as_json=json_,
+            reveal=reveal,
+            conflict=settings.conflict if settings else "",
+        )
     )
 
 
@@ -273,6 +284,7 @@ async def _run(
     compact: bool,
     as_json: bool,
     reveal: Reveal | None,
+    conflict: str,
 ) -> ExitCode:
     from port_hook_cli.listener.screen import JsonScreen, TextScreen
     from port_hook_cli.listener.session import run_session
@@ -293,6 +305,7 @@ async def _run(
             app_url=app_url,
             on_broken=on_broken,
             reveal=reveal,
+            conflict=conflict,
         )
     )
     return await run_session(session, runtime, [screen], broken)

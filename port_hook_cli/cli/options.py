@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from port_hook_cli.http.limits import parse_size
-from port_hook_cli.signatures.signing import TimestampUnit
 
 
 def finite(seconds: float | None) -> float | None:
@@ -25,6 +25,17 @@ def size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return a parser that accepts only `names`. Unlike an enum, it can take them from a table."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, names))}.")
+        return text
+
+    return parse
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:
@@ -55,10 +66,6 @@ SecretFile = Annotated[
 InsecureApi = Annotated[
     bool,
     typer.Option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
-]
-Unit = Annotated[
-    TimestampUnit,
-    typer.Option("--timestamp-unit", help="The unit of the timestamp: seconds, as documented, or milliseconds."),
 ]
 Tolerance = Annotated[
     float,

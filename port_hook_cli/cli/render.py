@@ -8,10 +8,11 @@ import typer
 
 from port_hook_cli.actions.templates import UNDEFINED, Rendering
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, write_json_text
+from port_hook_cli.terminal.console import emit, tell, write_json_text
 
 
 def render(
@@ -40,11 +41,11 @@ def render(
 ) -> ExitCode:
     """Render a template of an action as Port does, with jq.
 
-    Strings, lists, objects and keys are rendered. An expression that fails gives null, as in Port; stderr tells it.
+    Strings, lists, objects and keys are rendered. An expression that fails gives null, as in Port, and a
+    warning on stderr.
     """
     runtime: Runtime = ctx.obj
-    if template == data == "-":
-        raise UsageError("stdin cannot be both the template and the data.", hint="Give one of them as a file.")
+    refuse_contradictions(stdin=(("the template", template), ("the data", data)))
     from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.files.templates import read_data, read_template
 
@@ -78,9 +79,9 @@ def _warn(rendering: Rendering, runtime: Runtime) -> None:
 
     for error in rendering.errors:
         shown = printable(f"{{{{ {error.expression.strip()} }}}} became null: {error.message}")
-        print(f"warning: {shown}", file=runtime.stderr)
+        tell(f"warning: {shown}", runtime)
     if rendering.value is UNDEFINED:
-        print("note: the template rendered to undefined, so Port sends nothing in its place", file=runtime.stderr)
+        tell("note: the template rendered to undefined, so Port sends nothing in its place", runtime)
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import read_target
-from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.replay.batch import ReplayPlan, run_batch
-from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.replay.pace import parse_rate
 from port_hook_cli.replay.rewriting import Rewriting, parse_header, parse_method
 from port_hook_cli.replay.series import Series
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
+
+if TYPE_CHECKING:
+    from port_hook_cli.replay.editing import Edits
 
 
 def replay(
@@ -37,7 +40,7 @@ def replay(
             "--to",
             metavar="URL|PORT",
             help="The target; without a path, it gets the captured path and query. Default: the handler on this "
-            "machine that the capture was forwarded to.",
+            "machine that the capture was forwarded to, or that the store's last `listen` forwarded to.",
         ),
     ] = None,
     set_: Annotated[
@@ -58,7 +61,7 @@ def replay(
     as_captured: Annotated[
         bool, typer.Option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
     ] = False,
-    unit: options.Unit = TimestampUnit.SECONDS,
+    unit: Unit = TimestampUnit.SECONDS,
     times: Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send each source N times.")] = 1,
     concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Send N requests at once.")] = 1,
     rate: Annotated[
@@ -93,8 +96,20 @@ def replay(
 
     A capture keeps its method, path, header fields and exact body; timestamp and signature are new.
     """
-    if as_captured and options.is_given(ctx, "unit"):
-        raise UsageError("--as-captured sends the captured timestamp, in its unit.", hint="Leave --timestamp-unit out.")
+    if "" in sources:
+        raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
+    refuse_contradictions(
+        stdin=(("the secret", secret_file), ("a source", "-" if "-" in sources else None)),
+        pointless={
+            "--as-captured sends the request as it was captured": {
+                "--timestamp-unit": as_captured and options.is_given(ctx, "unit"),
+                "--set": as_captured and bool(set_),
+                "--unset": as_captured and bool(unset),
+                "--edit": as_captured and edit,
+            },
+            "--dry-run sends nothing": {"--json": dry_run and json},
+        },
+    )
     plan = ReplayPlan(
         sources=sources,
         to=None if to is None else read_target(to, "--to"),
@@ -117,28 +132,18 @@ def replay(
         secret_file=secret_file,
         insecure_api=insecure_api,
     )
-    _refuse_contradictions(plan)
     # While the payload is being edited, it is in a temporary file that only this process deletes.
     with unwinding_on_sigterm() if edit else nullcontext():
         return run_batch(plan, ctx.obj)
 
 
-def _edits(assignments: list[str], unset: list[str]) -> Edits:
+def _edits(assignments: list[str], unset: list[str]) -> Edits | None:
+    if not (assignments or unset):
+        return None
+    from port_hook_cli.javascript.paths import JsonPath
+    from port_hook_cli.replay.editing import Assignment, Edits
+
     return Edits(
         unset=tuple(map(JsonPath.parse, unset)),
         assignments=tuple(map(Assignment.parse, assignments)),
     )
-
-
-def _refuse_contradictions(plan: ReplayPlan) -> None:
-    if "" in plan.sources:
-        raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
-    if plan.rewriting.as_captured and (plan.edits or plan.edit):
-        raise UsageError(
-            "--as-captured sends the captured bytes; --set, --unset and --edit change them.",
-            hint="Leave one of them out.",
-        )
-    if plan.dry_run and plan.json:
-        raise UsageError("--dry-run sends nothing, so --json has no deliveries to show.", hint="Leave one of them out.")
-    if plan.secret_file in {"-"} & set(plan.sources):
-        raise UsageError("stdin cannot be both a source and the secret.", hint="Give one of them as a file.")

@@ -10,6 +10,7 @@ import typer
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -33,7 +34,7 @@ from port_hook_cli.runs.updates import (
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import format_call, format_reported
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable
 
 
@@ -88,17 +89,18 @@ def report_run(
 ) -> ExitCode:
     """Report the progress and result of an action run or a workflow node run to Port.
 
-    Logs go first, then label, summary, links and external id, the status last: a run that has ended takes no more.
+    Logs are sent first, then label, summary, links and external id, and the status last, because a run that has ended
+    accepts no more reports.
     """
     runtime: Runtime = ctx.obj
-    from_stdin = (
-        log_file,
-        secret_file,
-        "-" if summary == "@-" else None,
-        *("-" for text in output or () if text == "@-"),
+    refuse_contradictions(
+        stdin=(
+            ("the log", log_file),
+            ("the summary", "-" if summary == "@-" else None),
+            ("the output", "-" if "@-" in (output or ()) else None),
+            ("the secret", secret_file),
+        )
     )
-    if from_stdin.count("-") > 1:
-        raise UsageError("stdin can be only one of log, summary and secret.", hint="Give the others as files.")
     report = RunReport(
         status=status,
         label=label,
@@ -202,4 +204,4 @@ def _file_logs(name: str | None, runtime: Runtime) -> tuple[str, ...]:
 
 
 def _note(words: str, runtime: Runtime) -> None:
-    print(f"note: {printable(words)}", file=runtime.stderr)
+    tell(f"note: {printable(words)}", runtime)

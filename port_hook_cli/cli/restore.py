@@ -21,7 +21,7 @@ from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.retarget.records import restore_record
 from port_hook_cli.retarget.view import conflict_lines, restore_message
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.prompts import can_ask, confirm
 from port_hook_cli.text.safe import printable
 
@@ -179,4 +179,4 @@ def _tell(kept: Kept, end: str, words: str, wish: _Wish, runtime: Runtime) -> No
 
 
 def _note(words: Any, runtime: Runtime) -> None:
-    print(f"note: {printable(str(words))}", file=runtime.stderr)
+    tell(f"note: {printable(str(words))}", runtime)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
@@ -75,7 +76,7 @@ def sandbox(
             callback=options.finite,
         ),
     ] = 30.0,
-    timestamp_unit: options.Unit = TimestampUnit.SECONDS,
+    timestamp_unit: Unit = TimestampUnit.SECONDS,
     rate_limit: Annotated[
         int, typer.Option("--rate-limit", help="Respond 429 after N calls a minute; 0 disables the limit.", min=0)
     ] = 0,

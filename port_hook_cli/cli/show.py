@@ -9,6 +9,7 @@ import typer
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
@@ -29,8 +30,7 @@ def show(
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show one capture in full."""
-    if body + as_file + as_json > 1:
-        raise UsageError("--body, --file and --json exclude each other.", hint="Give one of them.")
+    refuse_contradictions({"--body": body, "--file": as_file, "--json": as_json})
     if not capture:
         raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
     runtime: Runtime = ctx.obj
@@ -44,12 +44,12 @@ def show(
 
 
 def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
-    from port_hook_cli.terminal.console import write_content
+    from port_hook_cli.terminal.console import tell, write_content
 
     truncated = exchange.invocation.truncated
     if truncated is not None:
         kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
-        print(f"note: the body is truncated: only {kept} were kept", file=runtime.stderr)
+        tell(f"note: the body is truncated: only {kept} were kept", runtime)
     write_content(exchange.invocation.body, runtime.stdout, end="\n")
     return ExitCode.OK
 
@@ -68,9 +68,8 @@ def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> 
 
 def _show(exchange: Exchange, runtime: Runtime) -> ExitCode:
     from port_hook_cli.captures.view import capture_lines
-    from port_hook_cli.terminal.console import rich_console
+    from port_hook_cli.terminal.console import Output
 
-    console = rich_console(runtime.stdout, runtime.environ)
-    for line in capture_lines(exchange):
-        console.print(line, soft_wrap=True)
+    output = Output(runtime.stdout, runtime.environ)
+    output.print(*output.fit(capture_lines(exchange)))
     return ExitCode.OK

@@ -8,31 +8,23 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.snippets import (
-    SignedRequest,
-    SnippetFormat,
-    format_curl,
-    format_headers,
-    format_httpie,
-    format_python,
-)
+from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, find_format
+from port_hook_cli.invocations.snippets import SignedRequest, format_headers
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, as_port_sends, as_written
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
-from port_hook_cli.terminal.console import emit, write_bytes
+from port_hook_cli.terminal.console import emit, tell, write_bytes
 
 _DEFAULT_URL = "http://127.0.0.1:8000/"
-_SNIPPETS = {
-    SnippetFormat.HEADERS: format_headers,
-    SnippetFormat.CURL: format_curl,
-    SnippetFormat.HTTPIE: format_httpie,
-    SnippetFormat.PYTHON: format_python,
-}
+_HEADERS, _JSON = "headers", "json"
+_FORMATS = (_HEADERS, _JSON, *(row.name for row in SNIPPET_FORMATS))
 
 
 def sign(
@@ -41,11 +33,17 @@ def sign(
     timestamp: Annotated[
         str | None, typer.Option("--timestamp", help="The value of the timestamp header. Default: now.", metavar="N")
     ] = None,
-    unit: options.Unit = TimestampUnit.SECONDS,
+    unit: Unit = TimestampUnit.SECONDS,
     raw: Annotated[bool, typer.Option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
     output: Annotated[
-        SnippetFormat, typer.Option("--format", help="What to print: the two headers, a record, or a command to paste.")
-    ] = SnippetFormat.HEADERS,
+        str,
+        typer.Option(
+            "--format",
+            help="What to print: the two headers, a record, or a command to paste.",
+            metavar=f"<{'|'.join(_FORMATS)}>",
+            parser=options.one_of(_FORMATS),
+        ),
+    ] = _HEADERS,
     to: Annotated[
         str, typer.Option("--to", help="Where the printed command sends the request.", metavar="URL|PORT")
     ] = _DEFAULT_URL,
@@ -57,12 +55,14 @@ def sign(
     The signature is made over the output of JSON.stringify, as Port does; with --raw, over the file's exact bytes.
     """
     runtime: Runtime = ctx.obj
-    if payload == secret_file == "-":
-        raise UsageError("stdin cannot be both the payload and the secret.", hint="Give one of them as a file.")
-    if timestamp is not None and options.is_given(ctx, "unit"):
-        raise UsageError(
-            "--timestamp gives the header's text, so --timestamp-unit has no effect.", hint="Leave one of them out."
-        )
+    refuse_contradictions(
+        stdin=(("the payload", payload), ("the secret", secret_file)),
+        pointless={
+            "--timestamp gives the header's text": {
+                "--timestamp-unit": timestamp is not None and options.is_given(ctx, "unit")
+            }
+        },
+    )
     secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
     url = _url(to)
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
@@ -110,14 +110,15 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
 def _say(kind: str, words: str, runtime: Runtime) -> None:
     from port_hook_cli.text.safe import printable
 
-    print(f"{kind}: {printable(words)}", file=runtime.stderr)
+    tell(f"{kind}: {printable(words)}", runtime)
 
 
-def _print(request: SignedRequest, output: SnippetFormat, form: str, runtime: Runtime) -> None:
-    if output is SnippetFormat.JSON:
+def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> None:
+    if output == _JSON:
         from port_hook_cli.signatures.records import signature_record
 
         emit(signature_record(request, form=form), runtime.stdout)
         return
     # UTF-8 whatever the terminal's encoding: the printed command must hold the signed bytes.
-    write_bytes(f"{_SNIPPETS[output](request)}\n".encode(), runtime.stdout)
+    write = format_headers if output == _HEADERS else find_format(output).write
+    write_bytes(f"{write(request)}\n".encode(), runtime.stdout)

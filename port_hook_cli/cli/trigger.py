@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import read_target
-from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, find_format
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.trigger.run import TriggerPlan, run_trigger
@@ -33,11 +35,7 @@ class Origin(StrEnum):
     API = "API"
 
 
-class CommandFormat(StrEnum):
-    """The commands that a request can be printed as."""
-
-    CURL = "curl"
-    HTTPIE = "httpie"
+_COMMANDS = tuple(row.name for row in SNIPPET_FORMATS if row.is_command)
 
 
 def trigger(
@@ -95,8 +93,13 @@ def trigger(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request without sending it.")] = False,
     output: Annotated[
-        CommandFormat | None,
-        typer.Option("--format", help="Print the request as a command to paste, without sending it."),
+        str | None,
+        typer.Option(
+            "--format",
+            help="Print the request as a command to paste, without sending it.",
+            metavar=f"<{'|'.join(_COMMANDS)}>",
+            parser=options.one_of(_COMMANDS),
+        ),
     ] = None,
     via_port: Annotated[
         bool, typer.Option("--via-port", help="Run the action in Port instead, for real, through its API.")
@@ -135,7 +138,7 @@ def trigger(
         bool, typer.Option("--strict", help="Fail if a jq expression fails, instead of using null.")
     ] = False,
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Send without a signature; needs no secret.")] = False,
-    unit: options.Unit = TimestampUnit.SECONDS,
+    unit: Unit = TimestampUnit.SECONDS,
     timeout_s: Annotated[
         float,
         typer.Option(
@@ -172,7 +175,7 @@ def trigger(
         origin=str(origin),
         secrets_file=secrets,
         dry_run=dry_run,
-        output=None if output is None else SnippetFormat(output),
+        output=None if output is None else find_format(output),
         via_port=via_port,
         wait_s=wait_s,
         strict=strict,
@@ -220,13 +223,9 @@ _NOT_VIA_PORT = {
 
 
 def _refuse_contradictions(ctx: typer.Context, plan: TriggerPlan) -> None:
-    if list(plan.files).count("-") > 1:
-        raise UsageError("stdin can be only one of the files and the secret.", hint="Give the others as files.")
-    if plan.json and plan.output is not None:
-        raise UsageError("--json and --format exclude each other.", hint="Leave one of them out.")
-    if plan.via_port:
-        given = [flag for flag, name in _NOT_VIA_PORT.items() if options.is_given(ctx, name)]
-        if given:
-            raise UsageError(
-                f"--via-port has Port make the request, so {given[0]} has no effect.", hint="Leave it out."
-            )
+    ignored = {flag: plan.via_port and options.is_given(ctx, name) for flag, name in _NOT_VIA_PORT.items()}
+    refuse_contradictions(
+        {"--json": plan.json, "--format": plan.output is not None},
+        stdin=plan.inputs_by_name,
+        pointless={"--via-port has Port make the request": ignored},
+    )

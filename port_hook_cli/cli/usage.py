@@ -1,4 +1,4 @@
-"""Typer's complaints about a command line as port-hook's own errors: a sentence, and a hint. Loaded for a complaint."""
+"""Typer's errors about a command line as port-hook's own: a sentence and a hint. Imported only for an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REWORDED = (
 
 
 def usage_problem(wrong: Any) -> UsageError:
-    """Return what typer says of a command line, in port-hook's words, with the command that shows the help."""
+    """Return typer's error about a command line in port-hook's words, with the command that shows the help."""
     command = wrong.ctx.command_path if getattr(wrong, "ctx", None) else "port-hook"
     hint = f"Run `{command} --help` for usage."
     if possible := getattr(wrong, "possibilities", None):
@@ -52,7 +52,7 @@ def _name(parameter: Any) -> str:
 
 
 def plain_words(message: str) -> str:
-    """Return what typer says of a value without the names of its types."""
+    """Return typer's error about a value without the names of typer's types."""
     message = _NOT_A.sub(lambda found: f" is not {_KINDS[found[1]]}.", message)
     return _RANGE.sub(_range_words, message)
 

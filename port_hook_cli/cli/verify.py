@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.captures.reading import open_captures
-from port_hook_cli.captures.request_file import NotARequest, SavedRequest, from_exchange, read_request
+from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
@@ -19,10 +20,10 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.records import verdict_record
+from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
-from port_hook_cli.signatures.view import verdict_lines, verdict_view
-from port_hook_cli.terminal.console import emit, rich_console
+from port_hook_cli.signatures.view import verdict_view
+from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import printable
 
 _FORMS = (
@@ -66,26 +67,34 @@ def verify(
     Exits with code 0 for a valid signature, and with 3 for any other.
     """
     runtime: Runtime = ctx.obj
-    _check_usage(request, body, signature, timestamp, secret_file)
+    _require_one_form(request, body, signature, timestamp)
+    refuse_contradictions(
+        {"--now": now is not None, "--received-at": received_at},
+        stdin=(("the request", request), ("the body", body), ("the secret", secret_file)),
+    )
     if body is not None:
         saved = _written_out(_read(body, runtime), signature or "", timestamp or "")
     else:
         saved = _saved(request or "", store, runtime)
     clock = _clock(saved, now, runtime, received_at=received_at)
     settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
-    verdict = verify_signature(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance)
+    verdict = with_conflict(
+        verify_signature(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance),
+        settings.conflict,
+    )
     if as_json:
+        from port_hook_cli.signatures.records import verdict_record
+
         emit(verdict_record(verdict), runtime.stdout)
     else:
         _show(verdict, runtime)
     for note in (*saved.remarks, *_notes(saved, settings, clock)):
-        print(f"note: {printable(note)}", file=runtime.stderr)
+        tell(f"note: {printable(note)}", runtime)
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
 
 
-def _check_usage(
-    request: str | None, body: str | None, signature: str | None, timestamp: str | None, secret_file: str | None
-) -> None:
+def _require_one_form(request: str | None, body: str | None, signature: str | None, timestamp: str | None) -> None:
+    """Raise UsageError unless there is either a request, or all three parts of one."""
     written_out = (body, signature, timestamp)
     if request is not None and written_out != (None, None, None):
         raise UsageError("A request and --body, --signature or --timestamp exclude each other.", hint=_FORMS)
@@ -93,8 +102,6 @@ def _check_usage(
         raise UsageError("There is nothing to verify.", hint=_FORMS)
     if request is None and None in written_out:
         raise UsageError("--body, --signature and --timestamp belong together.", hint=_FORMS)
-    if "-" in {request, body} & {secret_file}:
-        raise UsageError("stdin cannot be both the request and the secret.", hint="Give one of them as a file.")
 
 
 def _written_out(body: bytes, signature: str, timestamp: str) -> SavedRequest:
@@ -115,6 +122,8 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
         except StoreError as error:
             raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
         return from_exchange(captured)
+    from port_hook_cli.captures.request_file import NotARequest, read_request  # a capture needs no parser
+
     try:
         return read_request(_read(name, runtime))
     except NotARequest as error:
@@ -127,7 +136,7 @@ def _captured(name: str, store: Path | None, runtime: Runtime) -> Exchange:
 
 
 def _is_path(name: str, cwd: Path) -> bool:
-    """Whether `name` means a file: one is there, or a capture's id could not look so."""
+    """Return whether `name` means a file: the file exists, or no capture can have such an id."""
     return (cwd / name).exists() or not name.isalnum()
 
 
@@ -138,8 +147,6 @@ def _read(name: str, runtime: Runtime) -> bytes:
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
     if now is not None and not isfinite(now):
         raise UsageError(f"--now: {now} is not a point in time.", hint="Give seconds since 1970.")
-    if received_at and now is not None:
-        raise UsageError("--now and --received-at exclude each other.", hint="Leave one of them out.")
     if received_at and saved.received_at is None:
         raise UsageError(
             "The time at which this request was received is unknown.", hint="Give the time as --now SECONDS."
@@ -150,10 +157,8 @@ def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received
 
 
 def _show(verdict: Verdict, runtime: Runtime) -> None:
-    if runtime.stdout.isatty():
-        rich_console(runtime.stdout, runtime.environ).print(verdict_view(verdict))
-    else:
-        print(*verdict_lines(verdict), sep="\n", file=runtime.stdout)
+    output = Output(runtime.stdout, runtime.environ)
+    output.print(*output.wrap(verdict_view(verdict)))
 
 
 def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
@@ -161,5 +166,5 @@ def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
     if settings.secret_place != PROJECT_FILE:  # already reported
         notes.append(f"client secret from {settings.secret_place}")
     if clock == saved.received_at:
-        notes.append(f"the age is that on receipt, {format_time(clock)}")
+        notes.append(f"the age is the one at the time of receipt, {format_time(clock)}")
     return notes

@@ -1,1 +1,1 @@
-"""jq, JSON Schema and cryptography: the libraries that render, check and encrypt for an action."""
+"""jq, JSON Schema and cryptography: the libraries that render templates, check inputs and encrypt them."""

@@ -1,4 +1,4 @@
-"""Opening and making encrypted inputs, with the `cryptography` package."""
+"""Encrypts and decrypts inputs with the `cryptography` package."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.padding import OAEP
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-_WANTED_PRIVATE = "Give an RSA private key in PEM, the one that belongs to the public key in Port."
-_WANTED_PUBLIC = "Give an RSA public key in PEM: `openssl pkey -in private.pem -pubout` writes it."
+_PRIVATE_HINT = "Give the RSA private key of the public key in Port, in PEM format."
+_PUBLIC_HINT = "Give an RSA public key in PEM format; `openssl pkey -in private.pem -pubout` writes one."
 
 
 def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:
@@ -45,7 +45,7 @@ def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:
 
 
 def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
-    """Return the plaintext of a value that was encrypted for the public half of `key`; raises CannotDecrypt."""
+    """Return the plaintext of a value that was encrypted with the public key of `key`; raises CannotDecrypt."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -56,7 +56,7 @@ def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
     except ValueError as error:
         raise sealed.unopened_by("the private key") from error
     if len(inner) != KEY_BYTES:
-        raise WrongKey(f"the key in it has {len(inner)} bytes, and AES-256 takes {KEY_BYTES}")
+        raise WrongKey(f"its encrypted key has {len(inner)} bytes, and AES-256 needs {KEY_BYTES}")
     try:
         return AESGCM(inner).decrypt(iv, box, None)
     except InvalidTag as error:
@@ -64,7 +64,7 @@ def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
 
 
 def encrypt_aes_gcm(secret: Secret, plaintext: bytes) -> str:
-    """Return `plaintext` as Port encrypts it with the client secret; raises KeyUnreadable for one too short."""
+    """Return `plaintext` as Port encrypts it with the client secret; raises KeyUnreadable if it is too short."""
     from base64 import b64encode
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -74,7 +74,7 @@ def encrypt_aes_gcm(secret: Secret, plaintext: bytes) -> str:
 
 
 def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
-    """Return `plaintext` as Port's page encrypts it for a public key; raises KeyUnreadable for one too small."""
+    """Return `plaintext` as Port's web page encrypts it with a public key; raises KeyUnreadable for a small key."""
     from base64 import b64encode
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -83,14 +83,14 @@ def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
     try:
         wrapped = key.encrypt(inner, _oaep())
     except ValueError as error:
-        raise KeyUnreadable(f"A key of {key.key_size} bits is too small.", hint="Make one of 2048 bits.") from error
+        raise KeyUnreadable(f"A key of {key.key_size} bits is too small.", hint="Create a key of 2048 bits.") from error
     return b64encode(iv + wrapped + AESGCM(inner).encrypt(iv, plaintext, None)).decode()
 
 
 def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | None]) -> RSAPrivateKey:
-    """Return the RSA private key of a PEM file called `name`; raises KeyUnreadable.
+    """Return the RSA private key in a PEM file called `name`; raises KeyUnreadable.
 
-    `ask_passphrase` is called for a key that has one; it returns None where nobody can be asked.
+    `ask_passphrase` is called for a key with a passphrase; it returns None if there is no terminal.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -103,15 +103,15 @@ def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | N
             key = load_pem_private_key(pem, _passphrase(name, ask_passphrase))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         is_protected = b"ENCRYPTED" in pem
-        words = "cannot be read with this passphrase" if is_protected else "is no private key in PEM that can be read"
-        raise KeyUnreadable(f"{name} {words}.", hint=_WANTED_PRIVATE) from error
+        fault = "cannot be read with this passphrase" if is_protected else "is not a readable private key in PEM format"
+        raise KeyUnreadable(f"{name} {fault}.", hint=_PRIVATE_HINT) from error
     if not isinstance(key, RSAPrivateKey):
-        raise KeyUnreadable(f"{name} is not an RSA key.", hint=_WANTED_PRIVATE)
+        raise KeyUnreadable(f"{name} is not an RSA key.", hint=_PRIVATE_HINT)
     return key
 
 
 def read_public_key(name: str, pem: bytes) -> RSAPublicKey:
-    """Return the RSA public key of a PEM file called `name`; raises KeyUnreadable."""
+    """Return the RSA public key in a PEM file called `name`; raises KeyUnreadable."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -120,10 +120,10 @@ def read_public_key(name: str, pem: bytes) -> RSAPublicKey:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         is_private = b"PRIVATE KEY" in pem
-        words = "is a private key, and what is needed is its public half" if is_private else "is no public key in PEM"
-        raise KeyUnreadable(f"{name} {words}.", hint=_WANTED_PUBLIC) from error
+        fault = "is a private key; its public key is needed" if is_private else "is not a public key in PEM format"
+        raise KeyUnreadable(f"{name} {fault}.", hint=_PUBLIC_HINT) from error
     if not isinstance(key, RSAPublicKey):
-        raise KeyUnreadable(f"{name} is not an RSA key.", hint=_WANTED_PUBLIC)
+        raise KeyUnreadable(f"{name} is not an RSA key.", hint=_PUBLIC_HINT)
     return key
 
 
@@ -131,8 +131,8 @@ def _passphrase(name: str, ask: Callable[[], str | None]) -> bytes:
     passphrase = ask()
     if not passphrase:
         raise KeyUnreadable(
-            f"{name} is protected by a passphrase, and none was given.",
-            hint="Run it on a terminal to be asked, or have openssl ask: "
+            f"{name} has a passphrase, and none was given.",
+            hint="Run the command in a terminal to enter it, or enter it in openssl: "
             "`openssl pkey -in KEY | port-hook decrypt CAPTURE --private-key -`.",
         )
     return passphrase.encode()

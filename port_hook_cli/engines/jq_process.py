@@ -1,12 +1,12 @@
-"""The process that runs jq: jq holds Python's lock, so an expression that never ends could not be stopped elsewhere.
+"""The process that runs jq: jq holds Python's lock, so an endless expression can be stopped only with its process.
 
-Run as a script, `python -IS jq_process.py ORDER`; it knows the standard library and jq only. ORDER is one JSON object:
-`jq`, the folder jq is in, `timeout_s`, `memory` and `longest` (bytes). A request is two lines on stdin, a JSON list of
-programs and the data; each program is answered by a line of JSON on stdout as soon as it has ended: `["v", value]`,
-`["u"]` (undefined), or `["e", kind, message]`.
+It runs as a script, `python -IS jq_process.py CONFIG`, and imports only the standard library and jq. CONFIG is a JSON
+object: `jq` is the folder of the jq package; `timeout_s`; `memory` and `max_result`, in bytes. A request is two lines
+on stdin: a JSON list of programs, and the data. The response is one line of JSON on stdout for each program, written
+as soon as it has finished: `["v", value]`, `["u"]` (undefined), or `["e", kind, message]`.
 
-The expressions are not trusted. The kernel's alarm ends the process when a request takes too long. It has no
-environment, and where there are limits it can open no file once it runs. It ends when its stdin does.
+The expressions are untrusted. The kernel's alarm ends the process if a request takes too long. The process has no
+environment, and cannot open files if the system can limit that. It ends when its stdin ends.
 """
 
 from __future__ import annotations
@@ -22,61 +22,61 @@ from collections.abc import Iterator
 from typing import Any
 
 CLOSED_ENVIRONMENT = "def env: {}; {} as $ENV | "
-"""What Port's engine puts before every expression. Behind it no `import` or `include` can stand."""
+"""Port's engine puts this before every expression. `import` and `include` are not valid after it."""
 
-# As many programs as Port's engine keeps compiled.
-_MOST_PROGRAMS = 1000
-# Seconds: some days, which every system's timer can count.
-_LONGEST_ALARM = 1_000_000
+# Port's engine caches the same number of compiled programs.
+_MAX_PROGRAMS = 1000
+# Eleven days: the timers of all systems support this duration.
+_MAX_ALARM_S = 1_000_000
 _NOTHING = object()
 _UNDEFINED = '["u"]'
-# Ends a program that is part of another: also its comment, which a backslash leads on to the next line.
+# Ends a program inside another one, also if it ends with a comment that a backslash continues on the next line.
 _END = "\n\n"
 _CAUGHT = '{error: (if type == "string" then . else null end)}'
 
 
-def main(order: dict[str, Any]) -> None:
-    """Answer requests until stdin ends."""
-    sys.path.append(order["jq"])
+def main(config: dict[str, Any]) -> None:
+    """Handle requests until stdin ends."""
+    sys.path.append(config["jq"])
     import jq  # type: ignore[import-not-found]  # it has no types
 
-    _shut_in(order["memory"])
-    worker = _Worker(jq.compile, order["longest"])
+    _restrict(config["memory"])
+    worker = _Worker(jq.compile, config["max_result"])
     sys.stdout.buffer.write(b"[]\n")
     sys.stdout.buffer.flush()
     requests = sys.stdin.buffer
     while programs := requests.readline():
         data = requests.readline().decode()
-        _set_alarm(order["timeout_s"])
-        for answer in worker.answers(tuple(json.loads(programs)), data):
-            _write(answer)
+        _set_alarm(config["timeout_s"])
+        for response in worker.responses(tuple(json.loads(programs)), data):
+            _write(response)
         _set_alarm(0)
 
 
-def _shut_in(memory: int) -> None:
-    """Take away what a jq program could reach: the environment, files, memory beyond `memory` bytes."""
+def _restrict(memory: int) -> None:
+    """Deny jq programs the environment, files, and more than `memory` bytes of memory."""
     os.environ.clear()
-    # jq reads ~/.jq, a file of definitions, where there is a home.
+    # With a home folder, jq reads definitions from ~/.jq.
     os.environ["HOME"] = os.devnull
-    # Port-hook decides about Ctrl-C.
+    # The parent process handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         import resource
     except ImportError:  # Windows
         return
-    for limit, most in (
+    for limit, maximum in (
         (resource.RLIMIT_CORE, 0),
-        # Descriptors 0 to 2 are open: no other can be opened.
+        # Descriptors 0 to 2 are open, so no other can be opened.
         (resource.RLIMIT_NOFILE, 3),
         (resource.RLIMIT_AS, memory),
     ):
         with contextlib.suppress(OSError, ValueError):  # macOS refuses some
-            resource.setrlimit(limit, (most, most))
+            resource.setrlimit(limit, (maximum, maximum))
 
 
 def _set_alarm(seconds: float) -> None:
-    """End the process in `seconds`, even in the midst of C code; 0: never."""
-    seconds = min(seconds, _LONGEST_ALARM)
+    """End the process after `seconds`, even inside C code; 0 disables the alarm."""
+    seconds = min(seconds, _MAX_ALARM_S)
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
     elif seconds:
@@ -85,38 +85,38 @@ def _set_alarm(seconds: float) -> None:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _write(answer: str) -> None:
-    rest = answer.encode() + b"\n"
+def _write(response: str) -> None:
+    rest = response.encode() + b"\n"
     while rest:
         rest = rest[os.write(1, rest) :]
 
 
 class _Worker:
-    """Compiles programs, keeps them compiled, and runs them: a list of them that comes again as one.
+    """Compiles, caches and runs programs. A list of programs that is repeated runs as one program.
 
-    jq reads the data once for each run, which takes longer than most expressions do.
+    jq parses the data for each program, which takes longer than most expressions.
     """
 
-    def __init__(self, compile_program: Any, longest: int) -> None:
+    def __init__(self, compile_program: Any, max_result: int) -> None:
         self._compile = compile_program
-        self._longest = longest
+        self._max_result = max_result
         self._programs: OrderedDict[str, Any] = OrderedDict()
         self._joined: OrderedDict[tuple[str, ...], Any] = OrderedDict()
 
-    def answers(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
-        """Give each program's answer as soon as it is known."""
+    def responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
+        """Yield the response for each program as soon as it has finished."""
         done = 0
         with contextlib.suppress(ValueError, RecursionError, MemoryError):
-            for answer in self._joined_answers(programs, data):
-                yield answer
+            for response in self._joined_responses(programs, data):
+                yield response
                 done += 1
         for program in programs[done:]:
-            yield self._answer(program, data)
+            yield self._respond(program, data)
 
-    def _joined_answers(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
-        """Run `programs` as one. Where that ends early, the others are still to be run by themselves."""
+    def _joined_responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
+        """Run `programs` as one program. If it ends early, the remaining programs have to run separately."""
         if programs not in self._joined:
-            _put(self._joined, programs, None)  # one that comes again is worth the time to compile it
+            _put(self._joined, programs, None)  # compiled only when it is repeated
             return
         if self._joined[programs] is None:
             self._joined[programs] = self._join(programs)
@@ -125,7 +125,7 @@ class _Worker:
             yield from map(self._read_joined, self._joined[programs].input_text(data))
 
     def _join(self, programs: tuple[str, ...]) -> Any:
-        if len(programs) == 1 or any(_is_for_itself(program) for program in programs):
+        if len(programs) == 1 or any(_must_run_alone(program) for program in programs):
             return False
         try:
             for program in programs:
@@ -141,7 +141,7 @@ class _Worker:
             return self._success(result[0]) if result else _UNDEFINED
         return _failure(result["error"])
 
-    def _answer(self, program: str, data: str) -> str:
+    def _respond(self, program: str, data: str) -> str:
         try:
             compiled = self._compiled(program)
         except ValueError as error:
@@ -169,13 +169,13 @@ class _Worker:
         return compiled
 
     def _success(self, value: Any) -> str:
-        answer = json.dumps(["v", value])
-        if len(answer) > self._longest:
-            return _failure(f"the result is longer than {self._longest} bytes")
-        return answer
+        response = json.dumps(["v", value])
+        if len(response) > self._max_result:
+            return _failure(f"the result is longer than {self._max_result} bytes")
+        return response
 
     def _is_text(self, message: str, program: str, data: str) -> bool:
-        """Whether an error's message is a string, and not another value that was written as one."""
+        """Whether an error's message is a string, not another value in text form."""
         if message[:1] not in '{[tfn"-0123456789':
             return True
         try:
@@ -187,17 +187,17 @@ class _Worker:
 
 def _put(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
     cache[key] = value
-    if len(cache) > _MOST_PROGRAMS:
+    if len(cache) > _MAX_PROGRAMS:
         cache.popitem(last=False)
 
 
-def _is_for_itself(program: str) -> bool:
-    """Whether a program asks where in its text it stands, or ends the whole of jq."""
+def _must_run_alone(program: str) -> bool:
+    """Whether a program uses its position in the text, or ends jq."""
     return any(word in program for word in ("$__loc__", "halt"))
 
 
 def _failure(message: str | None) -> str:
-    """Tell of an error; of one whose message is no string Port's engine makes undefined, in silence."""
+    """Return the line for an error. In Port's engine, an error whose message is not a string gives undefined."""
     return _UNDEFINED if message is None else json.dumps(["e", "run-time", message])
 
 

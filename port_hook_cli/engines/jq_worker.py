@@ -1,4 +1,4 @@
-"""jq in a process of its own that stays warm: an expression is stopped by ending it, and the next one starts anew."""
+"""Runs jq in a separate process. To stop an expression, the process is killed; the next one starts a new process."""
 
 from __future__ import annotations
 
@@ -22,77 +22,77 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_result
 
 DEFAULT_TIMEOUT_S = 5.0
-"""Seconds that all expressions of one template may take."""
+"""The limit in seconds for all expressions of one template."""
 
 MAX_RESULT_BYTES = 8 * 2**20
-"""The longest result of an expression. Port takes bodies of 1 MiB."""
+"""The maximum size of an expression's result. Port accepts bodies of 1 MiB."""
 
 MAX_MEMORY_BYTES = 2**30
-"""Address space of the process, where the system can limit it."""
+"""The address space of the process, if the system can limit it."""
 
 _first_line = re.compile(r"(, line 1, column )(\d+):?$")
 _MARGIN = len(jq_process.CLOSED_ENVIRONMENT)
 
 
 class JqWorker:
-    """Evaluates jq programs in a process that is started when it is first needed. Safe to use from many threads."""
+    """Evaluates jq programs in a process that starts with the first one. Thread-safe."""
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S, memory: int = MAX_MEMORY_BYTES) -> None:
         """Prepare the process without starting it."""
         spec = find_spec("jq")
         assert spec is not None
         assert spec.origin is not None
-        self._order = {
+        self._config = {
             "jq": str(Path(spec.origin).parent),
             "timeout_s": timeout_s,
             "memory": memory,
-            "longest": MAX_RESULT_BYTES,
+            "max_result": MAX_RESULT_BYTES,
         }
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._call: threading.Event | None = None  # whose turn it is; under the lock `_turn`
+        self._call: threading.Event | None = None  # the current call; guarded by `_turn`
 
     def evaluate(self, programs: Sequence[str], data: str, *, stopped: threading.Event | None = None) -> list[Any]:
-        """Return for each of `programs` its first result over `data`, UNDEFINED or a JqError.
+        """Return the first result over `data` of each program, UNDEFINED or a JqError.
 
-        `data` is one line of JSON; `stopped` names this call for `stop`. Raises RenderError when one of them takes too
-        long, too much memory, or kills jq; the next call starts a new process.
+        `data` is one line of JSON; `stopped` identifies this call for `stop`. Raises RenderError if a program takes too
+        long, uses too much memory, or crashes jq; the next call starts a new process.
         """
         if not programs:
             return []
         with self._lock:
-            _go_on_unless(stopped)
+            _check_not_stopped(stopped)
             process = self._running()
             try:
                 with self._turn:
-                    _go_on_unless(stopped)
+                    _check_not_stopped(stopped)
                     self._call = stopped
-                self._ask(process, programs, data)
-                answers = [self._answer(process, program) for program in programs]
+                self._send(process, programs, data)
+                responses = [self._read_response(process, program) for program in programs]
             except BaseException:
-                # Whatever interrupted the exchange: what is still to come would be taken for the next one's answers.
+                # Otherwise the next call would read the remaining responses of this one.
                 self._end()
                 raise
             finally:
                 with self._turn:
                     self._call = None
-            return answers
+            return responses
 
     def stop(self, stopped: threading.Event) -> None:
-        """End the call of `evaluate` that `stopped` names, if it has not ended; others are left alone."""
+        """End the call of `evaluate` that has `stopped`, if it is still running. Other calls continue."""
         stopped.set()
         with self._turn:
             process = self._process
             if self._call is stopped and process is not None:
                 process.kill()
 
-    def _answer(self, process: subprocess.Popen[bytes], program: str) -> Any:
+    def _read_response(self, process: subprocess.Popen[bytes], program: str) -> Any:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise self._death(process, program)
+            raise self._crash_error(process, program)
         return _read(line, program)
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class JqWorker:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
-            self._end()  # it died while it had nothing to do, which is no expression's fault
+            self._end()  # it died while it was idle, so not because of an expression
         if self._process is None:
             self._process = self._start()
             assert self._process.stdout is not None
@@ -113,7 +113,7 @@ class JqWorker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own script
-            [sys.executable, "-IS", jq_process.__file__, json.dumps(self._order)],
+            [sys.executable, "-IS", jq_process.__file__, json.dumps(self._config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -121,25 +121,25 @@ class JqWorker:
         )
 
     @staticmethod
-    def _ask(process: subprocess.Popen[bytes], programs: Sequence[str], data: str) -> None:
+    def _send(process: subprocess.Popen[bytes], programs: Sequence[str], data: str) -> None:
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(programs).encode() + b"\n" + data.encode() + b"\n")
             process.stdin.flush()
-        except BrokenPipeError:  # it has died; the missing answer tells how
+        except BrokenPipeError:  # the process has died; the missing response is handled by the caller
             return
 
-    def _death(self, process: subprocess.Popen[bytes], program: str) -> RenderError:
+    def _crash_error(self, process: subprocess.Popen[bytes], program: str) -> RenderError:
         code = process.wait()
         shown = f"{{{{ {program.strip()} }}}}"
         if code == (1 if sys.platform == "win32" else -signal.SIGALRM):
             return RenderError(
                 f"{shown} was stopped: rendering took longer than {self._timeout_s:g} s.",
-                hint="Look for a loop without an end in the expression, or allow more with --timeout.",
+                hint="Check the expression for an endless loop, or raise --timeout.",
             )
         return RenderError(
             f"{shown} was stopped: jq ran out of memory.",
-            hint="Let the expression make less: it may take 1 GiB, and nest a few thousand levels.",
+            hint="Make the expression use less memory: the limits are 1 GiB, and a few thousand levels of nesting.",
         )
 
     def _end(self) -> None:
@@ -152,7 +152,7 @@ class JqWorker:
             _close(stream)
 
 
-def _go_on_unless(stopped: threading.Event | None) -> None:
+def _check_not_stopped(stopped: threading.Event | None) -> None:
     if stopped is not None and stopped.is_set():
         raise RenderError("The rendering was stopped.")
 
@@ -160,12 +160,12 @@ def _go_on_unless(stopped: threading.Event | None) -> None:
 def _close(stream: BinaryIO | Any) -> None:
     try:
         stream.close()
-    except OSError:  # what was still to be written to a dead process
+    except OSError:  # the buffer has data for the dead process
         return
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the process needs to start: nothing but what Windows does not work without."""
+    """Return the environment of the process: only the variable that Windows requires."""
     return {name: environ[name] for name in ("SYSTEMROOT",) if name in environ}
 
 
@@ -182,9 +182,9 @@ def _read(line: bytes, program: str) -> Any:
 
 
 def _message(kind: Literal["compile", "run-time"], message: str) -> str:
-    """Return jq's error as Port's engine words it: of a program that does not compile, the last one's first line.
+    """Return jq's error as Port's engine shows it: for a compile error, the first line of the last error.
 
-    The column is told as the expression counts, without what stands before it.
+    The column is relative to the expression, without the code that Port puts before it.
     """
     if kind == "run-time":
         return f"jq: error: {message}"

@@ -1,4 +1,4 @@
-"""Port's templates rendered with jq: the template language of the core, and the process that evaluates."""
+"""Renders Port's templates: parses them and evaluates their expressions with jq in a separate process."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _Result = TypeVar("_Result")
 
 
 class Renderer:
-    """Renders templates; its jq stays warm from one to the next. A context manager, or call `close`.
+    """Renders templates and keeps jq running between them. Use it as a context manager, or call `close`.
 
-    Threads and tasks may share one: they take turns. `timeout_s` is seconds for all expressions of one template.
+    Threads and tasks can share a renderer. `timeout_s` is the limit in seconds for all expressions of one template.
     """
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Start nothing yet: jq starts with the first template."""
+        """Create a renderer. jq starts with the first template."""
         self._worker = JqWorker(timeout_s=timeout_s)
 
     def __enter__(self) -> Self:
@@ -38,19 +38,19 @@ class Renderer:
         self.close()
 
     def close(self) -> None:
-        """End jq's process."""
+        """End the process of jq."""
         self._worker.close()
 
     def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
-        """Return what Port would make of `template` over `data`, both JSON values: a JSON value, or UNDEFINED.
+        """Return Port's result of `template` over `data`, both JSON values: a JSON value, or UNDEFINED.
 
-        Raises RenderError for a template that Port refuses, one that takes too long or too much memory, and with
+        Raises RenderError for a template that Port rejects, that takes too long or uses too much memory, and with
         `strict` for an expression that fails.
         """
         return self.render_and_tell(template, data, strict=strict).value
 
     def render_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Do what `render` does, and tell which expressions became null because they failed."""
+        """Like `render`, but return also the expressions that failed and became null."""
         return self._render(template, data, strict=strict, stopped=None)
 
     def _render(self, template: Any, data: Any, *, strict: bool, stopped: threading.Event | None) -> Rendering:
@@ -62,7 +62,9 @@ class Renderer:
         except BadTemplate as error:
             raise RenderError(f"{error}.", hint="See docs/reference/templates.md for the rules.") from error
         except RecursionError as error:
-            raise RenderError("The result is nested too deep.", hint="Have the expressions nest less.") from error
+            raise RenderError(
+                "The result is nested too deep.", hint="Reduce the nesting in the results of the expressions."
+            ) from error
         except ExpressionFailed as error:
             raise RenderError(
                 f"{{{{ {error.error.expression.strip()} }}}}: {error}",
@@ -70,17 +72,17 @@ class Renderer:
             ) from error
 
     async def arender(self, template: Any, data: Any, *, strict: bool = False) -> Any:
-        """Do what `render` does, without holding up the event loop. Cancelled, it stops jq at once."""
+        """Like `render`, without blocking the event loop. A cancellation stops jq immediately."""
         return (await self.arender_and_tell(template, data, strict=strict)).value
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Do what `render_and_tell` does, without holding up the event loop. Cancelled, it stops jq at once."""
+        """Like `render_and_tell`, without blocking the event loop. A cancellation stops jq immediately."""
         return await self._aside(partial(self._render, template, data, strict=strict))
 
     async def aevaluate(self, programs: Sequence[str], data: Any) -> list[Any]:
-        """Return what each jq program, without braces around it, gives over `data`: a value, UNDEFINED or a JqError.
+        """Return the result of each jq program (without braces) over `data`: a value, UNDEFINED or a JqError.
 
-        Raises RenderError for one that takes too long or too much memory.
+        Raises RenderError for a program that takes too long or uses too much memory.
         """
         return await self._aside(partial(self._worker.evaluate, list(programs), _as_text(data)))
 

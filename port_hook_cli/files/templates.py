@@ -8,14 +8,14 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json, write_json
 
-# Characters and values. A few aliases of aliases stand for more than any memory holds.
+# Characters and values. A few aliases of aliases expand to more than fits into memory.
 _MOST_SIZE = 50_000_000
 
 
 def read_template(text: str, *, name: str) -> Any:
     """Return the template in `text`: a JSON or YAML document, else the text itself where it holds double braces.
 
-    Raises UsageError for a text that begins as a JSON document but is none, and for one that is no template at all.
+    Raises UsageError for a text that begins as a JSON document but is not valid, and for a text that is not a template.
     """
     text = text.removeprefix("\ufeff")
     try:
@@ -36,7 +36,7 @@ def read_template(text: str, *, name: str) -> Any:
 
 
 def read_data(content: bytes, *, name: str) -> Any:
-    """Return the JSON document in `content`; raises UsageError when it is none."""
+    """Return the JSON document in `content`; raises UsageError if it is not valid."""
     try:
         return read_json(content.decode("utf-8-sig"))
     except ValueError as error:  # NotJson and UnicodeDecodeError

@@ -1,1 +1,1 @@
-"""HTTP on the wire: the clients that send requests unchanged, and what the servers share."""
+"""HTTP on the wire: the client that sends requests unchanged, and what the servers share."""

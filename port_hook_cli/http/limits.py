@@ -1,4 +1,4 @@
-"""How much port-hook reads from a server that it calls, and how such a limit is written."""
+"""Limits on responses, and sizes as users write them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ KIB, MIB = 1024, 1024 * 1024
 API_TIMEOUT_S = 30.0
 """The time that one call to Port's API may take, from connecting to the response's last byte."""
 
-MOST_API_BYTES = 8 * MIB
+MAX_API_BYTES = 8 * MIB
 """The largest response body that is read from Port's API."""
 
-MOST_RESPONSE_BYTES = 32 * MIB
+MAX_RESPONSE_BYTES = 32 * MIB
 """The largest response body that is read from a handler, unless the user sets another limit."""
 
 _UNITS: dict[str, int] = {
@@ -28,7 +28,7 @@ _size = re.compile(r"([0-9]{1,15})\s*([a-z]*)", re.IGNORECASE).fullmatch
 
 
 def parse_size(text: str) -> int:
-    """Return the number of bytes that `text` names, such as `500`, `64K`, `32MiB` or `1GB`; raises ValueError."""
+    """Return the number of bytes in `text`, such as `500`, `64K`, `32MiB` or `1GB`; raises ValueError."""
     match = _size(text.strip())
     factor = _UNITS.get(match[2].lower()) if match else None
     if match is None or factor is None or int(match[1]) == 0:

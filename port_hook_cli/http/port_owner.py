@@ -1,4 +1,4 @@
-"""Who holds a TCP port that is taken."""
+"""Which process listens on a TCP port that is in use."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _LSOF_TIMEOUT_S = 2
 
 
 def describe_owner(host: str, port: int) -> str | None:
-    """Return who listens on this port, as in `python3 (pid 123)`, or None when that cannot be told.
+    """Return the process that listens on this port, such as `python3 (pid 123)`, or None if it is unknown.
 
-    Linux tells it for the processes of this user (proc(5)); elsewhere `lsof` is asked, where there is one. A host
-    that is no address, such as `localhost`, stands for every address. Never raises.
+    On Linux, /proc shows it for processes of this user (proc(5)); elsewhere `lsof` shows it, if it is installed. A
+    host that is not an address, such as `localhost`, means every address. Never raises.
     """
     with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
         return by_proc(host, port) if sys.platform.startswith("linux") else by_lsof(port)
-    return None  # pragma: no cover - a process that ends while it is looked at
+    return None  # pragma: no cover - a process that ends during the search
 
 
 def by_proc(host: str, port: int) -> str | None:
-    """Ask the kernel: which sockets are in the way, and which process has one of them open."""
+    """Find it in /proc: the sockets that occupy the port, and the process that has one of them open."""
     sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listeners(table, host, port)}
     pids = sorted(int(folder.name) for folder in _PROC.iterdir() if folder.name.isdigit()) if sockets else []
     holder = next((pid for pid in pids if _holds(pid, sockets)), None)
@@ -37,7 +37,7 @@ def by_proc(host: str, port: int) -> str | None:
 
 
 def _listeners(table: str, host: str, port: int) -> Iterator[str]:
-    """Yield the inodes of the sockets that listen on this port and would be in the way of `host`."""
+    """Yield the inodes of the sockets that listen on this port at an address that overlaps `host`."""
     with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
         for row in (_PROC / "net" / table).read_text().splitlines()[1:]:
             _, local, _, state, *_, inode = row.split()[:10]
@@ -47,7 +47,7 @@ def _listeners(table: str, host: str, port: int) -> Iterator[str]:
 
 
 def _address(digits: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the address of a row: words of 32 bits in this machine's byte order, in hexadecimal."""
+    """Return the address in a row: hexadecimal words of 32 bits in this machine's byte order."""
     words = (int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8))
     return ipaddress.ip_address(b"".join(words))
 
@@ -61,7 +61,7 @@ def _overlap(host: str, held: ipaddress.IPv4Address | ipaddress.IPv6Address) -> 
 
 
 def _holds(pid: int, sockets: set[str]) -> bool:
-    """Whether a process has one of these sockets open; not knowing (another user's process) counts as no."""
+    """Return whether a process has one of these sockets open; False for another user's process."""
     try:
         return any(str(link.readlink()) in sockets for link in (_PROC / str(pid) / "fd").iterdir())
     except OSError:
@@ -69,7 +69,7 @@ def _holds(pid: int, sockets: set[str]) -> bool:
 
 
 def by_lsof(port: int, path: str | None = None) -> str | None:
-    """Ask `lsof`, looked for on `path` or PATH: which process comes first of those that listen on this port."""
+    """Return the first process that `lsof` lists for this port; `lsof` is searched on `path` or PATH."""
     lsof = shutil.which("lsof", path=path)
     if not lsof:
         return None

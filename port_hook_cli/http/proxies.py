@@ -1,4 +1,4 @@
-"""HTTP clients that use the proxies that the environment names, except for addresses on this machine."""
+"""httpx clients that use the proxies named in the environment, except for addresses on this machine."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""aiohttp's request parser, taught that a field may stand twice and that a head has a size.
+"""aiohttp's request parser, extended to accept repeated header fields and to limit the size of a head.
 
-The C parser refuses a request in which `Content-Type`, `Host`, `User-Agent` and some others stand twice, and none of
-its options says otherwise. A debugger shows such a request and hands it on. So what was refused is given to a second
-parser with the repeated names covered, and they are put back into the message that comes out: whatever else makes a
-request readable remains for the C parser to decide, and a request without a doubled field pays next to nothing.
+The C parser refuses a request that has `Content-Type`, `Host`, `User-Agent` or some others twice, and no option
+changes that. A debugger must show and forward such a request. So a refused head is given to a second parser with the
+repeated names replaced by a placeholder, and the names are restored in the parsed message. The C parser still decides
+everything else, and requests without repeated fields cost almost nothing.
 
-What frames a message (`Content-Length`, `Transfer-Encoding`) is never covered: two of them stay refused, because two
-readers could disagree on where the request ends. So does a doubled field of a client that sends requests before it
-has the answers: where its heads begin is known to the refusing parser only.
+The fields that frame a message (`Content-Length`, `Transfer-Encoding`) are never replaced: two of them stay refused,
+because two readers could disagree on where the request ends. A repeated field is also refused if the client sends
+requests without waiting for responses: only the parser that refused knows where each head begins.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 _END = b"\r\n\r\n"
-_COVER = b"x-port-hook-repeated"
-# What the parser or the listener acts upon: they must see all of it.
-_ACTED_UPON = frozenset(
+_PLACEHOLDER = b"x-port-hook-repeated"
+# The parser or the listener acts on these fields, so they must see all of them.
+_NEVER_REPLACED = frozenset(
     {b"connection", b"content-length", b"expect", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
 _Message = tuple[Any, StreamReader]
@@ -29,7 +29,10 @@ _Found = tuple[Sequence[_Message], bool, bytes]
 
 
 class RequestParser:
-    """Stands where aiohttp's parser stands in a `RequestHandler`. `limit` bounds a head, in bytes."""
+    """Replaces aiohttp's parser in a `RequestHandler`. A head may have `limit` bytes.
+
+    `another` returns a new parser of aiohttp.
+    """
 
     def __init__(self, parser: Any, another: Callable[[], Any], limit: int) -> None:
         self._parser = parser
@@ -37,7 +40,7 @@ class RequestParser:
         self._limit = limit
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._head: bytes | None = b""
-        """What has come of the head under way; None once a client has made it unknown where its heads begin."""
+        """The part of the current head that has arrived; None once it is unknown where heads begin."""
         self._refusal: BadHttpMessage | None = None
         self._ending = b""
         self._after_head = 0
@@ -45,7 +48,7 @@ class RequestParser:
         self._without_end = 0
 
     def feed_data(self, data: bytes) -> _Found:
-        """Return the messages that `data` completes the heads of, as aiohttp's parser does; raises BadHttpMessage."""
+        """Return the messages whose heads `data` completes, as aiohttp's parser does; raises BadHttpMessage."""
         in_body = not self._payload.is_eof()
         if not (data or in_body or self._refusal):
             return self._left_over()
@@ -64,23 +67,23 @@ class RequestParser:
         if found[0]:
             self._begin(found[0], in_body=in_body)
         else:
-            self._bound(len(data), in_body)
+            self._count_overhead(len(data), in_body)
         if self._head is not None and (in_body or found[0]) and self._payload.is_eof():
-            # A chunked body's length is not known, but no head that is under way ends with an empty line.
+            # The length of a chunked body is unknown, but an incomplete head never ends with an empty line.
             at_end = self._after_head == self._payload.total_bytes or self._ending == _END
             self._head = b"" if at_end else None
         return found
 
     def pause_reading(self) -> None:
-        """Stop in the middle of a body until there is room for the rest of it."""
+        """Stop in the middle of a body until the rest of it can be taken."""
         self._parser.pause_reading()
 
     def message_consumed(self) -> None:
-        """Take note that one more message is being served."""
+        """Record that one more message is being served."""
         self._parser.message_consumed()
 
     def set_upgraded(self, val: bool) -> None:
-        """Say whether what follows is another protocol."""
+        """Set whether another protocol follows."""
         self._parser.set_upgraded(val)
 
     @property
@@ -93,7 +96,7 @@ class RequestParser:
         self._payload.set_exception(error)
 
     def _left_over(self) -> _Found:
-        """Answer whether anything has been put by, which aiohttp asks after each body: nearly always, nothing."""
+        """Return the messages that the parser has kept, for which aiohttp asks after each body; nearly always none."""
         found: _Found = self._parser.feed_data(b"")
         if found[0]:
             self._begin(found[0], in_body=False)
@@ -112,8 +115,8 @@ class RequestParser:
         self._after_head = len(self._head) - end - len(_END)
         self._head = b""
 
-    def _bound(self, size: int, in_body: bool) -> None:
-        """Count bytes that are neither the end of a head nor of a body's content: heads, trailers, chunk extensions."""
+    def _count_overhead(self, size: int, in_body: bool) -> None:
+        """Count bytes outside of bodies, such as heads and trailers; raises BadHttpMessage above the limit."""
         grown = self._payload.total_bytes
         self._without_end = 0 if in_body and grown != self._body_size else self._without_end + size
         self._body_size = grown
@@ -127,9 +130,9 @@ class RequestParser:
         return BadHttpMessage(f"header fields of more than {self._limit} bytes")
 
     def _read_again(self, refusal: BadHttpMessage) -> _Found:
-        """Return what a second parser makes of the whole head, or nothing while its end has not come."""
+        """Return what a second parser reads from the whole head, or no messages while the head is incomplete."""
         head, end, rest = (self._head or b"").lstrip(b"\r\n").partition(_END)
-        covered, names = _cover(head)
+        replaced, names = _replace_repeated(head)
         if not names:
             self._head = None
             raise refusal
@@ -138,25 +141,25 @@ class RequestParser:
             return (), False, b""
         self._refusal = None
         self._parser = self._another()
-        ((message, payload), *others), upgraded, tail = self._parser.feed_data(covered + end + rest)
-        return [(_uncover(message, names), payload), *others], upgraded, tail
+        ((message, payload), *others), upgraded, tail = self._parser.feed_data(replaced + end + rest)
+        return [(_restore_names(message, names), payload), *others], upgraded, tail
 
 
-def _cover(head: bytes) -> tuple[bytes, Mapping[int, bytes]]:
-    """Return `head` with other names for fields that stood there before, and the names that they had, by position."""
+def _replace_repeated(head: bytes) -> tuple[bytes, Mapping[int, bytes]]:
+    """Return `head` with repeated field names replaced, and the original names by position."""
     line, *fields = head.split(b"\r\n")
     seen: set[bytes] = set()
     names: dict[int, bytes] = {}
     for index, field in enumerate(fields):
         name, colon, value = field.partition(b":")
         lowered = name.lower()
-        if colon and lowered in seen and lowered not in _ACTED_UPON:
+        if colon and lowered in seen and lowered not in _NEVER_REPLACED:
             names[index] = name
-            fields[index] = _COVER + colon + value
+            fields[index] = _PLACEHOLDER + colon + value
         seen.add(lowered)
     return b"\r\n".join((line, *fields)), names
 
 
-def _uncover(message: Any, names: Mapping[int, bytes]) -> Any:
+def _restore_names(message: Any, names: Mapping[int, bytes]) -> Any:
     raw = tuple((names.get(index, name), value) for index, (name, value) in enumerate(message.raw_headers))
     return message._replace(raw_headers=raw)

@@ -1,4 +1,4 @@
-"""Which requests are refused because a web page may have made them.
+"""Refuse requests that a web page may have made.
 
 A page in a browser on this machine can send requests to a server on loopback. A browser says where such a request
 comes from (`sec-fetch-site`, `origin`), except when the page's own host name has been pointed at 127.0.0.1 (DNS
@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 # `none`: the user typed the address or opened a bookmark.
 _OWN_SITES = frozenset({"none", "same-origin"})
-_MOST_NAMES = 8
+_MAX_NAMES = 8
 _FORBIDDEN, _MISDIRECTED = 403, 421
 
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A refused request: the response's status, and the origin, site or host that caused the refusal."""
+    """Why a request is refused: the response's status, and the origin, site or host that caused it."""
 
     status: int
     source: str
@@ -44,7 +44,7 @@ class PublicNames:
     """The host names of a listener's public URLs, the latest 8 of them: a tunnel that is reopened may get another."""
 
     def __init__(self) -> None:
-        self._names: deque[str] = deque(maxlen=_MOST_NAMES)
+        self._names: deque[str] = deque(maxlen=_MAX_NAMES)
 
     def add(self, url: str) -> None:
         """Add the host name of `url`."""
@@ -61,7 +61,7 @@ def find_foreign(
 ) -> Foreign | None:
     """Return why a request with these header fields is refused, or None; `names` are accepted beside local ones."""
     if origin is None and site is None and (host is None or not checks_host or is_local_host(host)):
-        return None  # nearly every request, so this must be fast
+        return None  # true of nearly every request, so this comes first
     name = _host_name(host or "")
     if checks_host and host is not None and not is_local_host(host) and name not in names:
         return Foreign(_MISDIRECTED, name[:200])
@@ -84,7 +84,7 @@ def is_local_host(host: str) -> bool:
 
 def _is_own(origin: str, host_name: str, names: Container[str]) -> bool:
     name = _host_of_url(origin)
-    if not name:  # such as `null`, from a page that hides its origin
+    if not name:  # for example `null`, from a page that hides its origin
         return False
     return name in {host_name, "localhost"} or name.endswith(".localhost") or _is_loopback(name) or name in names
 
@@ -116,5 +116,5 @@ def _is_loopback(name: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether a socket's address, such as `127.0.0.1` or `fe80::1%eth0`, is reached from this machine only."""
+    """Return whether a socket's address, such as `127.0.0.1` or `fe80::1%eth0`, is for this machine only."""
     return _is_loopback(address.partition("%")[0])

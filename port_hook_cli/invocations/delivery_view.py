@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.invocations.url_text import percent_encoded, request_target
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
 
@@ -33,15 +33,23 @@ def format_status(status: int) -> str:
         return str(status)
 
 
+def delivery_text(delivery: Delivery) -> str:
+    """Return one response as plain text: status, latency, URL, and the beginning of the body. It needs a status."""
+    return "".join(_parts(delivery))
+
+
 def delivery_view(delivery: Delivery) -> Text:
-    """Return a response as text: status, latency, URL, and the beginning of the body. `delivery` must have a status."""
+    """Return `delivery_text` with the status in color."""
     from rich.text import Text
 
-    status = delivery.status or 0
-    text = Text(format_status(status), style=_STYLES.get(status // 100, ""))
-    text.append(f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}", style="default")
+    status, rest = _parts(delivery)
+    return Text(status, style=_STYLES.get((delivery.status or 0) // 100, "")).append(rest, style="default")
+
+
+def _parts(delivery: Delivery) -> tuple[str, str]:
+    rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
     body = _body_text(delivery.body)
-    return text.append(f"\n{body}", style="default") if body else text
+    return format_status(delivery.status or 0), f"{rest}\n{body}" if body else rest
 
 
 def _body_text(body: bytes) -> str:
@@ -52,12 +60,10 @@ def _body_text(body: bytes) -> str:
 
 def request_text(invocation: Invocation, url: str) -> bytes:
     """Return a request as HTTP/1.1 text, with credentials masked and the body unchanged."""
-    parts = urlsplit(percent_encoded(url))
-    target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     headers = mask_headers(invocation.headers)
-    lines = [f"{invocation.method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
+    lines = [f"{invocation.method} ".encode("utf-8", "surrogateescape") + request_target(url) + b" HTTP/1.1"]
     if headers.get("host") is None:
-        lines.append(f"Host: {parts.netloc}".encode("utf-8", "surrogateescape"))
+        lines.append(f"Host: {urlsplit(percent_encoded(url)).netloc}".encode("utf-8", "surrogateescape"))
     lines += [name + b": " + value for name, value in headers.raw()]
     if headers.get("content-length") is None:
         lines.append(f"Content-Length: {len(invocation.body)}".encode())

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.url_text import percent_encoded
 
 HOP_BY_HOP = frozenset(
     {
@@ -59,7 +60,7 @@ def parse_target(text: str) -> str:
         raise BadTarget(f"'{text}' has a fragment or credentials, which cannot be sent")
     if not text.isprintable() or " " in text:
         raise BadTarget(f"'{text}' has a space or a control character; write a space as %20")
-    return text
+    return percent_encoded(text)
 
 
 def read_target(text: str, option: str) -> str:

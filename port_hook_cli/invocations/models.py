@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from port_hook_cli.invocations.header_names import SIGNATURE_HEADER as SIGNATURE_HEADER  # noqa: PLC0414 - a re-export
 from port_hook_cli.invocations.header_names import TIMESTAMP_HEADER as TIMESTAMP_HEADER  # noqa: PLC0414 - a re-export
@@ -64,8 +64,7 @@ class Headers:
         return iter(self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Truncation:
+class Truncation(NamedTuple):
     """A body that was not kept whole: its size in bytes, and its SHA-256 in hexadecimal."""
 
     size: int
@@ -146,8 +145,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class EventChange:
+class EventChange(NamedTuple):
     """One difference between the two sides of an automation's event: a dotted path and both values."""
 
     path: str
@@ -189,8 +187,9 @@ class Delivery:
     """One attempt to send a request to a target.
 
     `status` is the target's HTTP status. If it is None, `error` explains why there is none, and `fault` is the slug of
-    that reason (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte sent
-    to the last byte received, or to the failure.
+    that reason (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte of
+    the request sent to the last byte of the response received, or to the failure; connecting does not count. If no
+    connection could be opened, it is the time until that failure.
     """
 
     url: str

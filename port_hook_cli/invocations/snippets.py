@@ -7,19 +7,8 @@ no size limit, and POSIX lets it write any byte, including NUL, from an octal es
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from port_hook_cli.text.unseen import is_visible
-
-
-class SnippetFormat(StrEnum):
-    """The formats in which a signed request can be printed."""
-
-    HEADERS = "headers"
-    JSON = "json"
-    CURL = "curl"
-    HTTPIE = "httpie"
-    PYTHON = "python"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _AUTHORITY = re.compile(r"[^/]*//[^/?#]*")
+# HTTP cannot carry these in a request line.
+_UNSENDABLE = re.compile("[\x00-\x20\x7f]")
 # Surrogates that `surrogateescape` does not use for a byte.
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
@@ -20,6 +22,28 @@ def percent_encoded(url: str) -> str:
     end = authority.end() if authority else 0
     host = "".join(char if char.isprintable() and char != " " else _encoded(char) for char in url[:end])
     return host + _encoded(url[end:])
+
+
+def sendable_url(url: str) -> str:
+    """Return a URL that a person or a template wrote in the form in which clients send it.
+
+    That is percent-encoded and without its fragment.
+    """
+    return percent_encoded(url.partition("#")[0])
+
+
+def request_target(url: str) -> bytes:
+    """Return the path and query of `url` as they are sent: exactly, except that a space or a control is encoded.
+
+    Raises UnicodeEncodeError for a surrogate that does not stand for a byte.
+    """
+    authority = _AUTHORITY.match(url)
+    target = url[authority.end() if authority else 0 :]
+    if not target.startswith("/"):
+        target = f"/{target}"
+    if _UNSENDABLE.search(target):
+        target = _UNSENDABLE.sub(lambda match: f"%{ord(match[0]):02X}", target)
+    return target.encode("utf-8", "surrogateescape")
 
 
 def _encoded(text: str) -> str:

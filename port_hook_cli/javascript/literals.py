@@ -11,9 +11,9 @@ _pair = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def format_double(value: float) -> str:
-    """Return a double as JSON.stringify writes it: Number::toString, or `null` for an infinity.
+    """Return a double as JSON.stringify writes it: as Number::toString does, or `null` for an infinity.
 
-    Both languages find the same shortest digits that read back as `value`; only the layout differs.
+    Python finds the same shortest digits that read back as `value`. Only their layout differs.
     """
     if value == 0:
         return "0"
@@ -24,7 +24,7 @@ def format_double(value: float) -> str:
 
 
 def _digits(value: float) -> tuple[str, int]:
-    """Return the shortest digits of `value`, and where the point stands: value = 0.DIGITS * 10**point."""
+    """Return the shortest digits of `value` and the position of the point: value = 0.DIGITS * 10**point."""
     mantissa, _, exponent = repr(value).partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")
@@ -33,7 +33,7 @@ def _digits(value: float) -> tuple[str, int]:
 
 
 def _lay_out(digits: str, point: int) -> str:
-    if len(digits) <= point <= 21:  # noqa: PLR2004 - the bounds are Number::toString's
+    if len(digits) <= point <= 21:  # noqa: PLR2004 - the bounds of Number::toString
         return digits.ljust(point, "0")
     if 0 < point <= 21:  # noqa: PLR2004
         return f"{digits[:point]}.{digits[point:]}"
@@ -44,12 +44,12 @@ def _lay_out(digits: str, point: int) -> str:
 
 
 def quote(value: str) -> str:
-    """Return QuoteJSONString: json's own escapes, and lone surrogates escaped, too."""
+    """Return `value` as QuoteJSONString writes it: with the escapes of Python's json, and lone surrogates escaped."""
     quoted = encode_basestring(value)
-    # Only lone surrogates cannot be encoded; they are replaced as in JavaScript.
+    # Only lone surrogates cannot be encoded. JavaScript escapes them in the same way.
     return quoted.encode("utf-8", "backslashreplace").decode() if _surrogate.search(quoted) else quoted
 
 
 def join_halves(value: str) -> str:
-    """Return `value` with halves of a pair made one character: JavaScript's strings are UTF-16."""
+    """Return `value` with each surrogate pair joined into one character, because JavaScript's strings are UTF-16."""
     return _pair.sub(lambda match: match[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)

@@ -1,17 +1,17 @@
-"""How deep a JSON text nests: Python's own limit differs from version to version, and ours must not."""
+"""Limit the nesting of JSON text: Python's own limit differs between versions, and ours must not."""
 
 from __future__ import annotations
 
 import re
 
 MOST_LEVELS = 900
-"""Levels that a value may have. Python 3.11 follows about 990 of them, in each of several places."""
+"""How many levels a value may have. Python 3.11 supports about 990 in each of the places that recurse."""
 
 _token = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{\]}]', re.DOTALL).finditer
 
 
 def nests_too_deep(text: str) -> bool:
-    """Whether a JSON text has more than MOST_LEVELS of nesting; linear, and quick where it has few brackets."""
+    """Return whether JSON text has more than MOST_LEVELS levels. Linear, and fast if the text has few brackets."""
     if text.count("[") + text.count("{") <= MOST_LEVELS:
         return False
     depth = 0

@@ -1,7 +1,7 @@
 """Paths into a JSON document: `payload.properties.cpu`, `tags[0]`, `tags[]`, `inputs["my.key"]`.
 
-A path is keys joined by dots. A key with a dot, a bracket, an equals sign or a quote in it stands in double quotes, as
-JSON writes it. `[n]` is the n-th item of an array, counted from 0, and `[]` the place behind its last one.
+A path is a sequence of keys, joined by dots. A key that contains a dot, a bracket, an equals sign or a quote is written
+as a JSON string. `[n]` is the n-th item of an array, counted from 0, and `[]` is the place after its last item.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Append(Enum):
 
 
 class Missing(Enum):
-    """What `get_at` returns where a document has nothing (None is a value of JSON)."""
+    """What `get_at` returns if a document has no value at a path. None is a JSON value."""
 
     MISSING = "missing"
 
@@ -50,7 +50,7 @@ class JsonPath:
 
     @classmethod
     def parse(cls, text: str) -> JsonPath:
-        """Return the path that `text` writes; raises UsageError that shows where the reading stopped."""
+        """Return the path that `text` describes; raises UsageError, which shows the part that cannot be read."""
         steps: list[Step] = []
         position = 0
         while position < len(text):
@@ -82,7 +82,7 @@ def _step(match: re.Match[str], text: str) -> Step:
     try:
         return str(json.loads(quoted, strict=False))
     except ValueError as problem:
-        raise UsageError(f"The path {text!r} has a key that is not a JSON string: {quoted}", hint=_SYNTAX) from problem
+        raise UsageError(f"The path {text!r} has a key that is not a JSON string: {quoted}.", hint=_SYNTAX) from problem
 
 
 def _format_step(step: Step) -> str:
@@ -94,7 +94,7 @@ def _format_step(step: Step) -> str:
 
 
 def split_assignment(text: str) -> tuple[str, str]:
-    """Return what stands before and after the first `=` outside quotes; raises UsageError when there is none."""
+    """Return the text before and after the first `=` outside quotes; raises UsageError if there is none."""
     match = _BEFORE_EQUALS.match(text)
     end = match.end() if match else 0
     if text[end : end + 1] != "=":
@@ -103,7 +103,7 @@ def split_assignment(text: str) -> tuple[str, str]:
 
 
 def get_at(document: Any, path: JsonPath) -> Any:
-    """Return what stands at `path`, or MISSING."""
+    """Return the value at `path`, or MISSING."""
     for step in path.steps:
         if not _has(document, step):
             return MISSING
@@ -112,10 +112,10 @@ def get_at(document: Any, path: JsonPath) -> Any:
 
 
 def set_at(document: Any, path: JsonPath, value: Any) -> Any:
-    """Return `document` with `value` at `path`; the original stays as it was.
+    """Return a copy of `document` with `value` at `path`.
 
-    Objects and arrays that are missing (or null) on the way are created. Raises UsageError that names the part of
-    the path that does not fit the document.
+    Objects and arrays that are missing or null on the way are created. Raises UsageError, which names the part of the
+    path that does not fit the document.
     """
     root: list[Any] = [document]
     place: tuple[Any, str | int] = (root, 0)
@@ -128,7 +128,7 @@ def set_at(document: Any, path: JsonPath, value: Any) -> Any:
 
 
 def unset_at(document: Any, path: JsonPath) -> Any:
-    """Return `document` without what stands at `path`: the very same object when nothing stands there."""
+    """Return a copy of `document` without the value at `path`, or `document` itself if there is none."""
     if get_at(document, path) is MISSING:
         return document
     root: list[Any] = [document]
@@ -159,7 +159,7 @@ def _write(container: Any, spot: str | int, value: Any) -> None:
 
 
 def _opened(value: Any, path: JsonPath, depth: int) -> Any:
-    """Return a copy of the object or array that step `depth` needs, or a new one in place of null."""
+    """Return a copy of the object or array that step `depth` needs, or a new one instead of null."""
     wanted = dict if isinstance(path.steps[depth], str) else list
     if value is None:
         return wanted()
@@ -167,7 +167,7 @@ def _opened(value: Any, path: JsonPath, depth: int) -> Any:
         return copy(value)
     raise UsageError(
         f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {_format_step(path.steps[depth])}.",
-        hint="Array items are written [n]; everything else is a key of an object.",
+        hint="Write [n] for an item of an array; everything else is a key of an object.",
     )
 
 
@@ -180,7 +180,7 @@ def _spot(container: Any, step: Step, path: JsonPath, depth: int) -> str | int:
     if step > length:
         raise UsageError(
             f"{path}: {path.prefix(depth)} has {length} items, so there is no {_format_step(step)} to set.",
-            hint=f"Write {path.prefix(depth)}[] to append.",
+            hint=f"Write {path.prefix(depth)}[] to append an item.",
         )
     return step
 

@@ -1,11 +1,11 @@
 """JSON as Node writes it: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
 
-Handlers in Node re-serialize a body before they verify it, so this form is the one that Port signs. The rules are
-ECMA-262's: SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
+Handlers in Node serialize a body again before they verify it, so Port signs this form. The rules are those of ECMA-262:
+SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
 
-The text is read once, without recursion and without building a tree: every value becomes a piece of the result as
-soon as it is read. Only an object whose keys JavaScript would order otherwise is put together again, from pieces
-that are not copied, so that the work stays proportional to the text however it nests.
+The text is read once, without recursion and without building a tree: each value becomes a piece of the result as soon
+as it is read. Only an object whose keys JavaScript orders differently is assembled again, from pieces that are not
+copied. So the work is proportional to the length of the text, whatever its nesting.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import TypeAlias, cast
 from port_hook_cli.javascript.literals import format_double, join_halves, quote
 
 MAX_DEPTH = 4_000
-"""Levels of nesting that are read. Node's JSON.stringify runs out of stack between 3,000 and 5,000."""
+"""How many levels of nesting are read. Node's JSON.stringify runs out of stack between 3,000 and 5,000."""
 
 MAX_CHARACTERS = 2**29 - 24
-"""The longest text that V8 can hold, and that `stringify` returns."""
+"""The length of the longest text that V8 supports, and that `stringify` returns."""
 
 MAX_INDENT = 10
-"""JSON.stringify uses no more characters of its indent."""
+"""JSON.stringify uses at most this many characters of its indent."""
 
 _SPACE = r"[ \t\n\r]*+"
 _STRING = r'"[^"\\\x00-\x1f\ud800-\udfff]*+"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
-# A whole number of up to 15 digits is the same in both languages, so it is taken over as it stands.
+# A whole number of up to 15 digits is the same in both languages, so it is copied unchanged.
 _SAME = rf"{_STRING}|true|false|null|(?:0|-?[1-9][0-9]{{0,14}}+)(?![0-9.eE])"
 _value_at = re.compile(rf'{_SPACE}(?:({_SAME})|({_NUMBER})|(")|(\[)|(\{{))').match
 _key_at = re.compile(rf'{_SPACE}(?:({_STRING}){_SPACE}:|("))').match
@@ -48,19 +48,19 @@ Piece: TypeAlias = "str | list[Piece]"
 
 
 class NotJson(ValueError):
-    """The text is nothing that JSON.parse and JSON.stringify would take: not JSON, too deep or too long."""
+    """JSON.parse or JSON.stringify would fail on the text: it is not JSON, nested too deeply, or too long."""
 
     @property
     def fault(self) -> str:
-        """What is wrong, for a sentence that has said that the text is not JSON."""
+        """What is wrong, for a sentence that already says that the text is not JSON."""
         return str(self).removeprefix("not JSON: ")
 
 
 def stringify(text: str, indent: str = "", *, limit: int = MAX_CHARACTERS) -> str:
     """Return `JSON.stringify(JSON.parse(text), null, indent)`.
 
-    Raises NotJson where JSON.parse would throw, for more than `MAX_DEPTH` levels of nesting, and for a result of
-    more than `limit` characters.
+    Raises NotJson if JSON.parse would throw, for more than `MAX_DEPTH` levels of nesting, and for a result of more than
+    `limit` characters.
     """
     writer = _Writer(text, indent[:MAX_INDENT], limit)
     writer.write()
@@ -71,9 +71,9 @@ def stringify(text: str, indent: str = "", *, limit: int = MAX_CHARACTERS) -> st
 
 
 def format_number(text: str) -> str:
-    """Return a JSON number's text as JSON.stringify writes it: `null` beyond the range of a double.
+    """Return the text of a JSON number as JSON.stringify writes it: `null` if it is beyond the range of a double.
 
-    Raises NotJson when `text` is no JSON number.
+    Raises NotJson if `text` is not a JSON number.
     """
     if not _number(text):
         raise NotJson("not a JSON number")
@@ -93,9 +93,9 @@ def _flat(pieces: list[Piece]) -> Iterator[str]:
 
 
 class _Level:
-    """An open container: where its pieces begin and, of an object, its keys and where each member begins."""
+    """An open container: where its pieces begin and, for an object, its keys and where each member begins."""
 
-    # Written out: to have `dataclass` write it would be a hundredth of the whole of `port-hook sign`.
+    # Not a dataclass: generating it would take a hundredth of the time of `port-hook sign`.
     __slots__ = ("closer", "keys", "start", "starts")
 
     def __init__(self, closer: str, start: int) -> None:
@@ -106,22 +106,22 @@ class _Level:
 
     @property
     def is_in_order(self) -> bool:
-        """Whether JavaScript keeps the members as they were written: no key twice, none an array index."""
+        """Whether JavaScript keeps the order of the members: no key is repeated, and none is an array index."""
         if len(set(self.keys)) < len(self.keys):
             return False
-        # Keys are held quoted, and no other comparison is needed where all of them sort behind the digits.
+        # The keys are quoted. If all of them sort after the digits, no further comparison is needed.
         return not self.keys or min(self.keys) >= _AFTER_DIGITS or all(_index_of(key) is None for key in self.keys)
 
 
 def _index_of(key: str) -> int | None:
-    """Return the array index that a quoted key is: canonical, 0 to 2**32 - 2."""
+    """Return the array index that a quoted key is (canonical, 0 to 2**32 - 2), or None if it is not one."""
     match = _index(key)
     index = int(match[1]) if match else None
     return index if index is not None and index <= _MAX_INDEX else None
 
 
 class _Writer:
-    """One reading of a text. Each piece in a container begins with a comma; the first one's is taken off in the end."""
+    """Writes one text. Each piece in a container begins with a comma; that of the first piece is removed at the end."""
 
     def __init__(self, text: str, indent: str, limit: int) -> None:
         self.text = text
@@ -151,7 +151,7 @@ class _Writer:
             raise self._refusal("the end")
 
     def _value(self) -> None:
-        """Read a value; of a container that is not empty, everything down to its first value that is none."""
+        """Read a value, or the beginning of a container up to its first value that is not a container."""
         while self._is_opening():
             self._member()
 
@@ -179,7 +179,7 @@ class _Writer:
         self.pieces.append(self.lead + value)
 
     def _open(self, opener: str, closer: str) -> bool:
-        """Begin a container; return whether there is something in it."""
+        """Begin a container; return whether it has content."""
         match = _delimiter_at(self.text, self.position)
         if match and match[1] == closer:
             self.position = match.end()
@@ -194,7 +194,7 @@ class _Writer:
         return True
 
     def _member(self) -> None:
-        """Read what stands before a value, and set `lead` to what is written there."""
+        """Read the text before a value, and set `lead` to what is written before it."""
         level = self.levels[-1]
         self.lead = "," + self.breaks[len(self.levels)]
         if level.closer == "]":
@@ -217,7 +217,7 @@ class _Writer:
         return key
 
     def _string(self) -> str:
-        """Read on behind an opening quotation mark; return what the string means."""
+        """Read a string after its opening quotation mark, and return its value."""
         try:
             value, self.position = _string_at(self.text, self.position - 1)
         except ValueError as error:
@@ -236,7 +236,7 @@ class _Writer:
         self._put(closer)
 
     def _order(self, level: _Level) -> None:
-        """Put the members in JavaScript's order: array indices ascending, the last value at the first one's place."""
+        """Put the members into JavaScript's order: array indices first, repeated keys in their first place."""
         members: dict[str, list[Piece]] = {}
         for key, start, end in zip(level.keys, level.starts, [*level.starts[1:], len(self.pieces)], strict=True):
             members[key] = self.pieces[start:end]

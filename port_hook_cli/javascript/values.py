@@ -1,7 +1,7 @@
-"""JSON read and written as Node has it: `JSON.parse` into Python values, `JSON.stringify` out of them.
+"""Read and write JSON as Node does: `JSON.parse` to Python values, and `JSON.stringify` of them.
 
-A number is an int where a double holds it exactly as one (up to 2**53), else a float, so that big integers lose the
-digits that Node loses; duplicate keys and keys that look like array indices come in JavaScript's order.
+A number is an int if a double holds it exactly (up to 2**53), else a float, so that large integers lose the same digits
+as in Node. Repeated keys and keys that are array indices are in JavaScript's order.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _LARGEST = int(1.7976931348623157e308)
 
 
 def read_json(text: str) -> Any:
-    """Return `JSON.parse(text)`; raises NotJson where it would throw, and for nesting that Python cannot follow."""
+    """Return `JSON.parse(text)`; raises NotJson if it would throw, and for nesting that is too deep for Python."""
     return _read(stringify(text), float)
 
 
 def read_result(text: str) -> Any:
-    """Return the value of a text that jq's results were written as, numbers as JavaScript has them.
+    """Return the value of a result that jq wrote, with numbers as in JavaScript.
 
-    Keys keep their order. The largest double stands for infinity: jq gives the one for the other, and nobody means
-    the number. Raises NotJson for nesting that Python cannot follow.
+    Keys keep their order. The largest double is read as infinity, because jq writes infinity like that, and no one uses
+    the number itself. Raises NotJson for nesting that is too deep for Python.
     """
     return _read(text, _fraction)
 
@@ -53,16 +53,16 @@ def _fraction(digits: str) -> float:
 
 
 def _whole_number(digits: str) -> int | float:
-    number = int(digits) if len(digits) < 400 else math.inf  # noqa: PLR2004 - more digits than any double has
+    number = int(digits) if len(digits) < 400 else math.inf  # noqa: PLR2004 - no double has as many digits
     if -_MAX_SAFE <= number <= _MAX_SAFE:
         return number
     return math.copysign(math.inf, number) if abs(number) >= _LARGEST else float(number)
 
 
 def write_json(value: Any, indent: str = "") -> str:
-    """Return `JSON.stringify(value, null, indent)` of a JSON value. An infinity and NaN are null.
+    """Return `JSON.stringify(value, null, indent)` of a JSON value. Infinity and NaN become null.
 
-    Raises NotJson for what is no JSON value, or nested too deep.
+    Raises NotJson if the value is not a JSON value or is nested too deeply.
     """
     try:
         text = json.dumps(value, ensure_ascii=False)
@@ -86,7 +86,7 @@ def _finite(value: Any) -> Any:
 
 
 def js_entries(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return the members in the order of `Object.entries`: array indices ascending, then the others as they stand."""
+    """Return the members in the order of `Object.entries`: array indices ascending, then the others in their order."""
     indices = [key for key in value if key[:1].isdigit() and _is_index(key) and int(key) <= _MAX_INDEX]
     if not indices:
         return value.items()

@@ -52,7 +52,7 @@ class Server(web.Server):
         count = len(self.connections)
         if count < self._limit:
             self._is_crowded = self._is_crowded and count > self._limit // 2
-            return Connection(self, self._tell, loop=asyncio.get_running_loop(), **self._options)
+            return ServerConnection(self, self._tell, loop=asyncio.get_running_loop(), **self._options)
         if not self._is_crowded:
             self._is_crowded = True
             self._crowded()
@@ -69,7 +69,7 @@ class _RefusingProtocol(asyncio.Protocol):
         transport.close()
 
 
-class Connection(web.RequestHandler):
+class ServerConnection(web.RequestHandler):
     """One connection. `task` is what serves its latest request."""
 
     __slots__ = ("_has_ended", "_tell", "task")
@@ -134,7 +134,7 @@ class WireResponse(web.StreamResponse):
         """Whether the connection is kept open for another request."""
         # aiohttp asks after the response is written: the client may have closed its side in the meantime.
         connection = self._request.protocol
-        return self._stays_open and not (isinstance(connection, Connection) and connection.is_over)
+        return self._stays_open and not (isinstance(connection, ServerConnection) and connection.is_over)
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Do nothing: everything is written at the end."""

@@ -15,13 +15,6 @@ from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, parse_
 _LEAST_STORE = 1024 * 1024
 
 
-def refuse_contradictions(*groups: dict[str, bool]) -> None:
-    """Raise UsageError for the first group whose options were all given; a group maps each option to whether it was."""
-    for group in groups:
-        if all(group.values()):
-            raise UsageError(f"{' and '.join(group)} contradict each other.", hint="Leave one of them out.")
-
-
 def read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
     """Return the tunnel to open: the one in `text`, else `none` when `--public-url` is given, else `auto`.
 

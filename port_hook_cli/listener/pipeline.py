@@ -14,7 +14,7 @@ from typing import Protocol
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload, Response, Status, Verdict
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
@@ -47,8 +47,8 @@ class Saving(Protocol):
 class Forwarding(Protocol):
     """The client that sends requests to the user's handler. Never raises."""
 
-    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
-        """Send the invocation with `headers` to `url` and return the outcome."""
+    async def send(self, request: Invocation, url: str) -> Delivery:
+        """Send `request` to `url` and return the outcome."""
 
 
 class Listening:
@@ -76,7 +76,7 @@ class Listening:
         self._failures_left = policy.fail_first
 
     async def receive(self, invocation: Invocation, client: str) -> Response:
-        """Return the response to `invocation`, which the address `client` sent."""
+        """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved."""
         exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
@@ -88,7 +88,8 @@ class Listening:
             else:
                 exchange, response = await self._forward(exchange, client)
         except StoreError as error:
-            return self._unsaved(exchange, error)
+            self._unsaved(exchange, error)
+            raise
         if response.status >= _FAILED:
             self._seen.forget(signature_key(invocation.headers))
         if self.policy.delay_s:
@@ -151,7 +152,7 @@ class Listening:
         saved = asyncio.ensure_future(self._store.save(exchange))
         self.in_flight += 1
         try:
-            delivery = await self._forwarder.forward(invocation, url, headers)
+            delivery = await self._forwarder.send(replace(invocation, headers=headers), url)
         except asyncio.CancelledError:
             saved.cancel()
             self._interrupted(exchange, url)
@@ -175,13 +176,12 @@ class Listening:
         self._store.complete(_with(exchange, None, cut_off))
         self._observer.exchanged(_with(exchange, None, cut_off))
 
-    def _unsaved(self, exchange: Exchange, error: StoreError) -> Response:
+    def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
         response = responses.not_saved(error.message)
         self._seen.forget(signature_key(exchange.invocation.headers))
         self._observer.notice(f"Responded 500 to a request that was not saved: {error.message} {error.hint}".rstrip())
         self._observer.exchanged(_with(exchange, response))
         self.tally.refused += 1
-        return response
 
     def _is_wanted(self, payload: Payload) -> bool:
         return not self.policy.only or payload.action in self.policy.only

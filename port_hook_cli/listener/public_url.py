@@ -13,10 +13,10 @@ from port_hook_cli.listener.serving import Serving
 from port_hook_cli.tunnels.automatic import open_first_usable
 from port_hook_cli.tunnels.keeper import Keeper
 from port_hook_cli.tunnels.opening import open_tunnel
-from port_hook_cli.tunnels.own import OwnUrl
 from port_hook_cli.tunnels.protocol import Opening, Tunnel, decline
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, is_relay
 from port_hook_cli.tunnels.report import TunnelReport
+from port_hook_cli.tunnels.user_tunnel import UserTunnel
 
 Follow = Callable[[str], Awaitable[None]]
 
@@ -87,8 +87,8 @@ class WatchedTunnel:
         self._keeper = Keeper(
             opened.tunnel,
             _reopen(opened.choice, opening, serving.public),
-            probe_path=serving.echo.path,
-            token=serving.echo.token,
+            probe_path=serving.probe_endpoint.path,
+            token=serving.probe_endpoint.token,
             report=self._changed,
             notice=opening.notice,
             moved=self._moved,
@@ -143,7 +143,7 @@ class WatchedTunnel:
 async def _open(options: TunnelOptions, opening: Opening) -> OpenedTunnel | None:
     choice = options.choice
     if choice == NO_TUNNEL:
-        return OpenedTunnel(OwnUrl(options.public_url), choice) if options.public_url else None
+        return OpenedTunnel(UserTunnel(options.public_url), choice) if options.public_url else None
     if choice == AUTO:
         found = await open_first_usable(opening)
         return None if found is None else OpenedTunnel(*found)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-from rich.text import Text
-
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
+from port_hook_cli.captures.exchange_view import compact_line, compact_lines, exchange_lines
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.records import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.terminal.console import rich_console
+from port_hook_cli.terminal.console import Output, message_lines
 from port_hook_cli.terminal.printer import BackgroundWriter
-from port_hook_cli.text.layout import fit
 from port_hook_cli.text.safe import printable
 from port_hook_cli.tunnels.records import tunnel_event
 from port_hook_cli.tunnels.report import TunnelReport
@@ -28,7 +25,7 @@ class TextScreen(Observer):
     """Shows invocations on stdout, everything else on stderr.
 
     `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
-    not raise.
+    not raise. `conflict` says that two places have different secrets; it is added to the fix for a wrong secret.
     """
 
     def __init__(
@@ -41,9 +38,12 @@ class TextScreen(Observer):
         app_url: str | None,
         on_broken: Callable[[], None],
         reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
+        conflict: str = "",
     ) -> None:
-        self._paint = _painter(stdout, environ)
+        self._output = Output(stdout, environ)
+        self._messages = Output(stderr, environ)
         self._reveal = reveal
+        self._conflict = conflict
         self._compact = compact
         self._app_url = app_url
         self._out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken)
@@ -57,7 +57,8 @@ class TextScreen(Observer):
 
     def notice(self, text: str) -> None:
         """Show a message."""
-        self._err.put(lambda _: f"{printable(text)}\n")
+        messages = self._messages
+        self._err.put(lambda _: messages.paint(messages.wrap(message_lines(printable(text)))))
 
     def tunnel(self, report: TunnelReport) -> None:
         """Show a change of the tunnel."""
@@ -70,10 +71,14 @@ class TextScreen(Observer):
         self._err.close(_CLOSE_S)
 
     def _show(self, exchange: Exchange, *, compact: bool) -> str:
+        output = self._output
         if compact:
-            return f"{compact_line(exchange)}\n"
+            return output.paint(
+                compact_lines(exchange, output.width) if output.is_terminal else [compact_line(exchange)]
+            )
         decrypted = self._reveal(exchange) if self._reveal else ()
-        return self._paint(exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted)) + "\n"
+        lines = exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted, conflict=self._conflict)
+        return output.paint(output.fit(lines)) + "\n"
 
 
 class JsonScreen(Observer):
@@ -107,20 +112,6 @@ class JsonScreen(Observer):
         """Write what is waiting to be written."""
         self._out.close(_CLOSE_S)
         self._err.close(_CLOSE_S)
-
-
-def _painter(stream: TextIO, environ: Mapping[str, str]) -> Callable[[Iterable[Text]], str]:
-    """Return a function that renders lines as they would look on `stream`."""
-    if not stream.isatty():
-        return lambda lines: "".join(f"{line.plain}\n" for line in lines)
-    console = rich_console(stream, environ)
-
-    def paint(lines: Iterable[Text]) -> str:
-        with console.capture() as capture:
-            console.print(Text("\n").join(fit(lines, console)), soft_wrap=True)
-        return capture.get()
-
-    return paint
 
 
 def _and_more(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The listener's server.
+"""The HTTP source: the listener's server.
 
 It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. Neither is
 changed: no decompression, no added header fields, no rewritten names.
@@ -8,73 +8,64 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Container
 
 from aiohttp import hdrs, web
 from multidict import istr
 
-from port_hook_cli.errors import ListenError
+from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
+from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
-from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
 from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.capacity import Capacity, Share
-from port_hook_cli.listener.connections import Connection, Server, WireResponse
-from port_hook_cli.tunnels.connectivity import Echo
-
-Receive = Callable[[Invocation, str], Awaitable[Response]]
+from port_hook_cli.listener.connections import Server, ServerConnection, WireResponse
+from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
-_LEAST_CAPACITY = 64 * 1024 * 1024
+_MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
-_MOST_CONNECTIONS = 1_024
+_MAX_CONNECTIONS = 1_024
 _LEAVE_S = 0.2
 _TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")
 _FEW_FIELDS, _FIELD_BYTES = 100, 400
-_MOST_TOLD = 100
+_MAX_REPORTED = 100
 
 
-class Receiver:
-    """An HTTP server that turns requests into invocations. Durations in seconds, sizes in bytes.
+class HttpSource:
+    """An HTTP server that turns requests into invocations; see `port_hook_cli.invocations.source.Source`.
 
-    `echo` responds to any client that knows its path; such requests go nowhere else. `names` are the host
-    names of its public URLs; they are looked up for each request, so they may change. On loopback, a request for any
-    other name is refused.
+    Durations are in seconds. `probe_endpoint` is the path at which the server responds to the listener's own probes,
+    which go nowhere else. `names` are the host names of its public URLs; they are looked up for each request, so they
+    may change. On loopback, a request for any other name is refused.
     """
 
     def __init__(
         self,
-        receive: Receive,
+        context: SourceContext,
         *,
-        now: Callable[[], float],
-        new_id: Callable[[], str],
-        notice: Callable[[str], None],
-        echo: Echo | None = None,
-        mount: str = "/",
-        max_body: int = 10 * 1024 * 1024,
+        probe_endpoint: ProbeEndpoint | None = None,
         head_timeout_s: float = 75.0,
         body_timeout_s: float = 30.0,
         names: Container[str] = frozenset(),
-        max_connections: int = _MOST_CONNECTIONS,
+        max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
-        self._receive = receive
-        self._now = now
-        self._new_id = new_id
-        self._notice = notice
-        self._echo = echo
-        self._mount = mount
-        self._max_body = max_body
+        self._context = context
+        self._notice = context.notice
+        self._probe_endpoint = probe_endpoint
         self._head_timeout_s = head_timeout_s
         self._body_timeout_s = body_timeout_s
         self._names = names
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self.is_on_loopback = True
         self._max_connections = max_connections
-        self._capacity = Capacity(max(_LEAST_CAPACITY, _BODIES_AT_ONCE * max_body), self._tell_exhausted, _tidy_up)
+        capacity = max(_MIN_CAPACITY, _BODIES_AT_ONCE * context.max_body)
+        self._capacity = Capacity(capacity, self._report_exhausted, _tidy_up)
         self._http: web.Server | None = None
         self._sockets: asyncio.Server | None = None
 
@@ -85,9 +76,9 @@ class Receiver:
             self._serve,
             self._notice,
             limit=self._max_connections,
-            crowded=self._tell_crowded,
+            crowded=self._report_crowded,
             access_log=None,
-            logger=silent_logger(),
+            logger=disabled_logger(),
             keepalive_timeout=self._head_timeout_s,
             lingering_time=1.0,
         )
@@ -106,7 +97,7 @@ class Receiver:
             return
         self._sockets.close()
         self._http.pre_shutdown()
-        connections = (link for link in self._http.connections if isinstance(link, Connection))
+        connections = (link for link in self._http.connections if isinstance(link, ServerConnection))
         if under_way := {link.task for link in connections if link.task and not link.task.done()}:
             _, late = await asyncio.wait(under_way, timeout=drain_s)
             for task in late:
@@ -114,7 +105,7 @@ class Receiver:
         await self._http.shutdown(_LEAVE_S)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if isinstance(request.protocol, Connection):
+        if isinstance(request.protocol, ServerConnection):
             request.protocol.task = asyncio.current_task()
         target = request.raw_path
         if refusal := _refuse_form(request):
@@ -122,11 +113,12 @@ class Receiver:
             return WireResponse(request, refusal, close=True)
         if foreign := self._find_foreign(request):
             return WireResponse(request, responses.foreign(foreign), close=True)
-        if self._echo and target.endswith(self._echo.path):  # a tunnel may put a path of its own before it
-            return WireResponse(request, Response(status=200, body=self._echo.token.encode()))
-        if not is_below(target, self._mount):
-            self._notice(f"Responded 404 to {request.method} {target}: not below {self._mount}")
-            return WireResponse(request, responses.outside(self._mount))
+        probed = self._probe_endpoint
+        if probed and target.endswith(probed.path):  # a tunnel may add a path before it
+            return WireResponse(request, Response(status=200, body=probed.token.encode()))
+        if not is_below(target, self._context.mount):
+            self._notice(f"Responded 404 to {request.method} {target}: not below {self._context.mount}")
+            return WireResponse(request, responses.outside(self._context.mount))
         head, share = Share(self._capacity), Share(self._capacity)
         try:
             # A short field costs much more memory than it has bytes.
@@ -143,14 +135,18 @@ class Receiver:
         except _RefusedError as refusal:
             return WireResponse(request, refusal.response, close=True)
         invocation = Invocation(
-            id=self._new_id(),
-            received_at=self._now(),
+            id=self._context.new_id(),
+            received_at=self._context.now(),
             method=request.method,
             target=request.raw_path,
             headers=Headers.from_raw(request.raw_headers),
             body=body,
         )
-        return WireResponse(request, await self._receive(invocation, request.remote or "unknown"))
+        try:
+            response = await self._context.receive(invocation, request.remote or "unknown")
+        except StoreError as error:
+            response = responses.not_saved(error.message)
+        return WireResponse(request, response)
 
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
         """Return the whole body; raises if it is too large, too slow, or over the capacity that is free now."""
@@ -160,7 +156,7 @@ class Receiver:
             self._admit(request, len(body), share)
             return body
         # An announced length takes no capacity: nine idle clients could keep everyone else out.
-        if (request.content_length or 0) > self._max_body:
+        if (request.content_length or 0) > self._context.max_body:
             self._admit(request, request.content_length or 0, share)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -189,12 +185,12 @@ class Receiver:
 
     def _admit(self, request: web.BaseRequest, size: int, share: Share) -> None:
         """Raise the refusal if a body of at least `size` bytes must be refused."""
-        if size > self._max_body:
+        if size > self._context.max_body:
             self._notice(
                 f"Responded 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
                 "(limit --max-body)"
             )
-            raise _RefusedError(responses.too_large(self._max_body))
+            raise _RefusedError(responses.too_large(self._context.max_body))
         if not share.grow_to(size):
             raise _RefusedError(responses.BUSY)
 
@@ -207,21 +203,21 @@ class Receiver:
             names=self._names,
             checks_host=self.is_on_loopback,
         )
-        if found is not None and found.source not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(found.source)
+        if found is not None and found.source not in self._reported and len(self._reported) < _MAX_REPORTED:
+            self._reported.add(found.source)
             self._notice(
                 f"Responded {found.status} to {request.method} {request.raw_path[:200]}, not captured: "
                 + (f"{found.message}; {responses.own_tunnel_hint(found)}" if found.is_by_host else found.message)
             )
         return found
 
-    def _tell_exhausted(self) -> None:
+    def _report_exhausted(self) -> None:
         self._notice(
             f"Responded 503: unanswered requests hold {self._capacity.used // 2**20} MiB of bodies; "
             "more are refused and not captured until some of these are answered"
         )
 
-    def _tell_crowded(self) -> None:
+    def _report_crowded(self) -> None:
         self._notice(f"Responded 503: {self._max_connections} connections are open; more are refused until some close")
 
 

@@ -1,29 +1,31 @@
-"""The listener: store, forwarder and server, started and stopped in the right order."""
+"""The listener: store, forwarder, pipeline and sources, started and stopped in the right order."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
-from port_hook_cli.errors import UsageError
-from port_hook_cli.http.forwarder import Forwarder
-from port_hook_cli.http.limits import MOST_RESPONSE_BYTES
+from port_hook_cli.captures.store import CaptureStore, open_store
+from port_hook_cli.captures.writer import StoreWriter
+from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.http.client import HttpClient
+from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
+from port_hook_cli.invocations.source import OpenSource, Source, SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_address import PublicAddress
-from port_hook_cli.listener.server import Receiver
+from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
-from port_hook_cli.tunnels.connectivity import Echo
+from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 DRAIN_S = 2.0
 _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user chose
@@ -42,7 +44,7 @@ class ListenPlan:
     keep_secrets: bool = False
     max_body: int = 10 * 1024 * 1024
     forward_timeout_s: float = 30.0
-    max_response: int = MOST_RESPONSE_BYTES
+    max_response: int = MAX_RESPONSE_BYTES
     count: int | None = None
     timeout_s: float | None = None
     expect: Expectation | None = None
@@ -50,27 +52,38 @@ class ListenPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """A listener that is running. `url` is its URL on this machine, `echo` its response to its own probes.
+    """A listener that is running. `url` is its URL on this machine, `origin` the local URL for tunnels.
 
-    `origin` is the local URL that a tunnel leads to. `public` is the public URL that requests depend on; a tunnel that
-    was opened is recorded there. What `after_drain` holds is closed after the last response, before the store.
+    `context` is what a source needs to feed the pipeline. Invocations from sources other than the HTTP server wait
+    until `accept` is called, so that the session reports its start before the first of them. `probe_endpoint` is where
+    the listener responds to its own probes. `public` is the public URL that requests depend on; a tunnel that was
+    opened is recorded there. What `after_drain` holds is closed after the last HTTP response, before the pipeline and
+    the store.
     """
 
     url: str
     origin: str
     flow: Listening
-    echo: Echo
+    context: SourceContext
+    accept: Callable[[], None] = field(repr=False)
+    probe_endpoint: ProbeEndpoint
     public: PublicAddress
     after_drain: AsyncExitStack = field(repr=False)
 
 
 @asynccontextmanager
 async def listening(
-    plan: ListenPlan, runtime: Runtime, observer: Observer, *, public_url: str | None = None
+    plan: ListenPlan,
+    runtime: Runtime,
+    observer: Observer,
+    *,
+    public_url: str | None = None,
+    sources: Sequence[OpenSource] = (),
 ) -> AsyncIterator[Serving]:
     """Listen until the context ends; then requests in progress get two seconds.
 
-    `public_url` is that of a tunnel that the user runs. The URL of any other tunnel is known later.
+    `public_url` is that of a tunnel that the user runs. The URL of any other tunnel is known later. Each of `sources`
+    is opened after the HTTP source, and feeds the same pipeline.
     """
     async with AsyncExitStack() as stack:
         store = open_store(
@@ -83,36 +96,77 @@ async def listening(
         )
         for warning in store.warnings:
             observer.notice(f"note: {warning}")
+        _record_session(store, plan, observer)
         # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
         stack.push_async_callback(writer.close)
         forwarder = await stack.enter_async_context(
-            Forwarder(timeout_s=plan.forward_timeout_s, max_response=plan.max_response)
+            HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
         )
         public = PublicAddress(public_url)
         flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)
+        stack.callback(flow.close)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
-        echo = Echo(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
-        receiver = Receiver(
-            flow.receive,
+        context = SourceContext(
+            receive=flow.receive,
+            notice=observer.notice,
             now=runtime.now,
             new_id=runtime.new_id,
-            notice=observer.notice,
-            echo=echo,
             mount=plan.policy.routes.mount,
             max_body=plan.max_body,
-            names=public.names,
         )
-        host, port = await receiver.start(plan.host, plan.port)
-        if not receiver.is_on_loopback:
+        probe_endpoint = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
+        server = HttpSource(context, probe_endpoint=probe_endpoint, names=public.names)
+        host, port = await server.start(plan.host, plan.port)
+        if not server.is_on_loopback:
             observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
-        stack.callback(flow.close)
-        stack.push_async_callback(receiver.close, DRAIN_S)
+        running: list[Source] = [server]
+        stack.push_async_callback(_drain, running)
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
-        yield Serving(url=url, origin=origin, flow=flow, echo=echo, public=public, after_drain=after_drain)
+        waiting = _WaitingPipeline(flow)
+        source_context = replace(context, receive=waiting.receive)
+        for open_source in sources:
+            running.append(await open_source(source_context))  # noqa: PERF401 - those that are open are closed if one fails
+        yield Serving(
+            url=url,
+            origin=origin,
+            flow=flow,
+            context=source_context,
+            accept=waiting.accept,
+            probe_endpoint=probe_endpoint,
+            public=public,
+            after_drain=after_drain,
+        )
+
+
+class _WaitingPipeline:
+    """A pipeline that starts when `accept` is called."""
+
+    def __init__(self, flow: Listening) -> None:
+        self._flow = flow
+        self._accepting = asyncio.Event()
+        self.accept = self._accepting.set
+
+    async def receive(self, invocation: Invocation, client: str) -> Response:
+        """Wait for the start; then see `Listening.receive`."""
+        await self._accepting.wait()
+        return await self._flow.receive(invocation, client)
+
+
+async def _drain(sources: Sequence[Source]) -> None:
+    """Close all sources at the same time, so that together they take as long as the slowest one."""
+    await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
+
+
+def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -> None:
+    """Record where this session forwards to, for `replay` without a target. Without it, everything else works."""
+    try:
+        store.record_session(plan.policy.routes.default)
+    except StoreError as error:
+        observer.notice(f"note: A replay of these captures will need --to: {error.message}")
 
 
 def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.source import OpenSource
 from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
@@ -28,7 +29,6 @@ from port_hook_cli.terminal.echo import typed_keys_hidden
 from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.terminal.threads import UnwaitedThreads
 from port_hook_cli.tunnels.protocol import Opening, decline
-from port_hook_cli.tunnels.registry import is_relay
 from port_hook_cli.tunnels.view import tunnel_summary
 
 _REPEAT_S = 10.0
@@ -54,11 +54,13 @@ class Retarget:
 class Session:
     """What `listen` was asked for: the listener, its tunnel, and what to do with the public URL.
 
+    `sources` are opened besides the HTTP server.
     `secret_place` says where the client secret comes from. `ask` asks the user a yes-or-no question.
     """
 
     plan: ListenPlan
     tunnel: TunnelOptions = field(default_factory=TunnelOptions)
+    sources: Sequence[OpenSource] = ()
     ask: Callable[[str], Awaitable[bool]] = decline
     copy: bool = False
     secret_place: str = ""
@@ -121,6 +123,7 @@ async def _run(
             observer.notice("Stopped before it was ready.")
             return ExitCode.OK
         _show_ready(session, runtime, observer, started)
+        started.serving.accept()
         if started.tunnel:
             started.tunnel.begin()
         checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
@@ -145,7 +148,9 @@ def _watcher(session: Session, stop: asyncio.Event) -> Watcher:
 
 async def _start(session: Session, runtime: Runtime, observer: Observer, stack: AsyncExitStack) -> _Started:
     options, mount = session.tunnel, session.plan.policy.routes.mount
-    serving = await stack.enter_async_context(listening(session.plan, runtime, observer, public_url=options.public_url))
+    serving = await stack.enter_async_context(
+        listening(session.plan, runtime, observer, public_url=options.public_url, sources=session.sources)
+    )
     opening = _opening(session, runtime, observer, serving)
     opened = await open_public_url(options, opening, serving)
     follow = None
@@ -162,10 +167,9 @@ async def _start(session: Session, runtime: Runtime, observer: Observer, stack: 
 
 def _opening(session: Session, runtime: Runtime, observer: Observer, serving: Serving) -> Opening:
     options = session.tunnel
-    # A relay does not keep the path that Port called.
-    below = session.plan.policy.routes.mount.rstrip("/") if is_relay(options.choice) else ""
     return Opening(
-        local_url=f"{serving.origin}{below}",
+        local_url=serving.origin,
+        source=serving.context,
         environ=runtime.environ,
         home=runtime.home,
         notice=observer.notice,

@@ -1,1 +1,1 @@
-"""Port's API: the client, its retries, and the settings that it takes."""
+"""Port's API: the client, its retries, and its settings."""

@@ -1,4 +1,4 @@
-"""Port's API over httpx: a token when one is needed, retries with its limits, and its errors in words."""
+"""Port's API over httpx: tokens, retries and rate limits, and errors with messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import httpx
 
 from port_hook_cli.actions.retargeting import action_path
 from port_hook_cli.errors import PortApiError, RunEndedError
-from port_hook_cli.http.limits import API_TIMEOUT_S, MOST_API_BYTES, format_size
+from port_hook_cli.http.limits import API_TIMEOUT_S, MAX_API_BYTES, format_size
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.port_api.responses import (
     action_problem,
@@ -34,12 +34,12 @@ from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run,
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 
-# A token is renewed this long before it expires, so that it does not do so on the way.
+# A token is renewed this many seconds before it expires, so that it does not expire during a request.
 _EXPIRY_MARGIN_S = 30.0
 _ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
-_LONGEST_ID = 200
-_NOT_AS_PORT = "Check PORT_API_URL and any proxy in between."
+_MAX_ID_CHARACTERS = 200
+_CHECK_ADDRESS = "Check PORT_API_URL and any proxy in between."
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -50,11 +50,11 @@ class _Token:
 
 
 class _UnusableResponse(Exception):
-    """A response that is not read completely; the message is a phrase that follows "answered, but"."""
+    """A response that is not read completely; the message is a phrase that follows "responded, but"."""
 
 
 class _Progress:
-    """Knows whether a request has begun to be sent, from httpcore's `trace` extension."""
+    """Records whether the sending of a request has started, from httpcore's `trace` extension."""
 
     def __init__(self) -> None:
         self.is_sent = False
@@ -68,11 +68,12 @@ class PortApi:
     """A client of Port's API; use it with `async with`.
 
     `api_url` has neither `/v1` nor a trailing slash. One request may take `timeout_s` seconds, from connecting to the
-    response's last byte; redirects are not followed. A call is tried again after 429 (as `Retry-After` says),
-    most of 5xx and lost connections, with the limits of `Retries`. A log whose answer was lost is sent again,
-    so it may appear twice; a status whose answer was lost is not: the run is looked at first. Every method raises
-    PortApiError, and RunEndedError for a run that takes no more updates. `on_retry` is told each pause in words,
-    `on_token` each token, which is a secret.
+    last byte of the response; redirects are not followed. A call is retried after 429 (as `Retry-After` says), most
+    5xx and lost connections, within the limits of `Retries`. If the response to a log is lost, the log is sent again,
+    so it may appear twice. If the response to a status is lost, the run is checked before the status is sent again.
+    Every method raises PortApiError, or RunEndedError for a run that accepts no more updates. `on_retry` gets a message
+    before each pause, `on_token` each token, which is a secret. `conflict` is added to the hint of a 401 response: it
+    says that another place has another secret.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class PortApi:
         timeout_s: float = API_TIMEOUT_S,
         on_retry: Callable[[str], None] = lambda _: None,
         on_token: Callable[[str], None] = lambda _: None,
+        conflict: str = "",
     ) -> None:
         self._api_url = api_url
         self._client_id = client_id
@@ -95,11 +97,12 @@ class PortApi:
         self._now = now
         self._on_retry = on_retry
         self._on_token = on_token
+        self._conflict = conflict
         self._timeout_s = timeout_s
         try:
             self._client = open_client(api_url, transport=transport, timeout=None)
         except BadProxy as bad:
-            raise PortApiError(f"Port's API cannot be reached: {bad}.", hint="Correct it, or unset it.") from bad
+            raise PortApiError(f"Port's API cannot be reached: {bad}.", hint="Correct or unset it.") from bad
         self._token: _Token | None = None
 
     async def __aenter__(self) -> Self:
@@ -110,20 +113,20 @@ class PortApi:
 
     async def get_run(self, run_id: str) -> dict[str, Any]:
         """Return the action run as Port shows it; its `payload` is the request that Port sent."""
-        answer = await self.send(self._read(run_id, f"{run_path(run_id)}?version=v2"))
-        run: dict[str, Any] = self._part(answer, "run", dict)
+        response = await self.send(self._read(run_id, f"{run_path(run_id)}?version=v2"))
+        run: dict[str, Any] = self._part(response, "run", dict)
         return run | {"id": run_id}
 
     async def run_logs(self, run_id: str, *, offset: int = 0) -> list[dict[str, Any]]:
-        """Return up to 50 of the run's log entries, after the first `offset`."""
-        answer = await self.send(self._read(run_id, f"{run_path(run_id)}/logs?limit=50&offset={offset}"))
-        logs: list[dict[str, Any]] = self._part(answer, "runLogs", list)
+        """Return up to 50 log entries of the run, without the first `offset`."""
+        response = await self.send(self._read(run_id, f"{run_path(run_id)}/logs?limit=50&offset={offset}"))
+        logs: list[dict[str, Any]] = self._part(response, "runLogs", list)
         if not all(isinstance(entry, dict) for entry in logs):
             raise self._not_port()
         return logs
 
     async def patch_run(self, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Set `fields`, named as Port's API names them, and return the answer."""
+        """Set `fields`, named as in Port's API, and return the response."""
         return await self.send(patch_call(run_id, fields))
 
     async def add_log(self, run_id: str, message: str) -> None:
@@ -132,14 +135,14 @@ class PortApi:
             await self.send(call)
 
     async def get_action(self, identifier: str) -> dict[str, Any]:
-        """Return the action or automation as Port shows it; PortApiError says what an error means for it."""
+        """Return the action or automation as Port shows it."""
         action: dict[str, Any] = self._part(await self._send_of_action(identifier, "GET"), "action", dict)
         return action
 
     async def put_action(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace the action or automation by `body`, and return it as Port shows it then.
+        """Replace the action or automation with `body`, and return it as Port shows it afterward.
 
-        Sent again after a lost answer: the second time changes nothing more.
+        It is sent again if the response is lost: sending it twice has the same effect.
         """
         shown = (await self._send_of_action(identifier, "PUT", body)).get("action")
         return shown if isinstance(shown, dict) else dict(body)
@@ -147,7 +150,7 @@ class PortApi:
     async def start_run(self, identifier: str, body: Mapping[str, Any], *, run_as: str | None = None) -> dict[str, Any]:
         """Run the action with `properties` and `entity` of `body`, and return the new run as Port shows it.
 
-        `run_as` is the email of the user to run it for. Never sent again where Port may have started a run already.
+        `run_as` is the email of the user who runs it. It is not sent again if Port may have started a run already.
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
         retries = Retries(self._sleep, self._on_retry)
@@ -155,7 +158,7 @@ class PortApi:
             if outcome.unclear:
                 raise PortApiError(
                     f"It is not known whether Port started a run of {identifier}. {outcome.problem.message}",
-                    hint="Look at the action's runs in Port before triggering it again.",
+                    hint="Check the runs of the action in Port before you trigger it again.",
                 ) from outcome.problem
             problem = outcome.problem
             if outcome.status == HTTPStatus.NOT_FOUND:
@@ -193,7 +196,7 @@ class PortApi:
         return outcome
 
     async def send(self, call: Call) -> dict[str, Any]:
-        """Make one call of a report and return Port's answer; `{}` when a status turns out to be taken already."""
+        """Make one call of a report and return Port's response, or `{}` if Port already has the status."""
         retries = Retries(self._sleep, self._on_retry)
         while True:
             outcome = await self._try_authorized(call.method, call.path, call.body, call)
@@ -209,29 +212,29 @@ class PortApi:
     def _read(run_id: str, path: str) -> Call:
         return Call(purpose=Purpose.READ, run_id=run_id, method="GET", path=path)
 
-    def _part(self, answer: dict[str, Any], name: str, kind: type) -> Any:
-        part = answer.get(name)
+    def _part(self, response: dict[str, Any], name: str, kind: type) -> Any:
+        part = response.get(name)
         if not isinstance(part, kind):
             raise self._not_port()
         return part
 
     async def _is_taken(self, call: Call, problem: PortApiError) -> bool:
-        """Whether Port took the status of `call` although its answer was lost."""
+        """Whether Port accepted the status of `call` although its response was lost."""
         if is_node_run(call.run_id):
             _raise_unknown(call, problem)  # Port has no route that shows a node's run
         try:
             status = ended_status(await self.get_run(call.run_id))
-        except PortApiError as blind:
-            _raise_unknown(call, blind)
+        except PortApiError as unchecked:
+            _raise_unknown(call, unchecked)
         if status not in {None, call.wanted}:
             raise run_ended(call.run_id, status)
         return status == call.wanted
 
     async def _after_end(self, call: Call, failed_tries: int) -> dict[str, Any]:
-        """Tell a run that this very call has ended, in a try before, from one that had ended already."""
+        """Return `{}` if an earlier try of this call ended the run; raises RunEndedError if it had ended before."""
         status = None
         if call.purpose is not Purpose.READ and not is_node_run(call.run_id):
-            with contextlib.suppress(PortApiError):  # it is known that the run has ended; with what is a courtesy
+            with contextlib.suppress(PortApiError):  # the status only makes the message more precise
                 status = ended_status(await self.get_run(call.run_id))
         if failed_tries and call.wanted and status == call.wanted:
             return {}
@@ -240,7 +243,7 @@ class PortApi:
     async def _try_authorized(
         self, method: str, path: str, body: Mapping[str, Any] | None, call: Call | None = None
     ) -> dict[str, Any] | FailedAttempt:
-        """Try once; when a token that was good before is refused, once more with a fresh one."""
+        """Try once; if Port rejects a token that it accepted before, try again with a new one."""
         had = self._token is not None and self._now() < self._token.expires_at
         outcome = await self._try(method, path, body, await self._bearer(), call)
         if not had or not isinstance(outcome, FailedAttempt) or outcome.status != HTTPStatus.UNAUTHORIZED:
@@ -261,7 +264,7 @@ class PortApi:
         try:
             given = read_token(outcome)
         except ValueError as problem:
-            raise PortApiError(f"{self._api_url} gave {problem}.", hint=_NOT_AS_PORT) from None
+            raise PortApiError(f"{self._api_url} issued {problem}.", hint=_CHECK_ADDRESS) from None
         if given is None:
             raise self._not_port()
         value, lifetime_s = given
@@ -296,9 +299,9 @@ class PortApi:
             ):
                 return self._outcome_of(response, await _read(response), call)
         except TimeoutError:
-            return self._late(progress)
+            return self._timed_out(progress)
         except _UnusableResponse as refused:
-            problem = PortApiError(f"{self._api_url} answered, but {refused}.", hint=_NOT_AS_PORT)
+            problem = PortApiError(f"{self._api_url} responded, but {refused}.", hint=_CHECK_ADDRESS)
             return FailedAttempt(problem=problem, again=False, unclear=True)
         except (httpx.RequestError, httpx.InvalidURL) as error:
             return self._lost(error)
@@ -307,18 +310,23 @@ class PortApi:
         status = response.status_code
         if response.is_success:
             return read_object(body) or FailedAttempt(problem=self._not_port(), again=False)
+        problem = problem_of(status, self._without_secrets(body), call)
+        if status == HTTPStatus.UNAUTHORIZED and self._conflict:
+            problem.hint = f"{problem.hint} {self._conflict}"
         return FailedAttempt(
-            problem=problem_of(status, self._without_secrets(body), call),
+            problem=problem,
             status=status,
             again=is_worth_another_try(status),
             unclear=is_server_trouble(status),
             wait_s=retry_after_s(response.headers.get("retry-after"), self._now()),
         )
 
-    def _late(self, progress: _Progress) -> FailedAttempt:
-        words = f"Port's API at {self._api_url} did not send a complete response within {self._timeout_s:g} s."
+    def _timed_out(self, progress: _Progress) -> FailedAttempt:
+        message = f"Port's API at {self._api_url} did not send a complete response within {self._timeout_s:g} s."
         hint = "Check the connection and PORT_API_URL, or raise --api-timeout."
-        return FailedAttempt(problem=PortApiError(words, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s)
+        return FailedAttempt(
+            problem=PortApiError(message, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s
+        )
 
     def _lost(self, error: Exception) -> FailedAttempt:
         reason = _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
@@ -330,10 +338,10 @@ class PortApi:
         )
 
     def _not_port(self) -> PortApiError:
-        return PortApiError(f"{self._api_url} answered, but not as Port's API does.", hint=_NOT_AS_PORT)
+        return PortApiError(f"{self._api_url} responded, but not as Port's API does.", hint=_CHECK_ADDRESS)
 
     def _without_secrets(self, body: bytes) -> bytes:
-        """Mask our own credentials, should an answer repeat what it was sent."""
+        """Return `body` with our own credentials masked, in case a response repeats them."""
         for secret in (self._client_secret, self._token.value if self._token else None):
             if secret and len(secret.reveal()) >= SHORTEST_SECRET:
                 body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
@@ -341,7 +349,7 @@ class PortApi:
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isascii() and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= _MAX_ID_CHARACTERS and value.isascii() and value.isprintable()
 
 
 async def _read(response: httpx.Response) -> bytes:
@@ -352,13 +360,13 @@ async def _read(response: httpx.Response) -> bytes:
     body = bytearray()
     async for part in response.aiter_bytes():
         body += part
-        if len(body) > MOST_API_BYTES:
-            raise _UnusableResponse(f"with more than {format_size(MOST_API_BYTES)}")
+        if len(body) > MAX_API_BYTES:
+            raise _UnusableResponse(f"with more than {format_size(MAX_API_BYTES)}")
     return bytes(body)
 
 
 def _raise_unknown(call: Call, problem: PortApiError) -> NoReturn:
     raise PortApiError(
-        f"It is not known whether Port took the status of {call.run_id}. {problem.message}",
-        hint="Look at the run in Port before reporting again.",
+        f"It is not known whether Port accepted the status of {call.run_id}. {problem.message}",
+        hint="Check the run in Port before you report again.",
     ) from problem

@@ -1,4 +1,4 @@
-"""The settings of a command: the process's world and its flags, handed to the adapter that reads them."""
+"""Reads the settings of a command and creates its client of Port's API."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ def read_settings(
     secret_file: str | None,
     needs: tuple[str, ...] = ALL_NEEDS,
     insecure_api: bool = False,
+    tells_secret_place: bool = True,
 ) -> Settings:
-    """Return the settings that a command needs. Tell the user about warnings and about what the folder's `.env` gives.
+    """Return the settings that a command needs. Print warnings and notes about settings from the folder's `.env`.
 
+    Without `tells_secret_place`, the caller says where the client secret comes from.
     Raises SettingsError as `load_settings` does, and if the secret must not be sent to the API's address.
     """
     settings = load_settings(
@@ -39,7 +41,7 @@ def read_settings(
     )
     for warning in settings.warnings:
         _tell(f"warning: {warning}", runtime)
-    if "client_secret" in needs and settings.secret_place == PROJECT_FILE:
+    if tells_secret_place and "client_secret" in needs and settings.secret_place == PROJECT_FILE:
         _tell(f"note: client secret from {PROJECT_FILE}", runtime)
     if {"client_secret", "api_url"} <= set(needs):
         settings.refuse_address()
@@ -57,7 +59,7 @@ def open_port_api(
 ) -> PortApi:
     """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
 
-    Every command that reads settings gets its client here, so that the address is checked before the secret is sent.
+    All clients are created here, so that the address is checked before the secret is sent.
     Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
     """
     from port_hook_cli.port_api.client import PortApi
@@ -71,10 +73,11 @@ def open_port_api(
         timeout_s=timeout_s,
         on_retry=on_retry,
         on_token=runtime.keep_secret,
+        conflict=settings.conflict,
     )
 
 
 def _tell(line: str, runtime: Runtime) -> None:
-    from port_hook_cli.text.safe import printable  # nothing is told by most commands, which start faster without
+    from port_hook_cli.text.safe import printable  # most commands print no notes, and start faster without it
 
     runtime.tell_once(printable(line))

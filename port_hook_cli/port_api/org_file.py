@@ -35,12 +35,12 @@ class OrgFile:
 
     @property
     def open_choice(self) -> tuple[str, ...]:
-        """The message for when none of several organizations is chosen."""
+        """The message if there are several organizations and none is selected."""
         names = ", ".join(self.orgs)
         return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
 
     def choose(self, name: str | None) -> str | None:
-        """Return the organization to use: the wanted, else the default, else the only one; None if none is chosen.
+        """Return the organization to use: `name`, else the default, else the only one; None if there is a choice.
 
         Raises SettingsError for a name that the file does not have.
         """
@@ -56,7 +56,7 @@ class OrgFile:
 def read_org_file(path: Path) -> OrgFile:
     """Return the organizations in `path`; a missing file has none, and one that is not safe to use has a refusal.
 
-    Raises SettingsError when the file cannot be read, is not YAML (naming the line) or has another shape. PyYAML is
+    Raises SettingsError when the file cannot be read, is not YAML, or does not have the expected structure. PyYAML is
     imported only if the file exists.
     """
     file = read_settings_file(path, str(path))
@@ -74,11 +74,12 @@ def _document(path: Path, content: bytes) -> Any:
         # The base loader reads every scalar as the text it is: a secret of digits stays a string.
         return yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader builds str, list and dict only
     except yaml.MarkedYAMLError as error:
-        # The parser's own words may quote the value, which may be a secret.
+        # The parser's message may quote the value, which may be a secret.
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SettingsError(
-            f"{path} is not valid YAML{place}.", hint="Correct it there; put a value with special characters in quotes."
+            f"{path} is not valid YAML{place}.",
+            hint="Correct that line; put a value with special characters in quotes.",
         ) from None
     except (yaml.YAMLError, RecursionError):
         raise SettingsError(f"{path} is not valid YAML.", hint="Save it as UTF-8 text.") from None
@@ -86,12 +87,12 @@ def _document(path: Path, content: bytes) -> Any:
 
 def _org_file(path: Path, document: Any) -> OrgFile:
     if not isinstance(document, dict):
-        raise _shape_error(path, "it is no mapping")
+        raise _shape_error(path, "it is not a mapping")
     orgs = document.get("organizations", "")
     if isinstance(orgs, str) and orgs in _NOTHING:
         orgs = {}
     if not isinstance(orgs, dict):
-        raise _shape_error(path, "`organizations` is no mapping")
+        raise _shape_error(path, "`organizations` is not a mapping")
     return OrgFile(
         path=path,
         default=_text(document.get("default_org")),
@@ -105,12 +106,12 @@ def _text(value: Any) -> str | None:
 
 def _org(path: Path, name: str, org: Any) -> Mapping[str, str]:
     if not isinstance(org, dict):
-        raise _shape_error(path, f"organization {name!r} is no mapping")
+        raise _shape_error(path, f"organization {name!r} is not a mapping")
     return {key: value for key in _FIELDS if (value := _text(org.get(key)))}
 
 
 def _shape_error(path: Path, what: str) -> SettingsError:
     return SettingsError(
-        f"{path} does not have the shape of Port's configuration: {what}.",
-        hint="It should hold `default_org: NAME` and `organizations: {NAME: {client_id, client_secret, api_url}}`.",
+        f"{path} is not a configuration file of Port's CLI: {what}.",
+        hint="It should contain `default_org: NAME` and `organizations: {NAME: {client_id, client_secret, api_url}}`.",
     )

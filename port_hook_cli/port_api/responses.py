@@ -1,4 +1,4 @@
-"""What an answer of Port's API means: whether to try again and when, or what to tell the user."""
+"""What a response of Port's API means: whether and when to retry, or which error to show."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from port_hook_cli.errors import PortApiError, RunEndedError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, RunEndedError
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.updates import Call
 
 FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 8.0
-_LONGEST_QUOTE = 500
+MAX_BACKOFF_S = 8.0
+_MAX_QUOTED_CHARACTERS = 500
 
-_NEVER = frozenset(
+_FINAL = frozenset(
     {
         HTTPStatus.NOT_IMPLEMENTED,
         HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
         HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
     }
 )
-_LONGEST_TOKEN = 16 * 1024
-_LONGEST_LIFETIME_S = 1e12
+_MAX_TOKEN_CHARACTERS = 16 * 1024
+_MAX_LIFETIME_S = 1e12
 
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "Check PORT_CLIENT_ID and PORT_CLIENT_SECRET, and that PORT_REGION or PORT_API_URL"
-    " names your organization's region.",
-    HTTPStatus.FORBIDDEN: "These credentials may not do that; check which organization and role they belong to.",
-    HTTPStatus.NOT_FOUND: "No such run in this organization: check the id, and that the credentials and the region"
+    " names the region of your organization.",
+    HTTPStatus.FORBIDDEN: "These credentials do not have the permission; check their organization and role.",
+    HTTPStatus.NOT_FOUND: "This organization has no such run. Check the id, and that the credentials and the region"
     " (PORT_REGION, PORT_API_URL) are those of the organization that started it.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Port takes at most 1 MiB in one request: shorten the summary.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "Port does not take these values for this run; see what it says above.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Port limits how often its API may be called; wait and run the command again.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Port accepts at most 1 MiB per request: shorten the summary.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Port does not accept these values for this run; see its message above.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Port limits the rate of calls to its API; wait, then run the command again.",
 }
 _REDIRECTED = "Check PORT_API_URL: Port's API does not redirect."
 _SYNCHRONIZED = (
-    "The action is synchronized: the HTTP answer of its webhook sets the status. Report without --status, or turn"
+    "The action is synchronized: the HTTP response of its webhook sets the status. Report without --status, or turn"
     " 'synchronized' off in the action's invocation method."
 )
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`, or an empty one when it holds something else. Never raises.
+    """Return the JSON object in `body`, or an empty one if it contains anything else. Never raises.
 
-    A document that nests too deeply to be serialized counts as something else, and so do NaN and Infinity.
+    The result is also empty for a document that is nested too deep to be serialized, and for NaN and Infinity.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -58,28 +58,34 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def is_worth_another_try(status: int) -> bool:
-    """Return whether the same call may succeed later: after 429 and most 5xx."""
+    """Whether the same call may succeed later: after 429 and most 5xx."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or is_server_trouble(status)
 
 
 def is_server_trouble(status: int) -> bool:
-    """Return whether the server failed while it handled the call; it may have taken effect then."""
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NEVER
+    """Whether the server failed while it handled the call, so that the call may have taken effect."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _FINAL
 
 
-def read_token(answer: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the token that `answer` gives and how many seconds it lasts, or None for none that could be sent.
+def read_token(response: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return the token in `response` and its lifetime in seconds, or None if there is no token.
 
-    A lifetime that is not a number counts as 0. Raises ValueError with a clause for an impossible token or lifetime.
+    A lifetime that is not a number counts as 0. Raises ValueError with a noun phrase for an unusable token or lifetime.
     """
-    token, lifetime_s = answer.get("accessToken"), answer.get("expiresIn")
+    token, lifetime_s = response.get("accessToken"), response.get("expiresIn")
     if not isinstance(token, str):
         return None
-    if not token or len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("an access token that no HTTP header can carry")
+    if (
+        not token
+        or len(token) > _MAX_TOKEN_CHARACTERS
+        or not token.isascii()
+        or not token.isprintable()
+        or " " in token
+    ):
+        raise ValueError("an access token that is not valid in an HTTP header")
     if not isinstance(lifetime_s, int | float):
         return token, 0.0
-    if not 0 <= lifetime_s <= _LONGEST_LIFETIME_S:
+    if not 0 <= lifetime_s <= _MAX_LIFETIME_S:
         raise ValueError("an access token whose lifetime (`expiresIn`) is not a possible number of seconds")
     return token, float(lifetime_s)
 
@@ -89,57 +95,57 @@ def _refuse_constant(name: str) -> None:
 
 
 def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiError:
-    """Return the problem that an error answer stands for, in Port's own words where it gives any."""
-    answer = read_object(body)
-    slug = answer.get("error")
+    """Return the error for an error response, with Port's own message if there is one."""
+    document = read_object(body)
+    slug = document.get("error")
     # "run_exhausted: Action run already finished execution", Port's API reference, with 422; newer ones say 409.
     if call and (status == HTTPStatus.CONFLICT or slug == "run_exhausted"):
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
     doing = f" to {call.method} {call.path}" if call else ""
-    return PortApiError(f"Port's API answered {_name(status)}{doing}: {_explanation(answer, body)}", hint=hint)
+    return PortApiError(f"Port's API responded with {_name(status)}{doing}: {_explanation(document, body)}", hint=hint)
 
 
 def action_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
-    """Return `problem`, which an answer about an action or automation stands for, in words that speak of that.
+    """Return an error about an action or automation, from the `problem` of the call.
 
-    `status` is None when there was no answer; `changing` tells a PUT from a GET.
+    `status` is None if there was no response; `changing` is True for a PUT and False for a GET.
     """
     doing = "change" if changing else "read"
     match status:
         case HTTPStatus.FORBIDDEN:
             return PortApiError(
-                f"These credentials may not {doing} the action {identifier}. {problem.message}",
-                hint="Use credentials of a role that may (Port shows them under `...` > Credentials).",
+                f"These credentials have no permission to {doing} the action {identifier}. {problem.message}",
+                hint=f"Use credentials of a role that has it ({CREDENTIALS_IN_PORT}).",
             )
         case HTTPStatus.NOT_FOUND:
             return PortApiError(
-                f"Port knows no action or automation {identifier}.",
+                f"Port has no action or automation {identifier}.",
                 hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
                 " PORT_API_URL) are those of its organization.",
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY:
             return PortApiError(
-                f"Port does not take the action {identifier} back as it would be sent. {problem.message}",
-                hint="Change the URL in Port by hand; see what it says above.",
+                f"Port does not accept the changed action {identifier}. {problem.message}",
+                hint="See Port's message above, or change the URL in Port yourself.",
             )
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return PortApiError(problem.message, hint="Port takes at most 1 MiB in one request.")
+            return PortApiError(problem.message, hint="Port accepts at most 1 MiB per request.")
         case _:
             return problem
 
 
 def run_ended(run_id: str, status: str | None) -> RunEndedError:
-    """Return the problem of a run that takes no more updates; `status` is what it ended with, if that is known."""
+    """Return the error for a run that has ended; `status` is its final status, if known."""
     how = f" with {status}" if status else ""
     return RunEndedError(
-        f"The run {run_id} has already ended{how}; Port takes no more logs, fields or status for it.",
-        hint="Look at the run in Port. To report again, run the action again.",
+        f"The run {run_id} has already ended{how}; Port accepts no more logs, fields or status for it.",
+        hint="Check the run in Port. To report again, run the action again.",
     )
 
 
 def retry_after_s(value: str | None, now: float) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, never negative; None when it says nothing readable.
+    """Return the seconds in a `Retry-After` header, never negative, or None if it is missing or unreadable.
 
     RFC 9110 section 10.2.3 allows whole seconds or an HTTP date; `now` is seconds since the epoch.
     """
@@ -155,7 +161,7 @@ def retry_after_s(value: str | None, now: float) -> float | None:
 
 def backoff_s(tries: int, chance: float) -> float:
     """Return the pause in seconds after `tries` failed tries; `chance` in [0, 1) spreads it over its second half."""
-    pause: float = min(FIRST_BACKOFF_S * 2 ** (tries - 1), LONGEST_BACKOFF_S)
+    pause: float = min(FIRST_BACKOFF_S * 2 ** (tries - 1), MAX_BACKOFF_S)
     return pause * (0.5 + chance / 2)
 
 
@@ -166,15 +172,15 @@ def _name(status: int) -> str:
         return str(status)
 
 
-def _explanation(answer: dict[str, Any], body: bytes) -> str:
-    told = [str(answer[key]) for key in ("error", "message") if answer.get(key)]
-    text = ": ".join(told) or body.decode("utf-8", "replace").strip() or "no explanation"
-    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+def _explanation(document: dict[str, Any], body: bytes) -> str:
+    parts = [str(document[key]) for key in ("error", "message") if document.get(key)]
+    text = ": ".join(parts) or body.decode("utf-8", "replace").strip() or "no explanation"
+    return text if len(text) <= _MAX_QUOTED_CHARACTERS else text[: _MAX_QUOTED_CHARACTERS - 1] + "…"
 
 
 def _hint(status: int) -> str:
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return _REDIRECTED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return "Port's side has a problem; try again later."
+        return "Port has a problem; try again later."
     return _HINTS.get(HTTPStatus(status), "") if status in set(HTTPStatus) else ""

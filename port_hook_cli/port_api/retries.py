@@ -1,4 +1,4 @@
-"""How often and how long a call to Port's API is tried again."""
+"""How often and for how long a call to Port's API is retried."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from port_hook_cli.errors import PortApiError
 from port_hook_cli.port_api.responses import backoff_s
 from port_hook_cli.text.durations import format_duration
 
-MOST_TRIES = 5
-LONGEST_WAIT_S = 30.0
+MAX_TRIES = 5
+MAX_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAttempt:
-    """A try that failed. `unclear`: Port may have processed the call anyway; `wait_s`: the pause it asks for.
+    """A failed try.
 
-    `spent_s` is how many seconds the try took if it timed out.
+    `again`: the call may succeed later. `unclear`: Port may have processed the call. `wait_s`: the pause in seconds
+    that Port asks for. `spent_s`: the duration of the try in seconds, if it timed out.
     """
 
     problem: PortApiError
@@ -30,16 +31,16 @@ class FailedAttempt:
 
 
 class Retries:
-    """The pauses of one call: at most 5 tries, and at most 30 s of pauses and timed-out tries together."""
+    """The retries of one call: at most 5 tries, and at most 30 s for pauses and timed-out tries together."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]], on_retry: Callable[[str], None]) -> None:
         self._sleep = sleep
         self._on_retry = on_retry
-        self._left_s = LONGEST_WAIT_S
+        self._left_s = MAX_WAIT_S
         self.tries = 0
 
     async def wait(self, failure: FailedAttempt) -> None:
-        """Pause before the next try; raises the failure's problem when there is no sense in one or no time left."""
+        """Pause before the next try; raises the failure's problem if there must be no other try."""
         if not failure.again:
             raise failure.problem
         self.tries += 1
@@ -47,13 +48,13 @@ class Retries:
         pause_s = failure.wait_s
         if pause_s is None:
             pause_s = backoff_s(self.tries, random.random())  # noqa: S311 - spreads clients, guards nothing
-        if self.tries >= MOST_TRIES or pause_s > self._left_s:
-            raise self._given_up(failure)
+        if self.tries >= MAX_TRIES or pause_s > self._left_s:
+            raise self._final_problem(failure)
         self._left_s -= pause_s
         self._on_retry(f"{failure.problem.message} Trying again in {format_duration(pause_s)}.")
         await self._sleep(pause_s)
 
-    def _given_up(self, failure: FailedAttempt) -> PortApiError:
+    def _final_problem(self, failure: FailedAttempt) -> PortApiError:
         tried = f" (tried {self.tries} times)" if self.tries > 1 else ""
-        asked = f"Port asks to wait {format_duration(failure.wait_s)}." if failure.wait_s else ""
+        asked = f"Port asks you to wait {format_duration(failure.wait_s)}." if failure.wait_s else ""
         return PortApiError(f"{failure.problem.message}{tried}", hint=asked or failure.problem.hint)

@@ -1,8 +1,8 @@
-"""Where the client id, the secret and Port's address come from, and in which order.
+"""Reads the client id, the client secret and the address of Port's API, in order of precedence.
 
-flags > environment > `.env` of the folder > `~/.port/.env` > `~/.port/config.yaml` > defaults, setting by setting.
-All of these are the user's own except the `.env` of the folder, which a stranger may have written: a secret is not sent
-to an address of that file unless the file has the same secret. docs/reference/settings.md documents this for users.
+flags > environment > `.env` of the folder > `~/.port/.env` > `~/.port/config.yaml` > defaults, for each setting.
+Someone else may have written the `.env` of the folder; the other places belong to the user. A secret is sent to an
+address from that file only if the file has the same secret. docs/reference/settings.md documents this for users.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, SettingsError
 from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
@@ -26,9 +26,10 @@ ONLY_THE_SECRET = ("client_secret",)
 class Settings:
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
-    `app_url` is "" where the API has no web app (a sandbox). `sources` says in words where each setting came
-    from, by field name; `gaps` says why a place that looked promising gave nothing. `warnings` are what the user should
-    know about the places. `objection` is why the secret must not be sent to `api_url`, and what to do about it.
+    `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
+    name; `gaps` says why a place that could have a setting has none. `warnings` are about the places. `objection` says
+    why the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places that have
+    different secrets and which one is used, or "".
     """
 
     client_id: str | None = None
@@ -39,6 +40,7 @@ class Settings:
     gaps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     objection: tuple[str, str] | None = None
+    conflict: str = ""
 
     @property
     def secret_place(self) -> str:
@@ -47,24 +49,24 @@ class Settings:
 
     @property
     def project_address(self) -> str:
-        """The variable in the folder's `.env` that gives the API's address; "" if it comes from elsewhere."""
+        """The variable in the folder's `.env` that has the API's address; "" if it comes from elsewhere."""
         variable, _, place = self.sources.get("api_url", "").partition(" in ")
         return variable if place == PROJECT_FILE else ""
 
     def require_secret(self) -> Secret:
-        """Return the client secret; raises SettingsError that says where it may be put."""
+        """Return the client secret; raises SettingsError with the places for it."""
         if self.client_secret is None:
             raise self._missing("client secret", SECRET_VARIABLE, "use --secret-file FILE, ")
         return self.client_secret
 
     def require_client_id(self) -> str:
-        """Return the client id; raises SettingsError that says where it may be put."""
+        """Return the client id; raises SettingsError with the places for it."""
         if self.client_id is None:
             raise self._missing("client id", "PORT_CLIENT_ID", "")
         return self.client_id
 
     def require_access(self) -> tuple[str, str, Secret]:
-        """Return what a call to Port's API needs: its address, the client id and the client secret.
+        """Return the API's address, the client id and the client secret.
 
         Raises SettingsError for a missing setting, and for an address that the secret must not be sent to.
         """
@@ -81,9 +83,9 @@ class Settings:
     def _missing(self, what: str, variable: str, flag: str) -> SettingsError:
         gaps = "".join(f" {gap}" for gap in self.gaps)
         return SettingsError(
-            f"There is no {what}.{gaps}",
-            hint=f"Set {variable}, {flag}put it into .env or ~/.port/.env, or name an organization of "
-            "~/.port/config.yaml with --org. Port shows it under `...` > Credentials.",
+            f"No {what} is set.{gaps}",
+            hint=f"Set {variable}, {flag}put it in .env or ~/.port/.env, or select an organization of "
+            f"~/.port/config.yaml with --org. You find it {CREDENTIALS_IN_PORT}.",
         )
 
 
@@ -99,11 +101,11 @@ def load_settings(
     insecure_api: bool = False,
     on_secret: Callable[[str], None] = lambda _: None,
 ) -> Settings:
-    """Return the settings by the documented precedence; raises SettingsError naming the file that is wrong.
+    """Return the settings by the documented precedence; raises SettingsError with the name of a faulty file.
 
-    A place is read only while one of `needs` is still unknown, so a broken file below everything that is needed
-    breaks nothing. `insecure_api` allows plain http to another machine. `on_secret` is called with each secret
-    that is read, used or not.
+    Places are read in order until all `needs` are known, so a broken file in a later place does no harm.
+    `insecure_api` allows plain http to another machine. `on_secret` is called with each secret that is read, used or
+    not.
     """
     places = SettingsPlaces(environ, cwd, home, stdin, org, secret_file, on_secret)
     found: dict[str, Found] = {}
@@ -117,6 +119,7 @@ def load_settings(
     return replace(
         _settings(found, gaps, places, insecure_api=insecure_api),
         warnings=(*places.warnings, *([conflict] if conflict else [])),
+        conflict=f"{conflict}." if conflict else "",
     )
 
 

@@ -19,7 +19,7 @@ _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
 
 class Found(NamedTuple):
-    """A setting's value, the place that has it, and the variable that holds it."""
+    """A setting's value, its place, and its variable."""
 
     value: str
     place: str
@@ -30,11 +30,11 @@ class Found(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Where the setting is, in words."""
+        """A description of where the setting is."""
         return f"{self.variable} in {self.place}" if self.variable else self.place
 
 
-# The settings by name, and why the place did not give more.
+# The settings by name, and why others are missing in the place.
 PlaceReading: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 
 
@@ -172,7 +172,7 @@ class SettingsPlaces:
 
 
 def _secret_content(name: str, cwd: Path, home: Path) -> bytes:
-    # A shell has expanded ~ already; the value of PORT_HOOK_SECRET_FILE in a .env file has met none.
+    # A shell expands ~ in an option, but nothing expands it in PORT_HOOK_SECRET_FILE of a .env file.
     path = home / name[2:] if name.startswith("~/") else cwd / name
     try:
         return path.read_bytes()
@@ -186,7 +186,7 @@ def _secret_content(name: str, cwd: Path, home: Path) -> bytes:
 def _secret_text(place: str, content: bytes) -> str:
     """Return the secret less one line end, which an editor or `echo` adds.
 
-    Other white space stays: it may be wrong, and the verdict can then say so.
+    Other white space stays: if it is wrong, the diagnosis of a signature can report it.
     """
     try:
         text = content.decode("utf-8-sig")

@@ -1,7 +1,7 @@
-"""The pytest plugin: fixtures for the tests of a backend of Port's actions. See docs/how-to/test-a-backend.md.
+"""The pytest plugin: fixtures for testing a backend of Port's actions. See docs/how-to/test-a-backend.md.
 
-pytest loads this module in every test suite that runs where port-hook is installed, so it imports nothing but pytest;
-what the fixtures need is loaded by the first test that asks for one.
+pytest loads this module in every test suite if port-hook is installed, so it imports only pytest. The first test that
+uses a fixture loads the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
     from port_hook_cli.pytest_plugin.world import World
 
-_PLACES = {
+_MODULES = {
     "BackendResponse": "runs",
     "PortHook": "hook",
     "PortRequest": "runs",
@@ -27,31 +27,31 @@ _PLACES = {
 }
 __all__ = ["BackendResponse", "PortHook", "PortRequest", "PortSandbox", "Run", "RunNotEnded"]
 
-_BLOCKED = "A test tried to use socket"  # pytest-socket's words, in its exception and in its warning alike
-_story = pytest.StashKey[Callable[[], str]]()
+_BLOCKED = "A test tried to use socket"  # from the exception and the warning of pytest-socket
+_summary = pytest.StashKey[Callable[[], str]]()
 
 
 def __getattr__(name: str) -> Any:
-    # The types for annotations; pytest does not ask for them.
-    if name not in _PLACES:
+    # The types for annotations, imported when they are used.
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's settings to pytest's configuration."""
-    parser.addini("port_hook_actions", "actions that every test finds in the sandbox: files or folders", type="paths")
-    parser.addini("port_hook_timeout", "seconds that a run may take to end", default="10")
+    parser.addini("port_hook_actions", "actions in the sandbox of every test: files or folders", type="paths")
+    parser.addini("port_hook_timeout", "the timeout of a run in seconds", default="10")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Show with a test that failed what was sent and what the backend reported."""
-    tell = item.stash.get(_story, None)
-    if call.when == "call" and call.excinfo is not None and tell is not None and (story := tell()):
-        item.add_report_section("call", "port-hook", story)
+    """Add to the report of a failed test what was sent and what the backend reported."""
+    summarize = item.stash.get(_summary, None)
+    if call.when == "call" and call.excinfo is not None and summarize is not None and (summary := summarize()):
+        item.add_report_section("call", "port-hook", summary)
 
 
 @pytest.fixture(scope="session")
@@ -62,15 +62,15 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
     try:
         timeout_s = float(seconds)
     except ValueError:
-        raise pytest.UsageError(f"port_hook_timeout is {seconds!r}, and it is a number of seconds") from None
+        raise pytest.UsageError(f"port_hook_timeout is {seconds!r}; it must be a number of seconds") from None
     try:
         with running_world(pytestconfig.getini("port_hook_actions"), timeout_s=timeout_s) as world:
             yield world
     except (RuntimeError, UserWarning) as error:
         if _BLOCKED not in str(error):
             raise
-        words = "port_sandbox listens on 127.0.0.1, and pytest-socket keeps it from that"
-        pytest.fail(f"{words}: run pytest with --allow-hosts=127.0.0.1", pytrace=False)
+        message = "port_sandbox listens on 127.0.0.1, which pytest-socket blocks"
+        pytest.fail(f"{message}: run pytest with --allow-hosts=127.0.0.1", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -81,19 +81,19 @@ def port_environ(_port_hook_world: World) -> dict[str, str]:
 
 @pytest.fixture
 def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Iterator[PortSandbox]:
-    """Port's API on 127.0.0.1, with no runs yet; its URL and credentials stay the same for the session."""
+    """Port's API on 127.0.0.1, without runs; its URL and credentials stay the same for the session."""
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
 
     sandbox = PortSandbox(_port_hook_world, folders=(request.path.parent, request.config.rootpath))
-    request.node.stash[_story] = sandbox.story
+    request.node.stash[_summary] = sandbox.summary
     yield sandbox
-    # What a backend reports from now on belongs to no test.
+    # Later reports of a backend belong to no test.
     _port_hook_world.reset()
 
 
 @pytest.fixture
 def port_hook(port_sandbox: PortSandbox) -> PortHook:
-    """Port's side of an invocation: makes, signs and sends the requests of actions, and waits for their runs."""
+    """Invoke actions as Port does: make, sign and send their requests, and wait for their runs."""
     from port_hook_cli.pytest_plugin.hook import PortHook
 
     return PortHook(port_sandbox)

@@ -1,4 +1,4 @@
-"""Actions as a test names them: a file, a mapping, or the identifier of one that the sandbox has."""
+"""Actions in a test: a file, a mapping, or the identifier of an action in the sandbox."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 
 
 def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any] | None:
-    """Return an action as Port's API takes it, None for an identifier.
+    """Return an action as Port's API accepts it, or None for an identifier.
 
-    A relative path is looked for in each of `folders`. Raises UsageError for what is no action whose webhook could be
-    sent, and for a file that is not there or holds several and none is named with `#`.
+    A relative path is searched in all `folders`. Raises UsageError if it is not an action with a webhook, if the file
+    does not exist, or if it has several actions and `#` does not select one.
     """
     if isinstance(source, Mapping):
         webhook_action(source)
@@ -31,7 +31,7 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     try:
         picked = pick_action(read_actions([file]), identifier if mark else None)
     except BadAction as error:
-        hint = f"Name one of them: {path}#IDENTIFIER."
+        hint = f"Select one of them: {path}#IDENTIFIER."
         raise UsageError(f"{file} {error}.", hint=hint) from error
     webhook_action(picked)
     found: Mapping[str, Any] = picked

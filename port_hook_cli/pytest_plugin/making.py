@@ -1,4 +1,4 @@
-"""Starting a run in the sandbox: its request is rendered and signed, and left for somebody to send."""
+"""Starts a run in the sandbox and makes its signed request, without sending it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from port_hook_cli.trigger.documents import read_by
 from port_hook_cli.trigger.engines import as_sent
 
 
-class About(TypedDict, total=False):
-    """What else may be said of a run.
+class RunOptions(TypedDict, total=False):
+    """Optional properties of a run.
 
-    `entity` is the one that it runs on, `event` what an automation runs for, `by` who started it (a user, or the whole
-    of `trigger.by`), `secrets` the organization's secrets by name, as templates see them.
+    `entity` is the entity of the run, `event` the event of an automation, `by` the user who started it (a user, or the
+    whole `trigger.by`), `secrets` the organization's secrets by name, for templates.
     """
 
     entity: Mapping[str, Any]
@@ -33,14 +33,16 @@ class About(TypedDict, total=False):
     secrets: Mapping[str, str]
 
 
-async def make_request(world: World, identifier: str, inputs: Mapping[str, Any], about: About) -> PortRequest:
-    """Return the signed request of a new run of an action; raises PortHookError, and TypeError for a wrong `about`."""
-    if unknown := about.keys() - About.__annotations__.keys():
-        raise TypeError(f"nothing is known as {', '.join(sorted(unknown))}: give {', '.join(About.__annotations__)}")
+async def make_request(world: World, identifier: str, inputs: Mapping[str, Any], options: RunOptions) -> PortRequest:
+    """Return the signed request of a new run of an action; raises PortHookError, and TypeError for unknown options."""
+    if unknown := options.keys() - RunOptions.__annotations__.keys():
+        raise TypeError(
+            f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(RunOptions.__annotations__)}"
+        )
     action = webhook_action(world.sandbox.actions[identifier])
-    await _refuse_what_does_not_run(world, action, about.get("event"))
-    somebody: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
-    by = read_by(about["by"], somebody) if "by" in about else somebody
+    await _check_automation(world, action, options.get("event"))
+    default_by: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
+    by = read_by(options["by"], default_by) if "by" in options else default_by
     run_id = make_run_id(secrets.choice)
     rendered = await world.invoker.request(
         action,
@@ -48,12 +50,12 @@ async def make_request(world: World, identifier: str, inputs: Mapping[str, Any],
         by=by,
         at=format_time(world.now()),
         properties=inputs,
-        entity=about.get("entity"),
-        event=about.get("event"),
-        secrets=about.get("secrets"),
+        entity=options.get("entity"),
+        event=options.get("event"),
+        secrets=options.get("secrets"),
     )
     sent = as_sent(rendered)
-    entity = about.get("entity") or {}
+    entity = options.get("entity") or {}
     world.sandbox.add_run(
         run_id,
         action=identifier,
@@ -77,14 +79,14 @@ async def make_request(world: World, identifier: str, inputs: Mapping[str, Any],
     return request
 
 
-async def _refuse_what_does_not_run(world: World, action: PortAction, event: Mapping[str, Any] | None) -> None:
+async def _check_automation(world: World, action: PortAction, event: Mapping[str, Any] | None) -> None:
     if action.kind is not ActionKind.AUTOMATION:
         return
     if event is None:
-        raise UsageError(f"The automation {action.identifier} runs for an event: give it as `event`.")
+        raise UsageError(f"The automation {action.identifier} needs an event: give it as `event`.")
     if unmet := await world.invoker.unmet(action, event):
-        told = "; ".join(f"{each.expression} {each.reason}" for each in unmet)
-        raise UsageError(f"The automation {action.identifier} does not run for this event: {told}.")
+        reasons = "; ".join(f"{each.expression} {each.reason}" for each in unmet)
+        raise UsageError(f"The automation {action.identifier} does not run for this event: {reasons}.")
 
 
 def _signed(world: World, request: SandboxRequest) -> dict[str, str]:

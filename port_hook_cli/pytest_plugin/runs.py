@@ -1,4 +1,4 @@
-"""What tests get to see: a request as Port sends it, a backend's answer, and a run as it stands."""
+"""The values that tests get: a request as Port sends it, a backend's response, and a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from port_hook_cli.text.safe import brief
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRequest:
-    """A signed request as Port sends it. `dataclasses.replace` makes one that was changed on its way.
+    """A signed request as Port sends it. `dataclasses.replace` simulates a request that was changed in transit.
 
-    `path` is the URL's path and query, for test clients. `errors` are the template expressions that failed and so
-    became null. With `synchronized`, the HTTP answer is what ends the run.
+    `path` is the URL's path and query, for test clients. `errors` are the template expressions that failed and
+    became null. With `synchronized`, the HTTP response ends the run.
     """
 
     run_id: str
@@ -31,13 +31,13 @@ class PortRequest:
     errors: tuple[JqError, ...] = ()
 
     def json(self) -> Any:
-        """Return the body as a JSON value; raises ValueError for none."""
+        """Return the body as a JSON value; raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendResponse:
-    """A backend's HTTP answer. The names of `headers` are in lower case; `latency_ms` is milliseconds."""
+    """A backend's HTTP response. The names of `headers` are in lower case; `latency_ms` is milliseconds."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -46,7 +46,7 @@ class BackendResponse:
 
     @classmethod
     def of(cls, delivery: Delivery) -> BackendResponse | None:
-        """Return the answer that a delivery got, None for one that got none."""
+        """Return the response of a delivery, or None if it got none."""
         if delivery.status is None:
             return None
         return cls(
@@ -67,16 +67,16 @@ class BackendResponse:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the body as a JSON value; raises ValueError for none."""
+        """Return the body as a JSON value; raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Run:
-    """A run as it stood when it was asked for. `logs` are the messages of its log, `entities` what was tied to it.
+    """A snapshot of a run. `logs` are the messages of its log, `entities` the changes to entities that belong to it.
 
-    `request` is what was sent for it and `answer` what the backend answered; both are None for a run that was only
-    added, `answer` also where a test client has it.
+    `request` is the request that was sent for it, and `backend_response` the response of the backend. Both are None for
+    a run that was only added; the response also if a test client received it.
     """
 
     id: str
@@ -95,11 +95,11 @@ class Run:
     backend_response: BackendResponse | None = None
 
     def __repr__(self) -> str:
-        """Return what pytest shows beside an assertion that failed."""
-        told = [f"{self.id} of {self.action}: {self.status}"]
-        told += [f"answered {self.backend_response.status}"] if self.backend_response else []
-        told += [f"{name} {brief(str(value))!r}" for name, value in self._reported() if value]
-        return f"<Run {', '.join(told)}>"
+        """Return what pytest shows with a failed assertion."""
+        parts = [f"{self.id} of {self.action}: {self.status}"]
+        parts += [f"responded {self.backend_response.status}"] if self.backend_response else []
+        parts += [f"{name} {brief(str(value))!r}" for name, value in self._reported() if value]
+        return f"<Run {', '.join(parts)}>"
 
     def _reported(self) -> list[tuple[str, Any]]:
         last = self.logs[-1] if self.logs else None
@@ -107,7 +107,7 @@ class Run:
 
 
 class RunNotEnded(AssertionError):
-    """A run that nobody has ended: the backend refused the request, or reported nothing in time. `run` is the run."""
+    """A run that has not ended: the backend rejected the request, or did not report a result in time."""
 
     def __init__(self, message: str, run: Run) -> None:
         super().__init__(message)

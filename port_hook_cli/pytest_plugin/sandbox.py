@@ -11,17 +11,17 @@ from typing import Any
 from port_hook_cli.errors import UsageError
 from port_hook_cli.pytest_plugin.actions import ActionSource, load_action
 from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded
-from port_hook_cli.pytest_plugin.telling import tell_all, tell_why_not_ended
+from port_hook_cli.pytest_plugin.summary import describe_not_ended, summarize
 from port_hook_cli.pytest_plugin.world import World, at_the_test
 from port_hook_cli.sandbox import ApiEvent, SandboxRun
 
 
 class PortSandbox:
-    """A running stand-in of Port, in which nothing has happened before this test.
+    """A running simulation of Port, reset for each test.
 
-    `environ` points a backend at it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_API_BASE_URL. The
-    credentials are made up for the session and open nothing else. Relative paths of actions start beside the test's
-    file, else in pytest's root folder.
+    `environ` makes a backend use it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_API_BASE_URL. The
+    credentials are generated for the session and valid nowhere else. Relative paths of actions are searched in the
+    folder of the test's file, then in pytest's root folder.
     """
 
     def __init__(self, world: World, *, folders: Sequence[Path]) -> None:
@@ -36,17 +36,17 @@ class PortSandbox:
 
     @property
     def client_secret(self) -> str:
-        """The secret that invocations are signed with."""
+        """The secret that signs invocations."""
         return self.world.sandbox.client_secret.reveal()
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs of this test by id, as they stand."""
+        """The runs of this test by id."""
         return self.world.do(lambda: {run_id: self.shown(run) for run_id, run in self.world.sandbox.runs.items()})
 
     @property
     def calls(self) -> tuple[ApiEvent, ...]:
-        """The calls that were answered in this test: each has `method`, `path`, `status`, `run_id` and `note`."""
+        """The API calls of this test: each has `method`, `path`, `status`, `run_id` and `note`."""
         return self.world.do(lambda: tuple(self.world.calls))
 
     @property
@@ -56,13 +56,13 @@ class PortSandbox:
 
     @property
     def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """The entities that the backend has made, by blueprint and identifier."""
+        """The entities that the backend has created, by blueprint and identifier."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.entities))
 
     def add_action(self, action: ActionSource) -> str:
-        """Add, or replace, an action: a JSON or YAML file, FILE#ID, or a mapping. Return its identifier.
+        """Add or replace an action: a JSON or YAML file, FILE#ID, or a mapping. Return its identifier.
 
-        Raises UsageError for what is no action, and for an identifier that the sandbox does not have.
+        Raises UsageError if it is not an action, or an identifier that the sandbox does not have.
         """
         __tracebackhide__ = True
         try:
@@ -77,7 +77,7 @@ class PortSandbox:
         return identifier
 
     def add_run(self, run_id: str, *, action: str = "create_vm") -> Run:
-        """Add, or start anew, a run in progress, for a request that the test makes itself."""
+        """Add or restart a run in progress, for a request that the test makes itself."""
         return self.world.do(lambda: self.shown(self.world.sandbox.add_run(run_id, action=action)))
 
     def wait_for_end(self, run_id: str, *, timeout_s: float | None = None) -> Run:
@@ -86,17 +86,17 @@ class PortSandbox:
         return self.world.call(self.ended(run_id, timeout_s, blocks=is_in_event_loop()))
 
     async def await_end(self, run_id: str, *, timeout_s: float | None = None) -> Run:
-        """Do what `wait_for_end` does, without holding up the event loop of the test."""
+        """Like `wait_for_end`, without blocking the event loop of the test."""
         __tracebackhide__ = True
         return await self.world.acall(self.ended(run_id, timeout_s))
 
-    def story(self) -> str:
-        """Return what has happened in words, which pytest shows with a test that failed."""
+    def summary(self) -> str:
+        """Return the summary of runs and calls that pytest shows with a failed test."""
         runs = self.runs
-        return tell_all(list(runs.values()), self.calls) if runs or self.calls else ""
+        return summarize(list(runs.values()), self.calls) if runs or self.calls else ""
 
     def shown(self, run: SandboxRun) -> Run:
-        """Return a run as it stands. For the thread of the event loop, as is `ended`."""
+        """Return a snapshot of a run. Call it only in the event loop's thread, like `ended`."""
         return Run(
             id=run.id,
             action=run.action,
@@ -111,11 +111,11 @@ class PortSandbox:
             properties=dict(run.properties),
             entities=tuple(run.entities),
             request=self.world.requests.get(run.id),
-            backend_response=self.world.answers.get(run.id),
+            backend_response=self.world.responses.get(run.id),
         )
 
     async def ended(self, run_id: str, timeout_s: float | None = None, *, blocks: bool = False) -> Run:
-        """Wait until a run has ended, and return it; `blocks` says that the test's own event loop stands meanwhile."""
+        """Wait until a run has ended and return it; `blocks` says whether that blocks the event loop of the test."""
         __tracebackhide__ = True
         seconds = self.world.timeout_s if timeout_s is None else timeout_s
         if run_id not in self.world.sandbox.runs:
@@ -127,13 +127,13 @@ class PortSandbox:
             raise self.not_ended(run_id, f"after {seconds:g} s", blocks=blocks) from None
 
     def not_ended(self, run_id: str, when: str, *, blocks: bool = False) -> RunNotEnded:
-        """Return the failure of a run that is still in progress. For the thread of the event loop."""
+        """Return the error for a run that is still in progress. Call it only in the event loop's thread."""
         run = self.shown(self.world.sandbox.runs[run_id])
-        return RunNotEnded(tell_why_not_ended(run, when, tuple(self.world.calls), blocks=blocks), run)
+        return RunNotEnded(describe_not_ended(run, when, tuple(self.world.calls), blocks=blocks), run)
 
 
 def is_in_event_loop() -> bool:
-    """Whether the caller holds up an event loop of its own by waiting."""
+    """Whether the caller runs in an event loop, which waiting would block."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

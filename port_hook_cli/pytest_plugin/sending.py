@@ -1,4 +1,4 @@
-"""Sending a request that was made, and recording what becomes of its run. For the thread of the event loop."""
+"""Sends a request and records the outcome of its run. Call these functions only in the event loop's thread."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import asyncio
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine, parse_target
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.trigger.destination import destination
 
 
 def url_to(url: str, to: str | int | None) -> str:
-    """Return the URL to send to; raises UsageError for an action's own URL that is not on this machine."""
+    """Return the URL to send to; raises UsageError if it is the action's URL and not on this machine."""
     if to is None and not is_on_this_machine(url):
         raise UsageError(
-            f"The action's URL is {url}, which is not on this machine: say where the backend is with `to`."
+            f"The action's URL is {url}, which is not on this machine: give the address of the backend as `to`."
         )
     return destination(url, None if to is None else parse_target(str(to)))
 
 
 async def send(world: World, request: PortRequest, timeout_s: float) -> BackendResponse | None:
-    """Send a request and record its answer; None for one that did not come in `timeout_s` seconds.
+    """Send a request and record its response; return None if there is none within `timeout_s` seconds.
 
-    Raises TargetError when the backend cannot be reached or breaks off.
+    Raises TargetError if the backend cannot be reached or closes the connection early.
     """
     world.requests[request.run_id] = request
     invocation = Invocation(
@@ -37,7 +38,7 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> BackendR
     )
     try:
         async with asyncio.timeout(timeout_s):
-            delivery = await world.sender.send(invocation, request.url)
+            delivery = await world.client.send(invocation, sendable_url(request.url))
     except TimeoutError:
         return None
     backend_response = record(world, request, delivery)
@@ -47,9 +48,9 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> BackendR
 
 
 def record(world: World, request: PortRequest, delivery: Delivery) -> BackendResponse | None:
-    """Record what became of a request as Port does, and return the answer; None where there was none."""
+    """Record the outcome of a request as Port does, and return the response, or None if there was none."""
     world.sandbox.record(request.run_id, delivery)
     backend_response = BackendResponse.of(delivery)
     if backend_response is not None:
-        world.answers[request.run_id] = backend_response
+        world.responses[request.run_id] = backend_response
     return backend_response

@@ -1,6 +1,6 @@
-"""The sandbox of a test session and what sends its invocations, on an event loop in a thread of its own.
+"""The sandbox of a test session and the sender of its invocations, in an event loop in a separate thread.
 
-So the fixtures work from any test, synchronous or asynchronous, and need no other plugin.
+So the fixtures work in synchronous and asynchronous tests, and need no other plugin.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar, Unpack
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.http.sender import Sender
+from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded
 from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
@@ -29,8 +29,8 @@ from port_hook_cli.trigger.invoker import Invoker
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Exception)
-TOLD = (PortHookError, RunNotEnded, BadTarget)
-"""What a test is told: pytest shows the line of the test, and not how it came to be known."""
+SHOWN_ERRORS = (PortHookError, RunNotEnded, BadTarget)
+"""Errors for which pytest shows the line of the test instead of a traceback through the plugin."""
 
 _ANY = PortAction(
     identifier="any", kind=ActionKind.AUTOMATION, condition={"type": "JQ", "expressions": ["true"]}, method={}
@@ -38,52 +38,54 @@ _ANY = PortAction(
 
 
 class Environ(dict[str, str]):
-    """An environment whose secret does not show: pytest prints the arguments of a test that failed."""
+    """An environment that masks its secret in `repr`: pytest prints the arguments of a failed test."""
 
     def __repr__(self) -> str:
         return repr({name: MASK if name.endswith("_SECRET") else value for name, value in self.items()})
 
 
 class World:
-    """What the tests of a session share. `reset` gives the next test a sandbox without a past.
+    """What the tests of a session share. `reset` empties the sandbox for the next test.
 
-    All but `call`, `acall` and the constant parts is for the thread of the event loop.
+    Except for `call`, `acall`, `do` and constant attributes, use it only in the event loop's thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self.sandbox: Sandbox
-        self.sender: Sender
+        self.client: HttpClient
         self.calls: list[ApiEvent] = []
         self.requests: dict[str, PortRequest] = {}
-        self.answers: dict[str, BackendResponse] = {}
+        self.responses: dict[str, BackendResponse] = {}
         self._loop = loop
         self._stack = stack
         self._invoker: Invoker | None = None
 
     async def start(self, actions: Sequence[Path]) -> None:
-        """Start the sandbox; raises ListenError, and UsageError for a file that holds no action."""
+        """Start the sandbox; raises ListenError, and UsageError for a file without an action."""
         known = [create_vm_action(), *read_actions(actions)]
-        self.sender = await self._stack.enter_async_context(Sender(timeout_s=0))
-        starting = Sandbox.start(strict_runs=True, actions=known, invoker=_Starter(self), on_event=self.calls.append)
+        self.client = await self._stack.enter_async_context(HttpClient(timeout_s=0))
+        starting = Sandbox.start(
+            strict_runs=True, actions=known, invoker=_LazyInvoker(self), on_event=self.calls.append
+        )
         self.sandbox = await self._stack.enter_async_context(starting)
 
     @property
     def invoker(self) -> Invoker:
-        """What makes the requests; its jq is started for the first one. Raises RenderError when jq is missing."""
+        """The maker of requests. It starts jq for the first one."""
         if self._invoker is None:
             self._invoker = self._stack.enter_context(invoking(lambda: self.sandbox.client_secret))
         return self._invoker
 
     def warm_up(self) -> None:
-        """Have jq started while a test still prepares; whatever is wrong with it, its first request tells."""
+        """Start jq while the test prepares. If that fails, the first request raises the error."""
         if self._invoker is None:
             warming = asyncio.ensure_future(self.invoker.unmet(_ANY, {}))
             warming.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment that points a backend at the sandbox; PORT_API_BASE_URL is what Port's agent reads."""
+        """The environment for a backend that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
         return Environ(
             PORT_CLIENT_ID=self.sandbox.client_id,
             PORT_CLIENT_SECRET=self.sandbox.client_secret.reveal(),
@@ -97,7 +99,7 @@ class World:
         return time.time()
 
     def reset(self) -> None:
-        """Forget what has happened in a test, and give up what it left under way."""
+        """Delete the results of a test and cancel its invocations in progress."""
         self.call(self._reset())
 
     def do(self, act: Callable[[], _T]) -> _T:
@@ -109,34 +111,34 @@ class World:
         return self.call(acting())
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Have `work` done, and wait for it."""
+        """Run `work` in the event loop's thread and wait for its result."""
         __tracebackhide__ = True
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
-        except TOLD as error:
+        except SHOWN_ERRORS as error:
             raise at_the_test(error) from None
         except BaseException:
-            future.cancel()  # pytest-timeout or Ctrl-C: nobody waits for it any more
+            future.cancel()  # pytest-timeout or Ctrl-C: no one waits for it anymore
             raise
 
     async def acall(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Have `work` done without holding up the caller's own event loop."""
+        """Run `work` in the event loop's thread without blocking the caller's event loop."""
         __tracebackhide__ = True
         try:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-        except TOLD as error:
+        except SHOWN_ERRORS as error:
             raise at_the_test(error) from None
 
     async def _reset(self) -> None:
         await self.sandbox.reset()
         self.requests.clear()
-        self.answers.clear()
+        self.responses.clear()
         self.calls.clear()
 
 
-class _Starter:
-    """Makes the requests of runs that a backend starts through the sandbox's API, once there are any."""
+class _LazyInvoker:
+    """Makes the requests of runs that a backend starts through the sandbox's API, with an invoker created on demand."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -146,16 +148,16 @@ class _Starter:
 
 
 def at_the_test(error: _E) -> _E:
-    """Return `error` as the test raises it: without where it came from, and with what to do about it."""
+    """Return `error` for the test: without a traceback through the plugin, and with its hint."""
     hint = error.hint if isinstance(error, PortHookError) else ""
-    if hint and "--" not in hint:  # which speaks of the command line
+    if hint and "--" not in hint:  # a hint with an option is about the command line
         error.add_note(f"hint: {hint}")
     return error.with_traceback(None)
 
 
 @contextmanager
 def running_world(actions: Sequence[Path], *, timeout_s: float) -> Iterator[World]:
-    """Run a world until the block ends. `actions` are files and folders; a run may take `timeout_s` seconds."""
+    """Run a world until the block ends. `actions` are files and folders; `timeout_s` is the timeout of a run."""
     with _running_loop() as loop:
         stack = AsyncExitStack()
         world = World(loop, stack, timeout_s)
@@ -168,7 +170,7 @@ def running_world(actions: Sequence[Path], *, timeout_s: float) -> Iterator[Worl
 
 @contextmanager
 def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    # Where sockets are blocked, this raises; an event loop would be left half made.
+    # If sockets are blocked, this raises before an event loop is half created.
     socket.socket(socket.AF_INET).close()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="port-hook", daemon=True)

@@ -1,1 +1,1 @@
-"""`replay`: where a request comes from, how it is changed, and the series of sends."""
+"""`replay`: where a request comes from, how it is changed, and how often it is sent."""

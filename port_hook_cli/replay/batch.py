@@ -1,4 +1,4 @@
-"""What `replay` does once its options are read: find, prepare, send, show."""
+"""`replay` after its options are parsed: find the sources, prepare the requests, send them, show the results."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.delivery_view import delivery_view, request_text
+from port_hook_cli.invocations.delivery_view import delivery_text, delivery_view, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -21,7 +21,6 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
-from port_hook_cli.replay.editing import Edits, for_editor, from_editor
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
     Captures,
@@ -33,10 +32,9 @@ from port_hook_cli.replay.series import (
     find_source,
     send_series,
     unexpected,
-    without_answer,
+    without_response,
 )
 from port_hook_cli.replay.sources import ReplaySource
-from port_hook_cli.replay.tally import tally_deliveries
 from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -44,19 +42,22 @@ from port_hook_cli.terminal.console import emit, rich_console, write_content
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
+if TYPE_CHECKING:
+    from port_hook_cli.replay.editing import Edits
+
 _SEPARATOR = b"\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayPlan:
-    """The options of `replay`, read and checked. `to` is a URL, or None for where each capture was forwarded to.
+    """The options of `replay`, parsed and checked. `to` is None if each capture is sent where it was forwarded.
 
     Times are seconds; a `timeout_s` of 0 is no limit.
     """
 
     sources: Sequence[str]
     to: str | None
-    edits: Edits
+    edits: Edits | None
     edit: bool
     rewriting: Rewriting
     unit: TimestampUnit
@@ -73,12 +74,12 @@ class ReplayPlan:
 
     @property
     def sends(self) -> int:
-        """How many requests the plan sends in all."""
+        """The total number of requests."""
         return len(self.sources) * self.series.times
 
 
 def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
-    """Carry out `plan`. Raises the problems of whatever it needs: settings, store, Port's API, the editor."""
+    """Carry out `plan` and return the exit code; raises PortHookError."""
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
     sources = asyncio.run(_find(plan, runtime, settings))
@@ -86,11 +87,11 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime)
-    return _send(replays, sign, plan, runtime)
+    return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "")
 
 
 def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
-    """Return a reader of the settings that reads once: the secret may come from stdin."""
+    """Return a function that reads the settings once: the secret may come from stdin."""
     needs = ALL_NEEDS if any(map(is_run_id, plan.sources)) else ONLY_THE_SECRET
     return cache(
         partial(
@@ -132,7 +133,7 @@ def _is_directory(name: str, *, runtime: Runtime) -> bool:
 
 
 def _open_captures(plan: ReplayPlan, runtime: Runtime, stack: ExitStack) -> Captures | None:
-    from port_hook_cli.captures import store_path
+    from port_hook_cli.captures.opening import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
         return None
@@ -165,25 +166,32 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
 
 
 def _default_target(source: ReplaySource, runtime: Runtime) -> str:
-    """Return where a capture was forwarded to, and say so; raises UsageError where that is unknown or elsewhere."""
-    if source.forwarded_to is None:
+    """Return where a capture was forwarded to, or else the last listener's target, and say which.
+
+    Raises UsageError where that is unknown or elsewhere.
+    """
+    to, reason = source.forwarded_to, "where the capture was forwarded"
+    if to is None:
+        to, reason = source.listener_target, "where the last `listen` with this store forwarded"
+    if to is None:
         raise UsageError(
             f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
             hint="Name the target, such as --to 8000.",
         )
-    runtime.tell_once(f"Sending to {printable(source.forwarded_to)}, where the capture was forwarded.")
-    return source.forwarded_to
+    runtime.tell_once(f"Sending to {printable(to)}, {reason}.")
+    return to
 
 
 def _notes(source: ReplaySource, plan: ReplayPlan) -> Iterator[str]:
     masked = ", ".join(masked_fields(source.invocation.headers))
     if masked:
-        yield f"the store masks {masked}, so it is left out; give it with --header"
+        yield f"the store masks {masked}, so it is left out; set it with --header"
     if plan.rewriting.as_captured:
-        yield "it carries its captured timestamp, which a target that checks the age refuses as too old"
+        yield "it has its captured timestamp, so a target that checks the age refuses it as too old"
 
 
 def _edit(body: bytes, runtime: Runtime) -> bytes:
+    from port_hook_cli.replay.editing import for_editor, from_editor
     from port_hook_cli.terminal.editor import edit
 
     shown = for_editor(body)
@@ -202,7 +210,7 @@ def _print_requests(replays: Sequence[Replay], sign: Callable[[Invocation], Invo
 
 @dataclass(slots=True)
 class _Report:
-    """What came of the sends so far; answers are kept only where one alone is shown."""
+    """The results so far. Responses are kept only if a single one is shown."""
 
     plan: ReplayPlan
     runtime: Runtime
@@ -212,7 +220,7 @@ class _Report:
 
     def add(self, sent: Sent) -> None:
         self.elapsed_s = max(self.elapsed_s, sent.elapsed_s)
-        self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_answer(sent.delivery))
+        self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_response(sent.delivery))
         if self.plan.json:
             record = delivery_record(sent.delivery, source=sent.replay.source, run_id=sent.replay.run_id)
             emit(record, self.runtime.stdout)
@@ -220,7 +228,12 @@ class _Report:
 
 
 def _send(
-    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, runtime: Runtime
+    replays: Sequence[Replay],
+    sign: Callable[[Invocation], Invocation],
+    plan: ReplayPlan,
+    runtime: Runtime,
+    *,
+    conflict: str,
 ) -> ExitCode:
     with _progress(plan.sends, runtime) as advance:
         report = _Report(plan, runtime, advance)
@@ -230,22 +243,22 @@ def _send(
         except KeyboardInterrupt:
             interrupted = True
     if report.deliveries and not plan.json:
-        _show(report, plan, runtime)
+        _show(report, plan, runtime, conflict)
     return ExitCode.INTERRUPTED if interrupted else exit_code(report.deliveries, plan.expectation)
 
 
 async def _send_all(
     replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], plan: ReplayPlan, report: _Report
 ) -> None:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=plan.timeout_s) as sender:
-        await send_series(replays, plan.series, sender=sender, finish=sign, on_sent=report.add)
+    async with HttpClient(timeout_s=plan.timeout_s) as client:
+        await send_series(replays, plan.series, client=client, finish=sign, on_sent=report.add)
 
 
 @contextmanager
 def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal's stderr while many are sent."""
+    """Show a progress bar for several requests if stderr is a terminal; yield a function that advances it."""
     if total == 1 or not runtime.stderr.isatty():
         yield lambda: None
         return
@@ -256,24 +269,33 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: _Report, plan: ReplayPlan, runtime: Runtime) -> None:
+def _show(report: _Report, plan: ReplayPlan, runtime: Runtime, conflict: str) -> None:
     if plan.sends == 1:
-        _show_one(report.deliveries[0], runtime)
+        _show_one(report.deliveries[0], runtime, conflict)
     else:
+        from port_hook_cli.replay.tally import tally_deliveries
+
         tally = tally_deliveries(report.deliveries, elapsed_s=report.elapsed_s)
         console = rich_console(runtime.stdout, runtime.environ)
         console.print(tally_view(tally), format_latencies(tally))
     missed = unexpected(report.deliveries, plan.expectation)
     if missed and plan.expectation is not None:
-        words = f"{missed} of {len(report.deliveries)} sends did not get {plan.expectation.text}"
-        print(f"error: {words}", file=runtime.stderr)
+        message = f"{missed} of {len(report.deliveries)} requests did not get {plan.expectation.text}"
+        print(f"error: {message}", file=runtime.stderr)
 
 
-def _show_one(delivery: Delivery, runtime: Runtime) -> None:
+def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
     if delivery.status is None:
-        print(f"error: {printable(delivery.error or 'no answer')}", file=runtime.stderr)
+        print(f"error: {printable(delivery.error or 'no response')}", file=runtime.stderr)
     else:
         rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
-    hint = delivery_hint(delivery)
+    hint = delivery_hint(delivery, conflict)
     if hint:
         print(f"hint: {hint}", file=runtime.stderr)
+
+
+def _print_delivery(delivery: Delivery, runtime: Runtime) -> None:
+    if runtime.stdout.isatty():
+        rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
+    else:  # loading rich takes longer than sending the request
+        print(delivery_text(delivery), file=runtime.stdout)

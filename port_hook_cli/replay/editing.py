@@ -16,17 +16,17 @@ _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that fi
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One `--set`: a path and the value to put there."""
+    """One `--set`: a path and its new value."""
 
     path: JsonPath
     value: Any
 
     @classmethod
     def parse(cls, text: str) -> Assignment:
-        """Return the assignment that `PATH=JSON` writes; a value that is no JSON is taken as a string.
+        """Return the assignment in `PATH=JSON`. A value that is not JSON is a string.
 
-        Raises UsageError for what cannot be read, and for a value that begins like an object, an array or a string
-        of JSON and is none: that is a slip, not a string.
+        Raises UsageError for an invalid path, and for a value that begins like an object, an array or a string in
+        JSON but is not one: that is a typing error, not a string.
         """
         path_text, value_text = split_assignment(text)
         path = JsonPath.parse(path_text)
@@ -43,7 +43,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edits:
-    """What is taken out of a body and then put in, in this order."""
+    """The changes to a body: removals, then assignments, each in order."""
 
     unset: Sequence[JsonPath] = ()
     assignments: Sequence[Assignment] = ()
@@ -89,20 +89,20 @@ def for_editor(body: bytes) -> str:
 
 
 def from_editor(text: str) -> bytes:
-    """Return an edited text in `JSON.stringify` form; raises NotJson that says where it is wrong."""
+    """Return an edited text in `JSON.stringify` form; raises NotJson with the position of the error."""
     return stringify(text).encode()
 
 
 def _load(text: str) -> Any:
-    # JSON.stringify's form holds no number that Python would refuse (5,000 digits) or JSON cannot write (1e400).
+    # After JSON.stringify, no number is one that Python refuses (5,000 digits) or JSON cannot express (1e400).
     try:
         return json.loads(stringify(text))
     except RecursionError:
-        raise UsageError("The JSON is nested too deeply to be edited here.", hint=_TOO_DEEP) from None
+        raise UsageError("The JSON is nested too deeply to be edited.", hint=_TOO_DEEP) from None
 
 
 def _write(document: Any) -> bytes:
     try:
         return stringify(json.dumps(document)).encode()
     except (NotJson, RecursionError):
-        raise UsageError("The JSON is nested too deeply to be edited here.", hint=_TOO_DEEP) from None
+        raise UsageError("The JSON is nested too deeply to be edited.", hint=_TOO_DEEP) from None

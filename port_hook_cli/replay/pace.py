@@ -1,4 +1,4 @@
-"""At most so many a second, evenly: the pace of a series."""
+"""The pace of a series: at most N requests a second, evenly spaced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = {"s": 1, "m": 60}
 
 
 def parse_rate(text: str) -> float:
-    """Return the rate that `50/s`, `50` or `600/m` writes, per second; raises UsageError."""
+    """Return the rate in `50/s`, `50` or `600/m`, per second; raises UsageError."""
     match = _RATE.fullmatch(text.strip())
     rate_per_s = float(match["number"]) / _SECONDS[match["unit"] or "s"] if match else 0.0
     if not 0 < rate_per_s < math.inf:
@@ -22,10 +22,9 @@ def parse_rate(text: str) -> float:
 
 
 class Pace:
-    """Lets one caller after another go on, `rate_per_s` of them a second.
+    """Admits callers one after another, at most `rate_per_s` a second.
 
-    Time that was lost is not made up for: a burst is what a paced series is meant to avoid. `clock` and `sleep` are
-    in seconds.
+    Lost time is not made up for, because that would cause a burst. `clock` and `sleep` are in seconds.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class Pace:
         self._next = -math.inf
 
     async def turn(self) -> None:
-        """Return when it is the caller's turn."""
+        """Wait for the caller's turn."""
         now = self._clock()
         due = max(self._next, now)
         self._next = due + self._interval_s

@@ -1,4 +1,4 @@
-"""What a replay changes of a request before it is sent again."""
+"""How a replay changes a request before sending it again."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from port_hook_cli.text.secret import MASK, Secret
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
-# The sender waits for a "100 Continue" that the first receiver gave already.
-_ANSWERED_ALREADY = frozenset({"expect"})
-_OF_THE_FIRST_WAY = frozenset({"host", "content-length", "forwarded", SIGNATURE_HEADER, TIMESTAMP_HEADER})
+# It asks for a "100 Continue", which the first receiver has already sent.
+_FULFILLED = frozenset({"expect"})
+_OF_THE_FIRST_CONNECTION = frozenset({"host", "content-length", "forwarded", SIGNATURE_HEADER, TIMESTAMP_HEADER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewriting:
-    """How each request is changed: `method` where it is not None, and header fields that replace those of their name.
+    """How each request is changed. `headers` replace the fields with the same names; `method` is kept if it is None.
 
-    A field with an empty value is only taken out. `as_captured` keeps the captured fields, timestamp and signature.
+    A field with an empty value is removed. `as_captured` keeps the captured fields, timestamp and signature.
     """
 
     method: str | None = None
@@ -32,14 +32,14 @@ class Rewriting:
 
 
 def parse_method(text: str) -> str:
-    """Return an HTTP method in capitals; raises UsageError for what is none."""
+    """Return an HTTP method in capitals; raises UsageError for an invalid one."""
     if not _TOKEN.fullmatch(text):
         raise UsageError(f"{text!r} is not an HTTP method.", hint="Write one such as POST or PUT.")
     return text.upper()
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Return the name and value of `NAME:VALUE`, the value as Latin-1 of its UTF-8 bytes; raises UsageError."""
+    """Return the name and value in `NAME:VALUE`, the value as its UTF-8 bytes read as Latin-1; raises UsageError."""
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
     if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
@@ -48,12 +48,12 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def masked_fields(headers: Headers) -> tuple[str, ...]:
-    """Return the names of the fields whose values the store did not keep; a replay leaves them out."""
+    """Return the names of the fields that the store masked; a replay leaves them out."""
     return tuple(name for name, value in headers if value == MASK)
 
 
 def draft(invocation: Invocation, rewriting: Rewriting, *, url: str, body: bytes) -> Invocation:
-    """Return the request that is sent to `url` with `body`, all but timestamp and signature."""
+    """Return the request for `url` with `body`, still without timestamp and signature."""
     prepare = _captured_headers if rewriting.as_captured else _fresh_headers
     headers = prepare(invocation, url)
     if body != invocation.body:
@@ -64,7 +64,7 @@ def draft(invocation: Invocation, rewriting: Rewriting, *, url: str, body: bytes
 def finish(
     request: Invocation, rewriting: Rewriting, *, id_: str, now: float, secret: Secret | None, unit: TimestampUnit
 ) -> Invocation:
-    """Return a draft as it goes out at `now` (seconds since the epoch), signed when there is a secret."""
+    """Return a draft as it is sent at `now` (seconds since the epoch), signed if there is a secret."""
     signed = () if secret is None else signed_headers(request.body, secret, unit.stamp(now))
     headers = request.headers.plus(*signed).without(*(name for name, _ in rewriting.headers))
     given = tuple((name, value) for name, value in rewriting.headers if value)
@@ -76,13 +76,13 @@ def _fresh_headers(invocation: Invocation, _url: str) -> Headers:
         tuple(
             (name, value)
             for name, value in _end_to_end(invocation.headers)
-            if name.lower() not in _OF_THE_FIRST_WAY and not name.lower().startswith("x-forwarded-")
+            if name.lower() not in _OF_THE_FIRST_CONNECTION and not name.lower().startswith("x-forwarded-")
         )
     )
 
 
 def _captured_headers(invocation: Invocation, url: str) -> Headers:
-    """Return the captured fields in their order, with the host of `url` and no length but the body's."""
+    """Return the captured fields in order, with the host of `url` and without a length that is not the body's."""
     lengths = invocation.headers.all("content-length")
     headers = _end_to_end(invocation.headers)
     if lengths != (str(len(invocation.body)),):
@@ -93,5 +93,5 @@ def _captured_headers(invocation: Invocation, url: str) -> Headers:
 
 def _end_to_end(headers: Headers) -> Headers:
     named = {name.strip().lower() for value in headers.all("connection") for name in value.split(",")}
-    dropped = HOP_BY_HOP | _ANSWERED_ALREADY | named
+    dropped = HOP_BY_HOP | _FULFILLED | named
     return Headers(tuple(item for item in headers if item[0].lower() not in dropped and item[1] != MASK))

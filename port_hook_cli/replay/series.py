@@ -1,29 +1,33 @@
-"""Replay: find the sources, then send them, so many times, at once and a second."""
+"""A replay: find the sources, then send each N times, with a limit on concurrency and rate."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.replay.pace import Pace
-from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file, from_run
+from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file, from_run, handler_here
 from port_hook_cli.runs.updates import is_node_run
 
 LEAST_PREFIX = 4
-"""How many characters of a capture's id are needed to send it: a slip of one letter must not send another request."""
+"""How many characters of a capture's id are needed: a single wrong letter must not send another request."""
 
 
 class Captures(Protocol):
-    """The capture store, as far as a replay reads it. Both methods raise StoreError."""
+    """The capture store, as far as a replay reads it. All methods raise StoreError."""
 
     def get(self, name: str, /) -> Exchange:
         """Return one capture by id, unique prefix or `last`."""
+        ...
+
+    def last_target(self) -> str | None:
+        """Return where the last listener with this store forwarded to."""
         ...
 
     def find(self, *, run_id: str, limit: int) -> Iterator[Exchange]:
@@ -31,12 +35,11 @@ class Captures(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourcePlaces:
-    """Where sources are looked for.
+class SourcePlaces(NamedTuple):
+    """Where sources are searched.
 
-    `read_file` returns None for a name that is not a file, `open_captures` None where there is no store, and `get_run`
-    asks Port's API for an action run.
+    `read_file` returns None for a name that is not a file, and `open_captures` returns None if there is no store.
+    `get_run` asks Port's API for an action run.
     """
 
     read_file: Callable[[str], bytes | None]
@@ -46,17 +49,25 @@ class SourcePlaces:
 
 
 async def find_source(name: str, places: SourcePlaces) -> ReplaySource:
-    """Return what `name` stands for: a file, else a run, else a capture.
+    """Return the file, run or capture that `name` names, searched in this order.
 
-    Raises UsageError for too short an id, StoreError, or what asking Port's API raised, with every place that was
-    searched. Port is asked about action runs only.
+    Port is asked about action runs only. Raises UsageError for an id that is too short, StoreError, and what
+    `places.get_run` raises; the message names every place that was searched.
     """
     content = places.read_file(name)
     if content is not None:
         return from_file(name, content)
     if is_run_id(name):
         return await _find_run(name, places)
-    return from_exchange(name, _find_capture(name, places))
+    return _from_store(name, _find_capture(name, places), places)
+
+
+def _from_store(name: str, exchange: Exchange, places: SourcePlaces) -> ReplaySource:
+    """Return a capture of the store as a source; one that was not forwarded has the last listener's target."""
+    source, captures = from_exchange(name, exchange), places.open_captures()
+    if exchange.delivery is not None or captures is None:
+        return source
+    return replace(source, listener_target=handler_here(captures.last_target()))
 
 
 def _find_capture(name: str, places: SourcePlaces) -> Exchange:
@@ -66,46 +77,46 @@ def _find_capture(name: str, places: SourcePlaces) -> Exchange:
             return captures.get(name)
         except StoreError as problem:
             if not places.is_directory(name):
-                raise _searched(problem, f"There is no file {name} either.") from problem
+                raise _with_sentence(problem, f"There is no file {name} either.") from problem
     if places.is_directory(name):
-        raise StoreError(f"{name} is a directory, and a file or a capture is needed.", hint="Give a file in it.")
+        raise StoreError(f"{name} is a directory; a file or a capture is needed.", hint="Name a file in it.")
     if captures is None:
         raise StoreError(
-            f"There is no file {name}, and no capture store in this folder that could hold such a capture.",
-            hint="Give a payload's file, or capture something first: `port-hook listen`.",
+            f"There is no file {name}, and this folder has no capture store to search.",
+            hint="Name a file with a payload, or capture a request first: `port-hook listen`.",
         )
     raise UsageError(
-        f"There is no file {name}, and {name} is too short for the id of a capture to send.",
+        f"There is no file {name}, and {name} is too short for a capture's id.",
         hint=f"Give at least {LEAST_PREFIX} characters of the id; `port-hook captures` lists them.",
     )
 
 
 async def _find_run(name: str, places: SourcePlaces) -> ReplaySource:
+
     captures = places.open_captures()
     captured = None if captures is None else next(captures.find(run_id=name, limit=1), None)
     if captured is not None:
-        return from_exchange(name, captured)
+        return _from_store(name, captured, places)
     if is_node_run(name):
-        # Of these, Port's API reference documents updates and logs, and no route that reads one.
+        # Port's API reference has routes that update node runs and their logs, but none that returns their request.
         raise StoreError(
-            f"There is no file {name} and no capture of that run here, and Port's API shows no node run's request: "
-            "runs of workflow nodes are replayed from captures only.",
-            hint="Capture it with `port-hook listen` when the node runs again, or give a file with its payload.",
+            f"There is no file {name} and no capture of that run here, and Port's API does not return a "
+            "node run's request: runs of workflow nodes are replayed from captures only.",
+            hint="Capture it with `port-hook listen` when the node runs again, or name a file with its payload.",
         )
     try:
         return from_run(name, await places.get_run(name))
     except PortHookError as problem:
-        searched = f"Port was asked because there is no file {name} and no capture of that run here."
-        raise _searched(problem, searched) from problem
+        reason = f"Port was asked because there is no file {name} and no capture of that run here."
+        raise _with_sentence(problem, reason) from problem
 
 
-def _searched(problem: PortHookError, words: str) -> PortHookError:
-    return type(problem)(f"{problem.message} {words}", hint=problem.hint)
+def _with_sentence(problem: PortHookError, sentence: str) -> PortHookError:
+    return type(problem)(f"{problem.message} {sentence}", hint=problem.hint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """One request that is ready to be sent, all but its signature, and where to."""
+class Replay(NamedTuple):
+    """A request that is ready except for its signature, and the URL to send it to."""
 
     source: str
     run_id: str | None
@@ -113,8 +124,7 @@ class Replay:
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(NamedTuple):
     """A replay that was sent; `elapsed_s` is the time since the series began, in seconds."""
 
     replay: Replay
@@ -122,17 +132,16 @@ class Sent:
     elapsed_s: float
 
 
-class Sends(Protocol):
+class Client(Protocol):
     """Sends requests."""
 
     async def send(self, invocation: Invocation, url: str, /) -> Delivery:
-        """Send one request; a failure is a Delivery, too."""
+        """Send one request and return the outcome; a failure is a Delivery too."""
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """How often each replay is sent, how many at once, and how many a second (None: as many as go)."""
+class Series(NamedTuple):
+    """How often each replay is sent, how many at once, and how many a second (None: no limit)."""
 
     times: int = 1
     concurrency: int = 1
@@ -143,11 +152,11 @@ async def send_series(
     replays: Sequence[Replay],
     series: Series,
     *,
-    sender: Sends,
+    client: Client,
     finish: Callable[[Invocation], Invocation],
     on_sent: Callable[[Sent], None],
 ) -> None:
-    """Send every replay `series.times` times, in rounds. `finish` signs a draft at the moment it is sent."""
+    """Send every replay `series.times` times, in rounds. `finish` signs each draft just before it is sent."""
     clock = asyncio.get_running_loop().time
     pace = None if series.rate_per_s is None else Pace(series.rate_per_s, clock=clock, sleep=asyncio.sleep)
     queue = _rounds(replays, series.times)
@@ -157,7 +166,7 @@ async def send_series(
         for replay in queue:
             if pace is not None:
                 await pace.turn()
-            delivery = await sender.send(finish(replay.draft), replay.url)
+            delivery = await client.send(finish(replay.draft), replay.url)
             on_sent(Sent(replay=replay, delivery=delivery, elapsed_s=clock() - began))
 
     await _together(work() for _ in range(min(series.concurrency, len(replays) * series.times)))
@@ -169,7 +178,7 @@ def _rounds(replays: Sequence[Replay], times: int) -> Iterator[Replay]:
 
 
 async def _together(works: Iterable[Awaitable[None]]) -> None:
-    """Await all; the first failure ends the others and is raised as it is, not in a group."""
+    """Await all. The first failure cancels the others and is raised, not in an exception group."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)
@@ -179,13 +188,13 @@ async def _together(works: Iterable[Awaitable[None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def without_answer(delivery: Delivery) -> Delivery:
-    """Return `delivery` less the answer's fields and body, which nobody reads in a long series."""
+def without_response(delivery: Delivery) -> Delivery:
+    """Return `delivery` without the response's fields and body, which are not shown in a series."""
     return replace(delivery, headers=Headers(), body=b"")
 
 
 def exit_code(deliveries: Sequence[Delivery], expectation: Expectation | None) -> ExitCode:
-    """Return the code of a series: a target out of reach, else no answer or not the expected one, else success."""
+    """Return the exit code: TARGET for an unreachable target, FAILED for a missing or unexpected response, else OK."""
     if any(delivery.fault == "unreachable" for delivery in deliveries):
         return ExitCode.TARGET
     if any(delivery.status is None for delivery in deliveries) or unexpected(deliveries, expectation):
@@ -194,5 +203,5 @@ def exit_code(deliveries: Sequence[Delivery], expectation: Expectation | None) -
 
 
 def unexpected(deliveries: Sequence[Delivery], expectation: Expectation | None) -> int:
-    """Return how many deliveries do not have the status that was expected."""
+    """Return how many deliveries do not have the expected status."""
     return 0 if expectation is None else sum(not expectation.met_by(delivery.status) for delivery in deliveries)

@@ -1,4 +1,4 @@
-"""What a replay starts from: a request that was captured, written to a file, or kept by Port."""
+"""The source of a replay: a request in the capture store, in a file, or in Port."""
 
 from __future__ import annotations
 
@@ -25,42 +25,43 @@ _KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySource:
-    """A request to replay: `name` is how the user called it, `notes` are what they should know about it.
+    """A request to replay. `name` is the name that the user gave, and `notes` are shown to the user.
 
     `invocation.replay_of` names the capture it comes from, where it comes from one. `forwarded_to` is the URL on this
-    machine that the capture was forwarded to, None where there is none: a store may come from a stranger, who must not
-    choose another machine.
+    machine that the capture was forwarded to, and `listener_target` the one that the store's last listener forwarded
+    to. They are None where there is none: a store may come from a stranger, who must not choose another machine.
     """
 
     name: str
     invocation: Invocation
     notes: tuple[str, ...] = ()
     forwarded_to: str | None = None
+    listener_target: str | None = None
 
     @property
     def run_id(self) -> str | None:
-        """The run that the request belongs to, if it says so."""
+        """The id of the run that the request belongs to, None if the payload has none."""
         return read_payload(self.invocation.body, self.invocation.headers).run_id
 
     @property
     def is_signed(self) -> bool:
-        """Whether the request has a signature of its own."""
+        """Whether the request has a signature."""
         return self.invocation.headers.get(SIGNATURE_HEADER) is not None
 
 
 def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
-    """Return a capture as a source; raises StoreError for one whose body was not kept whole."""
+    """Return a capture as a source; raises StoreError if its body was not kept whole."""
     invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id)
     return ReplaySource(
         name=name,
         invocation=invocation,
         notes=_verdict_notes(exchange.verdict),
-        forwarded_to=_handler_here(exchange),
+        forwarded_to=handler_here(exchange.delivery.url) if exchange.delivery else None,
     )
 
 
 def from_file(name: str, content: bytes) -> ReplaySource:
-    """Return a capture file, a raw HTTP request or a bare payload as a source; raises StoreError for anything else."""
+    """Return the capture, raw HTTP request or payload in a file as a source; raises StoreError for any other file."""
     if is_request(content):
         return _from_raw_request(name, content)
     try:
@@ -71,12 +72,12 @@ def from_file(name: str, content: bytes) -> ReplaySource:
 
 
 def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
-    """Return the request that Port keeps of a run (`run.payload` of its API) as a source; raises PortApiError."""
+    """Return the request that Port keeps for a run (`run.payload` in its API) as a source; raises PortApiError."""
     kept = run.get("payload")
     if not isinstance(kept, dict) or "body" not in kept:
         raise PortApiError(
-            f"Port keeps no request of the run {name}.",
-            hint="Only the runs of webhook actions have one; look at the action's invocation method.",
+            f"Port has no request for the run {name}.",
+            hint="Only runs of webhook actions have one; check the action's invocation method.",
         )
     return ReplaySource(
         name=name,
@@ -89,11 +90,10 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
     )
 
 
-def _handler_here(exchange: Exchange) -> str | None:
-    if exchange.delivery is None:
-        return None
+def handler_here(target: str | None) -> str | None:
+    """Return a URL that a store has if it is one on this machine, or None."""
     try:
-        url = parse_target(exchange.delivery.url)
+        url = parse_target(target or "")
     except BadTarget:
         return None
     return url if is_on_this_machine(url) else None
@@ -127,7 +127,7 @@ def _from_payload(name: str, content: bytes) -> ReplaySource:
 
 
 def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:
-    """Return a request that was never captured, and so has no id and no time yet."""
+    """Return a request that was not captured; it has no id and no time yet."""
     return Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body)
 
 
@@ -135,7 +135,7 @@ def _kept_body(name: str, body: Any) -> bytes:
     try:
         return (body if isinstance(body, str) else stringify(json.dumps(body))).encode("utf-8", "replace")
     except (NotJson, RecursionError) as problem:
-        raise PortApiError(f"The request that Port keeps of {name} cannot be read: {problem}.") from problem
+        raise PortApiError(f"The request that Port has for {name} cannot be read: {problem}.") from problem
 
 
 def _kept_headers(fields: Any) -> Headers:

@@ -1,4 +1,4 @@
-"""Many deliveries in a few numbers: how many of each status, how fast."""
+"""A summary of many deliveries: how many of each status, and how fast."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from port_hook_cli.invocations.models import Delivery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryTally:
-    """How a series of deliveries went.
+    """The summary of a series of deliveries.
 
-    `statuses` counts the answers by status, `errors` the sends without an answer by their words. `latencies_ms` are
-    those of the answered sends, in milliseconds, ascending. `elapsed_s` is the time that the whole series took.
+    `statuses` counts the responses by status, `errors` the requests without a response by message. `latencies_ms` are
+    those of the responses, in milliseconds, ascending. `elapsed_s` is the duration of the series, in seconds.
     """
 
     statuses: Mapping[int, int]
@@ -25,16 +25,16 @@ class DeliveryTally:
 
     @property
     def sent(self) -> int:
-        """How many sends there were."""
+        """The number of requests."""
         return len(self.latencies_ms) + sum(self.errors.values())
 
     @property
     def rate_per_s(self) -> float:
-        """Sends per second of the whole series."""
+        """Requests per second over the whole series."""
         return self.sent / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     def percentile(self, percent: float) -> float | None:
-        """Return the latency that `percent` of the answered sends did not exceed; None when none was answered."""
+        """Return the latency that `percent` of the responses did not exceed; None if there are none."""
         return percentile(self.latencies_ms, percent)
 
 
@@ -45,7 +45,7 @@ def tally_deliveries(deliveries: Iterable[Delivery], *, elapsed_s: float) -> Del
     latencies_ms: list[float] = []
     for delivery in deliveries:
         if delivery.status is None:
-            errors[delivery.error or "no answer"] += 1
+            errors[delivery.error or "no response"] += 1
             continue
         statuses[delivery.status] += 1
         latencies_ms.append(delivery.latency_ms)
@@ -58,7 +58,7 @@ def tally_deliveries(deliveries: Iterable[Delivery], *, elapsed_s: float) -> Del
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float | None:
-    """Return the nearest-rank percentile of `ascending`: one of its own values, or None when it is empty."""
+    """Return the nearest-rank percentile, which is one of the values; None if there are none."""
     if not ascending:
         return None
     rank = ceil(len(ascending) * percent / 100)

@@ -1,4 +1,4 @@
-"""What came of a replay: one answer, a table of many, and the request that a dry run would send."""
+"""The results of a replay as text: hints, and the table at the end of a series."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.invocations.delivery_view import _STYLES, format_status
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.replay.tally import DeliveryTally
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from port_hook_cli.replay.tally import DeliveryTally
+
 _PERCENTILES = (50, 90, 99)
-_REFUSED = "The target refused the request: does it verify with the same secret, over the body as it arrives?"
+_REFUSED = "The target refused the request: does it verify with the same secret, over the exact body?"
 _HINTS = {
     401: _REFUSED,
     403: _REFUSED,
@@ -31,25 +32,29 @@ _FAULT_HINTS = {
 }
 
 
-def delivery_hint(delivery: Delivery) -> str:
-    """Return what to do about a replay that did not go well, or an empty string."""
+def delivery_hint(delivery: Delivery, conflict: str = "") -> str:
+    """Return what to do about a replay that did not go well, or an empty string.
+
+    `conflict` says that two places have different secrets; it is added if the target refused the signature.
+    """
     if delivery.status is None:
         return _FAULT_HINTS.get(delivery.fault or "", "")
     if delivery.status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return "Redirects are not followed, and Port does not follow them either; point --to at the final address."
     fallback = "The target's own log should say why." if delivery.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
-    return _HINTS.get(delivery.status, fallback)
+    hint = _HINTS.get(delivery.status, fallback)
+    return f"{hint} {conflict}" if conflict and hint == _REFUSED else hint
 
 
 def tally_view(tally: DeliveryTally) -> Table:
-    """Return the table at the end of a series: sends by status and error, latencies, rate."""
+    """Return the table at the end of a series: requests by status and error, duration and rate."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE, show_footer=True, pad_edge=False)
-    table.add_column("answer", footer=Text(f"{format_duration(tally.elapsed_s)}, {tally.rate_per_s:.1f}/s"))
-    table.add_column("sends", justify="right", footer=Text(str(tally.sent)))
+    table.add_column("response", footer=Text(f"{format_duration(tally.elapsed_s)}, {tally.rate_per_s:.1f}/s"))
+    table.add_column("requests", justify="right", footer=Text(str(tally.sent)))
     for status, count in tally.statuses.items():
         table.add_row(Text(format_status(status), style=_STYLES.get(status // 100, "")), Text(str(count)))
     for error, count in tally.errors.items():
@@ -58,7 +63,7 @@ def tally_view(tally: DeliveryTally) -> Table:
 
 
 def format_latencies(tally: DeliveryTally) -> str:
-    """Return the latency percentiles of the answered sends on one line; empty when there were none."""
+    """Return the latency percentiles on one line; empty if there were no responses."""
     if not tally.latencies_ms:
         return ""
     percentiles = ((percent, tally.percentile(percent)) for percent in _PERCENTILES)

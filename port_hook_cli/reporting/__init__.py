@@ -1,1 +1,1 @@
-"""`report-run`: logs and results sent to Port as they come."""
+"""`report-run`: sends logs and results of a run to Port."""

@@ -1,4 +1,4 @@
-"""Bytes that trickle in, gathered into log messages of whole lines."""
+"""Collects bytes of a stream into log messages of whole lines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FLUSH_AT_BYTES = 64 * 1024
 async def log_batches(
     chunks: Chunks, *, every_s: float = FLUSH_EVERY_S, at_bytes: int = FLUSH_AT_BYTES
 ) -> AsyncIterator[str]:
-    """Yield the text of `chunks` in messages of whole lines, in order, each without its last line's end.
+    """Yield the text of `chunks` in messages of whole lines, in order, each without its last line break.
 
-    A message goes out `every_s` seconds after its first byte, at about `at_bytes` bytes, and at the end. Bytes that
-    are no UTF-8 become U+FFFD; a line without an end waits for it, unless it grows to `at_bytes`. Blank messages
-    are left out: Port takes no empty log.
+    A message is complete `every_s` seconds after its first byte, at about `at_bytes` bytes, or at the end of the
+    stream. Bytes that are not UTF-8 become U+FFFD. An incomplete line stays for a later message until it has
+    `at_bytes`. Blank messages are omitted, because Port rejects empty logs.
     """
     pending = _Pending()
     deadline: float | None = None
@@ -33,13 +33,13 @@ async def log_batches(
             if pending.size < at_bytes:
                 continue
         deadline = None
-        message = pending.take_all() if chunk == b"" else pending.take_lines(longest=at_bytes)
+        message = pending.take_all() if chunk == b"" else pending.take_lines(max_bytes=at_bytes)
         if message.strip():
             yield message
 
 
 async def _next_chunk(chunks: Chunks, deadline: float | None) -> bytes | None:
-    """Return the next chunk, empty at the end, or None when `deadline`, in the loop's time, comes first."""
+    """Return the next chunk, empty at the end, or None at the `deadline`, in the loop's time."""
     try:
         async with asyncio.timeout_at(deadline):
             return await chunks.get()
@@ -48,7 +48,7 @@ async def _next_chunk(chunks: Chunks, deadline: float | None) -> bytes | None:
 
 
 class _Pending:
-    """Text that has come and not gone out yet; `size` is in bytes."""
+    """Text that is not in a message yet; `size` is in bytes."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -56,19 +56,19 @@ class _Pending:
         self.size = 0
 
     def add(self, chunk: bytes) -> None:
-        """Add a chunk; the empty one, which is the end, also shows what is left of a cut character."""
+        """Add a chunk. The empty chunk, at the end, also adds the rest of an incomplete character."""
         self._text += self._decoder.decode(chunk, final=not chunk)
         self.size += len(chunk)
 
-    def take_lines(self, *, longest: int) -> str:
-        """Take the whole lines; a last line that is still open stays, unless it has `longest` bytes by itself."""
+    def take_lines(self, *, max_bytes: int) -> str:
+        """Take the whole lines. An incomplete last line stays, unless it alone has `max_bytes` bytes."""
         lines, end, rest = self._text.rpartition("\n")
-        if not end and self.size >= longest:
+        if not end and self.size >= max_bytes:
             return self.take_all()
         self._text, self.size = rest, len(rest.encode())
         return lines.rstrip("\r\n")
 
     def take_all(self) -> str:
-        """Take everything; the start of a character that is still incomplete stays in the decoder."""
+        """Take everything; the start of an incomplete character stays in the decoder."""
         text, self._text, self.size = self._text, "", 0
         return text.rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""What reporting a run needs of the world."""
+"""The protocols that reporting depends on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from port_hook_cli.runs.updates import Call
 
 
 class RunApi(Protocol):
-    """Port's API, as far as reporting a run needs it. Both methods raise PortApiError, or RunEndedError."""
+    """The part of Port's API that reports a run. Both methods raise PortApiError or RunEndedError."""
 
     async def get_run(self, run_id: str, /) -> Mapping[str, Any]:
         """Return the action run as Port shows it."""
         ...
 
     async def send(self, call: Call, /) -> Mapping[str, Any]:
-        """Make one call and return Port's answer."""
+        """Make one call and return Port's response."""
         ...
 
 
@@ -24,5 +24,5 @@ class Chunks(Protocol):
     """Bytes that arrive over time, such as an `asyncio.Queue`; an empty chunk is the end."""
 
     async def get(self) -> bytes:
-        """Wait for the next chunk. Being cancelled loses none."""
+        """Wait for the next chunk. A cancellation loses no chunk."""
         ...

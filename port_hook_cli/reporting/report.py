@@ -1,4 +1,4 @@
-"""Report a run: logs as they come, then fields, then the status, once."""
+"""Reports a run: logs as they arrive, then fields, then the status, once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from port_hook_cli.runs.updates import Call, Purpose, Reported, ReportPlan, ende
 async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str] | None = None) -> Reported:
     """Make the calls of `plan`, with the `streamed` log messages after its own, and return what was sent.
 
-    Raises RunEndedError before anything is sent when the run has ended already, and PortApiError that says what
-    had been sent when a call fails.
+    Raises RunEndedError before the first call if the run has already ended, and PortApiError with what was sent before
+    the failed call.
     """
-    await _check_that_it_runs(api, plan.run_id)
+    await _check_in_progress(api, plan.run_id)
     sent: list[Call] = []
     try:
         async for call in planned_calls(plan, streamed):
@@ -39,9 +39,9 @@ async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = 
         yield call
 
 
-async def _check_that_it_runs(api: RunApi, run_id: str) -> None:
+async def _check_in_progress(api: RunApi, run_id: str) -> None:
     if is_node_run(run_id):
-        return  # Port has no route that shows a node's run; its answers tell
+        return  # Port has no route that shows a node's run; a call for an ended one fails
     status = ended_status(await api.get_run(run_id))
     if status is not None:
         raise run_ended(run_id, status)
@@ -49,12 +49,12 @@ async def _check_that_it_runs(api: RunApi, run_id: str) -> None:
 
 def _sent_before(sent: Sequence[Call]) -> str:
     if not sent:
-        return "Nothing was sent before that."
+        return "Nothing was sent."
     logs = sum(call.purpose is Purpose.LOG for call in sent)
-    told = [f"{logs} log {'entry' if logs == 1 else 'entries'}"] if logs else []
+    parts = [f"{logs} log {'entry' if logs == 1 else 'entries'}"] if logs else []
     if any(call.purpose is Purpose.FIELDS for call in sent):
-        told.append("the fields")
-    return f"Sent before that: {' and '.join(told)}; nothing after it."
+        parts.append("the fields")
+    return f"Sent before: {' and '.join(parts)}."
 
 
 def _reported(run_id: str, sent: Sequence[Call]) -> Reported:

@@ -1,4 +1,4 @@
-"""A byte stream, such as stdin, read in a thread and awaited chunk by chunk."""
+"""Reads a byte stream, such as stdin, in a thread, so that chunks can be awaited."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import BinaryIO
 from port_hook_cli.errors import UsageError
 
 _CHUNK_BYTES = 64 * 1024
-_MOST_CHUNKS_AHEAD = 16
+_MAX_CHUNKS_AHEAD = 16
 
 
 class StreamChunks:
-    """Reads `stream` as its bytes come, at most 16 chunks ahead of `get`; make it inside a running loop.
+    """Reads `stream` as its bytes arrive, at most 16 chunks ahead of `get`. Create it in a running event loop.
 
-    The thread is a daemon and holds no lock of the stream, so a stream that never ends keeps no process alive.
+    The thread is a daemon and takes no lock of the stream, so that an endless stream does not keep the process alive.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -26,11 +26,11 @@ class StreamChunks:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[bytes | OSError] = asyncio.Queue()
         self._ended = False
-        self._ahead = threading.Semaphore(_MOST_CHUNKS_AHEAD)
+        self._ahead = threading.Semaphore(_MAX_CHUNKS_AHEAD)
         threading.Thread(target=self._read_all, name="stream-chunks", daemon=True).start()
 
     async def get(self) -> bytes:
-        """Return the next chunk, empty at the end; raises UsageError when the stream cannot be read."""
+        """Return the next chunk, empty at the end; raises UsageError if the stream cannot be read."""
         if self._ended:
             return b""
         chunk = await self._queue.get()
@@ -41,13 +41,13 @@ class StreamChunks:
         return chunk
 
     async def drain(self) -> None:
-        """Read to the end and keep nothing, so that the program that writes is not cut off."""
+        """Read and discard the rest, so that the writing program gets no broken pipe."""
         while await self.get():
             pass
 
     def _read_all(self) -> None:
         chunk: bytes | OSError = b"-"
-        # The loop is closed when nobody waits for chunks any more.
+        # The loop is closed when no one waits for chunks anymore.
         with contextlib.suppress(RuntimeError):
             while chunk and not isinstance(chunk, OSError):
                 self._ahead.acquire()
@@ -60,7 +60,7 @@ class StreamChunks:
                 descriptor = self._stream.fileno()
             except io.UnsupportedOperation:
                 return self._stream.read(_CHUNK_BYTES)
-            # Not the buffered reader: its lock, held by a daemon thread, would abort the interpreter's exit.
+            # Not the buffered reader: if a daemon thread has its lock, the interpreter aborts at exit.
             return os.read(descriptor, _CHUNK_BYTES)
         except OSError as problem:
             return problem

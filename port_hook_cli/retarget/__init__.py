@@ -1,1 +1,1 @@
-"""Actions pointed at a listener and restored: the journal, the steps, and what is said of them."""
+"""Retargets actions to a listener and restores them: the journal, the steps, and their messages."""

@@ -1,4 +1,4 @@
-"""What the journal knows of one retargeted action, and the text that it is kept as."""
+"""The journal's entry for one retargeted action, and its text format."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SCHEMA = "port-hook/retarget/1"
 
 
 class BadEntry(ValueError):
-    """A text that is no entry of this version; says what is wrong with it."""
+    """A text that is not an entry of this version; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An action that was, or is about to be, pointed at a listener. It holds no credentials.
+    """An action that was, or is about to be, retargeted. It contains no credentials.
 
-    `original` is the action as Port showed it before the first change. `urls` are those that it may point at now:
-    what was set last, and what was about to be set. `left` is the action as Port showed it after the last change,
-    `at` the time of the first one in seconds since the epoch.
+    `original` is the action as Port showed it before the first change. `urls` are the URLs that it may have now: the
+    last one that was set, and the next one. `left` is the action as Port showed it after the last change. `at` is the
+    time of the first change in seconds since the epoch.
     """
 
     identifier: str
@@ -34,20 +34,20 @@ class Entry:
     at: float = 0.0
 
     def intending(self, url: str) -> Self:
-        """Return the entry to write before the action is pointed at `url`."""
+        """Return the entry to write before the action is retargeted to `url`."""
         return replace(self, urls=(*(known for known in self.urls if known != url), url))
 
     def marked(self, url: str, left: Mapping[str, Any]) -> Self:
-        """Return the entry to write when Port has taken `url` and shows the action as `left`."""
+        """Return the entry to write after Port has accepted `url` and shows the action as `left`."""
         return replace(self, urls=(url,), left=left)
 
     def standing_of(self, now: Mapping[str, Any]) -> Standing:
-        """Return what the action `now` is found as."""
+        """Return how the action `now` compares with the entry."""
         return standing(now, self.original, urls=self.urls, left=self.left)
 
 
 def write_entry(entry: Entry) -> str:
-    """Return the entry as a line of ASCII JSON. The documents stand in it as texts, exactly as they were read."""
+    """Return the entry as a line of ASCII JSON. The documents are strings in it, so that they stay exactly as read."""
     document = {
         "schema": SCHEMA,
         "identifier": entry.identifier,
@@ -62,17 +62,17 @@ def write_entry(entry: Entry) -> str:
 
 
 def read_entry(text: str) -> Entry:
-    """Return the entry that `write_entry` wrote; raises BadEntry for anything else."""
+    """Return the entry from a text of `write_entry`; raises BadEntry for any other text."""
     try:
         document = json.loads(text)
         schema, entry = document["schema"], _entry(document)
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BadEntry("it is no entry of a journal, or a newer one") from None
+        raise BadEntry("it is not an entry of the journal, or its version is newer") from None
     texts = (entry.identifier, entry.api_url, *entry.urls)
     documents = (entry.original, {} if entry.left is None else entry.left)
     is_whole = all(isinstance(part, str) for part in texts) and all(isinstance(part, dict) for part in documents)
     if schema != SCHEMA or not is_whole:
-        raise BadEntry("it is no entry of a journal, or a newer one")
+        raise BadEntry("it is not an entry of the journal, or its version is newer")
     return entry
 
 

@@ -1,7 +1,7 @@
-"""Point actions at a listener and put them back: journal first, then Port, so that a kill at any point can be undone.
+"""Retargets actions to a listener and restores them: journal first, then Port, so that a kill can be undone.
 
-Before each PUT the journal holds the original and the URL that is about to be set; after it, how Port shows the
-action. An action is put back only when it is found as one of those, so nobody else's change is overwritten.
+Before each PUT, the journal has the original action and the next URL; after it, the action as Port shows it. An action
+is restored only if it is in one of these states, so that changes by other people are not overwritten.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class _Held:
 async def put_back(
     api: ActionApi, claim: ActionClaim, entry: Entry, *, overwrite: bool = False, dry_run: bool = False
 ) -> Outcome:
-    """Put one action back and take it out of the journal, unless somebody else has changed it. Never raises.
+    """Restore one action and delete its entry, unless someone else has changed the action. Never raises.
 
-    With `overwrite` a change of somebody else's is undone, too; with `dry_run` nothing is changed, but the outcome is
-    the same. The claim is the caller's to release.
+    `overwrite` also undoes changes by someone else. `dry_run` changes nothing, and the outcome is the same. The caller
+    releases the claim.
     """
     now = None
     try:
@@ -58,9 +58,9 @@ async def put_back(
 
 
 class Retargeting:
-    """The actions of one listener: `prepare`, show `lines`, `apply` each URL that it gets, and `restore` at the end.
+    """The actions of one listener: call `prepare`, show `lines`, `apply` each new URL, and `restore` at the end.
 
-    `now` returns seconds since the epoch. `on_outcome` is told of each action when it is known how its restoring went.
+    `now` returns seconds since the epoch. `on_outcome` is called with the outcome of each restored action.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class Retargeting:
         self._restoring: asyncio.Task[tuple[Outcome, ...]] | None = None
 
     async def prepare(self, identifiers: Iterable[str]) -> None:
-        """Read the actions and claim them; changes nothing.
+        """Read the actions and claim them, without changing them.
 
-        Raises RetargetError that names each action that cannot be pointed elsewhere or is pointed by another process,
-        PortApiError, and StoreError for a journal that cannot be used. `restore` is due all the same.
+        Raises RetargetError with each action that cannot be retargeted or that another process has retargeted,
+        PortApiError, and StoreError for an unusable journal. Call `restore` even then.
         """
         refusals = []
         for identifier in dict.fromkeys(identifiers):
@@ -102,7 +102,7 @@ class Retargeting:
             raise RetargetError(f"{'; '.join(refusals)}.", hint="Nothing was changed. Leave it out of --retarget.")
 
     def lines(self, url: str) -> list[str]:
-        """Return what `apply` with this URL will change, in lines for a person."""
+        """Return lines that describe what `apply` with this URL will change."""
         lines = []
         for held in self._held:
             change = plan_change(held.entry.original, url)
@@ -111,23 +111,24 @@ class Retargeting:
         return lines
 
     async def apply(self, url: str) -> None:
-        """Point every action at `url`; again with another URL when the listener gets one.
+        """Retarget all actions to `url`. Call it again when the listener gets another URL.
 
-        Raises RetargetError for an action that somebody else has changed meanwhile, PortApiError and StoreError, after
-        the other actions were tried. Being cancelled stops the waiting only: a PUT under way is not torn.
+        Raises RetargetError for an action that someone else has changed, PortApiError and StoreError, after all actions
+        were tried. Cancellation does not interrupt a PUT in progress.
         """
         self._applying = asyncio.create_task(self._apply(url))
         self._applying.add_done_callback(_retrieve)
         await asyncio.shield(self._applying)
 
     async def restore(self, *, within_s: float = RESTORE_WITHIN_S) -> tuple[Outcome, ...]:
-        """Put everything back that was changed; a second call gives the same outcomes. Never raises PortHookError.
+        """Restore all changed actions; a second call returns the same outcomes. Never raises PortHookError.
 
-        A cancellation is passed on when that is done. After `within_s` seconds it gives up; the journal stays.
+        A cancellation is raised after the actions are restored. After `within_s` seconds, the remaining actions fail
+        and stay in the journal.
         """
         if self._restoring is None:
             self._restoring = asyncio.create_task(self._restore(within_s))
-        return await _outlast(self._restoring)
+        return await _wait_uninterrupted(self._restoring)
 
     def _hold(self, identifier: str, action: Any) -> _Held:
         claim = self._journal.claim(self._api_url, str(action.get("id", "")), identifier)
@@ -137,13 +138,13 @@ class Retargeting:
             found = Standing.ORIGINAL if entry is None else entry.standing_of(action)
             if found in {Standing.CHANGED, Standing.ANOTHER}:
                 raise RetargetError(
-                    f"A listener that has ended pointed {identifier} elsewhere, and somebody has changed it since.",
-                    hint=f"Settle that first: port-hook restore {identifier}",
+                    f"An earlier listener retargeted {identifier}, and someone has changed it since then.",
+                    hint=f"Run `port-hook restore {identifier}` first.",
                 )
         except PortHookError:
             claim.release()
             raise
-        # What an ended listener left is taken over with its original: at the end it goes back to that.
+        # An action that an earlier listener left is restored to that listener's original.
         return _Held(claim, fresh if entry is None or found is Standing.ORIGINAL else entry, action)
 
     async def _apply(self, url: str) -> None:
@@ -165,15 +166,15 @@ class Retargeting:
         entry = held.entry
         now = await self._api.get_action(entry.identifier)
         found = entry.standing_of(now)
-        # As it was at first: the first change is to come. Later that means that somebody has put it back.
+        # Before the first change, ORIGINAL is expected. Later it means that someone has restored the action.
         if found is not Standing.OURS and (found is not Standing.ORIGINAL or entry.left is not None):
             raise RetargetError(
-                f"{entry.identifier} was changed in Port meanwhile, so it is not pointed at {url}.",
-                hint="Look at it in Port, and start the listener again.",
+                f"{entry.identifier} was changed in Port in the meantime, so it is not retargeted to {url}.",
+                hint="Check the action in Port, and restart the listener.",
             )
         change = plan_change(entry.original, url)
         if isinstance(change, Refusal) or (same(settable(now), change.body) and not entry.urls):
-            return  # it points there of itself
+            return  # it already has this URL
         self._write(held, entry.intending(url))
         self._write(held, held.entry.marked(url, await self._api.put_action(entry.identifier, change.body)))
 
@@ -190,30 +191,30 @@ class Retargeting:
                 self._applying.cancel()
             for held in self._held:
                 if held.is_written and held.outcome is None:
-                    late = PortApiError(f"Port's API did not answer within {within_s:g} s.")
-                    self._tell(held, Outcome(entry=held.entry, end=End.FAILED, problem=late))
+                    late = PortApiError(f"Port's API did not respond within {within_s:g} s.")
+                    self._record(held, Outcome(entry=held.entry, end=End.FAILED, problem=late))
         finally:
             for held in self._held:
                 held.claim.release()
         return tuple(held.outcome for held in self._held if held.outcome)
 
     async def _end(self, held: _Held) -> None:
-        self._tell(held, await put_back(self._api, held.claim, held.entry))
+        self._record(held, await put_back(self._api, held.claim, held.entry))
 
-    def _tell(self, held: _Held, outcome: Outcome) -> None:
+    def _record(self, held: _Held, outcome: Outcome) -> None:
         held.outcome = outcome
         self._on_outcome(outcome)
 
 
-async def _outlast(task: asyncio.Task[T]) -> T:
-    """Wait for `task` whatever happens to the waiting one; a cancellation is raised afterwards."""
+async def _wait_uninterrupted(task: asyncio.Task[T]) -> T:
+    """Wait for `task` even if this task is canceled; raise the cancellation afterward."""
     cancelled = None
     while not task.done():
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError as cancellation:
             cancelled = cancellation
-        except Exception:  # noqa: BLE001 - raised below, from its task
+        except Exception:  # noqa: BLE001 - `task.result` raises it
             break
     if cancelled is not None:
         raise cancelled
@@ -221,6 +222,6 @@ async def _outlast(task: asyncio.Task[T]) -> T:
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """Look at a failure that nobody waits for any more, or asyncio would complain of it."""
+    """Retrieve the exception of a task that nothing awaits, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

@@ -1,8 +1,8 @@
-"""The journal of retargeted actions: what a listener changed in Port, on disk before it is changed.
+"""The journal of retargeted actions: each change is on disk before it is made in Port.
 
-One file per action in `~/.port-hook/retargets` (folder 0700, files 0600), replaced as a whole and synced, file and
-folder, so that it survives a power cut. Beside it stands a lock that the listener holds as long as it lives: the
-system lets go of it when the process ends, however that is, so no process id has to be trusted.
+There is one file per action in `~/.port-hook/retargets` (folder 0700, files 0600). It is replaced as a whole, and file
+and folder are synced, so that it survives a power cut. Beside it is a lock file that the listener keeps locked. The
+system releases the lock when the process ends in any way, so no process id has to be trusted.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entr
 
 FOLDER = Path(".port-hook", "retargets")
 _SUFFIX = ".json"
-_FRESH = ".new"  # being written; only whoever holds the lock does so
-# Whoever only looks whether a lock is held holds it for microseconds; a listener that starts just then waits that out.
+_FRESH = ".new"  # being written by the process that has the lock
+# A check whether a lock is held takes the lock for microseconds; a listener that starts at that moment tries again.
 _TRIES = 20
 _PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """One file of the journal. `entry` is None and `fault` says why when it cannot be read."""
+    """One file of the journal. If it cannot be read, `entry` is None and `fault` says why."""
 
     path: Path
     entry: Entry | None
@@ -39,7 +39,7 @@ class Kept:
 
 
 class JournalClaim:
-    """The right to change one action, held until `release` or `finish`, or the end of the process."""
+    """The exclusive right to change one action, until `release`, `finish` or the end of the process."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
@@ -52,7 +52,7 @@ class JournalClaim:
         self.release()
 
     def read(self) -> Entry | None:
-        """Return what is written, or None; raises StoreError for a file that cannot be read."""
+        """Return the entry, or None if there is none; raises StoreError for an unreadable file."""
         with _store_errors(self.path):
             try:
                 return read_entry(self.path.read_text("utf-8"))
@@ -60,7 +60,7 @@ class JournalClaim:
                 return None
 
     def write(self, entry: Entry) -> None:
-        """Write the entry so that it is on disk when this returns; raises StoreError."""
+        """Write the entry and sync it to the disk; raises StoreError."""
         with _store_errors(self.path):
             fresh = self.path.with_suffix(_FRESH)
             handle = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -72,18 +72,18 @@ class JournalClaim:
             _sync_folder(self.path.parent)
 
     def finish(self) -> None:
-        """Take the file out of the journal, and release it; raises StoreError when it cannot be deleted."""
+        """Delete the entry and release the action; raises StoreError if the file cannot be deleted."""
         with _store_errors(self.path):
             self.path.unlink(missing_ok=True)
             _sync_folder(self.path.parent)
         self.release()
 
     def release(self) -> None:
-        """Let go of the action; what is written stays for `port-hook restore`."""
+        """Release the action; a written entry stays for `port-hook restore`."""
         if self._lock is None:
             return
         if not self.path.exists():
-            with suppress(OSError):  # Windows keeps open files; an empty one that stays harms nobody
+            with suppress(OSError):  # Windows cannot delete open files; an empty lock file is harmless
                 self.path.with_suffix(_FRESH).unlink(missing_ok=True)
                 _lock_path(self.path).unlink(missing_ok=True)
         os.close(self._lock)
@@ -91,36 +91,36 @@ class JournalClaim:
 
 
 class Journal:
-    """The journal below a home folder. Nothing is made there before the first claim."""
+    """The journal in a home folder. The first claim creates its folder."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
 
     def claim(self, api_url: str, original_id: str, identifier: str) -> JournalClaim:
-        """Return the claim on an action; raises RetargetError while another process holds it.
+        """Return the claim on an action; raises RetargetError if another process has it.
 
-        The same identifier may name actions of several organizations; Port's own id (`original_id`) tells them apart.
+        Actions of several organizations may have the same identifier; Port's id (`original_id`) distinguishes them.
         """
         name = hashlib.sha256(f"{api_url}\n{original_id}\n{identifier}".encode("utf-8", "replace")).hexdigest()
         path = self._folder / f"{name[:24]}{_SUFFIX}"
         with _store_errors(path):
-            _make_folder(self._folder)
+            _create_folder(self._folder)
             return self._claim(path, identifier)
 
     def reclaim(self, kept: Kept) -> JournalClaim | None:
-        """Return the claim on what a process left behind, or None while one holds it."""
+        """Return the claim on an action that a process left behind, or None if another process has it."""
         with _store_errors(kept.path):
             lock = _lock(_lock_path(kept.path))
         return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
-        """Return every file of the journal, sorted by action; those in use say so."""
+        """Return all files of the journal, sorted by action; `is_held` marks those in use."""
         paths = [path for path in self._paths() if path.suffix == _SUFFIX]
         found = [kept for path in paths if (kept := _look(path))]
         return tuple(sorted(found, key=lambda kept: (kept.entry.identifier if kept.entry else "", kept.path)))
 
     def count_leftovers(self) -> int:
-        """Return how many actions a listener that has ended left behind. Never raises."""
+        """Return the number of actions that ended listeners left behind. Never raises."""
         return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._paths())
 
     def _claim(self, path: Path, identifier: str) -> JournalClaim:
@@ -130,8 +130,8 @@ class Journal:
                 return JournalClaim(path, lock)
             time.sleep(_PAUSE_S)
         raise RetargetError(
-            f"Another port-hook on this machine has pointed {identifier} elsewhere and is still running.",
-            hint="End that listener first; it puts the action back.",
+            f"Another listener on this machine has retargeted {identifier} and is still running.",
+            hint="Stop that listener first; it restores the action.",
         )
 
     def _paths(self) -> list[Path]:
@@ -146,11 +146,11 @@ def _look(path: Path) -> Kept | None:
     try:
         return Kept(path=path, entry=read_entry(path.read_text("utf-8")), is_held=is_held)
     except FileNotFoundError:
-        return None  # its listener ended in the meantime
+        return None  # its listener has ended in the meantime
     except BadEntry as bad:
         return Kept(path=path, entry=None, is_held=is_held, fault=str(bad))
     except (OSError, UnicodeDecodeError) as error:
-        return Kept(path=path, entry=None, is_held=is_held, fault=getattr(error, "strerror", "") or "it is no text")
+        return Kept(path=path, entry=None, is_held=is_held, fault=getattr(error, "strerror", "") or "it is not text")
 
 
 def _lock_path(path: Path) -> Path:
@@ -158,7 +158,7 @@ def _lock_path(path: Path) -> Path:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a process holds the lock; an error counts as held, so that nothing is undone by mistake."""
+    """Whether a process has the lock; after an error, assume so, so that no action is restored by mistake."""
     try:
         lock = _lock(_lock_path(path), create=False)
     except FileNotFoundError:
@@ -172,9 +172,9 @@ def _is_held(path: Path) -> bool:
 
 
 def _lock(path: Path, *, create: bool = True) -> int | None:
-    """Return an open file that holds the lock, or None while another process does.
+    """Return a descriptor of the locked file, or None if another process has the lock.
 
-    A lock file is deleted by the one that holds it, so the file that was locked has to be the one that is there now.
+    The holder of a lock deletes its file, so the locked file must still be the one at `path`.
     """
     while True:
         handle = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
@@ -208,7 +208,7 @@ if sys.platform == "win32":
         return True
 
     def _sync_folder(_: Path) -> None:
-        """Do nothing: Windows has no folders that could be synced."""
+        """Do nothing: Windows cannot sync a folder."""
 
 else:
     import fcntl
@@ -228,7 +228,7 @@ else:
             os.close(handle)
 
 
-def _make_folder(folder: Path) -> None:
+def _create_folder(folder: Path) -> None:
     for each in (folder.parent, folder):
         if not each.is_dir():
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -241,10 +241,11 @@ def _store_errors(path: Path) -> Iterator[None]:
         yield
     except BadEntry as bad:
         raise StoreError(
-            f"{path} cannot be read: {bad}.", hint="A newer port-hook may have written it; restore with that one."
+            f"{path} cannot be read: {bad}.",
+            hint="If a newer port-hook wrote it, restore the action with that version.",
         ) from bad
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise StoreError(
-            f"The journal {path} cannot be used: {reason}.", hint="Look at the folder's permissions and at the disk."
+            f"The journal {path} cannot be used: {reason}.", hint="Check the permissions of the folder and the disk."
         ) from error

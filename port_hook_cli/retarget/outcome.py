@@ -1,4 +1,4 @@
-"""How it went to put an action back, as a value."""
+"""The outcome of restoring an action."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from port_hook_cli.retarget.entry import Entry
 
 @unique
 class End(StrEnum):
-    """How it went; all but the first two leave the action as it is, and its entry in the journal."""
+    """How restoring ended. Except for the first two, the action is unchanged and its entry stays in the journal."""
 
     RESTORED = "restored"
-    UNTOUCHED = "untouched"  # found as it was before
-    CHANGED = "changed"  # by somebody else
-    ANOTHER = "another"  # the identifier names another action now, or in this organization
+    UNTOUCHED = "untouched"  # was already as before
+    CHANGED = "changed"  # by someone else
+    ANOTHER = "another"  # the identifier belongs to another action now, or to one of another organization
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How it went with one action. `now` is what it was found as, if that is known; `problem` says why it failed."""
+    """The outcome for one action. `now` is the action as Port showed it, if known; `problem` says why it failed."""
 
     entry: Entry
     end: End

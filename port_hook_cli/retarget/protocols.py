@@ -1,4 +1,4 @@
-"""What the steps of retargeting need of the world."""
+"""The protocols that retargeting depends on."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from port_hook_cli.retarget.entry import Entry
 
 
 class ActionApi(Protocol):
-    """Port's API, as far as changing an action needs it. Both methods raise PortApiError."""
+    """The part of Port's API that changes an action. Both methods raise PortApiError."""
 
     async def get_action(self, identifier: str, /) -> Mapping[str, Any]:
         """Return the action as Port shows it."""
         ...
 
     async def put_action(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Replace the action and return it as Port shows it then."""
+        """Replace the action and return it as Port shows it afterward."""
         ...
 
 
 class ActionClaim(Protocol):
-    """The right to change one action, and its place in the journal. All but `release` raise StoreError."""
+    """The exclusive right to change one action, and its entry in the journal. All but `release` raise StoreError."""
 
     def read(self) -> Entry | None:
-        """Return what is written, or None."""
+        """Return the entry, or None if there is none."""
         ...
 
     def write(self, entry: Entry, /) -> None:
-        """Write the entry; it is on disk when this returns."""
+        """Write the entry and sync it to the disk."""
         ...
 
     def finish(self) -> None:
-        """Take the entry out of the journal, and let go of the action."""
+        """Delete the entry and release the action."""
         ...
 
     def release(self) -> None:
-        """Let go of the action; what is written stays."""
+        """Release the action; a written entry stays."""
         ...
 
 
 class ActionJournal(Protocol):
-    """Where it is written down what was changed in Port, before it is changed."""
+    """The journal that has each change before it is made in Port."""
 
     def claim(self, api_url: str, original_id: str, identifier: str, /) -> ActionClaim:
-        """Return the claim on an action; raises RetargetError while another process holds it."""
+        """Return the claim on an action; raises RetargetError if another process has it."""
         ...

@@ -10,7 +10,7 @@ RESTORE = "port-hook/restore/1"
 
 
 def restore_record(entry: Entry, outcome: str, message: str, *, dry_run: bool) -> dict[str, Any]:
-    """Return how it went to put one action back; `message` says more than `outcome`."""
+    """Return the record of restoring one action; `message` says more than `outcome`."""
     return {
         "schema": RESTORE,
         "action": entry.identifier,

@@ -1,4 +1,4 @@
-"""`listen --retarget`: the flow with its adapters, from the question to the last word."""
+"""`listen --retarget`: asks for confirmation, retargets the actions, and restores them at the end."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ async def retargeted(
     notice: Callable[[str], None],
     api_timeout_s: float = API_TIMEOUT_S,
 ) -> AsyncIterator[Retargeting]:
-    """Point `actions` at the public `url` for as long as the context lasts; call `apply` on it when the URL changes.
+    """Retarget `actions` to the public `url` within the context; call `apply` on the result when the URL changes.
 
-    Says what will change and asks first, unless `yes`. Raises UsageError when it may not change anything unasked and
-    nobody is there to ask, RetargetError when the answer is no and for an action that cannot be pointed elsewhere,
-    SettingsError, PortApiError and StoreError. On every way out, a cancellation among them, what was changed is put
-    back (10 s at most) and each action told in a notice.
+    Shows the changes and asks for confirmation, unless `yes` is set. Raises UsageError if it has to ask and cannot,
+    RetargetError if the user declines or an action cannot be retargeted, SettingsError, PortApiError and StoreError.
+    On exit, also after an exception or a cancellation, the actions are restored within 10 s, with a notice for each.
     """
 
-    def tell(outcome: Outcome) -> None:
+    def report(outcome: Outcome) -> None:
         for line in outcome_lines(outcome):
             notice(line)
 
     if not (yes or can_ask(runtime)):
-        raise UsageError("--retarget changes actions in Port, and nobody is here to ask.", hint="Add --yes.")
+        raise UsageError(
+            "--retarget changes actions in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
+        )
     async with open_port_api(settings, runtime, timeout_s=api_timeout_s, on_retry=notice) as api:
         retargeting = Retargeting(
             api=api,
@@ -53,7 +54,7 @@ async def retargeted(
             api_url=settings.api_url,
             now=runtime.now,
             pid=os.getpid(),
-            on_outcome=tell,
+            on_outcome=report,
         )
         try:
             await retargeting.prepare(actions)
@@ -61,9 +62,9 @@ async def retargeted(
             if yes:
                 for line in lines:
                     notice(line)
-            # In one piece with the question: notices are written by another thread, in its own time.
+            # Printed together with the question, because another thread prints notices later.
             elif not await confirm_in_loop("\n".join((*lines, _QUESTION)), runtime, default=False):
-                raise RetargetError("Nothing was changed in Port.", hint="Start without --retarget, or say yes.")
+                raise RetargetError("Nothing was changed in Port.", hint="Start without --retarget, or answer yes.")
             await retargeting.apply(url)
             yield retargeting
         finally:
@@ -71,10 +72,14 @@ async def retargeted(
 
 
 def outcome_lines(outcome: Outcome) -> list[str]:
-    """Return what is said of one action when the listener ends."""
+    """Return the notice about one action when the listener ends."""
     name = printable(outcome.entry.identifier)
     if outcome.end is End.CHANGED:
         conflict = conflict_lines(outcome.entry, outcome.now or {})
-        return [f"{name} was changed in Port by somebody else and is left so:", *conflict, f"port-hook restore {name}"]
+        return [
+            f"{name} was changed in Port by someone else and is not restored:",
+            *conflict,
+            f"port-hook restore {name}",
+        ]
     message = restore_message(outcome)
-    return [f"{name} {message}", *([] if outcome.is_done else [f"To put it back: port-hook restore {name}"])]
+    return [f"{name} {message}", *([] if outcome.is_done else [f"To restore it: port-hook restore {name}"])]

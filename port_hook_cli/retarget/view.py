@@ -1,4 +1,4 @@
-"""What is said of actions that are pointed elsewhere and put back. Every text of Port's is made printable."""
+"""Messages about actions that are retargeted and restored. All text from Port is made printable."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import MASK
 
-_LONGEST = 120
-_MOST_LINES = 20
+_MAX_CHARACTERS = 120
+_MAX_LINES = 20
 
 
 def change_lines(entry: Entry, now: Mapping[str, Any], change: ActionChange) -> list[str]:
-    """Return what pointing an action elsewhere changes: a line for its name, one for each field."""
+    """Return the changes of retargeting an action: a line with its name, and one for each field."""
     name = printable(entry.identifier)
     changed = differences(settable(now), change.body)
     if not changed:
-        return [f"{name} already points at the listener"]
+        return [f"{name} already has the listener's URL"]
     lines = [f"{name}:"]
     for each in changed:
         before, after = _value(each.keys, each.before), _value(each.keys, each.after)
         lines.append(f"  {_path(each.keys)}: {before} -> {after}")
     if entry.urls:
         url = brief(str(entry.original["invocationMethod"]["url"]))
-        lines.append(f"  (left so by a listener that has ended; at the end it goes back to {url})")
+        lines.append(f"  (an earlier listener changed this action; at the end it is restored to {url})")
     return lines
 
 
 def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
-    """Return each field in which an action is not as it was left, in its three states: original, ours, now."""
+    """Return the fields of an action that someone else changed, in three states: original, ours, now."""
     original, ours, found = settable(entry.original), _ours(entry), settable(now)
     lines = []
     for each in differences(ours, found):
@@ -44,33 +44,35 @@ def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
             f"    ours:     {_value(each.keys, each.before)}",
             f"    now:      {_value(each.keys, each.after)}",
         ]
-    return lines if len(lines) <= 4 * _MOST_LINES else [*lines[: 4 * _MOST_LINES], "  …"]
+    return lines if len(lines) <= 4 * _MAX_LINES else [*lines[: 4 * _MAX_LINES], "  …"]
 
 
 def restore_message(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
-    """Return how it went with one action, in words that follow its name; `file` is its file in the journal."""
-    keep = f"; to keep it so and be told no more, delete {file}" if file else ""
+    """Return the outcome for one action, as a phrase that follows its name; `file` is its file in the journal."""
+    keep = f"; to keep it as it is, delete {file}" if file else ""
     match outcome.end:
         case End.RESTORED:
             url = brief(str(value_at(outcome.entry.original, ("invocationMethod", "url"))))
-            return f"would be put back to {url}" if dry_run else f"is back at {url}"
+            return f"would be restored to {url}" if dry_run else f"is restored to {url}"
         case End.UNTOUCHED:
             return "is as it was before"
         case End.CHANGED:
-            return f"was changed by somebody else and left so; --overwrite puts it back{keep}"
+            return f"was changed by someone else and is not restored; --overwrite restores it{keep}"
         case End.ANOTHER:
-            return f"is another action now, or that of another organization (--org), and was left so{keep}"
+            return f"is now another action, or one of another organization (--org), and is not restored{keep}"
         case End.FAILED:
             problem = outcome.problem
             return (
-                f"was not put back: {problem.message} {problem.hint}".rstrip() + keep if problem else "was not put back"
+                f"was not restored: {problem.message} {problem.hint}".rstrip() + keep if problem else "was not restored"
             )
 
 
 def leftover_line(count: int) -> str:
-    """Return the note about `count` actions that an ended listener left behind."""
-    actions, them, point = ("action", "it", "points") if count == 1 else ("actions", "them", "point")
-    return f"note: {count} {actions} still {point} at a listener that has ended; port-hook restore puts {them} back"
+    """Return the note about `count` actions that ended listeners left behind."""
+    actions, them, have = ("action", "it", "has") if count == 1 else ("actions", "them", "have")
+    return (
+        f"note: {count} {actions} still {have} the URL of a listener that has ended; port-hook restore restores {them}"
+    )
 
 
 def _ours(entry: Entry) -> dict[str, Any]:
@@ -81,18 +83,18 @@ def _ours(entry: Entry) -> dict[str, Any]:
 
 
 def _path(keys: tuple[str, ...]) -> str:
-    return brief(".".join(keys), _LONGEST)
+    return brief(".".join(keys), _MAX_CHARACTERS)
 
 
 def _value(keys: tuple[str, ...], value: Any) -> str:
     if value is None:
         return "(none)"
     shown = _masked({keys[-1]: value})[keys[-1]]
-    return brief(shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False), _LONGEST)
+    return brief(shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False), _MAX_CHARACTERS)
 
 
 def _masked(value: Any) -> Any:
-    """Return a JSON value without what headers of credentials hold."""
+    """Return a JSON value with the values of credential headers masked."""
     if isinstance(value, Mapping):
         return {name: MASK if name.lower() in SECRET_HEADERS else _masked(inner) for name, inner in value.items()}
     return [_masked(inner) for inner in value] if isinstance(value, list) else value

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from port_hook_cli.invocations.models import Kind, Payload
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.log_splitting import encode_body
-from port_hook_cli.runs.updates import Call, Reported
 from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.runs.updates import Call, Reported
 
 # Short, not an option, and without characters that a shell interprets: all of Port's ids and most external ids.
 _TYPEABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z")

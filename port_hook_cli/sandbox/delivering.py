@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
@@ -27,7 +28,7 @@ from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
@@ -66,7 +67,7 @@ class Courier:
         self._commit = commit
         self._sending = sending
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sender: Sender | None = None
+        self._client: HttpClient | None = None
 
     def send(self, run_id: str) -> None:
         """Start a task that sends the invocation of a run."""
@@ -92,8 +93,8 @@ class Courier:
     async def close(self) -> None:
         """Cancel the invocations in progress and close the connections."""
         await self.cancel()
-        if self._sender is not None:
-            await self._sender.__aexit__(None, None, None)
+        if self._client is not None:
+            self._client.close()
 
     def record(self, run: SandboxRun, delivery: Delivery) -> None:
         """Record the outcome of the request in a run's `payload`, as Port does. A run without a response fails.
@@ -173,10 +174,10 @@ class Courier:
     ) -> Delivery:
         """Sign and send a request; raises PortHookError for a host that is not allowed. Headers are text."""
         self._check_url(url)
-        if self._sender is None:
-            from port_hook_cli.http.sender import Sender
+        if self._client is None:
+            from port_hook_cli.http.client import HttpClient
 
-            self._sender = Sender(timeout_s=self._sending.timeout_s)
+            self._client = HttpClient(timeout_s=self._sending.timeout_s)
         stamp = self._sending.unit.stamp(self._state.now())
         given = tuple(headers)
         named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in given)
@@ -193,7 +194,7 @@ class Courier:
             headers=Headers.from_raw((name.encode("utf-8"), value.encode("utf-8")) for name, value in fields),
             body=body,
         )
-        return await self._sender.send(invocation, url)
+        return await self._client.send(invocation, sendable_url(url))
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""

@@ -33,7 +33,7 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
     if request.query.get("validation_only") == "true":
         return ApiResponse(status=201, document={"ok": True, "entity": entity}, note="checked but not saved")
     verb = "created" if known is None else "changed"
-    return _saved(state, blueprint, entity, run, verb, status=201)
+    return _save(state, blueprint, entity, run, verb, status=201)
 
 
 def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
@@ -58,7 +58,7 @@ def delete(state: SandboxState, request: ApiRequest, blueprint: str, identifier:
     _find(state, blueprint, identifier)
     run = _run_of(state, request)
     state.set_entity(blueprint, identifier, None)
-    return _tied(state, run, f"deleted {blueprint}/{identifier}", {"ok": True}, 200)
+    return _linked(state, run, f"deleted {blueprint}/{identifier}", {"ok": True}, 200)
 
 
 def _change(
@@ -74,7 +74,7 @@ def _change(
     entity = _merge(known if is_patch else {}, {**body, "identifier": named})
     if named != identifier:
         state.set_entity(blueprint, identifier, None)
-    return _saved(state, blueprint, entity, run, "changed", status=200)
+    return _save(state, blueprint, entity, run, "changed", status=200)
 
 
 def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
@@ -84,11 +84,11 @@ def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any
     return entity
 
 
-def _merge(known: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entity as Port shows it: without empty fields, but always with properties and relations."""
-    merged = {name: said.get(name, known.get(name)) for name in ("identifier", "title", "icon", "team")}
+    merged = {name: changes.get(name, known.get(name)) for name in ("identifier", "title", "icon", "team")}
     entity = {name: value for name, value in merged.items() if value is not None}
-    return {**entity, **{name: {**known.get(name, {}), **said.get(name, {})} for name in _MERGED}}
+    return {**entity, **{name: {**known.get(name, {}), **changes.get(name, {})} for name in _MERGED}}
 
 
 def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
@@ -101,14 +101,14 @@ def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
     return run
 
 
-def _saved(
+def _save(
     state: SandboxState, blueprint: str, entity: dict[str, Any], run: SandboxRun | None, verb: str, *, status: int
 ) -> ApiResponse:
     state.set_entity(blueprint, entity["identifier"], entity)
-    return _tied(state, run, f"{verb} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
+    return _linked(state, run, f"{verb} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
 
 
-def _tied(
+def _linked(
     state: SandboxState, run: SandboxRun | None, note: str, document: Mapping[str, Any], status: int
 ) -> ApiResponse:
     if run is None:

@@ -112,7 +112,7 @@ def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
     segments = request.segments
-    # Some published backends hold /v1 in the base URL, some before each path; both are given the same address here.
+    # Some published backends have /v1 in the base URL, others before each path; both use the same address here.
     if segments[:1] and segments[0] in _WITHOUT_VERSION:
         segments = ("v1", *segments)
     found: tuple[Route, list[str]] | None = None

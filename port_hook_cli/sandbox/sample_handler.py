@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from port_hook_cli.http.silence import silent_logger
+from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.invocations.payload import read_payload
 
@@ -32,7 +32,7 @@ async def sample_handler(work: Work) -> AsyncIterator[str]:
         task.add_done_callback(tasks.discard)
         return web.json_response({"accepted": payload.run_id}, status=202)
 
-    runner = web.ServerRunner(web.Server(accept, access_log=None, logger=silent_logger()))
+    runner = web.ServerRunner(web.Server(accept, access_log=None, logger=disabled_logger()))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

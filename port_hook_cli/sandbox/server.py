@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from port_hook_cli.errors import ListenError, StoreError
+from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
-from port_hook_cli.http.silence import silent_logger
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
@@ -119,7 +119,7 @@ class Sandbox:
             )
             known.begin(sandbox._initial, list(file.rows()) if file is not None else ())
             sandbox._commit()
-            runner = web.AppRunner(sandbox._app(), access_log=None, logger=silent_logger(), shutdown_timeout=_DRAIN_S)
+            runner = web.AppRunner(sandbox._app(), access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
             await runner.setup()
             try:
                 sandbox.url = await _listen(runner, host, port)

@@ -1,41 +1,41 @@
-"""What one diagnosis may cost: whoever sends a request decides how often and over what it runs."""
+"""The limits of one diagnosis: a sender decides how often diagnoses run, and over which bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 HASHED_BYTES = 64 * 2**20
-"""How many bytes are hashed at most for one request."""
+"""How many bytes are hashed for one request at most."""
 
 COMBINED_BYTES = 4 * 2**20
-"""How many of them for combinations of a changed body with a changed secret or timestamp, of each family of forms."""
+"""How many of these bytes each family of forms may use for combinations with a changed secret or timestamp."""
 
 MILLISECONDS_BODY_BYTES = 2**14
-"""Only over bodies up to this size is each millisecond of a second tried: that hashes 16 MiB, in 10 to 50 ms."""
+"""Each millisecond of a second is tried only with bodies up to this size: that hashes 16 MiB in 10 to 50 ms."""
 
 
 @dataclass(slots=True)
 class Budget:
-    """The bytes that may still be hashed, and in sentences what was left untried because something was too large."""
+    """The number of bytes that may still be hashed, and sentences that say what was not tried because of its size."""
 
     room: int = HASHED_BYTES
     untried: list[str] = field(default_factory=list)
 
     def covers(self, size: int) -> bool:
-        """Return whether `size` bytes fit; if not, record that something was left out."""
+        """Return whether `size` bytes may be hashed; if not, record that something was not tried."""
         if size > self.room:
             self.leave_out("Not all forms were tried: the body is too large.")
             return False
         return True
 
     def takes(self, size: int) -> bool:
-        """Take `size` bytes off; return whether there was room for them."""
+        """Use `size` bytes of the budget; return whether it had as many."""
         if not self.covers(size):
             return False
         self.room -= size
         return True
 
     def leave_out(self, reason: str) -> None:
-        """Remember that something was not tried."""
+        """Record the sentence that something was not tried."""
         if reason not in self.untried:
             self.untried.append(reason)

@@ -1,4 +1,4 @@
-"""How far a timestamp is off, in words."""
+"""The cause for a timestamp that is outside the tolerance."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def clock_skew(age_s: float, tolerance_s: float) -> Cause:
 def _guesses(age_s: float) -> list[str]:
     if age_s < _OTHER_UNIT_S:
         return ["It looks like microseconds or nanoseconds."]
-    guesses = ["A whole number of hours hints at a time-zone mistake."] if _is_whole_hours(abs(age_s)) else []
+    guesses = ["A whole number of hours suggests a wrong time zone."] if _is_whole_hours(abs(age_s)) else []
     if age_s > 0:
-        guesses.append("An old request that is sent again looks the same.")
+        guesses.append("It may be an old request that was sent again.")
     return guesses
 
 
 def _is_whole_hours(duration_s: float) -> bool:
-    """Whether a duration is a time zone's offset, give or take a minute."""
+    """Return whether a duration is the offset of a time zone, to within a minute."""
     hours = round(duration_s / _HOUR_S) if math.isfinite(duration_s) else 0
     return 1 <= hours <= _MAX_ZONE_H and abs(duration_s - hours * _HOUR_S) <= _MINUTE_S
 
@@ -37,7 +37,7 @@ def _is_whole_hours(duration_s: float) -> bool:
 def _fix(age_s: float) -> str:
     if age_s > 0:
         return (
-            "Sign again with a fresh timestamp, as `port-hook replay` does. If the request is fresh, compare the "
-            "clocks of sender and receiver."
+            "Sign the request again with the current time, as `port-hook replay` does. If the request is new, compare "
+            "the clocks of the sender and the receiver."
         )
-    return "Compare the clocks of sender and receiver; the timestamp is seconds since 1970 in UTC."
+    return "Compare the clocks of the sender and the receiver. The timestamp is seconds since 1970 in UTC."

@@ -1,9 +1,9 @@
-"""The search for what a signature does match, once it has turned out not to match what it should.
+"""Search for what a signature matches if it does not match the request as it arrived.
 
-Four things can deviate, alone or together: how the header is written, the secret, the timestamp's text, and the form
-of the body. Each combination costs one HMAC over the body. All secrets and timestamps are tried with the body as it
-arrived, all forms with the exact secret and timestamp, and the rest as far as the budget goes. Last come the
-milliseconds of the timestamp's second, with nothing else changed.
+Four things can deviate, alone or together: the notation of the header, the secret, the text of the timestamp, and the
+form of the body. Each combination costs one HMAC over the body. All secrets and timestamps are tried with the body as
+it arrived, all forms with the exact secret and timestamp, and other combinations within the budget. The milliseconds
+within the timestamp's second are tried last, with nothing else changed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ from typing import TypeAlias
 from port_hook_cli.invocations.models import Cause, Headers
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import COMBINED_BYTES, MILLISECONDS_BODY_BYTES, Budget
-from port_hook_cli.signatures.forms import RAW, Form, byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
 from port_hook_cli.signatures.notation import SignatureReading
 from port_hook_cli.signatures.same_document import DocumentComparison, compare_documents
-from port_hook_cli.signatures.signing import digest
+from port_hook_cli.signatures.signing import RAW, digest
 
-MAX_TIMESTAMP_CHARACTERS = 64
-"""Longer timestamps are malformed, and nothing is hashed over them."""
-
-_MOST_DIGITS_OF_SECONDS = 11
-"""More digits are milliseconds already: as seconds they would lie beyond the year 5138."""
+_MAX_DIGITS_OF_SECONDS = 11
+"""Timestamps with more digits are milliseconds: as seconds they would be after the year 5138."""
 
 _KEPT_BYTES = 2**16
 """Only forms up to this size are combined with changed secrets and timestamps."""
@@ -39,7 +37,7 @@ _MIN_QUOTED = 3
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A secret or a timestamp as it may have been used, and how that deviates from the one at hand."""
+    """A secret or a timestamp that may have been used to sign, and how it deviates from the given one."""
 
     text: str
     causes: tuple[Cause, ...] = ()
@@ -51,13 +49,13 @@ Key: TypeAlias = tuple[Variant, Variant]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One combination that the signature matches. `causes` are its deviations, the most telling first."""
+    """One combination that the signature matches. `causes` are its deviations, the most important first."""
 
     reading: str
     causes: tuple[Cause, ...]
     is_same_document: bool
     is_exact: bool
-    """Whether secret, timestamp and the header's notation are as they should be, and only the body deviates."""
+    """Whether only the body deviates, while the secret, the timestamp and the header's notation are correct."""
 
 
 Found: TypeAlias = list[tuple[SignatureReading, Variant, Variant, Form]]
@@ -71,14 +69,14 @@ _CHANGES = {
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All matches, and in sentences what was left untried."""
+    """All matches, and sentences that say what was not tried."""
 
     matches: tuple[Match, ...]
     untried: tuple[str, ...]
 
 
 def secret_variants(secret: str) -> tuple[Variant, ...]:
-    """Return `secret` and what it may have been on either side; nothing for an empty one, which proves nothing."""
+    """Return `secret` and its variants that the sender or the receiver may have used; none for an empty secret."""
     if not secret:
         return ()
     trimmed = _trim(secret)
@@ -93,7 +91,7 @@ def secret_variants(secret: str) -> tuple[Variant, ...]:
 
 
 def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
-    """Return the first timestamp, those of doubled headers, and the first one in the other unit."""
+    """Return the first timestamp, those of repeated headers, and the first one in the other unit."""
     first = timestamps[0]
     found = [
         Variant(first),
@@ -105,11 +103,11 @@ def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
 
 
 def millisecond_variants(timestamp: str) -> Iterator[Variant]:
-    """Yield a timestamp in seconds with each millisecond of that second but the first, which the other unit covers.
+    """Yield a timestamp in seconds with each millisecond of that second except the first, a variant of another unit.
 
-    A sender that cuts the header to seconds and signs the milliseconds leaves no other trace of them.
+    If a sender signs milliseconds but sends seconds, the milliseconds can only be found by trying all of them.
     """
-    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _MOST_DIGITS_OF_SECONDS:
+    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _MAX_DIGITS_OF_SECONDS:
         yield from (Variant(f"{timestamp}{ms:03}", (causes.TIMESTAMP_UNIT,)) for ms in range(1, 1000))
 
 
@@ -120,7 +118,10 @@ def find_matches(
     body: bytes,
     headers: Headers,
 ) -> Findings:
-    """Return what one of `signatures` matches: several, if forms of the body have the same bytes. Never raises."""
+    """Return what one of `signatures` matches: several matches if forms of the body have the same bytes.
+
+    Never raises.
+    """
     budget = Budget()
     if not budget.covers(len(body)):  # even building its forms would take too long
         return Findings((), tuple(budget.untried))
@@ -191,7 +192,7 @@ def _distinct(variants: Iterable[Variant]) -> tuple[Variant, ...]:
 
 
 def _keeping(kept: list[Form], forms: Iterator[Form]) -> Iterator[Form]:
-    """Yield `forms`, and put the small ones into `kept`."""
+    """Yield `forms`, and append the small ones to `kept`."""
     for form in forms:
         if len(form.body) <= _KEPT_BYTES:
             kept.append(form)

@@ -1,6 +1,6 @@
-"""Other forms of a body: the same content as another program would have written it before it was signed.
+"""Other forms of a body: the same content as another program may have written it before signing.
 
-Two families. Byte forms undo or redo what happens to bytes on their way: compression, character set, byte order
+There are two families. Byte forms undo or redo what happens to bytes on the way: compression, character set, byte order
 mark, line break at the end. JSON forms parse the document and write it as other serializers do.
 """
 
@@ -18,16 +18,17 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.same_document import MAX_DOCUMENT_BYTES, is_dense
 from port_hook_cli.signatures.serializers import serializations
+from port_hook_cli.signatures.signing import RAW
 
 MAX_DECOMPRESSED_BYTES = 10 * 2**20
 MAX_UNDECLARED_BYTES = 2**18
-"""What is decompressed at most of a body that only looks compressed, without a content-encoding that says so."""
+"""The limit for a body that looks compressed but whose content-encoding does not say so."""
 
 MAX_COMBINED_BYTES = 2**16
-"""JSON forms up to this size are also tried with a line break behind them."""
+"""JSON forms up to this size are also tried with a line break at the end."""
 
-_MOST_LINE_BREAKS = 2**16
-"""The most line-break characters that are removed from a body's end."""
+_MAX_LINE_BREAKS = 2**16
+"""How many line-break characters are removed from the end of a body at most."""
 
 _CHARSETS = {
     "iso-8859-1": "latin-1",
@@ -52,25 +53,22 @@ _declared_charset = re.compile(r'charset ?= ?"?([\w.-]+)', re.IGNORECASE).search
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form of a body: what it is called, how it deviates from the body that arrived, and its bytes."""
+    """A form of a body: its name, how it deviates from the body that arrived, and its bytes."""
 
     reading: str
     causes: tuple[Cause, ...]
     body: bytes
     is_declared: bool = True
-    """Whether the headers declare each encoding that was undone: only then every receiver undoes it, too."""
+    """Whether the headers declare each encoding that was undone, so that every receiver undoes it too."""
 
     def then(self, reading: str, body: bytes, *deviations: Cause) -> Form:
-        """Return the form that one more step makes of this one."""
+        """Return the form that results from one more step."""
         name = reading if self.reading == RAW else f"{self.reading}+{reading}"
         return replace(self, reading=name, causes=(*self.causes, *deviations), body=body)
 
 
-RAW = "raw"
-
-
 def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
-    """Return `body` and what each step of undoing its encodings makes of it. Never raises."""
+    """Return `body` and the results of undoing its encodings one after the other. Never raises."""
     inflated = _decompressed(body, headers, budget)
     steps = [Form(RAW, (), body), *([inflated] if inflated else [])]
     for step in (_in_utf8, _without_bom):
@@ -81,7 +79,7 @@ def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
 
 
 def byte_forms(steps: Sequence[Form]) -> Iterator[Form]:
-    """Yield the forms of an unwrapped body that need no JSON. Never raises."""
+    """Yield the byte forms of an unwrapped body. Never raises."""
     yield from steps[1:]
     for step in steps:
         yield from _line_breaks(step)
@@ -91,7 +89,7 @@ def byte_forms(steps: Sequence[Form]) -> Iterator[Form]:
 
 
 def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
-    """Yield the JSON document in an unwrapped body as other serializers write it, the likelier first. Never raises."""
+    """Yield the JSON document of an unwrapped body as other serializers write it, most likely first. Never raises."""
     base = steps[-1]
     text = _document_text(base.body, budget)
     for serialization in serializations(text, budget) if text is not None else ():
@@ -122,7 +120,7 @@ def _decompressed(body: bytes, headers: Headers, budget: Budget) -> Form | None:
     if body.startswith(_GZIP_MAGIC):
         window_bits, name, is_declared = (31,), "gzip", encoding in {"gzip", "x-gzip"}
     elif encoding == "deflate":
-        # Half of the world sends zlib's wrapper, as RFC 9110 says, the other half the bare stream.
+        # Some programs send the zlib format, as RFC 9110 says, others the bare deflate stream.
         window_bits, name, is_declared = (15, -15), "deflate", True
     else:
         return None
@@ -130,21 +128,21 @@ def _decompressed(body: bytes, headers: Headers, budget: Budget) -> Form | None:
     inflated = [content for bits in window_bits if (content := _inflate(body, bits, limit, budget)) is not None]
     if not inflated:
         return None
-    # Bytes that are a stream in both notations mean two things.
+    # Bytes that are valid in both formats are ambiguous.
     is_certain = is_declared and len(inflated) == 1
     cause = causes.COMPRESSED if is_certain else causes.COMPRESSED_UNDECLARED
     return Form(f"decoded-{name}", (cause,), inflated[0], is_certain)
 
 
 def _inflate(body: bytes, window_bits: int, limit: int, budget: Budget) -> bytes | None:
-    """Return what exactly one complete stream holds; of what follows it, every receiver would make something else."""
+    """Return the content of exactly one complete stream, else None: receivers differ on bytes after its end."""
     stream = zlib.decompressobj(window_bits)
     try:
         content = stream.decompress(body, limit + 1)
     except zlib.error:
         return None
     if len(content) > limit:
-        budget.leave_out(f"The body was not decompressed: that makes more than {limit // 1024:,} KiB.")
+        budget.leave_out(f"The body was not decompressed: its content is larger than {limit // 1024:,} KiB.")
         return None
     return content if stream.eof and not stream.unused_data else None
 
@@ -176,7 +174,7 @@ def _in_utf8(form: Form, headers: Headers, budget: Budget) -> Form | None:
 
 
 def _charset(body: bytes) -> str | None:
-    """Return what the body is written in, if not in UTF-8."""
+    """Return the character set of the body, or None if it is UTF-8."""
     detected = json.detect_encoding(body)
     if not detected.startswith("utf-8"):
         return detected
@@ -190,7 +188,7 @@ def _without_bom(form: Form, _headers: Headers, _budget: Budget) -> Form | None:
 
 
 def _line_breaks(form: Form) -> Iterator[Form]:
-    tail = form.body[-_MOST_LINE_BREAKS:]
+    tail = form.body[-_MAX_LINE_BREAKS:]
     bare = form.body[: len(form.body) - len(tail) + len(tail.rstrip(b"\r\n"))]
     one_less = form.body.removesuffix(b"\n").removesuffix(b"\r")
     for shorter in _distinct(one_less, bare):
@@ -202,7 +200,7 @@ def _line_breaks(form: Form) -> Iterator[Form]:
 
 
 def _distinct(*bodies: bytes) -> list[bytes]:
-    # A set would hash each of them, which takes longer than comparing the few of the same length.
+    # A set would hash each body, which takes longer than comparing the few that have the same length.
     return [body for index, body in enumerate(bodies) if body not in bodies[:index]]
 
 
@@ -214,7 +212,7 @@ def _text(body: bytes) -> str | None:
 
 
 def _bytes(text: str) -> bytes | None:
-    """Return `text` in UTF-8. A lone surrogate that is not escaped has none: its sender would have failed, too."""
+    """Return `text` in UTF-8, or None if it has a lone surrogate, which its sender could not have encoded either."""
     try:
         return text.encode()
     except UnicodeEncodeError:

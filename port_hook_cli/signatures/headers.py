@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.diagnosis import MAX_TIMESTAMP_CHARACTERS
 from port_hook_cli.signatures.notation import SignatureReading, read_signature
 
+MAX_TIMESTAMP_CHARACTERS = 64
+"""Longer timestamps are malformed, and nothing is hashed over them."""
+
 _MAX_VALUES = 4
-"""Of headers that are doubled more often, only these are looked at."""
+"""If a header is repeated more often, only its first values are used."""
 
 _MAX_FIELD = 4_096
 OWS = " \t"
-"""Optional white space around a field's value, as RFC 9110 has it."""
+"""Optional white space around the value of a field (RFC 9110)."""
 
 whole_number = re.compile("-?[0-9]{1,18}").fullmatch
 _signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureHeaders:
+class SignatureHeaders(NamedTuple):
     """The signatures and timestamps of a request.
 
     `is_joined` means that one field held several values, as Node joins a repeated header.
@@ -35,14 +36,14 @@ class SignatureHeaders:
 
     @property
     def doubling(self) -> tuple[Cause, ...]:
-        """The cause for more than one value of either."""
+        """The cause for more than one signature or timestamp, if there is more than one."""
         if len(self.signatures) == 1 and len(self.timestamps) == 1:
             return ()
         is_same = len(set(self.signatures)) == 1 and len(set(self.timestamps)) == 1
         return (causes.HEADER_REPEATED if is_same else causes.HEADER_AMBIGUOUS,)
 
     def readings(self) -> list[SignatureReading]:
-        """Return what the signatures mean; any but the first deviates by not being the first."""
+        """Return what the signatures mean. All but the first have `HEADER_AMBIGUOUS` as a cause."""
         found = []
         for position, value in enumerate(self.signatures):
             reading = read_signature(value)
@@ -52,7 +53,7 @@ class SignatureHeaders:
         return found
 
     def separated(self) -> SignatureHeaders:
-        """Return the same with joined values taken apart."""
+        """Return the same with joined values separated."""
         signatures = [part for value in self.signatures[:_MAX_VALUES] for part in _signatures_in(value)]
         timestamps = [part for value in self.timestamps[:_MAX_VALUES] for part in _timestamps_in(value)]
         is_joined = len(signatures) > len(self.signatures) or len(timestamps) > len(self.timestamps)
@@ -60,14 +61,14 @@ class SignatureHeaders:
 
 
 def read_fields(headers: Headers) -> tuple[list[str], list[str]]:
-    """Return every signature and every timestamp that is not empty."""
+    """Return all signatures and all timestamps that are not empty."""
     signatures = [text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))]
     timestamps = [text for value in headers.all(TIMESTAMP_HEADER) if (text := value.strip(OWS))]
     return signatures, timestamps
 
 
 def _signatures_in(value: str) -> list[str]:
-    """Return the signatures that a field holds. Another begins with a version, after a comma and a space."""
+    """Return the signatures in a field. Each further one begins with a version after a comma and a space."""
     return [part for part in _signature_joint(value) if part] if len(value) <= _MAX_FIELD else [value]
 
 

@@ -1,4 +1,4 @@
-"""Reading `x-port-signature`: exactly as Port writes it, and as people write it by mistake."""
+"""Read `x-port-signature`, as Port writes it and with common mistakes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 
 MAX_CHARACTERS = 1_024
-"""No notation of 32 bytes comes near this; anything longer is not read."""
+"""Longer values are not read: no notation of 32 bytes is nearly as long."""
 
 _DIGEST_BYTES = 32
 _PREFIX = "v1,"
@@ -20,16 +20,15 @@ _versions = re.compile(r"(?:(?:v[0-9]{1,3}|sha-?256) ?[,=:] ?)*", re.IGNORECASE)
 _hex = re.compile("[0-9a-fA-F]{64}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureReading:
-    """The 32 bytes that a header may mean, and how it deviates from `v1,` + base64 of them: not at all, if empty."""
+class SignatureReading(NamedTuple):
+    """The 32 bytes that a header may mean. `causes` are its deviations from `v1,` and their base64."""
 
     digest: bytes
     causes: tuple[Cause, ...] = ()
 
 
 def read_signature(value: str) -> SignatureReading | None:
-    """Return what `value` (without surrounding white space) means, or None where it is no signature. Never raises."""
+    """Return what `value` (without surrounding white space) means, or None if it is not a signature. Never raises."""
     if len(value) > MAX_CHARACTERS:
         return None
     match = _versions(value)
@@ -62,7 +61,7 @@ def _decode(text: str) -> tuple[bytes, tuple[Cause, ...]] | None:
 
 
 def _base64(text: str) -> bytes:
-    """Return what `text` decodes to with its padding mended, or nothing."""
+    """Return what `text` decodes to with correct padding, or nothing if it is not base64."""
     bare = text.rstrip("=")
     try:
         return b64decode(bare + "=" * (-len(bare) % 4), validate=True)

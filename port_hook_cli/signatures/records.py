@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Verdict
 from port_hook_cli.invocations.records import verdict_fields
-from port_hook_cli.invocations.snippets import SignedRequest
+
+if TYPE_CHECKING:
+    from port_hook_cli.invocations.snippets import SignedRequest
 
 VERDICT = "port-hook/verdict/1"
 

@@ -1,8 +1,7 @@
-"""Whether two JSON texts mean the same to every reader: the condition for forwarding a body that was not signed so.
+"""Whether two JSON texts are the same document for every parser: only then a changed body may be forwarded.
 
-Readers differ where JSON leaves room: the first or the last of two equal keys counts, numbers are doubles or exact. So
-an object that repeats a key equals nothing, and numbers are equal if they are the same decimal number, not the same
-double.
+Parsers differ: they use the first or the last value of a repeated key, and read numbers as doubles or exactly. So an
+object that repeats a key equals nothing, and numbers are equal only if they are the same decimal number.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from enum import Enum, auto
 from typing import Any
 
 MAX_DOCUMENT_BYTES = 2**20
-"""Larger bodies are not parsed: an unsigned one must not keep the listener busy (see docs/decisions)."""
+"""Larger bodies are not parsed: unsigned ones must not keep the listener busy (see docs/decisions)."""
 
 _MAX_MARKS = 2**15
 _FREE_MARKS = 2**12
@@ -34,9 +33,8 @@ class DocumentComparison(Enum):
 def compare_documents(sent: bytes, signed: bytes) -> DocumentComparison:
     """Return whether two bodies in UTF-8 are the same document. Never raises.
 
-    The signed body may begin with a byte order mark.
-    Documents that are larger than `MAX_DOCUMENT_BYTES`, too dense or too deep for Python (about 1,000 levels) are not
-    compared.
+    The signed body may begin with a byte order mark. Documents that are larger than `MAX_DOCUMENT_BYTES`, too dense, or
+    too deep for Python (about 1,000 levels) are not compared.
     """
     if max(len(sent), len(signed)) > MAX_DOCUMENT_BYTES:
         return DocumentComparison.NOT_COMPARED
@@ -56,15 +54,15 @@ def compare_documents(sent: bytes, signed: bytes) -> DocumentComparison:
 
 
 def is_dense(text: str) -> bool:
-    """Return whether a JSON text has too many marks to be parsed: over 4,096 plus one per 8 characters, or over 32,768.
+    """Return whether a JSON text has too many marks to parse: over 4,096 plus one per 8 characters, or over 32,768.
 
-    Each costs a microsecond or two in every serializer, and a byte or two to send.
+    A mark costs one or two microseconds in every serializer, but its sender only one or two bytes.
     """
     return count_marks(text) > min(_MAX_MARKS, _FREE_MARKS + len(text) // _CHARACTERS_PER_MARK)
 
 
 def count_marks(text: str) -> int:
-    """Return how many commas, colons and opening brackets there are: no JSON text holds more values than that."""
+    """Return the number of commas, colons and opening brackets. JSON text with n of them has at most n + 1 values."""
     return sum(map(text.count, ",:[{"))
 
 
@@ -73,7 +71,7 @@ class _KeyRepeatedError(ValueError):
 
 
 def _meaning(text: str) -> Any:
-    # Numbers and constants become tuples, which no other value is, so that `1` is not `true`.
+    # Numbers and constants become tuples, which no other JSON value is, so that `1` does not equal `true`.
     return json.loads(
         text, parse_int=_whole, parse_float=_fraction, parse_constant=lambda name: (name,), object_pairs_hook=_object
     )
@@ -84,7 +82,7 @@ def _whole(literal: str) -> tuple[Decimal, bool]:
 
 
 def _fraction(literal: str) -> tuple[Decimal, bool]:
-    """Return the number, and whether a reader of doubles sees what a reader of whole numbers would."""
+    """Return the number, and whether parsers of doubles and of exact numbers agree on it."""
     exact, double = Decimal(literal), float(literal)
     return exact, not double.is_integer() or exact == double
 

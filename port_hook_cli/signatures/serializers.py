@@ -1,4 +1,4 @@
-"""A JSON document as the serializers write it that stand between Port and a handler."""
+"""Write a JSON document as the serializers between Port and a handler write it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.same_document import count_marks
 
 MAX_INDENTED_CHARACTERS = 2**18
-"""Longer texts are not written with indentation, which costs most."""
+"""Longer texts are not indented, because that costs most."""
 
 MAX_INDENTED_MARKS = 2**12
-"""Nor are documents with more commas, colons and brackets."""
+"""Documents with more commas, colons and opening brackets are not indented either."""
 
 MAX_DIGITS = 400
-"""Of longer whole numbers no Python form is made: that costs the square of the digits, and no double has as many."""
+"""Python's forms are not tried with longer whole numbers: their cost grows with the square of the digits."""
 
 _TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
-"""Indentation can grow with the square of the depth: texts that are longer with tabs are given up."""
+"""Texts that are longer when indented with tabs are left out: indentation can grow with the square of the depth."""
 
 _INDENTS = {"2": ("  ", "2 spaces"), "4": ("    ", "4 spaces"), "tab": ("\t", "a tab")}
 _COMPACT = (",", ":")
@@ -36,13 +36,13 @@ _long_number = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS}}}").search
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CLOSERS = frozenset("]}")
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-# What stands before the next mark that is followed or led by white space. An empty container stays as it is.
+# The text before the next mark with white space around it. Empty containers are not indented.
 _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{{}},:]|\Z)").findall
 
 
 @dataclass(frozen=True, slots=True)
 class Serialization:
-    """What one serializer makes of a document, and the cause to name when that is what was signed."""
+    """A document as one serializer writes it, and the cause to report if that is what was signed."""
 
     reading: str
     cause: Cause
@@ -50,10 +50,9 @@ class Serialization:
 
 
 def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
-    """Yield the document in `text` as other serializers write it, the likelier first. Never raises.
+    """Yield the document in `text` as other serializers write it, most likely first. Never raises.
 
-    A serializer that would fail on the document is left out: Node on deep nesting, Python on that, both on text that
-    is not JSON.
+    A serializer that cannot write the document is left out: because it is nested too deeply, or is not JSON.
     """
     document = _python_document(text, budget)
     js, unescaped = _stringify(text), _dumps(document, separators=_COMPACT, ensure_ascii=False)
@@ -70,7 +69,7 @@ def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
 def _compact(text: str, document: Any, js: str | None, unescaped: str | None) -> Iterator[Serialization]:
     node = _serialization("js", causes.RESERIALIZED_JS, js)
     python = _serialization("python-compact", causes.RESERIALIZED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
-    # Where the two are the same text, the body tells who wrote it: Python, if it is what json.dumps writes.
+    # If both write the same text, the body shows which is more likely: Python if json.dumps writes this body.
     yield from (*python, *node) if _dumps(document) == text else (*node, *python)
     if unescaped != js:
         yield from _serialization("python-compact-unescaped", causes.RESERIALIZED_PYTHON_UNESCAPED, unescaped)
@@ -82,12 +81,12 @@ def _spaced(document: Any) -> Iterator[Serialization]:
 
 
 def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[Serialization]:
-    """Yield the indented forms. Inside strings a tab is always escaped, so that every tab here is indentation."""
+    """Yield the indented forms. Tabs inside strings are always escaped, so every tab here is indentation."""
     node = _with_tabs(js, budget)
     unescaped = node if compact == js else _with_tabs(compact, budget)
     escaped = None if unescaped is None else _beyond_ascii(_escape, unescaped)
     for name, (indent, indentation) in _INDENTS.items():
-        # Of styles that come out the same, the last counts.
+        # If styles write the same text, the last one counts.
         styles = {
             unescaped: (
                 "python-indented-unescaped",
@@ -127,7 +126,7 @@ def _python_document(text: str, budget: Budget) -> Any:
 
 
 def _has_long_number(text: str) -> bool:
-    # Any run of this many digits has one at one of these positions, so the expression need not read the rest.
+    # Any run of this many digits has one at one of these positions, so the pattern does not have to read the rest.
     for index, character in enumerate(text[MAX_DIGITS - 1 :: MAX_DIGITS]):
         start = index * MAX_DIGITS
         if "0" <= character <= "9" and _long_number(text[start : start + 2 * MAX_DIGITS - 1]):
@@ -143,7 +142,7 @@ def _dumps(document: Any, **style: Any) -> str | None:
 
 
 def _with_tabs(compact: str | None, budget: Budget) -> str | None:
-    """Return a compact text indented with tabs, as both languages do it, unless that is too long."""
+    """Return compact JSON indented with tabs as both languages do it, or None if the result is too long."""
     if compact is None:
         return None
     pieces: list[str] = []

@@ -1,4 +1,4 @@
-"""What of a payload file is signed: the form that Port would send, or the bytes as they are."""
+"""The bytes of a payload file that are signed: the form that Port would send, or the file's own bytes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from port_hook_cli.javascript.stringify import NotJson, stringify
 Form = Literal["json-stringify", "raw"]
 
 CAPTURE_MARK = b"port-hook/capture/"
-"""A file without these bytes is no capture file; most payloads need no closer look."""
+"""A file without these bytes is not a capture file, so most payloads do not have to be parsed to find out."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signable:
-    """The bytes to sign, their form, and in words how they differ from those of the file ("" if they do not)."""
+    """The bytes to sign, their form, and a phrase that says how they differ from the file's ("" if they do not)."""
 
     body: bytes = field(repr=False)
     form: Form
@@ -25,14 +25,14 @@ class Signable:
 
 
 def as_written(content: bytes) -> Signable:
-    """Return the bytes as they are."""
+    """Return the bytes unchanged."""
     return Signable(body=content, form="raw")
 
 
 def as_port_sends(content: bytes) -> Signable:
     """Return `JSON.stringify(JSON.parse(content))`, the form that Port signs; raises NotJson.
 
-    A handler in Node writes the parsed body again before it verifies, so only this form is accepted by all.
+    Handlers in Node serialize the parsed body again before they verify it, so only this form is accepted by all.
     """
     try:
         text = content.removeprefix(_BOM).decode("utf-8")
@@ -47,4 +47,4 @@ def _difference(content: bytes, body: bytes) -> str:
         return ""
     if content.rstrip(b"\r\n") == body:
         return "without the line end at the end of the file"
-    return f"in the form of JSON.stringify, {len(body)} bytes instead of the file's {len(content)}"
+    return f"as compact JSON, as Port does ({len(body):,} bytes; the file has {len(content):,})"

@@ -1,7 +1,7 @@
-"""Signing as Port does it.
+"""Sign requests as Port does.
 
-The shared source is Port's webhook documentation: `x-port-signature` is `v1,` + base64(HMAC-SHA-256(client secret,
-timestamp + "." + body)), `x-port-timestamp` the seconds since the epoch.
+Port's webhook documentation defines it: `x-port-signature` is `v1,` + base64(HMAC-SHA-256(client secret,
+timestamp + "." + body)), and `x-port-timestamp` is the seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_H
 from port_hook_cli.text.secret import Secret
 
 VERSION = "v1"
+RAW = "raw"
+"""The form of a body that Port signs: its bytes as they are sent."""
+
 _LARGE_BYTES = 2**16
 
 
 class TimestampUnit(StrEnum):
-    """The unit of `x-port-timestamp`: seconds by Port's documentation, milliseconds as one of its backends reads it."""
+    """The unit of `x-port-timestamp`: Port documents seconds; one of its example backends reads milliseconds."""
 
     SECONDS = "s"
     MILLISECONDS = "ms"
@@ -29,11 +32,11 @@ class TimestampUnit(StrEnum):
 
 
 def digest(secret: str, timestamp: str, body: bytes) -> bytes:
-    """Return the 32 bytes that a signature carries; a lone surrogate in an argument is signed as WTF-8."""
+    """Return the 32 bytes of a signature. Lone surrogates in the arguments are encoded as WTF-8."""
     key, lead = secret.encode("utf-8", "surrogatepass"), timestamp.encode("utf-8", "surrogatepass") + b"."
     if len(body) < _LARGE_BYTES:
         return hmac.digest(key, lead + body, "sha256")
-    whole = hmac.new(key, lead, "sha256")  # copies nothing, and lets other threads run
+    whole = hmac.new(key, lead, "sha256")  # does not copy the body, and releases the interpreter's lock
     whole.update(body)
     return whole.digest()
 
@@ -44,7 +47,7 @@ def sign(body: bytes, secret: Secret, timestamp: str) -> str:
 
 
 def signed_headers(body: bytes, secret: Secret, timestamp: str) -> tuple[tuple[str, str], ...]:
-    """Return the header fields that Port adds to `body`, in its order."""
+    """Return the header fields that Port adds to a request with `body`, in Port's order."""
     return (
         (SIGNATURE_HEADER, sign(body, secret, timestamp)),
         (TIMESTAMP_HEADER, timestamp),

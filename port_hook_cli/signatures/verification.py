@@ -6,31 +6,32 @@ import re
 from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hmac import compare_digest
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Cause, Headers, Status, Verdict
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.clock_skew import clock_skew
-from port_hook_cli.signatures.diagnosis import (
+from port_hook_cli.signatures.headers import (
     MAX_TIMESTAMP_CHARACTERS,
-    Match,
-    find_matches,
-    secret_variants,
-    timestamp_variants,
+    OWS,
+    SignatureHeaders,
+    read_fields,
+    whole_number,
 )
-from port_hook_cli.signatures.forms import RAW
-from port_hook_cli.signatures.headers import OWS, SignatureHeaders, read_fields, whole_number
 from port_hook_cli.signatures.notation import SignatureReading, read_signature
-from port_hook_cli.signatures.signing import VERSION, digest
+from port_hook_cli.signatures.signing import RAW, VERSION, digest
 from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.signatures.diagnosis import Match
 
 DEFAULT_TOLERANCE_S = 300.0
 MILLISECONDS_FROM = 10**11
-"""Timestamps from here on are read as milliseconds: as seconds they would lie beyond the year 5138."""
+"""Timestamps from this one on are milliseconds: as seconds they would be after the year 5138."""
 
 UNCHECKED = Verdict(status=Status.UNCHECKED)
-"""The verdict of those who asked not to verify."""
+"""The verdict on requests that are not verified because the user asked for that."""
 
 _SIGNATURE_CHARACTERS = len("v1,") + 44
 _PREFIX = VERSION.encode() + b","
@@ -38,9 +39,8 @@ _plain_seconds = re.compile("[0-9]{1,11}").fullmatch
 _as_port_writes_it = re.compile(r"v1,[A-Za-z0-9+/]{43}=").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """The signed time against the receiver's. `age_s` is None where the timestamp is no whole number."""
+class _Clock(NamedTuple):
+    """The signed time compared with the receiver's. `age_s` is None if the timestamp is not a whole number."""
 
     age_s: float | None
     tolerance_s: float
@@ -48,7 +48,7 @@ class _Clock:
 
     @property
     def is_off(self) -> bool:
-        # Written so that an age or a tolerance that is not a number counts as off.
+        # `not <=` instead of `>`, so that NaN as an age or a tolerance counts as off.
         return self.age_s is not None and not abs(self.age_s) <= self.tolerance_s
 
     @property
@@ -69,10 +69,10 @@ def verify_signature(
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
 ) -> Verdict:
-    """Return the verdict on a request received at `now` (seconds since the epoch). Total: never raises.
+    """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
-    `seen` says that this signature was valid before. An empty secret matches nothing. Only when the plain check
-    fails is the reason looked for; see `diagnosis` for what that costs.
+    `seen` means that this signature was valid before. An empty secret matches nothing. The cause is searched for only
+    if the signature does not match the body as it arrived; `diagnosis` says what that costs.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
@@ -90,17 +90,18 @@ def verify_without_diagnosis(
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
 ) -> Verdict | None:
-    """Return `verify_signature`'s verdict where it needs no diagnosis, else None. Total, and fit for an event loop.
+    """Return the verdict of `verify_signature` if it needs no diagnosis, else None. Never raises.
 
-    Costs one HMAC over `body` at most. It decides what is signed exactly as Port does it (valid, or stale), and what
-    no diagnosis could say more of: a header that is missing or malformed, an empty secret.
+    It is fast enough for an event loop: it computes at most one HMAC over `body`. It decides about requests that are
+    signed exactly as Port signs (valid or stale), and those that a diagnosis cannot explain further: a missing or
+    malformed header, or an empty secret.
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
         return _missing(SignatureHeaders(signatures, timestamps))
     key = secret.reveal()
     is_signed = _is_signed(signatures[0], timestamps[0], body, key)
-    # What nearly every request is, before anything is built that only a warning or a diagnosis needs.
+    # Fast path for nearly every request: it builds nothing that only a warning or a diagnosis needs.
     if is_signed and len(signatures) == len(timestamps) == 1 and not seen and _plain_seconds(timestamps[0]):
         age_s = now - int(timestamps[0])
         if abs(age_s) <= tolerance_s:
@@ -119,14 +120,14 @@ def signature_key(headers: Headers) -> bytes | None:
     the HMAC. So a request that is sent again has the same key, even if its header is then written differently.
     """
     first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
-    if _as_port_writes_it(first):  # nearly always, and on the listener's path
+    if _as_port_writes_it(first):  # fast path for nearly every request
         return a2b_base64(first[3:])
     reading = read_signature(first) if first else None
     return reading.digest if reading else None
 
 
 def _hopeless(signature_headers: SignatureHeaders, key: str, now: float, tolerance_s: float) -> Verdict | None:
-    """Return the verdict on signature headers that nothing can match."""
+    """Return the verdict on signature headers that cannot match anything, or None if they may match."""
     readings = signature_headers.readings()
     if readings and key and len(signature_headers.timestamps[0]) <= MAX_TIMESTAMP_CHARACTERS:
         return None
@@ -143,6 +144,9 @@ def _diagnose(
     tolerance_s: float,
     seen: bool,
 ) -> Verdict:
+    # A valid signature needs no diagnosis, and `verify` starts faster without its modules.
+    from port_hook_cli.signatures.diagnosis import find_matches, secret_variants, timestamp_variants
+
     clock = _clock(signature_headers.timestamps[0], now, tolerance_s)
     readings = signature_headers.readings()
     found = find_matches(
@@ -181,7 +185,7 @@ def _repeats(signature_headers: SignatureHeaders, *, seen: bool) -> tuple[Cause,
 def _good(
     status: Status, reading: str, deviations: tuple[Cause, ...], clock: _Clock, repeats: tuple[Cause, ...]
 ) -> Verdict:
-    """Return the verdict on a good signature: `status`, as far as it is in time."""
+    """Return the verdict on a good signature: `status`, or STALE if the timestamp is outside the tolerance."""
     return Verdict(
         status=Status.STALE if clock.is_off else status,
         reading=reading,
@@ -191,7 +195,7 @@ def _good(
 
 
 def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
-    """Return the verdict on a signature that matches something, though not what it should."""
+    """Return the verdict on a signature that matches another form of the request than the one that arrived."""
     deviations = tuple(cause for match in matches for cause in match.causes)
     repeats = _repeats(signature_headers, seen=seen)
     reading = matches[0].reading

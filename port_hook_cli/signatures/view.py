@@ -1,61 +1,56 @@
-"""A verdict in words."""
+"""A verdict as text for the screen."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import Styled
 
-if TYPE_CHECKING:
-    from rich.text import Text
-
-STATUS_WORDS = {
+STATUS_MEANINGS = {
     Status.VALID: "the signature is Port's, for exactly these bytes",
-    Status.REENCODED: "the signature fits the same JSON written differently, not these bytes",
-    Status.STALE: "the signature fits, but its timestamp is outside the tolerance",
-    Status.INVALID: "the signature does not fit as it stands",
-    Status.MISSING: "there is no signature, or no timestamp",
-    Status.MALFORMED: "what stands in the signature's place is no signature",
-    Status.UNCHECKED: "the signature was not checked",
+    Status.REENCODED: "the signature matches the same JSON written differently, not these bytes",
+    Status.STALE: "the signature matches, but its timestamp is outside the tolerance",
+    Status.INVALID: "the signature does not match",
+    Status.MISSING: "the signature or the timestamp is missing",
+    Status.MALFORMED: "the signature or the timestamp cannot be read",
+    Status.UNCHECKED: "the signature was not verified",
 }
 
-MOST_WORDS = 600
-"""How many characters of a cause's words are shown: all of ours, and the beginning of a capture file's."""
+MAX_EXPLANATION = 600
+"""How many characters of an explanation or fix are shown: more than ours have, but a capture file may contain any."""
 
 _YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}
 _FIX = "  fix: "
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
-    """Return the verdict as lines for a reader: the status, what matched, the age, then each cause with its fix."""
-    lines = [f"{verdict.status}: {STATUS_WORDS[verdict.status]}"]
+    """Return the verdict as lines of text: the status, the form that matched, the age, then each cause with its fix."""
+    lines = [f"{verdict.status}: {STATUS_MEANINGS[verdict.status]}"]
     if verdict.reading is not None:
         lines.append(f"reading: {brief(verdict.reading)}")
     if verdict.age_s is not None:
         lines.append(f"age: {format_age(verdict.age_s)}")
     for cause in verdict.causes:
-        lines.append(f"{brief(cause.slug)}: {brief(cause.explanation, MOST_WORDS)}")
+        lines.append(f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}")
         if cause.fix:
-            lines.append(f"{_FIX}{brief(cause.fix, MOST_WORDS)}")
+            lines.append(f"{_FIX}{brief(cause.fix, MAX_EXPLANATION)}")
     return lines
 
 
-def verdict_view(verdict: Verdict) -> Text:
-    """Return `verdict_lines` with the status colored and the fixes standing out."""
-    from rich.text import Text
-
+def verdict_view(verdict: Verdict) -> Iterator[Styled]:
+    """Yield `verdict_lines` with the status and the fixes in color."""
     first, *others = verdict_lines(verdict)
-    view = Text(first, style="")
-    view.stylize(f"bold {status_color(verdict.status)}", 0, len(verdict.status))
+    status = str(verdict.status)
+    yield Styled.assemble((status, f"bold {status_color(verdict.status)}"), first.removeprefix(status))
     for line in others:
-        view.append(f"\n{line}", style="cyan" if line.startswith(_FIX) else None)
-    return view
+        yield Styled(line, "cyan" if line.startswith(_FIX) else "")
 
 
 def status_color(status: Status) -> str:
-    """Return the color that goes with a status."""
+    """Return the color of a status."""
     if status is Status.VALID:
         return "green"
     return "yellow" if status in _YELLOW else "red"

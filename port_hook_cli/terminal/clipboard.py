@@ -1,4 +1,4 @@
-"""The clipboard: the program that this desktop has for it, else the terminal's own."""
+"""The clipboard: through a program of the desktop, or else through the terminal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = Non
 
 
 def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
-    """Whether the program took the text."""
+    """Return whether the program accepted the text."""
     try:
         # A program that stays in the background keeps its streams; with our pipes there we would wait for it.
         done = subprocess.run(  # noqa: S603 - a program found on PATH under one of the names above
@@ -55,7 +55,7 @@ def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
 
 
 def _sent(text: str, terminal: TextIO) -> bool:
-    """Whether the terminal could be written to."""
+    """Return whether the terminal could be written to."""
     try:
         terminal.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
         terminal.flush()

@@ -1,19 +1,116 @@
-"""The two streams: results to stdout, everything else to stderr; color only on a terminal."""
+"""The two streams: results on stdout, everything else on stderr; styles only on a terminal."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from port_hook_cli.text.safe import printable_bytes, printable_json
+from port_hook_cli.text.safe import printable_bytes, printable_json, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.text.styled import Styled
+
+_TERMINAL_COLUMNS = 80
+_PIPE_COLUMNS = 100
+_CONTINUED = 2
+_LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
+
+
+class Output:
+    """A stream as a user sees it: a terminal with styles and a width, or a pipe that gets plain text.
+
+    `environ` decides about styles: TERM=dumb means none, FORCE_COLOR styles a pipe too, and NO_COLOR, which overrides
+    it, leaves bold, dim and links only.
+    """
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        self._stream = stream
+        self._columns = environ.get("COLUMNS", "")
+        self.is_terminal = stream.isatty()
+        is_capable = self.is_terminal and environ.get("TERM") != "dumb"
+        is_forced = bool(environ.get("FORCE_COLOR")) and not environ.get("NO_COLOR")
+        self.has_styles = is_capable or is_forced
+        self.has_color = self.has_styles and not environ.get("NO_COLOR")
+        if self.has_styles and sys.platform == "win32":
+            os.system("")  # noqa: S605, S607 - an empty command makes the console read escape sequences
+
+    @property
+    def width(self) -> int:
+        """The number of columns: COLUMNS, or those that the terminal has now; 100 in a pipe."""
+        if self._columns.isdecimal() and int(self._columns):
+            return int(self._columns)
+        if not self.is_terminal:
+            return _PIPE_COLUMNS
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _TERMINAL_COLUMNS
+        except (OSError, ValueError):
+            return _TERMINAL_COLUMNS
+
+    def paint(self, lines: Iterable[Styled]) -> str:
+        """Return lines as they are written to the stream."""
+        if not self.has_styles:
+            return "".join([f"{line.plain}\n" for line in lines])
+        from port_hook_cli.text.styled import escape_sequences
+
+        return "".join([f"{escape_sequences(line, color=self.has_color)}\n" for line in lines])
+
+    def fit(self, lines: Iterable[Styled]) -> Iterable[Styled]:
+        """Return lines wrapped below their values on a terminal, and as they are in a pipe."""
+        if not self.is_terminal:
+            return lines
+        from port_hook_cli.text.layout import fit
+
+        return fit(lines, self.width)
+
+    def wrap(self, lines: Iterable[Styled]) -> Iterable[Styled]:
+        """Return lines wrapped at words on a terminal, continued with an indent of two spaces."""
+        if not self.is_terminal:
+            return lines
+        from port_hook_cli.text.layout import wrap
+
+        width = self.width
+        return [part for line in lines for part in wrap(line, width, indent=_CONTINUED, label=_label_length(line))]
+
+    def print(self, *lines: Styled) -> None:
+        """Write lines."""
+        self._stream.write(self.paint(lines))
+
+
+def _label_length(line: Styled) -> int:
+    label, colon, _ = line.plain.partition(": ")
+    return len(label + colon) if label in _LABEL_STYLES else _CONTINUED
+
+
+def tell(text: str, runtime: Runtime) -> None:
+    """Write a message to stderr; on a terminal wrapped at words, and its label in color."""
+    output = Output(runtime.stderr, runtime.environ)
+    output.print(*output.wrap(message_lines(text)))
+
+
+def message_lines(text: str) -> Iterator[Styled]:
+    """Yield a message such as `error: …` or `note: …` with its label in color.
+
+    Its further lines are indented: a line of text from outside must not look like a hint.
+    """
+    from port_hook_cli.text.styled import Styled
+
+    first, *others = printable_lines(text).split("\n")
+    label, colon, rest = first.partition(":")
+    style = _LABEL_STYLES.get(label) if colon else None
+    yield Styled.assemble((f"{label}:", style), rest) if style else Styled(first)
+    for line in others:
+        yield Styled(line if line.startswith(_CONTINUED * " ") else _CONTINUED * " " + line)
+
 
 def emit(record: Mapping[str, Any], stream: TextIO) -> None:
     """Write one record as a line of ASCII JSON and flush it, so that a reader downstream sees it now."""
+    import json  # `--help` starts faster without
+
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")
     stream.flush()
 

@@ -71,7 +71,7 @@ def _text_of(path: Path) -> str:
 
 
 def _position(path: Path) -> str:
-    """Return where the JSON in `path` ends to be JSON, for an eye in an editor; empty where Python has no complaint."""
+    """Return where the JSON in `path` stops being valid, as an editor shows positions; empty if it is valid."""
     try:
         json.loads(_text_of(path))
     except json.JSONDecodeError as problem:

@@ -1,7 +1,7 @@
 """Printing that never slows the listener: a bounded queue, and a thread that writes.
 
-The answer to Port does not wait for the terminal. When more arrives than the terminal takes, an invocation shrinks
-to a line, then many to one line; what had to be left out is counted and said. All of it is in the store.
+The response to Port does not wait for the terminal. If invocations arrive faster than the terminal shows them, each is
+shown on one line, and then many on one line with their number. All of them are in the store.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TextIO
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 40
 _MOST_PENDING = 4_000
-# How many bytes waiting items may keep in memory, such as bodies, while a terminal stalls.
+# How many bytes, such as bodies, waiting items may keep in memory while a terminal is blocked.
 _MOST_HELD_BYTES = 16 * 1024 * 1024
-# What arrives in so short a time is written at once: waking a thread for each line would cost the listener more.
+# Items that arrive within this time are written together: waking the thread for each line would cost more.
 _GATHER_S = 0.02
 
 Part = Callable[[bool], str]
@@ -28,7 +28,7 @@ Part = Callable[[bool], str]
 class BackgroundWriter:
     """Writes to one stream from a thread. An item is a function that renders it, in full or compact.
 
-    A `lossless` one never shrinks what it was given; only a full queue makes it leave something out.
+    A `lossless` writer renders every item in full, and leaves items out only if the queue is full.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class BackgroundWriter:
         self._summarize = summarize
         self._on_broken = on_broken
         self._lossless = lossless
-        # What will be counted only is let go of at once: held until it is drawn, it would push what the listener works
-        # on out of the processor's cache, a tenth of what it can take.
+        # An item that will only be counted is released at once. If it were kept, it would push the listener's data out
+        # of the processor's cache, which costs a tenth of the throughput.
         self._room = _MOST_PENDING if lossless else COUNT_ABOVE
         self._pending: deque[tuple[Part, int]] = deque()
         self._held = 0
@@ -72,7 +72,7 @@ class BackgroundWriter:
             self._wake.set()
 
     def close(self, timeout_s: float) -> None:
-        """Write what is pending, for at most `timeout_s` seconds: a reader that stalled is left behind."""
+        """Write what is pending, for at most `timeout_s` seconds; a blocked reader does not delay the end."""
         self._closing = True
         self._wake.set()
         self._thread.join(timeout_s)

@@ -8,7 +8,7 @@ from port_hook_cli.runtime import Runtime
 
 
 def can_ask(runtime: Runtime) -> bool:
-    """Whether a user can answer: stdin and stderr are a terminal."""
+    """Return whether a user can answer: stdin and stderr are a terminal."""
     return runtime.stdin.isatty() and runtime.stderr.isatty()
 
 

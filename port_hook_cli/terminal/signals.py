@@ -9,19 +9,19 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio  # at run time when a server starts: `sign` and `--help` do without it
+    import asyncio  # imported when a server starts: `sign` and `--help` do not need it
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _TERMINATED = 128 + signal.SIGTERM
 
 
 class _Terminated(SystemExit):
-    """SIGTERM on its way up the stack: a SystemExit, because asyncio lets only that and Ctrl-C through."""
+    """SIGTERM as an exception: a SystemExit, because asyncio propagates only that and KeyboardInterrupt."""
 
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the process with 0, at once and without a word, until `stop_signal` takes over.
+    """Let Ctrl-C and SIGTERM end the process with code 0, at once and silently, until `stop_signal` takes over.
 
     For the start of a server, which has received nothing yet and leaves nothing behind. An exception would do for most
     of it, but not in the callbacks of imports, where Python drops it. After `stop_signal` they do nothing: the server
@@ -39,7 +39,7 @@ def stopping_at_once() -> Iterator[None]:
 
 @contextmanager
 def unwinding_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that nothing temporary is left, before it ends the process as it always does."""
+    """Let SIGTERM unwind the stack, so that temporary files are removed, before it ends the process as usual."""
     before = signal.getsignal(signal.SIGTERM)
     _install(signal.SIGTERM, _unwind)
     try:

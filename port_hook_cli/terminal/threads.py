@@ -1,4 +1,4 @@
-"""Threads that are not waited for when the process ends."""
+"""Threads that the process does not wait for when it ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _work(future: Future[Any], work: Callable[[], Any]) -> None:
         return
     try:
         result = work()
-    except BaseException as error:  # noqa: BLE001 - it is whoever waits who has to know
+    except BaseException as error:  # noqa: BLE001 - the waiting task gets it
         future.set_exception(error)
     else:
         future.set_result(result)

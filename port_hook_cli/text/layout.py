@@ -1,38 +1,86 @@
-"""Wrap labeled lines to a terminal's width: words stay whole, and a wrapped value continues below its start."""
+"""Lines on a terminal: words stay whole, and a line that is continued is indented below its value. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from port_hook_cli.text.styled import Styled, cell_width
 
 INDENT = 13
 """The columns before a value: two spaces and a label."""
 
 _NARROWEST = 24
+_WORD = re.compile(r"\S+")
+# A command in backticks stays whole, too, so that it can be copied.
+_WORD_OR_COMMAND = re.compile(r"\S*`[^`]+`\S*|\S+")
 
 
-def fit(lines: Iterable[Text], console: Console) -> Iterator[Text]:
-    """Yield `lines` wrapped between words to the console's width.
+def fit(lines: Iterable[Styled], width: int) -> Iterator[Styled]:
+    """Yield `lines` wrapped to `width` columns, each continued below its value.
 
-    A line with `no_wrap` stays whole, so it can be copied.
+    A word that is wider than that is broken; a line with `no_wrap` is left whole.
     """
     for line in lines:
-        width = console.width - INDENT
-        if line.no_wrap or line.cell_len <= console.width or width < _NARROWEST:
+        if line.no_wrap or cell_width(line.plain) <= width or width - INDENT < _NARROWEST:
             yield line
         else:
-            yield from _hang(line, width, console)
+            yield from wrap(line, width, indent=INDENT, breaks_words=True)
 
 
-def _hang(line: Text, width: int, console: Console) -> Iterator[Text]:
-    label, margin = line[:INDENT], " " * INDENT
-    # A headline has no label, and its first characters may be wide.
-    wrapped = line[INDENT:].wrap(console, width - max(0, label.cell_len - INDENT))
-    for index, part in enumerate(wrapped):
-        part.rstrip()
-        yield Text.assemble(margin if index else label, part)
+def wrap(
+    line: Styled, width: int, *, indent: int, label: int | None = None, breaks_words: bool = False
+) -> Iterator[Styled]:
+    """Yield a line in parts of at most `width` columns, all but the first indented.
+
+    A word that is wider than that is on a line of its own, or broken if `breaks_words` is set. The first `label`
+    characters (by default as many as `indent`) and the word after them stay together.
+    """
+    plain, margin = line.plain, " " * indent
+    for number, (start, end) in enumerate(
+        _parts(plain, width, indent, indent if label is None else label, breaks_words=breaks_words)
+    ):
+        yield Styled.assemble(margin, line.part(start, end)) if number else line.part(start, end)
+
+
+def _parts(plain: str, width: int, indent: int, label: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
+    """Yield where each part of a wrapped line starts and ends."""
+    start, end = 0, min(label, len(plain))  # the part so far, without the spaces after it
+    used = cell_width(plain[:end])
+    is_empty = True  # apart from the label or margin
+    for word in _words(plain, end, width - max(indent, used), breaks_words=breaks_words):
+        added = cell_width(plain[end : word[1]])
+        if not is_empty and used + added > width:
+            yield start, end
+            start, used, added = word[0], indent, cell_width(plain[word[0] : word[1]])
+        end, used, is_empty = word[1], used + added, False
+    yield start, end
+
+
+def _whole_words(plain: str, start: int, width: int) -> Iterator[tuple[int, int]]:
+    """Yield where the words after `start` begin and end; a command that fits into `width` counts as one."""
+    for found in _WORD_OR_COMMAND.finditer(plain, start):
+        if cell_width(found.group()) <= width:
+            yield found.span()
+        else:
+            yield from (word.span() for word in _WORD.finditer(plain, *found.span()))
+
+
+def _words(plain: str, start: int, width: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
+    """Yield where the words after `start` begin and end, with those broken that are wider than `width`."""
+    for begin, end in _whole_words(plain, start, width):
+        if breaks_words and cell_width(plain[begin:end]) > width:
+            yield from _broken(plain, begin, end, width)
+        else:
+            yield begin, end
+
+
+def _broken(plain: str, begin: int, end: int, width: int) -> Iterator[tuple[int, int]]:
+    used = 0
+    for position in range(begin, end):
+        cells = cell_width(plain[position])
+        if used + cells > width:
+            yield begin, position
+            begin, used = position, 0
+        used += cells
+    yield begin, end

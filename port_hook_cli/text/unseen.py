@@ -15,9 +15,7 @@ zero-width characters, blank letters, tags, and lone surrogates, which no stream
 U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are part of ordinary emoji.
 """
 
-_UNSEEN = re.compile(f"[{UNSEEN}]")
-
 
 def is_visible(text: str) -> bool:
     """Return whether `text` is one line of visible characters."""
-    return text.isprintable() and (text.isascii() or not _UNSEEN.search(text))
+    return text.isprintable() and (text.isascii() or not re.search(f"[{UNSEEN}]", text))

@@ -1,1 +1,1 @@
-"""`trigger`: the request of an action's run made as Port makes it, sent, and followed."""
+"""`trigger`: makes and sends the request of an action's run as Port does, or follows a run in Port."""

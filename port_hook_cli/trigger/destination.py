@@ -1,4 +1,4 @@
-"""Where a triggered request goes: never to a machine that nobody has named."""
+"""Where a triggered request is sent: to another machine only if the user names it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 def destination(url: str, to: str | None, *, to_its_url: bool = False, owner: str = "The action") -> str:
     """Return the URL to send to: `to`, with the path and query of `url` unless it has its own, or else `url`.
 
-    `owner` begins an error's sentence. Raises UsageError for another machine's URL that the user did not name.
+    `owner` begins an error's sentence. Raises UsageError if that is another machine's URL and the user did not ask for
+    it.
     """
     if to is not None:
         parts = urlsplit(url)
@@ -19,6 +20,6 @@ def destination(url: str, to: str | None, *, to_its_url: bool = False, owner: st
     if to_its_url or is_on_this_machine(url):
         return url
     raise UsageError(
-        f"{owner}'s URL is {url}, which is not on this machine, so nothing was sent.",
+        f"{owner}'s URL is {url}, which is not on this machine, so the request was not sent.",
         hint="Say where to send it: --to 8000 for your handler here, --to-its-url for that URL, or --dry-run.",
     )

@@ -1,4 +1,4 @@
-"""The documents that a trigger is made of, each in the shapes that people have at hand."""
+"""The documents for a triggered run, each in several formats that users have."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ EVENT_FIELDS = frozenset({"diff", "context", "resourceType"})
 
 
 class BadDocument(ValueError):
-    """A document of another shape; the message goes on from its name."""
+    """A document in another format; the message continues a sentence that begins with the document's name."""
 
 
 def read_inputs(document: Any) -> dict[str, Any]:
-    """Return inputs by name. Of a payload or a run as Port shows it, those that it holds."""
+    """Return inputs by name: the document itself, or the inputs in a payload or in a run as Port shows it."""
     found = _object(document)
     payload = found.get("payload")
     if isinstance(payload, Mapping) and isinstance(payload.get("properties"), Mapping):
@@ -22,20 +22,20 @@ def read_inputs(document: Any) -> dict[str, Any]:
 
 
 def read_entity(document: Any) -> Mapping[str, Any]:
-    """Return an entity; of an answer of Port's API, the one that it holds."""
+    """Return an entity: the document itself, or the entity in a response of Port's API."""
     found = _unwrapped(_object(document), "entity", unless={"identifier"})
     if not isinstance(found.get("identifier"), str):
-        raise BadDocument("has no `identifier`, which an entity has")
+        raise BadDocument("is not an entity: it has no `identifier`")
     return found
 
 
 def read_event(document: Any) -> Mapping[str, Any]:
-    """Return an automation's event; of a captured payload, the one that it holds."""
+    """Return an automation's event: the document itself, or the event in a captured payload."""
     return _unwrapped(_object(document), "event", unless=EVENT_FIELDS)
 
 
 def read_by(document: Any, default: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return `trigger.by` for a user: the document itself where it is one, else `default` with that user in it."""
+    """Return `trigger.by`: the document itself if it is one, else `default` with the document as its user."""
     found = _unwrapped(_object(document), "user", unless={"userId", "orgId", "email"})
     if "user" in found or "orgId" in found:
         return found
@@ -44,17 +44,17 @@ def read_by(document: Any, default: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def read_secrets(document: Any) -> dict[str, str]:
-    """Return secrets by name; each is a text."""
+    """Return secrets by name; each value is a string."""
     found = _object(document)
     for name, value in found.items():
         if not isinstance(value, str):
-            raise BadDocument(f"holds {name}, which is no text, and a secret is one")
+            raise BadDocument(f"contains {name}, which is not a string")
     return dict(found)
 
 
 def _object(document: Any) -> Mapping[str, Any]:
     if not isinstance(document, Mapping):
-        raise BadDocument("is no object")
+        raise BadDocument("is not an object")
     return document
 
 

@@ -1,4 +1,4 @@
-"""The maker of invocations with its adapters: jq, jsonschema and cryptography."""
+"""Creates an Invoker with its engines: jq, jsonschema and cryptography."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: float = 5.0) -> Iterator[Invoker]:
-    """Give an Invoker whose jq stays warm; `secret` is asked for when an input is encrypted with the client secret.
+    """Yield an Invoker that keeps jq running; `secret` is called when an input is encrypted with the client secret.
 
-    `timeout_s` is seconds for all expressions of one template.
+    `timeout_s` is the limit in seconds for all expressions of one template.
     """
     from port_hook_cli.engines.json_schema import find_faults
     from port_hook_cli.engines.renderer import Renderer
@@ -39,24 +39,24 @@ def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: f
 
 
 class SandboxInvoker:
-    """The maker of invocations as the sandbox asks for it; its runs are started through the API."""
+    """Makes requests for the sandbox with an Invoker. Their runs were started through the API."""
 
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
-        """Return what `action` (as Port's API shows it) sends; raises PortHookError when nothing can be sent."""
+        """Return what `action` (as Port's API shows it) sends; raises PortHookError if there is no request to send."""
         return as_sent(await self._invoker.request(webhook_action(action), origin="API", **asked))
 
 
 def as_sent(made: RenderedRequest) -> SandboxRequest:
-    """Return a request as the sandbox takes it: with its bytes, and with header fields as text."""
+    """Return a request for the sandbox: with the body as bytes and header fields as text."""
     from port_hook_cli.sandbox import SandboxRequest
 
     return SandboxRequest(
         method=made.method,
         url=made.url,
-        # A rendered field is the wire's bytes as Latin-1; the sandbox writes text in UTF-8.
+        # A rendered field is bytes decoded as Latin-1; the sandbox encodes text as UTF-8.
         headers=tuple((name, value.encode("latin-1").decode("utf-8")) for name, value in made.headers),
         body=made.content,
         agent=made.agent,

@@ -1,4 +1,4 @@
-"""What `trigger` reads before it does anything: the action, and the documents of the run."""
+"""The files that `trigger` reads: the action, and the documents of the run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True)
 class ActionLocation:
-    """Where an action is: in a file or a directory of files, or with `file` None in Port.
+    """Where an action is: in a file or a directory of files, or in Port if `file` is None.
 
     `identifier` is the action's, where it is one of several.
     """
@@ -75,7 +75,7 @@ def find_action(
 ) -> PortAction | FoundWorkflow:
     """Return the action or the workflow at `source`.
 
-    Raises UsageError for a file that holds none, StoreError, SettingsError and PortApiError.
+    Raises UsageError for a file without an action, StoreError, SettingsError and PortApiError.
     """
     if source.file is None:
         document: Any = asyncio.run(_get_action(source.name, settings(), runtime, api_timeout_s))
@@ -110,10 +110,10 @@ def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | Non
 
 
 def _read_directory(name: str, runtime: Runtime) -> list[Any]:
-    """Return all actions in the JSON and YAML files of a directory, by file name; raises UsageError for none."""
+    """Return all actions in the JSON and YAML files of a directory, by file name; raises UsageError if it has none."""
     files = sorted(path for path in (runtime.cwd / name).iterdir() if path.suffix.lower() in _SUFFIXES)
     if not files:
-        raise UsageError(f"The directory {name} holds no .json, .yaml or .yml file.", hint=_HINT)
+        raise UsageError(f"The directory {name} contains no .json, .yaml or .yml file.", hint=_HINT)
     found: list[Any] = []
     for path in files:
         shown = str(PurePath(name) / path.name)
@@ -146,7 +146,7 @@ def _named(name: str) -> Iterator[None]:
 def _is_file(name: str, runtime: Runtime) -> bool:
     try:
         return bool(name) and (runtime.cwd / name).is_file()
-    except (OSError, ValueError):  # a name too long for a file, or one that no file can have
+    except (OSError, ValueError):  # the name is too long, or invalid for a file
         return False
 
 

@@ -1,4 +1,4 @@
-"""A run in Port followed until it ends: its log and its status, as they change."""
+"""Follows a run in Port until it ends, and reports changes of its status and log."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Protocol
 from port_hook_cli.runs.updates import ended_status
 
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 1.0
-"""Seconds between two looks at a run: few at first, as many runs end at once."""
+MAX_PAUSE_S = 1.0
+"""Seconds between two requests for a run. They start short, because many runs end quickly."""
 
 LOG_S = 5.0
-"""Seconds that reading the log may go on when the time is over: one that grows as fast as it is read has no end."""
+"""Seconds after the deadline in which the log is still read: a log may grow as fast as it is read."""
 
 
 class Runs(Protocol):
-    """Port's API, as far as a run is followed. Both raise PortApiError."""
+    """The part of Port's API that following a run needs. Both methods raise PortApiError."""
 
     async def get_run(self, run_id: str, /) -> dict[str, Any]:
         """Return the run as Port shows it."""
         ...
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> list[dict[str, Any]]:
-        """Return log entries after the first `offset`, in parts."""
+        """Return a page of log entries, without the first `offset`; none at the end."""
         ...
 
 
@@ -38,31 +38,31 @@ async def follow(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     log_s: float = LOG_S,
 ) -> Mapping[str, Any]:
-    """Follow `run` until it ends or `wait_s` seconds have passed; return it as it stands then.
+    """Follow `run` until it ends or `wait_s` seconds have passed; return its last state.
 
-    `on_change` gets the run each time that its status or label is another, `on_log` each new entry of its log.
+    `on_change` gets the run after each change of its status or label, `on_log` each new log entry.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + wait_s
-    seen, logged, pause_s = _standing(run), 0, FIRST_PAUSE_S
+    seen, logged, pause_s = _status_and_label(run), 0, FIRST_PAUSE_S
     while True:
         run = await runs.get_run(str(run["id"]))
-        # Looked at after the status, so that the log of a run that has ended is whole.
+        # Read after the status, so that the log of an ended run is complete.
         while entries := await runs.run_logs(str(run["id"]), offset=logged):
             logged += len(entries)
             for entry in entries:
                 on_log(entry)
             if clock() > deadline + log_s:
                 break
-        if _standing(run) != seen:
-            seen = _standing(run)
+        if _status_and_label(run) != seen:
+            seen = _status_and_label(run)
             on_change(run)
         left_s = deadline - clock()
         if ended_status(run) is not None or left_s <= 0:
             return run
         await sleep(min(pause_s, left_s))
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
 
-def _standing(run: Mapping[str, Any]) -> tuple[Any, Any]:
+def _status_and_label(run: Mapping[str, Any]) -> tuple[Any, Any]:
     return run.get("status"), run.get("statusLabel")

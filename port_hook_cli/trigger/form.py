@@ -1,4 +1,4 @@
-"""The form of an action filled in: defaults where nothing is given, and the rules as jq says they are for this run."""
+"""Fills in the form of an action: defaults for inputs that are not given, and rules that jq computes for this run."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from port_hook_cli.actions.schema import Fault, fault_message
 from port_hook_cli.actions.templates import JqError, Undefined
 
 Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
-"""Runs jq programs over a JSON value; gives a value, UNDEFINED or a JqError for each."""
+"""Runs jq programs over a JSON value; returns a value, UNDEFINED or a JqError for each."""
 
 Check = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
-"""Holds a value against a declaration; raises BadAction for a declaration that is no schema."""
+"""Checks a value against a declaration; raises BadAction for a declaration that is not a valid schema."""
 
-# A default may be computed from another one, and that from a third.
-_MOST_ROUNDS = 5
+# A default may depend on another default, which may depend on a third one.
+_MAX_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A form with its defaults, and the rules that hold for it; `errors` are the jq programs that failed.
+    """A form with its defaults and its rules; `errors` are the jq programs that failed.
 
-    `computed` names the inputs that were not given and have a default that jq computed, maybe from other inputs.
+    `computed` names the inputs whose default jq computed, possibly from other inputs.
     """
 
     values: Mapping[str, Any]
@@ -45,15 +45,15 @@ class Filled:
     computed: frozenset[str] = frozenset()
 
     def violations(self, check: Check) -> list[Violation]:
-        """Return everything that Port would refuse, by input.
+        """Return all faults for which Port would reject the inputs.
 
-        A computed default is left out where a given value is refused: it may be wrong because of that value.
+        If a given value is faulty, faults of computed defaults are left out: the given value may be their cause.
         """
         found = self._all_violations(check)
         return [each for each in found if each.input not in self.computed] or found
 
     def _all_violations(self, check: Check) -> list[Violation]:
-        """Return the violations of all inputs. Null is not a value."""
+        """Return the violations of all inputs. Null counts as no value."""
         found = list(missing(self.rules, self.values))
         for name, value in self.values.items():
             rules = self.rules.declared.get(name)
@@ -62,32 +62,32 @@ class Filled:
             try:
                 faults = check(rules, as_sent(rules, value))
             except BadAction as error:
-                raise BadAction(f"declares its input {name} wrongly, {error}") from error
+                raise BadAction(f"declares its input {name} incorrectly, {error}") from error
             found += [Violation(name, fault_message(fault)) for fault in faults]
         return found
 
 
 async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[str, Any], evaluate: Evaluate) -> Filled:
-    """Return the form of `action` with `given` in it. `data` is what jq sees beside `form`: `entity` and `user`."""
+    """Return the form of `action` with the inputs `given`. jq gets `form` and the `data`: `entity` and `user`."""
     declared = action.inputs or {}
     values = {**given, **plain_defaults(declared, given)}
-    answers: dict[str, Any] = {}
+    results: dict[str, Any] = {}
 
-    async def ask(queries: Sequence[str]) -> None:
+    async def run(queries: Sequence[str]) -> None:
         if queries:
             outcomes = await evaluate(queries, {"form": seen_form(declared, values), **data})
-            answers.update(zip(queries, outcomes, strict=True))
+            results.update(zip(queries, outcomes, strict=True))
 
     queries = default_queries(declared, values)
-    for _ in range(_MOST_ROUNDS if queries else 0):
-        await ask(tuple(dict.fromkeys(queries.values())))
-        computed = {name: answer for name, query in queries.items() if (answer := _value(answers[query])) is not None}
+    for _ in range(_MAX_ROUNDS if queries else 0):
+        await run(tuple(dict.fromkeys(queries.values())))
+        computed = {name: result for name, query in queries.items() if (result := _value(results[query])) is not None}
         if all(name in values and same(values[name], value) for name, value in computed.items()):
             break
         values.update(computed)
-    await ask(rule_queries(declared, action.required))
-    errors = [answer for answer in answers.values() if isinstance(answer, JqError)]
-    rules = settle(declared, action.required, {query: _value(answer) for query, answer in answers.items()})
+    await run(rule_queries(declared, action.required))
+    errors = [result for result in results.values() if isinstance(result, JqError)]
+    rules = settle(declared, action.required, {query: _value(result) for query, result in results.items()})
     ordered = {name: values[name] for name in (*declared, *values) if name in values}
     return Filled(values=ordered, rules=rules, errors=tuple(errors), computed=frozenset(queries))
 

@@ -1,4 +1,4 @@
-"""`trigger --via-port`: the real action, run by Port, and its run followed until it ends."""
+"""`trigger --via-port`: runs the action in Port and follows the run until it ends."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def run_in_port(
 ) -> ExitCode:
     """Run `action` through Port's API, which checks the inputs; raises UsageError, SettingsError and PortApiError.
 
-    The code is 1 for a run that failed, was declined, or had not ended in the time that there was to wait.
+    The exit code is 1 for a run that failed, was declined, or did not end within `plan.wait_s` seconds.
     """
     if action.kind is ActionKind.AUTOMATION:
         raise UsageError(
             f"The automation {action.identifier} is started by its event, not through the API.",
-            hint="Cause the event in Port, or trigger it here without --via-port.",
+            hint="Cause the event in Port, or run trigger without --via-port.",
         )
     return asyncio.run(_run(action, documents, plan, settings, runtime))
 
@@ -45,8 +45,8 @@ async def _run(
 ) -> ExitCode:
     logs: list[str] = []
 
-    def notice(words: str) -> None:
-        print(f"note: {printable(words)}", file=runtime.stderr)
+    def notice(text: str) -> None:
+        print(f"note: {printable(text)}", file=runtime.stderr)
 
     def show(line: str) -> None:
         if not plan.json:
@@ -73,17 +73,17 @@ async def _run(
 
 
 def _body(action: PortAction, documents: Documents) -> dict[str, Any]:
-    """Return what `POST /v1/actions/{id}/runs` takes. What the page would have encrypted is encrypted here."""
+    """Return the body for `POST /v1/actions/{id}/runs`. Inputs that Port's web page would encrypt are encrypted."""
     properties = {}
     for name, value in documents.properties.items():
         declared = (action.inputs or {}).get(name)
         rules = declared if isinstance(declared, Mapping) else {}
-        properties[name] = as_sent(rules, value) if value is None else _sealed(action, name, rules, value)
+        properties[name] = as_sent(rules, value) if value is None else _encrypted(action, name, rules, value)
     entity = documents.entity
     return {"properties": properties, **({} if entity is None else {"entity": entity["identifier"]})}
 
 
-def _sealed(action: PortAction, name: str, rules: Mapping[str, Any], value: Any) -> Any:
+def _encrypted(action: PortAction, name: str, rules: Mapping[str, Any], value: Any) -> Any:
     try:
         how = encryption_of(name, rules)
     except BadAction as error:
@@ -97,14 +97,15 @@ def _sealed(action: PortAction, name: str, rules: Mapping[str, Any], value: Any)
 
 
 def _email(documents: Documents, plan: TriggerPlan) -> str | None:
-    """Return the email of the user that --user gives: nobody is made up in Port."""
+    """Return the email of the user in the --user file, or None without one: Port needs a real user."""
     if plan.user_file is None:
         return None
     user = documents.by.get("user")
     email = user.get("email") if isinstance(user, Mapping) else None
     if not isinstance(email, str):
         raise UsageError(
-            f"{plan.user_file} has no `email` to run the action as.", hint="Give one, or leave --user out."
+            f"{plan.user_file} has no `email`, which Port needs to run the action as that user.",
+            hint="Add the email, or omit --user.",
         )
     return email
 
@@ -114,5 +115,5 @@ def _exit_code(run: Mapping[str, Any], plan: TriggerPlan, runtime: Runtime) -> E
         return ExitCode.OK
     ended = ended_status(run)
     if ended is None:
-        print(f"error: {brief(str(run.get('id')))} has not ended within {plan.wait_s:g} s", file=runtime.stderr)
+        print(f"error: {brief(str(run.get('id')))} did not end within {plan.wait_s:g} s", file=runtime.stderr)
     return ExitCode.OK if ended == "SUCCESS" else ExitCode.FAILED

@@ -1,4 +1,4 @@
-"""Port's side of an invocation: check the inputs, fill in what is left out, encrypt what is secret, render."""
+"""Makes a request as Port does: checks the inputs, fills in defaults, encrypts secret inputs, renders templates."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.trigger.form import Check, Filled, fill
 
 Encrypt = Callable[[Encryption, bytes], str]
-"""Encrypts an input's plaintext; raises SettingsError for a key that is missing or cannot be used."""
+"""Encrypts an input's plaintext; raises SettingsError for a missing or unusable key."""
 
 AUTOMATION_ORIGIN = "AUTOMATION"
 
 
 class Renders(Protocol):
-    """Renders templates with jq; adapters/rendering.Renderer is one."""
+    """Renders templates with jq, such as engines/renderer.Renderer."""
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Return what `template` became over `data`, and what failed; raises RenderError."""
+        """Return the result of `template` over `data`, and the expressions that failed; raises RenderError."""
         ...
 
     async def aevaluate(self, programs: Sequence[str], data: Any) -> Sequence[Any]:
-        """Return what each jq program gives over `data`: a value, UNDEFINED or a JqError; raises RenderError."""
+        """Return the result of each jq program over `data`: a value, UNDEFINED or a JqError; raises RenderError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """An expression of a condition that is not true for an event; `reason` says what it gave."""
+    """An expression of a condition that an event does not meet; `reason` says what its result was."""
 
     expression: str
     reason: str
@@ -42,8 +42,8 @@ class Unmet:
 class Invoker:
     """Makes the requests that Port sends for runs of actions and automations.
 
-    One serves any number of runs, also at once. With `strict`, an expression that fails raises RenderError instead of
-    becoming null. commands/invoking.py makes one with its adapters.
+    An invoker may make several requests at once. With `strict`, an expression that fails raises RenderError instead of
+    becoming null. trigger/engines.py creates one with its engines.
     """
 
     def __init__(self, renderer: Renders, *, check: Check, encrypt: Encrypt, strict: bool = False) -> None:
@@ -66,11 +66,11 @@ class Invoker:
         origin: str = "UI",
         secrets: Mapping[str, Any] | None = None,
     ) -> RenderedRequest:
-        """Return the request of a run, all but its signature.
+        """Return the request of a run, without its signature.
 
         `properties` are the inputs by name, as `POST /v1/actions/{id}/runs` takes them; `by` is `trigger.by`, `at` the
         time in RFC 3339. An automation takes no inputs, and its origin is AUTOMATION. Raises InvalidInputs with every
-        violation, RenderError, UsageError for an action that is declared wrongly, and SettingsError for an encrypted
+        violation, RenderError, UsageError for an incorrectly declared action, and SettingsError for an encrypted
         input without a key.
         """
         is_automation = action.kind is ActionKind.AUTOMATION
@@ -104,16 +104,16 @@ class Invoker:
         return filled.inputs or {}
 
     async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[Unmet]:
-        """Return the expressions of an automation's condition that keep it from running for `event`; none: it runs.
+        """Return the expressions of an automation's condition that `event` does not meet; empty if the automation runs.
 
-        An expression is met by what jq takes as true: anything but false, null and nothing at all.
+        An expression is met if its result is neither false nor null nor missing.
         """
         condition = action.condition or {}
         expressions = condition.get("expressions")
         if action.kind is not ActionKind.AUTOMATION or condition.get("type") != "JQ" or not expressions:
             return ()
         if not isinstance(expressions, list) or not all(isinstance(each, str) for each in expressions):
-            raise UsageError(f"The automation {action.identifier} has a condition that is no list of expressions.")
+            raise UsageError(f"The automation {action.identifier} has a condition that is not a list of expressions.")
         outcomes = await self._renderer.aevaluate(expressions, event)
         unmet = [_unmet(expression, outcome) for expression, outcome in zip(expressions, outcomes, strict=True)]
         found = [each for each in unmet if each is not None]
@@ -122,7 +122,7 @@ class Invoker:
     async def _with_inputs(
         self, action: PortAction, run: RunContext, given: Mapping[str, Any]
     ) -> tuple[RunContext, tuple[JqError, ...]]:
-        """Return the run with its inputs, defaults among them, and the expressions of the form that failed."""
+        """Return the run with its inputs, including defaults, and the expressions of the form that failed."""
         user = {"userId": run.by.get("userId"), **_object(run.by.get("user"))}
         data = {"entity": run.entity or {}, "user": user}
         try:
@@ -131,7 +131,8 @@ class Invoker:
             raise UsageError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
         except RecursionError as error:
             raise UsageError(
-                f"The inputs of {action.identifier} are nested too deep.", hint="Nest fewer `items`, or give less."
+                f"The inputs of {action.identifier} are nested too deep.",
+                hint="Use fewer levels of `items` or of values.",
             ) from error
 
     async def _filled_in(
@@ -165,7 +166,7 @@ def _unmet(expression: str, outcome: Any) -> Unmet | None:
     if isinstance(outcome, JqError):
         return Unmet(expression, f"failed: {outcome.message}")
     if isinstance(outcome, Undefined):
-        return Unmet(expression, "gave nothing")
+        return Unmet(expression, "has no result")
     return (
         Unmet(expression, f"is {'null' if outcome is None else 'false'}")
         if outcome is None or outcome is False

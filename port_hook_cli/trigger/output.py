@@ -1,4 +1,4 @@
-"""What `trigger` prints: the request, the answer, a command, a record. Known secrets are masked in all of it."""
+"""What `trigger` prints: the request, the response, a command, a record. Known secrets are masked everywhere."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass, replace
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
-from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat, format_curl, format_httpie
-from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.invocations.snippet_formats import SnippetFormat
+from port_hook_cli.invocations.snippets import SignedRequest
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, rich_console, write_bytes, write_content
+from port_hook_cli.terminal.console import Output, emit, write_bytes, write_content
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.records import invocation_record
 
-_SNIPPETS = {SnippetFormat.CURL: format_curl, SnippetFormat.HTTPIE: format_httpie}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A request that was made for an action: as rendered, as it goes out to `url`, and what is masked when shown."""
+    """The request of an action: as rendered, and as it is sent to `url`; `masker` masks secrets for the screen."""
 
     action: str
     request: RenderedRequest
@@ -38,16 +37,19 @@ class Made:
 
 
 def warn(request: RenderedRequest, masker: Masker, runtime: Runtime) -> None:
-    """Tell on stderr which expressions became null because they failed, and who would send the request."""
+    """Print the expressions that failed and became null, and a note if Port's agent would send the request."""
     for error in request.errors:
-        words = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
-        print(f"warning: {printable(masker.message(words))}", file=runtime.stderr)
+        message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
+        print(f"warning: {printable(masker.message(message))}", file=runtime.stderr)
     if request.agent:
-        print("note: the action has `agent` on: in Port, the execution agent would send this", file=runtime.stderr)
+        print(
+            "note: the action has `agent` enabled: in Port, the execution agent would send this request",
+            file=runtime.stderr,
+        )
 
 
 def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *, json: bool) -> None:
-    """Print a request that is not sent: as HTTP, as a record, or as a command to paste."""
+    """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
     shown, url = made.shown, made.masker.text(made.url)
     if (shown.headers, shown.body, url) != (made.invocation.headers, made.invocation.body, made.url):
         print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
@@ -56,42 +58,41 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
         return
     if output is not None:
         headers = tuple((name, _text(value)) for name, value in shown.headers)
-        request = SignedRequest(url=percent_encoded(url), headers=headers, body=shown.body, method=made.request.method)
-        write_bytes(f"{_SNIPPETS[output](request)}\n".encode("utf-8", "replace"), runtime.stdout)
+        request = SignedRequest(url=sendable_url(url), headers=headers, body=shown.body, method=made.request.method)
+        write_bytes(f"{output.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.invocations.delivery_view import request_text
 
-    content = request_text(shown, url)
+    content = request_text(shown, sendable_url(url))
     write_content(content, runtime.stdout, end="\n")
 
 
 def show_request(made: Made, runtime: Runtime) -> None:
     """Show a request as the listener does."""
-    from port_hook_cli.text.layout import fit
     from port_hook_cli.trigger.view import request_lines
 
-    console = rich_console(runtime.stdout, runtime.environ)
+    screen = Output(runtime.stdout, runtime.environ)
     url, content = made.masker.text(made.url), made.shown.body
-    for line in fit(request_lines(made.action, made.request, url=url, content=content), console):
-        console.print(line, soft_wrap=True)
+    screen.print(*screen.fit(request_lines(made.action, made.request, url=url, content=content)))
 
 
-def show_response(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool) -> None:
-    """Show or record what came back, and what Port makes of it."""
+def show_response(made: Made, delivery: Delivery, runtime: Runtime, *, json: bool, conflict: str = "") -> None:
+    """Print the response and its effect on the run in Port.
+
+    `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
+    """
     fate = _fate(made, delivery)
-    if delivery.error:  # it names the host, and a host can be made of anything
+    if delivery.error:  # it contains the host, which a template may have made from a secret
         delivery = replace(delivery, error=made.masker.text(delivery.error))
     if json:
         _emit(made, delivery, fate, runtime)
         return
-    from port_hook_cli.text.layout import fit
     from port_hook_cli.trigger.view import response_lines
 
-    console = rich_console(runtime.stdout, runtime.environ)
+    screen = Output(runtime.stdout, runtime.environ)
     content = made.masker.content(delivery.body)
-    lines = response_lines(delivery, content=content, fate=fate, run_id=made.request.run_id)
-    for line in fit(lines, console):
-        console.print(line, soft_wrap=True)
+    lines = response_lines(delivery, content=content, fate=fate, run_id=made.request.run_id, conflict=conflict)
+    screen.print(*screen.fit(lines))
 
 
 def _fate(made: Made, delivery: Delivery) -> RunFate:
@@ -111,5 +112,5 @@ def _emit(made: Made, delivery: Delivery | None, fate: RunFate | None, runtime: 
 
 
 def _text(value: str) -> str:
-    """Return a header's value, Latin-1 of its bytes, as text."""
+    """Return a header's value, whose bytes were decoded as Latin-1, decoded as UTF-8."""
     return value.encode("latin-1", "replace").decode("utf-8", "replace")

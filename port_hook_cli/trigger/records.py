@@ -28,7 +28,7 @@ def invocation_record(
     fate: RunFate | None,
     masker: Masker,
 ) -> dict[str, Any]:
-    """Return a request that was sent, or with `delivery` None only made, as a record. Secrets are masked in it."""
+    """Return the record of a request, with secrets masked; `delivery` is None if it was not sent."""
     return {
         "schema": TRIGGER,
         "type": "invocation",
@@ -50,17 +50,17 @@ def invocation_record(
 
 
 def unmet_record(action: str, unmet: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return an automation that does not run as a record: each expression of its condition, and what that gave."""
+    """Return the record of an automation that does not run: unmet expressions of its condition and why."""
     return {
         "schema": TRIGGER,
         "type": "unmet",
         "action": action,
-        "expressions": [{"expression": expression, "message": words} for expression, words in unmet],
+        "expressions": [{"expression": expression, "message": reason} for expression, reason in unmet],
     }
 
 
 def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a run that Port started as a record; `logs` are the messages of its log, `page` is its page or ""."""
+    """Return the record of a run in Port; `logs` are the messages of its log, `page` is its URL in Port or ""."""
     return {
         "schema": TRIGGER,
         "type": "run",

@@ -1,4 +1,4 @@
-"""What `trigger` does once its options are read: make the request, send or print it, and say what came of it."""
+"""What `trigger` does after its options are read: make the request, send or print it, and print the response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.snippets import SnippetFormat
+from port_hook_cli.invocations.snippet_formats import SnippetFormat
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.runs.ids import make_run_id
@@ -72,27 +73,28 @@ class TriggerPlan:
     responses: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def files(self) -> tuple[str | None, ...]:
-        """Every file that is read, ACTION and the secret's among them."""
-        documents = (
-            self.inputs_file,
-            self.entity_file,
-            self.event_file,
-            self.user_file,
-            self.secrets_file,
-            self.outputs_file,
+    def inputs_by_name(self) -> tuple[tuple[str, str | None], ...]:
+        """Every input that is read, with the name of its file; `-` is stdin."""
+        return (
+            ("the action", self.action.partition("#")[0]),
+            ("the inputs", self.inputs_file),
+            ("the entity", self.entity_file),
+            ("the event", self.event_file),
+            ("the user", self.user_file),
+            ("the secrets", self.secrets_file),
+            ("the outputs", self.outputs_file),
+            ("the client secret", self.secret_file),
         )
-        return (self.action.partition("#")[0], *documents, self.secret_file)
 
     @property
     def sends(self) -> bool:
-        """Whether the request is sent, and not only printed."""
+        """Whether the request is sent, not only printed."""
         return not self.dry_run and self.output is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documents:
-    """What the files and options say of the run."""
+    """The data of the run from files and options."""
 
     properties: Mapping[str, Any]
     by: Mapping[str, Any]
@@ -102,7 +104,7 @@ class Documents:
 
 
 def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
-    """Carry out `plan`. Raises the problems of whatever it needs: files, settings, inputs, templates, Port's API."""
+    """Carry out `plan`. Raises the PortHookErrors of files, settings, inputs, templates and Port's API."""
     source = locate(plan.action, runtime)
     needs = ALL_NEEDS if plan.via_port or source.file is None else ONLY_THE_SECRET
     settings = cache(
@@ -135,7 +137,7 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
         with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
             return asyncio.run(_trigger(action, documents, plan, invoker, masker, settings, runtime))
     except PortHookError as problem:
-        problem.message = masker.message(problem.message)  # jq and Port quote values, and a URL may hold some
+        problem.message = masker.message(problem.message)  # messages of jq and Port, and URLs, may contain secrets
         raise
 
 
@@ -175,14 +177,14 @@ def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> 
     properties = read_object(plan.inputs_file, runtime, read_inputs) or {}
     properties |= dict(parse_input(text, action.inputs) for text in plan.inputs)
     event = read_object(plan.event_file, runtime, read_event)
-    somebody: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
+    default_by: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
     if plan.user_file is None and action.kind is ActionKind.AUTOMATION and event is not None:
         trigger = event.get("trigger")
         by = trigger.get("by") if isinstance(trigger, Mapping) else None
-        somebody = by if isinstance(by, Mapping) else somebody
+        default_by = by if isinstance(by, Mapping) else default_by
     return Documents(
         properties=properties,
-        by=read_object(plan.user_file, runtime, partial(read_by, default=somebody)) or somebody,
+        by=read_object(plan.user_file, runtime, partial(read_by, default=default_by)) or default_by,
         entity=read_object(plan.entity_file, runtime, read_entity),
         event=event,
         secrets=read_object(plan.secrets_file, runtime, read_secrets, secret=True) or {},
@@ -191,24 +193,24 @@ def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> 
 
 def _refuse_what_cannot_run(action: PortAction, documents: Documents) -> None:
     if action.kind is ActionKind.AUTOMATION and documents.event is None:
-        raise UsageError(f"The automation {action.identifier} runs for an event.", hint="Give one with --event FILE.")
+        raise UsageError(f"The automation {action.identifier} needs an event.", hint="Give one with --event FILE.")
 
 
 def _notes(action: PortAction, documents: Documents, plan: TriggerPlan) -> list[str]:
     notes = []
     operation = plan.operation or action.operation
     if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and documents.entity is None:
-        notes.append(f"a {operation} action runs on an entity, and `.entity` is empty; give one with --entity FILE")
+        notes.append(f"a {operation} action needs an entity, and `.entity` is empty; give one with --entity FILE")
     if action.approval:
-        notes.append("Port asks for an approval before it sends this; here it is sent at once")
+        notes.append("Port sends this after an approval; trigger sends it immediately")
     if action.condition and action.condition.get("type") != "JQ":
-        notes.append("the action's condition, which chooses entities, is not looked at")
+        notes.append("the action's condition, which selects entities, is not checked")
     given = {text.partition("=")[0].removesuffix(":") for text in plan.inputs}
     declared = action.inputs or {}
     if any(
         name in given and isinstance(rules, Mapping) and rules.get("encryption") for name, rules in declared.items()
     ):
-        notes.append("others on this machine can see a secret in --input; hand over a real one with --inputs FILE")
+        notes.append("other users of this machine can see a secret in --input; use --inputs FILE for a real one")
     return notes
 
 
@@ -251,7 +253,8 @@ async def _trigger(
     if not plan.json:
         show_request(made, runtime)
     delivery = await _send(made, plan.timeout_s)
-    show_response(made, delivery, runtime, json=plan.json)
+    conflict = "" if plan.no_sign else settings().conflict
+    show_response(made, delivery, runtime, json=plan.json, conflict=conflict)
     return _exit_code(delivery)
 
 
@@ -271,17 +274,17 @@ def _signed(
 
 
 async def _send(made: Made, timeout_s: float) -> Delivery:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
-    async with Sender(timeout_s=timeout_s) as sender:
-        return await sender.send(made.invocation, made.url)
+    async with HttpClient(timeout_s=timeout_s) as client:
+        return await client.send(made.invocation, sendable_url(made.url))
 
 
 def _tell_unmet(action: PortAction, unmet: Sequence[Unmet], plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     if plan.json:
         emit(unmet_record(action.identifier, [(each.expression, each.reason) for each in unmet]), runtime.stdout)
     else:
-        print(f"The condition of {brief(action.identifier)} is not met, so nothing is sent:", file=runtime.stderr)
+        print(f"The condition of {brief(action.identifier)} is not met, so no request is sent:", file=runtime.stderr)
         for each in unmet:
             print(f"  {printable(each.expression)} {printable(each.reason)}", file=runtime.stderr)
     return ExitCode.NOT_TRIGGERED

@@ -1,12 +1,10 @@
-"""A triggered invocation on the screen: the request as a listener shows it, the answer, and what Port makes of it."""
+"""Screen output of `trigger`: the request as the listener shows it, the response, and its effect on the run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
-
-from rich.text import Text
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.exchange_view import payload_lines, what_it_is
@@ -19,91 +17,94 @@ from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import Styled as Text
 
-_MOST_LINES = 24
-_EXCERPT = 2048
+_MAX_LINES = 24
+_MAX_EXCERPT_CHARACTERS = 2048
 _OK = 2  # the class of 2xx
-_REFUSED = "the handler refused the request; does it verify with the same secret, over the body as it arrives?"
+_REFUSED = "the handler refused the request; check that it verifies the unchanged body with the same secret"
 _HINTS = {
     401: _REFUSED,
     403: _REFUSED,
     404: "the handler has no route for this path; a path in --to replaces the action's",
-    405: "the handler has this path, but not for this method",
-    415: "the handler wants another content-type; the action's `headers` can set it",
+    405: "the handler does not accept this method for this path",
+    415: "the handler needs another content-type; set it in the action's `headers`",
 }
 _FAULT_HINTS = {
     "unreachable": "start your handler, or check --to",
-    "timeout": "give it longer with --timeout S; 0 waits for ever",
-    "broken": "the handler's own log should say why",
-    "too-large": "have the handler return a smaller response",
+    "timeout": "increase --timeout; 0 waits indefinitely",
+    "broken": "see the handler's log",
+    "too-large": "make the handler return a smaller response",
 }
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _FATES = {
-    RunFate.SUCCESS: "the run is synchronized: this answer ends it as SUCCESS",
-    RunFate.FAILURE: "the run is synchronized: this answer ends it as FAILURE",
-    RunFate.WAITS: "the run stays IN_PROGRESS until success or failure is reported",
+    RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
+    RunFate.FAILURE: "the run is synchronized: this response ends it as FAILURE",
+    RunFate.WAITS: "the run stays IN_PROGRESS until the backend reports its result",
 }
 
 
 def payload_of(request: RenderedRequest, content: bytes) -> Payload:
-    """Return what can be read of a request's `content`, with what the action itself says of the run."""
+    """Return what a request's `content` says, with the run's id and `synchronized` from the request."""
     payload = read_payload(content, Headers(request.headers))
     return replace(payload, run_id=request.run_id, synchronized=request.synchronized)
 
 
 def request_lines(name: str, request: RenderedRequest, *, url: str, content: bytes) -> Iterator[Text]:
-    """Yield a request; `name` is the action's identifier. `url` and `content` have their secrets masked."""
+    """Yield the lines of a request; `name` is the action's identifier. Secrets in `url` and `content` are masked."""
     payload = payload_of(request, content)
     what = what_it_is(payload) if payload.action or payload.event else name
     yield Text.assemble((brief(what), "bold"), f"  {request.method} {brief(url, MOST_OF_A_URL)}")
     yield from payload_lines(payload, content, app_url=None)
 
 
-def response_lines(delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str) -> Iterator[Text]:
-    """Yield the answer, whose body is `content`, and what Port makes of it; a delivery without one says why."""
+def response_lines(
+    delivery: Delivery, *, content: bytes, fate: RunFate, run_id: str, conflict: str = ""
+) -> Iterator[Text]:
+    """Yield the lines of the response with the body `content`, or the error, and the effect on the run in Port."""
     if delivery.status is None:
-        yield _line("no answer", Text(brief(delivery.error or "it failed"), style="red"))
+        yield _line("no response", Text(brief(delivery.error or "it failed"), style="red"))
     else:
         style = _STYLES.get(delivery.status // 100, "")
         outcome = (format_status(delivery.status), style)
-        yield _line("answered", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
+        yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(content)
     if hint := _FAULT_HINTS.get(delivery.fault or "") or _HINTS.get(delivery.status or 0):
         yield _line("hint", Text(hint))
+        if conflict and hint == _REFUSED:
+            yield _line("", Text(conflict))
     if fate is RunFate.FAILURE and delivery.status is None:
-        yield _line("in Port", Text("the run is synchronized: without an answer it ends as FAILURE"))
-    elif words := _FATES.get(fate):
-        yield _line("in Port", Text(words))
+        yield _line("in Port", Text("the run is synchronized: without a response it ends as FAILURE"))
+    elif effect := _FATES.get(fate):
+        yield _line("in Port", Text(effect))
     is_good = delivery.status is not None and delivery.status // 100 == _OK
     if fate is RunFate.WAITS and (command := report_command(run_id, failed=not is_good)):
-        line = _line("", Text(command, style="cyan"))
-        line.no_wrap = True
-        yield line
+        yield _line("", Text(command, style="cyan", no_wrap=True))
 
 
 def run_line(run: Mapping[str, Any]) -> str:
-    """Return how a run in Port stands, on one line."""
-    told = (run.get("id"), run.get("status"), run.get("statusLabel"), run.get("summary"))
-    return "  ".join(brief(str(part)) for part in told if part)
+    """Return the line for the state of a run in Port."""
+    parts = (run.get("id"), run.get("status"), run.get("statusLabel"), run.get("summary"))
+    return "  ".join(brief(str(part)) for part in parts if part)
 
 
 def log_line(entry: Mapping[str, Any]) -> str:
-    """Return an entry of a run's log on one line."""
+    """Return the line for a log entry of a run."""
     return f"  log  {printable(str(entry.get('message', '')))}"
 
 
 def _excerpt(content: bytes) -> Iterator[Text]:
     if not content:
         return
-    text = bytes_text(content, limit=_EXCERPT)
+    text = bytes_text(content, limit=_MAX_EXCERPT_CHARACTERS)
     if text is None:
         yield _line("", Text(f"({len(content):,} bytes that are not UTF-8 text)", style="dim"))
         return
-    lines = text[:_EXCERPT].splitlines()
-    yield from (_line("", Text(line, style="dim")) for line in lines[:_MOST_LINES])
-    if len(text) > _EXCERPT or len(lines) > _MOST_LINES:
+    lines = text[:_MAX_EXCERPT_CHARACTERS].splitlines()
+    yield from (_line("", Text(line, style="dim")) for line in lines[:_MAX_LINES])
+    if len(text) > _MAX_EXCERPT_CHARACTERS or len(lines) > _MAX_LINES:
         yield _line("", Text("…", style="dim"))
 
 
 def _line(label: str, text: Text) -> Text:
-    return Text.assemble("  ", (label.ljust(INDENT - 2), "dim"), text)
+    return Text.assemble("  ", (label.ljust(INDENT - 2), "dim"), text, no_wrap=text.no_wrap)

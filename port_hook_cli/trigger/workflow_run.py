@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, rich_console
-from port_hook_cli.text.layout import fit
+from port_hook_cli.terminal.console import Output, emit
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
+from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.workflow_records import node_record, workflow_run_record
 from port_hook_cli.trigger.workflow_view import end_line, headline, request_line, step_lines
@@ -177,7 +177,7 @@ def _person(by: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Callable[[], Settings]) -> ExitCode:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
 
     plan, runtime = begin.plan, begin.runtime
     run = await begin.run(node)
@@ -199,7 +199,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
             ),
             secrets=begin.documents.secrets,
             secret=lambda: settings().require_secret(),
-            sender=await stack.enter_async_context(Sender(timeout_s=plan.timeout_s)),
+            client=await stack.enter_async_context(HttpClient(timeout_s=plan.timeout_s)),
             api=api,
             observe=show.step,
             new_node_run_id=lambda: begin.new_id("wfnr_"),
@@ -236,7 +236,7 @@ class _Shower:
         self._json = plan.json
         self._masker = masker
         self._runtime = runtime
-        self._console = rich_console(runtime.stdout, runtime.environ)
+        self._screen = Output(runtime.stdout, runtime.environ)
 
     def begin(self, run: WorkflowRun) -> None:
         if not self._json:
@@ -261,9 +261,8 @@ class _Shower:
         else:
             self._print([end_line(run)])
 
-    def _print(self, lines: Any) -> None:
-        for line in fit(lines, self._console):
-            self._console.print(line, soft_wrap=True)
+    def _print(self, lines: Iterable[Styled]) -> None:
+        self._screen.print(*self._screen.fit(lines))
 
 
 def _exit_code(run: WorkflowRun, plan: TriggerPlan, runtime: Runtime) -> ExitCode:

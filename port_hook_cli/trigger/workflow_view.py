@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.text import Text
-
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL, format_status
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.runs.view import report_command
+from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import Styled
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import Workflow
@@ -23,59 +23,57 @@ _MOST_OF_AN_OUTPUT = 300
 _STYLES = {"SUCCESS": "green", "FAILED": "red", "CANCELLED": "yellow"}
 
 
-def headline(run: WorkflowRun) -> Text:
+def headline(run: WorkflowRun) -> Styled:
     """Return the line that begins a run: the workflow, the run's id, how many nodes there are."""
     workflow: Workflow = run.workflow
     count = len(workflow.nodes)
     what = f"  {brief(run.id)}  {count} node{'' if count == 1 else 's'}"
-    return Text.assemble((brief(workflow.title or workflow.identifier), "bold"), what)
+    return Styled.assemble((brief(workflow.title or workflow.identifier), "bold"), what)
 
 
-def request_line(step: Step, request: RenderedRequest, url: str) -> Text:
+def request_line(step: Step, request: RenderedRequest, url: str) -> Styled:
     """Return the line of a WEBHOOK node whose request goes out to `url`, which has its secrets masked."""
     kind = "waits for the response" if request.synchronized else "asynchronous"
-    return Text.assemble(
+    return Styled.assemble(
         (brief(step.node.identifier), "bold"), f"  {request.method} {brief(url, MOST_OF_A_URL)}  ({kind})"
     )
 
 
-def step_lines(step: Step, masker: Masker) -> Iterator[Text]:
+def step_lines(step: Step, masker: Masker) -> Iterator[Styled]:
     """Yield what came of a node: the response, its result and output, what Port does not document, what to do next."""
     node_run = step.node_run
     if step.request is None:
-        yield Text.assemble((brief(step.node.identifier), "bold"), f"  {brief(step.node.type)}")
+        yield Styled.assemble((brief(step.node.identifier), "bold"), f"  {brief(step.node.type)}")
     if step.delivery is not None:
         yield _response_line(step.delivery, masker)
     for error in step.errors:
         message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
-        yield _line("warning", Text(brief(masker.message(message), _MOST_OF_AN_OUTPUT), style="yellow"))
+        yield _line("warning", Styled(brief(masker.message(message), _MOST_OF_AN_OUTPUT), style="yellow"))
     yield from _waiting_lines(node_run.id) if node_run.result is None else _result_lines(step, masker)
     for link in node_run.links:
-        yield _line("link", Text(brief(masker.text(link), MOST_OF_A_URL)))
+        yield _line("link", Styled(brief(masker.text(link), MOST_OF_A_URL)))
     for remark in step.remarks:
-        yield _line("note", Text(brief(remark, _MOST_OF_AN_OUTPUT), style="dim"))
+        yield _line("note", Styled(brief(remark, _MOST_OF_AN_OUTPUT), style="dim"))
 
 
-def _waiting_lines(node_run_id: str) -> Iterator[Text]:
-    yield _line("in Port", Text(f"{brief(node_run_id)} is IN_PROGRESS until it is reported"))
+def _waiting_lines(node_run_id: str) -> Iterator[Styled]:
+    yield _line("in Port", Styled(f"{brief(node_run_id)} is IN_PROGRESS until it is reported"))
     if command := report_command(node_run_id, failed=False):
-        line = _line("", Text(command, style="cyan"))
-        line.no_wrap = True
-        yield line
+        yield _line("", Styled(command, style="cyan", no_wrap=True))
 
 
-def _result_lines(step: Step, masker: Masker) -> Iterator[Text]:
+def _result_lines(step: Step, masker: Masker) -> Iterator[Styled]:
     result = str(step.node_run.result)
-    yield _line("result", Text.assemble((result, _STYLES.get(result, "")), _took(step)))
+    yield _line("result", Styled.assemble((result, _STYLES.get(result, "")), _took(step)))
     if step.node_run.output and not step.node.is_trigger:
         shown = write_json(masker.value(dict(step.node_run.output)))
-        yield _line("output", Text(brief(shown, _MOST_OF_AN_OUTPUT), style="dim"))
+        yield _line("output", Styled(brief(shown, _MOST_OF_AN_OUTPUT), style="dim"))
 
 
-def end_line(run: WorkflowRun) -> Text:
+def end_line(run: WorkflowRun) -> Styled:
     """Return the line that ends the output: the run's status and result."""
     result = str(run.result or run.status)
-    return Text.assemble((brief(run.id), "bold"), "  ", (result, _STYLES.get(result, "")))
+    return Styled.assemble((brief(run.id), "bold"), "  ", (result, _STYLES.get(result, "")))
 
 
 def message_of(output: Mapping[str, Any]) -> str:
@@ -92,11 +90,11 @@ def _took(step: Step) -> str:
     return ""
 
 
-def _response_line(delivery: Delivery, masker: Masker) -> Text:
+def _response_line(delivery: Delivery, masker: Masker) -> Styled:
     if delivery.status is None:
-        return _line("no response", Text(brief(masker.text(delivery.error or "The request failed.")), style="red"))
-    return _line("response", Text(f"{format_status(delivery.status)} in {delivery.latency_ms:.1f} ms"))
+        return _line("no response", Styled(brief(masker.text(delivery.error or "The request failed.")), style="red"))
+    return _line("responded", Styled(f"{format_status(delivery.status)} in {format_latency(delivery.latency_ms)}"))
 
 
-def _line(label: str, text: Text) -> Text:
-    return Text.assemble("  ", (label.ljust(INDENT - 2), "dim"), text)
+def _line(label: str, text: Styled) -> Styled:
+    return Styled.assemble("  ", (label.ljust(INDENT - 2), "dim"), text)

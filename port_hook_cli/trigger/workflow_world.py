@@ -12,6 +12,7 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.runs.updates import run_path
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
@@ -25,7 +26,7 @@ from port_hook_cli.workflows.walk import Resolution, Step
 from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
 
 if TYPE_CHECKING:
-    from port_hook_cli.http.sender import Sender
+    from port_hook_cli.http.client import HttpClient
     from port_hook_cli.port_api.client import PortApi
 
 _PAUSE_S = 0.2
@@ -63,7 +64,7 @@ class HandlerWorld:
         *,
         secrets: Mapping[str, Any],
         secret: Callable[[], Secret],
-        sender: Sender,
+        client: HttpClient,
         api: PortApi | None,
         observe: Callable[[Step, str | None], None],
         new_node_run_id: Callable[[], str],
@@ -72,7 +73,7 @@ class HandlerWorld:
         self.secrets = secrets
         self._options = options
         self._secret = secret
-        self._sender = sender
+        self._client = client
         self._api = api
         self._observe = observe
         self._new_node_run_id = new_node_run_id
@@ -107,7 +108,7 @@ class HandlerWorld:
             headers=Headers((*request.headers, *fields)),
             body=content,
         )
-        return await self._sender.send(invocation, self._url(node, request))
+        return await self._client.send(invocation, sendable_url(self._url(node, request)))
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:  # noqa: ARG002
         """Answer an INPUT node, save an entity, or pass over a node that port-hook does not run."""

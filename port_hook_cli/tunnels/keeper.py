@@ -1,6 +1,6 @@
-"""Keeping a listener reachable: its tunnel is watched, asked through, and opened anew when it is lost.
+"""Keeping a listener reachable: the keeper probes its tunnel, and reopens it when it is lost.
 
-What is reported is each change, not each attempt: a person reads it.
+It reports each change once, not each attempt.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
-# While a tunnel is not known to work it is asked this often, and its own word is listened to always.
+# The interval between probes while the tunnel is not known to work, and between looks at the tunnel's own health.
 _UNSURE_S = 0.5
 _HEALTH_S = 0.25
-# So many probes in a row say it before it is believed that a listener cannot be reached: one may be lost.
-_SURE_AFTER = 2
-# A tunnel that did work and does not for so long, though it believes that it does, is opened anew.
+# A tunnel counts as unreachable after this many failed probes in a row: a single one may be lost.
+_FAILURES_TO_REPORT = 2
+# A tunnel that worked, reports that it still works, and lets no probe through for this long is reopened.
 _GIVE_UP_S = 60.0
-_FIRST_DELAY_S = 0.2
-_MOST_DELAY_S = 3.0
-# A tunnel that ended sooner is no reason to hurry with the next one.
-_STEADY_S = 10.0
+_MIN_DELAY_S = 0.2
+_MAX_DELAY_S = 3.0
+# The delay before reopening is only reset by a tunnel that lasted this long.
+_STABLE_S = 10.0
 
 
 Open = Callable[[str | None], Awaitable[Tunnel]]
 
 
 class Keeper:
-    """Keeps one tunnel. `probe_interval_s` 0 asks nothing through it; `open_` is given the URL that there was before.
+    """Keeps one tunnel open. With `probe_interval_s` 0, nothing is sent through it.
 
-    `open_` None is for a way that is not ours to open: it is watched, and never given up. `report` takes each change,
-    `notice` what keeps a lost tunnel from being opened anew, `moved` is awaited with each public URL after the first.
-    `lost_count` counts how often the tunnel ended.
+    `open_` takes the previous public URL and opens the tunnel again. It is None for a tunnel that the user runs: that
+    one is probed, and never reopened. `report` gets each change. `notice` gets the reason why a tunnel cannot be
+    reopened. `moved` is awaited with each public URL after the first. `lost_count` is how often the tunnel ended.
     """
 
     def __init__(
@@ -57,113 +57,114 @@ class Keeper:
         self._probe_path, self._token = probe_path, token
         self._report, self._notice, self._moved = report, notice, moved
         self._interval_s = probe_interval_s
-        self._delay_s = _FIRST_DELAY_S
+        self._delay_s = _MIN_DELAY_S
 
     async def keep(self) -> None:
-        """Watch the tunnel for as long as this is not cancelled; a lost one is opened anew, for ever."""
+        """Watch the tunnel, and reopen it whenever it is lost, until this is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             opened_at = loop.time()
             reason = await self._until_lost()
-            if loop.time() - opened_at >= _STEADY_S:
-                self._delay_s = _FIRST_DELAY_S
+            if loop.time() - opened_at >= _STABLE_S:
+                self._delay_s = _MIN_DELAY_S
             self.lost_count += 1
-            self._tell(TunnelReport(state=TunnelState.LOST, url=self._tunnel.url, reason=reason))
+            self._report_change(TunnelReport(state=TunnelState.LOST, url=self._tunnel.url, reason=reason))
             try:
                 await self._tunnel.close()
-            except Exception as error:  # noqa: BLE001 - it is lost as it is; the next one counts
-                self._notice(f"The lost tunnel could not be closed: {_words(error)}")
-            await self._open_anew()
+            except Exception as error:  # noqa: BLE001 - the tunnel is lost in any case; the next one matters
+                self._notice(f"The lost tunnel could not be closed: {_describe(error)}")
+            await self._reopen()
 
     async def close(self) -> None:
-        """Close the tunnel that there is."""
+        """Close the current tunnel."""
         await self._tunnel.close()
 
     async def _until_lost(self) -> str:
-        """Return why the tunnel is no good any more."""
+        """Return why the tunnel no longer works."""
         ending = asyncio.create_task(self._tunnel.lost())
         watching = asyncio.create_task(self._watch())
         try:
             done, _ = await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
-        except Exception as error:  # noqa: BLE001 - a defect here must not leave a listener unwatched
-            return f"It could not be watched any more: {_words(error)}."
+        except Exception as error:  # noqa: BLE001 - a defect here must not leave a tunnel unwatched
+            return f"It could no longer be watched: {_describe(error)}."
         finally:
             for task in (ending, watching):
                 task.cancel()
             await asyncio.gather(ending, watching, return_exceptions=True)
 
-    async def _open_anew(self) -> None:
-        before, told = self._tunnel.url, ""
+    async def _reopen(self) -> None:
+        before, reported = self._tunnel.url, ""
         while True:
-            # Jitter, so that all who lost the same server do not come back at once.
-            await asyncio.sleep(self._delay_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
-            self._delay_s = min(self._delay_s * 2, _MOST_DELAY_S)
+            # The delay is random, so that all clients of a server that ended do not return at once.
+            await asyncio.sleep(self._delay_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
+            self._delay_s = min(self._delay_s * 2, _MAX_DELAY_S)
             try:
                 self._tunnel = await self._open(before) if self._open else self._tunnel
                 break
-            except Exception as error:  # noqa: BLE001 - whatever it is, it may be over the next time
-                words = _words(error)
-            if words != told:
-                self._notice(f"The tunnel cannot be opened anew yet: {words}")
-            told = words
+            except Exception as error:  # noqa: BLE001 - the next attempt may succeed, whatever the error is
+                message = _describe(error)
+            if message != reported:
+                self._notice(f"The tunnel cannot be reopened yet: {message}")
+            reported = message
         url = self._tunnel.url
-        self._tell(TunnelReport(state=TunnelState.OPEN, url=url, previous_url=before if url != before else None))
-        if url != before:
-            await self._follow(url)
+        previous = before if url != before else None
+        self._report_change(TunnelReport(state=TunnelState.OPEN, url=url, previous_url=previous))
+        if previous:
+            await self._announce(url)
 
-    async def _follow(self, url: str) -> None:
+    async def _announce(self, url: str) -> None:
         try:
             await self._moved(url)
-        except Exception as error:  # noqa: BLE001 - the tunnel is open all the same, and is to be watched
-            self._notice(f"error: The new public URL could not be followed: {_words(error)}")
+        except Exception as error:  # noqa: BLE001 - the tunnel is open, and must be watched
+            self._notice(f"error: The retargeted actions could not be moved to the new URL: {_describe(error)}")
 
     async def _watch(self) -> str:
-        """Ask through the tunnel now and then, at once when its health changes; return why to open it anew."""
+        """Probe at intervals, and whenever the tunnel's health changes; return why the tunnel must be reopened."""
         loop = asyncio.get_running_loop()
-        failures, was_reachable, bad_since = 0, False, 0.0
+        failures, was_reachable, failing_since = 0, False, 0.0
         while True:
             health = self._tunnel.health()
             if health or not self._interval_s:
-                report = self._by_health(health)
-                failures = _SURE_AFTER
+                report = self._health_report(health)
+                failures = _FAILURES_TO_REPORT
             else:
-                probing = await self._tunnel.probe(self._probe_path, self._token)
-                report = TunnelReport.of(probing, self._tunnel.url)
+                result = await self._tunnel.probe(self._probe_path, self._token)
+                report = TunnelReport.of(result, self._tunnel.url)
                 failures = 0 if report.state.is_good else failures + 1
             if report.state.is_good:
-                was_reachable, bad_since = True, 0.0
-                self._tell(report)
-            elif failures >= _SURE_AFTER:
-                self._tell(report)
-                bad_since = bad_since or loop.time()
-                if was_reachable and not health and self._is_hopeless(report, loop.time() - bad_since):
+                was_reachable, failing_since = True, 0.0
+                self._report_change(report)
+            elif failures >= _FAILURES_TO_REPORT:
+                self._report_change(report)
+                failing_since = failing_since or loop.time()
+                if was_reachable and not health and self._must_reopen(report, loop.time() - failing_since):
                     return f"{report.reason}."
             await self._pause(health, _UNSURE_S if failures else self._interval_s or _UNSURE_S)
 
-    def _is_hopeless(self, report: TunnelReport, for_s: float) -> bool:
+    def _must_reopen(self, report: TunnelReport, failing_s: float) -> bool:
         if not (self._interval_s and self._open):
             return False
-        return report.state is TunnelState.TAKEN or for_s >= _GIVE_UP_S
+        return report.state is TunnelState.TAKEN or failing_s >= _GIVE_UP_S
 
-    def _by_health(self, health: str) -> TunnelReport:
+    def _health_report(self, health: str) -> TunnelReport:
         state = TunnelState.UNREACHABLE if health else TunnelState.OPEN
         return TunnelReport(state=state, url=self._tunnel.url, reason=health)
 
     async def _pause(self, health: str, for_s: float) -> None:
-        """Wait so long, or until the tunnel says something else of itself."""
+        """Wait `for_s` seconds, or until the tunnel's health is no longer `health`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + for_s
-        while loop.time() < until and self._tunnel.health() == health:  # noqa: ASYNC110 - not every tunnel tells by itself
+        while loop.time() < until and self._tunnel.health() == health:  # noqa: ASYNC110 - not every provider has events
             await asyncio.sleep(min(_HEALTH_S, max(0.0, until - loop.time())))
 
-    def _tell(self, report: TunnelReport) -> None:
+    def _report_change(self, report: TunnelReport) -> None:
         before, self.latest = self.latest, report
         if (report.state, report.url) != (before.state, before.url):
             self._report(report)
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, PortHookError):
-        return " ".join(f"{error.message} {error.hint}".split())  # the last words of a program have lines
+        return " ".join(f"{error.message} {error.hint}".split())  # the quoted output of a program has several lines
     return f"{type(error).__name__}: {brief(str(error))}"

@@ -1,4 +1,4 @@
-"""Asking for ourselves through a public URL. httpx, as for every call that leaves this machine."""
+"""Sending a probe: the listener requests itself through its public URL."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import ssl
 import time
 from functools import cache
 
-from port_hook_cli.tunnels.connectivity import Probing, Reach, read_probe
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult, read_probe
 
-_MOST_BYTES = 4096
+_MAX_BODY_BYTES = 4096
 
 
-async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> Probing:
-    """Ask for `url`, which only a listener that knows `token` answers with it, within `timeout_s` in all. Never raises.
+async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> ProbeResult:
+    """Request `url`, within `timeout_s` seconds in all; only the right listener responds with `token`. Never raises.
 
-    A proxy that the environment names is used unless `url` is on this machine, and the system's authorities are
-    trusted: users behind a proxy that reads TLS can use the tunnel, too.
+    Uses the proxy that the environment names unless `url` is on this machine, and trusts the system's certificates,
+    so that a tunnel also works behind a proxy that decrypts TLS.
     """
     from port_hook_cli.http.proxies import open_client
 
     started = time.perf_counter()
-    # ngrok shows a page of its own to what looks like a browser unless it is told not to.
+    # ngrok responds with a page of its own to browsers, unless this field is set.
     headers = {"user-agent": "port-hook", "ngrok-skip-browser-warning": "1", "connection": "close"}
     try:
         async with (
@@ -33,25 +33,25 @@ async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> Probing:
             body = b""
             async for part in response.aiter_raw():
                 body += part
-                if len(body) > _MOST_BYTES:
+                if len(body) > _MAX_BODY_BYTES:
                     break
             latency_ms = (time.perf_counter() - started) * 1000
             return read_probe(response.status_code, body, token=token, latency_ms=latency_ms)
     except Exception as error:  # noqa: BLE001 - such as BadProxy, or any error that a malformed URL raises
-        return Probing(Reach.UNREACHABLE, None, _words(error, timeout_s))
+        return ProbeResult(Connectivity.UNREACHABLE, None, _message(error, timeout_s))
 
 
-def _words(error: Exception, timeout_s: float) -> str:
+def _message(error: Exception, timeout_s: float) -> str:
     import httpx
 
     if isinstance(error, httpx.TimeoutException | TimeoutError):
-        return f"no answer within {timeout_s:g} s"
-    # An operating system's number says nothing to a person.
+        return f"no response within {timeout_s:g} s"
+    # The operating system's error number does not help the user.
     return re.sub(r"^\[Errno -?[0-9]+\] ", "", str(error)) or type(error).__name__
 
 
 @cache
 def _trust() -> ssl.SSLContext:
-    from port_hook_cli.http.sender import system_trust
+    from port_hook_cli.http.certificates import system_trust
 
-    return system_trust()  # reading them takes milliseconds in which nobody is answered
+    return system_trust()  # loading the certificates blocks the event loop for milliseconds

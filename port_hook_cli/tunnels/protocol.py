@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from port_hook_cli.tunnels.connectivity import Probing
+from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.tunnels.connectivity import ProbeResult
 
 
 class Tunnel(Protocol):
@@ -22,7 +23,7 @@ class Tunnel(Protocol):
         """Return "" while the tunnel reports that it works, else the reason as a clause. Costs nothing."""
         ...
 
-    async def probe(self, path: str, token: str) -> Probing:
+    async def probe(self, path: str, token: str) -> ProbeResult:
         """Request `path` (below `url`) through the tunnel; the listener responds with `token`. Never raises."""
         ...
 
@@ -49,7 +50,8 @@ class Opening:
     yes-or-no question; it is `decline` when there is no terminal. `timeout_s` limits how long opening may take.
     `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public URL of
     the tunnel that this one replaces; a provider reuses it if it can. `keepalive_s` is the interval of keepalive
-    messages, for providers that send them.
+    messages, for providers that send them. `source` is for a relay, which is a source of invocations: it feeds the
+    pipeline itself instead of sending requests to `local_url`.
     """
 
     local_url: str
@@ -64,6 +66,7 @@ class Opening:
     accept_host_key: str | None = None
     previous_url: str | None = None
     keepalive_s: float = 5.0
+    source: SourceContext | None = None
 
     @property
     def can_ask(self) -> bool:

@@ -53,7 +53,8 @@ class Provider:
     when the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns
     the address in a value, or None for a value that is not an address of this provider; it raises UsageError.
     `options` are the options of `listen` that only some providers take. `auto` is None for a provider that must be
-    chosen. A relay responds to Port itself and does not keep the path. `page`, `needs` and `notes` are for the docs.
+    chosen. A relay responds to Port itself, and feeds `Opening.source` with what it got. `page`, `needs` and `notes`
+    are for the docs.
     """
 
     name: str
@@ -109,7 +110,7 @@ PROVIDERS = (
     ),
     Provider(
         name="smee",
-        opener="port_hook_cli.tunnels.smee.tunnel:open_smee",
+        opener="port_hook_cli.tunnels.smee.channel:open_smee",
         values=("smee", "https://smee.io/CHANNEL"),
         read_address=read_channel,
         is_relay=True,
@@ -139,7 +140,7 @@ def find_provider(choice: TunnelChoice) -> Provider | None:
 
 
 def is_relay(choice: TunnelChoice) -> bool:
-    """Return whether the provider responds to Port itself and does not keep the path."""
+    """Return whether the provider responds to Port itself."""
     provider = find_provider(choice)
     return provider is not None and provider.is_relay
 

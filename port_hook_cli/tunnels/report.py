@@ -1,36 +1,36 @@
-"""What becomes of a tunnel, one report for each change."""
+"""The states of a tunnel, and the report of a change."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 
 
 class TunnelState(StrEnum):
-    """How the way from Port to the listener fares."""
+    """The state of the tunnel between Port and the listener."""
 
     OPEN = "open"
-    """It was opened; nothing is known about it yet."""
+    """The tunnel was opened, and has not been probed yet."""
     REACHABLE = "reachable"
     UNREACHABLE = "unreachable"
     TAKEN = "taken"
-    """Somebody else answers at the URL."""
+    """Another server responds at the public URL."""
     LOST = "lost"
-    """It has ended, and is being opened anew."""
+    """The tunnel has ended and is being reopened."""
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is known to stand between Port and the listener."""
+        """Whether no problem is known."""
         return self in {TunnelState.OPEN, TunnelState.REACHABLE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelReport:
-    """A state that a tunnel came to. `latency_ms` is that of the probe; `reason` says why, in words.
+    """A new state of a tunnel. `latency_ms` is that of the probe, `reason` is a clause that explains the state.
 
-    `previous_url` is the public URL before this one, where it changed.
+    `previous_url` is the public URL before this one, or None if it has not changed.
     """
 
     state: TunnelState
@@ -40,11 +40,11 @@ class TunnelReport:
     previous_url: str | None = None
 
     @classmethod
-    def of(cls, probing: Probing, url: str) -> TunnelReport:
-        """Return the report that a probe gives."""
+    def of(cls, result: ProbeResult, url: str) -> TunnelReport:
+        """Return the report of a probe."""
         states = {
-            Reach.REACHABLE: TunnelState.REACHABLE,
-            Reach.UNREACHABLE: TunnelState.UNREACHABLE,
-            Reach.TAKEN: TunnelState.TAKEN,
+            Connectivity.REACHABLE: TunnelState.REACHABLE,
+            Connectivity.UNREACHABLE: TunnelState.UNREACHABLE,
+            Connectivity.TAKEN: TunnelState.TAKEN,
         }
-        return cls(state=states[probing.reach], url=url, latency_ms=probing.latency_ms, reason=probing.words)
+        return cls(state=states[result.connectivity], url=url, latency_ms=result.latency_ms, reason=result.message)

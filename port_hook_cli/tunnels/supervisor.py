@@ -1,11 +1,11 @@
-"""The tether: a process between port-hook and a tunnel's program, so that the program never outlives port-hook.
+"""A supervisor: a process between port-hook and a tunnel program, so that the program never outlives port-hook.
 
-Run as a script, `python -IS tether.py`; it knows the standard library only. One line of JSON on stdin names the
-command; then stdin stays open for as long as the tunnel is wanted. The kernel closes that pipe however port-hook
-ends, `kill -9` included, and then the tether asks the program to end, and kills it and itself a moment later. What
-it has to say goes to stdout, one JSON object per line: `log` (a line of the program's), `error` or `ended`.
+It runs as a script, `python -IS supervisor.py`, and uses only the standard library. The first line on its stdin is
+JSON that names the command. stdin then stays open until the tunnel is to end: the kernel closes it when port-hook ends
+for any reason, including `kill -9`. Then the supervisor terminates the program, and kills it and itself after a grace
+period. It writes reports to stdout, one JSON object per line: `log` (a line of the program's), `error` or `ended`.
 
-`leash.py` does the same for ngrok, with the pieces of this module and pyngrok.
+`ngrok/supervisor.py` does the same for the ngrok agent, with this module's functions and pyngrok.
 """
 
 from __future__ import annotations
@@ -21,66 +21,66 @@ import threading
 from collections.abc import Callable
 from typing import IO, Any
 
-# Characters (bytes, here) of one line of a log; port-hook reads lines of up to 64 kB.
-LONGEST = 4096
+# Bytes of one log line; port-hook reads lines of up to 64 kB.
+MAX_LINE = 4096
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Run the command until it ends or port-hook does."""
-    port_hook, reports = claim_streams()
-    order = json.loads(port_hook.readline())
+    """Run the command until it ends, or until port-hook does."""
+    port_hook, reports = take_streams()
+    request = json.loads(port_hook.readline())
     try:
-        program = _start(order["command"])
+        program = _start(request["command"])
     except OSError as problem:
-        say(reports, error={"kind": type(problem).__name__, "message": problem.strerror or str(problem)})
+        write_report(reports, error={"kind": type(problem).__name__, "message": problem.strerror or str(problem)})
         return
-    threading.Thread(target=_end_with, args=(port_hook, program, order["grace_s"]), daemon=True).start()
-    # A line without an end comes in pieces: what is not read would make the program stall.
-    while line := program.stdout.readline(LONGEST) if program.stdout else b"":
-        say(reports, log=line.decode("utf-8", "replace").rstrip("\r\n"))
-    say(reports, ended=program.wait())
-    end_family()
+    threading.Thread(target=_end_with_port_hook, args=(port_hook, program, request["grace_s"]), daemon=True).start()
+    # A long line is read in parts. Everything is read, or the program would block.
+    while line := program.stdout.readline(MAX_LINE) if program.stdout else b"":
+        write_report(reports, log=line.decode("utf-8", "replace").rstrip("\r\n"))
+    write_report(reports, ended=program.wait())
+    kill_process_group()
 
 
-def say(reports: IO[bytes], **what: Any) -> None:
-    """Tell port-hook; that it has gone is noticed elsewhere."""
+def write_report(reports: IO[bytes], **fields: Any) -> None:
+    """Write a report to port-hook; if port-hook has ended, another thread notices it."""
     with contextlib.suppress(OSError):
-        reports.write(json.dumps(what).encode() + b"\n")
+        reports.write(json.dumps(fields).encode() + b"\n")
 
 
-def claim_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Keep stdin and stdout for the talk with port-hook: nothing that this process starts inherits them."""
+def take_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Return private copies of stdin and stdout; the processes that this one starts inherit neither."""
     port_hook, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(nowhere, 1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
     return port_hook, reports
 
 
-def death_tie() -> Callable[[], None] | None:
-    """Return what a child runs before its program, so that Linux kills it when this process dies; else None.
+def kill_child_with_parent() -> Callable[[], None] | None:
+    """Return a `preexec_fn` that makes Linux kill the child when this process ends; None on other systems.
 
-    The kernel's signal follows the end of the thread that starts the child: let the main one do it, and hold on.
+    The kernel sends the signal when the thread that started the child ends, so start the child in the main thread.
     """
     if not sys.platform.startswith("linux"):
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
-    def tie() -> None:
+    def request_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
+        if os.getppid() != parent:  # the parent ended before the call
             os._exit(1)
 
-    return tie
+    return request_signal
 
 
-def end_family() -> None:
-    """Kill this process and every one it started."""
+def kill_process_group() -> None:
+    """Kill this process and all processes that it started."""
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], check=False)  # noqa: S603, S607
     else:
-        os.killpg(0, signal.SIGKILL)  # port-hook made this process the leader of its own group
+        os.killpg(0, signal.SIGKILL)  # port-hook started this process as the leader of its own group
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
@@ -89,16 +89,16 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        preexec_fn=death_tie(),  # noqa: PLW1509 - there is no other thread yet
+        preexec_fn=kill_child_with_parent(),  # noqa: PLW1509 - there is no other thread yet
     )
 
 
-def _end_with(port_hook: IO[bytes], program: subprocess.Popen[bytes], grace_s: float) -> None:
-    port_hook.read()
+def _end_with_port_hook(port_hook: IO[bytes], program: subprocess.Popen[bytes], grace_s: float) -> None:
+    port_hook.read()  # returns when port-hook closes the pipe or ends
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         program.terminate()
         program.wait(grace_s)
-    end_family()
+    kill_process_group()
 
 
 if __name__ == "__main__":

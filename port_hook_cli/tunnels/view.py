@@ -1,4 +1,4 @@
-"""What is said of a tunnel when it changes, and in the end."""
+"""The lines about a tunnel: its changes, and its state at the end."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Iterator
 from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
-_MOST = 300
+_MAX_REASON = 300
 
 
 def tunnel_lines(report: TunnelReport) -> Iterator[str]:
-    """Yield what a person needs to know of a change; a changed URL is what nobody may miss."""
+    """Yield the lines that report a change. A changed URL is set off, because the user must act on it."""
     if report.previous_url:
         yield ""
-        yield "*** The public URL has changed. Actions that name the old one do not reach this listener any more. ***"
+        yield "*** The public URL has changed. Actions that use the old one can no longer call this listener. ***"
         yield f"    old  {report.previous_url}"
         yield f"    new  {report.url}   <- paste this as the webhook URL of your action"
         yield ""
         return
-    yield f"tunnel {_words(report)}"
+    yield f"tunnel {_describe(report)}"
 
 
-def tunnel_summary(report: TunnelReport, lost: int) -> str:
-    """Return how the tunnel stood in the end, as one line; `lost` is how often it ended in between."""
-    times = f"; lost {lost} time{'' if lost == 1 else 's'}" if lost else ""
-    return f"tunnel {_words(report)}{times}"
+def tunnel_summary(report: TunnelReport, lost_count: int) -> str:
+    """Return one line on the tunnel's last state, and on how often it was lost."""
+    times = f"; lost {lost_count} time{'' if lost_count == 1 else 's'}" if lost_count else ""
+    return f"tunnel {_describe(report)}{times}"
 
 
-def _words(report: TunnelReport) -> str:
-    reason = f": {brief(report.reason, _MOST)}" if report.reason else ""
+def _describe(report: TunnelReport) -> str:
+    reason = f": {brief(report.reason, _MAX_REASON)}" if report.reason else ""
     match report.state:
         case TunnelState.OPEN:
             return f"open: {report.url}"
@@ -37,8 +37,8 @@ def _words(report: TunnelReport) -> str:
             latency = f" in {report.latency_ms:.0f} ms" if report.latency_ms is not None else ""
             return f"reachable{latency}: {report.url}"
         case TunnelState.UNREACHABLE:
-            return f"UNREACHABLE{reason}. Nothing reaches this listener from outside"
+            return f"UNREACHABLE{reason}. Port cannot call this listener"
         case TunnelState.TAKEN:
-            return f"TAKEN{reason}. The URL is not this listener's any more"
+            return f"TAKEN{reason}. The URL no longer belongs to this listener"
         case TunnelState.LOST:
-            return f"LOST{reason} Nothing reaches this listener from outside; opening it anew …"
+            return f"LOST{reason} Port cannot call this listener; reopening the tunnel …"

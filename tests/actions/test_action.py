@@ -35,12 +35,12 @@ def test_an_automation_is_read() -> None:
     assert action.has_body
 
 
-def test_an_answer_of_ports_api_is_an_action() -> None:
+def test_an_action_is_read_from_a_response_of_ports_api() -> None:
     assert read_action({"ok": True, "action": create_vm_action()}).identifier == "create_vm"
 
 
 @pytest.mark.parametrize("approval", [True, {"type": "ALL"}])
-def test_an_approval_is_either_of_the_two_forms(approval: Any) -> None:
+def test_an_approval_is_read_in_both_of_its_forms(approval: Any) -> None:
     assert read_action({**create_vm_action(), "requiredApproval": approval}).approval is True
     assert read_action({**create_vm_action(), "requiredApproval": False}).approval is False
 
@@ -49,7 +49,7 @@ def test_an_approval_is_either_of_the_two_forms(approval: Any) -> None:
     ("document", "words"),
     [
         (None, "is empty"),
-        ("text", "is a text"),
+        ("text", "is a string"),
         ([], "is a list"),
         (7, "is a single value"),
         ({}, "has no `identifier`"),
@@ -57,21 +57,21 @@ def test_an_approval_is_either_of_the_two_forms(approval: Any) -> None:
         ({"identifier": "a", "trigger": {}}, "neither self-service nor automation"),
         ({"identifier": "a", "trigger": {"type": ["automation"]}}, "neither self-service nor automation"),
         ({"identifier": "a", "trigger": {"type": "self-service"}}, "has no `invocationMethod`"),
-        ({**AUTOMATION, "invocationMethod": {"type": "GITHUB"}}, "is invoked by GITHUB, and only a WEBHOOK"),
+        ({**AUTOMATION, "invocationMethod": {"type": "GITHUB"}}, "is invoked by GITHUB; only a WEBHOOK"),
         ({**AUTOMATION, "invocationMethod": {"type": "WEBHOOK"}}, "has no `url`"),
     ],
 )
-def test_what_is_no_action_is_refused_with_the_reason(document: Any, words: str) -> None:
+def test_a_document_is_refused_with_a_reason_when_it_is_not_an_action(document: Any, words: str) -> None:
     with pytest.raises(BadAction, match=words):
         read_action(document)
 
 
 @pytest.mark.parametrize("document", [[create_vm_action(), AUTOMATION], {"ok": True, "actions": [AUTOMATION]}])
-def test_one_of_several_is_picked_by_its_identifier(document: Any) -> None:
+def test_pick_action_returns_the_action_with_the_identifier(document: Any) -> None:
     assert pick_action(document, "tell") == AUTOMATION
 
 
-def test_the_only_one_needs_no_identifier() -> None:
+def test_pick_action_needs_no_identifier_when_there_is_one_action() -> None:
     assert pick_action([AUTOMATION], None) == AUTOMATION
     assert pick_action(AUTOMATION, None) == AUTOMATION
     assert pick_action(AUTOMATION, "tell") == AUTOMATION
@@ -80,12 +80,14 @@ def test_the_only_one_needs_no_identifier() -> None:
 @pytest.mark.parametrize(
     ("document", "identifier", "words"),
     [
-        ([create_vm_action(), AUTOMATION], None, "holds 2 actions: create_vm, tell"),
-        ([create_vm_action(), AUTOMATION], "no", "has no action no among its 2: create_vm, tell"),
-        ([], None, "holds 0 actions"),
-        (AUTOMATION, "no", "holds the action tell, and not no"),
+        ([create_vm_action(), AUTOMATION], None, "has 2 actions: create_vm, tell"),
+        ([create_vm_action(), AUTOMATION], "no", "has 2 actions, but not no: create_vm, tell"),
+        ([], None, "has 0 actions"),
+        (AUTOMATION, "no", "has the action tell, not no"),
     ],
 )
-def test_a_choice_that_is_open_or_wrong_names_what_there_is(document: Any, identifier: str | None, words: str) -> None:
+def test_pick_action_lists_the_actions_when_the_identifier_is_missing_or_wrong(
+    document: Any, identifier: str | None, words: str
+) -> None:
     with pytest.raises(BadAction, match=words):
         pick_action(document, identifier)

@@ -1,4 +1,4 @@
-"""Where encrypted properties are looked for, and what a decrypted one is taken for."""
+"""Where encrypted properties are searched for, and how decrypted ones are read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OLD_SHAPE: dict[str, Any] = {
 
 
 def naming(*names: str, **document: Any) -> dict[str, Any]:
-    """What a template makes of Port's trigger data when it takes over the action."""
+    """Return a payload whose template copies the action from Port's trigger data."""
     return {"action": {"encryptedProperties": list(names)}, **document}
 
 
@@ -60,27 +60,27 @@ def opened(plaintext: bytes, path: str = "inputs.password") -> Decryption:
         ({"inputs": {"pw": SEALED}}, []),
     ],
 )
-def test_the_properties_that_a_payload_names_are_found_in_any_shape(document: Any, paths: list[str]) -> None:
+def test_named_places_are_found_in_any_form_of_payload(document: Any, paths: list[str]) -> None:
     assert found(document) == dict.fromkeys(paths, SEALED)
 
 
-def test_among_the_inputs_a_named_property_counts_whatever_it_holds() -> None:
+def test_named_places_include_inputs_whatever_their_value_is() -> None:
     document = copy.deepcopy(OLD_SHAPE)
     document["payload"]["properties"]["password"] = "never encrypted"
     assert found(document) == {"payload.properties.password": "never encrypted"}
 
 
-def test_elsewhere_a_key_of_that_name_counts_only_if_its_value_looks_encrypted() -> None:
+def test_named_places_include_other_keys_only_when_their_value_looks_encrypted() -> None:
     document = {**OLD_SHAPE, "schema": {"password": {"type": "string"}}, "help": {"password": "the root password"}}
     assert found(document) == {"payload.properties.password": SEALED}
 
 
-def test_a_named_property_that_stands_nowhere_is_missing_and_an_empty_one_is_no_trouble() -> None:
+def test_a_named_property_is_missing_when_it_is_not_found_and_ignored_when_it_is_null() -> None:
     document = naming("gone", "empty", inputs={"empty": None})
     assert found(document) == {"gone": MISSING}
 
 
-def test_a_path_leads_to_its_place_and_a_bare_name_to_the_input_of_that_name() -> None:
+def test_place_at_finds_a_path_and_the_input_of_a_bare_name() -> None:
     document = {**OLD_SHAPE, "cpu": 1}
     assert place_at(document, JsonPath.parse("payload.properties.password")).value == SEALED
     assert str(place_at(document, JsonPath.parse("password")).path) == "payload.properties.password"
@@ -90,14 +90,14 @@ def test_a_path_leads_to_its_place_and_a_bare_name_to_the_input_of_that_name() -
         assert (str(place.path), place.value) == (path, MISSING)
 
 
-def test_values_that_look_encrypted_are_named_and_not_more_than_asked_for() -> None:
+def test_likely_paths_are_those_of_values_that_look_encrypted_up_to_a_limit() -> None:
     document = {"a": SEALED, "b": ["short", SEALED, 17], "c": "no base64 at all, though long enough to be some"}
     assert list(map(str, likely_paths(document, most=5))) == ["a", "b[1]"]
     assert list(map(str, likely_paths(document, most=1))) == ["a"]
     assert likely_paths(SEALED, most=5) == []
 
 
-def test_a_hostile_document_is_searched_up_to_a_bound() -> None:
+def test_a_hostile_document_is_searched_up_to_a_limit() -> None:
     wide = naming("pw", wide=[0] * 200_000, last={"pw": SEALED})
     assert found(wide) == {"pw": MISSING}
     deep: Any = {"pw": SEALED}
@@ -124,16 +124,16 @@ def test_a_hostile_document_is_searched_up_to_a_bound() -> None:
     ],
     ids=lambda it: repr(it)[:30],
 )
-def test_an_object_comes_out_as_an_object_and_everything_else_as_text(plaintext: bytes, value: Any) -> None:
+def test_a_decrypted_value_is_an_object_or_text(plaintext: bytes, value: Any) -> None:
     assert opened(plaintext).value == value
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())))
-def test_any_object_comes_out_as_it_was(document: dict[str, Any]) -> None:
+def test_a_decrypted_object_is_the_encrypted_one(document: dict[str, Any]) -> None:
     assert opened(json.dumps(document).encode()).value == document
 
 
-def test_a_record_holds_the_value_or_the_problem() -> None:
+def test_a_decryption_record_has_the_value_or_the_problem() -> None:
     assert decryption_record(opened(b'{"a":1}')) == {
         "schema": "port-hook/decryption/1",
         "path": "inputs.password",
@@ -153,12 +153,12 @@ def test_a_record_holds_the_value_or_the_problem() -> None:
     }
 
 
-def test_a_record_of_bytes_that_are_no_text_has_them_in_base64() -> None:
+def test_a_decryption_record_has_bytes_in_base64_when_they_are_not_text() -> None:
     record = decryption_record(opened(b"\xff\x00"))
     assert (record["value"], record["value_base64"]) == (None, "/wA=")
 
 
-def test_decrypted_values_go_into_a_copy() -> None:
+def test_decrypted_values_are_put_into_a_copy() -> None:
     document = copy.deepcopy(OLD_SHAPE)
     failed = Decryption(path=JsonPath.parse("payload.properties.cpu"), problem=Problem.NOT_ENCRYPTED)
     result = with_decrypted(document, [opened(b'{"a":1}', "payload.properties.password"), failed])
@@ -166,5 +166,5 @@ def test_decrypted_values_go_into_a_copy() -> None:
     assert document == OLD_SHAPE
 
 
-def test_nothing_decrypted_shows_where_a_value_is_printed_by_accident() -> None:
+def test_a_decryption_does_not_print_its_plaintext() -> None:
     assert "s3cret" not in repr(opened(b"s3cret"))

@@ -58,20 +58,20 @@ def test_an_input_is_read_by_its_declared_type(text: str, name: str, value: Any)
 
 
 @pytest.mark.parametrize("text", ["", "name", "=4", ":=4", "cpu:=s3cret"])
-def test_another_form_is_refused_without_its_value(text: str) -> None:
+def test_an_input_in_another_form_is_refused_without_quoting_its_value(text: str) -> None:
     with pytest.raises(UsageError, match="--input") as refused:
         parse_input(text, DECLARED)
     assert "s3cret" not in refused.value.message
 
 
-def test_defaults_stand_for_what_is_not_given() -> None:
+def test_defaults_replace_missing_inputs() -> None:
     declared = {"a": {"default": 1}, "b": {"default": False}, "c": {"default": JQ}, "d": {"default": None}, "e": 7}
     assert plain_defaults(declared, {"a": None}) == {"b": False}
     assert default_queries(declared, {}) == {"c": ".form.cpu"}
     assert default_queries(declared, {"c": 1}) == {}
 
 
-def test_the_programs_of_all_other_rules_are_found_once() -> None:
+def test_rule_queries_finds_each_program_once() -> None:
     declared = {
         "a": {"enum": JQ, "visible": {"jqQuery": ".user"}, "default": {"jqQuery": "no"}, "dataset": {"jqQuery": "no"}},
         "b": {"items": {"enum": JQ}},
@@ -85,11 +85,11 @@ def test_the_texts_of_encrypted_inputs_are_secrets() -> None:
     assert list(secret_texts(declared, values)) == ["x", "y", "z"]
 
 
-def test_an_empty_choice_that_is_computed_allows_nothing() -> None:
+def test_a_computed_empty_enum_allows_no_value() -> None:
     assert settle({"a": {"enum": JQ}}, (), {".form.cpu": []}).declared == {"a": {"enum": []}}
 
 
-def test_answers_take_the_places_of_their_programs() -> None:
+def test_results_replace_their_programs() -> None:
     declared = {"a": {"type": "string", "enum": JQ}, "b": {"items": {"enum": JQ}}, "c": {"enum": {"jqQuery": "bad"}}}
     rules = settle(declared, {"jqQuery": "req"}, {".form.cpu": ["x"], "req": ["a", 7, "no"], "bad": None})
     assert rules.declared == {"a": {"type": "string", "enum": ["x"]}, "b": {"items": {"enum": ["x"]}}, "c": {}}
@@ -110,21 +110,21 @@ def test_answers_take_the_places_of_their_programs() -> None:
         ({"disabled": {"jqQuery": "no"}}, True),
     ],
 )
-def test_what_cannot_be_filled_in_is_not_required(rules: dict[str, Any], is_required: bool) -> None:
+def test_an_input_is_not_required_when_it_is_hidden_or_disabled(rules: dict[str, Any], is_required: bool) -> None:
     settled = settle({"a": rules}, ["a"], {"yes": True, "no": False, "failed": None})
     assert (settled.required == ("a",)) is is_required
 
 
-def test_an_input_may_say_itself_that_it_is_required() -> None:
+def test_an_input_can_declare_itself_required() -> None:
     declared = {"a": {"required": {"jqQuery": "yes"}}, "b": {"required": {"jqQuery": "no"}}, "c": {"required": True}}
     assert settle(declared, (), {"yes": True, "no": False}).required == ("a", "c")
 
 
-def test_null_is_no_value_and_what_is_not_declared_is_no_input() -> None:
+def test_null_is_a_missing_value_and_undeclared_inputs_are_violations() -> None:
     rules = Rules(declared={"a": {}, "b": {}}, required=("a", "b"))
     assert list(missing(rules, {"a": None, "b": 0, "c": 1})) == [
         Violation("a", "is required"),
-        Violation("c", "is no input of this action, which has a, b"),
+        Violation("c", "is not an input of this action, which has a, b"),
     ]
 
 
@@ -141,7 +141,7 @@ def test_an_entity_is_seen_as_an_object_and_sent_as_its_identifier() -> None:
     assert as_sent({"type": "object"}, whole) == whole
 
 
-def test_both_encryptions_are_known_and_no_other() -> None:
+def test_encryption_of_accepts_only_ports_two_schemes() -> None:
     assert encryption_of("a", {}) is None
     assert encryption_of("a", {"encryption": "aes256-gcm"}) == Encryption(Scheme.AES_GCM)
     client_side = {"encryption": {"algorithm": "client-side", "key": "PEM"}}

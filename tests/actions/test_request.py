@@ -35,7 +35,7 @@ def rendered(**fields: Any) -> RenderedRequest:
     return assemble(action, RUN, request_template(action))
 
 
-def test_without_a_body_it_is_the_old_default_payload() -> None:
+def test_an_action_without_a_body_sends_the_default_payload() -> None:
     assert rendered().body == SAMPLE
     assert rendered().content.startswith(b'{"action":"create_vm","resourceType":"run","status":"TRIGGERED",')
 
@@ -72,17 +72,17 @@ def test_a_request_is_posted_as_json_unless_the_action_says_otherwise() -> None:
     assert (request.method, request.headers, request.body) == ("PUT", (("Content-Type", "text/x"), ("n", "1")), "text")
 
 
-def test_a_get_has_a_body_only_where_the_action_says_so() -> None:
+def test_a_get_has_a_body_only_when_the_action_declares_one() -> None:
     assert rendered(method="GET").body is UNDEFINED
     assert rendered(method="GET").content == b""
     assert rendered(method="GET", body={}).content == b"{}"
 
 
-def test_a_url_loses_what_node_takes_out_of_it() -> None:
+def test_a_url_loses_the_characters_that_node_removes() -> None:
     assert rendered(url=" http://h/a\r\nx: y\tz\n").url == "http://h/ax: yz"
 
 
-def test_what_port_sets_itself_is_not_taken_from_the_action() -> None:
+def test_headers_that_port_sets_are_not_taken_from_the_action() -> None:
     headers = {"X-Port-Signature": "v1,x", "x-port-timestamp": "1", "Host": "h", "Content-Length": "9", "x": "ü"}
     assert rendered(headers={"x": "\ud800"}).headers[1:] == (("x", "?"),)
     assert rendered(headers=headers).headers[1:] == (("x", "ü".encode().decode("latin-1")),)
@@ -112,7 +112,7 @@ def test_flags_are_truth_values_or_their_names(said: Any, meant: bool) -> None:
         ({"agent": []}, "`agent` rendered to"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_with_its_name(fields: dict[str, Any], words: str) -> None:
+def test_a_part_of_a_request_is_refused_by_name_when_it_cannot_be_sent(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(RenderError) as refused:
         rendered(**fields)
     assert words in refused.value.message

@@ -43,7 +43,7 @@ ACTIONS = st.builds(
     st.text(max_size=8).filter(lambda url: "{{" not in url),
     st.sampled_from([{}, {"agent": True}, {"agent": False}, {"agent": None}]),
 )
-# "Change an action/automation" of Port's API reference, as far as an action with a webhook has it.
+# The fields of an action with a webhook in "Change an action/automation" of Port's API reference.
 PUT_SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -85,7 +85,7 @@ def planned(action: dict[str, Any], url: str) -> ActionChange:
 
 
 @given(ACTIONS, st.text(max_size=8))
-def test_only_the_url_changes_and_an_agent_that_was_true(action: dict[str, Any], url: str) -> None:
+def test_plan_change_changes_only_the_url_and_a_true_agent(action: dict[str, Any], url: str) -> None:
     change = planned(action, url)
     before = settable(action)
     expected = dict(before["invocationMethod"], url=url)
@@ -96,7 +96,7 @@ def test_only_the_url_changes_and_an_agent_that_was_true(action: dict[str, Any],
 
 
 @given(ACTIONS)
-def test_what_port_sets_itself_is_never_sent_and_nothing_else_is_left_out_but_nulls(action: dict[str, Any]) -> None:
+def test_settable_leaves_out_only_nulls_and_the_fields_that_port_sets(action: dict[str, Any]) -> None:
     sent = settable(action)
     assert not sent.keys() & SET_BY_PORT
     assert set(sent) == {key for key, value in action.items() if key not in SET_BY_PORT and value is not None}
@@ -107,14 +107,14 @@ def with_what_port_sets(action: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("empty", [{}, {"icon": None}])
-def test_what_is_sent_is_what_the_route_takes(empty: dict[str, Any]) -> None:
+def test_the_body_of_a_change_is_valid_for_the_route(empty: dict[str, Any]) -> None:
     action = with_what_port_sets({**an_action(), **empty})
     for body in (planned(action, ONE).body, settable(action)):
         assert faults(body, PUT_SCHEMA) == []
     assert faults(action, PUT_SCHEMA) != []
 
 
-def test_what_is_sent_is_what_ports_own_document_says_where_it_has_the_route() -> None:
+def test_the_body_of_a_change_is_valid_for_ports_openapi_document() -> None:
     document = port_openapi()
     route = "/v1/actions/{action_identifier}"
     if "put" not in document["paths"].get(route, {}):
@@ -131,18 +131,18 @@ def test_what_is_sent_is_what_ports_own_document_says_where_it_has_the_route() -
         ({"type": "WEBHOOK", "url": "u", "agent": "{{ .inputs.agent }}"}, "computes its `agent`"),
         ({"type": "WEBHOOK", "url": "u", "agent": "yes"}, "neither true nor false"),
         ({"type": "WEBHOOK", "url": "u", "agent": 1}, "neither true nor false"),
-        (None, "invoked by nothing known"),
-        ([], "invoked by nothing known"),
+        (None, "invoked by an unknown method"),
+        ([], "invoked by an unknown method"),
     ],
 )
-def test_what_cannot_be_pointed_elsewhere_is_refused_in_words(method: Any, words: str) -> None:
+def test_plan_change_refuses_with_a_reason_when_the_url_cannot_be_changed(method: Any, words: str) -> None:
     refusal = plan_change({"identifier": "a", "invocationMethod": method}, ONE)
     assert isinstance(refusal, Refusal)
     assert words in refusal.reason
 
 
 @given(JSON)
-def test_a_value_is_the_same_in_any_order_of_keys(value: Any) -> None:
+def test_values_are_the_same_in_any_order_of_keys(value: Any) -> None:
     assert same(value, shuffled(value))
 
 
@@ -165,7 +165,7 @@ def test_two_values_are_the_same_when_their_json_is(one: Any, other: Any) -> Non
 @pytest.mark.parametrize(
     ("one", "other"), [(1, True), (0, False), (None, False), ("1", 1), ([], {}), ([1], [True]), ({"a": 1}, {"a": True})]
 )
-def test_what_python_takes_for_equal_is_not(one: Any, other: Any) -> None:
+def test_values_are_not_the_same_when_only_python_calls_them_equal(one: Any, other: Any) -> None:
     assert not same(one, other)
     assert same(1, 1.0)
 
@@ -178,7 +178,7 @@ def test_a_document_may_be_nested_deeper_than_pythons_stack() -> None:
 
 
 @given(ACTIONS, st.lists(st.sampled_from([ONE, TWO]), min_size=1))
-def test_an_action_is_found_as_what_it_was_or_as_any_url_that_was_set(action: dict[str, Any], urls: list[str]) -> None:
+def test_standing_is_original_or_ours_for_any_url_that_was_set(action: dict[str, Any], urls: list[str]) -> None:
     entry = Entry(identifier="a", api_url="u", original=action)
     assert entry.standing_of({**action, "updatedAt": "later"}) is Standing.ORIGINAL
     for url in urls:
@@ -191,7 +191,7 @@ def test_an_action_is_found_as_what_it_was_or_as_any_url_that_was_set(action: di
     assert len(entry.urls) == len(set(urls))
 
 
-def test_what_port_made_of_our_change_is_ours_and_a_url_of_before_is_not_any_more() -> None:
+def test_standing_is_ours_when_port_added_defaults_and_changed_for_an_earlier_url() -> None:
     action = with_what_port_sets(an_action())
     shown = {**planned(action, TWO).body, "allowAnyoneToViewRuns": True}
     entry = Entry(identifier="a", api_url="u", original=action).intending(ONE).intending(TWO)
@@ -201,7 +201,7 @@ def test_what_port_made_of_our_change_is_ours_and_a_url_of_before_is_not_any_mor
 
 
 @given(ACTIONS, st.none() | ACTIONS)
-def test_an_entry_is_read_as_it_was_written_key_by_key(original: dict[str, Any], left: dict[str, Any] | None) -> None:
+def test_a_journal_entry_is_read_as_it_was_written(original: dict[str, Any], left: dict[str, Any] | None) -> None:
     entry = Entry(identifier="a/é", api_url="u", original=original, left=left, urls=(ONE, TWO), pid=7, at=1.5)
     again = read_entry(write_entry(entry))
     assert again == entry
@@ -209,12 +209,12 @@ def test_an_entry_is_read_as_it_was_written_key_by_key(original: dict[str, Any],
 
 
 @given(st.text() | JSON.map(json.dumps) | st.just(write_entry(Entry(identifier="a", api_url="", original={}))[:-9]))
-def test_any_other_text_is_no_entry(text: str) -> None:
+def test_other_text_is_not_a_journal_entry(text: str) -> None:
     with pytest.raises(BadEntry):
         read_entry(text)
 
 
-def test_an_entry_of_a_newer_version_is_not_guessed_at() -> None:
+def test_a_journal_entry_of_a_newer_version_is_refused() -> None:
     text = write_entry(Entry(identifier="a", api_url="u", original={}))
     with pytest.raises(BadEntry):
         read_entry(text.replace("retarget/1", "retarget/2"))
@@ -244,11 +244,11 @@ def test_a_conflict_is_shown_field_by_field_without_credentials_and_escapes() ->
 
 
 @pytest.mark.parametrize("end", End)
-def test_every_end_has_its_words(end: End) -> None:
+def test_every_end_has_a_message(end: End) -> None:
     entry = Entry(identifier="a", api_url="u", original=an_action())
     assert restore_message(Outcome(entry=entry, end=end), file="f")
 
 
-def test_a_difference_in_a_missing_field_is_told_from_a_null() -> None:
+def test_a_missing_field_differs_from_null() -> None:
     found = differences({"a": 1}, {"b": {"c": 2}})
     assert [(each.keys, each.before, each.after) for each in found] == [(("a",), 1, None), (("b",), None, {"c": 2})]

@@ -8,7 +8,7 @@ import pytest
 from port_hook_cli.actions.schema import Fault, fault_message, python_pattern, schema_of
 
 
-def test_only_what_is_json_schema_is_checked() -> None:
+def test_only_json_schema_keywords_are_checked() -> None:
     declared = {"type": "array", "icon": "x", "items": {"type": "string", "blueprint": "b"}, "required": True}
     assert schema_of(declared) == {"type": "array", "items": {"type": "string"}}
     assert schema_of({"items": "no"}) == {}
@@ -27,7 +27,7 @@ def test_only_what_is_json_schema_is_checked() -> None:
         (Fault("something new", 3), "is not valid"),
     ],
 )
-def test_a_fault_is_said_as_ports_validator_says_it(fault: Fault, words: str) -> None:
+def test_a_fault_has_the_message_of_ports_validator(fault: Fault, words: str) -> None:
     assert fault_message(fault).endswith(words)
 
 
@@ -54,6 +54,6 @@ def test_a_pattern_means_what_it_means_in_javascript(pattern: str, text: str, is
     assert (re.search(python_pattern(pattern), text) is not None) is is_match
 
 
-def test_words_hold_no_value() -> None:
+def test_fault_messages_never_contain_the_value() -> None:
     faults: list[Any] = [Fault("const", "s3cret")]
     assert "s3cret" not in fault_message(faults[0])

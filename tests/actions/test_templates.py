@@ -1,4 +1,4 @@
-"""The template language, with a stand-in for jq: `evaluate` looks programs up in a table."""
+"""The template language, with a stand-in for jq: `evaluate` looks up programs in a table."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rendered(template: Any) -> Any:
         ({"{{ null }}": "{{ unbalanced"}, {}),
     ],
 )
-def test_a_template_becomes_what_port_makes_of_it(template: Any, value: Any) -> None:
+def test_a_template_is_rendered_as_port_renders_it(template: Any, value: Any) -> None:
     assert rendered(template) == value
 
 
@@ -78,7 +78,7 @@ def test_a_template_becomes_what_port_makes_of_it(template: Any, value: Any) -> 
         ({"{{ spreadValue() }}": "{{ empty }}"}, "Original value: {{ empty }}, evaluated to: undefined"),
     ],
 )  # fmt: skip
-def test_what_port_refuses_is_refused_in_its_words(template: Any, words: str) -> None:
+def test_a_template_is_refused_with_the_message_of_ports_engine(template: Any, words: str) -> None:
     with pytest.raises(BadTemplate) as refusal:
         rendered(template)
     assert words in str(refusal.value)
@@ -91,7 +91,7 @@ def test_what_port_refuses_is_refused_in_its_words(template: Any, words: str) ->
         ("{{ '}}' + \"{{\" }}", (" '}}' + \"{{\" ",)),
         (r'{{ "\"}}" }}', (r' "\"}}" ',)),
         ("{{{a:1} }}", ("{a:1} ",)),
-        ("{{{a:1}}}", ("{a:1",)),  # as in Port: the third brace belongs to nobody
+        ("{{{a:1}}}", ("{a:1",)),  # as in Port: the third brace is part of the expression
         ('"{{a}}" {{ b }}', ("a", " b ")),
         ("{ }", ()),
     ],
@@ -117,23 +117,23 @@ def test_single_quotes_at_the_edge_of_a_word_become_double(expression: str, prog
     assert requote(expression) == program
 
 
-def test_failed_expressions_become_null_and_are_told_once_each() -> None:
+def test_failed_expressions_become_null_and_are_reported_once_each() -> None:
     rendering = render({"a": "{{ bad }}", "b": "-{{ bad }}{{ worse }}", "{{ null }}": "{{ bad }}"}, evaluate)
     assert rendering.value == {"a": None, "b": "-nullnull"}
     assert [(error.expression, error.kind) for error in rendering.errors] == [("bad", "run-time"), ("worse", "compile")]
 
 
-def test_a_strict_rendering_raises_the_first_failure_that_stands_in_the_result() -> None:
+def test_strict_rendering_raises_the_first_failure_in_the_result() -> None:
     with pytest.raises(ExpressionFailed, match="jq: compile error: no"):
         render({"{{ empty }}": "{{ bad }}", "a": "{{ worse }}"}, evaluate, strict=True)
 
 
-def test_each_expression_is_asked_for_once_and_a_spread_is_none() -> None:
+def test_each_expression_is_evaluated_once_and_a_spread_is_not_an_expression() -> None:
     prepared = prepare({"{{ spreadValue() }}": {"{{ s }}": ["{{ s }}", "{{ s }}{{ 'x' }}"]}})
     assert prepared.programs == [" s ", ' "x" ']
 
 
-def test_a_template_that_is_nested_without_end_is_refused() -> None:
+def test_a_template_is_refused_when_it_is_nested_too_deeply() -> None:
     template: Any = "{{ s }}"
     for _ in range(2_000):
         template = [template]
@@ -150,14 +150,14 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_a_template_without_braces_stays_as_it_is(template: Any) -> None:
+def test_a_template_without_braces_is_not_changed(template: Any) -> None:
     text = write_json(template)
     assert write_json(rendered(template)) == text
     assert write_json(read_json(text)) == text
 
 
 @given(st.text(alphabet="{}'\"\\ a😀\n"))
-def test_the_pieces_of_a_text_make_it_up_again(text: str) -> None:
+def test_the_pieces_and_expressions_of_a_text_join_to_the_text(text: str) -> None:
     try:
         parts = split(text)
     except BadTemplate as error:
@@ -169,7 +169,7 @@ def test_the_pieces_of_a_text_make_it_up_again(text: str) -> None:
     assert again == text
 
 
-def test_numbers_are_read_as_javascript_has_them() -> None:
+def test_numbers_are_read_as_in_javascript() -> None:
     value = read_json('[1.0, 12345678901234567890, 9007199254740992, 1e400, "1e400", 1.5]')
     assert value == [1, 1.2345678901234567e19, 9007199254740992, None, "1e400", 1.5]
     assert [type(number) for number in value[:3]] == [int, float, int]

@@ -13,8 +13,6 @@ from unicodedata import bidirectional, category
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.style import Style
-from rich.text import Text
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Problem
@@ -38,6 +36,7 @@ from port_hook_cli.listener.policy import Tally
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.view import summary_lines
 from port_hook_cli.signatures import causes
+from port_hook_cli.text.styled import Styled
 from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
 
 URL = "http://127.0.0.1:8000/"
@@ -91,7 +90,7 @@ def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
     ]
 
 
-def test_before_it_is_answered_nothing_is_said_of_an_answer() -> None:
+def test_an_exchange_without_a_response_shows_no_response() -> None:
     lines = lines_of(an_exchange())
     assert lines[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
     assert not any(line.startswith(("  answered", "  in Port")) for line in lines)
@@ -320,14 +319,9 @@ def test_what_is_not_json_says_so_and_is_shown_as_text(body: bytes, problem: str
     assert shown is None or any(line.endswith(shown) for line in lines)
 
 
-def links(lines: Sequence[Text]) -> list[tuple[str, str]]:
+def links(lines: Sequence[Styled]) -> list[tuple[str, str]]:
     """Return each text that is a link and where it leads."""
-    return [
-        (line.plain[span.start : span.end], span.style.link)
-        for line in lines
-        for span in line.spans
-        if isinstance(span.style, Style) and span.style.link
-    ]
+    return [(span.text, span.link) for line in lines for span in line.spans if span.link]
 
 
 def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
@@ -340,7 +334,7 @@ def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
 @pytest.mark.parametrize(
     "run_id", [HOSTILE, "r_\x1b]0;PWNED\x07\x1b[2J", "r_1&runId=r_2", "wfnr_" + "a" * 1000, "x" * 10_000]
 )
-def test_what_is_no_run_id_is_no_link_and_not_offered_to_a_shell(run_id: str) -> None:
+def test_an_invalid_run_id_is_not_a_link_and_not_in_a_command(run_id: str) -> None:
     exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK)
     lines = list(exchange_lines(exchange, app_url=APP))
     assert links(lines) == []
@@ -397,7 +391,7 @@ def test_hostile_text_in_any_field_is_written_out_on_the_line_it_belongs_to(docu
         delivery=Delivery(url=f"http://h/{HOSTILE}", fault="broken", error=HOSTILE, body=body),
         response=Response(status=502, body=body),
     )
-    shown = [*lines_of(exchange), compact_line(exchange)]
+    shown = [*lines_of(exchange), compact_line(exchange).plain]
     assert [line for line in shown if not is_safe(line)] == []
     # Markup is text like any other: nothing of it is taken away.
     assert any("[/x][bold red]" in line for line in shown)
@@ -445,7 +439,7 @@ def test_nothing_from_the_wire_fills_the_screen(kind: Kind) -> None:
 
 
 def test_a_compact_line_is_bounded() -> None:
-    line = compact_line(endless())
+    line = compact_line(endless()).plain
     assert len(line) < 450
     assert "signature reencoded" in line
     assert "-> 502" in line
@@ -471,7 +465,7 @@ def test_words_of_our_own_are_never_cut() -> None:
 def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None:
     delivery = Delivery(url=URL, status=500, latency_ms=2.0)
     verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
-    line = compact_line(an_exchange(verdict=verdict, delivery=delivery, response=Response(status=500)))
+    line = compact_line(an_exchange(verdict=verdict, delivery=delivery, response=Response(status=500))).plain
     assert line == (
         f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  [replayed, timestamp-unit]  "
         f"handler 500 in 2.0 ms  -> 500  {RUN_ID}  0123456789ab"
@@ -480,7 +474,7 @@ def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None
 
 def test_a_compact_line_of_what_says_nothing_is_short_and_of_a_long_path_is_cut() -> None:
     invocation = an_invocation(b"", target="/" + "p" * 500)
-    line = compact_line(an_exchange(invocation, payload=read_payload(b"", Headers())))
+    line = compact_line(an_exchange(invocation, payload=read_payload(b"", Headers()))).plain
     path = f"/{'p' * 78}…"
     assert line == f"{clock_time(NOW)}  (no action)  POST {path}  signature valid  (no run)  0123456789ab"
 
@@ -497,13 +491,13 @@ def test_every_status_and_kind_can_be_shown(status: Status, kind: Kind) -> None:
     exchange = of(b"{}", verdict=Verdict(status=status))
     exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
     assert f"  signature {status}  " in lines_of(exchange)[0]
-    assert f"  signature {status}  " in compact_line(exchange)
+    assert f"  signature {status}  " in compact_line(exchange).plain
     assert len(list(payload_lines(exchange.payload, b"{}", app_url=APP))) == (kind is Kind.UNKNOWN)
 
 
 def test_no_secret_is_shown() -> None:
     exchange = an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED))
-    shown = "\n".join([*lines_of(exchange), compact_line(exchange)])
+    shown = "\n".join([*lines_of(exchange), compact_line(exchange).plain])
     assert SECRET.reveal() not in shown
     assert not re.search("v1,", shown)
 
@@ -542,7 +536,7 @@ def test_any_document_can_be_shown_and_none_commands_the_terminal(
         delivery=delivery,
         response=Response(status=answered),
     )
-    for line in [*lines_of(exchange), *lines_of(exchange, app_url=APP), compact_line(exchange)]:
+    for line in [*lines_of(exchange), *lines_of(exchange, app_url=APP), compact_line(exchange).plain]:
         # A handler's body keeps its tabs: they are how it is laid out.
         assert is_safe(line.replace("\t", ""))
 

@@ -87,7 +87,7 @@ def test_a_damaged_capture_is_read_or_refused(exchange: Exchange, field: str, in
 
 
 @given(JSON_VALUES)
-def test_any_other_document_is_no_capture(document: object) -> None:
+def test_any_other_document_is_not_a_capture(document: object) -> None:
     assert not is_capture(document)
     with pytest.raises(NotACapture, match="schema"):
         read_capture(document)
@@ -110,7 +110,7 @@ def test_a_body_is_kept_exactly_and_as_text() -> None:
     assert document["body_base64"] == b64encode(a_body()).decode()
 
 
-def test_a_body_that_is_no_text_has_no_text() -> None:
+def test_a_binary_body_has_no_text_field() -> None:
     invocation = read_capture({"schema": CAPTURE, "method": "POST", "body_base64": "gP8="}).invocation
     assert invocation.body == b"\x80\xff"
     assert "body" not in to_capture(an_exchange(invocation))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import CaptureStore, open_store
 from port_hook_cli.captures.schema import MIGRATIONS, migrate
+from port_hook_cli.captures.store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 
@@ -310,7 +310,7 @@ def test_a_log_or_index_that_is_removed_under_a_listener_costs_no_capture(
 EMPTIED = """
 import os, sys
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 store = open_store(None, Path.cwd(), create=True)

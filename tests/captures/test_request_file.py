@@ -36,19 +36,19 @@ def test_a_raw_request_gives_its_request_and_no_time() -> None:
     ("content", "words"),
     [
         (b" \n", "it is empty"),
-        (b'{"a":1}', "it is JSON, but no capture file"),
+        (b'{"a":1}', "it is JSON, but not a capture file"),
         (b"hello", "it is neither a capture file nor an HTTP request"),
         (b"POST / HTTP/1.1\nnonsense\n\n", "it begins like an HTTP request, but line 2"),
         (json.dumps({"schema": CAPTURE}).encode(), "it is a damaged capture file"),
     ],
 )
-def test_another_file_is_said_to_be_what_it_is(content: bytes, words: str) -> None:
+def test_the_error_says_what_another_file_contains(content: bytes, words: str) -> None:
     with pytest.raises(NotARequest, match=words):
         read_request(content)
 
 
 @given(st.one_of(st.binary(), st.text(alphabet='[]{}",:0 a').map(str.encode)))
-def test_any_bytes_are_a_request_or_said_to_be_none(content: bytes) -> None:
+def test_any_bytes_are_a_request_or_raise_not_a_request(content: bytes) -> None:
     with suppress(NotARequest):
         assert read_request(content).body in content
 

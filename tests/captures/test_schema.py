@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.schema import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -16,6 +15,7 @@ from port_hook_cli.captures.schema import (
     migrate,
     read_version,
 )
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange
 
@@ -104,7 +104,7 @@ def test_a_store_of_version_0_is_brought_up_to_date_when_it_is_opened(folder: Pa
         assert read_version(database) == len(MIGRATIONS)
 
 
-def test_a_store_of_a_newer_port_hook_is_refused_in_words(folder: Path) -> None:
+def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> None:
     path = folder / "captures.db"
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.captures import CaptureStore, open_store, store_path
-from port_hook_cli.captures.opening import execute_patiently, require_sqlite
+from port_hook_cli.captures.opening import execute_patiently, require_sqlite, store_path
 from port_hook_cli.captures.schema import migrate
+from port_hook_cli.captures.store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
@@ -56,6 +56,15 @@ def output(process: subprocess.Popen[bytes]) -> bytes:
 
 
 # --- the file
+
+
+def test_the_target_of_the_last_session_replaces_the_one_before(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store:
+        assert store.last_target() is None
+        for target in ("http://127.0.0.1:8000", "http://127.0.0.1:9000", None):
+            store.record_session(target)
+            with open_store(None, tmp_path) as reader:
+                assert reader.last_target() == target
 
 
 def test_the_store_is_in_the_folder_unless_another_is_named(tmp_path: Path) -> None:
@@ -127,7 +136,7 @@ def test_a_store_may_be_opened_in_one_thread_and_used_in_another(store: CaptureS
     assert store.get("aa").invocation.id == "aa"
 
 
-def test_a_sqlite_that_is_too_old_is_refused_in_words() -> None:
+def test_a_sqlite_that_is_too_old_is_refused_with_a_hint() -> None:
     require_sqlite((3, 33, 0))
     with pytest.raises(StoreError, match=r"SQLite 3\.26\.0.* needs 3\.33") as caught:
         require_sqlite((3, 26, 0))
@@ -332,7 +341,7 @@ def test_a_transaction_that_fails_on_the_way_leaves_nothing_behind(store: Captur
     assert len(ids(store.find())) == 40
 
 
-def test_a_damaged_file_is_a_problem_in_words(store: CaptureStore, folder: Path) -> None:
+def test_a_damaged_file_raises_store_error(store: CaptureStore, folder: Path) -> None:
     store.add([a_capture(f"{number:04x}") for number in range(200)])
     store.close()
     with store.path.open("r+b") as file:
@@ -342,13 +351,13 @@ def test_a_damaged_file_is_a_problem_in_words(store: CaptureStore, folder: Path)
         list(damaged.find())
 
 
-def test_a_store_that_has_been_closed_is_a_problem_in_words(store: CaptureStore) -> None:
+def test_a_closed_store_raises_store_error(store: CaptureStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="could not be read"):
         store.get("aa")
 
 
-def test_a_capture_damaged_by_hand_is_a_problem_in_words(store: CaptureStore) -> None:
+def test_a_damaged_capture_raises_store_error(store: CaptureStore) -> None:
     store.add([a_capture("aa")])
     with closing(sqlite3.connect(store.path)) as editor:
         editor.execute("UPDATE captures SET headers = 'oops'")
@@ -416,7 +425,7 @@ def test_a_very_ambiguous_start_lists_some(several: CaptureStore) -> None:
         several.get("ef")
 
 
-def test_an_unknown_id_is_said_to_be_unknown(several: CaptureStore) -> None:
+def test_an_unknown_id_raises_store_error(several: CaptureStore) -> None:
     for name in ("ff", "ab01ff", "AB", "%", "last2"):
         with pytest.raises(StoreError, match=f"No capture in .* has an id that starts with '{name}'"):
             several.get(name)
@@ -429,8 +438,8 @@ def test_a_runs_id_is_told_from_a_captures(several: CaptureStore) -> None:
 
 
 @pytest.mark.parametrize("name", ["last", "ab01", RUN_ID])
-def test_an_empty_store_is_said_to_be_empty(store: CaptureStore, name: str) -> None:
-    with pytest.raises(StoreError, match="holds no capture yet"):
+def test_an_empty_store_raises_store_error(store: CaptureStore, name: str) -> None:
+    with pytest.raises(StoreError, match="has no captures yet"):
         store.get(name)
 
 
@@ -481,7 +490,7 @@ def test_looking_at_a_store_drops_nothing(folder: Path) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 name, count = sys.argv[1], int(sys.argv[2])
@@ -502,7 +511,7 @@ def test_several_processes_make_and_write_one_store_at_once(folder: Path, monkey
 KILL_ITSELF = """
 import os, signal
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from tests.factories import an_exchange, an_invocation
 
 store = open_store(None, Path.cwd(), create=True)
@@ -523,7 +532,7 @@ def test_what_was_saved_survives_a_kill(folder: Path, monkeypatch: pytest.Monkey
 
 
 @POSIX
-def test_a_store_that_is_removed_under_a_listener_is_made_anew(store: CaptureStore, folder: Path) -> None:
+def test_a_store_is_created_again_when_it_is_removed_while_a_listener_runs(store: CaptureStore, folder: Path) -> None:
     store.add([a_capture("aa")])
     for path in (folder / ".port-hook").iterdir():
         path.unlink()
@@ -536,7 +545,7 @@ def test_a_store_that_is_removed_under_a_listener_is_made_anew(store: CaptureSto
 FILL_UP = """
 import resource
 from pathlib import Path
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 

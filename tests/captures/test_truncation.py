@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.file import NotACapture, capture_summary, read_capture, to_capture
-from port_hook_cli.captures.request_file import from_exchange as saved_request
+from port_hook_cli.captures.saved_request import from_exchange as saved_request
 from port_hook_cli.captures.truncation import REFUSED_BODY_LIMIT, require_whole, truncate
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Truncation
@@ -37,7 +37,7 @@ def test_a_capture_file_says_that_the_body_is_truncated_and_reads_back() -> None
     assert document["body_sha256"] == sha256(LARGE.body).hexdigest()
     again = read_capture(document)
     assert again.invocation == exchange.invocation
-    assert "not kept whole" in (again.payload.problem or "")
+    assert "is incomplete" in (again.payload.problem or "")
 
 
 def test_a_summary_says_that_the_body_is_truncated() -> None:
@@ -62,6 +62,6 @@ def test_a_capture_file_with_damaged_truncation_fields_is_refused(change: dict[s
 def test_a_truncated_body_is_neither_replayed_nor_verified() -> None:
     exchange = an_exchange(truncate(LARGE))
     for use in (lambda: source_of("aa", exchange), lambda: saved_request(exchange)):
-        with pytest.raises(StoreError, match=r"not kept whole.* 262,144 of its 262,145 bytes"):
+        with pytest.raises(StoreError, match=r"is incomplete.* 262,144 of its 262,145 bytes"):
             use()
     assert require_whole("aa", LARGE) is LARGE

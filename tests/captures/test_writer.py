@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import CaptureStore, StoreWriter, open_store
 from port_hook_cli.captures.opening import Access
 from port_hook_cli.captures.rows import Row
+from port_hook_cli.captures.store import CaptureStore, open_store
+from port_hook_cli.captures.writer import StoreWriter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Response
 from tests.factories import an_exchange, an_invocation
@@ -173,7 +174,7 @@ async def test_a_failed_outcome_is_counted(writer: StoreWriter, store: CountedSt
     assert writer.problem is not None
 
 
-async def test_a_bug_in_the_thread_leaves_nobody_waiting(writer: StoreWriter, store: CountedStore) -> None:
+async def test_a_bug_in_the_thread_settles_all_futures(writer: StoreWriter, store: CountedStore) -> None:
     store.failure = RuntimeError("a bug")
     with pytest.raises(StoreError, match="a bug"):
         await writer.save(a_capture(1))
@@ -224,7 +225,8 @@ def test_a_loop_that_goes_away_does_not_keep_the_file_open(folder: Path) -> None
 FULL_DISK = """
 import asyncio, json, os, subprocess, sys
 from pathlib import Path
-from port_hook_cli.captures import StoreWriter, open_store
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.writer import StoreWriter
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 
@@ -302,7 +304,7 @@ async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
     writer: StoreWriter, store: CountedStore
 ) -> None:
     before = store.path.stat().st_size
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         for number in range(700):  # far from where SQLite would do it by itself, in the middle of a commit
             await writer.save(a_capture(number))
         await asyncio.to_thread(store.has_checkpoint.wait, 10)
@@ -335,7 +337,8 @@ async def test_waiting_large_bodies_are_committed_in_portions(writer: StoreWrite
 MEMORY = """
 import asyncio, os, sys
 from pathlib import Path
-from port_hook_cli.captures import StoreWriter, open_store
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.writer import StoreWriter
 from port_hook_cli.invocations.models import Delivery, Headers, Response
 from dataclasses import replace
 from tests.factories import an_exchange, an_invocation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Response, Status, Verdict
@@ -74,7 +74,7 @@ def test_a_duration_counts_back_from_now(runtime: Callable[..., Runtime], kept: 
     assert b"aa0000000001" not in output.getvalue()
 
 
-def test_json_is_one_summary_a_line(run: Run, kept: None) -> None:
+def test_captures_json_prints_one_summary_per_line(run: Run, kept: None) -> None:
     first, second = run("captures", "--json").records
     assert first["schema"] == second["schema"] == "port-hook/capture-summary/1"
     assert first["type"] == "capture"
@@ -84,13 +84,13 @@ def test_json_is_one_summary_a_line(run: Run, kept: None) -> None:
     assert second["received_at"] == "2023-11-14T22:13:20.000Z"
 
 
-def test_many_captures_are_cut_to_the_latest_20(run: Run, folder: Path) -> None:
+def test_captures_lists_the_latest_20_by_default(run: Run, folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)])
     assert shown(run("captures").out) == [f"{number:012x}" for number in range(29, 9, -1)]
 
 
-def test_on_a_terminal_it_is_a_table(runtime: Callable[..., Runtime], kept: None) -> None:
+def test_captures_prints_a_table_on_a_terminal(runtime: Callable[..., Runtime], kept: None) -> None:
     class Terminal(io.TextIOWrapper):
         def isatty(self) -> bool:
             return True
@@ -102,7 +102,7 @@ def test_on_a_terminal_it_is_a_table(runtime: Callable[..., Runtime], kept: None
     assert b"bb0000000002 11-1" in screen.getvalue()
 
 
-def test_nothing_captured_says_what_to_do(run: Run, folder: Path) -> None:
+def test_captures_says_what_to_do_when_the_store_is_empty(run: Run, folder: Path) -> None:
     open_store(None, folder, create=True).close()
     result = run("captures")
     assert result.code == ExitCode.OK
@@ -111,14 +111,14 @@ def test_nothing_captured_says_what_to_do(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_nothing_found_says_what_to_do(run: Run, kept: None, as_json: tuple[str, ...]) -> None:
+def test_captures_says_what_to_do_when_no_capture_matches(run: Run, kept: None, as_json: tuple[str, ...]) -> None:
     result = run("captures", "--action", "unheard-of", *as_json)
     assert result.code == ExitCode.OK
     assert result.out == ""
     assert "without filters" in result.err
 
 
-def test_no_store_is_a_problem(run: Run, folder: Path) -> None:
+def test_captures_exits_8_when_there_is_no_store(run: Run, folder: Path) -> None:
     result = run("captures")
     assert result.code == ExitCode.STORE
     assert "no capture store" in result.err
@@ -132,7 +132,7 @@ def test_another_store_can_be_named(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [("--since", "soon"), ("--status", "fine"), ("--limit", "-1")])
-def test_values_that_mean_nothing_are_wrong_usage(run: Run, kept: None, options: tuple[str, ...]) -> None:
+def test_captures_refuses_values_that_are_not_valid(run: Run, kept: None, options: tuple[str, ...]) -> None:
     result = run("captures", *options)
     assert result.code == ExitCode.USAGE
     assert result.out == ""

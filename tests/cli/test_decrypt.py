@@ -11,8 +11,8 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]
 import pytest
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
@@ -63,7 +63,7 @@ def test_the_properties_that_a_capture_names_are_decrypted_and_the_store_stays_a
 
 
 @pytest.mark.parametrize("kind", ["payload", "capture", "raw request", "stdin", "id"])
-def test_wherever_a_payload_is_kept_it_is_read(run: Run, folder: Path, kind: str) -> None:
+def test_decrypt_reads_payloads_from_captures_files_and_stdin(run: Run, folder: Path, kind: str) -> None:
     document = payload_with(password=encrypted(run, "s3cret"))
     body = a_body(document)
     contents = {
@@ -90,7 +90,7 @@ def test_json_has_a_record_for_each_property(run: Run, folder: Path) -> None:
     ]
 
 
-def test_a_value_that_is_asked_for_alone_comes_byte_for_byte(run: Run, folder: Path) -> None:
+def test_decrypt_writes_a_single_value_byte_for_byte(run: Run, folder: Path) -> None:
     pem = b"-----BEGIN X-----\r\n\x1b[2J\xc3\xab\r\n-----END X-----\n\n"
     (folder / "value").write_bytes(pem)
     value = run("encrypt", "value", env=ENV).out.strip()
@@ -99,13 +99,13 @@ def test_a_value_that_is_asked_for_alone_comes_byte_for_byte(run: Run, folder: P
         assert run("decrypt", name, path, env=ENV).raw == pem.removesuffix(b"\n")
 
 
-def test_the_whole_payload_can_be_had_with_the_values_in_it(run: Run, folder: Path) -> None:
+def test_decrypt_payload_prints_the_whole_payload_with_decrypted_values(run: Run, folder: Path) -> None:
     name = write(folder, payload_with(password=encrypted(run, '{"user":"zoë"}')))
     result = run("decrypt", name, "--payload", env=ENV)
     assert json.loads(result.raw) == payload_with(password={"user": "zoë"})
 
 
-def test_client_side_values_take_the_private_key_and_no_secret(run: Run, folder: Path) -> None:
+def test_decrypt_needs_only_the_private_key_for_client_side_values(run: Run, folder: Path) -> None:
     write_keys(folder)
     value = encrypted(run, "s3cret", "--public-key", "public.pem")
     name = write(folder, payload_with(password=value))
@@ -114,7 +114,7 @@ def test_client_side_values_take_the_private_key_and_no_secret(run: Run, folder:
     assert run("decrypt", name, PASSWORD, "--private-key", "-", stdin=stdin).raw == b"s3cret"
 
 
-def test_both_schemes_in_one_payload_take_both_keys(run: Run, folder: Path) -> None:
+def test_decrypt_needs_both_keys_when_a_payload_has_both_schemes(run: Run, folder: Path) -> None:
     write_keys(folder)
     values = {"a": encrypted(run, "one"), "b": encrypted(run, "two", "--public-key", "public.pem")}
     result = run("decrypt", write(folder, payload_with(**values)), "--private-key", "private.pem", "--json", env=ENV)
@@ -124,45 +124,47 @@ def test_both_schemes_in_one_payload_take_both_keys(run: Run, folder: Path) -> N
     ]
 
 
-def test_a_wrong_secret_is_said_to_be_wrong_with_the_place_it_came_from(run: Run, folder: Path) -> None:
+def test_decrypt_names_the_place_of_a_wrong_secret(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, payload_with(password=encrypted(run, "s3cret"))), env=OTHER)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
-    assert f"error: {PASSWORD}: the client secret does not open it: another key was used, or the value" in result.err
-    assert "hint: Tried was the client secret of PORT_CLIENT_SECRET in the environment (aes256-gcm)." in result.err
+    assert f"error: {PASSWORD}: the client secret does not decrypt it: another key was used, or the value" in result.err
+    assert (
+        "hint: This was tried: the client secret of PORT_CLIENT_SECRET in the environment (aes256-gcm)." in result.err
+    )
     assert "--private-key FILE" in result.err
     assert OTHER["PORT_CLIENT_SECRET"] not in result.err
 
 
-def test_a_wrong_private_key_is_said_to_be_wrong(run: Run, folder: Path) -> None:
+def test_decrypt_reports_a_wrong_private_key(run: Run, folder: Path) -> None:
     write_keys(folder)
     name = write(folder, payload_with(password=encrypted(run, "s3cret", "--public-key", "public.pem")))
     result = run("decrypt", name, "--private-key", "another.pem")
     assert result.code == ExitCode.FAILED
-    assert "the private key does not open it" in result.err
-    assert "Tried was the private key another.pem (client-side)." in result.err
+    assert "the private key does not decrypt it" in result.err
+    assert "This was tried: the private key another.pem (client-side)." in result.err
 
 
-def test_what_can_be_decrypted_is_shown_beside_what_cannot(run: Run, folder: Path) -> None:
+def test_decrypt_shows_decrypted_values_when_others_fail(run: Run, folder: Path) -> None:
     name = write(folder, payload_with(password=encrypted(run, "s3cret"), pin="1234"))
     result = run("decrypt", name, env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, f"{PASSWORD}  s3cret\n")
     assert "payload.properties.pin: it has 3 bytes" in result.err
 
 
-def test_a_path_where_nothing_stands(run: Run, folder: Path) -> None:
+def test_decrypt_reports_a_path_that_does_not_exist(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, a_document()), "payload.nothing", env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
-    assert "payload.nothing: the payload has nothing there" in result.err
+    assert "payload.nothing: the payload has no value there" in result.err
 
 
-def test_a_payload_that_names_nothing_is_not_taken_for_decrypted(run: Run, folder: Path) -> None:
+def test_decrypt_fails_when_the_payload_names_no_encrypted_property(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, {"vm": {"pw": encrypted(run, "s3cret")}}), env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
-    assert "names no encrypted property" in result.err
+    assert "does not name any encrypted property" in result.err
     assert "These look encrypted: vm.pw." in result.err
 
 
-def test_values_cannot_reach_through_to_the_terminal(run: Run, folder: Path) -> None:
+def test_decrypted_values_cannot_control_the_terminal(run: Run, folder: Path) -> None:
     values = {"a": encrypted(run, "\x1b[2J\n\u202e"), "b\x1b": encrypted(run, "x")}
     result = run("decrypt", write(folder, payload_with(**values)), env=ENV)
     assert result.out == "payload.properties.a      \\x1b[2J\\n\\u202e\npayload.properties.b\\x1b  x\n"
@@ -172,14 +174,14 @@ def test_values_cannot_reach_through_to_the_terminal(run: Run, folder: Path) -> 
     ("arguments", "code", "words"),
     [
         (("",), ExitCode.USAGE, "name is empty"),
-        (("-", "--secret-file", "-"), ExitCode.USAGE, "stdin can be only one"),
-        (("-", "--private-key", "-"), ExitCode.USAGE, "stdin can be only one"),
+        (("-", "--secret-file", "-"), ExitCode.USAGE, "stdin cannot be both"),
+        (("-", "--private-key", "-"), ExitCode.USAGE, "stdin cannot be both"),
         (("p.json", "a", "--payload", "--json"), ExitCode.USAGE, "exclude each other"),
         (("p.json", 'a"'), ExitCode.USAGE, "cannot be read"),
         (("none.json",), ExitCode.STORE, "There is no file none.json"),
         (("last",), ExitCode.STORE, "There is no capture store"),
         (("p.json", "--private-key", "none.pem"), ExitCode.SETTINGS, "none.pem cannot be read: No such file"),
-        (("p.json", "--private-key", "p.json"), ExitCode.SETTINGS, "no private key in PEM"),
+        (("p.json", "--private-key", "p.json"), ExitCode.SETTINGS, "not a readable private key in PEM format"),
         (("text.json",), ExitCode.STORE, "does not contain a JSON payload: not JSON (line 1"),
         (("http.json",), ExitCode.STORE, "http.json cannot be read"),
         (("p.json", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
@@ -195,23 +197,25 @@ def test_what_is_wrong_is_said(run: Run, folder: Path, arguments: tuple[str, ...
     assert words in result.err
 
 
-def test_without_a_secret_and_a_key_it_is_said_where_they_go(run: Run, folder: Path) -> None:
+def test_decrypt_says_where_to_put_a_secret_or_key_when_there_is_none(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, a_document()))
     assert result.code == ExitCode.SETTINGS
-    assert "There is no client secret" in result.err
+    assert "No client secret is set" in result.err
 
 
-def test_a_protected_key_without_a_terminal(run: Run, folder: Path) -> None:
+def test_decrypt_fails_when_a_key_needs_a_passphrase_and_there_is_no_terminal(run: Run, folder: Path) -> None:
     write_keys(folder, passphrase=PASSPHRASE)
     result = run("decrypt", write(folder, a_document()), "cpu", "--private-key", "private.pem")
     assert result.code == ExitCode.SETTINGS
-    assert "protected by a passphrase" in result.err
+    assert "has a passphrase" in result.err
     assert "openssl pkey -in KEY | port-hook decrypt" in result.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 @pytest.mark.parametrize(("typed", "code"), [(PASSPHRASE, 0), ("wrong", 4), ("\x04", 4)])
-def test_on_a_terminal_the_passphrase_is_asked_for_and_not_shown(run: Run, folder: Path, typed: str, code: int) -> None:
+def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
+    run: Run, folder: Path, typed: str, code: int
+) -> None:
     write_keys(folder, passphrase=PASSPHRASE)
     name = write(folder, payload_with(password=encrypted(run, "a\x1b[2J\nb", "--public-key", "public.pem")))
     arguments = ["-m", "port_hook_cli", "decrypt", name, PASSWORD, "--private-key", "private.pem"]
@@ -264,7 +268,7 @@ class TestEncrypt:
     def test_a_file_is_said_to_have_been_read(self, run: Run, folder: Path) -> None:
         (folder / "value").write_text("s3cret\n")
         result = run("encrypt", "value", env=ENV)
-        assert result.err == "note: encrypted is what the file value holds\n"
+        assert result.err == "note: the content of the file value is encrypted\n"
         assert run("decrypt", write(folder, {"it": result.out.strip()}), "it", env=ENV).raw == b"s3cret"
 
     @pytest.mark.parametrize(
@@ -273,7 +277,7 @@ class TestEncrypt:
             (("",), ExitCode.USAGE, "value is empty"),
             (("binary",), ExitCode.USAGE, "not UTF-8 text (at byte 1)"),
             (("x", "--public-key", "k", "--secret-file", "s"), ExitCode.USAGE, "exclude each other"),
-            (("-", "--public-key", "-"), ExitCode.USAGE, "stdin can be only one"),
+            (("-", "--public-key", "-"), ExitCode.USAGE, "stdin cannot be both"),
             (("x", "--public-key", "private.pem"), ExitCode.SETTINGS, "is a private key"),
             (("x", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
         ],

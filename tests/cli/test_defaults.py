@@ -28,12 +28,12 @@ def test_a_variable_sets_the_default_of_an_option(run: Run) -> None:
     assert signed_with(SECRET.reveal(), "17") in result.out
 
 
-def test_an_option_beats_its_variable(run: Run) -> None:
+def test_an_option_overrides_its_variable(run: Run) -> None:
     result = run("sign", "-", "--timestamp", "18", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TIMESTAMP": "17"})
     assert "x-port-timestamp: 18" in result.out
 
 
-def test_a_switch_is_turned_on_by_a_word_for_yes(run: Run) -> None:
+def test_a_flag_is_set_by_a_variable_that_means_yes(run: Run) -> None:
     assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "1"}).code == 0
     assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "false"}).code == ExitCode.USAGE
 
@@ -42,7 +42,7 @@ def test_an_empty_variable_sets_nothing(run: Run) -> None:
     assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": ""}).code == 0
 
 
-def test_a_shared_option_has_a_short_name_which_the_full_one_beats(run: Run, folder: Path) -> None:
+def test_the_variable_of_a_command_overrides_the_shared_one(run: Run, folder: Path) -> None:
     (folder / "a").write_text("secret-a")
     (folder / "b").write_text("secret-b")
     env = {"PORT_HOOK_SECRET_FILE": "a", "PORT_HOOK_SIGN_TIMESTAMP": "17"}

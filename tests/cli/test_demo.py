@@ -21,7 +21,7 @@ def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: 
     assert result.code == 0
     assert result.err == ""
     arrived, reported, refused = (
-        result.out.index(text) for text in ("2. Somebody runs", "3. The handler has done", "4. The same request")
+        result.out.index(text) for text in ("2. A user runs", "3. The handler has done", "4. The same request")
     )
     first, second = result.out[arrived:reported], result.out[refused:]
     assert "create_vm CREATE" in first
@@ -32,11 +32,12 @@ def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: 
     assert "the run may still be waiting for a report" in first
     assert "report-run" not in result.out
     assert "port-hook listen --tunnel none" in second
+    assert all("umask 077" in line for line in second.splitlines() if "> .env" in line)
     assert max(map(len, second[second.index("Next, ") :].split("\n\n")[0].splitlines())) <= 80
     assert list(folder.iterdir()) == []
 
 
-def test_the_demo_needs_no_setting_and_is_not_moved_by_one(run: Run) -> None:
+def test_the_demo_needs_no_setting_and_ignores_all_settings(run: Run) -> None:
     env = {"PORT_CLIENT_SECRET": "of-someone", "PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "of-someone"}
     result = run("demo", env=env)
     assert result.code == 0

@@ -196,13 +196,14 @@ def test_verify_says_once_where_its_secret_comes_from(run: Run, folder: Path) ->
         ("--secret-file secret", {}, ("--secret-file", "secret")),
     ],
 )
-def test_listen_says_where_its_secret_comes_from(
+def test_listen_says_once_where_its_secret_comes_from(
     run: Run, folder: Path, place: str, env: dict[str, str], options: tuple[str, ...]
 ) -> None:
     write(folder / "secret", REAL)
     write(folder / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
     result = run("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--json", *options, env=env)
     assert f"Secret        from {place}\n" in result.err
+    assert result.err.lower().count("secret ") == 1
     assert {record["type"] for record in result.records} == {"ready", "summary"}
 
 
@@ -258,7 +259,7 @@ def test_a_dotenv_file_that_others_can_write_is_not_used(run: Run, folder: Path)
     )
     assert result.err.splitlines()[0] == warning
     assert result.err.count("warning") == 1
-    assert "There is no client secret. ./.env was not used." in result.err
+    assert "No client secret is set. ./.env was not used." in result.err
     result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
     assert result.out.startswith("x-port-signature: ")
 

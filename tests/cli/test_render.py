@@ -20,7 +20,7 @@ def _data(folder: Path) -> None:
     (folder / "data.json").write_text(json.dumps(DATA))
 
 
-def test_a_text_is_rendered(run: Run) -> None:
+def test_render_renders_a_text(run: Run) -> None:
     result = run("render", "run {{ .run.id }} with {{ .inputs.cpu }}", "--data", "data.json")
     assert (result.code, result.out, result.err) == (0, '"run r_QOz6WoOB1Q2lmhZZ with 64"\n', "")
 
@@ -45,23 +45,23 @@ def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(run: Run, fo
     assert "with its aliases written out it is too large" in result.err
 
 
-def test_an_alias_is_written_out(run: Run, folder: Path) -> None:
+def test_render_expands_an_alias(run: Run, folder: Path) -> None:
     (folder / "body.yaml").write_text('a: &a {id: "{{ .run.id }}"}\nb: [*a, *a]\n')
     result = run("render", "body.yaml", "--data", "data.json", "--json")
     assert result.records[0]["result"]["b"] == [{"id": "r_QOz6WoOB1Q2lmhZZ"}] * 2
 
 
-def test_json_on_the_command_line_and_data_on_stdin(run: Run) -> None:
+def test_render_takes_json_on_the_command_line_and_data_on_stdin(run: Run) -> None:
     result = run("render", '{"cpu": "{{ .inputs.cpu }}"}', "--data", "-", stdin=json.dumps(DATA).encode())
     assert json.loads(result.out) == {"cpu": 64}
 
 
-def test_a_template_on_stdin(run: Run) -> None:
+def test_render_reads_a_template_from_stdin(run: Run) -> None:
     result = run("render", "-", "--data", "data.json", stdin=b"{{ .inputs.cpu }}\n")
     assert result.out == "64\n"
 
 
-def test_a_failed_expression_is_null_and_warned_of(run: Run) -> None:
+def test_render_gives_null_and_a_warning_when_an_expression_fails(run: Run) -> None:
     result = run("render", '["{{ .run.id.x }}", "{{ foo }}"]', "--data", "data.json", "--json")
     assert result.code == 0
     (record,) = result.records
@@ -76,13 +76,13 @@ def test_a_failed_expression_is_null_and_warned_of(run: Run) -> None:
     assert warnings[1].startswith("warning: {{ foo }} became null: jq: compile error: foo/0 is not defined")
 
 
-def test_a_strict_rendering_fails_instead(run: Run) -> None:
+def test_render_strict_fails_when_an_expression_fails(run: Run) -> None:
     result = run("render", "{{ foo }}", "--data", "data.json", "--strict")
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert "error: {{ foo }}: jq: compile error: foo/0 is not defined" in result.err
 
 
-def test_undefined_is_nothing_on_stdout_and_said(run: Run) -> None:
+def test_render_prints_a_note_when_the_result_is_undefined(run: Run) -> None:
     result = run("render", "{{ empty }}", "--data", "data.json")
     assert (result.code, result.out) == (0, "")
     assert "undefined" in result.err
@@ -95,7 +95,7 @@ def test_unbalanced_braces_name_their_place(run: Run) -> None:
     assert "error: Found opening double braces in index 4 without closing double braces" in result.err
 
 
-def test_an_endless_expression_is_stopped(run: Run) -> None:
+def test_render_stops_an_endless_expression(run: Run) -> None:
     result = run("render", "{{ last(repeat(1)) }}", "--data", "data.json", "--timeout", "0.3")
     assert result.code == ExitCode.FAILED
     assert "error: {{ last(repeat(1)) }} was stopped: rendering took longer than 0.3 s" in result.err

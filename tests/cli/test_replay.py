@@ -8,20 +8,21 @@ import os
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
 from tests.conftest import Run
@@ -61,6 +62,12 @@ def store(folder: Path, **overrides: Any) -> str:
     return str(exchange.invocation.id)
 
 
+def last_listener(folder: Path, forward_to: str | None) -> None:
+    """Record a session of `listen`."""
+    with open_store(None, folder, create=True) as captures:
+        captures.record_session(forward_to)
+
+
 def accepts(request: RawRequest, secret: str = SECRET.reveal(), *, unit: int = 1) -> bool:
     """Verify as a backend would: the documented signature, and an age of at most five minutes."""
     timestamp = request.value("x-port-timestamp") or ""
@@ -85,13 +92,11 @@ def test_a_payload_is_sent_as_port_would_and_accepted(run: Run, folder: Path, ta
     assert body == '{"ok": true}'
 
 
-def test_a_payload_that_port_would_write_otherwise_is_rewritten_and_said_so(
-    run: Run, folder: Path, target: Handler
-) -> None:
+def test_replay_rewrites_a_payload_as_port_does_and_says_so(run: Run, folder: Path, target: Handler) -> None:
     result = run("replay", payload_file(folder, b'{ "a": 1.0 }\n'), "--to", target.url, env=ENV)
     assert target.requests[0].body == b'{"a":1}'
     assert accepts(target.requests[0])
-    assert result.err.startswith("note: payload.json: it is sent in the form of JSON.stringify")
+    assert result.err.startswith("note: payload.json: it is sent as compact JSON")
 
 
 def test_a_payload_comes_from_stdin(run: Run, target: Handler) -> None:
@@ -172,7 +177,7 @@ def test_as_captured_is_exact_and_needs_no_secret(run: Run, folder: Path, target
     assert "captured timestamp" in result.err
 
 
-def test_what_has_no_signature_cannot_be_sent_as_captured(run: Run, folder: Path) -> None:
+def test_replay_refuses_as_captured_when_there_is_no_signature(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--as-captured")
     assert result.code == 2
     assert "no signature" in result.err
@@ -257,7 +262,7 @@ def test_method_and_fields_can_be_set(run: Run, folder: Path, target: Handler) -
     assert request.value("content-type") is None
 
 
-def test_a_run_that_was_not_captured_comes_from_ports_api(run: Run, target: Handler) -> None:
+def test_replay_gets_a_run_from_ports_api_when_it_was_not_captured(run: Run, target: Handler) -> None:
     kept = {
         "type": "WEBHOOK",
         "url": "https://old.example/hook",
@@ -288,7 +293,7 @@ def test_a_run_that_port_does_not_know_is_a_problem_of_the_api(run: Run) -> None
 def test_an_unknown_source_says_where_it_was_looked_for(run: Run, folder: Path) -> None:
     result = run("replay", "nothing", "--to", "1", env=ENV)
     assert result.code == 8
-    assert "no file nothing, and no capture store" in result.err
+    assert "no file nothing, and this folder has no capture store" in result.err
     store(folder)
     result = run("replay", "nothing", "--to", "1", env=ENV)
     assert result.code == 8
@@ -304,7 +309,7 @@ def test_an_empty_name_is_not_the_start_of_every_capture(run: Run, folder: Path,
     assert target.requests == []
 
 
-def test_a_workflow_nodes_run_that_was_not_captured_is_asked_of_nobody(run: Run, target: Handler) -> None:
+def test_replay_does_not_ask_port_for_a_workflow_node_run(run: Run, target: Handler) -> None:
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": target.url}
     result = run("replay", "wfnr_abc123", "--to", target.url, env=env)
     assert result.code == 8
@@ -320,14 +325,14 @@ def test_a_timeout_is_a_number_of_seconds(run: Run, folder: Path, seconds: str) 
     assert f"{seconds} is not a number of seconds" in result.err
 
 
-def test_a_unit_for_a_captured_timestamp_is_refused_and_not_ignored(run: Run, folder: Path) -> None:
+def test_replay_refuses_a_timestamp_unit_with_as_captured(run: Run, folder: Path) -> None:
     store(folder)
     result = run("replay", "last", "--to", "1", "--as-captured", "--timestamp-unit", "ms")
     assert result.code == 2
     assert "--timestamp-unit" in result.err
 
 
-def test_without_a_secret_there_is_no_fresh_signature(run: Run, folder: Path) -> None:
+def test_replay_fails_when_there_is_no_secret(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1")
     assert result.code == 4
     assert "PORT_CLIENT_SECRET" in result.err
@@ -339,20 +344,22 @@ def test_the_secret_can_come_from_a_file(run: Run, folder: Path, target: Handler
     assert accepts(target.requests[0], "from a file")
 
 
-def test_a_target_out_of_reach_is_told_with_its_own_code(run: Run, folder: Path, closed_port: str) -> None:
+def test_replay_exits_6_when_the_target_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, env=ENV)
     assert (result.code, result.out) == (6, "")
-    assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your backend running?\nhint:")
+    assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your handler running?\nhint:")
 
 
-def test_one_unreachable_send_of_many_is_enough(run: Run, folder: Path, closed_port: str) -> None:
+def test_replay_exits_6_when_one_of_many_sends_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, "--times", "3", env=ENV)
     assert result.code == 6
     assert "nothing listens" in result.out
 
 
 @pytest.mark.parametrize(("expected", "code"), [("200", 0), ("2xx", 0), ("201", 1), ("4xx", 1)])
-def test_an_expectation_decides_the_code(run: Run, folder: Path, target: Handler, expected: str, code: int) -> None:
+def test_replay_exit_code_follows_expect_status(
+    run: Run, folder: Path, target: Handler, expected: str, code: int
+) -> None:
     result = run("replay", payload_file(folder), "--to", target.url, "--expect-status", expected, env=ENV)
     assert result.code == code
     assert (f"did not get {expected}" in result.err) == bool(code)
@@ -371,7 +378,7 @@ def test_a_target_that_is_too_slow_fails(run: Run, folder: Path) -> None:
     with handler(OK, delay_s=5) as target:
         result = run("replay", payload_file(folder), "--to", target.url, "--timeout", "0.05", env=ENV)
     assert result.code == 1
-    assert "no answer within 0.05 s" in result.err
+    assert "no response within 0.05 s" in result.err
 
 
 def test_a_series_ends_with_a_table(run: Run, folder: Path) -> None:
@@ -393,7 +400,7 @@ def test_a_series_ends_with_a_table(run: Run, folder: Path) -> None:
     assert "p99" in rows[-1]
 
 
-def test_records_are_all_that_stdout_holds(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, target: Handler) -> None:
     options = ["--times", "2", "--json", "--set", "a=1"]
     result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     first, second = result.records
@@ -535,15 +542,13 @@ def test_an_old_capture_is_sent_with_a_new_timestamp(run: Run, folder: Path, tar
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-def test_a_directory_is_called_a_directory(run: Run, folder: Path, has_store: bool) -> None:
+def test_replay_says_that_a_source_is_a_directory(run: Run, folder: Path, has_store: bool) -> None:
     (folder / "payloads").mkdir()
     if has_store:
         store(folder)
     result = run("replay", "payloads", "--to", "1", env=ENV)
     assert result.code == ExitCode.STORE
-    assert result.err == (
-        "error: payloads is a directory, and a file or a capture is needed.\nhint: Give a file in it.\n"
-    )
+    assert result.err == ("error: payloads is a directory; a file or a capture is needed.\nhint: Name a file in it.\n")
 
 
 def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
@@ -580,6 +585,60 @@ def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
     )
 
 
+def test_a_capture_that_was_not_forwarded_is_sent_to_the_target_of_the_last_listener(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    store(folder)
+    last_listener(folder, "http://127.0.0.1:1")
+    last_listener(folder, target.url)
+    for name in ("last", RUN_ID):
+        result = run("replay", name, env=ENV)
+        words = f"Sending to {target.url}, where the last `listen` with this store forwarded.\n"
+        assert (result.code, result.err) == (0, words)
+    assert all(accepts(request) for request in target.requests)
+
+
+def test_a_capture_that_was_forwarded_is_not_sent_to_the_target_of_the_last_listener(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    store(folder, exchange=an_exchange(delivery=Delivery(url="http://10.0.0.1/", status=200)))
+    last_listener(folder, target.url)
+    assert run("replay", "last", env=ENV).code == ExitCode.USAGE
+    assert target.requests == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        None,
+        "",
+        "http://attacker.example/",
+        "http://localhost.attacker.example/",
+        "http://127.0.0.1@attacker.example/",
+        "http://10.0.0.1/",
+        "file:///etc/passwd",
+        "\x1b[2J",
+        "http://127.0.0.1:99999999",
+        "8" * 100_000,
+    ],
+)
+def test_a_target_of_the_last_listener_on_another_machine_is_not_used(
+    run: Run, folder: Path, planted: str | None
+) -> None:
+    store(folder)
+    last_listener(folder, planted)
+    result = run("replay", "last", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err.startswith("error: Missing option --to: last was not forwarded to a handler on this machine.\n")
+
+
+def test_a_target_of_the_last_listener_that_is_not_text_is_not_used(run: Run, folder: Path) -> None:
+    store(folder)
+    with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as connection, connection:
+        connection.execute("INSERT INTO last_session VALUES (x'38303030')")
+    assert run("replay", "last", env=ENV).code == ExitCode.USAGE
+
+
 def test_a_file_needs_a_target(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), env=ENV)
     assert result.code == ExitCode.USAGE
@@ -591,7 +650,7 @@ def test_less_than_4_characters_of_an_id_send_nothing(run: Run, folder: Path, ta
     store(folder)
     result = run("replay", name, "--to", target.url, env=ENV)
     assert (result.code, target.requests) == (ExitCode.USAGE, [])
-    assert f"{name} is too short for the id of a capture to send." in result.err
+    assert f"{name} is too short for a capture's id." in result.err
 
 
 @pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])

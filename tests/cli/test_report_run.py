@@ -12,7 +12,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
@@ -57,7 +57,7 @@ def test_a_run_is_reported_in_full(run: Run, sandbox: Sandbox, env: dict[str, st
     assert messages(sandbox) == ["one", "two"]
 
 
-def test_the_record_says_what_port_took(run: Run, env: dict[str, str]) -> None:
+def test_report_run_json_says_what_port_accepted(run: Run, env: dict[str, str]) -> None:
     result = run("report-run", RUN_ID, "--json", "--status", "failure", "--log", "x", "--summary", "s", env=env)
     assert result.records == [
         {
@@ -72,7 +72,7 @@ def test_the_record_says_what_port_took(run: Run, env: dict[str, str]) -> None:
     ]
 
 
-def test_a_run_that_has_ended_is_told_apart(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_exits_9_when_the_run_has_ended(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
     run("report-run", RUN_ID, "--status", "success", env=env)
     result = run("report-run", RUN_ID, "--status", "failure", "--log", "late", env=env)
     assert (result.code, result.out) == (ExitCode.RUN_ENDED, "")
@@ -163,7 +163,7 @@ def test_nothing_to_report_is_a_usage_error(run: Run) -> None:
     assert "nothing to report" in result.err
 
 
-def test_stdin_cannot_be_two_things(run: Run) -> None:
+def test_report_run_refuses_stdin_for_two_inputs(run: Run) -> None:
     result = run("report-run", RUN_ID, "--log-file", "-", "--secret-file", "-")
     assert result.code == ExitCode.USAGE
 
@@ -189,7 +189,7 @@ def test_an_unknown_run_is_told_with_what_to_check(run: Run, env: dict[str, str]
     assert "PORT_REGION" in result.err
 
 
-def test_missing_credentials_are_told_by_name(run: Run) -> None:
+def test_report_run_names_missing_credentials(run: Run) -> None:
     result = run("report-run", RUN_ID, "--log", "x")
     assert result.code == ExitCode.SETTINGS
     assert "PORT_CLIENT_ID" in result.err
@@ -228,12 +228,12 @@ def test_last_is_the_run_of_the_newest_capture_that_has_one(
     assert sandbox.runs[RUN_ID].status == "SUCCESS"
 
 
-def test_last_without_a_store_is_told(run: Run) -> None:
+def test_report_run_last_fails_when_there_is_no_store(run: Run) -> None:
     result = run("report-run", "last", "--status", "success")
     assert result.code == ExitCode.STORE
 
 
-def test_last_without_a_run_in_the_store_is_told(run: Run, folder: Path) -> None:
+def test_report_run_last_fails_when_no_capture_has_a_run(run: Run, folder: Path) -> None:
     open_store(None, folder, create=True).close()
     result = run("report-run", "last", "--status", "success")
     assert result.code == ExitCode.STORE
@@ -269,7 +269,7 @@ def wait_for_a_log(events: SimpleQueue[ApiEvent]) -> None:
         pass
 
 
-def test_lines_reach_port_while_the_program_that_writes_them_goes_on(tmp_path: Path) -> None:
+def test_report_run_sends_lines_while_the_program_still_writes(tmp_path: Path) -> None:
     events: SimpleQueue[ApiEvent] = SimpleQueue()
     with a_sandbox(on_event=events.put) as sandbox, streaming(sandbox, tmp_path) as process:
         write(process, b"one\n")

@@ -19,7 +19,7 @@ from tests.processes import environment
 from tests.retargets import ONE, MortalJournal, a_retargeting, an_action, journal_files, of_sandbox
 from tests.sandboxes import a_sandbox, environ_of
 
-NOTE = "note: 1 action still points at a listener that has ended; port-hook restore puts it back\n"
+NOTE = "note: 1 action still has the URL of a listener that has ended; port-hook restore restores it\n"
 
 
 @pytest.fixture
@@ -57,22 +57,24 @@ def url(sandbox: Sandbox, identifier: str = "create_vm") -> str:
     return str(sandbox.actions[identifier]["invocationMethod"]["url"])
 
 
-def test_what_a_killed_listener_left_is_put_back(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_restores_what_a_killed_listener_left(sandbox: Sandbox, home: Path, run: Run) -> None:
     before = {name: json.dumps(settable(action)) for name, action in sandbox.actions.items()}
     killed(sandbox, home, ["create_vm", "delete_vm"])
     result = run("restore", env=environ_of(sandbox))
     assert result.code == 0
-    assert result.out == "create_vm: is back at https://example.com\ndelete_vm: is back at https://example.com\n"
+    assert (
+        result.out == "create_vm: is restored to https://example.com\ndelete_vm: is restored to https://example.com\n"
+    )
     assert {name: json.dumps(settable(action)) for name, action in sandbox.actions.items()} == before
     assert journal_files(home) == []
     again = run("restore", env=environ_of(sandbox))
     assert (again.code, again.out) == (0, "Nothing to restore.\n")
 
 
-def test_only_the_named_action_is_put_back(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_restores_only_the_named_action(sandbox: Sandbox, home: Path, run: Run) -> None:
     killed(sandbox, home, ["create_vm", "delete_vm"])
     result = run("restore", "delete_vm", "other", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "delete_vm: is back at https://example.com\n")
+    assert (result.code, result.out) == (0, "delete_vm: is restored to https://example.com\n")
     assert result.err == "note: nothing is left of other\n"
     assert url(sandbox) == ONE
 
@@ -80,7 +82,7 @@ def test_only_the_named_action_is_put_back(sandbox: Sandbox, home: Path, run: Ru
 def test_a_dry_run_changes_nothing(sandbox: Sandbox, home: Path, run: Run) -> None:
     killed(sandbox, home)
     result = run("restore", "--dry-run", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "create_vm: would be put back to https://example.com\n")
+    assert (result.code, result.out) == (0, "create_vm: would be restored to https://example.com\n")
     assert url(sandbox) == ONE
     assert Journal(home).count_leftovers() == 1
 
@@ -94,13 +96,13 @@ def test_records_say_the_same(sandbox: Sandbox, home: Path, run: Run) -> None:
         "action": "create_vm",
         "api_url": sandbox.url,
         "outcome": "restored",
-        "message": "is back at https://example.com",
+        "message": "is restored to https://example.com",
         "dry_run": False,
     }
 
 
 @pytest.mark.parametrize("flags", [(), ("--yes",), ("--dry-run", "--overwrite")])
-def test_somebody_elses_change_is_shown_and_left(
+def test_restore_shows_and_keeps_the_change_of_another_user(
     sandbox: Sandbox, home: Path, run: Run, flags: tuple[str, ...]
 ) -> None:
     killed(sandbox, home)
@@ -114,12 +116,12 @@ def test_somebody_elses_change_is_shown_and_left(
         assert str(journal_files(home)[0]) in result.out
 
 
-def test_somebody_elses_change_is_overwritten_when_that_is_asked_for(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_overwrites_the_change_of_another_user_with_overwrite(sandbox: Sandbox, home: Path, run: Run) -> None:
     before = json.dumps(settable(sandbox.actions["create_vm"]))
     killed(sandbox, home)
     sandbox.actions["create_vm"]["title"] = "Theirs"
     result = run("restore", "--overwrite", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "create_vm: is back at https://example.com\n")
+    assert (result.code, result.out) == (0, "create_vm: is restored to https://example.com\n")
     assert "Theirs" in result.err
     assert json.dumps(settable(sandbox.actions["create_vm"])) == before
 
@@ -148,7 +150,7 @@ def test_a_port_that_cannot_be_reached_or_knows_no_such_action_is_said(sandbox: 
     kept = sandbox.actions.pop("create_vm")
     result = run("restore", env=environ_of(sandbox))
     assert result.code == ExitCode.PORT_API
-    assert "Port knows no action or automation create_vm." in result.out
+    assert "Port has no action or automation create_vm." in result.out
     sandbox.actions["create_vm"] = kept
     wrong = run("restore", env={**environ_of(sandbox), "PORT_CLIENT_SECRET": "wrong"})
     assert wrong.code == ExitCode.PORT_API
@@ -165,7 +167,7 @@ def test_settings_of_another_api_put_nothing_back(sandbox: Sandbox, home: Path, 
     assert Journal(home).count_leftovers() == 1
 
 
-def test_a_listener_that_lives_is_left_to_itself(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_ignores_the_actions_of_a_running_listener(sandbox: Sandbox, home: Path, run: Run) -> None:
     journal = leave(sandbox, home)
     result = run("restore", "--overwrite", env=environ_of(sandbox))
     assert (result.code, url(sandbox)) == (0, ONE)
@@ -230,6 +232,6 @@ def test_on_a_terminal_it_asks_before_and_again_before_a_change_of_somebody_else
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
-def test_with_yes_nothing_is_asked(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_restore_yes_does_not_ask(sandbox: Sandbox, tmp_path: Path) -> None:
     killed(sandbox, tmp_path)
-    assert ask(tmp_path, sandbox, b"", "--yes") == (0, b"create_vm: is back at https://example.com\n")
+    assert ask(tmp_path, sandbox, b"", "--yes") == (0, b"create_vm: is restored to https://example.com\n")

@@ -53,12 +53,12 @@ async def test_actions_follow_the_url_and_go_back_and_each_step_is_told(
         "create_vm:",
         f"  invocationMethod.url: {ORIGINAL} -> {ONE}",
         "  invocationMethod.agent: true -> false",
-        f"create_vm is back at {ORIGINAL}",
+        f"create_vm is restored to {ORIGINAL}",
     ]
 
 
 @pytest.mark.parametrize("problem", [ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt])
-async def test_whatever_ends_the_listener_the_action_goes_back(
+async def test_listen_restores_the_action_however_it_ends(
     sandbox: Sandbox, runtime: Callable[..., Runtime], problem: type[BaseException]
 ) -> None:
     with pytest.raises(problem):
@@ -67,7 +67,7 @@ async def test_whatever_ends_the_listener_the_action_goes_back(
     assert url(sandbox) == ORIGINAL
 
 
-async def test_what_somebody_else_changed_is_shown_at_the_end_with_what_to_do(
+async def test_listen_shows_the_change_of_another_user_and_what_to_do(
     sandbox: Sandbox, runtime: Callable[..., Runtime]
 ) -> None:
     told: list[str] = []
@@ -78,7 +78,7 @@ async def test_what_somebody_else_changed_is_shown_at_the_end_with_what_to_do(
     assert told[-1] == "port-hook restore create_vm"
 
 
-async def test_without_anybody_to_ask_nothing_is_changed(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
+async def test_retarget_changes_nothing_when_it_cannot_ask(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
     with pytest.raises(UsageError) as problem:
         async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=False, notice=print):
             pytest.fail("nobody was asked")

@@ -96,7 +96,7 @@ def test_records_give_the_credentials_first_and_then_each_call(run: Run, tmp_pat
     assert ready["client_secret"] not in out
 
 
-def test_a_taken_port_is_told_with_a_way_out(run: Run) -> None:
+def test_sandbox_says_what_to_do_when_the_port_is_in_use(run: Run) -> None:
     with a_sandbox() as other:
         result = run("sandbox", "--port", other.url.rpartition(":")[2])
     assert result.code == ExitCode.LISTEN

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import read_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
@@ -44,7 +44,7 @@ def test_an_empty_name_is_not_the_start_of_every_id(run: Run) -> None:
     assert "name is empty" in result.err
 
 
-def test_what_is_shown_is_harmless(run: Run) -> None:
+def test_show_escapes_control_characters(run: Run) -> None:
     assert "\x1b" not in run("show", "last").out
 
 
@@ -69,14 +69,14 @@ def test_file_writes_a_capture_file(run: Run) -> None:
 
 
 @pytest.mark.parametrize("options", [("--body", "--json"), ("--file", "--json"), ("--body", "--file")])
-def test_one_form_at_a_time(run: Run, options: tuple[str, ...]) -> None:
+def test_show_refuses_two_output_forms(run: Run, options: tuple[str, ...]) -> None:
     result = run("show", "last", *options)
     assert result.code == ExitCode.USAGE
     assert "exclude each other" in result.err
 
 
 @pytest.mark.parametrize(("name", "words"), [("ee", "No capture in"), (RUN_ID, "captures --run")])
-def test_a_name_that_means_no_capture_is_a_problem(run: Run, name: str, words: str) -> None:
+def test_show_exits_8_when_no_capture_has_the_name(run: Run, name: str, words: str) -> None:
     result = run("show", name)
     assert result.code == ExitCode.STORE
     assert result.out == ""

@@ -16,6 +16,7 @@ from aiohttp import web
 from port_hook_cli.captures.file import to_capture
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
+from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS
 from port_hook_cli.signatures.signing import sign
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_invocation
@@ -110,7 +111,7 @@ def test_a_pretty_file_is_signed_as_port_would_send_it_and_that_is_said(run: Run
     result = run("sign", payload(folder, b'{"a": 1.0}'), "--timestamp", "17", env=ENV)
     assert sign(b'{"a":1}', SECRET, "17") in result.out
     assert result.err == (
-        "note: signed payload.json in the form of JSON.stringify, 7 bytes instead of the file's 10; "
+        "note: signed payload.json as compact JSON, as Port does (7 bytes; the file has 10); "
         "--raw signs the exact bytes\n"
     )
 
@@ -171,7 +172,7 @@ def test_a_timestamp_is_taken_as_it_is_and_an_odd_one_remarked_on(run: Run) -> N
 
 
 @pytest.mark.parametrize("timestamp", ["", "17\r\nx: y", "17 ", "=17", "1٣"])
-def test_what_cannot_stand_in_a_header_is_no_timestamp(run: Run, timestamp: str) -> None:
+def test_sign_refuses_a_timestamp_that_a_header_cannot_have(run: Run, timestamp: str) -> None:
     result = run("sign", "-", "--timestamp", timestamp, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "--timestamp" in result.err
@@ -193,11 +194,11 @@ def test_a_file_that_is_not_there_is_named(run: Run) -> None:
     assert "There is no file none.json." in result.err
 
 
-def test_a_folder_is_no_payload(run: Run) -> None:
+def test_sign_refuses_a_directory(run: Run) -> None:
     assert run("sign", ".", env=ENV).code == ExitCode.STORE
 
 
-def test_without_a_secret_every_place_for_it_is_named(run: Run) -> None:
+def test_sign_names_every_place_for_a_secret_when_there_is_none(run: Run) -> None:
     result = run("sign", "-", stdin=b"{}")
     assert (result.code, result.out) == (ExitCode.SETTINGS, "")
     for place in ("PORT_CLIENT_SECRET", "--secret-file", ".env", "~/.port/.env", "~/.port/config.yaml", "--org"):
@@ -211,14 +212,14 @@ def test_stdin_cannot_be_payload_and_secret(run: Run) -> None:
 
 
 @pytest.mark.parametrize("to", ["ftp://x/", "http://a b/", "http://a/\nb"])
-def test_a_target_that_is_no_url_is_refused(run: Run, to: str) -> None:
+def test_sign_refuses_a_target_that_is_not_a_url(run: Run, to: str) -> None:
     result = run("sign", "-", "--to", to, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "--to" in result.err
 
 
 def test_the_secret_is_never_printed(run: Run, folder: Path) -> None:
-    for form in ("headers", "json", "curl", "httpie", "python"):
+    for form in ("headers", "json", *(row.name for row in SNIPPET_FORMATS)):
         result = run("sign", payload(folder, b'{"a": 1}'), "--format", form, env=ENV)
         assert result.code == 0
         assert SECRET.reveal() not in result.out + result.err
@@ -248,7 +249,7 @@ def test_the_record_holds_all_that_is_sent(run: Run) -> None:
     }
 
 
-def test_bytes_that_are_no_text_are_in_the_record_as_base64(run: Run) -> None:
+def test_sign_json_has_bytes_that_are_not_text_as_base64(run: Run) -> None:
     (record,) = run("sign", "-", "--raw", "--format", "json", stdin=b"\xff", env=ENV).records
     assert (record["form"], record["body"], record["body_base64"]) == ("raw", None, "/w==")
 

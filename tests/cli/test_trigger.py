@@ -70,7 +70,7 @@ def test_create_vm_is_sent_in_the_contracts_first_shape(run: Run, backend: Handl
         "200 OK in",
     ):
         assert words in result.out
-    assert "the run stays IN_PROGRESS until success or failure is reported" in result.out
+    assert "the run stays IN_PROGRESS until the backend reports its result" in result.out
     assert f"port-hook report-run {RUN_ID} --status success" in result.out
 
 
@@ -101,18 +101,18 @@ def test_an_action_with_templates_is_rendered_encrypted_and_sent_where_it_says(
     assert request.value("run_id") == document["port_context"]["runId"]
     assert decrypt_aes_gcm(SECRET, document["inputs"]["api_key"]) == b"s3cret"
     assert "s3cret" not in result.out + result.err
-    assert "the run is synchronized: this answer ends it as SUCCESS" in result.out
+    assert "the run is synchronized: this response ends it as SUCCESS" in result.out
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [
-        (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\nwhy?", ExitCode.FAILED, "this answer ends it as FAILURE"),
-        (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "does it verify with the same secret"),
-        (b"", ExitCode.FAILED, "without an answer it ends as FAILURE"),
+        (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\nwhy?", ExitCode.FAILED, "this response ends it as FAILURE"),
+        (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "check that it verifies the unchanged body"),
+        (b"", ExitCode.FAILED, "without a response it ends as FAILURE"),
     ],
 )
-def test_an_answer_that_is_no_success_is_told_and_ends_with_1(
+def test_trigger_exits_1_when_the_response_is_not_2xx(
     run: Run, folder: Path, answer: bytes, code: int, words: str
 ) -> None:
     action = write(folder, "a.json", an_action(synchronized=True))
@@ -122,7 +122,7 @@ def test_an_answer_that_is_no_success_is_told_and_ends_with_1(
     assert words in result.out
 
 
-def test_a_handler_that_is_not_there_ends_with_6(run: Run) -> None:
+def test_trigger_exits_6_when_the_handler_is_unreachable(run: Run) -> None:
     with handler() as gone:
         port = str(gone.port)
     result = run("trigger", CREATE_VM, "--to", port, "--input", "title=a", env=ENV)
@@ -130,16 +130,16 @@ def test_a_handler_that_is_not_there_ends_with_6(run: Run) -> None:
     assert "nothing listens on" in result.out
 
 
-def test_a_route_of_this_action_goes_before_the_target(run: Run, backend: Handler) -> None:
+def test_trigger_route_overrides_to(run: Run, backend: Handler) -> None:
     routes = ("--route", f"create_vm={backend.url}/vms", "--route", "other=1")
     assert run("trigger", CREATE_VM, "--to", "1", *routes, "--input", "title=a", env=ENV).code == 0
     assert sent(backend)[0].line == "POST /vms HTTP/1.1"
 
 
-def test_nothing_is_sent_to_another_machine_unasked(run: Run) -> None:
+def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--input", "title=a", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "https://example.com, which is not on this machine, so nothing was sent" in result.err
+    assert "https://example.com, which is not on this machine, so the request was not sent" in result.err
 
 
 def test_an_action_that_points_here_needs_no_target(run: Run, folder: Path, backend: Handler) -> None:
@@ -158,7 +158,7 @@ def test_the_run_is_as_the_options_say(run: Run, folder: Path, backend: Handler)
     request, document = sent(backend)
     assert document == {"by": "ada@example.com", "o": "API DELETE"}
     assert len(request.value("x-port-timestamp") or "") == 13
-    assert "a DELETE action runs on an entity" in result.err
+    assert "a DELETE action needs an entity" in result.err
 
 
 def test_without_a_secret_it_says_where_one_is_looked_for_or_is_not_signed(run: Run, backend: Handler) -> None:
@@ -326,7 +326,7 @@ def test_every_violation_is_named_with_its_input(run: Run, backend: Handler) -> 
     assert result.err.splitlines() == [
         "error: Port would refuse these inputs of create_vm:",
         "  title is required",
-        "  foo is no input of this action, which has title, cpu, memory, region",
+        "  foo is not an input of this action, which has title, cpu, memory, region",
         "  cpu must be equal to one of the allowed values: 1, 2, 4, 8",
         "  memory must be number",
         '  region must match pattern "^[a-z]{2}-[a-z]+-\\d$"',
@@ -373,10 +373,10 @@ def test_an_action_on_stdin(run: Run, backend: Handler) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([an_action(), {**an_action(), "identifier": "b"}], "a.json holds 2 actions: create_vm, b."),
-        (an_action(type="GITHUB"), "is invoked by GITHUB, and only a WEBHOOK"),
+        ([an_action(), {**an_action(), "identifier": "b"}], "a.json has 2 actions: create_vm, b."),
+        (an_action(type="GITHUB"), "is invoked by GITHUB; only a WEBHOOK"),
         ({"a": 1}, "a.json has no `identifier`."),
-        ("", "a.json is empty, and an action is an object."),
+        ("", "a.json is empty; an action is an object."),
         ('{"a": 1,}', "a.json is not JSON: "),
         ("a: {{ .x }}\nb: [", "a.json is neither JSON nor YAML: "),
     ],
@@ -398,12 +398,12 @@ def test_a_file_that_is_not_there_is_named(run: Run, name: str) -> None:
 @pytest.mark.parametrize(
     ("option", "content", "words"),
     [
-        ("--inputs", "[1]", "d is no object"),
+        ("--inputs", "[1]", "d is not an object"),
         ("--inputs", "a: [", "d is neither JSON nor YAML"),
-        ("--entity", '{"title": "a"}', "d has no `identifier`"),
-        ("--event", "7", "d is no object"),
-        ("--user", '"me"', "d is no object"),
-        ("--secrets", '{"a": {"b": "s3cret"}}', "d holds a, which is no text"),
+        ("--entity", '{"title": "a"}', "d is not an entity: it has no `identifier`"),
+        ("--event", "7", "d is not an object"),
+        ("--user", '"me"', "d is not an object"),
+        ("--secrets", '{"a": {"b": "s3cret"}}', "d contains a, which is not a string"),
         ("--secrets", "=s3cret\n", "d is neither JSON nor a .env file: line 1"),
     ],
 )
@@ -424,10 +424,10 @@ def test_a_document_of_another_shape_is_named(run: Run, folder: Path, option: st
         (("--json", "--format", "curl"), "exclude each other"),
         (("--wait", "3"), "--via-port"),
         (("--via-port", "--to", "1"), "--to has no effect"),
-        (("--inputs", "-", "--secret-file", "-"), "stdin can be only one"),
+        (("--inputs", "-", "--secret-file", "-"), "stdin cannot be both"),
     ],
 )
-def test_options_that_say_nothing_together_are_refused(run: Run, args: tuple[str, ...], words: str) -> None:
+def test_trigger_refuses_options_that_contradict_each_other(run: Run, args: tuple[str, ...], words: str) -> None:
     result = run("trigger", CREATE_VM, *args, env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
@@ -443,7 +443,7 @@ def test_an_identifier_is_read_from_port(run: Run, backend: Handler) -> None:
         unknown = run("trigger", "nothing", "--to", backend.url, env=environ_of(sandbox))
     assert sent(backend)[1]["action"] == "create_vm"
     assert unknown.code == ExitCode.PORT_API
-    assert "Port knows no action or automation nothing" in unknown.err
+    assert "Port has no action or automation nothing" in unknown.err
 
 
 def test_via_port_the_real_action_runs_and_is_followed(run: Run, backend: Handler) -> None:
@@ -470,7 +470,7 @@ def test_via_port_a_run_that_failed_or_does_not_end_ends_with_1(run: Run) -> Non
     assert failed.code == ExitCode.FAILED
     assert "FAILURE" in failed.out
     assert slow.code == ExitCode.FAILED
-    assert "has not ended within 0.1 s" in slow.err
+    assert "did not end within 0.1 s" in slow.err
     assert started.code == 0
 
 
@@ -524,9 +524,9 @@ def test_the_only_action_in_a_directory_needs_no_name(run: Run, folder: Path, ba
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        (str(EXAMPLES / "actions"), "holds 3 actions: create_vm, scale_service, "),
-        (str(EXAMPLES / "actions") + "#nope", "has no action nope among its 3"),
-        (str(EXAMPLES / "express" / "..") + "#nope", "holds no .json, .yaml or .yml file"),
+        (str(EXAMPLES / "actions"), "has 3 actions: create_vm, scale_service, "),
+        (str(EXAMPLES / "actions") + "#nope", "has 3 actions, but not nope"),
+        (str(EXAMPLES / "express" / "..") + "#nope", "contains no .json, .yaml or .yml file"),
     ],
 )
 def test_a_directory_without_the_one_action_says_so(run: Run, name: str, words: str) -> None:

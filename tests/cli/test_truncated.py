@@ -1,4 +1,4 @@
-"""What the commands do with a capture whose body was not kept whole."""
+"""What the commands do with a capture whose body is incomplete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.conftest import Run
@@ -63,7 +63,7 @@ def test_a_truncated_body_is_not_verified_decrypted_or_sent(
     (folder / "cap.json").write_bytes(run("show", "aa", "--file").raw)
     result = run(*(source if part == "SOURCE" else part for part in command), env=SECRET_ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert "was not kept whole" in result.err
+    assert "is incomplete" in result.err
     assert "There is no file" not in result.err
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
 from port_hook_cli.signatures.signing import sign, signed_headers
@@ -46,7 +46,7 @@ def written_out(run: Run, folder: Path) -> Any:
 # --- the three forms ------------------------------------------------------------------------------------------------
 
 
-def test_a_signature_that_is_written_out_is_verified(written_out: Any) -> None:
+def test_verify_verifies_a_signature_given_as_options(written_out: Any) -> None:
     result = written_out(*AT_NOW)
     assert result.code == ExitCode.OK
     assert result.out.splitlines() == [
@@ -64,13 +64,13 @@ def test_a_body_comes_from_stdin_too(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["last", "0123456789ab", "0123"])
-def test_a_capture_is_verified_by_the_clock_of_its_receipt(run: Run, folder: Path, name: str) -> None:
+def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Path, name: str) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange(received_at=NOW + 12)])
     result = run("verify", name, env=ENV)
     assert result.code == ExitCode.OK
     assert "age: 12 s" in result.out
-    assert "note: the age is that on receipt, 2023-11-14T22:13:32.000Z" in result.err
+    assert "note: the age is the one at the time of receipt, 2023-11-14T22:13:32.000Z" in result.err
 
 
 def test_a_capture_of_another_store_is_found(run: Run, folder: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_capture_of_another_store_is_found(run: Run, folder: Path) -> None:
     assert run("verify", "last", "--store", "other.db", env=ENV).code == ExitCode.OK
 
 
-def test_now_takes_the_place_of_the_receipt(run: Run, folder: Path) -> None:
+def test_verify_now_overrides_the_time_of_receipt(run: Run, folder: Path) -> None:
     (folder / "capture.json").write_text(json.dumps(to_capture(an_exchange())))
     result = run("verify", "capture.json", "--now", str(NOW + 1000), env=ENV)
     assert result.code == ExitCode.NOT_VALID
@@ -95,7 +95,7 @@ def test_a_capture_file_is_taken_by_its_name_or_from_stdin(run: Run, folder: Pat
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_raw_request_is_verified_by_the_clock_now(run: Run, folder: Path, line_end: str) -> None:
+def test_verify_checks_the_age_of_a_raw_request_now(run: Run, folder: Path, line_end: str) -> None:
     stamp = str(int(time.time()))
     fields = an_invocation().headers.without("x-port-signature", "x-port-timestamp")
     invocation = an_invocation(headers=fields.plus(*signed_headers(a_body(), SECRET, stamp)))
@@ -107,7 +107,7 @@ def test_an_old_raw_request_is_stale_until_the_tolerance_is_raised(run: Run, fol
     (folder / "request.http").write_bytes(raw(an_invocation()))
     result = run("verify", "request.http", env=ENV)
     assert result.code == ExitCode.NOT_VALID
-    assert result.out.startswith("stale: the signature fits, but its timestamp is outside the tolerance")
+    assert result.out.startswith("stale: the signature matches, but its timestamp is outside the tolerance")
     assert run("verify", "request.http", "--tolerance", "1e10", env=ENV).code == ExitCode.OK
 
 
@@ -130,7 +130,7 @@ def test_a_reencoded_body_is_explained_and_not_valid(written_out: Any) -> None:
     assert "  fix: " in result.out
 
 
-def test_a_secret_with_white_space_is_told_from_a_wrong_one(written_out: Any, folder: Path) -> None:
+def test_verify_distinguishes_a_secret_with_white_space_from_a_wrong_one(written_out: Any, folder: Path) -> None:
     (folder / "secret").write_text(SECRET.reveal() + " \n")
     result = written_out(*AT_NOW, "--secret-file", "secret")
     assert result.code == ExitCode.NOT_VALID
@@ -138,7 +138,7 @@ def test_a_secret_with_white_space_is_told_from_a_wrong_one(written_out: Any, fo
     assert "note: client secret from --secret-file secret" in result.err
 
 
-def test_the_record_says_it_all(written_out: Any) -> None:
+def test_verify_json_has_all_fields(written_out: Any) -> None:
     (record,) = written_out(*AT_NOW, "--json", signature=sign(a_body(), Secret("another"), STAMP)).records
     assert record["schema"] == "port-hook/verdict/1"
     assert record["status"] == "invalid"
@@ -146,7 +146,7 @@ def test_the_record_says_it_all(written_out: Any) -> None:
     assert record["hint"]
 
 
-def test_what_a_stranger_wrote_cannot_command_the_terminal(written_out: Any) -> None:
+def test_verify_escapes_control_characters(written_out: Any) -> None:
     result = written_out("--now", "1", signature="v1,\x1b[2J\u202e", timestamp="\x1b]0;x\x07")
     assert result.code == ExitCode.NOT_VALID
     assert "\x1b" not in result.out + result.err
@@ -188,7 +188,7 @@ def test_without_a_secret_nothing_is_verified(written_out: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"a":1}', "payload.json does not contain a request: it is JSON, but no capture file."),
+        (b'{"a":1}', "payload.json does not contain a request: it is JSON, but not a capture file."),
         (b"", "payload.json does not contain a request: it is empty."),
         (b"\x00", "payload.json does not contain a request: it is neither"),
     ],

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.text.secret import Secret
+from tests.factories import a_body, an_exchange, an_invocation, signed
+from tests.processes import environment_without_coverage
+
 HEAVY = {"aiohttp", "asyncio", "asyncssh", "cryptography", "dotenv", "httpx", "pyngrok", "rich", "sqlite3", "yaml"}
 
 
 def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
     """Return the top-level packages that a run of port-hook imports."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    environ = {**inherited, "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
+    environ = {**environment_without_coverage(), "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
     process = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "port_hook_cli", *arguments],
         input=stdin, capture_output=True, check=True, timeout=30, cwd=folder, env=environ,
@@ -31,6 +34,16 @@ def test_a_light_command_imports_nothing_heavy(folder: Path, arguments: tuple[st
     packages = imported(folder, *arguments, stdin=b"{}")
     assert "typer" in packages
     assert packages & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [("show", "last"), ("captures",), ("verify", "last")])
+def test_a_command_that_reads_captures_imports_sqlite3_and_nothing_else_heavy(
+    folder: Path, arguments: tuple[str, ...]
+) -> None:
+    body = a_body()
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(body, headers=signed(body, secret=Secret("a-secret"))))])
+    assert imported(folder, *arguments) & HEAVY == {"sqlite3"}
 
 
 def test_a_dotenv_file_without_settings_imports_nothing(folder: Path) -> None:

@@ -19,5 +19,4 @@ def callers_of(name: str) -> Iterator[str]:
 
 
 def test_a_client_of_port_s_api_is_made_where_its_address_is_checked() -> None:
-    # The demo's talks to the sandbox that it has started, with the sandbox's own credentials.
-    assert list(callers_of("PortApi")) == ["cli/demo.py", "port_api/credentials.py"]
+    assert list(callers_of("PortApi")) == ["port_api/credentials.py"]

@@ -1,4 +1,4 @@
-"""Which keys are tried on which properties, and what is said when none opens one."""
+"""Which keys are tried on which properties, and the message if none decrypts one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BY_KEY = {Scheme.CLIENT_SIDE: partial(decrypt_client_side, an_rsa_key())}
 
 
 def exchange_with(**properties: Any) -> Exchange:
-    """An invocation of the old shape that names `properties` as encrypted."""
+    """An invocation in the old format that lists `properties` as encrypted."""
     document = a_document()
     document["payload"]["properties"] |= properties
     document["payload"]["censoredProperties"] = [*properties, "absent"]
@@ -34,7 +34,7 @@ def only_value(value: Any, decrypter: Decrypter) -> Any:
     return decryption.value if decryption.problem is None else (decryption.problem, decryption.message)
 
 
-def test_each_value_is_opened_by_the_key_that_it_was_made_for() -> None:
+def test_each_value_is_decrypted_with_its_own_key() -> None:
     exchange = exchange_with(
         password=encrypt_aes_gcm(SECRET, b"s3cret"), token=encrypt_client_side(an_rsa_key().public_key(), b'{"a":1}')
     )
@@ -46,46 +46,46 @@ def test_each_value_is_opened_by_the_key_that_it_was_made_for() -> None:
     ]
 
 
-def test_paths_stand_in_for_what_the_payload_names() -> None:
+def test_paths_replace_the_properties_that_the_payload_lists() -> None:
     exchange = exchange_with(password=encrypt_aes_gcm(SECRET, b"s3cret"), title=encrypt_aes_gcm(SECRET, b"t"))
     decrypter = Decrypter(deciphers=BY_SECRET, paths=(JsonPath.parse("title"),))
     assert [it.value for it in decrypter.decrypt(exchange.payload)] == ["t"]
 
 
 @pytest.mark.parametrize(
-    ("deciphers", "value", "problem", "words"),
+    ("deciphers", "value", "problem", "expected"),
     [
-        (BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not open it"),
+        (BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not decrypt it"),
         (BY_KEY, encrypt_aes_gcm(SECRET, b"x"), Problem.TRUNCATED, "at least 284"),
         (BY_KEY | BY_SECRET, encrypt_aes_gcm(OTHER_SECRET, b"x"), Problem.WRONG_KEY, "the client secret does not"),
-        (BY_KEY | BY_SECRET, encrypt_aes_gcm(SECRET, b"xyz")[:-2], Problem.TRUNCATED, "breaks off"),
-        (BY_KEY | BY_SECRET, "s3cret", Problem.NOT_ENCRYPTED, "never encrypted, or cut"),
+        (BY_KEY | BY_SECRET, encrypt_aes_gcm(SECRET, b"xyz")[:-2], Problem.TRUNCATED, "ends in the middle"),
+        (BY_KEY | BY_SECRET, "s3cret", Problem.NOT_ENCRYPTED, "not encrypted, or truncated"),
     ],
-    # What is encrypted is different each time, and a test's name must not be.
+    # Encrypted values differ each time, and the name of a test must not.
     ids=["another secret", "too short for the key", "no key opens it", "cut", "plain"],
 )
-def test_when_no_key_opens_a_value_the_failure_that_says_most_is_told(
-    deciphers: Any, value: str, problem: Problem, words: str
+def test_most_informative_failure_is_reported_when_no_key_works(
+    deciphers: Any, value: str, problem: Problem, expected: str
 ) -> None:
-    told = only_value(value, Decrypter(deciphers=deciphers))
-    assert told[0] is problem
-    assert words in told[1]
+    result = only_value(value, Decrypter(deciphers=deciphers))
+    assert result[0] is problem
+    assert expected in result[1]
 
 
-def test_when_both_keys_are_wrong_both_are_named() -> None:
+def test_both_keys_are_named_when_both_are_wrong() -> None:
     value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"x")
-    _, words = only_value(value, Decrypter(deciphers=BY_KEY | BY_SECRET))
-    assert "the private key does not open it" in words
-    assert "the client secret does not open it" in words
+    _, expected = only_value(value, Decrypter(deciphers=BY_KEY | BY_SECRET))
+    assert "the private key does not decrypt it" in expected
+    assert "the client secret does not decrypt it" in expected
 
 
-def test_a_screen_is_shown_no_more_than_it_has_room_for_and_nothing_that_is_not_there() -> None:
+def test_reveal_limits_the_results_and_omits_missing_properties() -> None:
     exchange = exchange_with(**{f"p{number}": "plain" for number in range(1000)})
     revealed = Decrypter(deciphers=BY_SECRET).reveal(exchange)
     assert len(revealed) == 40
     assert {it.problem for it in revealed} == {Problem.NOT_ENCRYPTED}
 
 
-def test_an_invocation_without_encrypted_inputs_has_nothing_to_reveal() -> None:
+def test_reveal_returns_nothing_without_encrypted_inputs() -> None:
     for body in (a_body(), b"", b"no json", b"[]"):
         assert Decrypter(deciphers=BY_SECRET).reveal(an_exchange(an_invocation(body))) == []

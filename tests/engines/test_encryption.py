@@ -1,4 +1,4 @@
-"""Opening and making encrypted values. The reference is Node's crypto, which Port's documented examples use."""
+"""Encryption and decryption of values. The reference is Node's crypto, which Port's documented examples use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OTHER_SECRET = Secret("another-client-secret-of-thirty-two-characters")
 SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=32, max_size=70).map(Secret)
 TEXTS = st.text().map(str.encode)
 
-# Written as Port's page about secret inputs decrypts in Node, and the layout that it gives for client-side encryption.
+# Decrypts as in Port's documentation of secret inputs, with its layout for client-side encryption.
 NODE = r"""
 const crypto = require('crypto');
 const oaep = key => ({ key, padding: crypto.constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' });
@@ -97,48 +97,48 @@ def problem_of(value: Any, secret: Secret = SECRET) -> Problem:
     return caught.value.problem
 
 
-def nobody() -> None:
+def no_passphrase() -> None:
     return None
 
 
 class TestWithTheClientSecret:
     @given(SECRETS, TEXTS)
-    def test_what_was_encrypted_can_be_decrypted(self, secret: Secret, text: bytes) -> None:
+    def test_encrypted_value_can_be_decrypted(self, secret: Secret, text: bytes) -> None:
         assert decrypt_aes_gcm(secret, encrypt_aes_gcm(secret, text)) == text
 
-    def test_the_key_is_the_first_32_bytes(self) -> None:
+    def test_key_is_the_first_32_bytes_of_the_secret(self) -> None:
         value = encrypt_aes_gcm(SECRET, b"text")
         assert decrypt_aes_gcm(Secret(SECRET.reveal()[:32]), value) == b"text"
         assert decrypt_aes_gcm(Secret(SECRET.reveal()[:32] + "another end"), value) == b"text"
 
-    def test_the_same_text_is_encrypted_differently_each_time(self) -> None:
+    def test_same_text_is_encrypted_differently_each_time(self) -> None:
         assert len({encrypt_aes_gcm(SECRET, b"text")[:22] for _ in range(20)}) == 20
 
-    def test_what_node_encrypts_is_decrypted_and_the_other_way_round(self) -> None:
+    def test_values_are_interchangeable_with_node(self) -> None:
         secret = SECRET.reveal()
         values = ask_node(*(("encrypt", secret, text) for text in AWKWARD))
         assert [decrypt_aes_gcm(SECRET, value).decode() for value in values] == AWKWARD
         ours = [encrypt_aes_gcm(SECRET, text.encode()) for text in AWKWARD]
         assert ask_node(*(("decrypt", secret, value) for value in ours)) == AWKWARD
 
-    def test_node_takes_a_short_secret_no_more_than_we_do(self) -> None:
+    def test_short_secret_is_rejected_as_in_node(self) -> None:
         assert ask_node(("encrypt", "s" * 31, "text")) == [{"error": "ERR_CRYPTO_INVALID_KEYLEN"}]
         for call in (encrypt_aes_gcm, decrypt_aes_gcm):
             with pytest.raises(KeyUnreadable, match="has only 31 bytes"):
                 call(Secret("s" * 31), b"text")
 
-    def test_another_secret_is_told_apart(self) -> None:
+    def test_wrong_secret_is_recognized(self) -> None:
         assert problem_of(encrypt_aes_gcm(OTHER_SECRET, b"text")) is Problem.WRONG_KEY
 
     @given(st.binary(max_size=40), st.data())
-    def test_a_flipped_bit_is_never_passed_over(self, text: bytes, data: st.DataObject) -> None:
+    def test_flipped_bit_is_always_detected(self, text: bytes, data: st.DataObject) -> None:
         raw = bytearray(b64decode(encrypt_aes_gcm(SECRET, text)))
         bit = data.draw(st.integers(0, len(raw) * 8 - 1))
         raw[bit // 8] ^= 1 << bit % 8
         assert problem_of(b64encode(raw).decode()) is Problem.WRONG_KEY
 
     @pytest.mark.parametrize("text", [b"", b"a", b"ab", b"abc"])
-    def test_a_value_cut_anywhere_is_told_to_be(self, text: bytes) -> None:
+    def test_truncated_value_is_recognized(self, text: bytes) -> None:
         value = encrypt_aes_gcm(SECRET, text).rstrip("=")
         problems = {length: problem_of(value[:length]) for length in range(len(value))}
         for length, problem in problems.items():
@@ -147,14 +147,14 @@ class TestWithTheClientSecret:
             else:  # whole base64 does not show that something is missing
                 assert problem is (Problem.TRUNCATED if length % 4 else Problem.WRONG_KEY)
 
-    def test_base64_is_read_as_node_reads_it(self) -> None:
+    def test_base64_is_decoded_as_in_node(self) -> None:
         value = encrypt_aes_gcm(SECRET, b"text" * 50)
         raw = b64decode(value)
         for written in (value.rstrip("="), urlsafe_b64encode(raw).decode(), f" {value}\n"):
             assert decrypt_aes_gcm(SECRET, written) == b"text" * 50
 
     @pytest.mark.parametrize(
-        ("value", "words"),
+        ("value", "expected"),
         [
             ("s3cret!", "not base64"),
             ("zoë", "not base64"),
@@ -168,50 +168,50 @@ class TestWithTheClientSecret:
             ([], "an array"),
         ],
     )
-    def test_what_was_never_encrypted_is_told_apart(self, value: Any, words: str) -> None:
-        with pytest.raises(NotEncrypted, match=words):
+    def test_unencrypted_value_is_recognized(self, value: Any, expected: str) -> None:
+        with pytest.raises(NotEncrypted, match=expected):
             decrypt_aes_gcm(SECRET, value)
 
     @given(st.text() | st.binary().map(lambda raw: b64encode(raw).decode()))
-    def test_nothing_but_the_right_answer_comes_of_any_text(self, value: str) -> None:
+    def test_any_text_is_decrypted_correctly_or_rejected(self, value: str) -> None:
         assert problem_of(value) in {Problem.WRONG_KEY, Problem.TRUNCATED, Problem.NOT_ENCRYPTED}
 
 
 class TestClientSide:
     @given(TEXTS)
     @settings(max_examples=20)
-    def test_what_was_encrypted_can_be_decrypted(self, text: bytes) -> None:
+    def test_encrypted_value_can_be_decrypted(self, text: bytes) -> None:
         key = an_rsa_key()
         assert decrypt_client_side(key, encrypt_client_side(key.public_key(), text)) == text
 
     @pytest.mark.parametrize("bits", [1024, 2048, 2056, 3072])
-    def test_the_wrapped_key_is_as_long_as_the_modulus(self, bits: int) -> None:
+    def test_wrapped_key_has_the_length_of_the_modulus(self, bits: int) -> None:
         key = an_rsa_key(bits)
         value = encrypt_client_side(key.public_key(), b"text")
         assert len(b64decode(value)) == 12 + bits // 8 + 4 + 16
         assert decrypt_client_side(key, value) == b"text"
 
     @pytest.mark.parametrize("bits", [2048, 3072])
-    def test_what_node_encrypts_is_decrypted_and_the_other_way_round(self, bits: int) -> None:
+    def test_values_are_interchangeable_with_node(self, bits: int) -> None:
         key = an_rsa_key(bits)
         values = ask_node(*(("encryptFor", public_pem(key).decode(), text) for text in AWKWARD))
         assert [decrypt_client_side(key, value).decode() for value in values] == AWKWARD
         ours = [encrypt_client_side(key.public_key(), text.encode()) for text in AWKWARD]
         assert ask_node(*(("decryptWith", private_pem(key).decode(), value) for value in ours)) == AWKWARD
 
-    def test_another_key_is_told_apart(self) -> None:
+    def test_wrong_key_is_recognized(self) -> None:
         value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"text")
-        with pytest.raises(WrongKey, match="private key does not open it"):
+        with pytest.raises(WrongKey, match="private key does not decrypt it"):
             decrypt_client_side(an_rsa_key(), value)
 
     @pytest.mark.parametrize("byte", [0, 11, 12, 100, 267, 268, 271, 272, 287])
-    def test_a_flipped_bit_is_never_passed_over(self, byte: int) -> None:
+    def test_flipped_bit_is_always_detected(self, byte: int) -> None:
         raw = bytearray(b64decode(encrypt_client_side(an_rsa_key().public_key(), b"text")))
         raw[byte] ^= 4
         with pytest.raises(WrongKey):
             decrypt_client_side(an_rsa_key(), b64encode(raw).decode())
 
-    def test_a_value_cut_anywhere_is_told_to_be(self) -> None:
+    def test_truncated_value_is_recognized(self) -> None:
         value = encrypt_client_side(an_rsa_key().public_key(), b"texts!").rstrip("=")
         kinds = {}
         for length in range(len(value)):
@@ -222,47 +222,52 @@ class TestClientSide:
         assert {kind for length, kind in kinds.items() if LEAST_BYTES <= length * 6 // 8 < 284} == {Truncated}
         assert {length % 4 for length, kind in kinds.items() if length > 380 and kind is WrongKey} == {0}
 
-    def test_a_wrapped_key_of_another_length_is_refused(self) -> None:
+    def test_wrapped_key_of_another_length_is_rejected(self) -> None:
         key = an_rsa_key()
         wrapped = key.public_key().encrypt(b"k" * 16, OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None))
-        with pytest.raises(WrongKey, match="has 16 bytes, and AES-256 takes 32"):
+        with pytest.raises(WrongKey, match="has 16 bytes, and AES-256 needs 32"):
             decrypt_client_side(key, b64encode(bytes(12) + wrapped + bytes(20)).decode())
 
 
 class TestKeys:
-    def test_a_private_key_is_read_with_and_without_a_passphrase(self) -> None:
+    def test_private_key_is_read_with_and_without_a_passphrase(self) -> None:
         for pem in (private_pem(an_rsa_key()), private_pem(an_rsa_key(), PASSPHRASE)):
             key = read_private_key("k.pem", pem, lambda: PASSPHRASE)
             assert key.private_numbers() == an_rsa_key().private_numbers()
 
-    @pytest.mark.parametrize(("given", "words"), [(None, "none was given"), ("wrong", "with this passphrase")])
-    def test_a_passphrase_that_is_missing_or_wrong(self, given: str | None, words: str) -> None:
-        with pytest.raises(KeyUnreadable, match=words):
+    @pytest.mark.parametrize(("given", "expected"), [(None, "none was given"), ("wrong", "with this passphrase")])
+    def test_private_key_is_rejected_when_the_passphrase_is_missing_or_wrong(
+        self, given: str | None, expected: str
+    ) -> None:
+        with pytest.raises(KeyUnreadable, match=expected):
             read_private_key("k.pem", private_pem(an_rsa_key(), PASSPHRASE), lambda: given)
 
     @pytest.mark.parametrize(
-        ("pem", "words"),
+        ("pem", "expected"),
         [
-            (b"", "no private key in PEM"),
-            (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "no private key in PEM"),
-            (public_pem(an_rsa_key()), "no private key in PEM"),
+            (b"", "not a readable private key in PEM format"),
+            (
+                b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+                "not a readable private key in PEM format",
+            ),
+            (public_pem(an_rsa_key()), "not a readable private key in PEM format"),
             (private_pem(ec.generate_private_key(ec.SECP256R1())), "not an RSA key"),
         ],
         ids=["empty", "garbage", "public", "EC"],
     )
-    def test_what_is_no_private_key_is_said_to_be_none(self, pem: bytes, words: str) -> None:
-        with pytest.raises(KeyUnreadable, match=words):
-            read_private_key("k.pem", pem, nobody)
+    def test_file_that_is_not_a_private_key_is_rejected(self, pem: bytes, expected: str) -> None:
+        with pytest.raises(KeyUnreadable, match=expected):
+            read_private_key("k.pem", pem, no_passphrase)
 
     @pytest.mark.parametrize(
-        ("pem", "words"),
+        ("pem", "expected"),
         [
-            (b"ssh-rsa AAAA", "no public key in PEM"),
+            (b"ssh-rsa AAAA", "not a public key in PEM format"),
             (private_pem(an_rsa_key()), "is a private key"),
             (public_pem(ec.generate_private_key(ec.SECP256R1())), "not an RSA key"),
         ],
         ids=["ssh", "private", "EC"],
     )
-    def test_what_is_no_public_key_is_said_to_be_none(self, pem: bytes, words: str) -> None:
-        with pytest.raises(KeyUnreadable, match=words):
+    def test_file_that_is_not_a_public_key_is_rejected(self, pem: bytes, expected: str) -> None:
+        with pytest.raises(KeyUnreadable, match=expected):
             read_public_key("k.pem", pem)

@@ -1,4 +1,4 @@
-"""jq in its own process: what it gives, what it may not reach, and how it is stopped."""
+"""jq in a separate process: its results, its restrictions, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ def one(worker: JqWorker, program: str, data: str = '{"a":1}') -> Any:
         ("env.PATH", None),
     ],
 )
-def test_the_first_result_counts(worker: JqWorker, program: str, result: Any) -> None:
+def test_first_result_is_returned(worker: JqWorker, program: str, result: Any) -> None:
     assert one(worker, program) == result
-    # Programs that come again together are run in another way, with the same results.
+    # A repeated list of programs runs as one program, with the same results.
     for _ in range(3):
         assert worker.evaluate([".a", program, ".b"], '{"a":1,"b":2}') == [1, result, 2]
 
 
 @pytest.mark.parametrize("comment", ["# \\", "# \\\r", "# \\\\\\"])
-def test_a_comment_ends_with_its_expression(worker: JqWorker, comment: str) -> None:
+def test_comment_ends_with_its_expression(worker: JqWorker, comment: str) -> None:
     for _ in range(3):  # a backslash leads a comment on to the next line, and there must be nothing of another's
         assert worker.evaluate([f"1 {comment}", "2", "3"], "null") == [1, 2, 3]
 
 
-def test_a_time_without_end_may_be_allowed() -> None:
+def test_timeout_can_be_disabled() -> None:
     worker = JqWorker(timeout_s=1e300)
     try:
         assert one(worker, ".a") == 1
@@ -89,7 +89,7 @@ def test_a_time_without_end_may_be_allowed() -> None:
         (f'"x" * {MAX_RESULT_BYTES}', "run-time", "the result is longer than"),
     ],
 )
-def test_an_error_tells_its_kind(worker: JqWorker, program: str, kind: str, message: str) -> None:
+def test_error_has_its_kind(worker: JqWorker, program: str, kind: str, message: str) -> None:
     for _ in range(3):
         before, error, after = worker.evaluate([".a", program, ".a"], '{"a":1}')
         assert (before, after) == (1, 1)
@@ -112,7 +112,9 @@ def test_an_error_tells_its_kind(worker: JqWorker, program: str, kind: str, mess
         "input",
     ],
 )
-def test_no_file_and_no_variable_is_read(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expressions_cannot_read_files_or_the_environment(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "module.jq").write_text('module {"name": "secret"}; def f: "secret";')
     (tmp_path / "data.json").write_text('"secret"')
     (tmp_path / ".jq").write_text('def leaked: "secret";')
@@ -127,7 +129,7 @@ def test_no_file_and_no_variable_is_read(program: str, tmp_path: Path, monkeypat
         fresh.close()
 
 
-def test_an_expression_without_an_end_is_stopped_and_named_and_the_next_one_runs() -> None:
+def test_endless_expression_is_stopped_and_the_next_one_runs() -> None:
     worker = JqWorker(timeout_s=0.3)
     try:
         started = time.monotonic()
@@ -143,7 +145,7 @@ def test_an_expression_without_an_end_is_stopped_and_named_and_the_next_one_runs
 
 @posix_only
 @pytest.mark.parametrize("program", ["def f: 1 + f; f", '[range(200000) | "x" * (. % 7 + 9999)] | length'])
-def test_memory_has_an_end(program: str) -> None:
+def test_memory_is_limited(program: str) -> None:
     worker = JqWorker(timeout_s=20, memory=2**28)
     try:
         with pytest.raises(RenderError, match="jq ran out of memory"):
@@ -155,7 +157,7 @@ def test_memory_has_an_end(program: str) -> None:
 
 @posix_only
 @pytest.mark.parametrize("program", [".a", "last(repeat(1))"])
-def test_the_process_ends_when_its_parent_is_killed(program: str) -> None:
+def test_process_ends_when_its_parent_is_killed(program: str) -> None:
     parent = subprocess.Popen(
         [
             sys.executable,
@@ -188,11 +190,11 @@ def _is_running(pid: int) -> bool:
 
 
 @posix_only
-def test_a_process_that_was_killed_while_it_waited_is_started_anew() -> None:
+def test_idle_process_that_was_killed_is_restarted() -> None:
     worker = JqWorker()
     try:
         assert one(worker, ".a") == 1
-        process = worker._process  # noqa: SLF001 - nobody else knows which one it is
+        process = worker._process  # noqa: SLF001 - there is no public access to the process
         assert process is not None
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -201,13 +203,13 @@ def test_a_process_that_was_killed_while_it_waited_is_started_anew() -> None:
         worker.close()
 
 
-def test_threads_share_a_worker(worker: JqWorker) -> None:
+def test_threads_can_share_a_worker(worker: JqWorker) -> None:
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda number: one(worker, ".a", json.dumps({"a": number})), range(100)))
     assert results == list(range(100))
 
 
-async def test_a_renderer_is_used_without_holding_up_the_loop() -> None:
+async def test_renderer_does_not_block_the_event_loop() -> None:
     with Renderer(timeout_s=0.5) as renderer:
         stopped = asyncio.create_task(renderer.arender(f"{{{{ {ENDLESS} }}}}", {}))
         ticks = 0
@@ -219,7 +221,7 @@ async def test_a_renderer_is_used_without_holding_up_the_loop() -> None:
         assert await renderer.arender({"a": "{{ .x }}"}, {"x": [1.0]}) == {"a": [1]}
 
 
-async def test_a_rendering_that_is_cancelled_ends_at_once_and_alone() -> None:
+async def test_canceled_rendering_ends_immediately_without_affecting_others() -> None:
     with Renderer(timeout_s=30) as renderer:
         assert await renderer.arender("{{ .a }}", {"a": 0}) == 0
         started = time.monotonic()
@@ -232,19 +234,19 @@ async def test_a_rendering_that_is_cancelled_ends_at_once_and_alone() -> None:
         assert time.monotonic() - started < 25  # guards against a hang, and is less than the time-out
 
 
-def test_the_data_are_what_node_would_read() -> None:
+def test_data_is_read_as_in_node() -> None:
     with Renderer() as renderer:
         data = {"b": 1, "2": 2, "1": 3, "big": 12345678901234567890, "one": 1.0, "much": float("inf")}
         assert renderer.render('{{ keys_unsorted | join(",") }}', data) == "1,2,b,big,one,much"
         assert renderer.render("{{ .big }} {{ .one | tostring }} {{ .much }}", data) == ("12345678901234567000 1 null")
 
 
-def test_data_that_is_not_json_is_refused() -> None:
+def test_data_that_is_not_json_is_rejected() -> None:
     with Renderer() as renderer, pytest.raises(RenderError, match="The data is not JSON"):
         renderer.render("{{ . }}", {"a": object()})
 
 
-def test_half_a_character_makes_the_data_unreadable_for_jq_as_in_port() -> None:
+def test_lone_surrogate_makes_the_data_unreadable_as_in_port() -> None:
     with Renderer() as renderer:
         rendering = renderer.render_and_tell("{{ .a }}", {"a": "\ud800"})
     assert rendering.value is None
@@ -252,7 +254,7 @@ def test_half_a_character_makes_the_data_unreadable_for_jq_as_in_port() -> None:
 
 
 @pytest.mark.parametrize("levels", [300, 700, 900, 990, 1500])
-def test_a_result_that_nests_deep_is_given_or_refused_in_words(levels: int) -> None:
+def test_deeply_nested_result_is_returned_or_rejected(levels: int) -> None:
     template: Any = f"{{{{ reduce range({levels}) as $i (1; [.]) }}}}"
     for _ in range(100):
         template = [template]

@@ -11,7 +11,7 @@ from port_hook_cli.engines.json_schema import find_faults
 
 
 @pytest.mark.parametrize(
-    ("rules", "good", "bad", "words"),
+    ("rules", "good", "bad", "expected"),
     [
         ({"type": "string"}, ["", "a"], [1, None, []], "must be string"),
         ({"type": "number"}, [1, 1.5, -0.0], ["1", True], "must be number"),
@@ -47,12 +47,12 @@ from port_hook_cli.engines.json_schema import find_faults
     ],
 )
 def test_find_faults_checks_a_value_against_its_declaration(
-    rules: Any, good: list[Any], bad: list[Any], words: str
+    rules: Any, good: list[Any], bad: list[Any], expected: str
 ) -> None:
     for value in good:
         assert find_faults(rules, value) == [], value
     for value in bad:
-        assert words in "; ".join(map(fault_message, find_faults(rules, value))), value
+        assert expected in "; ".join(map(fault_message, find_faults(rules, value))), value
 
 
 def test_pattern_is_left_to_port_when_only_javascript_can_read_it() -> None:

@@ -141,7 +141,7 @@ async def test_a_new_run_without_a_usable_id_is_not_ports(run_id: bytes) -> None
         HostileApi(lambda connection: connection.answer(b'{"run": {"id": %s}}' % run_id)).serve() as server,
         client(server.url) as api,
     ):
-        with pytest.raises(PortApiError, match="answered, but not as Port's API does"):
+        with pytest.raises(PortApiError, match="responded, but not as Port's API does"):
             await api.start_run("create_vm", {})
 
 
@@ -150,7 +150,7 @@ async def test_a_log_that_holds_anything_but_entries_is_not_ports() -> None:
         HostileApi(lambda connection: connection.answer(b'{"runLogs": [{"message": "x"}, null]}')).serve() as server,
         client(server.url) as api,
     ):
-        with pytest.raises(PortApiError, match="answered, but not as Port's API does"):
+        with pytest.raises(PortApiError, match="responded, but not as Port's API does"):
             await api.run_logs(RUN_ID)
 
 
@@ -159,7 +159,7 @@ async def test_a_response_is_read_up_to_8_mib(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(10):
         problem = await failure(server)
         await server.hung_up.wait()
-    assert problem.message.startswith(f"{server.url} answered, but with more than 8 MiB.")
+    assert problem.message.startswith(f"{server.url} responded, but with more than 8 MiB.")
     assert server.sent < 8 * MIB + SOCKET_BUFFERS
 
 
@@ -175,7 +175,7 @@ async def test_endless_header_fields_are_not_read_for_long(trick: Trick) -> None
 async def test_a_compressed_response_is_refused_and_not_decompressed(trick: Trick, coding: str) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
-    words = f"{server.url} answered, but with a content-encoding that port-hook did not ask for ({coding})."
+    words = f"{server.url} responded, but with a content-encoding that port-hook did not ask for ({coding})."
     assert problem.message == words
     assert all(b"accept-encoding: identity" in head.lower() for head in server.requests)
     assert len(server.requests) == 2  # the token's and one more: it is not tried again
@@ -185,7 +185,7 @@ async def test_a_compressed_response_is_refused_and_not_decompressed(trick: Tric
 async def test_json_that_nests_too_deeply_is_not_ports(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
-    assert problem.message == f"{server.url} answered, but not as Port's API does."
+    assert problem.message == f"{server.url} responded, but not as Port's API does."
 
 
 async def test_a_connection_that_is_reset_midway_is_reported() -> None:
@@ -197,19 +197,25 @@ async def test_a_connection_that_is_reset_midway_is_reported() -> None:
 @pytest.mark.parametrize(
     ("token", "words"),
     [
-        (b'{"accessToken": "t\xc3\xb6ken", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
-        (b'{"accessToken": "a\\r\\nx: y", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
-        (b'{"accessToken": "a b", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
-        (b'{"accessToken": "\\ud800", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
-        (b'{"accessToken": "", "expiresIn": 60}', "gave an access token that no HTTP header can carry"),
-        (b'{"accessToken": "%s", "expiresIn": 60}' % (b"x" * 2**20), "gave an access token that no HTTP header can"),
+        (
+            b'{"accessToken": "t\xc3\xb6ken", "expiresIn": 60}',
+            "issued an access token that is not valid in an HTTP header",
+        ),
+        (
+            b'{"accessToken": "a\\r\\nx: y", "expiresIn": 60}',
+            "issued an access token that is not valid in an HTTP header",
+        ),
+        (b'{"accessToken": "a b", "expiresIn": 60}', "issued an access token that is not valid in an HTTP header"),
+        (b'{"accessToken": "\\ud800", "expiresIn": 60}', "issued an access token that is not valid in an HTTP header"),
+        (b'{"accessToken": "", "expiresIn": 60}', "issued an access token that is not valid in an HTTP header"),
+        (b'{"accessToken": "%s", "expiresIn": 60}' % (b"x" * 2**20), "issued an access token that is not valid"),
         (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 400), "whose lifetime (`expiresIn`) is not a possible"),
         (b'{"accessToken": "t", "expiresIn": 1e999}', "whose lifetime (`expiresIn`) is not a possible number"),
         (b'{"accessToken": "t", "expiresIn": -1}', "whose lifetime (`expiresIn`) is not a possible number"),
-        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 5000), "answered, but not as Port's API does"),
-        (b'{"accessToken": "t", "expiresIn": NaN}', "answered, but not as Port's API does"),
-        (b'{"accessToken": "t", "expiresIn": Infinity}', "answered, but not as Port's API does"),
-        (b'{"accessToken": ["t"], "expiresIn": 60}', "answered, but not as Port's API does"),
+        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 5000), "responded, but not as Port's API does"),
+        (b'{"accessToken": "t", "expiresIn": NaN}', "responded, but not as Port's API does"),
+        (b'{"accessToken": "t", "expiresIn": Infinity}', "responded, but not as Port's API does"),
+        (b'{"accessToken": ["t"], "expiresIn": 60}', "responded, but not as Port's API does"),
     ],
 )
 async def test_a_token_that_cannot_be_used_is_reported(token: bytes, words: str) -> None:
@@ -224,7 +230,7 @@ async def test_a_token_that_cannot_be_used_is_reported(token: bytes, words: str)
 async def test_a_permanent_error_status_is_not_tried_again(line: str) -> None:
     async with HostileApi(status(line)).serve() as server:
         problem = await failure(server)
-    assert f"answered {line[:3]}" in problem.message
+    assert f"responded with {line[:3]}" in problem.message
     assert len(server.requests) == 2  # the token's and one more
 
 
@@ -232,7 +238,7 @@ async def test_a_permanent_error_status_is_not_tried_again(line: str) -> None:
 async def test_a_pause_that_a_server_asks_for_is_at_most_30_s(value: str) -> None:
     async with HostileApi(status("429 Too Many", f"retry-after: {value}")).serve() as server, asyncio.timeout(5):
         problem = await failure(server, sleep=asyncio.sleep)
-    assert "Port asks to wait" in problem.hint
+    assert "Port asks you to wait" in problem.hint
     assert len(server.requests) == 2
 
 

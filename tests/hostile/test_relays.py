@@ -1,4 +1,4 @@
-"""Relays and tunnels that mean harm: a listener takes no more from one than its limits."""
+"""Hostile relays and tunnels: a listener reads no more from one than its limits allow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.connectivity import Reach
+from port_hook_cli.tunnels.connectivity import Connectivity
 from port_hook_cli.tunnels.prober import probe
 from port_hook_cli.tunnels.protocol import Opening
-from port_hook_cli.tunnels.smee.tunnel import SmeeTunnel, open_smee
-from port_hook_cli.tunnels.supervised import TetheredTunnel
+from port_hook_cli.tunnels.smee.channel import SmeeChannel, open_smee
+from port_hook_cli.tunnels.supervised import SupervisedTunnel
 from tests.hostile.hostile_api import bomb
 from tests.hostile.wire import (
     SOCKET_BUFFERS,
@@ -26,11 +26,12 @@ from tests.hostile.wire import (
     endless_field,
     endless_fields,
 )
+from tests.receivers import World, a_context
 
 _STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 
 
-async def open_relay(url: str, timeout_s: float = 5) -> SmeeTunnel:
+async def open_relay(url: str, timeout_s: float = 5) -> SmeeChannel:
     return await open_smee(
         Opening(
             address=f"{url}/channel",
@@ -39,6 +40,7 @@ async def open_relay(url: str, timeout_s: float = 5) -> SmeeTunnel:
             home=Path("/nowhere"),
             notice=lambda _: None,
             timeout_s=timeout_s,
+            source=a_context(World().receive),
         ),
     )
 
@@ -64,10 +66,10 @@ async def good_stream_but_endless_responses(connection: Connection) -> None:
 @pytest.mark.parametrize(
     ("trick", "words"),
     [
-        (packed_stream, "it answers with a content-encoding that port-hook did not ask for (gzip)"),
-        (event_without_end, "it sends an event without end"),
-        (endless_field, "it broke the connection off"),
-        (endless_fields, "it broke the connection off"),
+        (packed_stream, "it responds with a content-encoding that port-hook did not request (gzip)"),
+        (event_without_end, "it sends an event that is too large"),
+        (endless_field, "it closed the connection"),
+        (endless_fields, "it closed the connection"),
     ],
 )
 async def test_a_relay_that_sends_too_much_is_reported(trick: Trick, words: str) -> None:
@@ -91,7 +93,7 @@ async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> No
         found = await tunnel.probe("/", "token")
         await relay.hung_up.wait()
         await tunnel.close()
-    assert found.words == "the relay took a request, but did not hand it on within 0.3 s"
+    assert found.message == "the relay accepted a request, but did not pass it on within 0.3 s"
     assert relay.sent < SOCKET_BUFFERS
 
 
@@ -99,7 +101,7 @@ async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> No
 async def test_a_probe_ends_within_its_timeout_for_any_server_at_the_public_url(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(5):
         found = await probe(server.url, "token", timeout_s=0.3)
-    assert found.reach in {Reach.UNREACHABLE, Reach.TAKEN}
+    assert found.connectivity in {Connectivity.UNREACHABLE, Connectivity.TAKEN}
     assert server.sent < SOCKET_BUFFERS
 
 
@@ -115,13 +117,13 @@ async def test_no_proxy_is_used_for_a_relay_or_a_listener_on_this_machine(
         monkeypatch.setenv(name, proxy.url)
         tunnel = await open_relay(relay.url)
         await tunnel.close()
-        assert (await probe(listener.url, "token")).reach is Reach.REACHABLE
+        assert (await probe(listener.url, "token")).connectivity is Connectivity.REACHABLE
     assert proxy.requests == []
 
 
-async def test_a_tether_that_sends_an_endless_line_is_ended() -> None:
+async def test_a_supervisor_that_sends_an_endless_line_is_killed() -> None:
     endless = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
-    tether = await asyncio.create_subprocess_exec(
+    supervisor = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         endless,
@@ -129,8 +131,8 @@ async def test_a_tether_that_sends_an_endless_line_is_ended() -> None:
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
     )
-    tunnel = TetheredTunnel(tether)
+    tunnel = SupervisedTunnel(supervisor)
     async with asyncio.timeout(5):
         assert await tunnel.next_report() is None
         await tunnel.close()
-    assert tether.returncode is not None
+    assert supervisor.returncode is not None

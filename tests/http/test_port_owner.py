@@ -44,7 +44,7 @@ def test_another_process_is_named_with_its_pid(listener: tuple[int, int]) -> Non
 
 @linux_only
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - the point
-def test_this_process_is_named_whatever_address_is_asked_for(host: str) -> None:
+def test_this_process_is_named_for_every_address_that_overlaps(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         described = describe_owner(host, server.getsockname()[1])
     assert described is not None
@@ -52,7 +52,7 @@ def test_this_process_is_named_whatever_address_is_asked_for(host: str) -> None:
 
 
 @linux_only
-def test_a_listener_on_another_address_is_not_the_one_in_the_way() -> None:
+def test_a_listener_on_another_address_does_not_occupy_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert describe_owner("127.0.0.2", server.getsockname()[1]) is None
 
@@ -64,7 +64,7 @@ def test_a_free_port_has_no_owner() -> None:
 
 
 @needs_lsof
-def test_where_there_is_no_proc_lsof_is_asked(listener: tuple[int, int]) -> None:
+def test_lsof_names_the_process_where_there_is_no_proc(listener: tuple[int, int]) -> None:
     pid, port = listener
     described = port_owner.by_lsof(port)
     assert described is not None
@@ -73,7 +73,7 @@ def test_where_there_is_no_proc_lsof_is_asked(listener: tuple[int, int]) -> None
 
 
 @needs_lsof
-def test_lsof_knows_no_owner_of_a_free_port() -> None:
+def test_lsof_names_no_process_for_a_free_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert port_owner.by_lsof(port) is None

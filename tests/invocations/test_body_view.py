@@ -1,4 +1,4 @@
-"""What is shown of a body costs what is shown, not what there is."""
+"""The cost of showing a body depends on the part that is shown, not on its size."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def of(document: Any) -> Payload:
 
 
 @given(json_values.filter(lambda value: value is not None), st.integers(1, 100))
-def test_of_a_document_the_beginning_is_shown_indented(document: Any, limit: int) -> None:
+def test_the_beginning_of_a_document_is_shown_indented(document: Any, limit: int) -> None:
     shown = body_text(of(document), b"", limit=limit)
     assert shown is not None
     whole = body_text(of(document), b"", limit=100_000)
@@ -49,17 +49,17 @@ def test_json_is_indented_and_its_text_stays_readable() -> None:
     assert bytes_text('{"é":[1]}'.encode(), limit=100) == '{\n  "é": [\n    1\n  ]\n}'
 
 
-def test_other_text_is_shown_with_control_characters_written_out() -> None:
+def test_other_text_is_shown_with_control_characters_as_escapes() -> None:
     assert bytes_text(b"a\x1b[2J\n\tb", limit=100) == "a\\x1b[2J\n\tb"
     assert bytes_text(b"", limit=100) == ""
 
 
-def test_a_document_that_cannot_be_read_again_is_shown_as_it_came() -> None:
+def test_a_document_is_shown_unchanged_when_it_cannot_be_parsed() -> None:
     assert bytes_text(b"[" * 10_000, limit=10) == "[" * 11
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"a\xc3", b"x" * 100 + b"\xed\xa0\x80", b"\xff" * 100_000])
-def test_what_is_no_utf8_is_no_text(body: bytes) -> None:
+def test_bytes_text_is_none_when_the_body_is_not_utf8(body: bytes) -> None:
     assert bytes_text(body, limit=10) is None
 
 
@@ -69,7 +69,7 @@ def test_a_large_body_may_be_cut_within_a_character(limit: int) -> None:
     assert bytes_text(body, limit=limit) == "a" + "🚢" * limit
 
 
-def test_large_json_of_a_handler_is_shown_as_it_came() -> None:
+def test_large_json_of_a_handler_is_shown_unchanged() -> None:
     body = json.dumps(["x" * 70_000]).encode()
     assert bytes_text(body, limit=4) == '["xxx'
 
@@ -91,7 +91,7 @@ def test_a_value_is_cut_at_200_characters() -> None:
 
 
 def deep_and_wide() -> bytes:
-    """800 kB, nested 300 deep: written out with indentation it would be 480 MB."""
+    """Return a document of 800 kB with 300 levels. Indented as a whole, it would be 480 MB."""
     return b"[" * 300 + b",".join([b"1"] * 400_000) + b"]" * 300
 
 
@@ -103,7 +103,7 @@ def many_keys() -> bytes:
 @pytest.mark.parametrize(
     "body", [deep_and_wide(), many_keys(), json.dumps(["\x1b" * 500_000]).encode()], ids=["deep", "keys", "string"]
 )
-def test_what_is_not_shown_costs_next_to_nothing(body: bytes, limit: int) -> None:
+def test_the_part_of_a_body_that_is_not_shown_takes_no_time(body: bytes, limit: int) -> None:
     payload = read_payload(body, Headers())
     start = time.process_time()
     shown = body_text(payload, body, limit=limit)

@@ -1,4 +1,4 @@
-"""What an automation's event says has changed."""
+"""The changes in an automation's event."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from port_hook_cli.invocations.models import EventChange
         ({"a": 1}, None, (EventChange(".", {"a": 1}, None),)),
     ],
 )
-def test_what_differs_is_told_by_its_path_in_the_order_of_the_document(
+def test_changes_have_paths_in_the_order_of_the_document(
     before: Any, after: Any, changes: tuple[EventChange, ...]
 ) -> None:
     assert find_changes(before, after) == changes
 
 
-def test_who_touched_an_entity_and_when_is_no_change_but_a_property_of_that_name_is() -> None:
+def test_updated_at_and_by_are_changes_only_as_properties() -> None:
     before = {"updatedAt": "1", "updatedBy": "a", "properties": {"updatedAt": "1"}}
     after = {"updatedAt": "2", "updatedBy": "b", "properties": {"updatedAt": "2"}}
     assert find_changes(before, after) == (EventChange("properties.updatedAt", "1", "2"),)
 
 
-def test_at_most_200_changes_are_told() -> None:
+def test_at_most_200_changes_are_found() -> None:
     wide = {str(number): number for number in range(1000)}
     found = find_changes(wide, dict.fromkeys(wide, -1))
     assert len(found) == 200
@@ -57,7 +57,7 @@ def test_documents_of_any_depth_are_compared() -> None:
 
     (change,) = find_changes(nested(2000, 1, dict), nested(2000, 2, dict))
     assert change == EventChange(".".join(["k"] * 2000), 1, 2)
-    # Lists are compared as a whole; where that cannot be done they count as changed.
+    # Lists are compared as a whole. If that is not possible, they count as changed.
     assert len(find_changes(nested(100_000, 1, list), nested(100_000, 2, list))) == 1
 
 
@@ -69,7 +69,7 @@ values = st.recursive(
 
 
 @given(values, values)
-def test_what_went_one_way_comes_back_the_other(before: Any, after: Any) -> None:
+def test_swapping_the_sides_swaps_each_change(before: Any, after: Any) -> None:
     there, back = find_changes(before, after), find_changes(after, before)
     assert sorted((c.path, repr(c.before), repr(c.after)) for c in there) == sorted(
         (c.path, repr(c.after), repr(c.before)) for c in back

@@ -44,7 +44,7 @@ def test_a_failure_says_where_to_look_first(status: int, word: str) -> None:
         ("interrupted", "port-hook replay last --to URL"),
     ],
 )
-def test_a_handler_that_gave_no_answer_has_a_hint_of_its_own(fault: str, word: str) -> None:
+def test_a_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, word: str) -> None:
     assert word in delivery_hint(Delivery(url=URL, fault=fault))
 
 
@@ -56,12 +56,12 @@ def test_a_handler_that_gave_no_answer_has_a_hint_of_its_own(fault: str, word: s
         Delivery(url=URL, fault="of a later version"),
     ],
 )
-def test_where_nothing_is_known_nothing_is_advised(delivery: Delivery) -> None:
+def test_a_delivery_has_no_hint_when_nothing_is_known(delivery: Delivery) -> None:
     assert delivery_hint(delivery) == ""
 
 
 @given(st.integers(100, 999))
-def test_only_what_did_not_succeed_has_a_hint(status: int) -> None:
+def test_a_delivery_has_a_hint_only_when_it_failed(status: int) -> None:
     hint = delivery_hint(Delivery(url=URL, status=status))
     assert hint == "" or not 200 <= status <= 299
     assert "\n" not in hint

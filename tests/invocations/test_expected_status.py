@@ -21,12 +21,12 @@ def test_a_class_expects_every_status_of_it(digit: int, status: int, letters: st
 
 
 @pytest.mark.parametrize("text", ["200", "2xx", " 2XX "])
-def test_no_answer_meets_no_expectation(text: str) -> None:
+def test_a_missing_response_meets_no_expectation(text: str) -> None:
     assert not Expectation.parse(text).met_by(None)
 
 
 @pytest.mark.parametrize("text", ["", "20", "2000", "2x", "x00", "20x", "600", "0xx", "ok", "²00", "-200", "2xx,3xx"])
-def test_what_is_no_status_is_refused(text: str) -> None:
+def test_an_expectation_is_refused_when_it_is_not_a_status(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Expectation.parse(text)
     assert "2xx" in caught.value.hint

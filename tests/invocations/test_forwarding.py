@@ -1,4 +1,4 @@
-"""Where a request goes and with which header fields."""
+"""The URL and the header fields of a forwarded request."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_target_may_be_a_port_a_host_or_a_url(text: str, url: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "http://", "ftp://x", "http://x:99999", "http://x:0", "0", "http://u:p@x", "http://x/#f"]
 )
-def test_what_is_no_target_is_refused_in_words(text: str) -> None:
+def test_a_target_is_refused_with_a_message_when_it_is_not_a_url(text: str) -> None:
     with pytest.raises(BadTarget, match=r"."):
         parse_target(text)
 
@@ -61,7 +61,7 @@ def test_what_is_no_target_is_refused_in_words(text: str) -> None:
         ("http://h:1", "/%C3%A9%2F..//b", "/", "http://h:1/%C3%A9%2F..//b"),
     ],
 )
-def test_a_path_is_kept_unless_the_target_brings_its_own(base: str, target: str, mount: str, url: str) -> None:
+def test_join_target_keeps_the_path_unless_the_base_has_one(base: str, target: str, mount: str, url: str) -> None:
     assert join_target(base, target, mount=mount) == url
 
 
@@ -83,11 +83,11 @@ def test_an_action_with_a_route_of_its_own_goes_there() -> None:
     [("/", "/", True), ("/a", "/", True), ("/hooks", "/hooks", True), ("/hooks?x", "/hooks", True),
      ("/hooks/a", "/hooks", True), ("/hooksa", "/hooks", False), ("/", "/hooks", False), ("/hooks", "/hooks/", True)],
 )  # fmt: skip
-def test_a_mount_covers_its_path_and_what_lies_below(target: str, mount: str, below: bool) -> None:
+def test_a_mount_includes_its_path_and_the_paths_below(target: str, mount: str, below: bool) -> None:
     assert is_below(target, mount) is below
 
 
-def test_fields_keep_order_case_and_duplicates_and_lose_what_is_hop_by_hop() -> None:
+def test_forwarded_headers_keep_order_case_and_duplicates_without_hop_by_hop_fields() -> None:
     headers = Headers(
         (
             ("X-B", "1"), ("hOsT", "public.example"), ("x-a", "2"), ("X-B", "3"), ("Connection", "close, X-Secret-Hop"),
@@ -102,7 +102,7 @@ def test_fields_keep_order_case_and_duplicates_and_lose_what_is_hop_by_hop() -> 
     )  # fmt: skip
 
 
-def test_what_a_tunnel_said_of_the_client_is_kept_and_added_to() -> None:
+def test_forwarded_headers_keep_and_extend_those_of_a_tunnel() -> None:
     headers = Headers(
         (("Host", "a"), ("X-Forwarded-For", "9.9.9.9"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "p"))
     )
@@ -113,7 +113,7 @@ def test_what_a_tunnel_said_of_the_client_is_kept_and_added_to() -> None:
     assert sent.all("x-forwarded-host") == ("p",)
 
 
-def test_an_answer_travels_back_less_its_framing() -> None:
+def test_relayed_headers_have_no_hop_by_hop_fields() -> None:
     headers = Headers((("Transfer-Encoding", "chunked"), ("X", "1"), ("Connection", "keep-alive"), ("X", "2")))
     assert relayed_headers(headers).items == (("X", "1"), ("X", "2"))
 
@@ -137,7 +137,7 @@ LENGTH = ("Content-Length", "42")
         ("HEAD", 204, b"", (LENGTH,), ()),
     ],
 )
-def test_an_answer_tells_the_length_that_it_has_or_would_have_had(
+def test_a_response_has_the_length_of_its_body_or_of_the_omitted_one(
     method: str, status: int, body: bytes, fields: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
 ) -> None:
     answer = Response(status=status, headers=Headers(fields), body=body)

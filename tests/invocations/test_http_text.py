@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
 TOKENS = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", fullmatch=True)
-# What a header value may hold: no line ends, and no white space at its ends.
+# Header values: without line ends, and without white space at their ends.
 VALUES = st.binary(max_size=30).map(lambda value: value.translate(None, b"\r\n\0").strip(b" \t"))
 FIELDS = st.lists(
     st.tuples(
@@ -25,7 +25,7 @@ def a_request(*lines: bytes, body: bytes = b"", line_end: bytes = b"\r\n") -> by
 
 
 @given(TOKENS, st.binary(min_size=1, max_size=20), FIELDS, st.binary(), LINE_ENDS)
-def test_what_is_written_as_a_request_is_read_back(
+def test_a_written_request_is_parsed_as_it_was(
     method: str, target: bytes, fields: list[tuple[bytes, bytes]], body: bytes, line_end: bytes
 ) -> None:
     target = b"/" + target.translate(None, b" \t\n\r\v\f")
@@ -38,7 +38,7 @@ def test_what_is_written_as_a_request_is_read_back(
 
 
 @given(st.binary())
-def test_any_bytes_are_a_request_or_said_to_be_none(content: bytes) -> None:
+def test_any_bytes_are_a_request_or_raise_not_http(content: bytes) -> None:
     if is_request(content):
         with suppress(NotHttp):
             parse_request(content)
@@ -48,13 +48,13 @@ def test_any_bytes_are_a_request_or_said_to_be_none(content: bytes) -> None:
 
 
 @given(st.binary())
-def test_any_bytes_after_a_request_line_are_read_or_refused_in_words(content: bytes) -> None:
+def test_any_bytes_after_a_request_line_are_parsed_or_raise_not_http(content: bytes) -> None:
     content = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n" + content
     with suppress(NotHttp):
         assert len(parse_request(content).body) <= len(content)
 
 
-def test_empty_lines_before_the_request_are_passed_over() -> None:
+def test_empty_lines_before_the_request_are_skipped() -> None:
     assert parse_request(b"\r\n\n" + a_request(body=b"{}")).body == b"{}"
 
 
@@ -64,14 +64,14 @@ def test_a_body_ends_where_content_length_says() -> None:
     assert request.remarks == ("content-length is 2; the rest (1 B) was left out",)
 
 
-def test_a_body_that_is_too_short_is_taken_and_remarked_on() -> None:
+def test_a_body_that_is_too_short_is_used_with_a_remark() -> None:
     request = parse_request(a_request(b"Content-Length: 9", body=b"{}"))
     assert request.body == b"{}"
     assert "only 2" in request.remarks[0]
 
 
 @pytest.mark.parametrize("length", [b"two", b"-1", b"9" * 5000, "٣".encode()])
-def test_a_content_length_that_is_no_number_is_ignored(length: bytes) -> None:
+def test_a_content_length_is_ignored_when_it_is_not_a_number(length: bytes) -> None:
     request = parse_request(a_request(b"Content-Length: " + length, body=b"{}"))
     assert request.body == b"{}"
     assert "not a number" in request.remarks[0]
@@ -87,7 +87,7 @@ def test_chunks_are_put_together(chunks: list[bytes], line_end: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"a":1}', b"5\r\nab", b"5\r\nabcdefgh", b""])
-def test_a_body_that_is_not_chunked_although_it_should_be_is_taken_as_it_is(body: bytes) -> None:
+def test_a_body_is_used_unchanged_when_it_is_not_chunked_as_declared(body: bytes) -> None:
     request = parse_request(a_request(b"Transfer-Encoding: chunked", body=body))
     assert request.body == body
     assert "chunked" in request.remarks[0]
@@ -104,13 +104,13 @@ def test_headers_without_an_empty_line_after_them_have_no_body() -> None:
     assert "no empty line" in request.remarks[0]
 
 
-def test_a_line_that_is_no_field_is_named_by_its_number() -> None:
+def test_a_line_that_is_not_a_field_is_reported_with_its_number() -> None:
     with pytest.raises(NotHttp, match="line 3 is not a header field like 'name: value': 'nonsense'"):
         parse_request(a_request(b"Host: a", b"nonsense"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b'{"a": 1}', b"HTTP/1.1 200 OK\r\n\r\n", b"POST /\r\n\r\n", b"\xff"])
-def test_other_files_are_no_requests(content: bytes) -> None:
+def test_other_files_are_not_requests(content: bytes) -> None:
     assert not is_request(content)
     with pytest.raises(NotHttp, match="not a request line"):
         parse_request(content)

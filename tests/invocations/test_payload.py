@@ -1,4 +1,4 @@
-"""Reading payloads: both shapes, automations, and anything at all."""
+"""Payloads are read in both forms, from automations, and from any other bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.changes import find_changes
@@ -21,7 +21,7 @@ def read(document: Any, headers: Headers = NONE) -> Payload:
     return read_payload(json.dumps(document).encode(), headers)
 
 
-def test_the_old_default_shape_is_read_in_every_field() -> None:
+def test_every_field_of_the_default_payload_is_read() -> None:
     payload = read(a_document())
 
     assert payload.kind is Kind.ACTION_RUN
@@ -33,7 +33,7 @@ def test_the_old_default_shape_is_read_in_every_field() -> None:
     assert payload.inputs == {"title": "dev-env", "cpu": 2, "memory": 4, "region": "eu-west-1"}
 
 
-def test_encrypted_inputs_of_the_old_shape_are_named() -> None:
+def test_encrypted_inputs_of_the_default_payload_are_read() -> None:
     document = a_document()
     document["payload"]["censoredProperties"] = ["password"]
     assert read(document).censored == ("password",)
@@ -80,9 +80,7 @@ def test_an_entity_object_is_known_by_its_identifier() -> None:
         ({"x": f"{RUN_ID}x", "y": "r_short"}, Headers((("RUN_ID", "nonsense"),)), None),
     ],
 )
-def test_the_run_id_is_looked_for_in_the_documented_order(
-    document: Any, headers: Headers, expected: str | None
-) -> None:
+def test_the_run_id_is_searched_in_the_documented_order(document: Any, headers: Headers, expected: str | None) -> None:
     assert read(document, headers).run_id == expected
 
 
@@ -136,12 +134,12 @@ def test_a_body_that_cannot_be_read_says_why(body: bytes, problem: str) -> None:
 
 
 @pytest.mark.parametrize("text", [RUN_ID, "wfnr_a", "wfnr_" + "a" * 95])
-def test_a_run_id_is_known_by_its_form(text: str) -> None:
+def test_is_run_id_accepts_the_form_of_run_ids(text: str) -> None:
     assert is_run_id(text)
 
 
 @pytest.mark.parametrize("text", ["", "r_short", RUN_ID + "\n", f"x{RUN_ID}", "wfnr_", "wfnr_" + "a" * 96, None, 1])
-def test_what_is_too_short_too_long_or_more_than_an_id_is_none(text: object) -> None:
+def test_is_run_id_refuses_text_that_is_too_short_too_long_or_contains_more(text: object) -> None:
     assert not is_run_id(text)
 
 
@@ -162,15 +160,16 @@ port_like = st.recursive(json_values, lambda inner: st.dictionaries(known_keys, 
 
 
 @given(st.binary())
-def test_no_bytes_make_it_raise(body: bytes) -> None:
+def test_read_payload_never_raises_for_any_bytes(body: bytes) -> None:
     payload = read_payload(body, NONE)
     # Either there is a document, or the payload says why there is none.
     assert payload.document is None or payload.problem is None
     assert payload.problem is not None or json.loads(body) == payload.document or body == b"NaN"
 
 
+@settings(max_examples=50)
 @given(port_like)
-def test_no_document_with_ports_keys_makes_it_raise(document: Any) -> None:
+def test_read_payload_never_raises_for_documents_with_ports_keys(document: Any) -> None:
     payload = read_payload(json.dumps(document).encode("utf-8", "surrogatepass"), Headers((("run_id", "x"),)))
     assert (payload.document, payload.problem) == (document, None)
 

@@ -1,4 +1,4 @@
-"""The records that programs read: their fields, their names and that they stay JSON."""
+"""The records that programs read: their fields and names, and that they are JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_time_is_utc_with_milliseconds(epoch_s: float, text: str) -> None:
     assert records.format_time(epoch_s) == text
 
 
-def test_a_verdict_tells_status_causes_age_and_what_to_do() -> None:
+def test_a_verdict_record_has_status_causes_age_and_hint() -> None:
     assert signature_records.verdict_record(VERDICT) == {
         "schema": "port-hook/verdict/1",
         "status": "invalid",
@@ -57,7 +57,7 @@ def test_a_verdict_tells_status_causes_age_and_what_to_do() -> None:
     }
 
 
-def test_a_verdict_without_a_timestamp_has_no_age() -> None:
+def test_a_verdict_record_has_no_age_without_a_timestamp() -> None:
     record = signature_records.verdict_record(Verdict(status=Status.MISSING))
     assert (record["age_s"], record["hint"], record["details"]) == (None, "", [])
 
@@ -67,7 +67,7 @@ def test_every_status_is_written_as_plain_text(status: Status) -> None:
     assert json.loads(json.dumps(records.verdict_fields(Verdict(status=status))))["status"] == status.value
 
 
-def test_a_send_is_its_source_run_and_what_came_of_it() -> None:
+def test_a_delivery_record_has_source_run_and_outcome() -> None:
     assert records.delivery_record(DELIVERED, source="last", run_id=RUN_ID) == {
         "schema": "port-hook/delivery/1",
         "source": "last",
@@ -79,7 +79,7 @@ def test_a_send_is_its_source_run_and_what_came_of_it() -> None:
     }
 
 
-def test_a_send_without_an_answer_has_its_reason() -> None:
+def test_a_delivery_record_has_an_error_when_there_is_no_response() -> None:
     failed = Delivery(url="u", fault="unreachable", error="nothing answers")
     record = records.delivery_record(failed, source="a.json", run_id=None)
     assert (record["status"], record["error"], record["run_id"]) == (None, "nothing answers", None)
@@ -102,7 +102,7 @@ def test_an_invocation_is_one_flat_record() -> None:
     }
 
 
-def test_what_has_not_happened_yet_is_null() -> None:
+def test_an_invocation_event_has_null_for_steps_that_did_not_happen() -> None:
     record = records.invocation_event(an_exchange())
     assert (record["answer"], record["delivery"]) == (None, None)
 
@@ -137,7 +137,7 @@ def test_a_signed_request_holds_its_body_as_text() -> None:
 
 
 @given(st.binary())
-def test_a_body_of_any_bytes_can_be_had_from_its_record(body: bytes) -> None:
+def test_a_signature_record_contains_a_body_of_any_bytes(body: bytes) -> None:
     record = json.loads(json.dumps(signature_records.signature_record(a_request(body), form="raw")))
     text, encoded = record["body"], record["body_base64"]
     assert (text is None) != (encoded is None)
@@ -187,6 +187,6 @@ def test_a_change_of_the_tunnel_is_a_record_and_its_last_one_part_of_the_summary
     assert listener_records.summary_event(Tally(), tunnel=report)["tunnel"] == fields
 
 
-def test_a_header_field_is_not_what_decides_the_run() -> None:
+def test_the_run_id_of_a_record_is_not_taken_from_a_header_first() -> None:
     invocation = an_invocation(headers=Headers((("run_id", "r_0000000000000000"),)))
     assert records.invocation_event(an_exchange(invocation))["run_id"] == RUN_ID

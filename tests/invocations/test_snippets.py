@@ -81,7 +81,7 @@ def test_the_python_expression_is_the_body(body: bytes) -> None:
     assert eval(python_bytes(body), {"__builtins__": {}}) == body  # noqa: S307 - the text is our own
 
 
-def test_json_stands_there_as_it_is() -> None:
+def test_printf_shows_json_unchanged() -> None:
     assert printf_arguments('{"name":"Zoë"}'.encode()) == """'%s' '{"name":"Zoë"}'"""
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.url_text import percent_encoded
+from port_hook_cli.invocations.url_text import percent_encoded, request_target, sendable_url
 from port_hook_cli.text.unseen import is_visible
 
 
@@ -30,3 +30,20 @@ def test_a_path_becomes_visible_ascii_and_stays_so(text: str) -> None:
     assert encoded.isascii()
     assert is_visible(encoded)
     assert percent_encoded(encoded) == encoded
+
+
+def test_a_url_that_a_person_wrote_is_sent_encoded_and_without_its_fragment() -> None:
+    assert sendable_url("http://h/zoë?q=a b#part") == "http://h/zo%C3%AB?q=a%20b"
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://h", b"/"),
+        ("http://h?a=b", b"/?a=b"),
+        ("http://h/zoë?q=\udcff#x", b"/zo\xc3\xab?q=\xff#x"),
+        ("http://h/a b\r\n\x00\x7f", b"/a%20b%0D%0A%00%7F"),
+    ],
+)
+def test_a_request_target_is_exact_except_for_spaces_and_controls(url: str, target: bytes) -> None:
+    assert request_target(url) == target

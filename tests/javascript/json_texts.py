@@ -1,4 +1,4 @@
-"""Hypothesis strategies for JSON texts, with all the freedom that the grammar leaves to who writes them."""
+"""Hypothesis strategies for JSON texts in all the ways that the grammar allows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ JSON_TEXTS = st.recursive(_spaced(_SCALARS), _containers, max_leaves=12)
 
 @st.composite
 def nearly_json(draw: st.DrawFn) -> str:
-    """A JSON text with one character taken out, put in or replaced."""
+    """A JSON text with one character removed, inserted or replaced."""
     text = draw(JSON_TEXTS)
     start = draw(st.integers(0, len(text)))
     end = draw(st.integers(start, min(start + 1, len(text))))

@@ -1,4 +1,4 @@
-"""Node as the oracle: what JSON.stringify writes, and what Port's documented verifier for Node says."""
+"""Node as the reference: what JSON.stringify writes, and what Port's documented verifier for Node decides."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ require('readline').createInterface({ input: process.stdin }).on('line', line =>
 
 
 class Node:
-    """One Node process, asked line by line. A call that throws answers None."""
+    """One Node process that handles one request per line. A call that throws returns None."""
 
     def __init__(self, requests: IO[str], answers: IO[str]) -> None:
         self._requests = requests

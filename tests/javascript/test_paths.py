@@ -47,19 +47,19 @@ def test_a_path_is_read_as_its_steps(text: str, steps: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     "text", ["", ".", "a.", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", 'a["x]', 'a["\\q"]', "a]", "a=b"]
 )
-def test_what_is_no_path_is_refused(text: str) -> None:
+def test_a_path_is_refused_when_it_cannot_be_parsed(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         path(text)
     assert caught.value.hint
 
 
-def test_the_refusal_shows_where_the_reading_stopped() -> None:
+def test_a_refused_path_shows_the_part_that_cannot_be_read() -> None:
     with pytest.raises(UsageError, match=r"'\[x\]\.b'"):
         path("a[x].b")
 
 
 @given(st.lists(KEYS.filter(lambda key: key.isprintable()) | st.integers(0, 999), min_size=1, max_size=5))
-def test_a_path_written_out_reads_as_itself(steps: list[str | int]) -> None:
+def test_a_formatted_path_parses_to_itself(steps: list[str | int]) -> None:
     written = JsonPath(tuple(steps))
     assert path(str(written)) == written
 
@@ -120,7 +120,7 @@ def test_an_error_names_the_part_of_the_path_that_does_not_fit(document: Any, wh
 
 
 @given(DOCUMENTS, st.lists(KEYS | st.integers(0, 3), min_size=1, max_size=4), SCALARS)
-def test_what_was_set_is_there_and_the_original_is_untouched(document: Any, steps: list[str | int], value: Any) -> None:
+def test_set_at_sets_the_value_in_a_copy(document: Any, steps: list[str | int], value: Any) -> None:
     before = copy.deepcopy(document)
     place = JsonPath(tuple(steps))
     try:
@@ -135,9 +135,7 @@ def test_what_was_set_is_there_and_the_original_is_untouched(document: Any, step
 
 
 @given(DOCUMENTS, st.lists(KEYS | st.integers(0, 3), min_size=1, max_size=4))
-def test_unsetting_takes_away_one_thing_or_returns_the_very_same_document(
-    document: Any, steps: list[str | int]
-) -> None:
+def test_unset_at_removes_one_value_or_returns_the_same_document(document: Any, steps: list[str | int]) -> None:
     place = JsonPath(tuple(steps))
     before = copy.deepcopy(document)
     after = unset_at(document, place)
@@ -149,12 +147,12 @@ def test_unsetting_takes_away_one_thing_or_returns_the_very_same_document(
         assert len(get_at(after, JsonPath(tuple(steps[:-1])))) == len(parent) - 1
 
 
-def test_nothing_stands_behind_the_last_item() -> None:
+def test_get_at_finds_nothing_after_the_last_item() -> None:
     assert get_at({"a": [1]}, path("a[]")) is MISSING
     document = {"a": [1]}
     assert unset_at(document, path("a[]")) is document
 
 
-def test_a_path_of_ten_thousand_steps_is_no_problem() -> None:
+def test_a_path_may_have_ten_thousand_steps() -> None:
     long = JsonPath(("a",) * 10_000)
     assert get_at(set_at({}, long, 1), long) == 1

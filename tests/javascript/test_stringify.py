@@ -36,14 +36,14 @@ def test_every_json_text_is_written_as_node_writes_it(node: Node, text: str) -> 
 
 @settings(max_examples=50, deadline=None)
 @given(JSON_TEXTS)
-def test_indentation_is_nodes(node: Node, text: str) -> None:
+def test_stringify_indents_as_node_does(node: Node, text: str) -> None:
     for indent in ("  ", "\t", "more than ten characters"):
         assert stringify(text, indent) == node.stringify(text, indent)
 
 
 @settings(max_examples=80, deadline=None)
 @given(nearly_json())
-def test_what_node_refuses_is_refused(node: Node, text: str) -> None:
+def test_stringify_refuses_the_text_that_node_refuses(node: Node, text: str) -> None:
     assert ours(text) == node.stringify(text)
 
 
@@ -55,7 +55,7 @@ def test_every_number_is_written_as_node_writes_it(node: Node, text: str) -> Non
 
 @settings(max_examples=40, deadline=None)
 @given(JSON_TEXTS)
-def test_what_was_written_is_written_the_same_again(text: str) -> None:
+def test_stringify_does_not_change_its_own_result(text: str) -> None:
     once = stringify(text)
     assert stringify(once) == once
     assert stringify(stringify(text, "  ")) == once
@@ -124,7 +124,7 @@ def test_indented_text_has_a_value_per_line_and_nothing_in_empty_containers() ->
         *('"a', '"\n"', '"\x00"', r'"\x"', r'"\u12g4"'),
     ],
 )
-def test_what_json_parse_refuses_raises(text: str) -> None:
+def test_stringify_raises_not_json_when_json_parse_throws(text: str) -> None:
     with pytest.raises(NotJson):
         stringify(text)
 

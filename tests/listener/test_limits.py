@@ -39,7 +39,7 @@ async def filled(world: World) -> AsyncIterator[None]:
 
 
 async def test_a_body_above_the_common_limit_gets_a_503_with_retry_after_and_is_not_captured() -> None:
-    async with receiving(max_body=BODY) as world, filled(world):
+    async with receiving(context={"max_body": BODY}) as world, filled(world):
         taken = len(world.received)
         answer = await world.exchange(request(MORE))
         assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
@@ -48,19 +48,19 @@ async def test_a_body_above_the_common_limit_gets_a_503_with_retry_after_and_is_
 
 
 async def test_a_request_without_a_body_is_served_when_the_common_limit_is_reached() -> None:
-    async with receiving(max_body=BODY) as world, filled(world):
+    async with receiving(context={"max_body": BODY}) as world, filled(world):
         assert (await world.exchange(request(b""))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_chunked_body_gets_a_503_as_soon_as_it_is_over_the_common_limit() -> None:
-    async with receiving(max_body=BODY) as world, filled(world):
+    async with receiving(context={"max_body": BODY}) as world, filled(world):
         answer = await world.exchange(CHUNKED + b"8\r\n12345678\r\n")
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert "/chunked" not in [invocation.target for invocation in world.received]
 
 
 async def test_a_saturated_listener_says_so_once_per_period() -> None:
-    async with receiving(max_body=BODY) as world:
+    async with receiving(context={"max_body": BODY}) as world:
         for times in (1, 2):
             async with filled(world):
                 for _ in range(5):
@@ -70,7 +70,7 @@ async def test_a_saturated_listener_says_so_once_per_period() -> None:
 
 
 async def test_clients_that_disconnect_release_what_they_held() -> None:
-    async with receiving(max_body=BODY) as world:
+    async with receiving(context={"max_body": BODY}) as world:
         async with filled(world):
             pass
         await world.told("disconnected during", times=4)
@@ -78,7 +78,7 @@ async def test_clients_that_disconnect_release_what_they_held() -> None:
 
 
 async def test_clients_that_are_too_slow_release_what_they_held() -> None:
-    async with receiving(max_body=BODY, body_timeout_s=0.5) as world, filled(world):
+    async with receiving(context={"max_body": BODY}, body_timeout_s=1.5) as world, filled(world):
         await world.told("did not arrive in time", times=4)
         assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
@@ -86,7 +86,7 @@ async def test_clients_that_are_too_slow_release_what_they_held() -> None:
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_bodies_count_until_their_requests_are_answered(chunked: bool) -> None:
     whole = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY)) if chunked else request(bytes(BODY))
-    async with receiving(max_body=BODY) as world:
+    async with receiving(context={"max_body": BODY}) as world:
         world.hold = asyncio.Event()
         held = [asyncio.create_task(world.exchange(whole.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)))]
         held += [asyncio.create_task(world.exchange(request(bytes(BODY)))) for _ in range(3)]
@@ -98,7 +98,7 @@ async def test_bodies_count_until_their_requests_are_answered(chunked: bool) -> 
 
 
 async def test_a_request_that_fails_releases_what_it_held() -> None:
-    async with receiving(max_body=BODY) as world:
+    async with receiving(context={"max_body": BODY}) as world:
         world.fails = True
         for _ in range(5):
             assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 500 ")
@@ -123,7 +123,7 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
 
 
 async def test_bodies_that_are_only_announced_take_no_room() -> None:
-    async with receiving(max_body=BODY) as world:
+    async with receiving(context={"max_body": BODY}) as world:
         writers = [(await asyncio.open_connection("127.0.0.1", world.port))[1] for _ in range(8)]
         for writer in writers:
             writer.write(BEGUN)

@@ -43,7 +43,7 @@ class World(Observer):
     def complete(self, exchange: Exchange) -> None:
         self.completed.append(exchange)
 
-    async def forward(self, invocation: Invocation, url: str, headers: Headers) -> Delivery:
+    async def send(self, request: Invocation, url: str) -> Delivery:
         self.forwarded.append(url)
         self.asked.set()
         if self.hold:
@@ -90,11 +90,11 @@ async def test_of_a_run_that_waits_its_latest_answer_is_remembered() -> None:
     assert dict(flow.tally.waiting) == {RUN_ID: False}
 
 
-async def test_what_could_not_be_saved_is_a_500_whatever_the_handler_said() -> None:
+async def test_pipeline_raises_when_a_request_could_not_be_saved() -> None:
     world = World(problem=StoreError("There is no space left.", hint="Free some."))
     async with listening(world) as flow:
-        answer = await flow.receive(an_invocation(), "1.2.3.4")
-    assert answer.status == 500
+        with pytest.raises(StoreError):
+            await flow.receive(an_invocation(), "1.2.3.4")
     assert world.notices == [
         "The handler at http://h:1/ got a request that could not be saved.",
         "Responded 500 to a request that was not saved: There is no space left. Free some.",

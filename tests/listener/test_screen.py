@@ -17,8 +17,8 @@ import pyte
 import pytest
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures import open_store
 from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.invocations.models import (
     Cause,
     Delivery,
@@ -35,6 +35,7 @@ from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener.records import ready_event
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.screen import JsonScreen, TextScreen
+from port_hook_cli.signatures import causes
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 MOST_PENDING = 4_000
@@ -139,7 +140,7 @@ def test_a_compact_screen_has_a_line_for_each(streams: Streams) -> None:
     for exchange in exchanges:
         screen.exchanged(exchange)
     screen.close()
-    assert streams.end()[0].splitlines() == [compact_line(exchange) for exchange in exchanges]
+    assert streams.end()[0].splitlines() == [compact_line(exchange).plain for exchange in exchanges]
 
 
 def test_what_is_decrypted_for_the_screen_is_shown_there_and_not_put_into_the_exchange(
@@ -290,7 +291,7 @@ COMMANDS = (
     "r_\x1b]0;PWNED\x07\x1b[2J\x1b]52;c;QQ==\x1b\\\x1b]8;;http://evil/\x1b\\\x9b31m\x9d0;PWNED\x9c\x90q\x9c"
     "\x00\x07\x08\x7f\r\n\t\x0b\x0c\x85\u2028\u202e\u2066\u061c\u200b\u200f\u2060\ufeff\u180e\U000e0041\ud800[bold red]"
 )
-# What rich writes of its own accord: styles, and links that begin and end.
+# What port-hook writes of its own accord: styles, and links that begin and end.
 STYLE_OR_LINK = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[a-z0-9=._-]*;([\x21-\x7e]*)\x1b\\")
 
 
@@ -303,20 +304,27 @@ class Terminal:
 
     def show(self, exchange: Exchange, *, app_url: str | None = APP, compact: bool = False) -> str:
         """Show an exchange and return what was written, as text."""
+        return self._write(lambda screen: screen.exchanged(exchange), app_url=app_url, compact=compact)
+
+    def say(self, text: str) -> str:
+        """Show a message and return what was written, as text."""
+        return self._write(lambda screen: screen.notice(text), app_url=APP, compact=False)
+
+    def _write(self, show: Callable[[TextScreen], None], *, app_url: str | None, compact: bool) -> str:
         master, slave = os.openpty()
-        with os.fdopen(slave, "w", encoding="utf-8") as stream, Path(os.devnull).open("w", encoding="utf-8") as nothing:
+        with os.fdopen(slave, "w", encoding="utf-8") as stream:
             into = bytearray()
             thread = threading.Thread(target=_read_terminal, args=(master, into))
             thread.start()
             screen = TextScreen(
                 stream,
-                nothing,
+                stream,
                 environ={"COLUMNS": str(self.width), "LINES": "50", "TERM": "xterm-256color", "COLORTERM": "truecolor"},
                 compact=compact,
                 app_url=app_url,
                 on_broken=lambda: None,
             )
-            screen.exchanged(exchange)
+            show(screen)
             screen.close()
         thread.join(10)
         os.close(master)
@@ -387,9 +395,9 @@ def test_of_all_that_is_painted_only_our_styles_and_links_command_the_terminal(
 
 @posix
 def test_a_compact_line_on_a_terminal_commands_nothing() -> None:
-    left = Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True)
-    assert left.removesuffix("\r\n").isprintable()
-    assert len(left) < 450
+    left = STYLE_OR_LINK.sub("", Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True))
+    assert left.replace("\r\n", "").isprintable()
+    assert len(left) < 500
 
 
 @posix
@@ -420,3 +428,80 @@ def test_on_a_narrow_terminal_a_line_to_type_is_one_line_to_the_terminal(width: 
     assert f"  run        {RUN_ID}" in terminal.lines()
     # pyte leaves the cell behind a wide character empty.
     assert sum(line.count("東京") for line in terminal.lines()) == 30
+
+
+def columns_of(screen: pyte.Screen, text: str) -> tuple[int, int]:
+    row = next(row for row, line in enumerate(screen.display) if text in line)
+    return row, screen.display[row].index(text)
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_compact_lines_have_color_and_break_no_word(width: int) -> None:
+    terminal = Terminal(width)
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "words", "fix"),))
+    delivery = Delivery(url="http://h/", status=503)
+    exchange = an_exchange(verdict=verdict, delivery=delivery, response=Response(status=401))
+    terminal.show(exchange, compact=True)
+    lines = [line for line in terminal.lines() if line]
+    assert " ".join(lines).split() == compact_line(exchange).plain.split()
+    assert all(line.startswith(" " * 10) for line in lines[1:])
+    screen = pyte.Screen(width, 100)
+    pyte.ByteStream(screen).feed(terminal.painted)
+    for text in ("invalid", "503 in", "-> 401"):
+        row, column = columns_of(screen, text)
+        assert screen.buffer[row][column].fg == "red"
+
+
+@posix
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_message_is_wrapped_at_words_and_its_label_has_color(width: int) -> None:
+    terminal = Terminal(width)
+    text = "error: The tunnel was lost and did not come back within 60 s. Start it again with `port-hook listen`."
+    terminal.say(text)
+    screen = pyte.Screen(width, 100)
+    pyte.ByteStream(screen).feed(terminal.painted)
+    lines = [line.rstrip() for line in screen.display if line.strip()]
+    assert len(lines) > 1
+    assert " ".join(lines).split() == text.split()
+    assert any("`port-hook listen`." in line for line in lines)
+    assert screen.buffer[0][0].fg == "red"
+
+
+CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the first is used."
+
+
+def refused_by_the_listener() -> Exchange:
+    verdict = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET,))
+    return an_exchange(verdict=verdict, response=Response(status=401))
+
+
+def shown_with_conflict(streams: Streams, exchange: Exchange) -> str:
+    screen = TextScreen(
+        streams.stdout,
+        streams.stderr,
+        environ={},
+        compact=False,
+        app_url=None,
+        on_broken=lambda: None,
+        conflict=CONFLICT,
+    )
+    streams.start_reading()
+    screen.exchanged(exchange)
+    screen.close()
+    return streams.end()[0]
+
+
+def test_a_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
+    assert f"  fix        {causes.WRONG_SECRET.fix} {CONFLICT}\n" in shown_with_conflict(
+        streams, refused_by_the_listener()
+    )
+
+
+def test_a_handler_that_refuses_a_request_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
+    delivery = Delivery(url="http://127.0.0.1:8000/", status=401)
+    assert CONFLICT in shown_with_conflict(streams, an_exchange(delivery=delivery, response=Response(status=401)))
+
+
+def test_a_valid_request_is_shown_without_the_conflict_between_two_secrets(streams: Streams) -> None:
+    assert CONFLICT not in shown_with_conflict(streams, an_exchange(response=Response(status=200)))

@@ -16,7 +16,8 @@ BODY = bytes(10_000_000)
 SERVER = """
 import asyncio, os
 from pathlib import Path
-from port_hook_cli.listener.server import Receiver
+from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.invocations.models import Response
 
 async def receive(invocation, client):
@@ -24,8 +25,8 @@ async def receive(invocation, client):
     return Response(status=401, body=str(pages * os.sysconf("SC_PAGE_SIZE")).encode())
 
 async def main():
-    receiver = Receiver(receive, now=lambda: 0.0, new_id=lambda: "x", notice=lambda _: None)
-    print((await receiver.start("127.0.0.1", 0))[1], flush=True)
+    context = SourceContext(receive=receive, now=lambda: 0.0, new_id=lambda: "x", notice=lambda _: None)
+    print((await HttpSource(context).start("127.0.0.1", 0))[1], flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())

@@ -1,7 +1,8 @@
-"""The listener put together: what it knows of an earlier one, and what requests learn of its public URL."""
+"""The listener as a whole: replays of earlier sessions, its public URL, and its sources."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,16 +10,19 @@ from functools import partial
 import httpx
 import pytest
 
+from port_hook_cli.errors import TunnelError
 from port_hook_cli.invocations.forwarding import Routes
-from port_hook_cli.listener.observers import Observers
+from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status
+from port_hook_cli.invocations.source import Source, SourceContext
+from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, listening
 from port_hook_cli.runtime import Runtime
-from tests.factories import NOW, SECRET, a_body, signed
+from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.servers import Handler, handler
 
 
-async def test_a_restarted_listener_refuses_a_replay_from_a_sender_whose_clock_is_ahead(
+async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_ahead(
     runtime: Callable[..., Runtime],
 ) -> None:
     plan = ListenPlan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
@@ -52,7 +56,7 @@ async def schemes_of(
         (None, ["https://a.example", "http://b.example"], ["http", "https", "http"]),
     ],
 )
-async def test_each_request_carries_the_scheme_of_the_public_url_of_its_moment(
+async def test_each_request_is_forwarded_with_the_current_scheme_of_the_public_url(
     runtime: Callable[..., Runtime], public_url: str | None, moves: list[str], schemes: list[str]
 ) -> None:
     # The handler closes each connection, so the next request must not use the old one.
@@ -61,7 +65,7 @@ async def test_each_request_carries_the_scheme_of_the_public_url_of_its_moment(
         assert await schemes_of(target, plan, runtime(), moves, public_url) == schemes
 
 
-async def test_a_public_url_of_the_users_own_is_accepted_from_the_first_request_on(
+async def test_the_users_public_url_is_accepted_from_the_first_request_on(
     runtime: Callable[..., Runtime],
 ) -> None:
     plan = ListenPlan(policy=Policy(secret=None), port=0)
@@ -74,3 +78,88 @@ async def test_a_public_url_of_the_users_own_is_accepted_from_the_first_request_
             for host in ("own.example", "other.example")
         ]
     assert statuses == [200, 421]
+
+
+class ListSource:
+    """A source that is not HTTP: it feeds bodies to the pipeline, and keeps the responses."""
+
+    def __init__(self, context: SourceContext, *bodies: bytes) -> None:
+        self._context = context
+        self.responses: list[Response] = []
+        self.drain_s: float | None = None
+        self._feeding = asyncio.create_task(self._feed(bodies))
+
+    async def _feed(self, bodies: tuple[bytes, ...]) -> None:
+        for body in bodies:
+            invocation = Invocation(
+                id=self._context.new_id(),
+                received_at=self._context.now(),
+                method="POST",
+                target=self._context.mount,
+                headers=signed(body),
+                body=body,
+            )
+            self.responses.append(await self._context.receive(invocation, "unknown"))
+
+    async def close(self, drain_s: float) -> None:
+        self.drain_s = drain_s
+        await asyncio.wait({self._feeding}, timeout=drain_s)
+        self._feeding.cancel()
+
+
+class Seen(Observer):
+    """What an observer was told."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def exchanged(self, exchange: Exchange) -> None:
+        assert exchange.verdict.status is Status.VALID
+        self.bodies.append(exchange.invocation.body)
+
+
+async def test_every_source_feeds_the_same_pipeline(runtime: Callable[..., Runtime]) -> None:
+    opened, seen = [], Seen()
+
+    async def open_list(context: SourceContext, *bodies: bytes) -> Source:
+        opened.append(ListSource(context, *bodies))
+        return opened[-1]
+
+    bodies = [a_body(a_document(number=number)) for number in range(3)]
+    with handler() as target:
+        plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=target.url, mount="/hook")), port=0)
+        sources = [
+            lambda context: open_list(context, bodies[0]),
+            lambda context: open_list(context, bodies[1]),
+        ]
+        async with (
+            listening(plan, replace(runtime(), now=partial(float, NOW)), seen, sources=sources) as serving,
+            httpx.AsyncClient() as client,
+        ):
+            response = await client.post(serving.url, content=bodies[2], headers=dict(signed(bodies[2])))
+            assert response.status_code == 200
+            assert seen.bodies == [bodies[2]]  # the other sources wait until the session has started
+            serving.accept()
+        assert [source.drain_s for source in opened] == [2.0, 2.0]
+        assert [[answer.status for answer in source.responses] for source in opened] == [[200], [200]]
+        assert sorted(seen.bodies) == sorted(bodies)
+        assert sorted(request.body for request in target.requests) == sorted(bodies)
+
+
+async def test_a_source_that_cannot_open_ends_the_listener_and_closes_the_others(
+    runtime: Callable[..., Runtime],
+) -> None:
+    opened: list[ListSource] = []
+
+    async def open_list(context: SourceContext) -> Source:
+        opened.append(ListSource(context))
+        return opened[-1]
+
+    async def refuse(context: SourceContext) -> Source:
+        raise TunnelError("No broker responds.")
+
+    plan = ListenPlan(policy=Policy(secret=None), port=0)
+    with pytest.raises(TunnelError, match="No broker"):
+        async with listening(plan, runtime(), Seen(), sources=[open_list, refuse]):
+            pass
+    assert opened[0].drain_s == 2.0

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from port_hook_cli.http.web_pages import PublicNames
-from port_hook_cli.tunnels.connectivity import Echo
+from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 from tests.receivers import receiving
 
-ECHO = Echo(path="/echo", token="the-token")
+PROBE_ENDPOINT = ProbeEndpoint(path="/echo", token="the-token")
 
 
 def request(*fields: str, target: str = "/") -> bytes:
@@ -55,7 +55,7 @@ async def test_each_host_is_reported_once_and_at_most_100_are() -> None:
 
 async def test_the_names_of_the_public_urls_are_looked_up_for_each_request() -> None:
     names = PublicNames()
-    async with receiving(names=names, echo=ECHO) as world:
+    async with receiving(names=names, probe_endpoint=PROBE_ENDPOINT) as world:
         assert (await world.exchange(request("Host: tunnel.example"))).startswith(b"HTTP/1.1 421 ")
         names.add("https://tunnel.example")
         for fields in (["Host: tunnel.example"], ["Host: tunnel.example", "Origin: https://tunnel.example"]):

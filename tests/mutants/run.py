@@ -120,7 +120,7 @@ def stages(tree: Path, module: str) -> Iterator[tuple[str, ...]]:
         for path in (tree / "tests").rglob("test_*.py")
         if importing.search(path.read_text("utf-8"))
     }
-    wide = ["tests/cli", *_PROCESS.get(topic, ())]
+    wide = ["tests/contract", "tests/cli", *_PROCESS.get(topic, ())]
     seen: set[str] = set()
     for stage in (own, [f"tests/{topic}"], [*sorted(users), *sorted(naming)], wide):
         new = [each for each in dict.fromkeys(stage) if (tree / each).exists() and not _covered(each, seen)]
@@ -134,15 +134,20 @@ def _covered(test: str, by: set[str]) -> bool:
     return test == "tests/" or test in by or str(Path(test).parent) in by
 
 
+class TimeIsUpError(Exception):
+    """The time ended before it was known whether a test catches the mutation."""
+
+
 @dataclass
 class Bench:
-    """A copy of the tree in which one mutation at a time is applied and tested."""
+    """A copy of the tree, in which one mutation at a time is tested. `until` is a moment of the monotonic clock."""
 
     tree: Path
+    until: float
     _passing: dict[str, bool] = field(default_factory=dict)
 
     def catcher(self, mutant: Mutant) -> str:
-        """Return the test that fails because of the mutation; "" if none does."""
+        """Return the test that fails because of the mutation, or "" if none does; raises TimeIsUpError."""
         path = self.tree / mutant.module
         original = path.read_bytes()
         for tests in stages(self.tree, mutant.module):
@@ -176,9 +181,11 @@ class Bench:
             stderr=subprocess.STDOUT, start_new_session=True,
         ) as process:  # fmt: skip
             try:
-                out, _ = process.communicate(timeout=_LONGEST_RUN_S)
+                out, _ = process.communicate(timeout=min(_LONGEST_RUN_S, max(0.0, self.until - time.monotonic())))
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                if time.monotonic() >= self.until:
+                    raise TimeIsUpError from None
                 return tests[0]
         if process.returncode == 0 or (process.returncode == 5 and "no tests ran" in out):
             return ""
@@ -223,12 +230,15 @@ def main(arguments: Sequence[str]) -> int:
     lock, waiting = Lock(), iter(mutants)
 
     def work(bench: Bench) -> None:
-        while time.monotonic() < until:
+        while True:
             with lock:
                 mutant = next(waiting, None)
             if mutant is None:
                 return
-            by = bench.catcher(mutant)
+            try:
+                by = bench.catcher(mutant)
+            except TimeIsUpError:
+                return
             with lock:
                 done = caught[mutant.part]
                 done.append(bool(by))
@@ -236,7 +246,7 @@ def main(arguments: Sequence[str]) -> int:
                     print(f"{mutant.part} {sum(done)}/{len(done)}  survived  {mutant}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch, ThreadPoolExecutor(options.workers) as pool:
-        benches = [Bench(copy_tree(Path(scratch, str(number)))) for number in range(options.workers)]
+        benches = [Bench(copy_tree(Path(scratch, str(number))), until) for number in range(options.workers)]
         list(pool.map(work, benches))
     return 0 if sum(_is_enough(part, caught[part]) for part in BARS) == len(BARS) else 1
 

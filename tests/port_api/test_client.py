@@ -38,14 +38,14 @@ async def flaky(
             yield port, api, pauses
 
 
-async def test_a_token_is_fetched_once_and_used_for_every_call() -> None:
+async def test_token_is_fetched_once_for_all_calls() -> None:
     async with flaky() as (port, api, _):
         await api.get_run(RUN_ID)
         await api.add_log(RUN_ID, "hello")
         assert [call.token for call in port.calls] == ["token-0", "token-0"]
 
 
-async def test_a_token_refused_after_it_was_good_is_replaced_once() -> None:
+async def test_token_that_is_rejected_later_is_replaced_once() -> None:
     async with flaky() as (port, api, pauses):
         await api.get_run(RUN_ID)
         port.good.clear()
@@ -54,7 +54,7 @@ async def test_a_token_refused_after_it_was_good_is_replaced_once() -> None:
         assert pauses == []
 
 
-async def test_a_fresh_token_that_is_refused_is_not_replaced() -> None:
+async def test_new_token_that_is_rejected_is_not_replaced() -> None:
     async with flaky(Fault(status=401, body=b"{}")) as (port, api, _):
         with pytest.raises(PortApiError, match="401 Unauthorized") as caught:
             await api.get_run(RUN_ID)
@@ -63,7 +63,7 @@ async def test_a_fresh_token_that_is_refused_is_not_replaced() -> None:
         assert "PORT_REGION" in caught.value.hint
 
 
-async def test_a_token_is_replaced_when_its_time_is_over() -> None:
+async def test_token_is_replaced_when_it_expires() -> None:
     clock = [NOW]
     async with flaky(now=lambda: clock[0]) as (port, api, _):
         await api.get_run(RUN_ID)
@@ -72,7 +72,7 @@ async def test_a_token_is_replaced_when_its_time_is_over() -> None:
         assert [call.token for call in port.calls] == ["token-0", "token-1"]
 
 
-async def test_an_unreadable_lifetime_of_a_token_is_no_lifetime() -> None:
+async def test_unreadable_token_lifetime_counts_as_0() -> None:
     async with flaky() as (port, api, _):
         port.expires_in = "soon"
         await api.get_run(RUN_ID)
@@ -80,7 +80,7 @@ async def test_an_unreadable_lifetime_of_a_token_is_no_lifetime() -> None:
         assert port.tokens == ["token-0", "token-1"]
 
 
-async def test_wrong_credentials_are_not_tried_again_and_never_shown() -> None:
+async def test_wrong_credentials_are_not_retried_and_not_shown() -> None:
     echo = json.dumps({"ok": False, "error": "invalid_credentials", "message": f"no {SECRET.reveal()}"}).encode()
     async with flaky(tokens=(Fault(status=401, body=echo),)) as (port, api, pauses):
         with pytest.raises(PortApiError) as caught:
@@ -91,14 +91,14 @@ async def test_wrong_credentials_are_not_tried_again_and_never_shown() -> None:
         assert SECRET.reveal() not in caught.value.message
 
 
-async def test_a_token_is_never_shown() -> None:
+async def test_token_is_not_shown() -> None:
     async with flaky(Fault(status=422, body=b"bad a-token-of-port-0")) as (port, api, _pauses):
         port.token_name = "a-token-of-port"
         with pytest.raises(PortApiError, match=r"bad \*\*\*"):
             await api.add_log(RUN_ID, "x")
 
 
-async def test_the_token_is_tried_again_when_port_is_busy() -> None:
+async def test_token_request_is_retried_when_port_is_busy() -> None:
     async with flaky(tokens=(BUSY, LOST, None)) as (port, api, pauses):
         await api.get_run(RUN_ID)
         assert len(pauses) == 2
@@ -106,7 +106,7 @@ async def test_the_token_is_tried_again_when_port_is_busy() -> None:
 
 
 @pytest.mark.parametrize(("value", "pause_s"), [("7", 7.0), (formatdate(NOW + 12, usegmt=True), 12.0)])
-async def test_retry_after_is_honored(value: str, pause_s: float) -> None:
+async def test_call_waits_for_retry_after(value: str, pause_s: float) -> None:
     limited = Fault(status=429, headers={"Retry-After": value})
     async with flaky(limited) as (port, api, pauses):
         await api.get_run(RUN_ID)
@@ -114,7 +114,7 @@ async def test_retry_after_is_honored(value: str, pause_s: float) -> None:
         assert len(port.calls) == 2
 
 
-async def test_a_wait_beyond_the_retry_limit_is_reported_instead_of_waited() -> None:
+async def test_call_fails_when_retry_after_exceeds_the_limit() -> None:
     async with flaky(Fault(status=429, headers={"Retry-After": "600"})) as (_, api, pauses):
         with pytest.raises(PortApiError, match="429") as caught:
             await api.get_run(RUN_ID)
@@ -122,46 +122,46 @@ async def test_a_wait_beyond_the_retry_limit_is_reported_instead_of_waited() -> 
         assert "10 min" in caught.value.hint
 
 
-async def test_a_busy_port_is_asked_again_with_growing_pauses_and_then_no_more() -> None:
-    told: list[str] = []
-    async with flaky(*[BUSY] * 9, on_retry=told.append) as (port, api, pauses):
+async def test_call_is_retried_with_growing_pauses_up_to_the_limit() -> None:
+    notices: list[str] = []
+    async with flaky(*[BUSY] * 9, on_retry=notices.append) as (port, api, pauses):
         with pytest.raises(PortApiError, match=r"503 .*tried 5 times") as caught:
             await api.add_log(RUN_ID, "x")
         assert len(port.calls) == 5
         assert pauses == sorted(pauses)
         assert all(0.25 * 2**n <= pause <= 0.5 * 2**n for n, pause in enumerate(pauses))
-        assert len(told) == 4
+        assert len(notices) == 4
         assert caught.value.exit_code is ExitCode.PORT_API
 
 
-async def test_a_lost_connection_is_tried_again() -> None:
+async def test_call_is_retried_when_the_connection_is_lost() -> None:
     async with flaky(LOST, LOST) as (port, api, _):
         await api.add_log(RUN_ID, "x")
         assert port.lines == [f"POST {RUN_ID}/logs"] * 3
 
 
 @pytest.mark.parametrize("fault", [LOST_BUT_TAKEN, Fault(status=502, after=True)])
-async def test_a_status_that_was_taken_although_its_answer_was_lost_is_not_sent_again(fault: Fault) -> None:
+async def test_status_is_not_sent_again_when_port_already_has_it(fault: Fault) -> None:
     async with flaky(fault) as (port, api, _):
         await api.patch_run(RUN_ID, {"status": "SUCCESS"})
         assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
 
 
-async def test_a_status_whose_answer_does_not_come_in_time_is_looked_for() -> None:
+async def test_status_is_checked_after_a_timeout() -> None:
     async with flaky(Fault(hang=True, after=True), timeout_s=1) as (port, api, _):
         await api.patch_run(RUN_ID, {"status": "SUCCESS"})
         assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
 
 
 @pytest.mark.parametrize("fault", [LOST, BUSY])
-async def test_a_status_that_was_not_taken_is_sent_again_after_a_look(fault: Fault) -> None:
+async def test_status_is_sent_again_when_port_does_not_have_it(fault: Fault) -> None:
     async with flaky(fault) as (port, api, _):
         await api.patch_run(RUN_ID, {"status": "FAILURE"})
         assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}", f"PATCH {RUN_ID}"]
         assert port.run["status"] == "FAILURE"
 
 
-async def test_a_run_that_ended_otherwise_in_the_meantime_is_told() -> None:
+async def test_status_fails_when_the_run_ended_with_another_status() -> None:
     async with flaky(LOST) as (port, api, _):
         port.run["status"] = "FAILURE"
         with pytest.raises(RunEndedError, match="already ended with FAILURE") as caught:
@@ -169,7 +169,7 @@ async def test_a_run_that_ended_otherwise_in_the_meantime_is_told() -> None:
         assert caught.value.exit_code is ExitCode.RUN_ENDED
 
 
-async def test_a_status_taken_late_counts_as_taken_when_the_second_try_is_refused() -> None:
+async def test_status_succeeds_when_an_earlier_try_ended_the_run() -> None:
     async with flaky(LOST, None) as (port, _, pauses):
 
         async def end_late(seconds: float) -> None:
@@ -183,15 +183,15 @@ async def test_a_status_taken_late_counts_as_taken_when_the_second_try_is_refuse
         assert port.lines[-2:] == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
 
 
-async def test_a_status_that_cannot_be_looked_for_is_called_unknown() -> None:
+async def test_status_is_reported_as_unknown_when_the_run_cannot_be_checked() -> None:
     async with flaky(LOST, *[BUSY] * 5) as (port, api, _):
-        with pytest.raises(PortApiError, match="It is not known whether Port took the status") as caught:
+        with pytest.raises(PortApiError, match="It is not known whether Port accepted the status") as caught:
             await api.patch_run(RUN_ID, {"status": "SUCCESS"})
         assert port.lines.count(f"PATCH {RUN_ID}") == 1
-        assert "Look at the run" in caught.value.hint
+        assert "Check the run in Port" in caught.value.hint
 
 
-async def test_a_node_runs_status_is_never_sent_twice() -> None:
+async def test_status_of_a_node_run_is_not_sent_twice() -> None:
     async with flaky(LOST) as (port, api, _):
         with pytest.raises(PortApiError, match="It is not known"):
             await api.patch_run("wfnr_abc", {"status": "COMPLETED", "result": "SUCCESS"})
@@ -199,7 +199,7 @@ async def test_a_node_runs_status_is_never_sent_twice() -> None:
         assert port.calls[0].path == "/v1/workflows/nodes/runs/wfnr_abc"
 
 
-async def test_a_status_that_never_left_is_sent_again_without_a_look() -> None:
+async def test_status_that_was_not_sent_is_retried_without_a_check() -> None:
     pauses = Pauses()
     async with FlakyPort().serve() as port:
         url = port.url
@@ -212,7 +212,7 @@ async def test_a_status_that_never_left_is_sent_again_without_a_look() -> None:
 
 
 @pytest.mark.parametrize("status", [409, 422])
-async def test_a_refusal_because_the_run_has_ended_says_how_it_ended(status: int) -> None:
+async def test_ended_run_error_has_the_final_status(status: int) -> None:
     body = b'{"ok":false,"error":"run_exhausted","message":"Action run already finished execution"}'
     async with flaky(Fault(status=status, body=body)) as (port, api, _):
         port.run["status"] = "FAILURE"
@@ -220,7 +220,7 @@ async def test_a_refusal_because_the_run_has_ended_says_how_it_ended(status: int
             await api.add_log(RUN_ID, "too late")
 
 
-async def test_an_ended_run_is_told_even_when_it_cannot_be_looked_at() -> None:
+async def test_ended_run_is_reported_when_its_status_is_unknown() -> None:
     async with flaky(Fault(status=409), Fault(status=404)) as (_, api, _pauses):
         with pytest.raises(RunEndedError, match="has already ended; "):
             await api.add_log(RUN_ID, "too late")
@@ -231,14 +231,14 @@ async def test_an_ended_run_is_told_even_when_it_cannot_be_looked_at() -> None:
     [
         (302, "PORT_API_URL"),
         (403, "role"),
-        (404, "No such run in this organization"),
+        (404, "This organization has no such run"),
         (413, "1 MiB"),
         (418, ""),
-        (422, "does not take"),
+        (422, "does not accept"),
         (499, ""),
     ],
 )
-async def test_each_refusal_is_told_once_in_ports_words_with_a_hint(status: int, hint: str) -> None:
+async def test_error_response_is_shown_with_ports_message_and_a_hint(status: int, hint: str) -> None:
     body = '{"ok":false,"error":"slug","message":"wörds"}'.encode()
     async with flaky(Fault(status=status, body=body)) as (port, api, pauses):
         with pytest.raises(PortApiError, match=rf"{status}.*PATCH /v1/actions/runs/{RUN_ID}: slug: wörds") as caught:
@@ -248,7 +248,7 @@ async def test_each_refusal_is_told_once_in_ports_words_with_a_hint(status: int,
         assert pauses == []
 
 
-async def test_the_status_of_a_synchronized_run_is_explained() -> None:
+async def test_status_of_a_synchronized_run_gets_an_explanation() -> None:
     body = b'{"ok":false,"error":"run_synchronized_error","message":"Cannot manually change status"}'
     async with flaky(Fault(status=422, body=body)) as (_, api, _pauses):
         with pytest.raises(PortApiError) as caught:
@@ -257,7 +257,7 @@ async def test_the_status_of_a_synchronized_run_is_explained() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>502</html>", b"", b"[1]", b"\xff\xfe", b"[" * 100_000])
-async def test_an_error_that_is_no_json_is_told_all_the_same(body: bytes) -> None:
+async def test_error_that_is_not_json_is_shown(body: bytes) -> None:
     async with flaky(Fault(status=404, body=body)) as (_, api, _pauses):
         with pytest.raises(PortApiError, match="404 Not Found") as caught:
             await api.get_run(RUN_ID)
@@ -265,14 +265,14 @@ async def test_an_error_that_is_no_json_is_told_all_the_same(body: bytes) -> Non
 
 
 @pytest.mark.parametrize("body", [b"<html>Welcome to the hotel</html>", b'{"ok":true}', b"null"])
-async def test_an_answer_that_is_not_ports_is_not_taken_for_one(body: bytes) -> None:
+async def test_response_of_another_server_is_rejected(body: bytes) -> None:
     async with flaky(Fault(status=200, body=body)) as (_, api, _pauses):
         with pytest.raises(PortApiError, match="not as Port's API does"):
             await api.get_run(RUN_ID)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://[::1"])
-async def test_an_impossible_address_is_told_at_once(url: str) -> None:
+async def test_invalid_address_fails_without_retries(url: str) -> None:
     pauses = Pauses()
     async with PortApi(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
         with pytest.raises(PortApiError, match="could not be reached"):
@@ -280,7 +280,7 @@ async def test_an_impossible_address_is_told_at_once(url: str) -> None:
     assert pauses == []
 
 
-async def test_a_run_id_stays_one_segment_of_the_path() -> None:
+async def test_run_id_is_encoded_as_one_path_segment() -> None:
     async with flaky() as (port, api, _):
         for run_id in ("../../organization", "..", "a b?c#d"):
             await api.get_run(run_id)
@@ -292,7 +292,7 @@ async def test_a_run_id_stays_one_segment_of_the_path() -> None:
     ]
 
 
-async def test_a_log_over_the_limit_goes_out_in_parts_that_fit() -> None:
+async def test_log_over_the_limit_is_split() -> None:
     message = "é" * 400_000 + "\n" + '"' * 600_000
     async with flaky() as (port, api, _):
         await api.add_log(RUN_ID, message)
@@ -302,20 +302,20 @@ async def test_a_log_over_the_limit_goes_out_in_parts_that_fit() -> None:
     assert "".join(body["message"] for body in bodies) == message
 
 
-async def test_logs_are_read_page_by_page() -> None:
+async def test_run_logs_reads_one_page() -> None:
     page = json.dumps({"ok": True, "runLogs": [{"message": "x"}]}).encode()
     async with flaky(Fault(status=200, body=page)) as (port, api, _):
         assert await api.run_logs(RUN_ID, offset=50) == [{"message": "x"}]
         assert port.calls[0].path == f"/v1/actions/runs/{RUN_ID}/logs?limit=50&offset=50"
 
 
-async def test_an_empty_secret_breaks_nothing() -> None:
+async def test_client_works_with_an_empty_secret() -> None:
     async with flaky(Fault(status=404), client_secret=Secret("")) as (_, api, _pauses):
         with pytest.raises(PortApiError, match="An internal error"):
             await api.get_run(RUN_ID)
 
 
-async def test_an_action_is_read_and_replaced_and_a_lost_answer_is_asked_for_again() -> None:
+async def test_put_action_is_retried_when_the_response_is_lost() -> None:
     async with flaky(BUSY, None, LOST_BUT_TAKEN, Fault(status=429, headers={"retry-after": "7"})) as (
         port,
         api,
@@ -329,7 +329,7 @@ async def test_an_action_is_read_and_replaced_and_a_lost_answer_is_asked_for_aga
     assert pauses[-1] == 7
 
 
-async def test_an_answer_that_shows_no_action_leaves_what_was_sent() -> None:
+async def test_put_action_returns_the_body_when_the_response_has_no_action() -> None:
     async with flaky(Fault(status=200, body=b'{"ok":true}')) as (_, api, _):
         assert await api.put_action("create_vm", {"title": "T"}) == {"title": "T"}
 
@@ -338,20 +338,20 @@ async def test_an_answer_that_shows_no_action_leaves_what_was_sent() -> None:
     ("status", "reading", "changing"),
     [
         (401, "401", "401"),
-        (403, "may not read the action a b", "may not change the action a b"),
-        (404, "Port knows no action or automation a b.", "Port knows no action or automation a b."),
+        (403, "have no permission to read the action a b", "have no permission to change the action a b"),
+        (404, "Port has no action or automation a b.", "Port has no action or automation a b."),
         (409, "identifier_taken", "identifier_taken"),
         (413, "413", "413"),
-        (422, "would be sent", "would be sent"),
+        (422, "the changed action", "the changed action"),
     ],
 )
-async def test_what_port_says_of_an_action_is_said_in_words_that_fit(status: int, reading: str, changing: str) -> None:
+async def test_action_errors_say_what_failed(status: int, reading: str, changing: str) -> None:
     body = b'{"ok":false,"error":"identifier_taken","message":"m"}'
     async with flaky(*[Fault(status=status, body=body)] * 4) as (port, api, _):
-        for call, words in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
+        for call, expected in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
             with pytest.raises(PortApiError) as problem:
                 await call
-            assert words in problem.value.message
+            assert expected in problem.value.message
             assert type(problem.value) is PortApiError
             assert "run" not in problem.value.hint
         assert {call.path for call in port.calls} == {"/v1/actions/a%20b"}

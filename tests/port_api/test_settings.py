@@ -59,13 +59,13 @@ def secret_of(settings: Settings) -> str:
 # --- precedence -----------------------------------------------------------------------------------------------------
 
 
-def test_without_any_source_there_are_the_defaults(load: Load) -> None:
+def test_defaults_apply_without_any_settings(load: Load) -> None:
     settings = load()
     assert settings == Settings()
     assert (settings.api_url, settings.app_url) == ("https://api.port.io", "https://app.port.io")
 
 
-def test_each_place_is_beaten_by_the_one_before_it(load: Load, folder: Path) -> None:
+def test_each_place_takes_precedence_over_the_next(load: Load, folder: Path) -> None:
     load.config()
     assert secret_of(load()) == "0123456789"
     load.dotenv("PORT_CLIENT_SECRET=home", at_home=True)
@@ -79,7 +79,7 @@ def test_each_place_is_beaten_by_the_one_before_it(load: Load, folder: Path) -> 
     assert secret_of(load(environ, org="staging", secret_file="secret")) == "file"
 
 
-def test_each_setting_comes_from_the_first_place_that_has_it_and_remembers_which(load: Load, home: Path) -> None:
+def test_each_setting_comes_from_the_first_place_that_has_it(load: Load, home: Path) -> None:
     config = load.config()
     load.dotenv("PORT_CLIENT_ID=id-of-the-folder")
     settings = load({"PORT_CLIENT_SECRET": "environ"})
@@ -92,18 +92,18 @@ def test_each_setting_comes_from_the_first_place_that_has_it_and_remembers_which
     }
 
 
-def test_a_secret_does_not_show_when_the_settings_are_printed(load: Load) -> None:
+def test_repr_of_settings_masks_the_secret(load: Load) -> None:
     assert "tell-nobody" not in repr(load({"PORT_CLIENT_SECRET": "tell-nobody"}))
 
 
-def test_a_place_below_all_that_is_needed_is_not_read(load: Load) -> None:
+def test_places_are_not_read_when_nothing_more_is_needed(load: Load) -> None:
     load.config("default_org: [")
     assert secret_of(load({"PORT_CLIENT_SECRET": "environ"}, needs=ONLY_THE_SECRET)) == "environ"
     with pytest.raises(SettingsError, match="not valid YAML"):
         load({"PORT_CLIENT_SECRET": "environ"})
 
 
-def test_an_empty_variable_gives_nothing_and_is_mentioned_when_it_is_missed(load: Load) -> None:
+def test_empty_variable_is_reported_when_the_setting_is_missing(load: Load) -> None:
     load.dotenv("PORT_CLIENT_SECRET=")
     with pytest.raises(SettingsError) as error:
         load({"PORT_CLIENT_SECRET": ""}).require_secret()
@@ -111,14 +111,14 @@ def test_an_empty_variable_gives_nothing_and_is_mentioned_when_it_is_missed(load
     assert "PORT_CLIENT_SECRET in ./.env is empty." in error.value.message
 
 
-def test_a_missing_client_id_names_the_places_for_it(load: Load) -> None:
-    with pytest.raises(SettingsError, match="There is no client id") as error:
+def test_missing_client_id_error_names_the_places(load: Load) -> None:
+    with pytest.raises(SettingsError, match="No client id is set") as error:
         load().require_client_id()
     assert "PORT_CLIENT_ID" in error.value.hint
     assert "--secret-file" not in error.value.hint
 
 
-def test_what_is_there_is_handed_out(load: Load) -> None:
+def test_require_access_returns_the_settings(load: Load) -> None:
     assert load({"PORT_CLIENT_ID": "me"}).require_client_id() == "me"
 
 
@@ -127,32 +127,32 @@ def test_what_is_there_is_handed_out(load: Load) -> None:
 
 @pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
 @pytest.mark.parametrize("value", ["https://api.us.port.io", "https://api.us.port.io/v1/"])
-def test_the_api_is_named_with_or_without_its_version(load: Load, variable: str, value: str) -> None:
+def test_api_url_is_accepted_with_or_without_the_version(load: Load, variable: str, value: str) -> None:
     settings = load({variable: value})
     assert (settings.api_url, settings.app_url) == ("https://api.us.port.io", "https://app.us.port.io")
 
 
-def test_a_region_names_the_api(load: Load) -> None:
+def test_region_selects_the_api_url(load: Load) -> None:
     assert load({"PORT_REGION": "us"}).api_url == "https://api.us.port.io"
 
 
-def test_an_address_says_more_than_a_region(load: Load) -> None:
+def test_api_url_takes_precedence_over_the_region(load: Load) -> None:
     assert load({"PORT_REGION": "us", "PORT_API_URL": "http://127.0.0.1:4010"}).api_url == "http://127.0.0.1:4010"
 
 
-def test_a_sandbox_has_no_app(load: Load) -> None:
+def test_app_url_is_empty_for_a_sandbox(load: Load) -> None:
     assert load({"PORT_API_URL": "http://127.0.0.1:4010"}).app_url == ""
 
 
 @pytest.mark.parametrize(
-    ("environ", "words"),
+    ("environ", "expected"),
     [
         ({"PORT_REGION": "asia"}, "PORT_REGION in the environment is wrong: 'asia' is neither 'eu' nor 'us'"),
         ({"PORT_API_URL": "api.port.io"}, "PORT_API_URL in the environment is wrong: 'api.port.io' is not a URL"),
     ],
 )
-def test_a_wrong_address_names_its_variable(load: Load, environ: dict[str, str], words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
+def test_invalid_address_error_names_the_variable(load: Load, environ: dict[str, str], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
         load(environ)
 
 
@@ -168,12 +168,12 @@ def test_a_wrong_address_names_its_variable(load: Load, environ: dict[str, str],
         ("\ufeffPORT_CLIENT_SECRET=after-a-mark", "after-a-mark"),
     ],
 )
-def test_a_dotenv_file_is_read_without_interpolation(load: Load, line: str, value: str) -> None:
+def test_dotenv_file_is_read_without_interpolation(load: Load, line: str, value: str) -> None:
     load.dotenv(line + "\r\n")
     assert secret_of(load()) == value
 
 
-def test_a_line_that_cannot_be_read_is_mentioned_when_the_secret_is_missed(load: Load) -> None:
+def test_unreadable_line_is_reported_when_the_secret_is_missing(load: Load) -> None:
     load.dotenv("A=1\n\nPORT_CLIENT_SECRET='unclosed\n")
     with pytest.raises(SettingsError) as error:
         load().require_secret()
@@ -181,18 +181,18 @@ def test_a_line_that_cannot_be_read_is_mentioned_when_the_secret_is_missed(load:
     assert "unclosed" not in error.value.message + error.value.hint
 
 
-def test_a_folder_called_dotenv_is_no_dotenv_file(load: Load, folder: Path) -> None:
+def test_folder_named_dotenv_is_ignored(load: Load, folder: Path) -> None:
     (folder / ".env").mkdir()
     assert load() == Settings()
 
 
-def test_a_dotenv_file_about_other_things_cannot_be_wrong(load: Load) -> None:
+def test_dotenv_file_without_settings_cannot_be_faulty(load: Load) -> None:
     load.dotenv(b"OTHER=\xff\n")
     assert load() == Settings()
 
 
 @pytest.mark.parametrize("content", [b"PORT_CLIENT_SECRET=\xff", "PORT_CLIENT_SECRET=x".encode("utf-16")])
-def test_a_dotenv_file_that_is_not_utf8_is_named(load: Load, content: bytes) -> None:
+def test_dotenv_file_that_is_not_utf8_is_named(load: Load, content: bytes) -> None:
     load.dotenv(content)
     with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
         load()
@@ -201,23 +201,23 @@ def test_a_dotenv_file_that_is_not_utf8_is_named(load: Load, content: bytes) -> 
 # --- config.yaml ----------------------------------------------------------------------------------------------------
 
 
-def test_org_picks_an_organization(load: Load) -> None:
+def test_org_selects_an_organization(load: Load) -> None:
     load.config()
     assert load(org="staging").client_id == "id-of-staging"
 
 
-def test_the_environment_changes_the_default_organization_and_the_file(load: Load, folder: Path) -> None:
+def test_environment_selects_the_organization_and_the_file(load: Load, folder: Path) -> None:
     (folder / "other.yaml").write_text(CONFIG)
     environ = {"PORT_CONFIG_FILE": "other.yaml", "PORT_DEFAULT_ORG": "staging"}
     assert load(environ).client_id == "id-of-staging"
 
 
-def test_the_only_organization_needs_no_choice(load: Load) -> None:
+def test_only_organization_is_selected(load: Load) -> None:
     load.config("organizations: {one: {client_secret: s}}")
     assert secret_of(load()) == "s"
 
 
-def test_an_open_choice_is_mentioned_when_the_secret_is_missed(load: Load) -> None:
+def test_several_organizations_are_reported_when_the_secret_is_missing(load: Load) -> None:
     path = load.config("organizations: {a: {client_secret: s}, b: {client_secret: t}}")
     with pytest.raises(SettingsError) as error:
         load().require_secret()
@@ -225,12 +225,12 @@ def test_an_open_choice_is_mentioned_when_the_secret_is_missed(load: Load) -> No
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "organizations:\n", "default_org: null\norganizations: ~\n"])
-def test_a_file_without_organizations_gives_nothing(load: Load, text: str) -> None:
+def test_file_without_organizations_is_ignored(load: Load, text: str) -> None:
     load.config(text)
     assert load() == Settings()
 
 
-def test_an_unknown_organization_is_named_with_the_known_ones(load: Load) -> None:
+def test_unknown_organization_error_lists_the_known_ones(load: Load) -> None:
     path = load.config()
     with pytest.raises(SettingsError) as error:
         load(org="test")
@@ -238,12 +238,12 @@ def test_an_unknown_organization_is_named_with_the_known_ones(load: Load) -> Non
     assert error.value.hint == "It has: production, staging."
 
 
-def test_an_organization_without_a_file_is_an_error(load: Load) -> None:
+def test_org_fails_without_a_configuration_file(load: Load) -> None:
     with pytest.raises(SettingsError, match="There is no organization 'test'"):
         load(org="test")
 
 
-def test_invalid_yaml_names_the_place_and_keeps_the_value_to_itself(load: Load) -> None:
+def test_invalid_yaml_error_has_the_position_without_the_value(load: Load) -> None:
     load.config("organizations:\n  a:\n    client_secret: *hush\n")
     with pytest.raises(SettingsError, match="not valid YAML at line 3, column 20") as error:
         load()
@@ -251,26 +251,26 @@ def test_invalid_yaml_names_the_place_and_keeps_the_value_to_itself(load: Load) 
 
 
 @pytest.mark.parametrize("text", ["- a\n", "organizations: [a]\n", "organizations: {a: b}\n"])
-def test_another_shape_is_refused_in_words(load: Load, text: str) -> None:
+def test_file_with_another_structure_is_rejected(load: Load, text: str) -> None:
     load.config(text)
-    with pytest.raises(SettingsError, match="does not have the shape"):
+    with pytest.raises(SettingsError, match="is not a configuration file"):
         load()
 
 
 @pytest.mark.parametrize("content", [b"a: \x00", b"\xff\xfe\xff", b"[" * 5000])
-def test_what_is_no_yaml_at_all_is_refused_in_words(load: Load, content: bytes) -> None:
+def test_file_that_is_not_yaml_is_rejected(load: Load, content: bytes) -> None:
     load.config().write_bytes(content)
     with pytest.raises(SettingsError, match="is not valid YAML"):
         load()
 
 
-def test_a_wrong_address_in_the_file_names_the_organization(load: Load) -> None:
+def test_invalid_address_error_names_the_organization(load: Load) -> None:
     load.config("organizations: {a: {api_url: nowhere}}")
     with pytest.raises(SettingsError, match="api_url in organization a of"):
         load()
 
 
-def test_a_config_file_that_the_environment_names_must_be_there(load: Load) -> None:
+def test_config_file_from_the_environment_must_exist(load: Load) -> None:
     with pytest.raises(SettingsError, match="PORT_CONFIG_FILE names"):
         load({"PORT_CONFIG_FILE": "none.yaml"})
 
@@ -290,27 +290,27 @@ def test_a_config_file_that_the_environment_names_must_be_there(load: Load) -> N
         (b"\xef\xbb\xbfs3cr3t", "s3cr3t"),
     ],
 )
-def test_a_secret_file_loses_one_line_end_and_nothing_else(load: Load, content: bytes, secret: str) -> None:
+def test_secret_file_loses_only_one_line_break(load: Load, content: bytes, secret: str) -> None:
     (load.cwd / "secret").write_bytes(content)
     assert secret_of(load(secret_file="secret")) == secret
     assert secret_of(load(stdin=content, secret_file="-")) == secret
 
 
-def test_a_tilde_in_a_secret_files_name_is_the_home_folder(load: Load) -> None:
+def test_tilde_in_a_secret_file_name_is_the_home_folder(load: Load) -> None:
     (load.home / "secret").write_text("at-home")
     assert secret_of(load(secret_file="~/secret")) == "at-home"
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "is empty"), (b"\n", "is empty"), (b" \n\n", "is empty"), (b"\xff", "is not UTF-8")]
+    ("content", "expected"), [(b"", "is empty"), (b"\n", "is empty"), (b" \n\n", "is empty"), (b"\xff", "is not UTF-8")]
 )
-def test_a_secret_file_without_a_secret_is_refused(load: Load, content: bytes, words: str) -> None:
+def test_empty_secret_file_is_rejected(load: Load, content: bytes, expected: str) -> None:
     (load.cwd / "secret").write_bytes(content)
-    with pytest.raises(SettingsError, match=words):
+    with pytest.raises(SettingsError, match=expected):
         load(secret_file="secret")
 
 
 @pytest.mark.parametrize("name", ["none", "."])
-def test_a_secret_file_that_cannot_be_read_is_named(load: Load, name: str) -> None:
+def test_unreadable_secret_file_is_named(load: Load, name: str) -> None:
     with pytest.raises(SettingsError, match=f"The secret file {name} cannot be read"):
         load(secret_file=name)

@@ -1,4 +1,4 @@
-"""Starting a run through Port's API: sent once, unless Port has surely not taken it."""
+"""Starting a run through Port's API: sent once, unless Port certainly has not processed it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.factories import RUN_ID, SECRET
 
 
 async def start(*answers: httpx.Response | Exception, **options: Any) -> tuple[Any, list[httpx.Request]]:
-    """Start a run against a transport that gives `answers` in turn, after a token."""
+    """Start a run with a transport that returns a token, then `answers` in order."""
     left, requests = list(answers), []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -46,7 +46,7 @@ async def start(*answers: httpx.Response | Exception, **options: Any) -> tuple[A
 STARTED = httpx.Response(202, json={"ok": True, "run": {"id": RUN_ID, "status": "IN_PROGRESS"}})
 
 
-async def test_the_new_run_is_returned() -> None:
+async def test_start_run_returns_the_new_run() -> None:
     run, (request,) = await start(STARTED, run_as="zoë+1@example.com")
     assert run == {"id": RUN_ID, "status": "IN_PROGRESS"}
     assert request.url.raw_path == b"/v1/actions/create%20vm/runs?run_as=zo%C3%AB%2B1%40example.com"
@@ -54,22 +54,22 @@ async def test_the_new_run_is_returned() -> None:
 
 
 @pytest.mark.parametrize("first", [httpx.Response(429), httpx.ConnectError("refused")])
-async def test_what_port_has_not_taken_is_sent_again(first: httpx.Response | Exception) -> None:
+async def test_start_run_is_retried_when_port_has_not_processed_it(first: httpx.Response | Exception) -> None:
     run, requests = await start(first, STARTED)
     assert (run["id"], len(requests)) == (RUN_ID, 2)
 
 
 @pytest.mark.parametrize("first", [httpx.Response(502), httpx.ReadError("broke off")])
-async def test_a_run_that_may_have_started_is_not_started_twice(first: httpx.Response | Exception) -> None:
+async def test_start_run_is_not_retried_when_the_run_may_have_started(first: httpx.Response | Exception) -> None:
     problem, requests = await start(first, STARTED)
     assert problem.message.startswith("It is not known whether Port started a run of create vm.")
     assert len(requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(404, "Port knows no action or automation create vm"), (422, "properties/a must be string")]
+    ("status", "expected"), [(404, "Port has no action or automation create vm"), (422, "properties/a must be string")]
 )
-async def test_a_refusal_is_told_in_ports_words(status: int, words: str) -> None:
+async def test_start_run_shows_ports_message(status: int, expected: str) -> None:
     answer = httpx.Response(status, json={"ok": False, "error": "invalid", "message": "properties/a must be string"})
     problem, _ = await start(answer)
-    assert words in problem.message
+    assert expected in problem.message

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures import open_store
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.invocations.models import Headers
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, a_document, signed
@@ -547,3 +547,11 @@ def listen_and_fail(
         timeout=30,
         check=False,
     )
+
+
+def test_the_store_knows_where_the_last_listener_forwarded(folder: Path) -> None:
+    for target in ("http://127.0.0.1:9001", None):
+        with listener(folder, *(("--forward-to", target) if target else ())) as running:
+            running.stop()
+        with open_store(None, folder) as store:
+            assert store.last_target() == target

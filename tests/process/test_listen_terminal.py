@@ -221,7 +221,7 @@ def test_a_pipe_gets_plain_text(folder: Path) -> None:
     assert b"1 received, 1 verified" in err
 
 
-def test_encrypted_inputs_are_decrypted_on_the_screen_and_nowhere_else(folder: Path) -> None:
+def test_encrypted_inputs_are_decrypted_only_on_the_screen(folder: Path) -> None:
     document = a_document()
     document["payload"]["properties"] |= {"password": encrypt_aes_gcm(SECRET, b"s3cret\x1b[2J")}
     document["payload"]["censoredProperties"] = ["password"]

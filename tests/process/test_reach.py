@@ -114,7 +114,7 @@ def test_another_server_at_the_public_url_is_reported(listening: Listener, relay
         relay.upstream = somebody_else.port
         record = tunnel_record(listening)
     assert record["state"] == "taken"
-    assert "somebody else" in record["reason"]
+    assert "another server" in record["reason"]
 
 
 def test_a_public_url_of_the_user_is_used_again_after_another_server_had_it(

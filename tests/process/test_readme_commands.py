@@ -147,9 +147,10 @@ def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None
     terminals.wait_for("sandbox", "status SUCCESS")
 
 
-def test_the_next_steps_of_the_demo_work(terminals: Terminals) -> None:
+def test_the_next_commands_of_the_demo_run_and_keep_the_secret_private(terminals: Terminals, folder: Path) -> None:
     after = (ROOT / "README.md").read_text("utf-8").split("\nNext, ", 1)[1].split("```", 1)[0]
-    lines = re.findall(r"(?m)^  (port-hook .*?)(?:  .*)?$", after)
+    lines = re.findall(r"(?m)^  ((?:\(umask 077; )?port-hook .*)$", after)
     assert len(lines) == 3
     assert terminals.type("\n".join(lines))[0].startswith("200 OK")
     assert "signature valid" in terminals.wait_for("listen", "signature")
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600

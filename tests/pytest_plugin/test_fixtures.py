@@ -1,4 +1,4 @@
-"""`port_sandbox` and `port_hook` as a backend's tests use them; they are loaded here as they are anywhere."""
+"""`port_sandbox` and `port_hook` as the tests of a backend use them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ON_DELETION: dict[str, Any] = {
 
 
 def a_backend(environ: Mapping[str, str], *, status: int = 202, reports: bool = True) -> web.Application:
-    """A backend that verifies, and reports before it answers; its limit: it knows the run by RUN_ID alone."""
+    """A backend that verifies requests, and reports before it responds. It finds the run only by RUN_ID."""
 
     async def take(request: web.Request) -> web.Response:
         verdict = verify(request.headers, await request.read(), environ["PORT_CLIENT_SECRET"])
@@ -88,13 +88,15 @@ def serving(sandbox: PortSandbox, **behavior: Any) -> Iterator[str]:
 
 class TestSandbox:
     @pytest.mark.parametrize("test", ["one", "another"])
-    def test_each_test_begins_with_nothing(self, port_sandbox: PortSandbox, port_hook: PortHook, test: str) -> None:
+    def test_sandbox_is_empty_at_the_start_of_each_test(
+        self, port_sandbox: PortSandbox, port_hook: PortHook, test: str
+    ) -> None:
         assert (port_sandbox.runs, port_sandbox.calls, port_sandbox.entities) == ({}, (), {})
         assert list(port_sandbox.actions) == ["create_vm"]
         port_hook.request(SCALE)
         assert (len(port_sandbox.runs), list(port_sandbox.actions)) == (1, ["create_vm", "scale"])
 
-    def test_the_environment_points_at_it_and_its_secret_does_not_show(
+    def test_environ_has_the_address_and_masks_the_secret(
         self, port_sandbox: PortSandbox, port_environ: dict[str, str]
     ) -> None:
         assert port_sandbox.environ == port_environ
@@ -103,7 +105,7 @@ class TestSandbox:
         assert port_sandbox.client_secret not in repr(port_sandbox)
         assert port_sandbox.client_secret not in repr(port_environ)
 
-    def test_a_report_to_a_run_of_an_earlier_test_is_not_taken(self, port_sandbox: PortSandbox) -> None:
+    def test_report_to_a_run_of_an_earlier_test_is_rejected(self, port_sandbox: PortSandbox) -> None:
         with httpx.Client(base_url=port_sandbox.url) as port:
             credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
             token = port.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
@@ -113,7 +115,7 @@ class TestSandbox:
         assert port_sandbox.runs == {}
         assert [call.status for call in port_sandbox.calls] == [200, 404]
 
-    def test_a_run_that_a_backend_starts_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
+    def test_run_that_a_backend_starts_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url, httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
             port_sandbox.add_action(
                 {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": f"{url}/é/{{{{ .inputs.why }}}}"}}
@@ -125,7 +127,7 @@ class TestSandbox:
             run = port_sandbox.wait_for_end(started.json()["run"]["id"])
         assert (run.status, run.logs) == ("SUCCESS", ("scaling for zoë",))
 
-    def test_a_secret_input_of_a_run_is_shown_encrypted_once_it_was_sent(self, port_sandbox: PortSandbox) -> None:
+    def test_secret_input_is_encrypted_after_the_request_was_sent(self, port_sandbox: PortSandbox) -> None:
         method = {"type": "WEBHOOK", "synchronized": True, "body": {"key": "{{ .inputs.key }}"}}
         asked = {"properties": {"key": {"type": "string", "encryption": "aes256-gcm"}}}
         with serving(port_sandbox) as url, httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
@@ -146,14 +148,14 @@ class TestSandbox:
         assert run["properties"] == run["payload"]["body"]
         assert decrypt_aes_gcm(Secret(port_sandbox.client_secret), run["properties"]["key"]) == b"hunter2"
 
-    def test_waiting_for_a_run_that_nobody_added_says_so(self, port_sandbox: PortSandbox) -> None:
+    def test_wait_for_end_fails_for_an_unknown_run(self, port_sandbox: PortSandbox) -> None:
         with pytest.raises(UsageError, match="no run r_x") as caught:
             port_sandbox.wait_for_end("r_x")
         assert "add_run" in caught.value.__notes__[0]
 
 
 class TestRequest:
-    def test_it_is_what_port_would_send(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_request_is_what_port_would_send(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         service = {"identifier": "billing", "blueprint": "service"}
         request = port_hook.request(SCALE, {"replicas": 3}, entity=service, by={"email": "me@example.com"})
         assert (request.method, request.path) == ("PUT", "/scale?by=me@example.com")
@@ -164,7 +166,7 @@ class TestRequest:
         assert (run.action, run.status, run.properties) == ("scale", "IN_PROGRESS", {"replicas": 3})
 
     @pytest.mark.parametrize("name", ["scale.json", "all.json#scale", "scale.yaml"])
-    def test_an_action_may_be_a_file_beside_the_project(self, name: str, tmp_path: Path, port_hook: PortHook) -> None:
+    def test_action_can_be_a_file(self, name: str, tmp_path: Path, port_hook: PortHook) -> None:
         file = name.partition("#")[0]
         other = {**SCALE, "identifier": "other"}
         (tmp_path / file).write_text(json.dumps([other, SCALE] if file == "all.json" else SCALE))
@@ -172,7 +174,7 @@ class TestRequest:
         assert port_hook.request("scale").action == "scale"
 
     @pytest.mark.parametrize(
-        ("action", "words"),
+        ("action", "expected"),
         [
             ("nothing", "no action nothing, but create_vm"),
             ("nothing.yaml", "no file"),
@@ -181,39 +183,41 @@ class TestRequest:
             ({**SCALE, "invocationMethod": {"type": "GITHUB"}}, "invoked by GITHUB"),
         ],
     )
-    def test_what_is_no_action_is_said(self, action: Any, words: str, port_hook: PortHook) -> None:
-        with pytest.raises(UsageError, match=words):
+    def test_request_fails_for_what_is_not_an_action(self, action: Any, expected: str, port_hook: PortHook) -> None:
+        with pytest.raises(UsageError, match=expected):
             port_hook.request(action)
 
-    def test_a_file_of_several_actions_needs_a_name(self, tmp_path: Path, port_hook: PortHook) -> None:
+    def test_file_with_several_actions_needs_an_identifier(self, tmp_path: Path, port_hook: PortHook) -> None:
         (tmp_path / "all.json").write_text(json.dumps([SCALE, {**SCALE, "identifier": "other"}]))
-        with pytest.raises(UsageError, match="holds 2 actions: scale, other") as caught:
+        with pytest.raises(UsageError, match="has 2 actions: scale, other") as caught:
             port_hook.request(tmp_path / "all.json")
         assert "all.json#IDENTIFIER" in caught.value.__notes__[0]
 
-    def test_inputs_that_port_would_refuse_are_refused(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_request_rejects_inputs_that_port_would_reject(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
         with pytest.raises(InvalidInputs, match="replicas") as caught:
             port_hook.request(SCALE, {"replicas": "three"})
         assert not hasattr(caught.value, "__notes__")  # its hint speaks of the command line
         assert port_sandbox.runs == {}
 
-    def test_an_automation_runs_for_an_event_that_meets_its_condition(self, port_hook: PortHook) -> None:
+    def test_automation_runs_for_an_event_that_meets_its_condition(self, port_hook: PortHook) -> None:
         event = {"diff": {"before": {"identifier": "billing"}, "after": None}}
         assert port_hook.request(ON_DELETION, event=event).json() == {"gone": {"identifier": "billing"}}
         with pytest.raises(UsageError, match="does not run for this event"):
             port_hook.request(ON_DELETION, event={"diff": {"before": {"identifier": "other"}}})
-        with pytest.raises(UsageError, match="runs for an event"):
+        with pytest.raises(UsageError, match="needs an event"):
             port_hook.request(ON_DELETION)
 
 
 class TestSign:
-    def test_the_run_that_a_payload_names_can_be_reported(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_sign_adds_the_run_of_the_payload(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         payload = {"action": "create_vm", "context": {"runId": "r_0123456789abcdef"}, "title": "zoë"}
         headers, body = port_hook.sign(payload)
         assert verify(headers, body, port_sandbox.client_secret).status == "valid"
         assert port_sandbox.runs["r_0123456789abcdef"].status == "IN_PROGRESS"
 
-    def test_a_request_to_be_refused_can_be_made(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_sign_can_use_another_secret_and_timestamp(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         wrong = port_hook.sign({}, secret="another")
         late = port_hook.sign({}, timestamp=1_700_000_000)
         assert [verify(*each, port_sandbox.client_secret).status for each in (wrong, late)] == ["invalid", "stale"]
@@ -225,13 +229,13 @@ class TestAnswered:
         ("status", "body", "ends", "response"),
         [(200, '{"a": 1}', "SUCCESS", {"a": 1}), (500, b"broken", "FAILURE", "broken"), (204, b"", "SUCCESS", None)],
     )
-    def test_it_ends_a_synchronized_run(
+    def test_answered_ends_a_synchronized_run(
         self, port_hook: PortHook, status: int, body: bytes | str, ends: str, response: Any
     ) -> None:
         run = port_hook.answered(port_hook.request(SYNCHRONIZED), status, body)
         assert (run.status, run.response) == (ends, response)
 
-    def test_it_ends_no_other_run(self, port_hook: PortHook) -> None:
+    def test_answered_does_not_end_an_asynchronous_run(self, port_hook: PortHook) -> None:
         run = port_hook.answered(port_hook.request(SCALE), 200, "{}")
         assert (run.status, run.ended, run.backend_response and run.backend_response.status) == (
             "IN_PROGRESS",
@@ -241,7 +245,7 @@ class TestAnswered:
 
 
 class TestInvoke:
-    def test_the_run_is_returned_when_it_has_ended(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_invoke_returns_the_ended_run(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
             run = port_hook.invoke(SCALE, {"replicas": 2}, to=url)
         assert (run.status, run.status_label, run.summary, run.logs) == (
@@ -256,11 +260,11 @@ class TestInvoke:
         assert run.request is not None
         assert (run.request.url.partition("/scale")[0], run.request.json()["replicas"]) == (url, 2)
         assert repr(run) == (
-            f"<Run {run.id} of scale: SUCCESS, answered 202, label 'done', summary 'scaled', "
+            f"<Run {run.id} of scale: SUCCESS, responded 202, label 'done', summary 'scaled', "
             "last log 'scaling for zoë'>"
         )
 
-    def test_a_path_of_the_target_s_own_is_kept(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_invoke_keeps_the_path_of_the_target(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
             run = port_hook.invoke(SCALE, to=f"{url}/mine?x=1")
         assert run.backend_response is not None
@@ -268,27 +272,31 @@ class TestInvoke:
         assert run.request is not None
         assert run.request.path == "/mine?x=1"
 
-    def test_a_synchronized_run_ends_with_the_answer(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_invoke_ends_a_synchronized_run_with_the_response(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
         with serving(port_sandbox, status=503, reports=False) as url:
             run = port_hook.invoke(SYNCHRONIZED, to=url)
         assert (run.status, run.summary) == ("FAILURE", "The webhook responded with 503.")
 
-    async def test_a_backend_in_the_test_s_own_event_loop_is_awaited(
+    async def test_ainvoke_works_with_a_backend_in_the_same_event_loop(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         async with TestServer(a_backend(port_sandbox.environ)) as server:
             run = await port_hook.ainvoke(SCALE, to=server.port)
             assert (await port_sandbox.await_end(run.id)).status == run.status == "SUCCESS"
 
-    async def test_waiting_in_the_backend_s_own_event_loop_is_seen(
+    async def test_invoke_reports_that_it_blocks_the_event_loop(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         async with TestServer(a_backend(port_sandbox.environ)) as server:
-            with pytest.raises(RunNotEnded, match="without an answer") as caught:
+            with pytest.raises(RunNotEnded, match="without a response") as caught:
                 port_hook.invoke(SCALE, to=server.port, timeout_s=0.1)
         assert "await ainvoke" in str(caught.value)
 
-    def test_a_refusal_is_told_at_once(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_invoke_fails_immediately_when_the_backend_rejects_the_request(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
         wrong = {**port_sandbox.environ, "PORT_CLIENT_SECRET": "another"}
         with application(a_backend(wrong)) as url, pytest.raises(RunNotEnded) as caught:
             port_hook.invoke(SCALE, to=url)
@@ -299,22 +307,20 @@ class TestInvoke:
             "IN_PROGRESS",
             401,
         )
-        words = str(caught.value)
-        assert "stays so: the backend answered 401" in words
-        assert "wrong-secret" in words
-        assert "Does the backend read PORT_CLIENT_SECRET from there" in words
-        assert port_sandbox.client_secret not in words
+        expected = str(caught.value)
+        assert "stays so: the backend responded with 401" in expected
+        assert "wrong-secret" in expected
+        assert "Does the backend read PORT_CLIENT_SECRET from there" in expected
+        assert port_sandbox.client_secret not in expected
 
-    async def test_a_refusal_is_told_to_an_asynchronous_test_too(
+    async def test_ainvoke_fails_immediately_when_the_backend_rejects_the_request(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         async with TestServer(a_backend(port_sandbox.environ, status=500, reports=False)) as server:
-            with pytest.raises(RunNotEnded, match="ends no run in Port either; `wait=False` returns"):
+            with pytest.raises(RunNotEnded, match="does not end the run in Port either; with `wait=False`"):
                 await port_hook.ainvoke(SCALE, to=server.port)
 
-    def test_an_interrupt_ends_the_waiting_and_nothing_else(
-        self, port_hook: PortHook, port_sandbox: PortSandbox
-    ) -> None:
+    def test_interrupt_ends_only_the_waiting(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         request = port_hook.request(SCALE)
         waits = threading.get_ident()
         interrupt = threading.Timer(0.1, signal.pthread_kill, (waits, signal.SIGINT))
@@ -324,57 +330,59 @@ class TestInvoke:
         interrupt.join()
         assert list(port_sandbox.runs) == [request.run_id]
 
-    def test_without_waiting_a_refusal_is_a_run_like_any(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_invoke_returns_a_rejected_run_when_it_does_not_wait(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
         with serving(port_sandbox, status=500, reports=False) as url:
             run = port_hook.invoke(SCALE, to=url, wait=False)
         assert (run.status, run.backend_response and run.backend_response.status) == ("IN_PROGRESS", 500)
 
-    def test_a_backend_that_reports_nothing_is_told(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_error_says_that_the_backend_reported_nothing(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, reports=False) as url, pytest.raises(RunNotEnded, match=r"after 0\.1 s") as caught:
             port_hook.invoke(SCALE, to=url, timeout_s=0.1)
-        assert "called nothing in the sandbox: does it take PORT_API_URL" in str(caught.value)
+        assert "has not called the sandbox: does it read PORT_API_URL" in str(caught.value)
 
-    def test_a_backend_with_other_credentials_is_told(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_error_says_that_the_backend_has_other_credentials(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
         with serving(port_sandbox, reports=False) as url, httpx.Client(base_url=port_sandbox.url) as port:
             port.post("/v1/auth/access_token", json={"clientId": "mine", "clientSecret": "mine"})
-            with pytest.raises(RunNotEnded, match="Port's API refused the backend"):
+            with pytest.raises(RunNotEnded, match="The sandbox rejected the backend"):
                 port_hook.invoke(SCALE, to=url, timeout_s=0.1)
 
-    def test_expressions_that_failed_are_told(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_error_shows_failed_expressions(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "body": {"x": "{{ .inputs | nope }}"}}}
         port_hook.request(action)
-        assert "{{ .inputs | nope }} became null" in port_sandbox.story()
+        assert "{{ .inputs | nope }} became null" in port_sandbox.summary()
 
-    def test_what_a_backend_wrote_cannot_move_the_cursor(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_summary_escapes_control_characters(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         port_hook.answered(port_hook.request(SCALE), 200, b"\x1b[2J")
-        assert "answered  200  \\x1b[2J" in port_sandbox.story()
+        assert "responded 200  \\x1b[2J" in port_sandbox.summary()
 
-    def test_nothing_that_listens_is_an_error_of_its_own(self, port_hook: PortHook) -> None:
+    def test_invoke_raises_target_error_when_nothing_listens(self, port_hook: PortHook) -> None:
         with pytest.raises(TargetError, match=r"scale could not be invoked: nothing listens on 127\.0\.0\.1:9"):
             port_hook.invoke(SCALE, to=9)
 
-    def test_a_run_that_nothing_listened_to_has_failed_as_in_port(
-        self, port_hook: PortHook, port_sandbox: PortSandbox
-    ) -> None:
+    def test_run_fails_when_nothing_listens(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with pytest.raises(TargetError):
             port_hook.invoke(SCALE, to=9)
         (run,) = port_sandbox.runs.values()
         assert (run.status, run.logs) == ("FAILURE", (run.summary,))
         assert "nothing listens on 127.0.0.1:9" in (run.summary or "")
 
-    def test_another_machine_is_sent_to_only_by_name(self, port_hook: PortHook) -> None:
+    def test_invoke_sends_to_another_machine_only_when_named(self, port_hook: PortHook) -> None:
         with pytest.raises(UsageError, match=r"https://example\.com, which is not on this machine"):
             port_hook.invoke("create_vm", {"title": "x"})
         with pytest.raises(BadTarget):
             port_hook.invoke("create_vm", {"title": "x"}, to="ftp://x")
 
 
-def test_a_changed_request_is_what_a_test_client_sends(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+def test_request_can_be_changed_before_it_is_sent(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
     request = port_hook.request(SCALE)
     changed = replace(request, body=request.body + b" ")
     assert verify(changed.headers, changed.body, port_sandbox.client_secret).status != "valid"
 
 
-def test_a_misspelled_keyword_is_not_passed_over(port_hook: PortHook) -> None:
-    with pytest.raises(TypeError, match="nothing is known as entiti: give entity, event, by, secrets"):
+def test_unknown_keyword_is_rejected(port_hook: PortHook) -> None:
+    with pytest.raises(TypeError, match="unknown arguments: entiti; known are entity, event, by, secrets"):
         port_hook.request(SCALE, entiti={})  # type: ignore[call-arg]

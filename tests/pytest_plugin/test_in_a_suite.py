@@ -1,4 +1,4 @@
-"""The plugin in a user's own test suite: pytest as a process, in a folder of its own."""
+"""The plugin in a user's test suite: pytest in a separate process and folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytest_plugins = ["pytester"]
 
-# A backend for such a suite: it verifies, and reports before it answers. Its limit: one action, one request at a time.
+# A backend for such a suite. It verifies requests, and reports before it responds; one request at a time.
 BACKEND = """
 import json, os, threading, urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -51,7 +51,7 @@ def url(port_sandbox, monkeypatch):
         server.shutdown()
         thread.join()
 """
-# What is not the plugin's: it must do without, and a suite may have any of them.
+# Other plugins: port-hook's plugin must work without them, and a suite may have any of them.
 ALONE = ("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error")
 
 
@@ -61,7 +61,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-def test_synchronous_and_asynchronous_tests_use_it_without_another_plugin(suite: pytest.Pytester) -> None:
+def test_fixtures_need_no_other_plugin(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """
         import asyncio
@@ -80,7 +80,7 @@ def test_synchronous_and_asynchronous_tests_use_it_without_another_plugin(suite:
     suite.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
-def test_it_goes_with_pytest_asyncio(suite: pytest.Pytester) -> None:
+def test_fixtures_work_with_pytest_asyncio(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
     suite.makepyfile(
         """
@@ -91,7 +91,7 @@ def test_it_goes_with_pytest_asyncio(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
 
 
-def test_a_failure_tells_what_was_sent_and_answered_and_no_secret(suite: pytest.Pytester) -> None:
+def test_failure_report_shows_request_and_response_without_secrets(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """
         def test_refused(port_hook, port_sandbox, port_environ, url, monkeypatch):
@@ -109,11 +109,11 @@ def test_a_failure_tells_what_was_sent_and_answered_and_no_secret(suite: pytest.
     result.stdout.fnmatch_lines(
         [
             '>*port_hook.invoke("create_vm", {"title": "x"}, to=url)',
-            "E*RunNotEnded: The run r_* of create_vm has not ended; it is IN_PROGRESS and stays so: *answered 401.",
+            "E*RunNotEnded: The run r_* of create_vm has not ended; it is IN_PROGRESS and stays so: *with 401.",
             "E*hint: The request was signed as Port signs*",
             "*port-hook*",
             "  request   POST http://127.0.0.1:*",
-            "  answered  401*",
+            "  responded 401*",
             "*port-hook*",
             "r_* of create_vm: SUCCESS",
             "  summary   up",
@@ -126,7 +126,7 @@ def test_a_failure_tells_what_was_sent_and_answered_and_no_secret(suite: pytest.
     assert "world.py" not in text  # the traceback ends in the test
 
 
-def test_a_suite_that_does_not_use_it_loads_nothing_of_it(pytester: pytest.Pytester) -> None:
+def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import sys
@@ -143,7 +143,7 @@ def test_a_suite_that_does_not_use_it_loads_nothing_of_it(pytester: pytest.Pytes
     result.assert_outcomes(passed=1)
 
 
-def test_workers_share_nothing(suite: pytest.Pytester) -> None:
+def test_xdist_workers_are_isolated(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """
         import pytest
@@ -157,7 +157,7 @@ def test_workers_share_nothing(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess(*ALONE, "-n", "2").assert_outcomes(passed=6)
 
 
-def test_the_settings_name_actions_and_a_time_out(pytester: pytest.Pytester) -> None:
+def test_settings_select_actions_and_the_timeout(pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("port")
     (folder / "scale.yaml").write_text(
         "identifier: scale\ntrigger: {type: self-service}\ninvocationMethod: {type: WEBHOOK, url: 'http://127.0.0.1/s'}"
@@ -178,22 +178,22 @@ def test_the_settings_name_actions_and_a_time_out(pytester: pytest.Pytester) -> 
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("setting", "expected"),
     [
         ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
         ("port_hook_actions = nowhere.yaml", "*nowhere.yaml cannot be read*"),
     ],
 )
-def test_a_setting_that_is_wrong_is_said(pytester: pytest.Pytester, setting: str, words: str) -> None:
+def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, expected: str) -> None:
     pytester.makeini(f"[pytest]\n{setting}")
     pytester.makepyfile("def test_it(port_sandbox): pass")
     result = pytester.runpytest_subprocess(*ALONE)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([words])
+    result.stdout.fnmatch_lines([expected])
 
 
 @pytest.mark.parametrize("warnings", ["error", "default"])
-def test_a_suite_without_sockets_is_told_what_to_allow(pytester: pytest.Pytester, warnings: str) -> None:
+def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester, warnings: str) -> None:
     pytester.makepyfile("def test_it(port_sandbox): pass")
     result = pytester.runpytest_subprocess(*ALONE, "-W", warnings, "--disable-socket")
     result.assert_outcomes(errors=1)
@@ -202,7 +202,7 @@ def test_a_suite_without_sockets_is_told_what_to_allow(pytester: pytest.Pytester
     allowed.assert_outcomes(passed=1)
 
 
-def test_the_how_to_s_tests_pass_as_they_stand(pytester: pytest.Pytester) -> None:
+def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     page = (ROOT / "docs" / "how-to" / "test-a-backend.md").read_text("utf-8")
     in_process = page.partition("## Test a server")[0]
     blocks = re.findall(r"```python\n(.*?)```", in_process, re.DOTALL)
@@ -210,5 +210,5 @@ def test_the_how_to_s_tests_pass_as_they_stand(pytester: pytest.Pytester) -> Non
     for name in ("fastapi_backend.py", "create_vm.yaml"):
         (pytester.path / name).write_bytes((ROOT / "examples" / "fastapi" / name).read_bytes())
     assert len(blocks) == 2
-    # What Starlette says of httpx as its test client's library is not ours.
+    # Starlette warns about httpx in its test client, which is not about this plugin.
     pytester.runpytest_subprocess(*ALONE, "-W", "default").assert_outcomes(passed=4)

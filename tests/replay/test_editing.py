@@ -49,12 +49,12 @@ def edited(body: str, *assignments: str, unset: tuple[str, ...] = ()) -> str:
         ("a=1 2", "1 2"),
     ],
 )
-def test_a_value_is_json_or_else_a_string(text: str, value: Any) -> None:
+def test_a_value_that_is_not_json_is_a_string(text: str, value: Any) -> None:
     assert Assignment.parse(text).value == value
 
 
 @pytest.mark.parametrize("text", ['a={"b": 1', "a=[1,]", 'a="open', "a= {b: 1}"])
-def test_a_value_that_begins_like_json_and_is_none_is_a_slip(text: str) -> None:
+def test_a_value_that_only_begins_like_json_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="begins like JSON"):
         Assignment.parse(text)
 
@@ -77,7 +77,7 @@ def test_an_edited_body_is_in_the_form_of_json_stringify() -> None:
         ("9007199254740993", "9007199254740992"),
     ],
 )
-def test_numbers_are_what_node_would_make_of_them(number: str, written: str) -> None:
+def test_numbers_are_written_as_node_writes_them(number: str, written: str) -> None:
     assert edited(f'{{"kept":{number}}}', f"set={number}") == f'{{"kept":{written},"set":{written}}}'
 
 
@@ -92,7 +92,7 @@ def test_an_unset_that_finds_nothing_is_noted() -> None:
 
 
 @given(DOCUMENTS, st.text(max_size=5), st.integers(-(10**14), 10**14))
-def test_an_edit_changes_its_place_and_nothing_else(document: dict[str, Any], key: str, value: int) -> None:
+def test_an_edit_changes_only_its_path(document: dict[str, Any], key: str, value: int) -> None:
     text = json.dumps(document)
     edits = Edits(assignments=[Assignment(JsonPath((key,)), value)])
     body, _ = edits.apply(text.encode())
@@ -101,7 +101,7 @@ def test_an_edit_changes_its_place_and_nothing_else(document: dict[str, Any], ke
 
 
 @given(DOCUMENTS)
-def test_an_edit_that_sets_what_is_there_gives_the_form_of_json_stringify(document: dict[str, Any]) -> None:
+def test_setting_the_same_value_writes_the_form_of_json_stringify(document: dict[str, Any]) -> None:
     text = json.dumps({**document, "k": 1})
     assert edited(text, "k=1") == stringify(text)
 
@@ -127,7 +127,7 @@ def edited_or_problem(body: str, assignment: str) -> str:
 
 
 @pytest.mark.parametrize("depth", [100, 900, 2_000, 3_999, 10_000])
-def test_a_body_nested_too_deeply_for_this_python_is_refused_in_words(depth: int) -> None:
+def test_a_body_nested_too_deeply_for_this_python_is_refused(depth: int) -> None:
     result = edited_or_problem("[" * depth + "]" * depth, "[]=1")
     is_edited = result == "[" * depth + "]" * (depth - 1) + ",1]"
     assert is_edited or (depth > 100 and "nested" in result)
@@ -138,12 +138,12 @@ def test_an_edit_may_not_nest_a_body_too_deeply() -> None:
         edited("{}", "a" + ".a" * 5_000 + "=1")
 
 
-def test_a_byte_order_mark_is_no_obstacle() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert Edits(assignments=[Assignment.parse("a=1")]).apply(b"\xef\xbb\xbf{}")[0] == b'{"a":1}'
 
 
 @given(DOCUMENTS)
-def test_what_the_editor_shows_reads_back_as_the_same_body(document: dict[str, Any]) -> None:
+def test_the_text_in_the_editor_reads_back_as_the_same_body(document: dict[str, Any]) -> None:
     text = json.dumps(document)
     shown = for_editor(text.encode())
     shown.encode("utf-8")

@@ -58,17 +58,17 @@ def test_work_that_is_faster_than_the_pace_does_not_slow_it() -> None:
     assert paced(4, [0.1] * 3) == [100.0, 100.25, 100.5]
 
 
-def test_lost_time_is_not_made_up_for_in_a_burst() -> None:
+def test_lost_time_does_not_cause_a_burst() -> None:
     assert paced(4, [2.0, 0.0, 0.0, 0.0]) == pytest.approx([100.0, 102.0, 102.25, 102.5])
 
 
 @given(st.floats(0.1, 1000), st.lists(st.floats(0, 3), min_size=2, max_size=20))
-def test_no_two_turns_are_nearer_than_the_pace_allows(rate_per_s: float, work_s: list[float]) -> None:
+def test_no_two_turns_are_closer_than_the_interval(rate_per_s: float, work_s: list[float]) -> None:
     times = paced(rate_per_s, work_s)
     assert all(after - before >= 1 / rate_per_s - 1e-9 for before, after in pairwise(times))
 
 
-def test_callers_at_once_share_one_pace() -> None:
+def test_concurrent_callers_share_one_pace() -> None:
     clock = Clock()
     pace = Pace(2, clock=clock.read, sleep=clock.sleep)
 
@@ -82,12 +82,12 @@ def test_callers_at_once_share_one_pace() -> None:
 @pytest.mark.parametrize(
     ("text", "rate_per_s"), [("50/s", 50), ("50", 50), ("600/m", 10), ("0.5/s", 0.5), (".5", 0.5), (" 1/m ", 1 / 60)]
 )
-def test_a_rate_is_a_number_a_second_or_a_minute(text: str, rate_per_s: float) -> None:
+def test_a_rate_is_a_number_per_second_or_minute(text: str, rate_per_s: float) -> None:
     assert parse_rate(text) == pytest.approx(rate_per_s)
 
 
 @pytest.mark.parametrize("text", ["", "0", "0/s", "-1/s", "fast", "1/h", "1e3", "inf", "9" * 400])
-def test_what_is_no_rate_is_refused(text: str) -> None:
+def test_an_invalid_rate_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_rate(text)
     assert "50/s" in caught.value.hint

@@ -43,7 +43,7 @@ def sent(invocation: Invocation, rewriting: Rewriting = PLAIN, **options: Any) -
 
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=20).filter(lambda s: s.isprintable()))
-def test_a_replay_is_signed_afresh_over_its_exact_body(body: bytes, secret: str) -> None:
+def test_a_replay_gets_a_new_signature_over_its_exact_body(body: bytes, secret: str) -> None:
     request = sent(an_invocation(body), secret=Secret(secret))
     assert request.body == body
     assert request.headers.all("x-port-timestamp") == (str(int(NOW) + 1000),)
@@ -56,7 +56,7 @@ def test_the_timestamp_can_be_in_milliseconds() -> None:
     assert is_signed_with(request, SECRET.reveal())
 
 
-def test_a_replay_is_a_new_value_and_the_capture_stays_as_it_was() -> None:
+def test_a_replay_is_a_new_value_and_the_capture_is_unchanged() -> None:
     captured = an_invocation(replay_of="0123456789ab")
     before = (captured.headers, captured.received_at, captured.id)
     request = sent(captured)
@@ -65,7 +65,7 @@ def test_a_replay_is_a_new_value_and_the_capture_stays_as_it_was() -> None:
     assert (request.method, request.target) == (captured.method, captured.target)
 
 
-def test_fields_of_the_first_way_are_left_behind_and_the_others_kept_in_order() -> None:
+def test_fields_of_the_first_connection_are_removed_and_the_others_kept_in_order() -> None:
     captured = an_invocation(
         headers=Headers(
             (
@@ -122,7 +122,7 @@ def test_as_captured_keeps_every_field_in_its_place_with_the_targets_host() -> N
 
 
 @pytest.mark.parametrize("lengths", [("7",), ("8", "8"), ("eight",)])
-def test_a_captured_length_that_is_not_the_bodys_is_left_to_the_sender(lengths: tuple[str, ...]) -> None:
+def test_a_captured_length_that_is_not_the_bodys_is_removed(lengths: tuple[str, ...]) -> None:
     fields = tuple(("content-length", length) for length in lengths)
     assert sent(an_invocation(b"12345678", headers=Headers(fields)), EXACT).headers.items == ()
 
@@ -137,12 +137,12 @@ def test_method_and_header_fields_can_be_replaced() -> None:
     assert request.headers.get("y") == "1"
 
 
-def test_a_signature_that_is_given_wins_over_the_fresh_one() -> None:
+def test_a_signature_in_an_option_replaces_the_new_one() -> None:
     request = sent(an_invocation(), Rewriting(headers=(("X-Port-Signature", "v1,forged"),)))
     assert request.headers.all("x-port-signature") == ("v1,forged",)
 
 
-def test_an_edited_body_is_signed_and_no_longer_called_compressed() -> None:
+def test_an_edited_body_is_signed_and_loses_its_content_encoding() -> None:
     captured = an_invocation(b"old", headers=Headers((("content-encoding", "gzip"), ("a", "b"))))
     assert sent(captured).headers.get("content-encoding") == "gzip"
     request = sent(captured, body=b"new")
@@ -165,12 +165,12 @@ def test_an_edited_body_is_signed_and_no_longer_called_compressed() -> None:
         ("http://h:1", "/a%2Fb//c/../d", "http://h:1/a%2Fb//c/../d"),
     ],
 )
-def test_a_target_without_a_path_takes_the_captured_one(to: str, target: str, url: str) -> None:
+def test_a_target_without_a_path_gets_the_captured_one(to: str, target: str, url: str) -> None:
     assert target_url(to, target) == url
 
 
 @given(st.text(max_size=30))
-def test_whatever_was_captured_stays_on_the_targets_host(target: str) -> None:
+def test_no_captured_path_changes_the_host(target: str) -> None:
     assert urlsplit(target_url("http://127.0.0.1:8000", target)).netloc == "127.0.0.1:8000"
 
 
@@ -180,7 +180,7 @@ def test_a_method_is_written_in_capitals(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "PO ST", "A/B", "GET\r\n"])
-def test_what_is_no_method_is_refused(text: str) -> None:
+def test_an_invalid_method_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_method(text)
 
@@ -199,7 +199,7 @@ def test_a_header_field_is_name_colon_value(text: str, field: tuple[str, str]) -
 
 
 @pytest.mark.parametrize("text", ["a", ":b", "a b:c", "a:b\r\nx: y", "a:\x00", "é:b"])
-def test_what_is_no_header_field_is_refused(text: str) -> None:
+def test_an_invalid_header_field_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_header(text)
 

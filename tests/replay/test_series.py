@@ -19,7 +19,7 @@ from port_hook_cli.replay.series import (
     find_source,
     send_series,
     unexpected,
-    without_answer,
+    without_response,
 )
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
 
@@ -37,6 +37,9 @@ class Shelf:
             if name in {"last", exchange.invocation.id}:
                 return exchange
         raise StoreError(f"No capture starts with {name}.", hint="Look at the list.")
+
+    def last_target(self) -> str | None:
+        return None
 
     def find(self, *, run_id: str, limit: int) -> Iterator[Exchange]:
         found = [exchange for exchange in self.exchanges if exchange.payload.run_id == run_id]
@@ -68,13 +71,13 @@ async def test_a_file_wins_over_a_run() -> None:
     assert (await find_source(RUN_ID, places(files={RUN_ID: b"[1]"}))).invocation.body == b"[1]"
 
 
-async def test_a_run_is_its_newest_capture() -> None:
+async def test_a_run_id_names_the_newest_capture_of_the_run() -> None:
     shelf = Shelf(an_exchange(an_invocation(id="newer")), an_exchange(an_invocation(id="older")))
     assert (await find_source(RUN_ID, places(shelf))).invocation.replay_of == "newer"
 
 
 @pytest.mark.parametrize("shelf", [None, Shelf()])
-async def test_a_run_that_was_never_captured_is_asked_of_port(shelf: Shelf | None) -> None:
+async def test_port_is_asked_for_a_run_that_was_not_captured(shelf: Shelf | None) -> None:
     async def get_run(run_id: str) -> Mapping[str, Any]:
         return {"id": run_id, "payload": {"body": {"asked": run_id}}}
 
@@ -82,7 +85,7 @@ async def test_a_run_that_was_never_captured_is_asked_of_port(shelf: Shelf | Non
     assert source.invocation.body == f'{{"asked":"{RUN_ID}"}}'.encode()
 
 
-async def test_a_run_that_nobody_knows_says_everywhere_it_was_looked_for() -> None:
+async def test_an_unknown_run_names_every_place_that_was_searched() -> None:
     async def get_run(_: str) -> Mapping[str, Any]:
         raise PortApiError("Port answered 404.", hint="Check the id.")
 
@@ -91,7 +94,7 @@ async def test_a_run_that_nobody_knows_says_everywhere_it_was_looked_for() -> No
 
 
 @pytest.mark.parametrize("shelf", [None, Shelf()])
-async def test_a_workflow_nodes_run_that_was_never_captured_is_not_asked_of_port(shelf: Shelf | None) -> None:
+async def test_port_is_not_asked_for_a_node_run_that_was_not_captured(shelf: Shelf | None) -> None:
     asked: list[str] = []
 
     async def get_run(run_id: str) -> Mapping[str, Any]:
@@ -99,7 +102,7 @@ async def test_a_workflow_nodes_run_that_was_never_captured_is_not_asked_of_port
         return {"id": run_id, "payload": {"body": {}}}
 
     with pytest.raises(
-        StoreError, match=r"no capture of that run here, and Port's API shows no .* captures only"
+        StoreError, match=r"no capture of that run here, and Port's API does not return .* captures only"
     ) as it:
         await find_source(NODE_RUN, places(shelf, get_run=get_run))
     assert "port-hook listen" in it.value.hint
@@ -107,7 +110,7 @@ async def test_a_workflow_nodes_run_that_was_never_captured_is_not_asked_of_port
     assert asked == []
 
 
-async def test_a_workflow_nodes_run_is_replayed_from_its_capture() -> None:
+async def test_a_node_run_is_replayed_from_its_capture() -> None:
     shelf = Shelf(an_exchange(an_invocation(a_body(a_document(context={"runId": NODE_RUN})), id="node")))
     assert (await find_source(NODE_RUN, places(shelf))).invocation.replay_of == "node"
 
@@ -118,10 +121,10 @@ async def test_without_credentials_a_run_that_was_not_captured_is_a_settings_pro
     assert caught.value.hint == "Set PORT_CLIENT_ID."
 
 
-async def test_an_unknown_name_says_everywhere_it_was_looked_for() -> None:
+async def test_an_unknown_name_names_every_place_that_was_searched() -> None:
     with pytest.raises(StoreError, match=r"No capture starts with wxyz\. There is no file wxyz either"):
         await find_source("wxyz", places(Shelf()))
-    with pytest.raises(StoreError, match="no file wxyz, and no capture store"):
+    with pytest.raises(StoreError, match="no file wxyz, and this folder has no capture store"):
         await find_source("wxyz", places())
 
 
@@ -157,10 +160,10 @@ def unchanged(invocation: Invocation) -> Invocation:
     return invocation
 
 
-async def test_every_source_is_sent_so_many_times_in_rounds() -> None:
+async def test_every_source_is_sent_n_times_in_rounds() -> None:
     target, sent = Target(), list[Sent]()
     await send_series(
-        [a_replay("a"), a_replay("b")], Series(times=3), sender=target, finish=unchanged, on_sent=sent.append
+        [a_replay("a"), a_replay("b")], Series(times=3), client=target, finish=unchanged, on_sent=sent.append
     )
     assert target.bodies == [b"a", b"b"] * 3
     assert [item.replay.source for item in sent] == ["a", "b"] * 3
@@ -169,19 +172,19 @@ async def test_every_source_is_sent_so_many_times_in_rounds() -> None:
 
 
 @pytest.mark.parametrize(("concurrency", "most"), [(1, 1), (3, 3), (100, 10)])
-async def test_no_more_are_sent_at_once_than_allowed(concurrency: int, most: int) -> None:
+async def test_concurrency_limits_the_requests_in_flight(concurrency: int, most: int) -> None:
     target = Target()
     await send_series(
         [a_replay("a")],
         Series(times=10, concurrency=concurrency),
-        sender=target,
+        client=target,
         finish=unchanged,
         on_sent=lambda _: None,
     )
     assert (target.most_waiting, len(target.bodies)) == (most, 10)
 
 
-async def test_each_send_is_finished_at_the_moment_it_goes_out() -> None:
+async def test_each_request_is_signed_just_before_it_is_sent() -> None:
     count = 0
 
     def finish(invocation: Invocation) -> Invocation:
@@ -191,18 +194,18 @@ async def test_each_send_is_finished_at_the_moment_it_goes_out() -> None:
         return replace(invocation, body=str(count).encode())
 
     target = Target()
-    await send_series([a_replay("a")], Series(times=3), sender=target, finish=finish, on_sent=lambda _: None)
+    await send_series([a_replay("a")], Series(times=3), client=target, finish=finish, on_sent=lambda _: None)
     assert target.bodies == [b"1", b"2", b"3"]
 
 
 async def test_a_series_keeps_its_pace() -> None:
     sent: list[Sent] = []
     series = Series(times=5, concurrency=5, rate_per_s=100)
-    await send_series([a_replay("a")], series, sender=Target(), finish=unchanged, on_sent=sent.append)
+    await send_series([a_replay("a")], series, client=Target(), finish=unchanged, on_sent=sent.append)
     assert sent[-1].elapsed_s >= 0.039
 
 
-async def test_a_failure_of_an_onlooker_ends_the_series_as_it_is() -> None:
+async def test_an_exception_in_on_sent_ends_the_series_and_is_raised() -> None:
     target = Target()
 
     def on_sent(_: Sent) -> None:
@@ -210,7 +213,7 @@ async def test_a_failure_of_an_onlooker_ends_the_series_as_it_is() -> None:
 
     series = Series(times=1000, concurrency=4)
     with pytest.raises(BrokenPipeError):
-        await send_series([a_replay("a")], series, sender=target, finish=unchanged, on_sent=on_sent)
+        await send_series([a_replay("a")], series, client=target, finish=unchanged, on_sent=on_sent)
     assert len(target.bodies) < 20
 
 
@@ -218,7 +221,7 @@ async def test_a_cancelled_series_leaves_nothing_running() -> None:
     target = Target(free=False)
     series = Series(times=9, concurrency=3)
     task = asyncio.ensure_future(
-        send_series([a_replay("a")], series, sender=target, finish=unchanged, on_sent=lambda _: None)
+        send_series([a_replay("a")], series, client=target, finish=unchanged, on_sent=lambda _: None)
     )
     await target.crowded.wait()
     task.cancel()
@@ -246,7 +249,7 @@ ERROR = Delivery(url="", status=500)
         ([], None, ExitCode.OK),
     ],
 )
-def test_the_exit_code_tells_unreachable_from_unexpected(
+def test_the_exit_code_distinguishes_unreachable_from_unexpected(
     deliveries: list[Delivery], expected: str | None, code: ExitCode
 ) -> None:
     expectation = None if expected is None else Expectation.parse(expected)
@@ -258,6 +261,6 @@ def test_unexpected_statuses_are_counted() -> None:
     assert unexpected([OK, ERROR], None) == 0
 
 
-def test_an_answer_can_be_dropped_from_a_delivery() -> None:
+def test_a_response_can_be_removed_from_a_delivery() -> None:
     delivery = Delivery(url="u", status=200, latency_ms=1.0, headers=Headers((("a", "b"),)), body=a_body())
-    assert without_answer(delivery) == Delivery(url="u", status=200, latency_ms=1.0)
+    assert without_response(delivery) == Delivery(url="u", status=200, latency_ms=1.0)

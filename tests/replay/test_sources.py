@@ -15,7 +15,7 @@ from port_hook_cli.replay.sources import from_exchange, from_file, from_run
 from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
 
 
-def test_a_capture_keeps_everything_and_is_named_as_the_origin() -> None:
+def test_a_capture_is_kept_complete_and_named_as_the_origin() -> None:
     captured = an_invocation(method="PUT", target="/a?b=c")
     source = from_exchange("last", an_exchange(captured))
     replayed = source.invocation
@@ -64,34 +64,34 @@ def test_a_payload_is_posted_as_json_in_the_form_that_port_sends() -> None:
     assert (source.invocation.method, source.invocation.target) == ("POST", "/")
     assert source.invocation.headers.items == (("content-type", "application/json"),)
     assert (source.is_signed, source.invocation.replay_of) == (False, None)
-    assert "JSON.stringify" in source.notes[0]
+    assert "as compact JSON" in source.notes[0]
 
 
-def test_a_payload_in_that_form_already_needs_no_note() -> None:
+def test_a_payload_already_in_that_form_has_no_note() -> None:
     source = from_file("p.json", a_body())
     assert (source.invocation.body, source.notes, source.run_id) == (a_body(), (), RUN_ID)
 
 
-def test_a_raw_http_request_is_replayed_as_it_stands() -> None:
+def test_a_raw_http_request_is_replayed_exactly() -> None:
     source = from_file("r.http", b"PUT /x?y HTTP/1.1\r\nX-A: 1\r\nx-port-signature: v1,x\r\n\r\n{ }")
     assert (source.invocation.method, source.invocation.target, source.invocation.body) == ("PUT", "/x?y", b"{ }")
     assert source.is_signed
 
 
-def test_a_raw_http_request_that_stops_being_one_is_refused() -> None:
+def test_a_malformed_raw_http_request_is_refused() -> None:
     with pytest.raises(StoreError, match="cannot be read as an HTTP request"):
         from_file("r.http", b"POST / HTTP/1.1\nno field\n\n{}")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe", b'{"a": }'])
-def test_a_file_that_is_none_of_these_is_refused(content: bytes) -> None:
+def test_any_other_file_is_refused(content: bytes) -> None:
     with pytest.raises(StoreError, match="neither a payload nor a capture") as caught:
         from_file("x", content)
     assert caught.value.hint
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_file_is_a_source_or_a_problem(content: bytes) -> None:
+def test_any_bytes_are_a_source_or_a_store_error(content: bytes) -> None:
     try:
         source = from_file("x", content)
     except PortHookError:
@@ -104,7 +104,7 @@ def a_run(**payload: Any) -> dict[str, Any]:
     return {"id": RUN_ID, "payload": {**kept, **payload}}
 
 
-def test_the_request_that_port_keeps_is_sent_as_it_was() -> None:
+def test_the_request_that_port_keeps_is_sent_unchanged() -> None:
     source = from_run(RUN_ID, a_run(headers={"RUN_ID": RUN_ID, "Content-Type": "application/x", "n": 1, "u": "é"}))
     invocation = source.invocation
     assert (invocation.method, invocation.target) == ("PUT", "/hook?a=1")
@@ -120,17 +120,17 @@ def test_the_request_that_port_keeps_is_sent_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("headers", [None, {}, [], "x"])
-def test_a_kept_request_without_fields_is_json(headers: Any) -> None:
+def test_a_request_from_port_without_fields_is_json(headers: Any) -> None:
     source = from_run(RUN_ID, a_run(headers=headers))
     assert source.invocation.headers == Headers((("content-type", "application/json"),))
 
 
-def test_a_kept_body_that_is_text_is_sent_as_that_text() -> None:
+def test_a_body_from_port_that_is_text_is_sent_as_text() -> None:
     assert from_run(RUN_ID, a_run(body='{"a": 1.0}')).invocation.body == b'{"a": 1.0}'
 
 
 @pytest.mark.parametrize(("url", "target"), [("", "/"), ("https://h", "/"), ("http://[", "/"), ("https://h/x", "/x")])
-def test_of_the_kept_url_path_and_query_are_taken(url: str, target: str) -> None:
+def test_path_and_query_come_from_the_url_that_port_keeps(url: str, target: str) -> None:
     assert from_run(RUN_ID, a_run(url=url, method=None)).invocation.target == target
 
 
@@ -140,16 +140,16 @@ def test_of_the_kept_url_path_and_query_are_taken(url: str, target: str) -> None
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     ).filter(lambda body: not isinstance(body, str))
 )
-def test_a_kept_body_is_written_as_json_stringify_does(body: Any) -> None:
+def test_a_body_from_port_is_written_as_json_stringify_writes_it(body: Any) -> None:
     assert from_run(RUN_ID, a_run(body=body)).invocation.body.decode() == stringify(json.dumps(body))
 
 
 @pytest.mark.parametrize("run", [{}, {"payload": None}, {"payload": {}}, {"payload": {"url": "http://h"}}])
-def test_a_run_without_a_request_is_told(run: dict[str, Any]) -> None:
-    with pytest.raises(PortApiError, match="keeps no request"):
+def test_a_run_without_a_request_is_refused(run: dict[str, Any]) -> None:
+    with pytest.raises(PortApiError, match="has no request"):
         from_run(RUN_ID, run)
 
 
-def test_a_kept_body_that_cannot_be_written_is_told() -> None:
+def test_a_body_from_port_that_cannot_be_written_is_refused() -> None:
     with pytest.raises(PortApiError, match="cannot be read"):
         from_run(RUN_ID, a_run(body={"x": float("inf")}))

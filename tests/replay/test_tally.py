@@ -22,7 +22,7 @@ def failed(words: str | None, latency_ms: float = 9999.0) -> Delivery:
 
 
 @given(LATENCIES, st.floats(0, 100))
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(ascending: list[float], percent: float) -> None:
+def test_a_percentile_is_a_value_that_this_many_do_not_exceed(ascending: list[float], percent: float) -> None:
     value = percentile(ascending, percent)
     assert value in ascending
     assert value is not None
@@ -44,21 +44,21 @@ def test_the_nearest_rank_of_one_to_a_hundred_is_the_number_itself(percent: floa
     assert percentile([float(number) for number in range(1, 101)], percent) == expected
 
 
-def test_of_no_latencies_there_is_no_percentile() -> None:
+def test_there_is_no_percentile_without_latencies() -> None:
     assert percentile([], 50) is None
 
 
-def test_answers_are_counted_by_status_and_failures_by_their_words() -> None:
+def test_responses_are_counted_by_status_and_failures_by_message() -> None:
     tally = tally_deliveries(
         [answered(500), answered(200), failed("refused"), answered(200), failed("refused"), failed(None)], elapsed_s=2.0
     )
     assert list(tally.statuses.items()) == [(200, 2), (500, 1)]
-    assert tally.errors == {"refused": 2, "no answer": 1}
+    assert tally.errors == {"refused": 2, "no response": 1}
     assert tally.sent == 6
     assert tally.rate_per_s == 3.0
 
 
-def test_only_answered_sends_have_a_latency() -> None:
+def test_only_responses_have_a_latency() -> None:
     tally = tally_deliveries([answered(200, 3.0), failed("refused"), answered(200, 1.0)], elapsed_s=1.0)
     assert tally.latencies_ms == [1.0, 3.0]
     assert tally.percentile(100) == 3.0

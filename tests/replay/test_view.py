@@ -24,23 +24,23 @@ def shown(renderable: RenderableType) -> str:
     return stream.getvalue()
 
 
-def test_an_answer_is_status_latency_url_and_body() -> None:
+def test_a_response_is_shown_with_status_latency_url_and_body() -> None:
     delivery = Delivery(url=URL, status=404, latency_ms=12.34, body=b"no\troute\n")
     assert shown(delivery_view(delivery)) == f"404 Not Found  12.3 ms  {URL}\nno\troute\n".expandtabs(8)
 
 
-def test_an_answer_without_a_body_is_one_line() -> None:
+def test_a_response_without_a_body_is_one_line() -> None:
     assert shown(delivery_view(Delivery(url=URL, status=204))) == f"204 No Content  0.0 ms  {URL}\n"
 
 
-def test_of_a_long_body_the_beginning_is_shown_and_said_to_be_one() -> None:
+def test_a_long_body_is_truncated_with_a_note() -> None:
     text = shown(delivery_view(Delivery(url=URL, status=200, body=b"x" * (SHOWN_BYTES + 1))))
     assert text.count("x") == SHOWN_BYTES
     assert "first 2048 bytes" in text
 
 
 @given(st.binary(max_size=100))
-def test_no_control_character_of_an_answer_reaches_the_terminal(body: bytes) -> None:
+def test_no_control_character_of_a_response_reaches_the_terminal(body: bytes) -> None:
     text = shown(delivery_view(Delivery(url="http://h/\x1b[2J", status=200, body=body)))
     assert {character for character in text if category(character) == "Cc"} <= {"\n", "\t"}
 
@@ -71,11 +71,11 @@ def test_each_failure_has_its_hint(delivery: Delivery, word: str) -> None:
 
 
 @pytest.mark.parametrize("delivery", [Delivery(url=URL, status=200), Delivery(url=URL, status=418)])
-def test_where_nothing_is_known_nothing_is_advised(delivery: Delivery) -> None:
+def test_other_responses_have_no_hint(delivery: Delivery) -> None:
     assert delivery_hint(delivery) == ""
 
 
-def test_a_series_is_a_table_of_answers_and_a_line_of_latencies() -> None:
+def test_a_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
     deliveries = [Delivery(url=URL, status=200, latency_ms=float(number)) for number in range(1, 100)]
     tally = tally_deliveries(
         [*deliveries, Delivery(url=URL, fault="unreachable", error="nothing listens on [/x]\x1b")], elapsed_s=4.0
@@ -87,7 +87,7 @@ def test_a_series_is_a_table_of_answers_and_a_line_of_latencies() -> None:
     assert format_latencies(tally) == "latency  p50 50.0 ms  p90 90.0 ms  p99 99.0 ms  max 99.0 ms"
 
 
-def test_without_answers_there_are_no_latencies() -> None:
+def test_there_are_no_latencies_without_responses() -> None:
     assert format_latencies(tally_deliveries([], elapsed_s=1.0)) == ""
 
 

@@ -18,7 +18,7 @@ REPORT = RunReport(status=RunStatus.SUCCESS, summary="s", links=("https://x.exam
 
 
 class Api:
-    """Port's API in memory: it keeps the calls and refuses the one with number `refuse`."""
+    """Port's API in memory: it records the calls and rejects the call with the number `refuse`."""
 
     def __init__(self, *, status: str = "IN_PROGRESS", refuse: int | None = None) -> None:
         self.status = status
@@ -46,7 +46,7 @@ async def lines(*texts: str) -> AsyncIterator[str]:
         yield text
 
 
-async def test_streamed_logs_go_after_the_given_ones_and_before_fields_and_status() -> None:
+async def test_streamed_logs_are_sent_before_fields_and_status() -> None:
     api = Api()
     reported = await send_report(api, plan_report(RUN_ID, REPORT), lines("three", "four"))
     messages = [body["message"] for body in api.bodies[:4]]
@@ -55,14 +55,14 @@ async def test_streamed_logs_go_after_the_given_ones_and_before_fields_and_statu
     assert reported == Reported(run_id=RUN_ID, logs_sent=4, fields=("link", "summary"), status="SUCCESS")
 
 
-async def test_what_a_node_run_has_no_field_for_is_said_after_the_streamed_logs() -> None:
+async def test_summary_of_a_node_run_is_logged_after_the_streamed_logs() -> None:
     api = Api()
     await send_report(api, plan_report("wfnr_a", RunReport(summary="s")), lines("x"))
     assert [body["logs"][0]["message"] for body in api.bodies] == ["x", "Summary: s"]
     assert api.looks == 0
 
 
-async def test_nothing_is_sent_for_a_run_that_has_ended() -> None:
+async def test_report_sends_nothing_when_the_run_has_ended() -> None:
     api = Api(status="FAILURE")
     with pytest.raises(RunEndedError, match="ended with FAILURE"):
         await send_report(api, plan_report(RUN_ID, REPORT))
@@ -70,24 +70,24 @@ async def test_nothing_is_sent_for_a_run_that_has_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refuse", "told"),
+    ("refuse", "sent"),
     [
-        (0, "Nothing was sent before that."),
-        (1, "Sent before that: 1 log entry; nothing after it."),
-        (2, "Sent before that: 2 log entries; nothing after it."),
-        (3, "Sent before that: 2 log entries and the fields; nothing after it."),
+        (0, "Nothing was sent."),
+        (1, "Sent before: 1 log entry."),
+        (2, "Sent before: 2 log entries."),
+        (3, "Sent before: 2 log entries and the fields."),
     ],
 )
-async def test_a_report_that_stops_midway_says_what_was_sent(refuse: int, told: str) -> None:
+async def test_report_error_says_what_was_sent_before(refuse: int, sent: str) -> None:
     api = Api(refuse=refuse)
     with pytest.raises(PortApiError) as caught:
         await send_report(api, plan_report(RUN_ID, REPORT))
-    assert caught.value.message == f"Port said no. {told}"
+    assert caught.value.message == f"Port said no. {sent}"
     assert caught.value.hint == "do this"
     assert len(api.sent) == refuse
 
 
-async def test_a_streamed_message_over_the_limit_is_split() -> None:
+async def test_streamed_message_over_the_limit_is_split() -> None:
     calls = [call async for call in planned_calls(plan_report(RUN_ID, RunReport()), lines("x" * 1_100_000))]
     assert len(calls) == 2
 
@@ -99,37 +99,37 @@ async def batched(*chunks: bytes, **options: Any) -> list[str]:
     return [message async for message in log_batches(queue, **options)]
 
 
-async def test_lines_that_come_together_go_out_together() -> None:
+async def test_lines_that_arrive_together_are_one_message() -> None:
     assert await batched(b"one\n", b"two\nthr", b"ee\n") == ["one\ntwo\nthree"]
 
 
-async def test_a_batch_goes_out_when_it_is_large_enough_and_ends_after_a_line() -> None:
+async def test_batch_ends_after_a_line_when_it_is_large_enough() -> None:
     assert await batched(b"one\ntwo\nthr", b"ee\n", at_bytes=8) == ["one\ntwo", "three"]
 
 
-async def test_a_line_longer_than_a_batch_goes_out_in_pieces() -> None:
+async def test_line_longer_than_a_batch_is_split() -> None:
     assert await batched(b"x" * 10, b"y\n", at_bytes=8) == ["x" * 10, "y"]
 
 
-async def test_a_last_line_without_an_end_is_sent() -> None:
+async def test_last_line_without_a_line_break_is_sent() -> None:
     assert await batched(b"one\ntwo") == ["one\ntwo"]
 
 
 @pytest.mark.parametrize("chunks", [(), (b"\n \n",), (b"\r\n", b"\n")])
-async def test_blank_input_sends_nothing(chunks: tuple[bytes, ...]) -> None:
+async def test_blank_input_gives_no_message(chunks: tuple[bytes, ...]) -> None:
     assert await batched(*chunks) == []
 
 
-async def test_a_character_cut_between_chunks_is_whole() -> None:
+async def test_character_split_between_chunks_is_decoded() -> None:
     assert await batched(b"caf\xc3", b"\xa9\n") == ["café"]
     assert await batched(b"caf\xc3", b"\xa9 au lait\n", at_bytes=3) == ["caf", "é au lait"]
 
 
-async def test_bytes_that_are_no_text_are_replaced() -> None:
+async def test_invalid_utf8_is_replaced() -> None:
     assert await batched(b"a\xffb\n", b"\xc3") == ["a\ufffdb\n\ufffd"]
 
 
-async def test_a_line_goes_out_in_time_although_the_stream_goes_on() -> None:
+async def test_line_is_sent_in_time_while_the_stream_continues() -> None:
     queue: asyncio.Queue[bytes] = asyncio.Queue()
     messages = log_batches(queue, every_s=0.01)
     queue.put_nowait(b"one\ntw")
@@ -140,7 +140,7 @@ async def test_a_line_goes_out_in_time_although_the_stream_goes_on() -> None:
     assert [message async for message in messages] == []
 
 
-async def test_a_trickle_does_not_put_a_batch_off_for_ever() -> None:
+async def test_slow_stream_does_not_delay_a_batch_indefinitely() -> None:
     queue: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def trickle() -> None:
@@ -160,7 +160,7 @@ async def test_a_trickle_does_not_put_a_batch_off_for_ever() -> None:
     st.lists(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"])).map(str.encode), max_size=8),
     st.integers(1, 40),
 )
-def test_no_text_is_lost_and_none_is_out_of_order(chunks: list[bytes], at_bytes: int) -> None:
+def test_batches_keep_all_text_in_order(chunks: list[bytes], at_bytes: int) -> None:
     messages = asyncio.run(batched(*filter(None, chunks), at_bytes=at_bytes))
     squeezed = "".join(b"".join(chunks).decode().split())
     assert "".join("".join(messages).split()) == squeezed

@@ -11,7 +11,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.reporting.stream_chunks import StreamChunks
 
 
-async def test_chunks_come_as_they_are_written_and_the_end_stays_the_end() -> None:
+async def test_chunks_arrive_as_written_and_the_end_repeats() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stream:
         chunks = StreamChunks(stream)
@@ -24,13 +24,13 @@ async def test_chunks_come_as_they_are_written_and_the_end_stays_the_end() -> No
         assert await asyncio.wait_for(chunks.get(), 5) == b""
 
 
-async def test_a_stream_without_a_descriptor_is_read_too() -> None:
+async def test_stream_without_a_descriptor_is_read() -> None:
     chunks = StreamChunks(io.BytesIO(b"x" * 100_000))
     assert len(await chunks.get() + await chunks.get()) == 100_000
     assert await chunks.get() == b""
 
 
-async def test_draining_reads_to_the_end_and_keeps_nothing() -> None:
+async def test_drain_reads_to_the_end() -> None:
     stream = io.BytesIO(b"x" * 2**22)
     chunks = StreamChunks(stream)
     await chunks.get()
@@ -39,7 +39,7 @@ async def test_draining_reads_to_the_end_and_keeps_nothing() -> None:
     await asyncio.wait_for(chunks.drain(), 5)
 
 
-async def test_a_stream_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
+async def test_unreadable_stream_is_reported_once(tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)  # what `< .` makes of stdin
 
     class Folder(io.BytesIO):

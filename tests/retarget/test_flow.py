@@ -42,12 +42,10 @@ def method(sandbox: Sandbox, identifier: str = "create_vm") -> dict[str, Any]:
     return found
 
 
-async def test_actions_point_at_each_url_in_turn_and_are_what_they_were_at_the_end(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+async def test_actions_get_each_url_and_are_restored_at_the_end(sandbox: Sandbox, tmp_path: Path) -> None:
     before = {identifier: text(sandbox, identifier) for identifier in ("create_vm", "delete_vm")}
-    told: list[Outcome] = []
-    async with retargeting(sandbox, tmp_path, on_outcome=told.append) as flow:
+    reported: list[Outcome] = []
+    async with retargeting(sandbox, tmp_path, on_outcome=reported.append) as flow:
         await flow.prepare(["create_vm", "delete_vm", "create_vm"])
         assert journal_files(tmp_path)[0].suffix == ".lock"
         assert flow.lines(ONE) == [
@@ -62,13 +60,13 @@ async def test_actions_point_at_each_url_in_turn_and_are_what_they_were_at_the_e
             assert {method(sandbox, identifier)["url"] for identifier in before} == {url}
             assert not method(sandbox)["agent"]
         ends = [outcome.end for outcome in await flow.restore()]
-        assert ends == [End.RESTORED, End.RESTORED] == [outcome.end for outcome in told]
+        assert ends == [End.RESTORED, End.RESTORED] == [outcome.end for outcome in reported]
         assert [outcome.end for outcome in await flow.restore()] == ends
     assert {identifier: text(sandbox, identifier) for identifier in before} == before
     assert journal_files(tmp_path) == []
 
 
-async def test_the_journal_knows_original_and_url_before_port_does(tmp_path: Path) -> None:
+async def test_journal_has_original_and_url_before_port_is_changed(tmp_path: Path) -> None:
     async with FlakyPort((None, None, Fault(status=422))).serve() as port:
         port.actions["create_vm"] = {"id": "a", **an_action()}
         async with a_retargeting(port.url, tmp_path) as flow:
@@ -82,7 +80,7 @@ async def test_the_journal_knows_original_and_url_before_port_does(tmp_path: Pat
 
 
 @pytest.mark.parametrize("fault", [Fault(status=503, after=True), Fault(lose=True, after=True), Fault(lose=True)])
-async def test_a_lost_answer_is_no_lost_original(tmp_path: Path, fault: Fault) -> None:
+async def test_action_is_restored_when_the_response_to_the_change_was_lost(tmp_path: Path, fault: Fault) -> None:
     original = {"id": "a", **an_action()}
     async with FlakyPort((None, None, fault, None, None, fault)).serve() as port:
         port.actions["create_vm"] = original
@@ -95,28 +93,28 @@ async def test_a_lost_answer_is_no_lost_original(tmp_path: Path, fault: Fault) -
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "expected"),
     [
         (Fault(status=401), "401"),
-        (Fault(status=403), "may not read the action create_vm"),
-        (Fault(status=404), "knows no"),
+        (Fault(status=403), "have no permission to read the action create_vm"),
+        (Fault(status=404), "has no action"),
     ],
 )
-async def test_what_port_refuses_to_show_is_said_and_nothing_is_written(
-    tmp_path: Path, fault: Fault, words: str
+async def test_prepare_fails_without_an_entry_when_port_does_not_show_the_action(
+    tmp_path: Path, fault: Fault, expected: str
 ) -> None:
     async with FlakyPort((fault, fault)).serve() as port, a_retargeting(port.url, tmp_path) as flow:
         with pytest.raises(PortApiError) as problem:
             await flow.prepare(["create_vm"])
         assert await flow.restore() == ()
-    assert words in problem.value.message
+    assert expected in problem.value.message
     assert problem.value.exit_code is ExitCode.PORT_API
     assert problem.value.hint
     assert {call.method for call in port.calls} == {"GET"}
     assert journal_files(tmp_path) == []
 
 
-async def test_what_may_not_be_changed_is_said_and_nothing_is_left(tmp_path: Path) -> None:
+async def test_apply_fails_without_an_entry_when_port_rejects_the_change(tmp_path: Path) -> None:
     async with FlakyPort((None, None, Fault(status=403))).serve() as port:
         port.actions["create_vm"] = {"id": "a", **an_action()}
         async with a_retargeting(port.url, tmp_path) as flow:
@@ -124,13 +122,11 @@ async def test_what_may_not_be_changed_is_said_and_nothing_is_left(tmp_path: Pat
             with pytest.raises(PortApiError) as problem:
                 await flow.apply(ONE)
             assert [outcome.end for outcome in await flow.restore()] == [End.UNTOUCHED]
-    assert "may not change the action create_vm" in problem.value.message
+    assert "have no permission to change the action create_vm" in problem.value.message
     assert journal_files(tmp_path) == []
 
 
-async def test_one_action_that_cannot_be_pointed_elsewhere_keeps_all_as_they_are(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+async def test_prepare_fails_for_all_actions_when_one_cannot_be_retargeted(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.add_action(an_action("templated", url="https://{{ .inputs.x }}"))
     sandbox.add_action({**an_action("kafka"), "invocationMethod": {"type": "KAFKA"}})
     async with retargeting(sandbox, tmp_path) as flow:
@@ -143,7 +139,7 @@ async def test_one_action_that_cannot_be_pointed_elsewhere_keeps_all_as_they_are
     assert journal_files(tmp_path) == []
 
 
-async def test_a_second_listener_is_refused_until_the_first_has_ended(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_second_listener_is_rejected_until_the_first_has_ended(sandbox: Sandbox, tmp_path: Path) -> None:
     async with retargeting(sandbox, tmp_path) as first, retargeting(sandbox, tmp_path) as second:
         await first.prepare(["create_vm"])
         await first.apply(ONE)
@@ -159,7 +155,7 @@ async def test_a_second_listener_is_refused_until_the_first_has_ended(sandbox: S
     assert journal_files(tmp_path) == []
 
 
-async def test_somebody_elses_change_is_not_overwritten_at_the_end(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_restore_does_not_overwrite_the_change_of_someone_else(sandbox: Sandbox, tmp_path: Path) -> None:
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm"])
         await flow.apply(ONE)
@@ -171,7 +167,9 @@ async def test_somebody_elses_change_is_not_overwritten_at_the_end(sandbox: Sand
 
 
 @pytest.mark.parametrize("restored", [False, True])
-async def test_nor_when_the_url_changes(sandbox: Sandbox, tmp_path: Path, restored: bool) -> None:
+async def test_apply_does_not_overwrite_the_change_of_someone_else(
+    sandbox: Sandbox, tmp_path: Path, restored: bool
+) -> None:
     original = dict(sandbox.actions["create_vm"])
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm", "delete_vm"])
@@ -187,7 +185,7 @@ async def test_nor_when_the_url_changes(sandbox: Sandbox, tmp_path: Path, restor
     assert text(sandbox) == theirs
 
 
-async def test_nor_while_the_question_is_open(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_apply_does_not_overwrite_a_change_during_the_confirmation(sandbox: Sandbox, tmp_path: Path) -> None:
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm"])
         sandbox.actions["create_vm"]["title"] = "Theirs"
@@ -198,7 +196,9 @@ async def test_nor_while_the_question_is_open(sandbox: Sandbox, tmp_path: Path) 
     assert journal_files(tmp_path) == []
 
 
-async def test_another_action_of_the_same_name_is_left(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_restore_does_not_change_another_action_with_the_same_identifier(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm"])
         await flow.apply(ONE)
@@ -208,7 +208,7 @@ async def test_another_action_of_the_same_name_is_left(sandbox: Sandbox, tmp_pat
     assert method(sandbox)["url"] == ONE
 
 
-async def test_what_a_killed_listener_left_is_taken_over_with_its_original(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox: Sandbox, tmp_path: Path) -> None:
     before = text(sandbox)
     mortal = MortalJournal(tmp_path)
     async with retargeting(sandbox, tmp_path, journal=mortal) as killed:
@@ -218,14 +218,14 @@ async def test_what_a_killed_listener_left_is_taken_over_with_its_original(sandb
         async with retargeting(sandbox, tmp_path) as flow:
             await flow.prepare(["create_vm"])
             assert f"  invocationMethod.url: {ONE} -> {TWO}" in flow.lines(TWO)
-            assert "goes back to https://example.com" in flow.lines(TWO)[-1]
+            assert "is restored to https://example.com" in flow.lines(TWO)[-1]
             await flow.apply(TWO)
             await flow.restore()
     assert text(sandbox) == before
     assert journal_files(tmp_path) == []
 
 
-async def test_what_was_left_and_changed_since_has_to_be_settled_first(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_prepare_rejects_a_leftover_that_was_changed(sandbox: Sandbox, tmp_path: Path) -> None:
     mortal = MortalJournal(tmp_path)
     async with retargeting(sandbox, tmp_path, journal=mortal) as killed:
         await killed.prepare(["create_vm"])
@@ -235,16 +235,16 @@ async def test_what_was_left_and_changed_since_has_to_be_settled_first(sandbox: 
         async with retargeting(sandbox, tmp_path) as flow:
             with pytest.raises(RetargetError) as problem:
                 await flow.prepare(["create_vm"])
-    assert problem.value.hint.endswith("port-hook restore create_vm")
+    assert problem.value.hint == "Run `port-hook restore create_vm` first."
     assert Journal(tmp_path).count_leftovers() == 1
 
 
-async def test_an_action_that_points_there_of_itself_is_not_touched(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_action_that_already_has_the_url_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.add_action(an_action(url=ONE, agent=False))
     before = sandbox.actions["create_vm"]
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm"])
-        assert flow.lines(ONE) == ["create_vm already points at the listener"]
+        assert flow.lines(ONE) == ["create_vm already has the listener's URL"]
         await flow.apply(ONE)
         assert sandbox.actions["create_vm"] is before
         await flow.apply(TWO)
@@ -253,7 +253,7 @@ async def test_an_action_that_points_there_of_itself_is_not_touched(sandbox: San
     assert text(sandbox) == json.dumps(settable(before))
 
 
-async def test_a_cancelled_change_is_finished_and_then_put_back(tmp_path: Path) -> None:
+async def test_canceled_change_is_finished_and_then_restored(tmp_path: Path) -> None:
     original = {"id": "a", **an_action()}
     async with FlakyPort().serve() as port:
         port.actions["create_vm"] = original
@@ -271,7 +271,7 @@ async def test_a_cancelled_change_is_finished_and_then_put_back(tmp_path: Path) 
     assert journal_files(tmp_path) == []
 
 
-async def test_a_change_that_port_takes_late_is_waited_for_before_it_is_undone(tmp_path: Path) -> None:
+async def test_restore_waits_for_a_change_in_progress(tmp_path: Path) -> None:
     original = {"id": "a", **an_action()}
     gate = asyncio.Event()
     async with FlakyPort((None, None, Fault(gate=gate))).serve() as port:
@@ -289,7 +289,7 @@ async def test_a_change_that_port_takes_late_is_waited_for_before_it_is_undone(t
         assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
 
 
-async def test_what_stands_in_the_way_of_several_actions_is_said_of_each(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_apply_reports_the_problem_of_each_action(sandbox: Sandbox, tmp_path: Path) -> None:
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm", "delete_vm"])
         for action in sandbox.actions.values():
@@ -302,7 +302,7 @@ async def test_what_stands_in_the_way_of_several_actions_is_said_of_each(sandbox
     assert method(sandbox)["url"] == "https://example.com"
 
 
-async def test_putting_back_outlasts_cancellations_and_passes_them_on(tmp_path: Path) -> None:
+async def test_restore_finishes_before_it_raises_a_cancellation(tmp_path: Path) -> None:
     original = {"id": "a", **an_action()}
     async with FlakyPort().serve() as port:
         port.actions["create_vm"] = original
@@ -321,7 +321,7 @@ async def test_putting_back_outlasts_cancellations_and_passes_them_on(tmp_path: 
 
 
 @pytest.mark.parametrize("at_put", [False, True])
-async def test_a_port_that_hangs_is_waited_for_only_so_long_and_the_journal_stays(tmp_path: Path, at_put: bool) -> None:
+async def test_restore_stops_after_its_timeout_and_keeps_the_entry(tmp_path: Path, at_put: bool) -> None:
     hang = Fault(hang=True)
     script = (None, None, hang) if at_put else (None, None, None, hang)
     async with FlakyPort(script).serve() as port:
@@ -341,7 +341,7 @@ async def test_a_port_that_hangs_is_waited_for_only_so_long_and_the_journal_stay
     assert Journal(tmp_path).count_leftovers() == 1
 
 
-async def test_port_that_is_down_at_the_end_leaves_the_journal(tmp_path: Path) -> None:
+async def test_restore_keeps_the_entry_when_port_is_down(tmp_path: Path) -> None:
     async with FlakyPort((None, None, None, *[Fault(status=503)] * 5)).serve() as port:
         port.actions["create_vm"] = {"id": "a", **an_action()}
         async with a_retargeting(port.url, tmp_path) as flow:

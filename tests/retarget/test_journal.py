@@ -16,7 +16,7 @@ from tests.retargets import ONE, an_action, journal_files
 
 ENTRY = Entry(identifier="create_vm", api_url="u", original=an_action(), urls=(ONE,), pid=1, at=2.0)
 KEY = ("u", "action_1", "create_vm")
-# Claims an action, writes it down, says so, and waits to be killed.
+# Claims an action, writes its entry, reports that, and waits to be killed.
 OWNER = """
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_what_is_written_is_read_and_private_and_gone_when_it_is_finished(tmp_path: Path) -> None:
+def test_entry_is_private_and_deleted_when_it_is_finished(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     claim = journal.claim(*KEY)
     assert claim.read() is None
@@ -47,13 +47,13 @@ def test_what_is_written_is_read_and_private_and_gone_when_it_is_finished(tmp_pa
     assert journal_files(tmp_path) == []
 
 
-def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
+def test_reading_the_journal_creates_no_files(tmp_path: Path) -> None:
     assert Journal(tmp_path).kept() == ()
     assert Journal(tmp_path).count_leftovers() == 0
     assert not (tmp_path / ".port-hook").exists()
 
 
-def test_an_action_is_one_listeners_and_another_is_anybodys(tmp_path: Path) -> None:
+def test_claim_is_rejected_when_another_listener_has_the_action(tmp_path: Path) -> None:
     with Journal(tmp_path).claim(*KEY) as held:
         with pytest.raises(RetargetError) as refusal:
             Journal(tmp_path).claim(*KEY)
@@ -64,7 +64,7 @@ def test_an_action_is_one_listeners_and_another_is_anybodys(tmp_path: Path) -> N
     Journal(tmp_path).claim(*KEY).release()
 
 
-def test_what_was_released_unfinished_is_a_leftover_and_can_be_claimed_again(tmp_path: Path) -> None:
+def test_released_entry_is_a_leftover_and_can_be_reclaimed(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     claim = journal.claim(*KEY)
     claim.write(ENTRY)
@@ -81,7 +81,7 @@ def test_what_was_released_unfinished_is_a_leftover_and_can_be_claimed_again(tmp
     assert journal_files(tmp_path) == []
 
 
-def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+def test_claim_is_released_when_its_process_is_killed(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -100,7 +100,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
         assert claim.read() is not None
 
 
-def test_a_file_that_is_no_entry_is_told_of_and_left(tmp_path: Path) -> None:
+def test_unreadable_entry_is_reported_and_kept(tmp_path: Path) -> None:
     with Journal(tmp_path).claim(*KEY) as claim:
         claim.write(ENTRY)
         claim.path.write_bytes(b"\xff{")
@@ -115,14 +115,14 @@ def test_a_file_that_is_no_entry_is_told_of_and_left(tmp_path: Path) -> None:
     assert Journal(tmp_path).count_leftovers() == 1
 
 
-def test_a_folder_that_cannot_be_made_is_a_problem_in_words(tmp_path: Path) -> None:
+def test_claim_raises_store_error_when_the_folder_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / ".port-hook").write_text("a file")
     with pytest.raises(StoreError) as problem:
         Journal(tmp_path).claim(*KEY)
     assert "retargets" in problem.value.message
 
 
-def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+def test_partially_written_entry_is_deleted(tmp_path: Path) -> None:
     with Journal(tmp_path).claim(*KEY) as claim:
         claim.path.with_suffix(".new").write_text("{")
         claim.write(ENTRY)
@@ -132,8 +132,8 @@ def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
     assert journal_files(tmp_path) == []
 
 
-def test_of_many_that_want_an_action_one_at_a_time_has_it(tmp_path: Path) -> None:
-    # Files of finished locks are deleted under the others: who locks a deleted one has nothing.
+def test_only_one_of_many_threads_has_the_claim(tmp_path: Path) -> None:
+    # Lock files are deleted while other threads open them: a lock on a deleted file is worthless.
     inside, seen = [0], []
 
     def listen() -> int:

@@ -33,7 +33,7 @@ EVERYTHING = RunReport(
     external_run_id="gh-7",
     logs=("one", "two"),
 )
-# Any text that can come from a command line or a file, surrogates among it.
+# Any text that a command line or a file can contain, including surrogates.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 
 
@@ -60,7 +60,7 @@ def test_logs_go_before_fields_and_the_status_goes_last_and_alone() -> None:
     ]
 
 
-def test_what_is_not_given_is_not_sent() -> None:
+def test_empty_fields_of_a_report_are_not_sent() -> None:
     assert said(RUN_ID, RunReport(status=RunStatus.FAILURE)) == [
         (f"PATCH /v1/actions/runs/{RUN_ID}", {"status": "FAILURE"})
     ]
@@ -73,7 +73,7 @@ def test_only_an_empty_report_is_empty() -> None:
     assert not RunReport(label="").is_empty
 
 
-def test_a_node_run_has_its_own_routes_and_words() -> None:
+def test_a_node_run_has_its_own_routes_and_statuses() -> None:
     node = f"/v1/workflows/nodes/runs/{NODE_RUN}"
     assert said(NODE_RUN, EVERYTHING) == [
         (f"POST {node}/logs", {"logs": [{"level": "INFO", "message": "one"}]}),
@@ -96,13 +96,13 @@ def test_a_node_run_that_fails_is_completed_with_failed() -> None:
     assert said(NODE_RUN, RunReport(status=RunStatus.FAILURE))[-1][1] == {"status": "COMPLETED", "result": "FAILED"}
 
 
-def test_the_user_is_told_what_a_node_run_cannot_take() -> None:
+def test_a_plan_has_a_remark_on_fields_that_a_node_run_does_not_have() -> None:
     assert "log lines" in plan_report(NODE_RUN, EVERYTHING).remarks[0]
     assert plan_report(NODE_RUN, RunReport(logs=("x",))).remarks == ()
     assert plan_report(RUN_ID, EVERYTHING).remarks == ()
 
 
-def test_every_body_is_one_that_port_takes() -> None:
+def test_every_body_of_a_report_is_valid_for_port() -> None:
     document = port_openapi()
     plan = plan_report(RUN_ID, EVERYTHING)
     for call in (*plan.logs, *plan.last_calls):
@@ -111,7 +111,7 @@ def test_every_body_is_one_that_port_takes() -> None:
 
 
 @pytest.mark.parametrize("link", ["example.com", "javascript:alert(1)", "/relative", "http://", "http://[::1", ""])
-def test_a_link_that_is_no_address_is_refused(link: str) -> None:
+def test_a_link_that_is_not_a_url_is_refused(link: str) -> None:
     with pytest.raises(UsageError, match="is not a URL"):
         plan_report(RUN_ID, RunReport(links=(link,)))
 
@@ -147,7 +147,7 @@ def test_a_run_has_ended_by_its_status_or_by_its_end(run: dict[str, str], status
 @example("../../organization")
 @example(".")
 @example("...")
-def test_a_run_id_is_one_segment_whatever_it_holds(run_id: str) -> None:
+def test_a_run_id_is_one_path_segment_whatever_it_contains(run_id: str) -> None:
     segment = run_path(run_id.encode("utf-8", "replace").decode()).removeprefix("/v1/actions/runs/")
     assert not set(segment) & set("/?# ")
     assert segment.isascii()
@@ -196,7 +196,7 @@ def test_a_limit_without_room_is_refused_instead_of_looping() -> None:
 
 
 @pytest.mark.parametrize("run_id", [RUN_ID, NODE_RUN])
-def test_a_run_id_of_the_usual_form_raises_no_doubt(run_id: str) -> None:
+def test_doubt_about_is_none_for_a_run_id_of_the_usual_form(run_id: str) -> None:
     assert check_run_id(run_id) == run_id
     assert doubt_about(run_id) is None
 
@@ -204,20 +204,20 @@ def test_a_run_id_of_the_usual_form_raises_no_doubt(run_id: str) -> None:
 @pytest.mark.parametrize(
     "text", [f"https://app.port.io/organization/run?runId={RUN_ID}", f" {RUN_ID}", f"runs/{RUN_ID}/logs"]
 )
-def test_a_pasted_address_is_answered_with_the_id_in_it(text: str) -> None:
+def test_check_run_id_suggests_the_id_in_a_pasted_url(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_run_id(text)
     assert caught.value.hint == f"Did you mean {RUN_ID}?"
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a b", "r_\x1b[2J"])
-def test_what_can_name_no_run_is_refused_with_the_form_of_an_id(text: str) -> None:
+def test_check_run_id_refuses_text_that_cannot_be_an_id_and_shows_the_form(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_run_id(text)
     assert "16 letters and digits" in caught.value.hint
 
 
-def test_an_unusual_id_is_doubted_but_taken() -> None:
+def test_an_unusual_run_id_is_accepted_with_a_doubt() -> None:
     assert check_run_id("gh-7") == "gh-7"
     assert "external id" in str(doubt_about("gh-7"))
     assert "15 characters" in str(doubt_about(RUN_ID[:-1]))
@@ -229,7 +229,7 @@ def test_retry_after_in_seconds(value: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "soon", "-1", "1.5", "٣", "Wed, 99 Foo 2026 00:00:00 GMT"])
-def test_a_retry_after_that_says_nothing_is_none(value: str | None) -> None:
+def test_retry_after_is_none_when_it_cannot_be_read(value: str | None) -> None:
     assert retry_after_s(value, NOW) is None
 
 
@@ -255,7 +255,7 @@ def test_a_backoff_grows_to_a_ceiling_and_is_spread_over_its_second_half(tries: 
 @given(st.integers(300, 999), st.binary(max_size=200))
 @example(404, b'{"error": 1, "message": ["\x1b[2J"]}')
 @example(500, b"[" * 100_000)
-def test_any_error_answer_becomes_a_problem(status: int, body: bytes) -> None:
+def test_any_error_response_becomes_a_problem(status: int, body: bytes) -> None:
     problem = problem_of(status, body)
     assert isinstance(problem, PortApiError)
     assert str(status) in problem.message

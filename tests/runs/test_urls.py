@@ -25,7 +25,7 @@ from port_hook_cli.runs.urls import (
         "  https://api.port.io/v1\n",
     ],
 )
-def test_the_version_and_trailing_slashes_are_taken_off(text: str) -> None:
+def test_the_version_and_trailing_slashes_are_removed(text: str) -> None:
     assert parse_api_url(text) == "https://api.port.io"
 
 
@@ -52,7 +52,7 @@ def test_a_path_that_only_ends_like_a_version_stays() -> None:
         "https://a\u2100b",
     ],
 )
-def test_what_is_no_base_of_an_api_is_refused(text: str) -> None:
+def test_an_api_url_is_refused_when_it_is_not_a_base_url(text: str) -> None:
     with pytest.raises(ValueError, match=r"URL|query|port"):
         parse_api_url(text)
 
@@ -78,7 +78,7 @@ def test_a_secret_in_an_address_is_refused_and_not_quoted(text: str) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_of_a_long_address_the_beginning_is_quoted() -> None:
+def test_only_the_beginning_of_a_long_api_url_is_quoted() -> None:
     with pytest.raises(ValueError, match="is not a URL") as caught:
         parse_api_url("a" * 100_000)
     assert len(str(caught.value)) < 300
@@ -105,12 +105,12 @@ def test_another_region_is_refused() -> None:
         region_api_url("apac")
 
 
-def test_a_run_has_a_page_where_there_is_an_app() -> None:
+def test_a_run_has_a_page_when_there_is_a_web_app() -> None:
     assert run_page("https://app.port.io", "r_1") == "https://app.port.io/organization/run?runId=r_1"
 
 
 @pytest.mark.parametrize("run_id", ["r_\x1b]0;owned\x07\x1b[2J", "a&b=c#d/e?f", "a b%20", "é\ud800", "\u202e"])
-def test_an_id_is_the_value_of_one_field_whatever_it_holds(run_id: str) -> None:
+def test_a_run_id_is_the_value_of_one_query_field_whatever_it_contains(run_id: str) -> None:
     page = run_page("https://app.port.io", run_id)
     value = page.removeprefix("https://app.port.io/organization/run?runId=")
     assert re.fullmatch(r"[A-Za-z0-9_.~%-]+", value)

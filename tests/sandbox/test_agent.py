@@ -32,7 +32,7 @@ def an_agent_action(url: str, *, synchronized: bool = True) -> dict[str, Any]:
 
 @asynccontextmanager
 async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, str]]:
-    """Give a sandbox with a run that waits for the agent."""
+    """Yield a sandbox with a run that waits for the agent."""
     ready = asyncio.Event()
     now = clock or [NOW]
 
@@ -111,7 +111,7 @@ class Agent:
         await self.call("PATCH", path, {"status": "SUCCESS" if answer.is_success else "FAILURE"})
 
 
-async def test_the_agent_takes_a_run_from_its_claim_to_its_end() -> None:
+async def test_agent_claims_acknowledges_and_ends_a_run() -> None:
     body = b'{"ip":"10.0.0.1"}'
     with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)) as webhook:
         async with waiting(webhook.url) as (sandbox, client, run_id):
@@ -130,7 +130,7 @@ async def test_the_agent_takes_a_run_from_its_claim_to_its_end() -> None:
             assert len(webhook.requests) == 1
 
 
-async def test_a_claim_that_is_not_acknowledged_is_given_again_after_a_while() -> None:
+async def test_claim_expires_when_it_is_not_acknowledged() -> None:
     clock = [NOW]
     async with waiting("https://example.com/hook", clock) as (_, client, run_id):
         (run,) = await claim(client)
@@ -147,7 +147,7 @@ async def test_a_claim_that_is_not_acknowledged_is_given_again_after_a_while() -
         assert "pendingExecution" not in (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
 
 
-async def test_a_run_that_has_ended_is_not_given_to_the_agent() -> None:
+async def test_ended_run_cannot_be_claimed() -> None:
     async with waiting("http://127.0.0.1:1") as (_, client, run_id):
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE"})
         assert await claim(client) == []
@@ -160,21 +160,21 @@ async def test_a_run_that_has_ended_is_not_given_to_the_agent() -> None:
         ("PATCH", "/v1/actions/runs/ack", {"runIds": []}),
     ],
 )
-async def test_the_agents_calls_need_its_header_and_a_token(method: str, path: str, body: Any) -> None:
+async def test_agent_routes_require_its_header_and_a_token(method: str, path: str, body: Any) -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         assert "x-port-reserved-usage" in (await refusal(client.request(method, path, json=body)))[2]
-        nobody = {**RESERVED, "authorization": "Bearer nobody"}
-        assert (await refusal(client.request(method, path, json=body, headers=nobody)))[0] == 401
+        invalid_token = {**RESERVED, "authorization": "Bearer nobody"}
+        assert (await refusal(client.request(method, path, json=body, headers=invalid_token)))[0] == 401
 
 
 @pytest.mark.parametrize("change", [{"limit": 0}, {"limit": "x"}, {"invocationMethod": "KAFKA"}, {"installationId": 1}])
-async def test_a_claim_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
+async def test_invalid_claim_is_rejected(change: dict[str, Any]) -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         call = client.post("/v1/actions/runs/claim-pending", json=CLAIM | change, headers=RESERVED)
         assert (await refusal(call))[:2] == (422, "invalid_request")
 
 
-async def test_a_node_run_that_waits_is_given_with_its_node() -> None:
+async def test_claimed_node_run_contains_its_node() -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         config = {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True, "body": {"a": 1}}
         sandbox.add_run("wfnr_1", phase=Phase.CLAIMABLE, payload={**config, "workflowRun": "wfr_9"})
@@ -186,6 +186,6 @@ async def test_a_node_run_that_waits_is_given_with_its_node() -> None:
         assert await claim(client) == []
 
 
-async def test_kafka_is_not_part_of_it() -> None:
+async def test_kafka_credentials_are_not_found() -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         assert (await refusal(client.get("/v1/kafka-credentials")))[0] == 404

@@ -9,6 +9,7 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.sandbox.run import Phase
 from tests.sandbox_clients import a_client
 
 RESERVED = {"x-port-reserved-usage": "true"}
@@ -19,7 +20,7 @@ async def test_an_agent_gets_as_many_runs_as_it_asks_for_the_oldest_first(limit:
     waiting: asyncio.Queue[str] = asyncio.Queue()
 
     def on_run(event: RunEvent) -> None:
-        if "agent" in event.note:
+        if sandbox.runs[event.run_id].phase is Phase.CLAIMABLE:
             waiting.put_nowait(event.run_id)
 
     action: dict[str, Any] = create_vm_action()

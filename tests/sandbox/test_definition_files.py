@@ -21,7 +21,7 @@ invocationMethod:
 """
 
 
-def test_files_and_folders_of_json_and_yaml_are_read(tmp_path: Path) -> None:
+def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "b.yaml").write_text(YAML)
     shown = {**GOOD, "identifier": "b", "id": "action_1", "createdAt": "2026-01-01T00:00:00Z", "icon": None}
@@ -35,7 +35,7 @@ def test_files_and_folders_of_json_and_yaml_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "expected"),
     [
         ("a.json", "{", "is not valid JSON"),
         ("a.json", "[" * 100_000, "is not valid JSON"),
@@ -51,22 +51,24 @@ def test_files_and_folders_of_json_and_yaml_are_read(tmp_path: Path) -> None:
         ("a.yml", "!!python/object/apply:os.system [ls]", "is not valid YAML"),
     ],
 )
-def test_a_bad_file_is_named_with_the_reason(tmp_path: Path, name: str, content: str | bytes, words: str) -> None:
+def test_read_actions_names_a_faulty_file_and_its_fault(
+    tmp_path: Path, name: str, content: str | bytes, expected: str
+) -> None:
     file = tmp_path / name
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UsageError) as caught:
         read_actions([file])
     assert str(file) in caught.value.message
-    assert words in caught.value.message
+    assert expected in caught.value.message
 
 
-def test_a_file_that_is_not_there_and_a_folder_of_nothing_are_named(tmp_path: Path) -> None:
+def test_read_actions_names_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(UsageError, match=str(path)):
             read_actions([path])
 
 
-def test_a_date_in_yaml_is_the_text_that_it_is_in_json(tmp_path: Path) -> None:
+def test_read_actions_reads_a_date_in_yaml_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(YAML.replace(YAML.splitlines()[0], "identifier: 2026-01-01", 1))
     assert read_actions([tmp_path / "a.yml"])[0]["identifier"] == "2026-01-01"
 

@@ -30,7 +30,7 @@ async def get(client: httpx.AsyncClient, name: str = "dev") -> Any:
     return (await client.get(f"{ENTITIES}/{name}")).json()["entity"]
 
 
-async def test_an_entity_is_created_changed_replaced_and_deleted(client: httpx.AsyncClient) -> None:
+async def test_entity_is_created_changed_replaced_and_deleted(client: httpx.AsyncClient) -> None:
     created = await client.post(ENTITIES, json=DEV)
     assert (created.status_code, created.json()["entity"]) == (201, DEV)
     changed = await client.patch(f"{ENTITIES}/dev", json={"properties": {"cpu": 4}, "title": None})
@@ -43,7 +43,7 @@ async def test_an_entity_is_created_changed_replaced_and_deleted(client: httpx.A
     assert (await refusal(client.get(f"{ENTITIES}/dev")))[0] == 404
 
 
-async def test_one_that_is_there_is_only_overwritten_when_that_is_asked_for(client: httpx.AsyncClient) -> None:
+async def test_existing_entity_is_overwritten_only_with_upsert(client: httpx.AsyncClient) -> None:
     await client.post(ENTITIES, json=DEV)
     again = {"identifier": "dev", "properties": {"cpu": 4}}
     assert (await refusal(client.post(ENTITIES, json=again)))[:2] == (409, "identifier_taken")
@@ -55,7 +55,7 @@ async def test_one_that_is_there_is_only_overwritten_when_that_is_asked_for(clie
     assert (await get(client)) == {**again, "relations": {}}
 
 
-async def test_an_entity_can_be_renamed_but_not_onto_another(client: httpx.AsyncClient) -> None:
+async def test_entity_can_be_renamed_only_to_a_free_identifier(client: httpx.AsyncClient) -> None:
     await client.post(ENTITIES, json=DEV)
     await client.post(ENTITIES, json={"identifier": "a/b=é"})
     assert (await refusal(client.patch(f"{ENTITIES}/dev", json={"identifier": "a/b=é"})))[0] == 409
@@ -64,13 +64,13 @@ async def test_an_entity_can_be_renamed_but_not_onto_another(client: httpx.Async
     assert (await refusal(client.get(f"{ENTITIES}/dev")))[0] == 404
 
 
-async def test_one_without_a_name_gets_one_and_blueprints_are_apart(client: httpx.AsyncClient) -> None:
+async def test_entity_without_an_identifier_gets_one(client: httpx.AsyncClient) -> None:
     name = (await client.post(ENTITIES, json={})).json()["entity"]["identifier"]
     assert await get(client, name)
     assert (await refusal(client.get(f"/v1/blueprints/service/entities/{name}")))[0] == 404
 
 
-async def test_a_change_is_tied_to_its_run_while_that_is_in_progress(
+async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
     sandbox: Sandbox, client: httpx.AsyncClient
 ) -> None:
     tied = f"run_id={RUN_ID}"
@@ -87,7 +87,7 @@ async def test_a_change_is_tied_to_its_run_while_that_is_in_progress(
 
 
 @pytest.mark.parametrize(
-    ("method", "body", "words"),
+    ("method", "body", "expected"),
     [
         ("POST", {"identifier": "a b"}, "body/identifier"),
         ("POST", {"identifier": ".."}, "body/identifier"),
@@ -102,21 +102,19 @@ async def test_a_change_is_tied_to_its_run_while_that_is_in_progress(
         ("PATCH", {"icon": 1}, "body/icon"),
     ],
 )
-async def test_a_field_that_does_not_fit_is_refused_by_name(
-    client: httpx.AsyncClient, method: str, body: Any, words: str
-) -> None:
+async def test_invalid_field_is_named(client: httpx.AsyncClient, method: str, body: Any, expected: str) -> None:
     await client.post(ENTITIES, json=DEV)
     path = ENTITIES if method == "POST" else f"{ENTITIES}/dev"
     status, slug, message = await refusal(client.request(method, path, json=body))
     assert (status, slug) == (422, "invalid_request")
-    assert words in message
+    assert expected in message
 
 
 @pytest.mark.parametrize("query", ["upsert=1", "merge=yes", "validation_only="])
-async def test_a_switch_is_true_or_false(client: httpx.AsyncClient, query: str) -> None:
+async def test_query_switch_accepts_only_true_and_false(client: httpx.AsyncClient, query: str) -> None:
     assert (await refusal(client.post(f"{ENTITIES}?{query}", json=DEV)))[0] == 422
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "GET"])
-async def test_what_nobody_created_is_not_there(client: httpx.AsyncClient, method: str) -> None:
+async def test_unknown_entity_is_not_found(client: httpx.AsyncClient, method: str) -> None:
     assert (await refusal(client.request(method, f"{ENTITIES}/nobody", content=b"{}")))[:2] == (404, "not_found")

@@ -90,7 +90,7 @@ def webhook() -> Iterator[Handler]:
         yield it
 
 
-async def test_a_run_is_signed_and_sent_and_stays_in_progress_until_it_is_reported(
+async def test_run_is_signed_and_sent_and_stays_in_progress_until_it_is_reported(
     webhook: Handler, steps: Steps
 ) -> None:
     async with running(an_action(f"{webhook.url}/hook?a=1"), now=lambda: NOW, on_run=steps) as (sandbox, client):
@@ -112,7 +112,7 @@ async def test_a_run_is_signed_and_sent_and_stays_in_progress_until_it_is_report
     assert [step.status for step in steps.seen] == ["IN_PROGRESS", "IN_PROGRESS", "SUCCESS"]
 
 
-async def test_the_run_keeps_exactly_the_request_that_was_sent(webhook: Handler, steps: Steps) -> None:
+async def test_run_payload_is_exactly_the_request_that_was_sent(webhook: Handler, steps: Steps) -> None:
     method = {"headers": {"RUN_ID": "é", "X-Team": "a"}, "method": "PUT", "body": {"ä": [1, "x"], "b": None}}
     async with running(an_action(f"{webhook.url}/hook?a=1", method=method), on_run=steps) as (_, client):
         run_id = await start(client)
@@ -145,9 +145,7 @@ async def test_the_run_keeps_exactly_the_request_that_was_sent(webhook: Handler,
         (answering("500 Oops", '{"error": "no"}'), "FAILURE", {"error": "no"}, "The webhook responded with 500."),
     ],
 )
-async def test_the_answer_ends_a_synchronized_run(
-    answer: bytes, status: str, response: Any, summary: str | None
-) -> None:
+async def test_response_ends_a_synchronized_run(answer: bytes, status: str, response: Any, summary: str | None) -> None:
     with handler(answer) as webhook:
         async with running(an_action(webhook.url, method={"synchronized": True})) as (sandbox, client):
             run_id = await start(client)
@@ -157,7 +155,7 @@ async def test_the_answer_ends_a_synchronized_run(
     assert run["endedAt"]
 
 
-async def test_a_failing_answer_ends_no_asynchronous_run_but_is_logged(steps: Steps) -> None:
+async def test_failed_response_is_logged_and_does_not_end_an_asynchronous_run(steps: Steps) -> None:
     with handler(answering("503 Busy")) as webhook:
         async with running(an_action(webhook.url), on_run=steps) as (_, client):
             run_id = await start(client)
@@ -166,7 +164,7 @@ async def test_a_failing_answer_ends_no_asynchronous_run_but_is_logged(steps: St
             assert (await run_of(client, run_id))["status"] == "IN_PROGRESS"
 
 
-async def test_a_synchronized_run_takes_logs_but_no_status(webhook: Handler, steps: Steps) -> None:
+async def test_synchronized_run_accepts_logs_but_no_status(webhook: Handler, steps: Steps) -> None:
     webhook.delay_s = 30
     async with running(an_action(webhook.url, method={"synchronized": True}), on_run=steps) as (_, client):
         run = f"/v1/actions/runs/{await start(client)}"
@@ -180,7 +178,7 @@ async def test_a_synchronized_run_takes_logs_but_no_status(webhook: Handler, ste
             assert (await refusal(call))[:2] == (422, "run_synchronized_error")
 
 
-async def test_a_webhook_that_nobody_serves_fails_the_run_and_says_why() -> None:
+async def test_run_fails_with_the_reason_when_nothing_listens() -> None:
     with handler() as gone:
         url = gone.url
     async with running(an_action(url)) as (sandbox, client):
@@ -194,14 +192,14 @@ async def test_a_webhook_that_nobody_serves_fails_the_run_and_says_why() -> None
     assert run.payload["url"] == url
 
 
-async def test_a_webhook_that_does_not_answer_in_time_fails_the_run(webhook: Handler) -> None:
+async def test_run_fails_when_the_webhook_does_not_respond_in_time(webhook: Handler) -> None:
     webhook.delay_s = 20
     async with running(an_action(webhook.url), sending=Sending(timeout_s=0.05)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert (run.status, run.summary) == ("FAILURE", "The webhook could not be invoked: no answer within 0.05 s.")
+    assert (run.status, run.summary) == ("FAILURE", "The webhook could not be invoked: no response within 0.05 s.")
 
 
-async def test_a_report_that_comes_before_the_answer_counts(webhook: Handler, steps: Steps) -> None:
+async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: Steps) -> None:
     webhook.delay_s = 0.2
     async with running(an_action(webhook.url), on_run=steps) as (_, client):
         run_id = await start(client)
@@ -224,7 +222,7 @@ async def test_a_report_that_comes_before_the_answer_counts(webhook: Handler, st
         "http://2130706433/",
     ],
 )
-async def test_nothing_leaves_this_machine_unless_that_is_allowed(url: str) -> None:
+async def test_run_fails_when_its_url_is_on_another_machine(url: str) -> None:
     async with running(an_action(url)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
     assert run.status == "FAILURE"
@@ -232,13 +230,13 @@ async def test_nothing_leaves_this_machine_unless_that_is_allowed(url: str) -> N
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "/hook", "", "http://"])
-async def test_what_is_no_url_fails_the_run(url: str) -> None:
+async def test_run_fails_when_its_url_is_invalid(url: str) -> None:
     async with running(an_action(url)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
     assert "is not an http or https URL" in (run.summary or "")
 
 
-async def test_an_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> None:
+async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> None:
     action = an_action(webhook.url, method={"synchronized": True}, requiredApproval={"type": "ANY"})
     async with running(action, on_run=steps) as (sandbox, client):
         run_id = await start(client)
@@ -258,7 +256,7 @@ async def test_an_approval_sends_the_invocation(webhook: Handler, steps: Steps) 
     assert steps.seen[0].status == "WAITING_FOR_APPROVAL"
 
 
-async def test_a_declined_run_is_never_sent(webhook: Handler) -> None:
+async def test_declined_run_is_not_sent(webhook: Handler) -> None:
     async with running(an_action(webhook.url, requiredApproval=True)) as (_, client):
         run_id = await start(client)
         declined = await client.patch(f"/v1/actions/runs/{run_id}/approval", json={"status": "DECLINE"})
@@ -267,7 +265,7 @@ async def test_a_declined_run_is_never_sent(webhook: Handler) -> None:
     assert webhook.requests == []
 
 
-async def test_a_run_that_does_not_wait_cannot_be_approved(webhook: Handler) -> None:
+async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: Handler) -> None:
     async with running(an_action(webhook.url)) as (_, client):
         path = f"/v1/actions/runs/{await start(client)}/approval"
         assert (await refusal(client.patch(path, json={"status": "APPROVE"})))[0] == 422
@@ -275,7 +273,7 @@ async def test_a_run_that_does_not_wait_cannot_be_approved(webhook: Handler) -> 
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "expected"),
     [
         ({}, "'properties'"),
         ({"properties": []}, "body/properties must be object"),
@@ -287,15 +285,15 @@ async def test_a_run_that_does_not_wait_cannot_be_approved(webhook: Handler) -> 
         ({"properties": {"title": "x", "cpu": "2"}}, "body/properties/cpu must be number"),
     ],
 )
-async def test_inputs_that_do_not_fit_start_nothing(body: Any, words: str) -> None:
+async def test_start_run_rejects_invalid_inputs(body: Any, expected: str) -> None:
     async with running(an_action("http://127.0.0.1:1")) as (sandbox, client):
         status, slug, message = await refusal(client.post(RUNS, json=body))
         assert (status, slug) == (422, "invalid_request")
-        assert words in message
+        assert expected in message
         assert sandbox.runs == {}
 
 
-async def test_defaults_are_filled_in_and_choices_are_held_to() -> None:
+async def test_start_run_fills_in_defaults_and_checks_choices() -> None:
     action = an_action("http://127.0.0.1:1")
     asked = {"size": {"type": "string", "enum": ["s", "m"], "default": "s"}, "who": {"default": {"jqQuery": ".x"}}}
     action["trigger"]["userInputs"] = {"properties": asked, "required": {"jqQuery": ".a"}}
@@ -305,7 +303,7 @@ async def test_defaults_are_filled_in_and_choices_are_held_to() -> None:
         assert "s, m" in (await refusal(client.post(RUNS, json={"properties": {"size": "l"}})))[2]
 
 
-async def test_the_entity_of_a_run_travels_whole(webhook: Handler) -> None:
+async def test_payload_contains_the_whole_entity_of_the_run(webhook: Handler) -> None:
     async with running(an_action(webhook.url, method={"synchronized": True})) as (sandbox, client):
         entity = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2}, "relations": {}}
         await client.post("/v1/blueprints/vm/entities", json=entity)
@@ -317,30 +315,28 @@ async def test_the_entity_of_a_run_travels_whole(webhook: Handler) -> None:
 
 
 @pytest.mark.parametrize(("unit", "digits"), [(TimestampUnit.SECONDS, 10), (TimestampUnit.MILLISECONDS, 13)])
-async def test_the_timestamp_is_in_the_unit_that_the_backend_reads(
-    webhook: Handler, unit: TimestampUnit, digits: int
-) -> None:
+async def test_timestamp_has_the_selected_unit(webhook: Handler, unit: TimestampUnit, digits: int) -> None:
     action = an_action(webhook.url, method={"synchronized": True})
     async with running(action, sending=Sending(unit=unit)) as (sandbox, client):
         await ended(sandbox, await start(client))
     assert len(webhook.requests[0].value("x-port-timestamp") or "") == digits
 
 
-async def test_a_get_has_no_body_of_its_own(webhook: Handler) -> None:
+async def test_get_request_has_no_default_body(webhook: Handler) -> None:
     action = an_action(webhook.url, method={"synchronized": True, "method": "GET"})
     async with running(action) as (sandbox, client):
         assert (await ended(sandbox, await start(client))).status == "SUCCESS"
     assert (webhook.requests[0].line, webhook.requests[0].body) == ("GET / HTTP/1.1", b"")
 
 
-async def test_an_action_that_is_invoked_otherwise_starts_a_run_that_only_waits_for_reports() -> None:
+async def test_run_of_another_invocation_method_waits_for_reports() -> None:
     action = {**create_vm_action(), "invocationMethod": {"type": "KAFKA"}}
     async with running(action) as (_, client):
         run_id = await start(client)
         assert (await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})).status_code == 200
 
 
-async def test_an_automation_and_an_unknown_action_cannot_be_run() -> None:
+async def test_start_run_rejects_automations_and_unknown_actions() -> None:
     action = {**create_vm_action(), "trigger": {"type": "automation", "event": {}}}
     async with running(action) as (_, client):
         assert (await refusal(client.post(RUNS, json=INPUTS)))[0] == 422
@@ -349,7 +345,7 @@ async def test_an_automation_and_an_unknown_action_cannot_be_run() -> None:
 
 
 class Template:
-    """An invoker of a test: what it is asked for is what it sends, or it fails."""
+    """An invoker whose request contains its parameters, or that fails."""
 
     def __init__(self, url: str, problem: Exception | None = None) -> None:
         self.url = url
@@ -363,7 +359,7 @@ class Template:
         )
 
 
-async def test_another_maker_of_requests_can_be_plugged_in(webhook: Handler, steps: Steps) -> None:
+async def test_sandbox_sends_the_request_of_its_invoker(webhook: Handler, steps: Steps) -> None:
     action = an_action("https://{{ .x }}")
     async with running(action, invoker=Template(webhook.url), on_run=steps) as (_, client):
         run_id = await start(client, body={**INPUTS, "entity": "e"})
@@ -377,8 +373,8 @@ async def test_another_maker_of_requests_can_be_plugged_in(webhook: Handler, ste
     assert asked["at"].endswith("Z")
 
 
-@pytest.mark.parametrize("problem", [RenderError("the template is bad.", hint="Mend it."), ZeroDivisionError("oh")])
-async def test_a_request_that_cannot_be_made_fails_the_run(problem: Exception) -> None:
+@pytest.mark.parametrize("problem", [RenderError("the template is bad.", hint="Correct it."), ZeroDivisionError("oh")])
+async def test_run_fails_when_its_request_cannot_be_made(problem: Exception) -> None:
     async with running(an_action("http://x"), invoker=Template("", problem)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
     assert (run.status, run.payload) == ("FAILURE", None)

@@ -26,7 +26,7 @@ def webhook() -> Iterator[Handler]:
 
 
 class Held:
-    """An invoker that is never done; it says when it was asked and when it was given up."""
+    """An invoker that never finishes; it records when it is called and canceled."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -39,10 +39,10 @@ class Held:
         except asyncio.CancelledError:
             self.given_up = True
             raise
-        raise AssertionError("nobody sets the event")
+        raise AssertionError("the event is never set")
 
 
-async def test_nothing_is_left_but_what_the_sandbox_was_started_with(tmp_path: Path) -> None:
+async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
     action = {**create_vm_action(), "title": "Mine", "requiredApproval": True}
     state = tmp_path / "state.db"
     async with (
@@ -60,7 +60,7 @@ async def test_nothing_is_left_but_what_the_sandbox_was_started_with(tmp_path: P
         assert credentials == (sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
         assert (sandbox.entities, list(sandbox.runs), sandbox.runs[RUN_ID].logs) == ({}, [RUN_ID], [])
         assert sandbox.actions["create_vm"]["title"] == "Mine"
-        # The token is still good, and none of the eight calls is counted any more.
+        # The token is still valid, and the rate limit has forgotten the earlier calls.
         organization = (await client.get("/v1/organization")).json()["organization"]
         assert organization == {"id": changed["organization"]["id"], "name": "sandbox", "settings": {}}
         assert [(await client.get(f"/v1/actions/runs/{RUN_ID}")).status_code for _ in range(7)] == [200] * 7
@@ -69,7 +69,7 @@ async def test_nothing_is_left_but_what_the_sandbox_was_started_with(tmp_path: P
         assert sandbox.actions["create_vm"]["title"] == "Mine"
 
 
-async def test_an_invocation_that_was_under_way_is_given_up() -> None:
+async def test_reset_cancels_an_invocation_in_progress() -> None:
     held = Held()
     async with Sandbox.start(invoker=held) as sandbox, a_client(sandbox) as client:
         await client.post(RUNS, json=INPUTS)
@@ -79,7 +79,7 @@ async def test_an_invocation_that_was_under_way_is_given_up() -> None:
         assert sandbox.runs == {}
 
 
-async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
+async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None:
     action = create_vm_action()
     action["invocationMethod"] = {**action["invocationMethod"], "url": webhook.url, "synchronized": True}
     async with Sandbox.start(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
@@ -96,7 +96,7 @@ async def test_an_invocation_can_be_sent_after_it(webhook: Handler) -> None:
         (Delivery(url="http://x", error="no"), "FAILURE", ["The webhook could not be invoked: no."]),
     ],
 )
-async def test_what_somebody_else_sent_is_recorded_as_if_it_had_been_sent_here(
+async def test_record_has_the_effect_of_a_response_to_the_sandbox(
     delivery: Delivery, status: str, logs: list[str]
 ) -> None:
     async with Sandbox.start(runs=[RUN_ID]) as sandbox:
@@ -105,7 +105,7 @@ async def test_what_somebody_else_sent_is_recorded_as_if_it_had_been_sent_here(
         assert (run.status, [log["message"] for log in run.logs]) == (status, logs)
 
 
-async def test_an_answer_ends_a_synchronized_run_that_somebody_waits_for() -> None:
+async def test_wait_for_end_returns_when_a_recorded_response_ends_the_run() -> None:
     async with Sandbox.start() as sandbox:
         sandbox.add_run(RUN_ID, payload={"synchronized": True})
         waiting = asyncio.ensure_future(sandbox.wait_for_end(RUN_ID))

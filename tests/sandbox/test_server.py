@@ -41,9 +41,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_run_goes_from_in_progress_through_logs_and_fields_to_its_end(
-    sandbox: Sandbox, client: httpx.AsyncClient
-) -> None:
+async def test_run_accepts_logs_and_fields_until_it_ends(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     logged = await client.post(f"{RUN}/logs", json={"message": "hello"})
     assert logged.status_code == 201
     patched = await client.patch(RUN, json={"link": ["https://x.example"], "summary": "s", "statusLabel": "l"})
@@ -56,7 +54,7 @@ async def test_a_run_goes_from_in_progress_through_logs_and_fields_to_its_end(
     assert [log["message"] for log in logs] == ["hello"]
 
 
-async def test_a_log_can_end_the_run_once(client: httpx.AsyncClient) -> None:
+async def test_log_with_a_termination_status_ends_the_run_once(client: httpx.AsyncClient) -> None:
     end = {"message": "bye", "terminationStatus": "FAILURE", "statusLabel": "broken"}
     assert (await client.post(f"{RUN}/logs", json=end)).status_code == 201
     assert (await client.get(RUN)).json()["run"]["status"] == "FAILURE"
@@ -64,7 +62,7 @@ async def test_a_log_can_end_the_run_once(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", [RUN, f"{RUN}/response", f"{RUN}/logs", NODE, f"{NODE}/logs"])
-async def test_a_run_that_has_ended_takes_nothing_more(client: httpx.AsyncClient, path: str) -> None:
+async def test_ended_run_accepts_no_updates(client: httpx.AsyncClient, path: str) -> None:
     bodies: dict[str, Any] = {
         RUN: {"summary": "x"},
         f"{RUN}/response": {"response": "x"},
@@ -75,23 +73,23 @@ async def test_a_run_that_has_ended_takes_nothing_more(client: httpx.AsyncClient
     await client.patch(RUN, json={"status": "SUCCESS"})
     await client.patch(NODE, json={"status": "COMPLETED", "result": "CANCELLED"})
     method = "POST" if path.endswith("logs") else "PATCH"
-    status, slug, words = await refusal(client.request(method, path, json=bodies[path]))
+    status, slug, expected = await refusal(client.request(method, path, json=bodies[path]))
     assert (status, slug) == (409, "run_exhausted")
-    assert path.split("/")[5 if path.startswith(NODE) else 4] in words
+    assert path.split("/")[5 if path.startswith(NODE) else 4] in expected
 
 
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer wrong"}, {"authorization": ""}])
-async def test_a_call_without_a_good_token_is_refused(sandbox: Sandbox, header: dict[str, str]) -> None:
+async def test_call_without_a_valid_token_is_rejected(sandbox: Sandbox, header: dict[str, str]) -> None:
     async with httpx.AsyncClient(base_url=sandbox.url) as client:
         assert (await refusal(client.get(RUN, headers=header)))[:2] == (401, "unauthorized")
 
 
-async def test_a_token_without_its_scheme_is_taken(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def test_token_is_accepted_without_a_scheme(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     token = await token_of(client, sandbox)
     assert (await client.get(RUN, headers={"authorization": token})).status_code == 200
 
 
-async def test_a_token_expires() -> None:
+async def test_token_expires() -> None:
     clock = [NOW]
     async with (
         Sandbox.start(now=lambda: clock[0], token_lifetime_s=60) as sandbox,
@@ -104,7 +102,7 @@ async def test_a_token_expires() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["clientId", "clientSecret"])
-async def test_wrong_credentials_buy_no_token(sandbox: Sandbox, client: httpx.AsyncClient, wrong: str) -> None:
+async def test_wrong_credentials_get_no_token(sandbox: Sandbox, client: httpx.AsyncClient, wrong: str) -> None:
     body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal(), wrong: "\ud800é"}
     status, slug, _ = await refusal(client.post("/v1/auth/access_token", content=json.dumps(body)))
     assert (status, slug) == (401, "invalid_credentials")
@@ -135,33 +133,33 @@ async def test_wrong_credentials_buy_no_token(sandbox: Sandbox, client: httpx.As
         ("POST", "/v1/auth/access_token", {"clientId": "x", "clientSecret": "y", "org": "z"}, "'org'"),
     ],
 )
-async def test_a_body_that_does_not_fit_is_refused_by_name(
+async def test_invalid_body_is_rejected_with_the_name_of_the_field(
     client: httpx.AsyncClient, method: str, path: str, body: Any, named: str
 ) -> None:
-    status, slug, words = await refusal(client.request(method, path, json=body))
+    status, slug, expected = await refusal(client.request(method, path, json=body))
     assert (status, slug) == (422, "invalid_request")
-    assert named in words
+    assert named in expected
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
-async def test_a_body_that_is_no_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_body_that_is_not_json_is_rejected(client: httpx.AsyncClient, body: bytes) -> None:
     assert (await refusal(client.patch(RUN, content=body)))[:2] == (422, "invalid_request")
 
 
-async def test_one_mebibyte_is_the_largest_body(client: httpx.AsyncClient) -> None:
+async def test_body_over_1_mib_is_rejected(client: httpx.AsyncClient) -> None:
     room = REQUEST_LIMIT - len(b'{"message": ""}')
     largest = b'{"message": "' + b"x" * room + b'"}'
     assert len(largest) == REQUEST_LIMIT
     assert (await client.post(f"{RUN}/logs", content=largest)).status_code == 201
-    status, slug, words = await refusal(client.post(f"{RUN}/logs", content=largest + b" "))
+    status, slug, expected = await refusal(client.post(f"{RUN}/logs", content=largest + b" "))
     assert (status, slug) == (413, "payload_too_large")
-    assert "1MiB" in words
+    assert "1MiB" in expected
 
 
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=x", "limit=" + "9" * 5000, "active=1", "source=CLI", "version=v9"]
 )
-async def test_a_query_that_does_not_fit_is_refused(client: httpx.AsyncClient, query: str) -> None:
+async def test_invalid_query_is_rejected(client: httpx.AsyncClient, query: str) -> None:
     assert (await refusal(client.get(f"/v1/actions/runs?{query}")))[:2] == (422, "invalid_request")
 
 
@@ -184,7 +182,7 @@ async def test_a_query_that_does_not_fit_is_refused(client: httpx.AsyncClient, q
         ("exclude=payload", "abc"),
     ],
 )
-async def test_runs_are_listed_by_what_all_filters_ask_for(query: str, found: str) -> None:
+async def test_list_runs_applies_all_filters(query: str, found: str) -> None:
     async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
         sandbox.add_run("a", blueprint="vm")
         sandbox.add_run("b", entity="e1", external_run_id="gh-7")
@@ -195,18 +193,20 @@ async def test_runs_are_listed_by_what_all_filters_ask_for(query: str, found: st
     assert "".join(run["id"] for run in runs) == found
 
 
-async def test_a_well_formed_run_is_made_up_when_it_is_first_used(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def test_well_formed_run_id_creates_a_run_when_it_is_first_used(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
     assert (await client.get(f"/v1/actions/runs/{UNKNOWN}")).json()["run"]["status"] == "IN_PROGRESS"
     assert UNKNOWN in sandbox.runs
 
 
-async def test_an_id_that_is_no_run_id_is_not_found(client: httpx.AsyncClient) -> None:
-    status, slug, words = await refusal(client.get("/v1/actions/runs/r_short"))
+async def test_malformed_run_id_is_not_found(client: httpx.AsyncClient) -> None:
+    status, slug, expected = await refusal(client.get("/v1/actions/runs/r_short"))
     assert (status, slug) == (404, "not_found")
-    assert "r_short" in words
+    assert "r_short" in expected
 
 
-async def test_a_strict_sandbox_knows_only_the_runs_it_was_given() -> None:
+async def test_strict_sandbox_has_only_the_given_runs() -> None:
     async with (
         Sandbox.start(strict_runs=True, runs=[RUN_ID]) as sandbox,
         httpx.AsyncClient(base_url=sandbox.url) as client,
@@ -216,12 +216,12 @@ async def test_a_strict_sandbox_knows_only_the_runs_it_was_given() -> None:
         assert (await refusal(client.get(f"/v1/actions/runs/{UNKNOWN}")))[:2] == (404, "not_found")
 
 
-async def test_a_run_is_found_by_its_external_id(client: httpx.AsyncClient) -> None:
+async def test_run_is_found_by_its_external_id(client: httpx.AsyncClient) -> None:
     await client.patch(RUN, json={"externalRunId": "gh/7"})
     assert (await client.get("/v1/actions/runs/gh%2F7")).json()["run"]["id"] == RUN_ID
 
 
-async def test_a_node_run_keeps_its_result_output_and_logs(client: httpx.AsyncClient) -> None:
+async def test_node_run_stores_its_result_output_and_logs(client: httpx.AsyncClient) -> None:
     logs = [{"level": "INFO", "message": "a"}, {"level": "ERROR", "message": "b"}]
     assert (await client.post(f"{NODE}/logs", json={"logs": logs})).status_code == 201
     update = {"status": "COMPLETED", "result": "FAILED", "output": {"n": 1}, "links": ["https://x.example"]}
@@ -239,7 +239,7 @@ async def test_logs_are_paged(client: httpx.AsyncClient) -> None:
     assert (await refusal(client.get(f"{RUN}/logs?limit=51")))[0] == 422
 
 
-async def test_the_agents_response_is_kept(client: httpx.AsyncClient) -> None:
+async def test_response_from_the_agent_is_stored(client: httpx.AsyncClient) -> None:
     await client.patch(f"{RUN}/response", json={"response": {"ip": "10.0.0.1"}})
     assert (await client.get(RUN)).json()["run"]["response"] == {"ip": "10.0.0.1"}
 
@@ -256,11 +256,11 @@ async def test_the_agents_response_is_kept(client: httpx.AsyncClient) -> None:
         ("GET", f"{RUN}/"),
     ],
 )
-async def test_a_route_that_is_not_here_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_unknown_route_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
     assert (await refusal(client.request(method, path)))[:2] == (404, "not_found")
 
 
-async def test_every_call_is_told_with_what_it_did() -> None:
+async def test_on_event_gets_every_call_with_a_note() -> None:
     events: list[ApiEvent] = []
     async with Sandbox.start(now=lambda: NOW, on_event=events.append) as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
@@ -269,18 +269,18 @@ async def test_every_call_is_told_with_what_it_did() -> None:
             await api.patch_run(RUN_ID, {"status": "SUCCESS", "summary": "s"})
             with pytest.raises(RunEndedError):
                 await api.add_log(RUN_ID, "late")
-    told = [(event.method, event.status, event.run_id, event.note) for event in events]
-    assert told[0] == ("POST", 200, None, "issued a token")
-    assert told[1][:3] == ("POST", 201, RUN_ID)
-    assert "created the unknown run" in told[1][3]
-    assert len(told[1][3]) < 120
-    assert told[2] == ("PATCH", 200, RUN_ID, "status SUCCESS, summary")
-    assert told[3][1:2] == (409,)
+    calls = [(event.method, event.status, event.run_id, event.note) for event in events]
+    assert calls[0] == ("POST", 200, None, "issued a token")
+    assert calls[1][:3] == ("POST", 201, RUN_ID)
+    assert "created the unknown run" in calls[1][3]
+    assert len(calls[1][3]) < 120
+    assert calls[2] == ("PATCH", 200, RUN_ID, "status SUCCESS, summary")
+    assert calls[3][1:2] == (409,)
     assert all(sandbox.client_secret.reveal() not in repr(event) for event in events)
     assert {event.at for event in events} == {NOW}
 
 
-async def test_the_end_of_a_run_can_be_awaited(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def test_wait_for_end_returns_when_the_run_ends(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     waiting = asyncio.create_task(sandbox.wait_for_end(UNKNOWN))
     await client.patch(f"/v1/actions/runs/{UNKNOWN}", json={"summary": "working"})
     assert not waiting.done()
@@ -288,18 +288,18 @@ async def test_the_end_of_a_run_can_be_awaited(sandbox: Sandbox, client: httpx.A
     assert (await asyncio.wait_for(waiting, 5)).status == "FAILURE"
 
 
-async def test_credentials_are_new_with_every_start_and_do_not_show(sandbox: Sandbox) -> None:
+async def test_credentials_differ_between_starts_and_are_masked(sandbox: Sandbox) -> None:
     async with Sandbox.start() as other:
         assert other.client_secret != sandbox.client_secret
         assert other.client_id != sandbox.client_id
     assert repr(sandbox.client_secret) == "Secret(***)"
 
 
-async def test_only_loopback_is_listened_on(sandbox: Sandbox) -> None:
+async def test_sandbox_listens_only_on_loopback(sandbox: Sandbox) -> None:
     assert sandbox.url.startswith("http://127.0.0.1:")
 
 
-async def test_a_taken_port_is_told_with_a_way_out(sandbox: Sandbox) -> None:
+async def test_start_fails_with_a_hint_when_the_port_is_taken(sandbox: Sandbox) -> None:
     port = int(sandbox.url.rpartition(":")[2])
     with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the port is taken") as caught:
         async with Sandbox.start(port=port):
@@ -307,7 +307,7 @@ async def test_a_taken_port_is_told_with_a_way_out(sandbox: Sandbox) -> None:
     assert "--port" in caught.value.hint
 
 
-async def test_ports_client_and_the_sandbox_understand_each_other_without_credentials() -> None:
+async def test_port_api_client_works_with_the_sandbox() -> None:
     async with Sandbox.start() as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": Secret("wrong")}
         async with PortApi(api_url=sandbox.url, **fields) as api:
@@ -323,7 +323,7 @@ async def test_ports_client_and_the_sandbox_understand_each_other_without_creden
         b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-async def test_what_is_not_http_is_refused_without_a_word_on_the_terminal(
+async def test_non_http_input_is_rejected_without_terminal_output(
     sandbox: Sandbox, raw: bytes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
@@ -335,7 +335,7 @@ async def test_what_is_not_http_is_refused_without_a_word_on_the_terminal(
     assert caplog.records == []
 
 
-async def test_a_caller_that_leaves_in_the_middle_is_told_and_others_are_served(
+async def test_disconnected_caller_is_reported_and_others_are_served(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     events: asyncio.Queue[ApiEvent] = asyncio.Queue()
@@ -350,20 +350,20 @@ async def test_a_caller_that_leaves_in_the_middle_is_told_and_others_are_served(
     assert caplog.records == []
 
 
-async def test_every_answer_is_one_that_port_gives(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def test_every_response_matches_ports_openapi_document(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     document = port_openapi()
     sandbox.add_run("full", blueprint="vm", entity="e", payload={"url": "https://x.example", "method": "POST"})
     run, logs, token = "/v1/actions/runs/{run_id}", "/v1/actions/runs/{run_id}/logs", "/v1/auth/access_token"
     good = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
     full = {"status": "FAILURE", "statusLabel": "l", "link": "https://x.example", "summary": "s", "externalRunId": "7"}
     too_much = {"message": "x" * REQUEST_LIMIT}
-    nobody = {"authorization": "Bearer nobody"}
+    invalid_token = {"authorization": "Bearer nobody"}
     calls: list[tuple[str, str, str, int, dict[str, Any]]] = [
         ("POST", token, token, 200, {"json": good}),
         ("POST", token, token, 401, {"json": {**good, "clientSecret": "x"}}),
         ("POST", token, token, 422, {"json": {}}),
         ("GET", run, RUN, 200, {}),
-        ("GET", run, RUN, 401, {"headers": nobody}),
+        ("GET", run, RUN, 401, {"headers": invalid_token}),
         ("GET", run, "/v1/actions/runs/r_short", 404, {}),
         ("POST", logs, f"{RUN}/logs", 201, {"json": {"message": "x"}}),
         ("POST", logs, f"{RUN}/logs", 413, {"json": too_much}),
@@ -374,7 +374,7 @@ async def test_every_answer_is_one_that_port_gives(sandbox: Sandbox, client: htt
         ("PATCH", run, RUN, 422, {"json": {"foo": 1}}),
         ("PATCH", run, RUN, 413, {"json": too_much}),
         ("GET", "/v1/actions/runs", "/v1/actions/runs", 200, {}),
-        ("GET", "/v1/actions/runs", "/v1/actions/runs", 401, {"headers": nobody}),
+        ("GET", "/v1/actions/runs", "/v1/actions/runs", 401, {"headers": invalid_token}),
     ]
     for method, route, path, status, options in calls:
         response = await client.request(method, path, **options)
@@ -411,7 +411,7 @@ FIELD = st.sampled_from(
         lambda inner: st.lists(inner) | st.dictionaries(FIELD, inner),
     ).map(lambda document: json.dumps(document).encode()),
 )
-def test_any_request_has_an_answer_that_is_json(
+def test_response_is_json_for_any_request(
     method: str, segments: tuple[str, ...], query: dict[str, str], body: bytes
 ) -> None:
     state = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
@@ -420,33 +420,33 @@ def test_any_request_has_an_answer_that_is_json(
     request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
     given = respond(state, request)
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
-    # And what it did can be kept.
+    # The changes can be saved, too.
     other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
     other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
     assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
 
 
 @pytest.mark.parametrize("path", ["/v1/actions/a%0Ab", "/%0A", "//"])
-async def test_any_path_is_answered_in_json(client: httpx.AsyncClient, path: str) -> None:
+async def test_response_is_json_for_any_path(client: httpx.AsyncClient, path: str) -> None:
     assert (await refusal(client.get(path)))[:2] == (404, "not_found")
 
 
-async def test_a_path_without_its_version_is_answered_the_same(client: httpx.AsyncClient) -> None:
+async def test_path_without_the_version_gets_the_same_response(client: httpx.AsyncClient) -> None:
     run = await client.get(RUN.removeprefix("/v1"))
     assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
     assert (await refusal(client.get(f"/v1{RUN}")))[0] == 404
-    nobody = {"authorization": "Bearer nobody"}
-    assert (await refusal(client.get("/actions/create_vm", headers=nobody)))[0] == 401
+    invalid_token = {"authorization": "Bearer nobody"}
+    assert (await refusal(client.get("/actions/create_vm", headers=invalid_token)))[0] == 401
 
 
-async def test_an_empty_name_of_an_entity_is_shown_as_one() -> None:
+async def test_empty_entity_name_is_shown() -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         sandbox.add_run(RUN_ID, entity="", blueprint="")
         run = (await client.get(RUN)).json()["run"]
     assert (run["entity"], run["blueprint"]) == ({"identifier": ""}, {"identifier": ""})
 
 
-async def test_too_many_calls_are_told_when_to_come_again() -> None:
+async def test_calls_over_the_rate_limit_get_429_with_retry_after() -> None:
     clock = [NOW]
     async with Sandbox.start(now=lambda: clock[0], calls_per_minute=3) as sandbox, a_client(sandbox) as client:
         assert (await client.get(RUN)).status_code == 200
@@ -459,7 +459,7 @@ async def test_too_many_calls_are_told_when_to_come_again() -> None:
         assert (await client.get(RUN)).status_code == 200
 
 
-async def test_our_own_client_waits_as_long_as_it_is_told() -> None:
+async def test_port_api_client_waits_for_retry_after() -> None:
     clock, pauses = [NOW], []
 
     async def sleep(seconds: float) -> None:
@@ -478,7 +478,7 @@ async def test_our_own_client_waits_as_long_as_it_is_told() -> None:
 ACTION = "/v1/actions/create_vm"
 
 
-async def test_an_action_is_replaced_by_what_is_put_but_for_what_port_sets(client: httpx.AsyncClient) -> None:
+async def test_put_replaces_an_action_except_fields_that_port_sets(client: httpx.AsyncClient) -> None:
     before = (await client.get(ACTION)).json()["action"]
     body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")} | {"title": "Other"}
     after = (await client.put(ACTION, json=body)).json()["action"]
@@ -488,7 +488,7 @@ async def test_an_action_is_replaced_by_what_is_put_but_for_what_port_sets(clien
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ({"id": "action_1"}, "found 'id'"),
         ({"updatedAt": "now"}, "found 'updatedAt'"),
@@ -500,18 +500,18 @@ async def test_an_action_is_replaced_by_what_is_put_but_for_what_port_sets(clien
         ({"invocationMethod": {"type": "CARRIER_PIGEON"}}, "body/invocationMethod"),
     ],
 )
-async def test_a_field_that_does_not_belong_into_an_action_is_refused(
-    client: httpx.AsyncClient, change: dict[str, Any], words: str
+async def test_put_rejects_an_invalid_field_of_an_action(
+    client: httpx.AsyncClient, change: dict[str, Any], expected: str
 ) -> None:
     before = (await client.get(ACTION)).json()["action"]
     body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")}
     status, slug, message = await refusal(client.put(ACTION, json=body | change))
     assert (status, slug) == (422, "invalid_request")
-    assert words in message
+    assert expected in message
     assert (await client.get(ACTION)).json()["action"] == before
 
 
-async def test_an_unknown_action_is_not_found_and_a_taken_name_is_taken(
+async def test_put_rejects_an_unknown_action_and_a_taken_identifier(
     sandbox: Sandbox, client: httpx.AsyncClient
 ) -> None:
     sandbox.add_action({**sandbox.actions["create_vm"], "identifier": "a/b"})
@@ -523,7 +523,7 @@ async def test_an_unknown_action_is_not_found_and_a_taken_name_is_taken(
     assert set(sandbox.actions) == {"create_vm", "c"}
 
 
-async def test_actions_are_shown_to_nobody_without_a_token_and_errors_have_ports_shape(sandbox: Sandbox) -> None:
+async def test_actions_require_a_token(sandbox: Sandbox) -> None:
     schemas = {
         status: answer_schema(port_openapi(), "get", "/v1/actions/{action_identifier}", status) for status in (401, 404)
     }

@@ -27,7 +27,7 @@ def webhook_action(url: str, **method: Any) -> dict[str, Any]:
     return {**action, "invocationMethod": {**action["invocationMethod"], "url": url, **method}}
 
 
-async def test_everything_is_there_after_the_next_start(tmp_path: Path) -> None:
+async def test_state_file_restores_everything(tmp_path: Path) -> None:
     file = tmp_path / "sub" / "sandbox.db"
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         await client.post(f"{RUN}/logs", content=b'{"message": "hi \\ud800"}')
@@ -53,7 +53,7 @@ def modes_in(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
-async def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+async def test_state_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     file.touch(mode=0o644)
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
@@ -63,7 +63,7 @@ async def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
-async def test_actions_that_are_given_take_the_place_of_those_of_the_last_time(tmp_path: Path) -> None:
+async def test_given_actions_replace_those_in_the_state_file(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file, actions=[webhook_action("http://127.0.0.1:1")]) as sandbox:
         before = sandbox.actions["create_vm"]
@@ -73,7 +73,7 @@ async def test_actions_that_are_given_take_the_place_of_those_of_the_last_time(t
     assert after["id"] == before["id"]
 
 
-async def test_what_is_no_state_file_is_left_alone(tmp_path: Path) -> None:
+async def test_file_of_another_kind_is_rejected_and_unchanged(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("my notes")
     other = tmp_path / "other.db"
@@ -88,7 +88,7 @@ async def test_what_is_no_state_file_is_left_alone(tmp_path: Path) -> None:
     assert (text.read_text(), other.read_bytes()) == ("my notes", before)
 
 
-async def test_a_state_file_with_a_trigger_is_refused(tmp_path: Path) -> None:
+async def test_state_file_with_a_trigger_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     async with Sandbox.start(state=file):
         pass
@@ -101,7 +101,7 @@ async def test_a_state_file_with_a_trigger_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
-async def test_a_link_in_the_place_of_a_state_file_is_refused(tmp_path: Path) -> None:
+async def test_symbolic_link_as_a_state_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "victim")
     with pytest.raises(StoreError, match=r"link\.db is a symbolic link"):
         async with Sandbox.start(state=tmp_path / "link.db"):
@@ -109,11 +109,11 @@ async def test_a_link_in_the_place_of_a_state_file_is_refused(tmp_path: Path) ->
     assert not (tmp_path / "victim").exists()
 
 
-async def test_one_of_another_version_or_with_damaged_rows_is_named(tmp_path: Path) -> None:
+async def test_state_file_of_another_version_or_with_damaged_rows_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file):
         pass
-    for change, words in (
+    for change, expected in (
         ("UPDATE part SET document = '{' WHERE kind = 'action'", "damaged"),
         ("UPDATE part SET document = '[]', kind = 'run' WHERE kind = 'action'", "damaged"),
         ("UPDATE part SET kind = 'idea' WHERE kind = 'run'", "damaged"),
@@ -123,12 +123,12 @@ async def test_one_of_another_version_or_with_damaged_rows_is_named(tmp_path: Pa
         connection.execute(change)
         connection.commit()
         connection.close()
-        with pytest.raises(StoreError, match=words):
+        with pytest.raises(StoreError, match=expected):
             async with Sandbox.start(state=file):
                 pass
 
 
-async def test_two_sandboxes_do_not_share_a_file(tmp_path: Path) -> None:
+async def test_state_file_is_rejected_when_another_sandbox_uses_it(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file):
         with pytest.raises(StoreError, match="open in another sandbox"):
@@ -138,7 +138,7 @@ async def test_two_sandboxes_do_not_share_a_file(tmp_path: Path) -> None:
         pass
 
 
-async def test_a_call_whose_effect_cannot_be_saved_is_answered_with_an_error(tmp_path: Path) -> None:
+async def test_call_fails_when_its_change_cannot_be_saved(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         await client.post(f"{RUN}/logs", json={"message": "hi"})
@@ -153,14 +153,14 @@ async def test_a_call_whose_effect_cannot_be_saved_is_answered_with_an_error(tmp
 
 
 async def left(file: Path, phase: Phase, action: dict[str, Any], **fields: Any) -> None:
-    """Leave a file behind as a sandbox does that was killed while its run was in `phase`."""
+    """Write the state file of a sandbox that was killed while its run was in `phase`."""
     async with Sandbox.start(state=file, actions=[action]) as sandbox:
         sandbox.add_run(RUN_ID, phase=phase, properties={"title": "x"}, **fields)
         async with a_client(sandbox):
             pass
 
 
-async def test_an_invocation_that_had_not_been_begun_is_sent_at_the_next_start(tmp_path: Path) -> None:
+async def test_pending_invocation_is_sent_after_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
         await left(file, Phase.PENDING, webhook_action(webhook.url, synchronized=True))
@@ -171,7 +171,7 @@ async def test_an_invocation_that_had_not_been_begun_is_sent_at_the_next_start(t
 
 
 @pytest.mark.parametrize(("synchronized", "status"), [(True, "FAILURE"), (False, "IN_PROGRESS")])
-async def test_one_that_was_under_way_is_not_sent_twice(tmp_path: Path, synchronized: bool, status: str) -> None:
+async def test_interrupted_invocation_is_not_sent_again(tmp_path: Path, synchronized: bool, status: str) -> None:
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
         action = webhook_action(webhook.url)

@@ -1,4 +1,4 @@
-"""A web page can call a server on loopback, even under a name of its own (DNS rebinding): none gets anything done."""
+"""Web pages can call servers on loopback, also under another name (DNS rebinding); the sandbox rejects them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from port_hook_cli.sandbox.routes import ROUTES
 
-# What no browser tells: what a page can do then is to call what needs no token.
+# Without these headers, a page can only call routes that need no token.
 UNTOLD = {"content-type": "text/plain"}
 PAGES = {
     "another origin": ({"origin": "https://page.example"}, 403, "forbidden"),
@@ -35,14 +35,16 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize(("method", "path"), [call for call in CALLS if call != TOKEN])
-async def test_every_route_but_the_tokens_wants_a_token(client: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_all_routes_except_the_token_route_require_a_token(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
     for spelled in (path, path.removeprefix("/v1")):
         answer = await client.request(method, spelled, content=b"{}", headers={"x-port-reserved-usage": "true"})
         assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
 
 
 @pytest.mark.parametrize(("fields", "status", "error"), PAGES.values(), ids=PAGES)
-async def test_a_call_of_a_web_page_is_refused_even_with_the_secret(
+async def test_call_of_a_web_page_is_rejected_even_with_the_secret(
     fields: dict[str, str], status: int, error: str
 ) -> None:
     events: list[ApiEvent] = []
@@ -57,18 +59,18 @@ async def test_a_call_of_a_web_page_is_refused_even_with_the_secret(
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1", "[::1]:80", "host.docker.internal:9"])
-async def test_a_call_to_a_local_name_is_answered(client: httpx.AsyncClient, host: str) -> None:
+async def test_call_to_a_local_name_is_accepted(client: httpx.AsyncClient, host: str) -> None:
     answer = await client.get("/v1/actions/create_vm", headers={"host": host, "sec-fetch-site": "none"})
     assert answer.status_code == 401
 
 
-async def test_a_token_costs_the_secret(client: httpx.AsyncClient) -> None:
+async def test_token_requires_the_secret(client: httpx.AsyncClient) -> None:
     for body in ('{"clientId": "sandbox", "clientSecret": ""}', "{}", "null"):
         assert (await client.request(*TOKEN, content=body)).status_code in {401, 422}
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "GET", "POST"])
-async def test_no_browser_is_told_that_a_page_may_read_or_send_headers(client: httpx.AsyncClient, method: str) -> None:
+async def test_responses_have_no_cors_headers(client: httpx.AsyncClient, method: str) -> None:
     asked = {"access-control-request-method": "PUT", "access-control-request-headers": "authorization"}
     for path in (TOKEN[1], "/v1/actions/create_vm", "/"):
         answer = await client.request(method, path, headers=asked)

@@ -50,7 +50,7 @@ def test_a_document_is_written_as_each_serializer_does_it() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(JSON_TEXTS)
-def test_pythons_indented_forms_are_pythons(text: str) -> None:
+def test_indented_python_forms_are_those_of_json_dumps(text: str) -> None:
     found = [serialization.text for serialization in written(text)]
     document = json.loads(text)
     assert stringify(text, "    ") in found
@@ -65,18 +65,18 @@ def test_deep_nesting_leaves_pythons_forms_out() -> None:
 
 @pytest.mark.parametrize("depth", [960, 975, 980, 985, 990, 3_000, 9_900, 9_990])
 def test_nesting_around_pythons_limits_is_survived(depth: int) -> None:
-    # From version to version Python gives up elsewhere, and reading and writing not at the same depth.
+    # The depth at which Python fails depends on its version, and differs between reading and writing.
     text = "[" * depth + "]" * depth
     found = written(text)
     assert all(serialization.text.count("[") == depth for serialization in found)
     assert any(serialization.reading == "js" for serialization in found) is (depth <= MAX_DEPTH)
 
 
-def test_what_is_cut_off_in_the_middle_of_a_character_has_no_other_character_set() -> None:
+def test_a_body_that_ends_inside_a_character_has_no_other_character_set() -> None:
     assert all("decoded" not in form.reading for form in in_bytes(b"\xff\xfe[\x00]"))
 
 
-def test_of_two_byte_order_marks_one_is_undone() -> None:
+def test_only_one_of_two_byte_order_marks_is_removed() -> None:
     found = {form.reading: form.body for form in in_bytes(b"\xef\xbb\xbf" * 2)}
     assert found["without-bom"] == b"\xef\xbb\xbf"
 

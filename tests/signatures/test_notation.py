@@ -24,7 +24,7 @@ def test_the_signature_as_it_was_made_is_valid() -> None:
     assert status_of(good_signature()) is Status.VALID
 
 
-@pytest.mark.parametrize("stray", ["!", "*", " ", "\n", ",", "\x00", "é"])
+@pytest.mark.parametrize("stray", ["!", "!!!!", "*", " ", "\n", ",", "\x00", "é"])
 def test_a_stray_character_in_base64_makes_a_signature_malformed(stray: str) -> None:
     signature = good_signature()
     assert status_of(f"{signature[:20]}{stray}{signature[20:]}") is Status.MALFORMED
@@ -36,6 +36,12 @@ def test_a_signature_with_a_lone_surrogate_is_malformed_and_raises_nothing(odd: 
     assert status_of(f"{good_signature()}{odd}") in {Status.MALFORMED, Status.INVALID}
 
 
+@pytest.mark.parametrize("number", [3, 20, 46])
+def test_a_lone_surrogate_in_the_place_of_a_character_is_malformed_and_raises_nothing(number: int) -> None:
+    signature = good_signature()
+    assert status_of(f"{signature[:number]}\ud800{signature[number + 1 :]}") is Status.MALFORMED
+
+
 def test_a_timestamp_with_a_lone_surrogate_is_malformed() -> None:
     assert status_of(good_signature(), timestamp=f"{NOW}\ud800") is Status.MALFORMED
 
@@ -44,3 +50,13 @@ def test_a_timestamp_with_a_lone_surrogate_is_malformed() -> None:
 def test_a_secret_of_any_characters_signs_and_verifies(secret: str) -> None:
     assert status_of(good_signature(secret), secret=secret) is Status.VALID
     assert status_of(good_signature(secret)) is Status.INVALID
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_around_a_secret_of_one_character_are_recognized(quote: str) -> None:
+    headers, _ = sign(BODY, "x", timestamp=NOW)
+    verdict = verify(headers, BODY, f"{quote}x{quote}", now=NOW)
+    assert verdict.status is Status.INVALID
+    assert "wrong-secret" not in [cause.slug for cause in verdict.causes]
+    of_quotes_alone = verify(headers, BODY, quote * 2, now=NOW)
+    assert [cause.slug for cause in of_quotes_alone.causes] == ["wrong-secret"]

@@ -1,4 +1,4 @@
-"""Our signatures against the verifiers that Port documents for Python and Node."""
+"""Our signatures are accepted by the verifiers that Port documents for Python and Node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAMP = str(int(NOW))
 
 
 def documented_python_verifier(signature: str, timestamp: str, body: str, secret: str) -> bool:
-    """Port's documented sample for Python: what stands after the first comma is compared."""
+    """Verify as Port's documented sample for Python does: it compares the text after the first comma."""
     to_sign = f"{timestamp}.{body}".encode()
     expected = hmac.new(secret.encode(), to_sign, hashlib.sha256).digest()
     return base64.b64encode(expected).decode() == signature.split(",")[1]
@@ -38,9 +38,7 @@ def node() -> Iterator[Node]:
 
 @settings(max_examples=100, deadline=None)
 @given(JSON_TEXTS, st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_what_is_signed_in_nodes_form_is_accepted_by_both_documented_verifiers(
-    node: Node, text: str, secret: str
-) -> None:
+def test_both_documented_verifiers_accept_the_form_of_node(node: Node, text: str, secret: str) -> None:
     body = stringify(text)
     signature = sign(body.encode(), Secret(secret), STAMP)
     assert documented_python_verifier(signature, STAMP, body, secret)
@@ -57,7 +55,7 @@ def test_the_documented_verifiers_differ_about_a_body_with_spaces(node: Node) ->
     assert not documented_python_verifier(of_nodes_form, STAMP, spaced, SECRET.reveal())
 
 
-def test_a_fixed_signature_stays_what_it_is() -> None:
+def test_a_known_signature_does_not_change() -> None:
     assert sign(b'{"a":1}', Secret("secret"), "1700000000") == f"v1,{VECTOR}"
 
 

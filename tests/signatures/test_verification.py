@@ -1,4 +1,4 @@
-"""Each cause by the breakage that makes it, and what holds of every verdict."""
+"""Each cause with the mistake that leads to it, and properties of every verdict."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def bare_signature() -> str:
     return sign(BODY, SECRET, STAMP).removeprefix("v1,")
 
 
-def test_what_port_signed_is_valid() -> None:
+def test_a_request_that_port_signed_is_valid() -> None:
     verdict = verdict_on(signed(BODY), now=NOW + 2)
     assert verdict == Verdict(status=Status.VALID, reading="raw", age_s=2.0)
 
 
-def test_white_space_around_header_values_is_https_own() -> None:
+def test_white_space_around_header_values_is_ignored() -> None:
     assert verdict_on(sent(f" {sign(BODY, SECRET, STAMP)}\t", f"\t{STAMP} ")).status is Status.VALID
 
 
@@ -67,7 +67,7 @@ def test_a_signed_body_need_not_be_json(body: bytes) -> None:
     assert verdict_on(signed(body), body).status is Status.VALID
 
 
-def test_unchecked_says_so() -> None:
+def test_the_unchecked_verdict_has_its_own_status() -> None:
     assert UNCHECKED.status is Status.UNCHECKED
 
 
@@ -103,7 +103,7 @@ class TestTime:
 
     @settings(max_examples=60, deadline=None)
     @given(st.binary(max_size=MILLISECONDS_BODY_BYTES), st.integers(0, 10**11 - 1), st.integers(0, 999))
-    def test_whatever_millisecond_of_the_sent_second_was_signed_is_found(self, body: bytes, s: int, ms: int) -> None:
+    def test_any_signed_millisecond_of_the_sent_second_is_found(self, body: bytes, s: int, ms: int) -> None:
         verdict = verdict_on(sent(sign(body, SECRET, f"{s}{ms:03}"), str(s)), body, now=float(s))
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
 
@@ -120,7 +120,7 @@ class TestTime:
         assert cause.slug == "timestamp-unit"
 
     @pytest.mark.parametrize("stamp", [f"{STAMP}123", "soon", ""])
-    def test_of_a_timestamp_that_is_not_in_seconds_no_milliseconds_are_left_out(self, stamp: str) -> None:
+    def test_milliseconds_are_not_reported_as_untried_when_the_timestamp_is_not_in_seconds(self, stamp: str) -> None:
         verdict = verdict_on(sent(sign(b"", SECRET, STAMP), stamp), bytes(MILLISECONDS_BODY_BYTES + 1))
         assert not any("milliseconds were not tried" in cause.explanation for cause in verdict.causes)
 
@@ -141,7 +141,7 @@ class TestTime:
         later = verdict_on(Headers(((TIMESTAMP_HEADER, STAMP), *headers)))
         assert (later.status, later.slugs) == (Status.INVALID, ("wrong-secret", "header-doubled"))
 
-    def test_a_clock_that_is_no_number_makes_nothing_valid(self) -> None:
+    def test_nothing_is_valid_when_the_clock_is_not_a_number(self) -> None:
         assert verdict_on(signed(BODY), now=float("nan")).status is Status.STALE
         assert verdict_on(signed(BODY), tolerance_s=float("nan")).status is Status.STALE
 
@@ -150,18 +150,18 @@ class TestTime:
         [
             (7_200, "2 h in the past"),
             (-7_200, "2 h in the future"),
-            (7_230, "A whole number of hours hints at a time-zone mistake"),
-            (5_000, "An old request that is sent again looks the same"),
+            (7_230, "A whole number of hours suggests a wrong time zone"),
+            (5_000, "It may be an old request that was sent again"),
             (400, "6 min 40 s"),
             (90 * 86_400, "90 d in the past"),
         ],
     )
-    def test_skew_is_told_in_words(self, age_s: int, said: str) -> None:
+    def test_clock_skew_is_explained(self, age_s: int, said: str) -> None:
         assert said in verdict_on(signed(BODY), now=NOW + age_s).causes[0].explanation
 
     def test_an_odd_offset_is_no_time_zone(self) -> None:
-        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].explanation
-        assert "time-zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].explanation
+        assert "time zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].explanation
+        assert "time zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].explanation
 
     def test_microseconds_are_guessed(self) -> None:
         verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}000000"))
@@ -181,7 +181,9 @@ class TestPlainly:
             (sent("nonsense"), Status.MALFORMED),
         ],
     )
-    def test_what_needs_no_diagnosis_is_decided_at_once(self, headers: Headers, status: Status) -> None:
+    def test_verify_without_diagnosis_decides_when_no_diagnosis_is_needed(
+        self, headers: Headers, status: Status
+    ) -> None:
         verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW, seen=True)
         assert verdict is not None
         assert verdict.status is status
@@ -191,7 +193,7 @@ class TestPlainly:
         "headers",
         [signed(BODY + b"\n"), signed(BODY, secret=Secret("another")), sent(bare_signature()), sent(f"v1,{'A' * 43}=")],
     )
-    def test_what_might_match_something_is_left_to_the_diagnosis(self, headers: Headers) -> None:
+    def test_verify_without_diagnosis_returns_none_when_something_may_match(self, headers: Headers) -> None:
         assert verify_without_diagnosis(headers, BODY, SECRET, now=NOW) is None
 
     def test_an_empty_secret_needs_no_diagnosis(self) -> None:
@@ -204,7 +206,7 @@ class TestSignatureKey:
     def test_signature_key_is_the_digest_that_was_accepted(self) -> None:
         assert signature_key(signed(BODY)) == raw_digest()
 
-    def test_other_spellings_of_the_header_have_the_same_key(self) -> None:
+    def test_other_notations_of_the_header_have_the_same_key(self) -> None:
         once = sign(BODY, SECRET, STAMP)
         for headers in (
             sent(f" {once}\t"),
@@ -215,7 +217,7 @@ class TestSignatureKey:
             assert signature_key(headers) == raw_digest()
 
     @pytest.mark.parametrize("headers", [Headers(), sent(""), sent("nonsense"), sent("x" * 65_536)])
-    def test_what_holds_no_digest_has_no_key(self, headers: Headers) -> None:
+    def test_signature_key_is_none_without_a_digest(self, headers: Headers) -> None:
         assert signature_key(headers) is None
 
 
@@ -230,7 +232,7 @@ class TestMissing:
             (sent("v1,abc", ""), ("timestamp-missing",)),
         ],
     )
-    def test_what_is_absent_or_empty_is_missing(self, headers: Headers, slugs: tuple[str, ...]) -> None:
+    def test_absent_and_empty_headers_are_missing(self, headers: Headers, slugs: tuple[str, ...]) -> None:
         verdict = verdict_on(headers)
         assert (verdict.status, verdict.slugs) == (Status.MISSING, slugs)
 
@@ -254,13 +256,13 @@ class TestHeaderNotation:
             (lambda raw: f"v1,{base64.b64encode(raw).decode()}=", ("base64-padding",)),
         ],
     )
-    def test_the_right_digest_in_another_notation_is_invalid_and_named(
+    def test_the_right_digest_in_another_notation_is_invalid_with_a_cause(
         self, rewrite: Callable[[bytes], str], slugs: tuple[str, ...]
     ) -> None:
         verdict = verdict_on(sent(rewrite(raw_digest())))
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", slugs)
 
-    def test_url_safe_base64_is_named(self) -> None:
+    def test_url_safe_base64_has_a_cause(self) -> None:
         body = next(body for n in range(1_000) if b"\xfb" in raw_digest(body := b"%d" % n)[::3])
         signature = f"v1,{base64.urlsafe_b64encode(raw_digest(body)).decode()}"
         assert verdict_on(sent(signature), body).slugs == ("base64-urlsafe",)
@@ -276,7 +278,7 @@ class TestHeaderNotation:
     @pytest.mark.parametrize(
         "value", ["v1", "v1,", "v1,abc", "v1," + "A" * 42, "x" * 65_536, "é\ud800", "v1,====", ","]
     )
-    def test_what_holds_no_digest_is_malformed(self, value: str) -> None:
+    def test_a_header_without_a_digest_is_malformed(self, value: str) -> None:
         verdict = verdict_on(sent(value))
         assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("not-a-signature",))
 
@@ -298,7 +300,7 @@ class TestSecret:
     def test_a_changed_body_matches_nothing(self) -> None:
         assert verdict_on(signed(BODY), BODY.replace(b"create_vm", b"delete_vm")).slugs == ("wrong-secret",)
 
-    def test_age_is_told_beside_a_wrong_secret(self) -> None:
+    def test_clock_skew_is_reported_beside_a_wrong_secret(self) -> None:
         assert verdict_on(signed(BODY), secret=Secret("x"), now=NOW + 999).slugs == ("wrong-secret", "clock-skew")
 
     @pytest.mark.parametrize("configured", [f"{KEY}\n", f" {KEY}", f"{KEY}\r\n", f"\ufeff{KEY}", f"\t{KEY}\u200b "])
@@ -328,11 +330,11 @@ class TestSecret:
         verdict = verdict_on(signed(BODY), secret=Secret(f'"{KEY} "\n'))
         assert verdict.slugs == ("secret-quoted", "secret-whitespace")
 
-    def test_no_secret_makes_nothing_valid_not_even_what_was_signed_with_none(self) -> None:
+    def test_an_empty_secret_makes_nothing_valid(self) -> None:
         assert verdict_on(signed(BODY, secret=Secret("")), secret=Secret("")).status is Status.INVALID
         assert verdict_on(signed(BODY, secret=Secret("")), secret=Secret(" ")).slugs == ("wrong-secret",)
 
-    def test_no_verdict_holds_the_secret(self) -> None:
+    def test_a_verdict_never_contains_the_secret(self) -> None:
         for configured in (f"{KEY}\n", f'"{KEY}"', "wrong" * 9):
             assert configured.strip('\n"') not in repr(verdict_on(signed(BODY), secret=Secret(configured)))
 
@@ -342,7 +344,7 @@ def as_python(**style: Any) -> bytes:
 
 
 def both_deflates() -> tuple[bytes, bytes]:
-    """Return a body that is a whole stream with zlib's wrapper and without it, and its content with the wrapper."""
+    """Return a body that is a complete stream in both deflate formats, and its content in the zlib format."""
     rest = 65_379 - 159 + 9
     second_bare_block = b"\x01" + rest.to_bytes(2, "little") + (rest ^ 0xFFFF).to_bytes(2, "little")
     content = (b" " * 154 + second_bare_block).ljust(65_379)
@@ -392,7 +394,7 @@ class TestReserialized:
         verdict = verdict_on(signed(signed_body), body)
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.REENCODED, reading, (slug,))
 
-    def test_of_two_forms_that_are_the_same_the_bodys_writer_decides_which_is_likelier(self) -> None:
+    def test_the_form_of_the_body_decides_which_of_two_equal_forms_is_more_likely(self) -> None:
         compact = json.dumps(ASCII_DOCUMENT, separators=(",", ":")).encode()
         from_python = verdict_on(signed(compact), json.dumps(ASCII_DOCUMENT).encode())
         assert from_python.reading == "python-compact"
@@ -411,13 +413,13 @@ class TestReserialized:
         assert (verdict.status, verdict.reading) == (Status.REENCODED, "js-indented-2+with-trailing-newline")
         assert verdict.slugs == ("reserialised-indented", "trailing-newline")
 
-    def test_what_only_python_calls_json_is_a_form_too(self) -> None:
+    def test_json_that_only_python_accepts_has_python_forms(self) -> None:
         assert verdict_on(signed(b'{"a":NaN}'), b'{"a": NaN}').status is Status.REENCODED
 
     @pytest.mark.parametrize(
         "body", [b"[" * 10_000 + b"]" * 10_000, b"[1, " + b"1" * 5_000 + b"]", b'["\xed\xa0\x80"]']
     )
-    def test_documents_beyond_a_readers_means_are_verified_all_the_same(self, body: bytes) -> None:
+    def test_documents_beyond_the_limits_of_parsers_are_verified(self, body: bytes) -> None:
         assert verdict_on(signed(b"other"), body).slugs == ("wrong-secret",)
 
     def test_a_large_body_says_which_forms_were_left_out(self) -> None:
@@ -432,7 +434,7 @@ class TestReserialized:
 
 
 class TestMeaning:
-    """Bodies whose form by some serializer is what was signed, though to some reader they say something else."""
+    """Bodies of which some serializer writes the signed form, although for some parser they are another document."""
 
     @pytest.mark.parametrize(
         ("signed_body", "body", "cause"),
@@ -458,7 +460,7 @@ class TestMeaning:
             (b'["\xf0\x9f\x98\x80/"]', b'["\\ud83d\\uDE00\\/"]', None),
         ],
     )
-    def test_only_a_body_that_means_the_same_to_every_reader_is_reencoded(
+    def test_a_body_is_reencoded_only_when_it_is_the_same_document_for_every_parser(
         self, signed_body: bytes, body: bytes, cause: Cause | None
     ) -> None:
         verdict = verdict_on(signed(signed_body), body)
@@ -466,7 +468,7 @@ class TestMeaning:
         assert ("meaning-changed" in verdict.slugs) is (cause is not None)
         assert cause is None or cause in verdict.causes
 
-    def test_the_form_that_matches_is_named_all_the_same(self) -> None:
+    def test_the_reading_is_reported_when_the_document_changed(self) -> None:
         verdict = verdict_on(signed(b'{"id":12345678901234567000}'), b'{"id":12345678901234567890}')
         assert (verdict.reading, verdict.slugs) == ("js", ("reserialised-js", "meaning-changed"))
 
@@ -479,14 +481,14 @@ class TestMeaning:
         "body",
         [b"[" + b"1," * 20_000 + b"1]", b'["' + b"x" * 2**20 + b'"]', b"1e9" + b"9" * 30],
     )
-    def test_what_cannot_be_compared_is_not_reencoded(self, body: bytes) -> None:
+    def test_a_body_that_cannot_be_compared_is_not_reencoded(self, body: bytes) -> None:
         verdict = verdict_on(signed(body + b"\n"), body)
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("trailing-newline", "meaning-changed"))
         assert causes.NOT_COMPARED in verdict.causes
 
     @pytest.mark.parametrize("depth", [900, 985, 990, 995, 3_000, 9_000, 12_000])
     def test_nesting_around_pythons_limits_is_compared_or_not_but_never_an_error(self, depth: int) -> None:
-        # From version to version Python gives up elsewhere.
+        # The depth at which Python fails depends on its version.
         body = b'["' + b"x" * 8 * depth + b'"' + b",[0" * depth + b"]" * depth + b"]"
         verdict = verdict_on(signed(body + b"\n"), body)
         is_compared = causes.NOT_COMPARED not in verdict.causes
@@ -495,7 +497,7 @@ class TestMeaning:
 
 
 class TestCost:
-    """What is left untried is counted and said, not timed: a clock would fail on a busy machine."""
+    """The limits of a diagnosis are counts that the verdict reports; measured times would fail on a busy machine."""
 
     def test_a_dense_document_is_not_written_otherwise(self) -> None:
         verdict = verdict_on(signed(b"other"), b"[" + b"1.5," * 15_000 + b"1]")
@@ -599,23 +601,23 @@ class TestBytes:
     @pytest.mark.parametrize(
         "body", [gzip.compress(b"1", mtime=0) + gzip.compress(b"23", mtime=0), gzip.compress(b"1", mtime=0) + b"23"]
     )
-    def test_what_follows_a_compressed_stream_is_not_passed_over(self, body: bytes) -> None:
+    def test_bytes_after_a_compressed_stream_are_not_ignored(self, body: bytes) -> None:
         for signed_body in (b"1", b"123"):
             verdict = verdict_on(signed(signed_body).plus(("content-encoding", "gzip")), body)
             assert (verdict.status, verdict.slugs) == (Status.INVALID, ("wrong-secret",))
 
-    def test_what_only_looks_compressed_is_inflated_to_a_little_only(self) -> None:
+    def test_a_body_that_only_looks_compressed_is_decompressed_up_to_a_lower_limit(self) -> None:
         large = b'["' + b"x" * 2**18 + b'"]'
         verdict = verdict_on(signed(large), gzip.compress(large))
         assert verdict.slugs == ("wrong-secret",)
-        assert "more than 256 KiB" in verdict.causes[0].explanation
+        assert "larger than 256 KiB" in verdict.causes[0].explanation
         declared = signed(large).plus(("content-encoding", "gzip"))
         assert verdict_on(declared, gzip.compress(large)).status is Status.REENCODED
 
     @pytest.mark.parametrize(
         "body", [b"\x1f\x8b", gzip.compress(b"0" * 20_000_000), gzip.compress(BODY, mtime=0)[:-9], b"\x1f\x8bx"]
     )
-    def test_what_does_not_decompress_to_a_body_matches_nothing(self, body: bytes) -> None:
+    def test_a_body_that_cannot_be_decompressed_matches_nothing(self, body: bytes) -> None:
         assert verdict_on(signed(BODY), body).slugs == ("wrong-secret",)
 
     @pytest.mark.parametrize(
@@ -652,7 +654,7 @@ class TestBytes:
         verdict = verdict_on(headers, BODY.decode().encode(charset))
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, f"decoded-{name}", ("charset",))
 
-    def test_a_declared_character_set_does_not_matter_where_the_body_is_utf_8(self) -> None:
+    def test_a_declared_character_set_is_ignored_when_the_body_is_utf_8(self) -> None:
         headers = signed(BODY).plus(("content-type", "application/json; charset=latin-1"))
         assert verdict_on(headers, as_python(ensure_ascii=False)).slugs == ("reserialised-js",)
 
@@ -662,7 +664,7 @@ class TestRepeats:
         verdict = verdict_on(signed(BODY), seen=True)
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("replayed",))
 
-    def test_a_form_seen_before_is_warned_of(self) -> None:
+    def test_a_reencoded_signature_seen_before_has_a_warning(self) -> None:
         assert verdict_on(signed(AGENT), as_python(), seen=True).slugs == ("reserialised-python-compact", "replayed")
 
     def test_headers_sent_twice_alike_are_valid_with_a_warning(self) -> None:
@@ -670,7 +672,7 @@ class TestRepeats:
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("header-doubled",))
         assert "same value" in verdict.causes[0].explanation
 
-    def test_of_different_values_the_first_counts(self) -> None:
+    def test_the_first_of_different_values_counts(self) -> None:
         verdict = verdict_on(signed(BODY).plus((SIGNATURE_HEADER, "v1,other")))
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("header-doubled",))
         assert "different values" in verdict.causes[0].explanation
@@ -688,7 +690,7 @@ class TestRepeats:
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("header-doubled",))
         assert verdict.age_s == 0
 
-    def test_many_fields_are_not_all_looked_at(self) -> None:
+    def test_only_the_first_of_many_fields_are_used(self) -> None:
         many = [(SIGNATURE_HEADER, f"v1,{base64.b64encode(bytes([n]) * 32).decode()}") for n in range(200)]
         assert verdict_on(Headers((*many, (TIMESTAMP_HEADER, STAMP)))).slugs == ("wrong-secret", "header-doubled")
 
@@ -725,7 +727,7 @@ class TestCombinations:
 
 
 def means_the_same(one: str, other: str) -> bool:
-    """Whether readers that take the first and the last of two keys, doubles and exact numbers all see no difference."""
+    """Return whether documents are equal for parsers that use the first or last key, and doubles or exact numbers."""
 
     def first_wins(members: list[tuple[str, Any]]) -> dict[str, Any]:
         return dict(reversed(members))
@@ -741,7 +743,7 @@ def means_the_same(one: str, other: str) -> bool:
 class TestAlways:
     @settings(max_examples=100, deadline=None)
     @given(st.binary(), st.text(min_size=1), st.integers(-300, 300))
-    def test_whatever_we_sign_is_valid(self, body: bytes, secret: str, age_s: int) -> None:
+    def test_every_signed_request_is_valid(self, body: bytes, secret: str, age_s: int) -> None:
         headers = signed(body, secret=Secret(secret))
         assert verdict_on(headers, body, Secret(secret), now=NOW + age_s).status is Status.VALID
 
@@ -751,7 +753,7 @@ class TestAlways:
         headers = signed(body, secret=Secret(secret))
         if other != body:
             assert verdict_on(headers, other, Secret(secret)).status is not Status.VALID
-        # HMAC fills short keys up with NULs, so that such secrets are the same one.
+        # HMAC pads short keys with NULs, so such secrets are the same key.
         if wrong.rstrip("\0") != secret.rstrip("\0"):
             assert verdict_on(headers, body, Secret(wrong)).status is not Status.VALID
         if str(stamp) != STAMP:

@@ -4,7 +4,7 @@ import pytest
 
 from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.signatures.view import (
-    STATUS_WORDS,
+    STATUS_MEANINGS,
     format_age,
     status_color,
     verdict_lines,
@@ -20,9 +20,9 @@ STALE = Verdict(
 )
 
 
-def test_a_verdict_says_status_reading_age_and_each_cause_with_its_fix() -> None:
+def test_verdict_lines_have_status_reading_age_and_each_cause_with_its_fix() -> None:
     assert verdict_lines(STALE) == [
-        "stale: the signature fits, but its timestamp is outside the tolerance",
+        "stale: the signature matches, but its timestamp is outside the tolerance",
         "reading: raw",
         "age: 6 min 40 s",
         "clock-skew: the clock is 400 s behind",
@@ -31,8 +31,8 @@ def test_a_verdict_says_status_reading_age_and_each_cause_with_its_fix() -> None
     ]
 
 
-def test_what_is_not_known_is_not_said() -> None:
-    assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: there is no signature, or no timestamp"]
+def test_verdict_lines_leave_out_unknown_values() -> None:
+    assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: the signature or the timestamp is missing"]
 
 
 def test_a_cause_cannot_command_the_terminal() -> None:
@@ -40,13 +40,13 @@ def test_a_cause_cannot_command_the_terminal() -> None:
     assert all(printable(line) == line for line in lines)
 
 
-def test_the_colored_view_has_the_same_words() -> None:
-    assert verdict_view(STALE).plain.splitlines() == verdict_lines(STALE)
+def test_verdict_view_has_the_text_of_verdict_lines() -> None:
+    assert [line.plain for line in verdict_view(STALE)] == verdict_lines(STALE)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_every_status_has_words_and_a_color(status: Status) -> None:
-    assert STATUS_WORDS[status]
+def test_every_status_has_a_meaning_and_a_color(status: Status) -> None:
+    assert STATUS_MEANINGS[status]
     assert status_color(status) in {"green", "yellow", "red"}
 
 

@@ -1,25 +1,25 @@
-"""A stand-in for `cloudflared tunnel --url URL` as far as port-hook needs one: a quick tunnel without the internet.
+"""A stand-in for `cloudflared tunnel --url URL`: a quick tunnel without the internet.
 
     cloudflared.py FOLDER tunnel [--config FILE] --url URL --metrics HOST:PORT [--grace-period D] [other flags]
 
-It prints cloudflared's log to stderr, serves /ready and /quicktunnel at the metrics address, and really forwards: byte
-for byte, from a port of its own on 127.0.0.1 to URL. Like the program itself it prints the URL before the tunnel is
-up, reads config.yml in ~/.cloudflared unless --config names another, and refuses a quick tunnel where that file has
-a tunnel in it. On SIGTERM it waits for its grace period and ends.
+It prints cloudflared's log to stderr, serves /ready and /quicktunnel at the metrics address, and forwards every byte
+from a port of its own on 127.0.0.1 to URL. Like cloudflared, it prints the URL before the tunnel is up, reads
+config.yml in ~/.cloudflared unless --config names another file, and refuses a quick tunnel if that file has a tunnel.
+After SIGTERM, it waits for its grace period and ends.
 
-FOLDER is the test's. The stand-in writes `seen` there (its arguments and environment, as JSON), says its process id
-to the named pipe `pipe`, and keeps that open until it dies. A file `mode` chooses how it fails: `offline`, `limited`
-(429), `outage`, `odd-answer` and `deep-answer` (of /quicktunnel), `never-ready`, `slow` (ready when a file `go` is
-there), `chatty` (a log without end before anything else), `exits`, `old-flags`, `stubborn` (SIGTERM changes nothing).
-While there is a file `down`, /ready answers 503.
+FOLDER is the test's. The stand-in writes its arguments and environment to `seen` there, as JSON. It writes its process
+id to the named pipe `pipe`, and keeps the pipe open until it ends. A file `mode` names a failure: `offline`, `limited`
+(429), `outage`, `odd-answer` and `deep-answer` (of /quicktunnel), `never-ready`, `slow` (ready when there is a file
+`go`), `chatty` (an endless log at the start), `exits`, `old-flags`, `stubborn` (ignores SIGTERM). While there is a file
+`down`, /ready responds with 503.
 
-Its public URL cannot be https://NAME.trycloudflare.com, as that would lead to the internet. So /quicktunnel names a
-host with a scheme, `http://127.0.0.1:PORT`: cloudflared takes a host name with its scheme from Cloudflare's API, and
-port-hook takes one from cloudflared. A file `host` holds another host than 127.0.0.1, which leads nowhere.
+Its public URL cannot be https://NAME.trycloudflare.com, which is on the internet. So /quicktunnel names a host with a
+scheme, `http://127.0.0.1:PORT`: cloudflared accepts a scheme from Cloudflare's API, and port-hook one from cloudflared.
+A file `host` has a host other than 127.0.0.1, at which nothing is reachable.
 
-Limits: no edge, no TLS, no QUIC; it adds no headers (cloudflared adds CF-Connecting-IP and X-Forwarded-*), has no
-limit of 100 MB or of 100 s to an answer, and knows a config.yml by one word. The words of the log are those of its
-source and of what users have published.
+What it leaves out: the edge, TLS and QUIC. It adds no headers (cloudflared adds CF-Connecting-IP and X-Forwarded-*),
+has no limits of 100 MB or 100 s for a response, and finds a tunnel in a config.yml by a single word. Its log messages
+are those in cloudflared's source and in reports of its users.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ REFUSALS = {
 
 
 def mode() -> str:
-    """How to fail; "" for not at all."""
+    """Return the failure; "" for none."""
     return (FOLDER / "mode").read_text() if (FOLDER / "mode").exists() else ""
 
 
@@ -71,7 +71,7 @@ class Forwarding(socketserver.BaseRequestHandler):
     server: Forwarder
 
     def handle(self) -> None:
-        """Pump both ways until both have said all."""
+        """Copy in both directions until both ends are closed."""
         with socket.create_connection(self.server.origin) as origin:
             pump = threading.Thread(target=copy, args=(self.request, origin))
             pump.start()
@@ -80,7 +80,7 @@ class Forwarding(socketserver.BaseRequestHandler):
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
-    """Copy until the source has said all."""
+    """Copy until the source is closed."""
     while chunk := source.recv(65536):
         sink.sendall(chunk)
     sink.shutdown(socket.SHUT_WR)
@@ -103,7 +103,7 @@ def metrics_handler(hostname: str, is_ready: Callable[[], bool]) -> type[BaseHTT
 
     class Metrics(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Answer what is known."""
+            """Respond to a request."""
             if self.path == "/ready":
                 ready = is_ready()
                 self.answer(200 if ready else 503, {"status": 200 if ready else 503, "readyConnections": int(ready)})
@@ -117,28 +117,28 @@ def metrics_handler(hostname: str, is_ready: Callable[[], bool]) -> type[BaseHTT
                 self.answer(404, {})
 
         def answer(self, status: int, document: object) -> None:
-            """Answer with JSON, its end being that of the connection."""
+            """Respond with JSON, and close the connection."""
             body = json.dumps(document).encode()
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Keep quiet."""
+            """Log nothing."""
 
     return Metrics
 
 
 def refuse(lines: list[str]) -> None:
-    """End as cloudflared does where it gets no tunnel."""
+    """End as cloudflared does when it gets no tunnel."""
     for line in lines:
         log(line)
     sys.exit(1)
 
 
 def end_softly(grace: str) -> None:
-    """Do what SIGTERM does: say so, and end when the grace period is over."""
-    # Not through sys.stderr: the signal may come while it is being written to.
+    """Handle SIGTERM: log it, and end after the grace period."""
+    # Not with sys.stderr, which may be in use when the signal arrives.
     os.write(2, b"2026-01-01T00:00:00Z INF Initiating graceful shutdown due to signal terminated ...\n")
     if mode() != "stubborn":
         time.sleep(float(grace.removesuffix("ms")) / 1000 if grace.endswith("ms") else float(grace.removesuffix("s")))
@@ -146,7 +146,7 @@ def end_softly(grace: str) -> None:
 
 
 def run(options: dict[str, str]) -> None:
-    """Open the tunnel and hold it."""
+    """Open the tunnel and keep it open."""
     config = Path(options.get("--config") or Path.home() / ".cloudflared" / "config.yml")
     if config.exists() and "tunnel:" in config.read_text().splitlines()[0]:
         refuse(["Use `cloudflared tunnel run` to start tunnel of-the-user"])
@@ -175,13 +175,13 @@ def run(options: dict[str, str]) -> None:
 
 
 def is_ready() -> bool:
-    """Whether /ready is to say so."""
+    """Return whether /ready responds with 200."""
     waits = mode() == "slow" and not (FOLDER / "go").exists()
     return not (waits or mode() == "never-ready" or (FOLDER / "down").exists())
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     arguments = sys.argv[2:]
     (FOLDER / "seen").write_text(json.dumps({"arguments": arguments, "environment": dict(os.environ)}))
     pipe = os.open(FOLDER / "pipe", os.O_WRONLY)

@@ -1,23 +1,22 @@
-"""A stand-in for the ngrok agent, version 3, as far as pyngrok 9 and port-hook need one.
+"""A stand-in for the ngrok agent, version 3, with what pyngrok 9 and port-hook need.
 
     ngrok --version
     ngrok config add-authtoken TOKEN --config FILE
     ngrok start --none --log stdout [--config FILE] [--authtoken TOKEN]
 
-It prints the agent's log lines, serves GET, POST and DELETE /api/endpoints, and really forwards each endpoint:
-byte for byte, from a port of its own on 127.0.0.1 to the upstream. It says its process id to the named pipe in
-NGROK_STANDIN_PIPE and keeps that pipe open until it dies.
+It prints the agent's log, serves GET, POST and DELETE /api/endpoints, and forwards every byte of each endpoint from a
+port of its own on 127.0.0.1 to the upstream. It writes its process id to the named pipe in NGROK_STANDIN_PIPE, and
+keeps the pipe open until it ends.
 
-NGROK_STANDIN chooses how it fails: `105`, `107`, `108`, `9999` (a code nobody knows), `313`, `319`, `320`, `334` (an
-endpoint is refused), `offline`, `silent`, `chatty` (a log that never gets to a session), `exits`, `odd-log`, `old`
-(no endpoint API), `other-program`, `huge-answer` (2 MiB for an endpoint), `long-url` (100,000 characters),
-`huge-version` (an endless line for `--version`). On SIGUSR1 it logs that it lost its session, on SIGUSR2 that it has
-one again.
+NGROK_STANDIN names a failure: `105`, `107`, `108`, `9999` (an unknown code), `313`, `319`, `320`, `334` (an endpoint is
+refused), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `odd-log`, `old` (no endpoint API),
+`other-program`, `huge-answer` (2 MiB for an endpoint), `long-url` (100,000 characters), `huge-version` (an endless line
+for `--version`). After SIGUSR1 it logs that it lost its session, after SIGUSR2 that it has one again.
 
-Limits: there is no ngrok service behind it, so it takes every token and domain unless told not to, never really
-reconnects, speaks no TLS, adds no headers (ngrok adds X-Forwarded-*), and its public URL is reachable on this machine
-only; an endpoint that asks for a URL of its own is told that it has it, and is reachable nowhere. The words of the
-errors are those that ngrok or users of it have published; the service may say them differently today.
+What it leaves out: the ngrok service. It accepts every token and domain unless told otherwise, never reconnects, has no
+TLS, and adds no headers (ngrok adds X-Forwarded-*). Its public URL works on this machine only; an endpoint with a
+requested URL is reported, but not reachable. The error messages are those that ngrok or its users have published; the
+service may word them differently today.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def log(level: str, message: str, **fields: str) -> None:
 
 
 def refuse(code: str, token: str) -> None:
-    """End as an agent does whose session is refused."""
+    """End as an agent does when its session is refused."""
     words = REFUSALS[code].format(token=token)
     err = f"authentication failed: {words}\\r\\n\\r\\nERR_NGROK_{code}\\r\\n"
     log("eror", "session closing", obj="tunnels.session", err=err)
@@ -86,7 +85,7 @@ class Forwarding(socketserver.BaseRequestHandler):
     server: Forwarder
 
     def handle(self) -> None:
-        """Pump both ways until both have said all."""
+        """Copy in both directions until both ends are closed."""
         with socket.create_connection(self.server.upstream) as upstream:
             pump = threading.Thread(target=copy, args=(self.request, upstream))
             pump.start()
@@ -95,7 +94,7 @@ class Forwarding(socketserver.BaseRequestHandler):
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
-    """Copy until the source has said all."""
+    """Copy until the source is closed."""
     while chunk := source.recv(65536):
         sink.sendall(chunk)
     sink.shutdown(socket.SHUT_WR)
@@ -120,7 +119,7 @@ class Api(BaseHTTPRequestHandler):
     forwarders: ClassVar[dict[str, Forwarder]] = {}
 
     def answer(self, status: int, document: Any = None) -> None:
-        """Answer with JSON."""
+        """Respond with JSON."""
         body = b"" if document is None else json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -160,11 +159,11 @@ class Api(BaseHTTPRequestHandler):
         self.answer(204)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Keep quiet."""
+        """Log nothing."""
 
 
 def lose_session(*_: object) -> None:
-    """Log what an agent logs when its connection breaks and it finds no other."""
+    """Log what an agent logs when it loses its connection."""
     log("eror", "session closed, starting reconnect loop", obj="csess", id="37e06e0f0ba", err="session closed")
     log("eror", "failed to reconnect session", obj="csess", err="dial tcp: i/o timeout")
 
@@ -177,7 +176,7 @@ def start_session(*_: object) -> None:
 
 def start(options: dict[str, str]) -> None:
     """Run the agent until killed."""
-    import yaml  # not needed to tell the version
+    import yaml  # not needed for the version
 
     config = yaml.safe_load(Path(options["--config"]).read_text()) or {}
     block = config.get("agent", {}) if str(config.get("version")) == "3" else config
@@ -208,7 +207,7 @@ def start(options: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = sys.argv[1:]
     while MODE == "huge-version" and arguments == ["--version"]:

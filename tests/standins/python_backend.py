@@ -1,15 +1,15 @@
 """A backend of the kind that Port publishes, as a program: `python python_backend.py PATTERN`; prints its URL.
 
-It knows nothing of port-hook: it reads PORT_CLIENT_ID, PORT_CLIENT_SECRET and PORT_API_URL, and does with the standard
-library what Port's published backends do with theirs. PATTERN is one of:
+It does not use port-hook: it reads PORT_CLIENT_ID, PORT_CLIENT_SECRET and PORT_API_URL, and does with the standard
+library what Port's published backends do with their libraries. PATTERN is one of:
 
-bucket   The older pattern, in Python: the signature over the raw body, the timestamp taken as milliseconds and refused
-         when it is 5 minutes off; a base URL that ends with /v1; a token for every call; the run id from
+bucket   The older pattern, in Python: the signature over the raw body; the timestamp read as milliseconds, and refused
+         when it differs by 5 minutes; a base URL that ends with /v1; a token for every call; the run id from
          `context.runId`; an entity created with `run_id` and no `upsert`; the run ended with a `message` object.
-service  The newer pattern: the body written anew as `JSON.stringify` does before it is verified; a base URL without
+service  The newer pattern: the body serialized again with `JSON.stringify` before it is verified; a base URL without
          /v1; one token for all; the run id from the body's `port_context.runId`; logs, an upsert, a link and a summary.
 
-Its limits: it does no work, and one request at a time.
+What it leaves out: it does no work, and handles one request at a time.
 """
 
 from __future__ import annotations

@@ -1,25 +1,27 @@
-"""A stand-in for the servers of smee.io and of gosmee, as far as a sender and a listener see them.
+"""A stand-in for the servers of smee.io and of gosmee, as senders and listeners see them.
 
     async with Relay.serve() as relay: ...              # in the event loop of the test
-    with relay_in_thread(gosmee=True) as relay: ...     # beside a test that waits for processes
+    with relay_in_thread(gosmee=True) as relay: ...     # for a test that waits for processes
 
-smee, after lib/server.js of probot/smee.io: GET /new leads (307) to a channel; GET /CHANNEL that accepts exactly
-`text/event-stream` is a stream, and else a page; it begins with `ready` and has a `ping` every 30 s. POST /CHANNEL is
-answered 200 at once, with nothing in it, whether somebody listens or not; what nobody hears is lost. The body goes on
-parsed and written anew. Refused: 415 for what is no JSON, 413 above 1 MiB, 400 for no object, a `__proto__`, or an
-`x-github-delivery` that is no UUID.
+smee, according to lib/server.js of probot/smee.io: GET /new redirects (307) to a channel. GET /CHANNEL is a stream for
+clients that accept exactly `text/event-stream`, and a page for others. The stream begins with `ready`, and has a `ping`
+every 30 s. The response to POST /CHANNEL is an empty 200 at once, whether or not a client is connected; without one,
+the request is lost. The body is parsed and serialized again. It refuses input that is not JSON (415), more than 1 MiB
+(413), and a body that is not an object, a `__proto__`, or an `x-github-delivery` that is not a UUID (400).
 
-gosmee, after gosmee/server.go of chmouel/gosmee: GET /new says (200, text) what the channel is; GET /CHANNEL is always
-a page, and GET /events/CHANNEL the stream, which begins with `connected` and `ready`; the body goes on as its bytes in
-base64. 202 for a POST; 400 for what is no JSON, 413 above 25 MiB. Who has 100 events unread misses the next ones.
+gosmee, according to gosmee/server.go of chmouel/gosmee: GET /new responds with the channel (200, text). GET /CHANNEL is
+always a page, and GET /events/CHANNEL the stream, which begins with `connected` and `ready`. The body is passed on as
+base64. The response to a POST is 202; to input that is not JSON 400, above 25 MiB 413. A client with 100 unread events
+misses the next ones.
 
-A test may `cut` the streams, make it `go_away` and `come_back` (on the same port), and `say` anything on the streams.
-`trouble` says what it does wrong: `mute` (streams without a `ready`), `deaf` (it takes requests and passes none on),
-`page`, `gone` (404), `refuses` (503), `leads-away` (301), `circles` (/new leads to /new), `hangs-up` (before it
-answers), `ends` (streams end after their beginning), `odd` (what it says is no URL and too long).
+A test can `cut` the streams, make the relay `go_away` and `come_back` (on the same port), and `say` any text on the
+streams. `trouble` names a failure: `mute` (streams without a `ready`), `deaf` (accepts requests and passes none on),
+`page`, `gone` (404), `refuses` (503), `leads-away` (301), `circles` (/new redirects to /new), `hangs-up` (disconnects
+before it responds), `ends` (streams end after their beginning), `odd` (its text is not a URL, and too long).
 
-Limits: keys of headers that look like numbers stay where they are (JavaScript would sort them); the query is parsed one
-level deep; no redelivery, no protected channels, no TLS; Go's escapes of `<`, `>` and `&` are not written.
+What it leaves out: header names that look like numbers keep their place (JavaScript would sort them), the query is
+parsed one level deep, there is no redelivery, no protected channels and no TLS, and Go's escapes of `<`, `>` and `&`
+are not written.
 """
 
 from __future__ import annotations
@@ -97,19 +99,19 @@ class Relay:
             await self._runner.cleanup()
 
     def cut(self) -> None:
-        """Break every stream off, without a word."""
+        """Abort every stream."""
         for request in self._queues.values():
             if request.transport:
                 request.transport.abort()
 
     def say(self, text: str) -> None:
-        """Write `text` on every stream as it is."""
+        """Write `text` unchanged to every stream."""
         for queue in self._queues:
             if not (self.gosmee and queue.qsize() >= _GOSMEE_UNREAD):
                 queue.put_nowait(text)
 
     async def until(self, streams: int, connections: int = 0) -> None:
-        """Wait until so many streams are connected, and so many have ever been at least."""
+        """Wait until this many streams are connected, and at least this many connections were made."""
         while len(self._queues) != streams or self.connections < connections:
             self._changed.clear()
             await self._changed.wait()
@@ -264,7 +266,7 @@ def _is_uuid(text: str) -> bool:
 
 @contextmanager
 def relay_in_thread(**options: Any) -> Iterator[Relay]:
-    """Serve in a thread with a loop of its own, where its methods are to be called: `loop.call_soon_threadsafe`."""
+    """Serve in a thread with its own event loop. Call its methods there, with `loop.call_soon_threadsafe`."""
     relays: list[Relay] = []
 
     async def start() -> Callable[[], Awaitable[None]]:

@@ -1,12 +1,11 @@
-"""A stand-in for SSH servers that forward a port: the public services, and servers that go wrong.
+"""A stand-in for SSH servers that forward a port: the public services, and servers that fail.
 
-It really speaks SSH (asyncssh's server side) and really forwards: what comes to `edge`, a port of its own on
-127.0.0.1, goes through the tunnel byte for byte, as if it had come to the public URL. `service` chooses what it prints
-and whom it lets in: `localhost.run`, `serveo.net` or `pinggy.io`, in the words that their users have published; `own`
-lets everybody in and prints nothing.
+It speaks SSH (with asyncssh) and forwards every byte that arrives at `edge`, a port of its own on 127.0.0.1, as if it
+had arrived at the public URL. `service` chooses what it prints and whom it accepts: `localhost.run`, `serveo.net` or
+`pinggy.io`, with the messages that their users have published. `own` accepts everyone and prints nothing.
 
-Limits: one tunnel at a time; no TLS and no names, so the URL that is printed leads nowhere; the services add header
-fields, end free tunnels after some time, and may say something else today.
+What it leaves out: more than one tunnel at a time, TLS and host names, so the printed URL is not reachable. The
+services add header fields, end free tunnels after some time, and may print something else today.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import asyncssh
 
 from tests.servers import in_thread
 
-# The number that it gives to a port that it may choose; nothing listens there.
+# The port that it reports when it may choose one; nothing listens there.
 _CHOSEN = 8
 _LHR = "8beaa541ba3dc2.lhr.life tunneled with tls termination, https://8beaa541ba3dc2.lhr.life"
 BANNERS = {
@@ -47,7 +46,7 @@ BANNERS = {
 
 @dataclass
 class SshServer:
-    """What the stand-in is to do, and what it has seen."""
+    """How the stand-in behaves, and what it has received."""
 
     service: str = "serveo.net"
     says: str | None = None
@@ -84,7 +83,7 @@ class SshServer:
         await self.do(self._abort)
 
     async def open_channel(self, host: str, port: int) -> str:
-        """Try to get at a port through the client; return why it was refused."""
+        """Try to open a connection through the client; return why it was refused."""
         return str(await self.do(lambda: _opened(self.connections[-1], host, port)))
 
     async def do(self, what: Callable[[], Awaitable[Any]]) -> Any:
@@ -151,7 +150,7 @@ class _Server(asyncssh.SSHServer):
 
 
 class _Edge(asyncssh.SSHListener):
-    """Where the world comes in."""
+    """The public port."""
 
     def __init__(self, server: asyncio.Server, port: int) -> None:
         self._server, self._port = server, port
@@ -159,7 +158,7 @@ class _Edge(asyncssh.SSHListener):
     @classmethod
     async def open(cls, it: SshServer, connection: asyncssh.SSHServerConnection, host: str, port: int) -> _Edge:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            # Cancelled when the stand-in is taken down; the streams' own callback would complain.
+            # Cancelled when the stand-in ends; the streams' own callback would report an error.
             with contextlib.closing(writer), contextlib.suppress(asyncio.CancelledError, asyncssh.Error, OSError):
                 far_reader, far_writer = await connection.open_connection(host, port or _CHOSEN, encoding=None)
                 await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))

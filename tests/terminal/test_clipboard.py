@@ -71,7 +71,7 @@ def test_without_program_and_terminal_a_sentence_says_so(path: Path) -> None:
         assert terminal.getvalue() == ""
 
 
-def test_a_terminal_that_has_gone_is_no_exception(path: Path) -> None:
+def test_copying_raises_nothing_when_the_terminal_is_closed(path: Path) -> None:
     class Gone(Terminal):
         def flush(self) -> None:
             raise OSError(5, "Input/output error")

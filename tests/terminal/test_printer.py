@@ -177,7 +177,7 @@ def test_closing_a_writer_that_had_nothing_to_write_writes_nothing(pipe: Pipe) -
     assert written(pipe, pipe.writer()) == []
 
 
-def test_a_reader_that_has_gone_is_told_of_once_and_ends_the_writing(pipe: Pipe) -> None:
+def test_a_closed_reader_is_reported_once_and_ends_the_writing(pipe: Pipe) -> None:
     calls = []
 
     def note() -> None:
@@ -194,7 +194,7 @@ def test_a_reader_that_has_gone_is_told_of_once_and_ends_the_writing(pipe: Pipe)
     assert calls == [1]
 
 
-def test_a_reader_that_goes_while_a_write_is_stuck_is_told_of(pipe: Pipe) -> None:
+def test_a_reader_that_closes_during_a_blocked_write_is_reported(pipe: Pipe) -> None:
     writer = pipe.writer(lossless=True)
     writer.put(lambda _: "x" * 10_000_000)
     os.read(pipe.reading, 1)

@@ -1,35 +1,28 @@
-"""Lines on a terminal that is too narrow for them."""
+"""Lines that are wider than the terminal."""
 
 from __future__ import annotations
-
-import io
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
 
 from port_hook_cli.text.layout import INDENT, fit
+from port_hook_cli.text.styled import Styled, cell_width
 
 WORDS = "The signature matches neither the body as it arrived nor any other form of it, or was changed on its way."
 
 
-def terminal(width: int) -> Console:
-    return Console(file=io.StringIO(), width=width, color_system=None)
+def labeled(label: str, value: str, *, no_wrap: bool = False) -> Styled:
+    return Styled(f"  {label.ljust(INDENT - 2)}{value}", no_wrap=no_wrap)
 
 
-def labeled(label: str, value: str, *, no_wrap: bool = False) -> Text:
-    return Text(f"  {label.ljust(INDENT - 2)}{value}", no_wrap=no_wrap)
-
-
-def fitted(*lines: Text, width: int) -> list[str]:
-    return [line.plain for line in fit(lines, terminal(width))]
+def fitted(*lines: Styled, width: int) -> list[str]:
+    return [line.plain for line in fit(lines, width)]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_words_stay_whole_and_go_on_below_their_value(width: int) -> None:
+def test_words_stay_whole_and_wrap_below_their_value(width: int) -> None:
     first, *others = fitted(labeled("cause", WORDS), width=width)
     assert first.startswith("  cause      The ")
     assert others
@@ -38,8 +31,8 @@ def test_words_stay_whole_and_go_on_below_their_value(width: int) -> None:
     assert " ".join([first[INDENT:], *(line[INDENT:] for line in others)]) == WORDS
 
 
-def test_what_fits_is_left_alone() -> None:
-    lines = [labeled("run", "r_1"), labeled("", "x" * (60 - INDENT)), Text("")]
+def test_a_line_that_fits_is_not_changed() -> None:
+    lines = [labeled("run", "r_1"), labeled("", "x" * (60 - INDENT)), Styled("")]
     assert fitted(*lines, width=60) == [line.plain for line in lines]
 
 
@@ -48,7 +41,7 @@ def test_a_line_to_be_copied_stays_whole() -> None:
     assert fitted(command, width=60) == [command.plain]
 
 
-def test_a_word_wider_than_the_terminal_is_broken_and_nothing_of_it_lost() -> None:
+def test_a_word_wider_than_the_terminal_is_broken_without_loss() -> None:
     lines = fitted(labeled("by", "x" * 200), width=60)
     assert {len(line) for line in lines[:-1]} == {60}
     assert sum(line.count("x") for line in lines) == 200
@@ -68,18 +61,18 @@ def test_wide_characters_count_twice() -> None:
 
 
 def test_a_headline_with_wide_characters_in_the_place_of_a_label_fits() -> None:
-    lines = fitted(Text(f"12:00:00  {'東京' * 60}  POST /  signature valid"), width=60)
+    lines = fitted(Styled(f"12:00:00  {'東京' * 60}  POST /  signature valid"), width=60)
     assert len(lines) > 1
     assert all(cell_len(line) <= 60 for line in lines)
 
 
 def test_styles_survive_the_wrapping() -> None:
-    line = Text.assemble(labeled("cause", ""), (WORDS, "red"))
-    parts = list(fit([line], terminal(60)))
+    line = Styled.assemble(labeled("cause", ""), (WORDS, "red"))
+    parts = list(fit([line], 60))
     assert len(parts) > 1
     for part in parts:
-        red = [span for span in part.spans if span.style == "red"]
-        assert "".join(part.plain[span.start : span.end] for span in red).strip() == part.plain[INDENT:]
+        red = "".join(span.text for span in part.spans if span.style == "red")
+        assert red.strip() == part.plain[INDENT:]
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=300), st.integers(40, 120))
@@ -87,3 +80,8 @@ def test_no_text_is_wider_than_the_terminal_and_none_is_lost(value: str, width: 
     lines = fitted(labeled("by", value), width=width)
     assert all(cell_len(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(f"by{value}".split())
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "Mn"]), max_size=20))
+def test_cell_width_is_never_less_than_a_terminals(text: str) -> None:
+    assert cell_width(text) >= cell_len(text)

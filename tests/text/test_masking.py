@@ -24,7 +24,7 @@ def test_no_secret_is_left_in_text_json_or_a_url(secret: str, around: str) -> No
     assert masker.value({secret: [secret, 1, None]}) == {"***": ["***", 1, None]}
 
 
-def test_a_secret_that_holds_another_goes_first() -> None:
+def test_a_secret_that_contains_another_is_masked_first() -> None:
     assert Masker(["long-key", "long-key-2"]).text("long-key-2 long-key") == "*** ***"
 
 
@@ -40,30 +40,30 @@ def test_bytes_that_are_no_text_stay() -> None:
     assert Masker(["sécret-1"]).content("sécret-1".encode() + b"\xff") == b"***\xff"
 
 
-def test_what_jq_has_cut_short_is_masked_too() -> None:
+def test_a_secret_that_jq_truncated_is_masked() -> None:
     masker = Masker(["correct-horse-battery"])
     assert masker.message('Cannot index string ("correct-ho...) with "x"') == 'Cannot index string ("***...) with "x"'
     assert masker.message("cor...") == "cor..."
 
 
-def test_a_secret_is_known_without_what_urls_and_header_fields_lose() -> None:
+def test_a_secret_is_masked_without_the_characters_that_urls_and_fields_lose() -> None:
     masker = Masker([" a-to\nken-x \n"])
     assert masker.text("http://e/?a=a-token-x ") == "http://e/?a=*** "
     assert masker.text("x: a-to\nken-x.") == "x: ***."
 
 
-def test_a_long_secret_costs_no_time() -> None:
+def test_a_long_secret_is_masked_quickly() -> None:
     masker = Masker(["a line of a certificate\n" * 20_000])
     started = time.monotonic()
     assert masker.message('"a line of ...') == '"***...'
     assert time.monotonic() - started < 30  # guards against a hang: with one pattern per line it takes minutes
 
 
-def test_lone_surrogates_are_no_problem() -> None:
+def test_lone_surrogates_are_masked() -> None:
     assert Masker(["secret\ud800b"]).content(b'"secret\\ud800b"') == b'"***"'
 
 
-def test_depth_is_no_problem() -> None:
+def test_a_deep_value_is_masked() -> None:
     deep: Any = "a-secret"
     for _ in range(5000):
         deep = [deep]
@@ -73,7 +73,7 @@ def test_depth_is_no_problem() -> None:
     assert masked == "***"
 
 
-def test_the_value_itself_stays_as_it_is() -> None:
+def test_masking_does_not_change_the_original_value() -> None:
     value = {"a": ["a-secret"]}
     assert Masker(["a-secret"]).value(value) == {"a": ["***"]}
     assert value == {"a": ["a-secret"]}

@@ -34,7 +34,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]))
         ("❤️ שלום مرحبا 東京 ก็", "❤️ שלום مرحبا 東京 ก็"),
     ],
 )
-def test_control_characters_are_written_out(text: str, shown: str) -> None:
+def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
@@ -62,7 +62,7 @@ def test_control_characters_are_written_out(text: str, shown: str) -> None:
         (0xE0100, 0xE01EF),
     ],
 )
-def test_what_commands_turns_or_hides_text_is_written_out(first: int, last: int) -> None:
+def test_invisible_and_direction_characters_are_shown_as_escapes(first: int, last: int) -> None:
     for code in range(first, last + 1):
         assert printable(chr(code)).isprintable(), hex(code)
         assert printable(chr(code)).startswith("\\"), hex(code)

@@ -13,7 +13,7 @@ NAMES = st.one_of(st.sampled_from(sorted(SECRET_HEADERS)), st.text(max_size=12))
 HEADERS = st.lists(st.tuples(NAMES, st.text(max_size=20))).map(lambda items: Headers(tuple(items)))
 
 
-def test_a_secret_shows_nowhere_but_when_revealed() -> None:
+def test_a_secret_is_shown_only_by_reveal() -> None:
     secret = Secret("s3cr3t")
     shown = [str(secret), repr(secret), f"{secret}", f"{secret!r}", f"{[secret]}", f"{secret}"]
     assert not any("s3cr3t" in text for text in shown)

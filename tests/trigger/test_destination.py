@@ -16,11 +16,11 @@ from port_hook_cli.trigger.destination import destination
         ("http://localhost:3000/x", None, "http://localhost:3000/x"),
     ],
 )
-def test_the_origin_is_replaced_and_the_path_stays(url: str, to: str | None, sent_to: str) -> None:
+def test_destination_replaces_the_origin_and_keeps_the_path(url: str, to: str | None, sent_to: str) -> None:
     assert destination(url, to) == sent_to
 
 
-def test_another_machine_is_called_only_when_it_is_said() -> None:
+def test_destination_rejects_another_machine_unless_the_user_names_it() -> None:
     with pytest.raises(UsageError, match=r"https://example\.com/x, which is not on this machine"):
         destination("https://example.com/x", None)
     assert destination("https://example.com/x", None, to_its_url=True) == "https://example.com/x"
@@ -42,5 +42,5 @@ def test_another_machine_is_called_only_when_it_is_said() -> None:
         ("http://", False),
     ],
 )
-def test_loopback_is_told_by_the_hosts_very_name(url: str, is_here: bool) -> None:
+def test_destination_accepts_loopback_only_by_its_exact_name(url: str, is_here: bool) -> None:
     assert is_on_this_machine(url) is is_here

@@ -9,7 +9,7 @@ RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 
 
 class Runs:
-    """Runs as a script of statuses; the log grows by one entry with each, and is given in parts of two."""
+    """Returns a script of statuses; the log grows by one entry with each, and has pages of two entries."""
 
     def __init__(self, *statuses: str) -> None:
         self._statuses = list(statuses)
@@ -45,7 +45,7 @@ async def followed(runs: Runs, watch: Watch, *, wait_s: float) -> Any:
     return await follow(runs, run, wait_s=wait_s, on_change=watch.change, on_log=watch.log, sleep=watch.sleep)
 
 
-async def test_a_run_is_followed_until_it_ends() -> None:
+async def test_follow_reports_changes_until_the_run_ends() -> None:
     watch = Watch()
     run = await followed(Runs(*["IN_PROGRESS"] * 6, "SUCCESS"), watch, wait_s=60)
     assert run["status"] == "SUCCESS"
@@ -53,7 +53,7 @@ async def test_a_run_is_followed_until_it_ends() -> None:
     assert watch.slept == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 
-async def test_a_run_that_does_not_end_is_left_in_time() -> None:
+async def test_follow_returns_after_the_timeout() -> None:
     watch = Watch()
     run = await followed(Runs("WAITING_FOR_APPROVAL"), watch, wait_s=0)
     assert run["status"] == "WAITING_FOR_APPROVAL"
@@ -62,14 +62,14 @@ async def test_a_run_that_does_not_end_is_left_in_time() -> None:
 
 
 class EndlessLog(Runs):
-    """What has an entry more whenever it is asked, as an API does that takes no `offset`."""
+    """Returns another log entry for each request, like an API that ignores `offset`."""
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> list[dict[str, Any]]:
         await asyncio.sleep(0)
         return [{"message": "again"}]
 
 
-async def test_a_log_without_an_end_is_left_in_time() -> None:
+async def test_follow_returns_when_the_log_grows_endlessly() -> None:
     watch = Watch()
     async with asyncio.timeout(10):
         run = {"id": RUN_ID, "status": "IN_PROGRESS"}

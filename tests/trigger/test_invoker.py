@@ -76,7 +76,7 @@ async def inputs_of(invoker: Invoker, action: PortAction, **given: Any) -> Any:
 # --- the request ----------------------------------------------------------------------------------------------------
 
 
-async def test_create_vm_gives_the_contracts_first_shape(invoker: Invoker) -> None:
+async def test_request_of_create_vm_has_the_documented_payload(invoker: Invoker) -> None:
     sample = create_vm(RUN_ID, at=AT)
     made = await request(invoker, read_action(create_vm_action()), properties=sample["payload"]["properties"])
     assert made.body == sample
@@ -84,7 +84,7 @@ async def test_create_vm_gives_the_contracts_first_shape(invoker: Invoker) -> No
 
 
 @pytest.mark.parametrize("number", range(len(GUIDES)))
-async def test_every_template_of_the_guides_renders(invoker: Invoker, number: int) -> None:
+async def test_request_renders_every_template_of_ports_guides(invoker: Invoker, number: int) -> None:
     made = await request(
         invoker,
         an_action(body=GUIDES[number]),
@@ -96,7 +96,7 @@ async def test_every_template_of_the_guides_renders(invoker: Invoker, number: in
     assert "{{" not in made.content.decode().replace("{{ x }}", "")
 
 
-async def test_every_part_of_the_method_is_a_template(invoker: Invoker) -> None:
+async def test_request_renders_every_field_of_the_invocation_method(invoker: Invoker) -> None:
     action = an_action(
         url="https://{{ .inputs.host }}/{{ .entity.identifier }}",
         method="{{ 'PUT' }}",
@@ -118,7 +118,7 @@ async def test_every_part_of_the_method_is_a_template(invoker: Invoker) -> None:
     assert made.body == {"by": "zoë@example.com", "at": AT, "o": "DAY-2"}
 
 
-async def test_a_failed_expression_is_null_and_told_or_with_strict_an_error(invoker: Invoker, strict: Invoker) -> None:
+async def test_failed_expression_becomes_null_or_an_error_when_strict(invoker: Invoker, strict: Invoker) -> None:
     action = an_action(body={"a": "{{ .run.id.x }}"})
     made = await request(invoker, action)
     assert made.body == {"a": None}
@@ -136,9 +136,7 @@ _VALUES = st.recursive(
 
 @given(inputs=st.dictionaries(st.text(), _VALUES, max_size=5), is_default=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_whatever_the_inputs_are_what_is_sent_verifies_in_both_forms(
-    invoker: Invoker, inputs: Any, is_default: bool
-) -> None:
+def test_request_verifies_for_any_inputs(invoker: Invoker, inputs: Any, is_default: bool) -> None:
     action = an_action(**({} if is_default else {"body": {"inputs": "{{ .inputs }}", "text": "a {{ .inputs }} b"}}))
     made = asyncio.run(request(invoker, action, properties=inputs))
     content = made.content
@@ -152,20 +150,20 @@ def test_whatever_the_inputs_are_what_is_sent_verifies_in_both_forms(
 # --- inputs ---------------------------------------------------------------------------------------------------------
 
 
-async def test_every_violation_is_named_with_its_input(invoker: Invoker) -> None:
+async def test_request_names_every_violation_with_its_input(invoker: Invoker) -> None:
     action = an_action({"a": {"type": "number"}, "b": {"enum": ["x"]}, "c": {"type": "string"}}, required=["c"])
     with pytest.raises(UsageError) as refused:
         await request(invoker, action, properties={"a": "1", "b": "s3cret", "d": 1})
     assert refused.value.message.splitlines()[1:] == [
         "  c is required",
-        "  d is no input of this action, which has a, b, c",
+        "  d is not an input of this action, which has a, b, c",
         "  a must be number",
         "  b must be equal to one of the allowed values: x",
     ]
     assert "s3cret" not in refused.value.message
 
 
-async def test_defaults_are_filled_in_also_those_that_jq_computes_from_one_another(invoker: Invoker) -> None:
+async def test_request_fills_in_defaults_including_computed_ones(invoker: Invoker) -> None:
     action = an_action(
         {
             "total": {"type": "number", "default": {"jqQuery": ".form.double + 1"}},
@@ -180,7 +178,7 @@ async def test_defaults_are_filled_in_also_those_that_jq_computes_from_one_anoth
     assert await inputs_of(invoker, action, cpu=4, double=1) == {"total": 2, "double": 1, "cpu": 4, **owner}
 
 
-async def test_rules_are_those_of_the_form_the_entity_and_the_user(invoker: Invoker) -> None:
+async def test_rules_are_computed_from_form_entity_and_user(invoker: Invoker) -> None:
     action = an_action(
         {
             "language": {"type": "string", "enum": ["js", "py"]},
@@ -201,7 +199,7 @@ async def test_rules_are_those_of_the_form_the_entity_and_the_user(invoker: Invo
     assert (await request(invoker, action, by=somebody_else)).errors == ()
 
 
-async def test_a_rule_that_fails_is_told(invoker: Invoker, strict: Invoker) -> None:
+async def test_failed_rule_is_reported(invoker: Invoker, strict: Invoker) -> None:
     action = an_action({"a": {"enum": {"jqQuery": "error("}}})
     made = await request(invoker, action, properties={"a": "x"})
     assert [error.kind for error in made.errors] == ["compile"]
@@ -209,7 +207,7 @@ async def test_a_rule_that_fails_is_told(invoker: Invoker, strict: Invoker) -> N
         await request(strict, action, properties={"a": "x"})
 
 
-async def test_entities_are_objects_in_templates_and_identifiers_in_the_payload(invoker: Invoker) -> None:
+async def test_entity_inputs_are_objects_in_templates_and_identifiers_in_the_payload(invoker: Invoker) -> None:
     one = {"type": "string", "format": "entity", "blueprint": "service"}
     action = an_action({"one": one, "many": {"type": "array", "items": one}})
     expression = "{{ .inputs | map_values(if type == 'array' then map(.identifier) else .identifier end) }}"
@@ -220,7 +218,7 @@ async def test_entities_are_objects_in_templates_and_identifiers_in_the_payload(
     assert (await request(invoker, action, properties=given)).body["payload"]["properties"] == names
 
 
-async def test_encrypted_inputs_are_opened_by_the_documented_keys(invoker: Invoker) -> None:
+async def test_encrypted_inputs_can_be_decrypted_with_the_documented_keys(invoker: Invoker) -> None:
     key = an_rsa_key()
     client_side = {"algorithm": "client-side", "key": public_pem(key).decode()}
     action = an_action(
@@ -246,18 +244,18 @@ async def test_encrypted_inputs_are_opened_by_the_documented_keys(invoker: Invok
 
 
 @pytest.mark.parametrize(
-    ("declared", "words"),
+    ("declared", "expected"),
     [
-        ({"type": "strin"}, "create_vm declares its input a wrongly, at `type`"),
+        ({"type": "strin"}, "create_vm declares its input a incorrectly, at `type`"),
         ({"encryption": "rot13"}, "create_vm encrypts its input a with 'rot13'"),
     ],
 )
-async def test_an_action_that_is_declared_wrongly_is_named(invoker: Invoker, declared: Any, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+async def test_incorrectly_declared_action_is_named(invoker: Invoker, declared: Any, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
         await request(invoker, an_action({"a": declared}), properties={"a": "x"})
 
 
-async def test_inputs_declared_deeper_than_they_can_be_checked_are_refused(invoker: Invoker) -> None:
+async def test_inputs_that_are_nested_too_deep_are_rejected(invoker: Invoker) -> None:
     declared: dict[str, Any] = {"type": "string"}
     for _ in range(300):
         declared = {"type": "array", "items": declared}
@@ -270,7 +268,7 @@ async def test_inputs_declared_deeper_than_they_can_be_checked_are_refused(invok
 EVENT = {"action": "UPDATE", "diff": {"before": {"tier": "silver"}, "after": {"tier": "gold"}}}
 
 
-async def test_an_automation_sees_its_event_and_no_inputs(invoker: Invoker) -> None:
+async def test_automation_gets_its_event_and_no_inputs(invoker: Invoker) -> None:
     body = {"tier": "{{ .event.diff.after.tier }}", "inputs": "{{ .inputs }}", "origin": "{{ .trigger.origin }}"}
     made = await request(invoker, an_automation(body=body), event=EVENT)
     assert made.body == {"tier": "gold", "inputs": None, "origin": "AUTOMATION"}
@@ -284,7 +282,7 @@ async def test_an_automation_sees_its_event_and_no_inputs(invoker: Invoker) -> N
     [
         (["true", '.diff.after.tier == "gold"'], "and", []),
         (["true", "false"], "and", [("false", "is false")]),
-        (["null", "empty"], "and", [("null", "is null"), ("empty", "gave nothing")]),
+        (["null", "empty"], "and", [("null", "is null"), ("empty", "has no result")]),
         (["true", "false"], "or", []),
         (["false", "null"], "or", [("false", "is false"), ("null", "is null")]),
         (
@@ -295,22 +293,22 @@ async def test_an_automation_sees_its_event_and_no_inputs(invoker: Invoker) -> N
         ([], "and", []),
     ],
 )
-async def test_a_condition_is_met_or_says_by_what_it_is_not(
+async def test_unmet_returns_the_expressions_that_are_not_met(
     invoker: Invoker, expressions: list[str], combinator: str, unmet: list[tuple[str, str]]
 ) -> None:
     action = an_automation({"type": "JQ", "expressions": expressions, "combinator": combinator})
     assert [(each.expression, each.reason) for each in await invoker.unmet(action, EVENT)] == unmet
 
 
-async def test_a_condition_of_another_form_is_refused(invoker: Invoker) -> None:
-    with pytest.raises(UsageError, match="no list of expressions"):
+async def test_unmet_rejects_a_malformed_condition(invoker: Invoker) -> None:
+    with pytest.raises(UsageError, match="not a list of expressions"):
         await invoker.unmet(an_automation({"type": "JQ", "expressions": "true"}), EVENT)
 
 
 # --- for the sandbox ------------------------------------------------------------------------------------------------
 
 
-async def test_the_sandbox_gets_the_bytes_that_it_signs(invoker: Invoker) -> None:
+async def test_sandbox_invoker_returns_the_exact_bytes(invoker: Invoker) -> None:
     made = await SandboxInvoker(invoker).request(
         create_vm_action(), properties={"title": "a"}, entity=None, run_id=RUN_ID, by=BY, at=AT
     )

@@ -35,7 +35,7 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @dataclass
 class Standin:
-    """The stand-in on a private PATH, its folder, and the pipe that tells when it runs and when it has died."""
+    """The stand-in on a private PATH, its folder, and the pipe that shows when it runs and when it has ended."""
 
     folder: Path
     environ: dict[str, str]
@@ -75,7 +75,7 @@ class Standin:
         return int(await asyncio.wait_for(self.lines.readline(), 10))
 
     async def gone(self) -> None:
-        """Return when cloudflared is dead: the kernel has closed its end of the pipe. Fail after 10 seconds."""
+        """Wait until cloudflared has ended, which closes its end of the pipe. Fail after 10 seconds."""
         os.close(self.our_end)
         self.our_end = -1
         try:
@@ -113,7 +113,7 @@ async def closing(tunnel: CloudflaredTunnel) -> AsyncIterator[CloudflaredTunnel]
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    """Wait for what no event tells; fail after 10 seconds."""
+    """Wait for something that has no event; fail after 10 seconds."""
     try:
         async with asyncio.timeout(10):
             while not happened():  # noqa: ASYNC110 - another process does it
@@ -136,7 +136,7 @@ def now_signed(body: bytes) -> Any:
     return signed(body, secret=SECRET, timestamp=str(int(time.time())))
 
 
-async def test_requests_to_the_public_url_reach_the_local_server_byte_for_byte(agent: Standin) -> None:
+async def test_requests_to_the_public_url_arrive_byte_for_byte(agent: Standin) -> None:
     body = bytes(range(256))
     head = b"POST /a?b=%20 HTTP/1.1\r\nx-Port-Signature: v1,=\r\nX-A:  1\r\nX-A: 2\r\nContent-Length: 256"
     answer = b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer"
@@ -147,7 +147,7 @@ async def test_requests_to_the_public_url_reach_the_local_server_byte_for_byte(a
     assert (request.head.strip(), request.body) == (head, body)
 
 
-async def test_a_signed_invocation_through_it_is_valid_and_the_handler_s_answer_reaches_the_sender(
+async def test_a_signed_invocation_through_cloudflared_is_valid_and_gets_the_handlers_response(
     agent: Standin, folder: Path
 ) -> None:
     answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 6\r\n\r\nqueued"
@@ -165,7 +165,7 @@ async def test_a_signed_invocation_through_it_is_valid_and_the_handler_s_answer_
     await agent.gone()
 
 
-async def test_the_url_is_given_when_the_edge_is_connected_and_no_later_than_half_a_second(agent: Standin) -> None:
+async def test_the_tunnel_opens_within_half_a_second_after_the_edge_is_connected(agent: Standin) -> None:
     agent.mode("slow")
     opening = asyncio.create_task(agent.open())
     await agent.pid()
@@ -177,7 +177,7 @@ async def test_the_url_is_given_when_the_edge_is_connected_and_no_later_than_hal
         assert tunnel.health() == ""
 
 
-async def test_the_users_config_for_other_tunnels_does_not_matter(agent: Standin) -> None:
+async def test_the_users_config_for_other_tunnels_is_ignored(agent: Standin) -> None:
     config = agent.folder / "home" / ".cloudflared" / "config.yml"
     config.parent.mkdir(parents=True)
     config.write_text("tunnel: of-the-user\ningress: [{service: http_status:404}]\n")
@@ -186,7 +186,7 @@ async def test_the_users_config_for_other_tunnels_does_not_matter(agent: Standin
     assert str(config) not in agent.seen["arguments"]
 
 
-async def test_it_gets_nothing_but_what_it_needs(agent: Standin) -> None:
+async def test_cloudflared_gets_only_the_environment_variables_that_it_needs(agent: Standin) -> None:
     agent.environ |= {
         "PORT_CLIENT_SECRET": "sesame",
         "NGROK_AUTHTOKEN": "sesame",
@@ -203,7 +203,7 @@ async def test_it_gets_nothing_but_what_it_needs(agent: Standin) -> None:
     assert "--no-autoupdate" in arguments
 
 
-async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home(
+async def test_nothing_is_printed_or_written_to_the_users_home(
     agent: Standin, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await (await agent.open()).close()
@@ -215,16 +215,16 @@ async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home
 @pytest.mark.parametrize(
     ("mode", "happened", "hint"),
     [
-        ("offline", "cloudflared cannot reach Cloudflare from here.", "Check the network"),
-        ("limited", "Cloudflare opens no further quick tunnel for this network's address for now", "some minutes"),
-        ("outage", "answered with something else than a tunnel", "cloudflarestatus.com"),
-        ("old-flags", "does not know the options that port-hook gives it", "cloudflared update"),
-        ("odd-answer", "does not say which public URL it has", "cloudflared update"),
-        ("deep-answer", "does not say which public URL it has", "cloudflared update"),
+        ("offline", "cloudflared cannot connect to Cloudflare.", "Check the network"),
+        ("limited", "Cloudflare refuses to open more quick tunnels for this network's IP address", "a few minutes"),
+        ("outage", "did not respond with a tunnel", "cloudflarestatus.com"),
+        ("old-flags", "does not support the options that port-hook uses", "cloudflared update"),
+        ("odd-answer", "does not report its public URL", "cloudflared update"),
+        ("deep-answer", "does not report its public URL", "cloudflared update"),
         ("exits", "cloudflared ended before the tunnel was open.", "--public-url"),
     ],
 )
-async def test_a_failure_is_told_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
+async def test_an_error_comes_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
     problem = await agent.failure(mode)
     assert happened in problem.message
     assert hint in problem.hint
@@ -233,34 +233,43 @@ async def test_a_failure_is_told_with_its_fix(agent: Standin, mode: str, happene
 
 
 @pytest.mark.parametrize(("mode", "word"), [("never-ready", "failed to dial to edge with quic"), ("chatty", "xxx")])
-async def test_starting_is_bounded_and_the_last_words_are_told(agent: Standin, mode: str, word: str) -> None:
+async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output(
+    agent: Standin, mode: str, word: str
+) -> None:
     began = time.monotonic()
     problem = await agent.failure(mode, timeout_s=1)
     assert time.monotonic() - began < 30  # guards against a hang
     await agent.gone()
-    assert problem.message.startswith("cloudflared did not connect to Cloudflare within 1 s. Its last words:")
+    assert problem.message.startswith("cloudflared did not connect to Cloudflare within 1 s. Its last output:")
     assert word in problem.message
     assert "\x1b" not in problem.message
     assert max(map(len, problem.message.splitlines())) < 250
     assert "7844" in problem.hint
 
 
-async def test_without_cloudflared_the_ways_to_one_and_around_it_are_told(agent: Standin) -> None:
+async def test_the_error_without_cloudflared_names_the_alternatives(agent: Standin) -> None:
     agent.program.unlink()
     problem = await agent.failure("")
-    assert problem.message == "There is no cloudflared on PATH."
-    for way in ("brew install cloudflared", "winget", "apt-get", "releases", "--tunnel localhost.run", "--public-url"):
-        assert way in problem.hint
+    assert problem.message == "No cloudflared program was found on PATH."
+    for alternative in (
+        "brew install cloudflared",
+        "winget",
+        "apt-get",
+        "releases",
+        "--tunnel localhost.run",
+        "--public-url",
+    ):
+        assert alternative in problem.hint
 
 
-async def test_a_program_for_another_machine_is_named(agent: Standin) -> None:
+async def test_a_program_for_another_processor_is_named(agent: Standin) -> None:
     agent.program.write_bytes(b"\x7fELF nonsense")
     problem = await agent.failure("")
     assert problem.message == f"The cloudflared at {agent.program} cannot be run: Exec format error."
     assert "https://github.com/cloudflare/cloudflared/releases" in problem.hint
 
 
-async def test_a_lost_edge_is_ill_health_until_it_is_back(agent: Standin) -> None:
+async def test_health_reports_a_lost_edge_until_it_is_connected_again(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         (agent.folder / "down").touch()
         await until(lambda: tunnel.health() == "cloudflared has no connection to its edge")
@@ -270,23 +279,23 @@ async def test_a_lost_edge_is_ill_health_until_it_is_back(agent: Standin) -> Non
         await until(lambda: tunnel.health() == "cloudflared has ended")
 
 
-async def test_a_cloudflared_that_no_longer_answers_is_ill_health(agent: Standin) -> None:
+async def test_health_reports_a_cloudflared_that_no_longer_responds(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         os.kill(await agent.pid(), signal.SIGSTOP)
-        await until(lambda: tunnel.health() == "cloudflared does not answer on this machine")
+        await until(lambda: tunnel.health() == "cloudflared's metrics server does not respond")
 
 
-async def test_a_tunnel_that_ends_by_itself_is_noticed(agent: Standin) -> None:
+async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         os.kill(await agent.pid(), signal.SIGTERM)
         words = await asyncio.wait_for(tunnel.lost(), 5)
     assert words == (
-        "cloudflared has ended, and the public URL with it. "
-        "Its last words: INF Initiating graceful shutdown due to signal terminated ..."
+        "cloudflared has ended, and its public URL with it. "
+        "Its last output: INF Initiating graceful shutdown due to signal terminated ..."
     )
 
 
-async def test_closing_ends_it_at_once(agent: Standin) -> None:
+async def test_closing_ends_cloudflared_at_once(agent: Standin) -> None:
     tunnel = await agent.open()
     began = time.monotonic()
     await tunnel.close()
@@ -295,7 +304,7 @@ async def test_closing_ends_it_at_once(agent: Standin) -> None:
     assert time.monotonic() - began < 30  # guards against a hang
 
 
-async def test_closing_takes_no_for_no_answer(agent: Standin) -> None:
+async def test_closing_kills_a_cloudflared_that_does_not_end(agent: Standin) -> None:
     agent.mode("stubborn")
     tunnel = await agent.open()
     await asyncio.wait_for(tunnel.close(), 3)
@@ -303,7 +312,7 @@ async def test_closing_takes_no_for_no_answer(agent: Standin) -> None:
 
 
 @linux_only
-async def test_nor_silence_from_the_tether(agent: Standin) -> None:
+async def test_closing_kills_a_supervisor_that_does_not_end(agent: Standin) -> None:
     tunnel = await agent.open()
     tunnel.close_timeout_s = 0.2
     os.kill(parent_of(await agent.pid()), signal.SIGSTOP)
@@ -311,7 +320,7 @@ async def test_nor_silence_from_the_tether(agent: Standin) -> None:
     await agent.gone()
 
 
-async def test_cancelling_while_it_starts_ends_it(agent: Standin) -> None:
+async def test_cancelling_while_cloudflared_starts_ends_it(agent: Standin) -> None:
     agent.mode("never-ready")
     starting = asyncio.create_task(agent.open())
     await agent.pid()
@@ -325,7 +334,7 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-async def test_it_does_not_outlive_a_port_hook_that_gets_kill_9(agent: Standin, folder: Path) -> None:
+async def test_cloudflared_does_not_outlive_port_hook_when_that_is_killed(agent: Standin, folder: Path) -> None:
     with listener(folder, "--tunnel", "cloudflared", env={"PATH": agent.environ["PATH"]}) as here:
         await agent.pid()
         here.process.kill()
@@ -333,28 +342,28 @@ async def test_it_does_not_outlive_a_port_hook_that_gets_kill_9(agent: Standin, 
 
 
 @linux_only
-async def test_on_linux_it_does_not_outlive_its_tether_either(agent: Standin) -> None:
+async def test_cloudflared_does_not_outlive_its_supervisor_on_linux(agent: Standin) -> None:
     async with closing(await agent.open()):
         os.kill(parent_of(await agent.pid()), signal.SIGKILL)
         await agent.gone()
 
 
 @linux_only
-async def test_a_ctrl_c_in_the_terminal_is_none_of_its_business(agent: Standin) -> None:
+async def test_cloudflared_does_not_get_ctrl_c_from_the_terminal(agent: Standin) -> None:
     async with closing(await agent.open()):
         pid = await agent.pid()
         assert os.getsid(pid) != os.getsid(0)
         assert os.getpgid(pid) != os.getpgid(0)
 
 
-async def test_the_registry_opens_one_by_its_kind(agent: Standin) -> None:
+async def test_open_tunnel_opens_a_cloudflared_tunnel(agent: Standin) -> None:
     opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.folder, notice=lambda _: None)
     tunnel = await open_tunnel(TunnelChoice("cloudflared"), opening)
     assert tunnel.url.startswith("http://127.0.0.1:")
     await tunnel.close()
 
 
-def test_the_words_of_a_network_that_reads_tls_are_told_apart() -> None:
+def test_a_network_that_decrypts_tls_is_reported_as_such() -> None:
     problem = explain([f'failed to request quick Tunnel: Post "{UNUSED}": tls: failed to verify certificate: x509: …'])
     assert "does not trust the certificate" in problem.message
     assert "SSL_CERT_FILE" in problem.hint

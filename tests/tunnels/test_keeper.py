@@ -1,4 +1,4 @@
-"""A tunnel that is watched: what is told of it, and when it is opened anew."""
+"""What the keeper reports about a tunnel, and when it reopens it."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from dataclasses import dataclass, field
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.keeper import Keeper
 from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
-REACHABLE = Probing(Reach.REACHABLE, 12.0)
-UNREACHABLE = Probing(Reach.UNREACHABLE, None, "no answer")
-TAKEN = Probing(Reach.TAKEN, None, "somebody else answers there")
+REACHABLE = ProbeResult(Connectivity.REACHABLE, 12.0)
+UNREACHABLE = ProbeResult(Connectivity.UNREACHABLE, None, "no response")
+TAKEN = ProbeResult(Connectivity.TAKEN, None, "another server responds there")
 
 
-class ATunnel:
-    """A tunnel whose every word the test chooses."""
+class FakeTunnel:
+    """A tunnel that the test controls."""
 
-    def __init__(self, url: str = "https://one.example", probing: Probing = REACHABLE) -> None:
+    def __init__(self, url: str = "https://one.example", result: ProbeResult = REACHABLE) -> None:
         self.url = url
-        self.probing = probing
-        self.words = ""
-        self.asked: list[tuple[str, str]] = []
-        self.asked_thrice = asyncio.Event()
+        self.result = result
+        self.problem = ""
+        self.probes: list[tuple[str, str]] = []
+        self.probed_three_times = asyncio.Event()
         self.closed = 0
         self.close_problem: Exception | None = None
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def health(self) -> str:
-        return self.words
+        return self.problem
 
-    async def probe(self, path: str, token: str) -> Probing:
-        self.asked.append((path, token))
-        if len(self.asked) == 3:
-            self.asked_thrice.set()
-        return self.probing
+    async def probe(self, path: str, token: str) -> ProbeResult:
+        self.probes.append((path, token))
+        if len(self.probes) == 3:
+            self.probed_three_times.set()
+        return self.result
 
     async def lost(self) -> str:
         return await asyncio.shield(self._end)
@@ -49,20 +49,20 @@ class ATunnel:
         if self.close_problem:
             raise self.close_problem
 
-    def end(self, words: str) -> None:
-        self._end.set_result(words)
+    def end(self, reason: str) -> None:
+        self._end.set_result(reason)
 
 
 @dataclass
 class Watched:
-    """A keeper at work, and what it told."""
+    """A running keeper, and what it reported."""
 
-    tunnel: ATunnel
+    tunnel: FakeTunnel
     reports: asyncio.Queue[TunnelReport] = field(default_factory=asyncio.Queue)
     notices: list[str] = field(default_factory=list)
     moves: list[str] = field(default_factory=list)
     openings: list[str | None] = field(default_factory=list)
-    following: list[ATunnel | Exception] = field(default_factory=list)
+    following: list[FakeTunnel | Exception] = field(default_factory=list)
     move_problem: Exception | None = None
 
     async def open(self, before: str | None) -> Tunnel:
@@ -100,9 +100,9 @@ class Watched:
 @pytest.fixture
 async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, Keeper]]:
     def begin(
-        interval_s: float = 0.01, probing: Probing = REACHABLE, *, is_ours: bool = True
+        interval_s: float = 0.01, result: ProbeResult = REACHABLE, *, is_ours: bool = True
     ) -> tuple[Watched, Keeper]:
-        watched = Watched(ATunnel(probing=probing))
+        watched = Watched(FakeTunnel(result=result))
         keeper = watched.keeper(interval_s, is_ours=is_ours)
         task = asyncio.ensure_future(keeper.keep())
         request.addfinalizer(task.cancel)
@@ -114,43 +114,43 @@ async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, 
 Watch = Callable[..., tuple[Watched, Keeper]]
 
 
-async def test_a_tunnel_that_works_is_told_of_once(watch: Watch) -> None:
+async def test_keeper_reports_a_working_tunnel_once(watch: Watch) -> None:
     watched, keeper = watch()
     report = await watched.next()
     assert (report.state, report.latency_ms, report.url) == (TunnelState.REACHABLE, 12.0, "https://one.example")
-    await asyncio.wait_for(watched.tunnel.asked_thrice.wait(), 5)
+    await asyncio.wait_for(watched.tunnel.probed_three_times.wait(), 5)
     assert watched.reports.empty()
-    assert set(watched.tunnel.asked) == {("/p", "t")}
+    assert set(watched.tunnel.probes) == {("/p", "t")}
     assert keeper.latest.state is TunnelState.REACHABLE
 
 
-async def test_one_probe_that_fails_is_not_believed_and_two_are(watch: Watch) -> None:
+async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.tunnel.probing = UNREACHABLE
+    watched.tunnel.result = UNREACHABLE
     report = await watched.next()
-    assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "no answer")
-    watched.tunnel.probing = REACHABLE
+    assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "no response")
+    watched.tunnel.result = REACHABLE
     assert await watched.states(1) == [TunnelState.REACHABLE]
 
 
-async def test_what_a_tunnel_says_of_itself_is_told_at_once_however_seldom_it_is_asked_through(watch: Watch) -> None:
+async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare(watch: Watch) -> None:
     watched, _ = watch(interval_s=3600)
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.tunnel.words = "it has no connection"
+    watched.tunnel.problem = "it has no connection"
     async with asyncio.timeout(20):
         report = await watched.next()
     assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "it has no connection")
-    watched.tunnel.words = ""
+    watched.tunnel.problem = ""
     async with asyncio.timeout(20):
         assert await watched.states(1) == [TunnelState.REACHABLE]
 
 
-async def test_a_lost_tunnel_is_opened_anew_for_as_long_as_it_takes(watch: Watch) -> None:
+async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds(watch: Watch) -> None:
     watched, keeper = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     first = watched.tunnel
-    watched.following = [TunnelError("not yet"), TunnelError("not yet"), ATunnel()]
+    watched.following = [TunnelError("not yet"), TunnelError("not yet"), FakeTunnel()]
     first.end("The agent has ended.")
     lost = await watched.next()
     assert (lost.state, lost.reason) == (TunnelState.LOST, "The agent has ended.")
@@ -161,10 +161,10 @@ async def test_a_lost_tunnel_is_opened_anew_for_as_long_as_it_takes(watch: Watch
     assert keeper.lost_count == 1
 
 
-async def test_a_changed_url_is_told_and_followed(watch: Watch) -> None:
+async def test_keeper_reports_and_announces_a_changed_url(watch: Watch) -> None:
     watched, keeper = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.following = [ATunnel("https://two.example")]
+    watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.end("It ended.")
     assert (await watched.next()).state is TunnelState.LOST
     opened = await watched.next()
@@ -174,96 +174,101 @@ async def test_a_changed_url_is_told_and_followed(watch: Watch) -> None:
     assert keeper.latest.url == "https://two.example"
 
 
-async def test_a_url_that_somebody_else_answers_at_is_given_up(watch: Watch) -> None:
+async def test_keeper_reopens_a_tunnel_when_another_server_responds_at_its_url(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.following = [ATunnel("https://two.example")]
-    watched.tunnel.probing = TAKEN
+    watched.following = [FakeTunnel("https://two.example")]
+    watched.tunnel.result = TAKEN
     assert await watched.states(3) == [TunnelState.TAKEN, TunnelState.LOST, TunnelState.OPEN]
 
 
-async def test_a_tunnel_that_never_worked_is_not_opened_anew_over_and_over(watch: Watch) -> None:
-    watched, _ = watch(probing=TAKEN)
+async def test_keeper_does_not_reopen_a_tunnel_that_never_worked(watch: Watch) -> None:
+    watched, _ = watch(result=TAKEN)
     assert await watched.states(1) == [TunnelState.TAKEN]
-    watched.tunnel.probing = REACHABLE
+    watched.tunnel.result = REACHABLE
     assert await watched.states(1) == [TunnelState.REACHABLE]
     assert watched.openings == []
 
 
-async def test_without_probes_only_the_tunnel_s_own_word_counts(watch: Watch) -> None:
+async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) -> None:
     watched, keeper = watch(interval_s=0)
-    watched.tunnel.words = "it has no connection"
+    watched.tunnel.problem = "it has no connection"
     assert (await watched.next()).state is TunnelState.UNREACHABLE
-    watched.tunnel.words = ""
+    watched.tunnel.problem = ""
     assert (await watched.next()).state is TunnelState.OPEN
-    assert watched.tunnel.asked == []
+    assert watched.tunnel.probes == []
     await keeper.close()
     assert watched.tunnel.closed == 1
 
 
-async def test_a_defect_in_what_watches_is_told_and_ends_nothing(watch: Watch) -> None:
+async def test_keeper_reports_a_defect_of_a_provider_and_goes_on(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.following = [ATunnel()]
-    watched.tunnel.probing = None  # type: ignore[assignment] # not what anybody expects
+    watched.following = [FakeTunnel()]
+    watched.tunnel.result = None  # type: ignore[assignment] # a defect in a provider
     lost = await watched.next()
     assert lost.state is TunnelState.LOST
-    assert lost.reason.startswith("It could not be watched any more: AttributeError:")
+    assert lost.reason.startswith("It could no longer be watched: AttributeError:")
     assert await watched.states(2) == [TunnelState.OPEN, TunnelState.REACHABLE]
 
 
-async def test_what_keeps_a_tunnel_from_being_opened_anew_is_told_once_whatever_it_is(watch: Watch) -> None:
+async def test_keeper_reports_each_reason_for_a_failed_reopening_once(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     refusal = TunnelError("The key\n  has changed.", hint="Ask.")
-    watched.following = [refusal, TunnelError("The key has changed.", hint="Ask."), OSError("no \x1b fork"), ATunnel()]
+    watched.following = [
+        refusal,
+        TunnelError("The key has changed.", hint="Ask."),
+        OSError("no \x1b fork"),
+        FakeTunnel(),
+    ]
     watched.tunnel.end("It ended.")
     assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
     assert watched.notices == [
-        "The tunnel cannot be opened anew yet: The key has changed. Ask.",
-        r"The tunnel cannot be opened anew yet: OSError: no \x1b fork",
+        "The tunnel cannot be reopened yet: The key has changed. Ask.",
+        r"The tunnel cannot be reopened yet: OSError: no \x1b fork",
     ]
 
 
-async def test_a_url_that_cannot_be_followed_is_told_and_watched_all_the_same(watch: Watch) -> None:
+async def test_keeper_watches_a_new_url_when_announcing_it_fails(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     watched.move_problem = KeyError("what")
-    watched.following = [ATunnel("https://two.example")]
+    watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.end("It ended.")
     assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
-    assert watched.notices == ["error: The new public URL could not be followed: KeyError: 'what'"]
+    assert watched.notices == ["error: The retargeted actions could not be moved to the new URL: KeyError: 'what'"]
 
 
-async def test_a_lost_tunnel_that_cannot_be_closed_is_replaced_all_the_same(watch: Watch) -> None:
+async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     watched.tunnel.close_problem = OSError("gone")
-    watched.following = [ATunnel()]
+    watched.following = [FakeTunnel()]
     watched.tunnel.end("It ended.")
     assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
     assert watched.notices == ["The lost tunnel could not be closed: OSError: gone"]
 
 
-async def test_a_way_of_the_users_own_is_never_given_up(watch: Watch) -> None:
+async def test_keeper_never_reopens_the_users_own_tunnel(watch: Watch) -> None:
     watched, _ = watch(is_ours=False)
     assert await watched.states(1) == [TunnelState.REACHABLE]
-    watched.tunnel.probing = TAKEN
+    watched.tunnel.result = TAKEN
     assert await watched.states(1) == [TunnelState.TAKEN]
-    watched.tunnel.probing = REACHABLE
+    watched.tunnel.result = REACHABLE
     assert await watched.states(1) == [TunnelState.REACHABLE]
 
 
-async def test_tunnels_that_end_as_soon_as_they_are_open_are_opened_ever_more_slowly(watch: Watch) -> None:
+async def test_keeper_waits_longer_before_each_reopening_of_unstable_tunnels(watch: Watch) -> None:
     watched, _ = watch()
     loop = asyncio.get_running_loop()
     took_s = []
     for _ in range(4):
         assert await watched.states(1) == [TunnelState.REACHABLE]
-        watched.following = [ATunnel()]
+        watched.following = [FakeTunnel()]
         watched.tunnel.end("It ended.")
         ended_at = loop.time()
         assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
         took_s.append(loop.time() - ended_at)
     assert took_s[0] >= 0.1
-    assert took_s[3] >= 0.8  # 1.6 s, or half of it
+    assert took_s[3] >= 0.8  # 1.6 s, or at least half of that

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.keeper import Keeper
 from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 from tests.fast_clock import run_fast
 
-REACHABLE = Probing(Reach.REACHABLE, 12.0)
-UNREACHABLE = Probing(Reach.UNREACHABLE, None, "no response")
+REACHABLE = ProbeResult(Connectivity.REACHABLE, 12.0)
+UNREACHABLE = ProbeResult(Connectivity.UNREACHABLE, None, "no response")
 
 
 class TimedTunnel:
@@ -22,7 +22,7 @@ class TimedTunnel:
 
     url = "https://one.example"
 
-    def __init__(self, lasts_s: float | None, choose: Callable[[int], Probing]) -> None:
+    def __init__(self, lasts_s: float | None, choose: Callable[[int], ProbeResult]) -> None:
         self._lasts_s = lasts_s
         self._choose = choose
         self.probed_at: list[float] = []
@@ -30,7 +30,7 @@ class TimedTunnel:
     def health(self) -> str:
         return ""
 
-    async def probe(self, path: str, token: str) -> Probing:
+    async def probe(self, path: str, token: str) -> ProbeResult:
         self.probed_at.append(asyncio.get_running_loop().time())
         return self._choose(len(self.probed_at) - 1)
 
@@ -47,7 +47,7 @@ class Timeline:
     """A keeper whose tunnels last as long as `lifetimes_s` say, and the moments of its reports."""
 
     lifetimes_s: list[float | None]
-    choose: Callable[[int], Probing] = lambda _: REACHABLE
+    choose: Callable[[int], ProbeResult] = lambda _: REACHABLE
     interval_s: float = 30.0
     reports: list[tuple[float, TunnelState]] = field(default_factory=list)
 

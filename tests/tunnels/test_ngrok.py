@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.tunnels.ngrok.errors import NgrokFailure, explain, session_trouble
+from port_hook_cli.tunnels.ngrok.errors import AgentFailure, explain, session_problem
 from port_hook_cli.tunnels.ngrok.files import find_agent, find_config, managed_agent
 from port_hook_cli.tunnels.ngrok.tunnel import NgrokTunnel, open_ngrok
 from port_hook_cli.tunnels.opening import open_tunnel
@@ -32,7 +32,7 @@ pytestmark = posix_only
 
 @dataclass
 class Standin:
-    """The stand-in agent on a private PATH, and the pipe that tells when it runs and when it has died."""
+    """The stand-in agent on a private PATH, and the pipe that shows when it runs and when it has ended."""
 
     home: Path
     environ: dict[str, str]
@@ -40,7 +40,7 @@ class Standin:
     our_end: int
     notices: list[str] = field(default_factory=list)
     agrees: bool | None = None
-    """What the user answers; None where there is no user."""
+    """The user's answer; None if there is no user."""
     questions: list[str] = field(default_factory=list)
 
     async def ask(self, question: str) -> bool:
@@ -73,7 +73,7 @@ class Standin:
         return int(await asyncio.wait_for(self.lines.readline(), 10))
 
     async def gone(self) -> None:
-        """Return when the agent is dead: the kernel has closed its end of the pipe. Fail after 10 seconds."""
+        """Wait until the agent has ended, which closes its end of the pipe. Fail after 10 seconds."""
         os.close(self.our_end)
         self.our_end = -1
         try:
@@ -112,7 +112,7 @@ async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A local server that keeps the bytes of a request exactly and answers `answer`."""
+    """A local server that keeps the exact bytes of each request, and responds."""
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,7 +146,7 @@ async def closing(tunnel: Tunnel) -> AsyncIterator[None]:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    """Wait for what no event tells, two seconds at most."""
+    """Wait for something that has no event, 20 seconds at most."""
     async with asyncio.timeout(20):
         while not happened():  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.01)
@@ -156,11 +156,11 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def what_others_see_of(pid: int) -> bytes:
+def visible_to_other_users(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
 
 
-async def test_requests_to_the_public_url_reach_the_local_server_byte_for_byte(
+async def test_requests_to_the_public_url_arrive_byte_for_byte(
     agent: Standin, upstream: tuple[str, list[bytes]]
 ) -> None:
     request = b"POST /a?b=%20 HTTP/1.1\r\nx-Port-Signature: v1,=\r\nX-A:  1\r\nX-A: 2\r\n\r\n" + bytes(range(256))
@@ -172,7 +172,7 @@ async def test_requests_to_the_public_url_reach_the_local_server_byte_for_byte(
     assert answer.endswith(b"answer")
 
 
-async def test_closing_hangs_up_and_ends_the_agent_and_its_private_files(agent: Standin) -> None:
+async def test_closing_deletes_the_endpoint_and_the_private_files_and_ends_the_agent(agent: Standin) -> None:
     tunnel = await agent.open()
     await tunnel.close()
     await agent.gone()
@@ -182,7 +182,7 @@ async def test_closing_hangs_up_and_ends_the_agent_and_its_private_files(agent: 
 
 
 @linux_only
-async def test_closing_takes_no_for_no_answer(agent: Standin) -> None:
+async def test_closing_kills_a_supervisor_that_does_not_end(agent: Standin) -> None:
     tunnel = await agent.open()
     tunnel.close_timeout_s = 0.2
     os.kill(parent_of(await agent.pid()), signal.SIGSTOP)
@@ -190,7 +190,7 @@ async def test_closing_takes_no_for_no_answer(agent: Standin) -> None:
     await agent.gone()
 
 
-async def test_a_log_of_odd_bytes_and_endless_lines_does_no_harm(agent: Standin) -> None:
+async def test_a_log_with_invalid_utf8_and_long_lines_is_read_in_parts(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "odd-log"
     tunnel = await agent.open()
     async with closing(tunnel):
@@ -204,13 +204,13 @@ async def test_the_token_is_on_no_command_line_and_in_no_environment(agent: Stan
     async with closing(tunnel):
         pid = await agent.pid()
         for process in (pid, parent_of(pid)):
-            visible = what_others_see_of(process)
+            visible = visible_to_other_users(process)
             assert b"NGROK_STANDIN_PIPE" in visible
             assert TOKEN.encode() not in visible
             assert b"sesame" not in visible
 
 
-async def test_the_token_of_the_users_own_settings_is_used_where_it_is(agent: Standin) -> None:
+async def test_the_token_in_the_users_settings_is_used_and_the_file_is_unchanged(agent: Standin) -> None:
     del agent.environ["NGROK_AUTHTOKEN"]
     settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
     settings.parent.mkdir(parents=True)
@@ -219,7 +219,7 @@ async def test_the_token_of_the_users_own_settings_is_used_where_it_is(agent: St
     assert settings.read_text() == 'version: "2"\nauthtoken: mine\n'
 
 
-async def test_an_endpoint_named_port_hook_in_the_users_settings_is_taken_up(agent: Standin) -> None:
+async def test_an_endpoint_named_port_hook_in_the_users_settings_is_used(agent: Standin) -> None:
     settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
     settings.parent.mkdir(parents=True)
     settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
@@ -228,13 +228,13 @@ async def test_an_endpoint_named_port_hook_in_the_users_settings_is_taken_up(age
 
 
 @pytest.mark.parametrize("domain", ["hooks.ngrok.app", "https://Hooks.ngrok.app/"])
-async def test_a_domain_of_the_user_s_becomes_the_public_url(agent: Standin, domain: str) -> None:
+async def test_the_users_domain_becomes_the_public_url(agent: Standin, domain: str) -> None:
     tunnel = await agent.open(domain=domain)
     async with closing(tunnel):
         assert tunnel.url == "https://hooks.ngrok.app"
 
 
-async def test_it_wins_over_the_endpoint_in_the_users_settings(agent: Standin) -> None:
+async def test_the_domain_option_overrides_the_endpoint_in_the_users_settings(agent: Standin) -> None:
     settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
     settings.parent.mkdir(parents=True)
     settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
@@ -244,8 +244,8 @@ async def test_it_wins_over_the_endpoint_in_the_users_settings(agent: Standin) -
 
 
 @pytest.mark.parametrize("domain", ["hooks", "http://hooks.ngrok.app", "a.b/c", "-a.b", "x.y:1", "a b.c", "a..b"])
-async def test_what_is_no_domain_is_refused_before_anything_is_started(agent: Standin, domain: str) -> None:
-    with pytest.raises(UsageError, match="is no domain"):
+async def test_an_invalid_domain_is_refused_before_anything_is_started(agent: Standin, domain: str) -> None:
+    with pytest.raises(UsageError, match="is not a domain"):
         await agent.open(domain=domain)
     assert not agent.private_files()
 
@@ -253,12 +253,12 @@ async def test_what_is_no_domain_is_refused_before_anything_is_started(agent: St
 @pytest.mark.parametrize(
     ("mode", "happened"),
     [
-        ("313", "The plan of this ngrok account does not serve that domain (ERR_NGROK_313)."),
+        ("313", "The plan of this ngrok account does not include that domain (ERR_NGROK_313)."),
         ("319", "The domain is not reserved for this ngrok account (ERR_NGROK_319)."),
         ("320", "The domain is not reserved for this ngrok account (ERR_NGROK_320)."),
     ],
 )
-async def test_a_domain_that_is_not_the_user_s_is_told_in_plain_words(agent: Standin, mode: str, happened: str) -> None:
+async def test_a_domain_that_the_account_cannot_use_is_reported(agent: Standin, mode: str, happened: str) -> None:
     problem = await agent.failure(mode, domain="hooks.ngrok.app")
     assert problem.message == happened
     assert "https://dashboard.ngrok.com/domains" in problem.hint
@@ -266,13 +266,13 @@ async def test_a_domain_that_is_not_the_user_s_is_told_in_plain_words(agent: Sta
     await agent.gone()
 
 
-async def test_a_lost_session_is_ill_health_until_there_is_another(agent: Standin) -> None:
+async def test_health_reports_a_lost_session_until_there_is_another(agent: Standin) -> None:
     tunnel = await agent.open()
     async with closing(tunnel):
         pid = await agent.pid()
         assert tunnel.health() == ""
         os.kill(pid, signal.SIGUSR1)
-        await until(lambda: tunnel.health() == "ngrok has lost its session and is connecting anew")
+        await until(lambda: tunnel.health() == "ngrok has lost its session and is reconnecting")
         os.kill(pid, signal.SIGUSR2)
         await until(lambda: tunnel.health() == "")
         os.kill(pid, signal.SIGKILL)
@@ -288,11 +288,11 @@ async def test_a_lost_session_is_ill_health_until_there_is_another(agent: Standi
         "",
     ],
 )
-def test_only_the_agent_s_own_message_says_something_of_the_session(line: str) -> None:
-    assert session_trouble(line) is None
+def test_session_problem_ignores_other_lines(line: str) -> None:
+    assert session_problem(line) is None
 
 
-async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home(
+async def test_nothing_is_printed_or_written_to_the_users_home(
     agent: Standin, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await (await agent.open()).close()
@@ -302,20 +302,20 @@ async def test_nothing_is_written_to_this_process_s_streams_or_to_the_users_home
     assert list(agent.home.iterdir()) == []
 
 
-async def test_a_proxy_in_the_environment_does_not_stand_between_pyngrok_and_the_agent(agent: Standin) -> None:
+async def test_pyngrok_uses_no_proxy_for_the_agent(agent: Standin) -> None:
     agent.environ["http_proxy"] = "http://127.0.0.1:9"
     tunnel = await agent.open()
     async with closing(tunnel):
         assert tunnel.url.startswith("http://127.0.0.1:")
 
 
-async def test_a_tunnel_that_ends_by_itself_is_noticed(agent: Standin) -> None:
+async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
     tunnel = await agent.open()
     async with closing(tunnel):
         os.kill(await agent.pid(), signal.SIGTERM)
-        words = await asyncio.wait_for(tunnel.lost(), 5)
-    assert words.startswith("The ngrok agent has ended")
-    assert "started tunnel" in words
+        reason = await asyncio.wait_for(tunnel.lost(), 5)
+    assert reason.startswith("The ngrok agent has ended")
+    assert "started tunnel" in reason
 
 
 @pytest.mark.parametrize(
@@ -324,14 +324,14 @@ async def test_a_tunnel_that_ends_by_itself_is_noticed(agent: Standin) -> None:
         ("105", "does not accept the authtoken (ERR_NGROK_105)", "NGROK_AUTHTOKEN"),
         ("107", "does not accept the authtoken (ERR_NGROK_107)", "NGROK_AUTHTOKEN"),
         ("108", "another one is already running (ERR_NGROK_108)", "pgrep -af ngrok"),
-        ("334", "already online from somewhere else (ERR_NGROK_334)", "https://dashboard.ngrok.com/endpoints"),
+        ("334", "already in use elsewhere (ERR_NGROK_334)", "https://dashboard.ngrok.com/endpoints"),
         ("9999", "ngrok refused to open the tunnel (ERR_NGROK_9999)", "errors/err_ngrok_9999"),
-        ("old", "is version 3.9.0, and port-hook needs 3.16", "ngrok update"),
+        ("old", "is version 3.9.0; port-hook needs 3.16", "ngrok update"),
         ("exits", "unknown flag: --none", "ngrok diagnose"),
         ("other-program", "unknown flag: --none", "--public-url"),
     ],
 )
-async def test_a_failure_is_told_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
+async def test_an_error_comes_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
     problem = await agent.failure(mode)
     assert happened in problem.message
     assert hint in problem.hint
@@ -358,10 +358,10 @@ async def test_an_agent_that_sends_too_much_is_reported(agent: Standin, mode: st
     [
         ("silent", 0.5, "did not open the tunnel within 0.5 s", "ngrok diagnose"),
         ("chatty", 2, "a secret line", "--tunnel none"),
-        ("offline", 2, "cannot reach its service", "proxy_url"),
+        ("offline", 2, "cannot connect to its service", "proxy_url"),
     ],
 )
-async def test_starting_is_bounded_and_the_agent_s_last_words_are_told(
+async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output(
     agent: Standin, mode: str, timeout_s: float, happened: str, hint: str
 ) -> None:
     began = asyncio.get_running_loop().time()
@@ -374,7 +374,7 @@ async def test_starting_is_bounded_and_the_agent_s_last_words_are_told(
     assert "\x1b" not in problem.message
 
 
-async def test_settings_without_a_token_are_ngrok_s_error_4018(agent: Standin) -> None:
+async def test_settings_without_a_token_are_reported_as_error_4018(agent: Standin) -> None:
     settings = agent.home / "other.yml"
     settings.write_text('version: "3"\n')
     del agent.environ["NGROK_AUTHTOKEN"]
@@ -384,7 +384,7 @@ async def test_settings_without_a_token_are_ngrok_s_error_4018(agent: Standin) -
     assert "ngrok config add-authtoken" in problem.hint
 
 
-async def test_without_token_and_settings_nothing_is_started(agent: Standin) -> None:
+async def test_nothing_is_started_without_a_token_and_settings(agent: Standin) -> None:
     del agent.environ["NGROK_AUTHTOKEN"]
     problem = await agent.failure("")
     assert problem.message == "There is no ngrok authtoken."
@@ -392,7 +392,7 @@ async def test_without_token_and_settings_nothing_is_started(agent: Standin) -> 
 
 
 @pytest.mark.parametrize("text", ["{", "- a list\n", "agent: 3\n", "\x00"])
-async def test_settings_that_cannot_be_read_are_named(agent: Standin, text: str) -> None:
+async def test_unreadable_settings_are_named(agent: Standin, text: str) -> None:
     settings = agent.home / "ngrok.yml"
     settings.write_text(text)
     agent.environ["NGROK_CONFIG"] = str(settings)
@@ -401,7 +401,7 @@ async def test_settings_that_cannot_be_read_are_named(agent: Standin, text: str)
     assert "ngrok config check" in problem.hint
 
 
-async def test_a_program_that_may_not_be_run_is_named(agent: Standin, tmp_path: Path) -> None:
+async def test_a_program_that_is_not_executable_is_named(agent: Standin, tmp_path: Path) -> None:
     program = tmp_path / "ngrok"
     program.write_text("")
     agent.environ["PYNGROK_NGROK_PATH"] = str(program)
@@ -410,7 +410,7 @@ async def test_a_program_that_may_not_be_run_is_named(agent: Standin, tmp_path: 
     assert "chmod +x" in problem.hint
 
 
-async def test_a_program_for_another_machine_is_named(agent: Standin, tmp_path: Path) -> None:
+async def test_a_program_for_another_processor_is_named(agent: Standin, tmp_path: Path) -> None:
     program = tmp_path / "ngrok"
     program.write_bytes(b"\x7fELF nonsense")
     program.chmod(0o755)
@@ -420,15 +420,15 @@ async def test_a_program_for_another_machine_is_named(agent: Standin, tmp_path: 
     assert "https://ngrok.com/download" in problem.hint
 
 
-async def test_without_program_and_internet_the_ways_out_are_told(
+async def test_the_error_names_the_alternatives_when_the_download_fails(
     agent: Standin, capfd: pytest.CaptureFixture[str]
 ) -> None:
     agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
     agent.agrees = True
     problem = await agent.failure("")
-    assert problem.message == "There is no ngrok on this machine, and it could not be downloaded."
-    for way in ("https://ngrok.com/download", "--public-url", "--tunnel none"):
-        assert way in problem.hint
+    assert problem.message == "No ngrok program was found, and it could not be downloaded."
+    for alternative in ("https://ngrok.com/download", "--public-url", "--tunnel none"):
+        assert alternative in problem.hint
     assert agent.notices == [f"Downloading ngrok to {agent.home}/.config/ngrok/ngrok …"]
     assert capfd.readouterr() == ("", "")
 
@@ -444,7 +444,7 @@ async def test_nothing_is_downloaded_when_the_user_declines(agent: Standin) -> N
     assert question.endswith("ngrok publishes no checksum for it, so port-hook cannot verify it.")
 
 
-async def test_nothing_is_downloaded_where_no_one_can_be_asked(agent: Standin) -> None:
+async def test_nothing_is_downloaded_without_a_user_to_ask(agent: Standin) -> None:
     agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
     problem = await agent.failure("")
     assert "only if you agree on a terminal" in problem.message
@@ -452,7 +452,7 @@ async def test_nothing_is_downloaded_where_no_one_can_be_asked(agent: Standin) -
     assert agent.notices == []
 
 
-async def test_cancelling_while_it_starts_ends_the_agent(agent: Standin) -> None:
+async def test_cancelling_while_the_agent_starts_ends_it(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     starting = asyncio.create_task(agent.open())
     await agent.pid()
@@ -463,7 +463,7 @@ async def test_cancelling_while_it_starts_ends_the_agent(agent: Standin) -> None
     assert agent.private_files() == []
 
 
-async def test_the_file_with_the_token_is_for_this_user_only_and_gone_when_the_tunnel_is_open(agent: Standin) -> None:
+async def test_the_file_with_the_token_is_private_and_removed_when_the_tunnel_is_open(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     starting = asyncio.create_task(agent.open())
     await agent.pid()
@@ -506,7 +506,7 @@ async def another_port_hook(agent: Standin) -> AsyncIterator[asyncio.subprocess.
         await process.communicate()
 
 
-async def test_the_agent_does_not_outlive_a_port_hook_that_gets_kill_9(agent: Standin) -> None:
+async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed(agent: Standin) -> None:
     async with another_port_hook(agent) as port_hook:
         assert port_hook.stdout is not None
         assert (await port_hook.stdout.readline()).startswith(b"http://127.0.0.1:")
@@ -515,7 +515,7 @@ async def test_the_agent_does_not_outlive_a_port_hook_that_gets_kill_9(agent: St
     assert agent.private_files() == []
 
 
-async def test_nor_does_it_outlive_one_that_is_killed_while_it_starts(agent: Standin) -> None:
+async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed_during_the_start(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     async with another_port_hook(agent) as port_hook:
         await agent.pid()
@@ -524,14 +524,14 @@ async def test_nor_does_it_outlive_one_that_is_killed_while_it_starts(agent: Sta
 
 
 @linux_only
-async def test_on_linux_it_does_not_outlive_its_leash_either(agent: Standin) -> None:
+async def test_the_agent_does_not_outlive_its_supervisor_on_linux(agent: Standin) -> None:
     tunnel = await agent.open()
     async with closing(tunnel):
         os.kill(parent_of(await agent.pid()), signal.SIGKILL)
         await agent.gone()
 
 
-async def test_the_registry_opens_a_tunnel_by_its_kind(agent: Standin) -> None:
+async def test_open_tunnel_opens_an_ngrok_tunnel(agent: Standin) -> None:
     opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.home, notice=agent.notices.append)
     tunnel = await open_tunnel(TunnelChoice("ngrok"), opening)
     async with closing(tunnel):
@@ -547,33 +547,33 @@ def program(path: Path, text: str = "#!/bin/sh\n") -> Path:
     return path
 
 
-class TestTheProgram:
-    def test_on_path_is_found(self, tmp_path: Path) -> None:
+class TestFindAgent:
+    def test_a_program_on_path_is_found(self, tmp_path: Path) -> None:
         expected = program(tmp_path / "bin" / "ngrok")
         assert find_agent({"PATH": f"{tmp_path}:{tmp_path / 'bin'}"}, tmp_path) == expected
 
-    def test_of_pyngrok_s_own_script_is_passed_over(self, tmp_path: Path) -> None:
+    def test_pyngroks_script_is_skipped(self, tmp_path: Path) -> None:
         program(tmp_path / "venv" / "ngrok", "#!/usr/bin/python3\nfrom pyngrok.ngrok import main\n")
         expected = program(tmp_path / "bin" / "ngrok")
         assert find_agent({"PATH": f"{tmp_path / 'venv'}:{tmp_path / 'bin'}"}, tmp_path) == expected
         assert find_agent({"PATH": str(tmp_path / "venv")}, tmp_path) is None
 
-    def test_named_by_the_user_comes_first(self, tmp_path: Path) -> None:
+    def test_the_program_that_the_user_names_comes_first(self, tmp_path: Path) -> None:
         program(tmp_path / "bin" / "ngrok")
         named = program(tmp_path / "mine")
         environ = {"PATH": str(tmp_path / "bin"), "PYNGROK_NGROK_PATH": str(named)}
         assert find_agent(environ, tmp_path) == named
-        with pytest.raises(TunnelError, match="names no program"):
+        with pytest.raises(TunnelError, match="does not exist"):
             find_agent({**environ, "PYNGROK_NGROK_PATH": str(tmp_path / "absent")}, tmp_path)
 
-    def test_that_pyngrok_installed_comes_last(self, tmp_path: Path) -> None:
+    def test_the_program_that_pyngrok_installed_comes_last(self, tmp_path: Path) -> None:
         managed = program(tmp_path / ".config" / "ngrok" / "ngrok")
         assert find_agent({"PATH": str(tmp_path)}, tmp_path) == managed
         on_path = program(tmp_path / "bin" / "ngrok")
         assert find_agent({"PATH": str(tmp_path / "bin")}, tmp_path) == on_path
 
 
-class TestTheUsersSettings:
+class TestFindConfig:
     @pytest.mark.parametrize(
         ("platform", "environ", "place"),
         [
@@ -584,7 +584,7 @@ class TestTheUsersSettings:
             ("win32", {}, "AppData/Local/ngrok"),
         ],
     )
-    def test_are_found_where_ngrok_keeps_them(
+    def test_the_settings_are_found_in_ngroks_folder(
         self, tmp_path: Path, platform: str, environ: dict[str, str], place: str
     ) -> None:
         environ = {name: value.format(home=tmp_path) for name, value in environ.items()}
@@ -593,24 +593,24 @@ class TestTheUsersSettings:
         assert find_config(environ, tmp_path, platform) == expected
         assert managed_agent(environ, tmp_path, platform).parent == expected.parent
 
-    def test_named_by_ngrok_config_come_first_and_must_exist(self, tmp_path: Path) -> None:
+    def test_the_file_in_ngrok_config_comes_first_and_must_exist(self, tmp_path: Path) -> None:
         named = program(tmp_path / "mine.yml")
         assert find_config({"NGROK_CONFIG": str(named)}, tmp_path) == named
         with pytest.raises(TunnelError, match="NGROK_CONFIG"):
             find_config({"NGROK_CONFIG": str(tmp_path / "absent")}, tmp_path)
 
 
-def test_an_agent_without_the_endpoint_api_is_told_to_be_too_old() -> None:
-    problem = explain(NgrokFailure(kind="PyngrokNgrokHTTPError", message="404", status=404))
+def test_an_agent_without_the_endpoint_api_is_reported_as_too_old() -> None:
+    problem = explain(AgentFailure(kind="PyngrokNgrokHTTPError", message="404", status=404))
     assert "older than 3.16" in problem.message
 
 
-def test_an_agent_that_was_stopped_while_starting_is_told() -> None:
-    assert explain(NgrokFailure(kind="Gone")).message == "ngrok was stopped before the tunnel was open."
+def test_an_agent_that_was_stopped_during_the_start_is_reported() -> None:
+    assert explain(AgentFailure(kind="Gone")).message == "ngrok was stopped before the tunnel was open."
 
 
-def test_only_the_last_of_the_agent_s_words_are_told_and_none_at_length() -> None:
-    problem = explain(NgrokFailure(kind="Timeout", message="20 s"), [f"line {n} " + "x" * 5000 for n in range(20)])
+def test_the_error_quotes_only_the_last_lines_and_shortens_them() -> None:
+    problem = explain(AgentFailure(kind="Timeout", message="20 s"), [f"line {n} " + "x" * 5000 for n in range(20)])
     lines = problem.message.splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["15", "16", "17", "18", "19"]
     assert max(map(len, lines)) < 250

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from port_hook_cli.tunnels.connectivity import Reach
+from port_hook_cli.tunnels.connectivity import Connectivity
 from port_hook_cli.tunnels.prober import probe
 from tests.servers import handler
 
@@ -15,27 +15,27 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "reach"),
+    ("status", "body", "connectivity"),
     [
-        ("200 OK", b"token", Reach.REACHABLE),
-        ("200 OK", b"a page", Reach.TAKEN),
-        ("404 Not Found", b"", Reach.TAKEN),
-        ("502 Bad Gateway", b"", Reach.UNREACHABLE),
-        ("530 Odd", b"", Reach.UNREACHABLE),
-        ("429 Too Many Requests", b"", Reach.UNREACHABLE),
-        ("421 Misdirected Request", b"", Reach.UNREACHABLE),
-        ("200 OK", b"x" * 100_000, Reach.TAKEN),
+        ("200 OK", b"token", Connectivity.REACHABLE),
+        ("200 OK", b"a page", Connectivity.TAKEN),
+        ("404 Not Found", b"", Connectivity.TAKEN),
+        ("502 Bad Gateway", b"", Connectivity.UNREACHABLE),
+        ("530 Odd", b"", Connectivity.UNREACHABLE),
+        ("429 Too Many Requests", b"", Connectivity.UNREACHABLE),
+        ("421 Misdirected Request", b"", Connectivity.UNREACHABLE),
+        ("200 OK", b"x" * 100_000, Connectivity.TAKEN),
     ],
 )
-async def test_an_answer_tells_who_is_there(status: str, body: bytes, reach: Reach) -> None:
+async def test_probe_says_which_server_responded(status: str, body: bytes, connectivity: Connectivity) -> None:
     with handler(answer(body, status)) as there:
-        found = await probe(f"{there.url}/path", "token")
-    assert found.reach is reach
-    assert bool(found.words) is (reach is not Reach.REACHABLE)
+        result = await probe(f"{there.url}/path", "token")
+    assert result.connectivity is connectivity
+    assert bool(result.message) is (connectivity is not Connectivity.REACHABLE)
     assert there.requests[0].line == "GET /path HTTP/1.1"
 
 
-async def test_an_answer_that_never_ends_is_not_waited_for() -> None:
+async def test_probe_ends_within_its_timeout_for_an_endless_response() -> None:
     left = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,22 +48,22 @@ async def test_an_answer_that_never_ends_is_not_waited_for() -> None:
         left.set()
 
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as server, asyncio.timeout(5):
-        found = await probe(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "token", timeout_s=0.3)
+        result = await probe(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "token", timeout_s=0.3)
         await left.wait()
-    assert (found.reach, found.words) == (Reach.UNREACHABLE, "no answer within 0.3 s")
+    assert (result.connectivity, result.message) == (Connectivity.UNREACHABLE, "no response within 0.3 s")
 
 
-async def test_what_does_not_listen_cannot_be_reached() -> None:
+async def test_probe_reports_an_address_where_nothing_listens() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        found = await probe(f"http://127.0.0.1:{closed.getsockname()[1]}/", "token")
-    assert found.reach is Reach.UNREACHABLE
-    assert found.words
+        result = await probe(f"http://127.0.0.1:{closed.getsockname()[1]}/", "token")
+    assert result.connectivity is Connectivity.UNREACHABLE
+    assert result.message
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense", "ftp://x"])
-async def test_a_proxy_that_cannot_be_used_ends_nothing(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+async def test_probe_reports_an_unusable_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
-    found = await probe("http://127.0.0.1:9/", "token")
-    assert found.reach is Reach.UNREACHABLE
-    assert found.words
+    result = await probe("http://127.0.0.1:9/", "token")
+    assert result.connectivity is Connectivity.UNREACHABLE
+    assert result.message

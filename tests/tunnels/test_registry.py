@@ -28,6 +28,7 @@ from port_hook_cli.tunnels.registry import (
 )
 from tests.conftest import Run
 from tests.contract.test_imports import HEAVY
+from tests.processes import environment_without_coverage
 
 ROOT = Path(__file__).parents[2]
 
@@ -178,5 +179,8 @@ class TestRow:
 
 def test_the_registry_imports_nothing_heavy() -> None:
     script = "import sys, port_hook_cli.tunnels.registry; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script],
+        capture_output=True, text=True, check=True, cwd=ROOT, env=environment_without_coverage(),
+    )  # fmt: skip
     assert set(done.stdout.split()) & HEAVY == set()

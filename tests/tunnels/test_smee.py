@@ -1,69 +1,74 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from port_hook_cli.errors import TunnelError
-from port_hook_cli.invocations.models import Headers
-from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.errors import StoreError, TunnelError
+from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.registry import parse_tunnel
+from port_hook_cli.tunnels.smee.channel import SmeeChannel, open_smee
 from port_hook_cli.tunnels.smee.stream import explain
-from port_hook_cli.tunnels.smee.tunnel import SmeeTunnel, open_smee
 from tests.factories import a_body, signed
 from tests.processes import Listener, listener
-from tests.servers import RawRequest
+from tests.receivers import FINE, a_context
 from tests.standins.smee import Relay, relay_in_thread
 
 BODY = '{"context":{"runId":"r_1"},"name":"Zoë\u2028","n":1e+21}'.encode()
 
 
-class Arrivals(list[RawRequest]):
-    """A server in place of the listener: keeps what it got, and answers when `gate` is open, after `delay_s`."""
+class Arrivals(list[Invocation]):
+    """A pipeline: keeps the invocations, and responds when `gate` is open, after `delay_s`."""
 
     def __init__(self, delay_s: float) -> None:
         super().__init__()
-        self.queue: asyncio.Queue[RawRequest] = asyncio.Queue()
+        self.queue: asyncio.Queue[Invocation] = asyncio.Queue()
         self.gate = asyncio.Event()
         self.gate.set()
         self.delay_s = delay_s
+        self.cancelled = 0
         self.at_once = self.most_at_once = 0
+        self.problem: Exception | None = None
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            body = await reader.readexactly(int(RawRequest(head, b"").value("content-length") or 0))
-            self.append(RawRequest(head, body))
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-            self.queue.put_nowait(self[-1])
+    async def receive(self, invocation: Invocation, client: str) -> Response:
+        assert client == "unknown"
+        self.append(invocation)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.queue.put_nowait(invocation)
+        try:
             await self.gate.wait()
             await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
             self.at_once -= 1
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            await writer.drain()
-        writer.close()
+        if self.problem:
+            raise self.problem
+        return FINE
 
 
 @dataclass
 class World:
-    """A tunnel, the handler that stands where the listener would, and what was told."""
+    """A channel, the pipeline that it feeds, and what was reported."""
 
-    tunnel: SmeeTunnel
+    channel: SmeeChannel
     arrivals: Arrivals
     notices: list[str] = field(default_factory=list)
 
-    async def arrival(self) -> RawRequest:
+    async def arrival(self) -> Invocation:
         return await asyncio.wait_for(self.arrivals.queue.get(), 10)
 
     async def until(self, is_so: Callable[[], bool], within_s: float = 5) -> None:
@@ -72,27 +77,25 @@ class World:
                 while not is_so():  # noqa: ASYNC110 - health is something to be asked
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            pytest.fail(f"it did not happen within {within_s} s; health: {self.tunnel.health()!r}")
+            pytest.fail(f"it did not happen within {within_s} s; health: {self.channel.health()!r}")
 
 
 @asynccontextmanager
 async def opened(
-    channel: str, *, silence_s: float = 70, delay_s: float = 0, local_url: str = ""
+    url: str, *, silence_timeout_s: float = 70, delay_s: float = 0, **context: Any
 ) -> AsyncIterator[World]:
     arrivals, notices = Arrivals(delay_s), list[str]()
-    server = await asyncio.start_server(arrivals.serve, "127.0.0.1", 0, limit=2**26, backlog=256)
-    local_url = local_url or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    tunnel = await open_smee(replace(opening(local_url, notices), address=channel), silence_s=silence_s)
+    source = a_context(arrivals.receive, notices.append, **context)
+    channel = await open_smee(opening(address=url, source=source), silence_timeout_s=silence_timeout_s)
     try:
-        yield World(tunnel, arrivals, notices)
+        yield World(channel, arrivals, notices)
     finally:
-        await tunnel.close()
-        server.close()
+        await channel.close(0)
 
 
-def opening(local_url: str = "http://127.0.0.1:9", notices: list[str] | None = None, timeout_s: float = 10) -> Opening:
-    notice = (notices if notices is not None else []).append
-    return Opening(local_url=local_url, environ={}, home=Path("/nowhere"), notice=notice, timeout_s=timeout_s)
+def opening(**options: Any) -> Opening:
+    given: dict[str, Any] = {"timeout_s": 10, "source": a_context(Arrivals(0).receive)} | options
+    return Opening(local_url="http://127.0.0.1:9", environ={}, home=Path("/nowhere"), notice=print, **given)
 
 
 async def post(url: str, body: bytes = b"{}", headers: Headers | None = None) -> int:
@@ -115,24 +118,25 @@ def status(running: Listener) -> str:
 
 async def failure(channel: str, timeout_s: float = 10) -> TunnelError:
     with pytest.raises(TunnelError) as caught:
-        await open_smee(replace(opening(timeout_s=timeout_s), address=channel))
+        await open_smee(opening(timeout_s=timeout_s, address=channel))
     return caught.value
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_request_to_the_channel_reaches_the_listener_as_port_sent_it(gosmee: bool) -> None:
+async def test_a_request_to_the_channel_becomes_an_invocation_as_port_sent_it(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
-        assert (world.tunnel.url, world.tunnel.health()) == (relay.channel, "")
+        assert (world.channel.url, world.channel.health()) == (relay.channel, "")
         assert await post(relay.channel, BODY, signed(BODY)) == (202 if gosmee else 200)
         request = await world.arrival()
-        assert (request.line, request.body) == ("POST / HTTP/1.1", BODY)
+        assert (request.method, request.target, request.body) == ("POST", "/", BODY)
         for name, value in signed(BODY).without("host"):
-            assert request.value(name.lower()) == value
-        assert request.value("host") != f"127.0.0.1:{relay.port}"
-        assert request.value("bodyb") is request.value("body") is request.value("timestamp") is None
+            assert request.headers.get(name) == value
+        assert request.headers.all("host") == (f"127.0.0.1:{relay.port}",)
+        assert request.headers.all("content-length") == (str(len(BODY)),)
+        assert not {"bodyb", "body", "timestamp"} & set(request.headers.names)
 
 
-async def test_gosmee_changes_no_byte_of_a_body_and_smee_writes_it_anew() -> None:
+async def test_gosmee_preserves_every_byte_of_a_body_and_smee_serializes_it_again() -> None:
     body = b'{ "n": 1.0, "n": 12345678901234567890, "e": "\\u00e9" }\n'
     async with Relay.serve(gosmee=True) as relay, opened(relay.channel) as world:
         await post(relay.channel, body)
@@ -142,50 +146,55 @@ async def test_gosmee_changes_no_byte_of_a_body_and_smee_writes_it_anew() -> Non
         assert (await world.arrival()).body == '{"n":12345678901234567000,"e":"é"}'.encode()
 
 
-async def test_the_query_comes_along() -> None:
+async def test_the_query_is_preserved() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         await post(f"{relay.channel}?b=2&a=%2F%20&a=ü")
-        assert (await world.arrival()).line == "POST /?b=2&a=%2F+&a=%C3%BC HTTP/1.1"
+        assert (await world.arrival()).target == "/?b=2&a=%2F+&a=%C3%BC"
 
 
-async def test_a_local_url_with_a_path_keeps_it() -> None:
-    async with Relay.serve() as relay, opened(relay.channel) as first:
-        await post(relay.channel)
-        host = (await first.arrival()).value("host")
-        async with opened(f"{relay.url}/another-channel", local_url=f"http://{host}/hook"):
-            await post(f"{relay.url}/another-channel")
-            # Both listen to everything: the stand-in does not tell channels apart.
-            assert {(await first.arrival()).line, (await first.arrival()).line} == {
-                "POST / HTTP/1.1",
-                "POST /hook HTTP/1.1",
-            }
+@pytest.mark.parametrize(("mount", "target"), [("/", "/?a=1"), ("/hook", "/hook?a=1"), ("/hook/", "/hook?a=1")])
+async def test_the_target_of_an_invocation_is_the_path_that_the_listener_serves(mount: str, target: str) -> None:
+    async with Relay.serve() as relay, opened(relay.channel, mount=mount) as world:
+        await post(f"{relay.channel}?a=1")
+        assert (await world.arrival()).target == target
+
+
+async def test_a_body_above_max_body_is_reported_and_not_captured() -> None:
+    async with Relay.serve() as relay, opened(relay.channel, max_body=len(BODY)) as world:
+        await post(relay.channel, BODY[:-1] + b" }")
+        await post(relay.channel, b'{"a":"' + b"x" * len(BODY) + b'"}')
+        await post(relay.channel, BODY)
+        assert [(await world.arrival()).body for _ in range(2)] == [BODY, BODY]
+        assert world.notices == [
+            f"The relay sent a body of {len(BODY) + 8} bytes; it was not captured (limit --max-body)"
+        ]
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_new_channel_is_made(gosmee: bool) -> None:
+async def test_open_smee_creates_a_channel(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(f"{relay.url}/new") as world:
-        assert re.fullmatch(rf"{relay.url}/[-_0-9A-Za-z]{{12,16}}", world.tunnel.url)
-        await post(world.tunnel.url)
+        assert re.fullmatch(rf"{relay.url}/[-_0-9A-Za-z]{{12,16}}", world.channel.url)
+        await post(world.channel.url)
         await world.arrival()
 
 
-async def test_a_channel_that_was_made_before_is_taken_again_if_it_can() -> None:
+async def test_open_smee_uses_the_previous_channel_if_its_server_still_has_it() -> None:
     async with Relay.serve() as relay, opened(f"{relay.url}/new") as world:
-        for previous, is_kept in ((world.tunnel.url, True), ("http://127.0.0.1:9/gone", False)):
-            again = await open_smee(replace(opening(), address=f"{relay.url}/new", previous_url=previous))
+        for previous, is_kept in ((world.channel.url, True), ("http://127.0.0.1:9/gone", False)):
+            again = await open_smee(opening(address=f"{relay.url}/new", previous_url=previous))
             await again.close()
             assert (again.url == previous) is is_kept
             assert again.url.startswith(f"{relay.url}/")
 
 
-async def test_it_is_what_tunnel_names() -> None:
+async def test_open_tunnel_opens_a_channel() -> None:
     async with Relay.serve() as relay:
         tunnel = await open_tunnel(parse_tunnel(f"{relay.channel}/"), opening())
         assert tunnel.url == relay.channel
         await tunnel.close()
 
 
-async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
+async def test_a_burst_arrives_completely_and_at_most_32_at_once() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.gate.clear()
         for n in range(200):
@@ -200,16 +209,16 @@ async def test_a_burst_arrives_whole_and_no_more_than_32_at_once() -> None:
         assert world.arrivals.most_at_once == 32
 
 
-async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
+async def test_reading_pauses_while_too_much_waits_for_the_pipeline() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.gate.clear()
         for _ in range(90):
             relay.say(f'data: {{"body":"{"x" * 2**20}"}}\n\n')
         relay.say('data: {"body":"last"}\n\n')
-        world.tunnel.probe_timeout_s = 0.1
+        world.channel.probe_timeout_s = 0.1
         async with asyncio.timeout(20):
             # A probe's event stands behind those that wait; that they came says that the relay works.
-            while await world.tunnel.probe("/", "t") != Probing(Reach.REACHABLE):
+            while await world.channel.probe("/", "t") != ProbeResult(Connectivity.REACHABLE):
                 pass
         assert len(world.arrivals) == 32
         world.arrivals.gate.set()
@@ -218,14 +227,16 @@ async def test_reading_pauses_while_too_much_waits_for_the_listener() -> None:
         assert len(world.arrivals) > 91 - 32
 
 
-async def test_a_stream_that_is_cut_is_connected_anew() -> None:
+async def test_a_broken_stream_is_reconnected() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(3):
             relay.cut()
-            await world.until(lambda: bool(world.tunnel.health()))
-            assert "the relay's stream is down: it broke the connection off" in world.tunnel.health()
-            assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, world.tunnel.health())
-            await world.until(lambda: not world.tunnel.health())
+            await world.until(lambda: bool(world.channel.health()))
+            assert "the relay's stream is down: it closed the connection" in world.channel.health()
+            assert await world.channel.probe("/", "t") == ProbeResult(
+                Connectivity.UNREACHABLE, None, world.channel.health()
+            )
+            await world.until(lambda: not world.channel.health())
             await post(relay.channel)
             await world.arrival()
         assert relay.connections == 4
@@ -233,67 +244,67 @@ async def test_a_stream_that_is_cut_is_connected_anew() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_relay_that_was_away_is_found_again_on_the_same_channel_within_5_s(gosmee: bool) -> None:
+async def test_the_same_channel_is_used_again_after_the_relay_was_down(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         await relay.go_away()
-        await world.until(lambda: "cannot be reached" in world.tunnel.health())
+        await world.until(lambda: "is unreachable" in world.channel.health())
         await asyncio.sleep(1)
         await relay.come_back()
-        await world.until(lambda: not world.tunnel.health(), within_s=20)
-        await post(world.tunnel.url, BODY)
+        await world.until(lambda: not world.channel.health(), within_s=20)
+        await post(world.channel.url, BODY)
         assert (await world.arrival()).body == BODY
 
 
-async def test_silence_counts_as_a_stream_that_is_down() -> None:
-    async with Relay.serve() as relay, opened(relay.channel, silence_s=0.2) as world:
-        await world.until(lambda: "it has gone silent" in world.tunnel.health())
-        await world.until(lambda: not world.tunnel.health())
+async def test_a_silent_stream_counts_as_down() -> None:
+    async with Relay.serve() as relay, opened(relay.channel, silence_timeout_s=0.2) as world:
+        await world.until(lambda: "it sends nothing any more" in world.channel.health())
+        await world.until(lambda: not world.channel.health())
         assert relay.connections == 2
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_pings_and_comments_keep_it_up(gosmee: bool) -> None:
-    async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_s=1) as world:
+async def test_pings_and_comments_keep_the_stream_up(gosmee: bool) -> None:
+    async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_timeout_s=1) as world:
         await asyncio.sleep(1.5)
-        assert (world.tunnel.health(), relay.connections) == ("", 1)
+        assert (world.channel.health(), relay.connections) == ("", 1)
         assert not world.notices
 
 
-async def test_a_channel_that_is_gone_is_lost() -> None:
+async def test_lost_returns_when_the_relay_no_longer_has_the_channel() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
-        lost = asyncio.create_task(world.tunnel.lost())
+        lost = asyncio.create_task(world.channel.lost())
         relay.trouble = "refuses"
         relay.cut()
-        await world.until(lambda: "503" in world.tunnel.health())
+        await world.until(lambda: "503" in world.channel.health())
         assert not lost.done()
         relay.trouble = "gone"
-        assert await asyncio.wait_for(lost, 10) == f"The relay no longer knows the channel {relay.channel}."
+        assert await asyncio.wait_for(lost, 10) == f"The relay no longer has the channel {relay.channel}."
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_probe_comes_back_and_is_kept_from_the_listener(gosmee: bool) -> None:
+async def test_a_probe_returns_and_is_not_an_invocation(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
-        probing = await world.tunnel.probe("/any", "a-token")
-        assert probing.reach is Reach.REACHABLE
-        assert 0 < (probing.latency_ms or 0) < 5000
+        result = await world.channel.probe("/any", "a-token")
+        assert result.connectivity is Connectivity.REACHABLE
+        assert 0 < (result.latency_ms or 0) < 5000
         await post(relay.channel, b'{"port-hook-probe":"of-another-listener"}')
         await post(relay.channel, BODY)
         assert (await world.arrival()).body == BODY
         assert len(world.arrivals) == 1
 
 
-async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
+async def test_a_probe_says_whether_the_relay_refused_it_or_did_not_pass_it_on() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
-        world.tunnel.probe_timeout_s = 0.2
+        world.channel.probe_timeout_s = 0.2
         relay.trouble = "deaf"
-        words = "the relay took a request, but did not hand it on within 0.2 s"
-        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        words = "the relay accepted a request, but did not pass it on within 0.2 s"
+        assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
         relay.trouble = "refuses"
-        words = "the relay answers 503 to a request"
-        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        words = "the relay responds with 503 to a request"
+        assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
         relay.trouble = "hangs-up"
-        words = "the relay takes no request: it broke the connection off"
-        assert await world.tunnel.probe("/", "t") == Probing(Reach.UNREACHABLE, None, words)
+        words = "the relay accepts no requests: it closed the connection"
+        assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
 
 
 @pytest.mark.parametrize(
@@ -315,96 +326,108 @@ async def test_a_probe_that_is_refused_or_kept_says_so() -> None:
         'data: {"bodyB":"*"}\n\n',
     ],
 )
-async def test_a_hostile_event_ends_nothing(event: str) -> None:
+async def test_a_hostile_event_does_not_end_the_channel(event: str) -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         relay.say(event)
         await post(relay.channel, BODY)
         async with asyncio.timeout(10):
             while (request := await world.arrival()).body != BODY:
-                assert request.line == "POST / HTTP/1.1"
-                assert not {"x-b", "x-c", "x-d"} & {name for name, _ in request.fields}
-        assert (world.tunnel.health(), relay.connections) == ("", 1)
+                assert (request.method, request.target) == ("POST", "/")
+                assert not {"x-b", "x-c", "x-d"} & set(request.headers.names)
+                assert request.headers.all("host") == (f"127.0.0.1:{relay.port}",)
+        assert (world.channel.health(), relay.connections) == ("", 1)
         assert all(notice.isprintable() and len(notice) < 500 for notice in world.notices)
 
 
-async def test_an_event_without_end_is_not_kept() -> None:
+async def test_an_event_that_is_too_large_ends_the_stream() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(65):
             relay.say("data: " + "x" * 2**20)
-        await world.until(lambda: "an event without end" in world.tunnel.health(), within_s=20)
-        await world.until(lambda: not world.tunnel.health())
+        await world.until(lambda: "an event that is too large" in world.channel.health(), within_s=20)
+        await world.until(lambda: not world.channel.health())
         await post(relay.channel, BODY)
         assert (await world.arrival()).body == BODY
 
 
-async def test_what_goes_wrong_is_told_once_and_not_for_each_event() -> None:
-    async with Relay.serve() as relay, opened(relay.channel, local_url="http://127.0.0.1:9") as world:
+async def test_a_defect_behind_the_pipeline_is_reported_once_and_does_not_end_the_channel() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.arrivals.problem = ZeroDivisionError("a bug")
         for _ in range(50):
             relay.say('data: {"body":{}}\n\n')
         await world.until(lambda: bool(world.notices))
-        assert (await world.tunnel.probe("/", "t")).reach is Reach.REACHABLE
-        (notice,) = world.notices
-        assert notice.startswith("An event of the relay did not reach the listener: nothing listens on 127.0.0.1:9")
+        assert (await world.channel.probe("/", "t")).connectivity is Connectivity.REACHABLE
+        assert world.notices == ["A request from the relay failed: ZeroDivisionError: a bug"]
+
+
+async def test_a_request_that_could_not_be_saved_is_reported_by_the_pipeline_only() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.arrivals.problem = StoreError("There is no space left.")
+        await post(relay.channel)
+        await world.arrival()
+        world.arrivals.problem = None
+        await post(relay.channel)
+        await world.arrival()
+        assert world.notices == []
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_an_event_that_is_no_request_is_told(gosmee: bool) -> None:
+async def test_an_event_that_is_not_a_request_is_reported(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         relay.say("data: \x1b[31m\n\n")
         await world.until(lambda: bool(world.notices))
-        assert world.notices == ["The relay sent an event that is no request: it is no JSON object"]
+        assert world.notices == ["The relay sent an event that is not a request: it is not a JSON object"]
 
 
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        ("page", "it answers with a page (text/html), so it is no channel of smee or gosmee"),
-        ("gone", "it knows no such channel (404)"),
-        ("refuses", "it answers with status 503"),
-        ("leads-away", "it leads to https://relay.example/AbCdEfGhIjKlMnOp; give that URL"),
+        ("page", "it responds with a page (text/html), so it is not a channel of smee or gosmee"),
+        ("gone", "it has no such channel (404)"),
+        ("refuses", "it responds with status 503"),
+        ("leads-away", "it redirects to https://relay.example/AbCdEfGhIjKlMnOp; give that URL"),
     ],
 )
-async def test_a_server_that_gives_no_events_is_told_in_words(trouble: str, words: str) -> None:
+async def test_open_smee_says_why_a_server_sends_no_events(trouble: str, words: str) -> None:
     async with Relay.serve(trouble=trouble) as relay:
         error = await failure(relay.channel)
-        assert error.message == f"The relay 127.0.0.1:{relay.port} gives no events of {relay.channel}: {words}."
+        assert error.message == f"The relay 127.0.0.1:{relay.port} sends no events of {relay.channel}: {words}."
         assert "--tunnel smee" in error.hint
 
 
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        ("page", "it answers with a page"),
-        ("gone", "it knows no such channel (404)"),
-        ("leads-away", "it made a channel elsewhere, at https://relay.example/new; give that URL yourself"),
-        ("odd", "it made a channel elsewhere, at http://[xxx"),
+        ("page", "it responds with a page"),
+        ("gone", "it has no such channel (404)"),
+        ("leads-away", "it created a channel at another host, https://relay.example/new; give that URL yourself"),
+        ("odd", "it created a channel at another host, http://[xxx"),
     ],
 )
-async def test_a_server_that_makes_no_channel_is_told_in_words(trouble: str, words: str) -> None:
+async def test_open_smee_says_why_a_server_creates_no_channel(trouble: str, words: str) -> None:
     async with Relay.serve(trouble=trouble) as relay:
         assert words in (await failure(f"{relay.url}/new")).message
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_stream_that_never_begins_is_not_ready(gosmee: bool) -> None:
+async def test_open_smee_fails_when_the_stream_does_not_begin(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee, trouble="mute") as relay:
         error = await failure(relay.channel, timeout_s=0.3)
-        assert "it does not answer within 0.3 s" in error.message
+        assert "it does not respond within 0.3 s" in error.message
         await asyncio.wait_for(relay.until(streams=0), 5)
 
 
-async def test_a_stream_that_ends_in_order_is_connected_anew_too() -> None:
+async def test_a_stream_that_the_relay_ends_is_reconnected() -> None:
     async with Relay.serve(trouble="ends") as relay, opened(relay.channel) as world:
-        await world.until(lambda: "it ended the stream" in world.tunnel.health())
+        await world.until(lambda: "it ended the stream" in world.channel.health())
         relay.trouble = ""
-        await world.until(lambda: not world.tunnel.health())
+        await world.until(lambda: not world.channel.health())
         await post(relay.channel, BODY)
         assert (await world.arrival()).body == BODY
 
 
-async def test_opening_can_be_stopped() -> None:
+async def test_opening_can_be_cancelled() -> None:
     async with Relay.serve(trouble="mute") as relay:
-        task = asyncio.create_task(open_smee(replace(opening(), address=relay.channel)))
+        task = asyncio.create_task(open_smee(opening(address=relay.channel)))
         await asyncio.wait_for(relay.until(streams=1), 5)
         task.cancel()
         await asyncio.wait({task}, timeout=2)
@@ -412,39 +435,53 @@ async def test_opening_can_be_stopped() -> None:
         await asyncio.wait_for(relay.until(streams=0), 5)
 
 
-async def test_a_server_that_leads_to_new_and_nowhere_else_makes_no_channel() -> None:
+async def test_open_smee_fails_when_new_redirects_to_itself() -> None:
     async with Relay.serve(trouble="circles") as relay:
-        assert "it makes no channels" in (await failure(f"{relay.url}/new")).message
+        assert "it creates no channels" in (await failure(f"{relay.url}/new")).message
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (TimeoutError(), "it does not answer"),
-        (httpx.ReadTimeout(""), "it has gone silent"),
+        (TimeoutError(), "it does not respond"),
+        (httpx.ReadTimeout(""), "it sends nothing any more"),
         (ValueError(), "ValueError"),
     ],
 )
-def test_what_breaks_a_stream_off_is_put_into_words(error: Exception, words: str) -> None:
+def test_explain_describes_the_error_of_a_stream(error: Exception, words: str) -> None:
     assert explain(error) == words
 
 
-async def test_a_relay_that_is_not_there_is_told_in_words() -> None:
+async def test_open_smee_reports_a_relay_that_is_unreachable_or_a_url_with_a_password() -> None:
     async with Relay.serve() as relay:
         url = relay.channel
-    assert "it cannot be reached" in (await failure(url)).message
+    assert "it is unreachable" in (await failure(url)).message
     assert "password" in (await failure("http://user:pass@127.0.0.1/channel")).message
 
 
-async def test_closing_disconnects_at_once_and_may_be_done_twice() -> None:
+async def test_closing_disconnects_and_cancels_what_exceeds_the_drain_time() -> None:
     async with Relay.serve() as relay, opened(relay.channel, delay_s=30) as world:
         await post(relay.channel)
         await world.arrival()
         started = time.monotonic()
-        await world.tunnel.close()
-        await world.tunnel.close()
-        assert time.monotonic() - started < 20  # guards against a hang, and is less than the handler's delay
+        await world.channel.close(0.2)
+        await world.channel.close(0.2)
+        assert 0.2 <= time.monotonic() - started < 20  # guards against a hang, and is less than the handler's delay
+        assert world.arrivals.cancelled == 1
         await asyncio.wait_for(relay.until(streams=0), 5)
+
+
+async def test_closing_waits_for_invocations_in_progress() -> None:
+    async with Relay.serve() as relay, opened(relay.channel) as world:
+        world.arrivals.gate.clear()
+        await post(relay.channel)
+        await world.arrival()
+        closing = asyncio.create_task(world.channel.close(10))
+        await asyncio.wait_for(relay.until(streams=0), 5)
+        assert not closing.done()
+        world.arrivals.gate.set()
+        await asyncio.wait_for(closing, 5)
+        assert world.arrivals.cancelled == 0
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
@@ -465,3 +502,16 @@ def test_a_signed_invocation_through_a_relay_is_valid(tmp_path: Path, gosmee: bo
         started = time.monotonic()
         assert it.stop()[0] == 0
         assert time.monotonic() - started < 30  # guards against a hang
+
+
+def test_listen_captures_a_request_with_an_origin_that_came_through_a_relay(tmp_path: Path) -> None:
+    with relay_in_thread() as relay, listener(tmp_path, "--tunnel", relay.channel, "--path", "/hook") as it:
+        headers = (
+            *signed(BODY, timestamp=str(int(time.time()))).without("host").items,
+            ("origin", "https://page.example"),
+        )
+        assert httpx.post(relay.channel, content=BODY, headers=headers).is_success
+        while (record := it.record())["type"] != "invocation":
+            pass
+        assert record["verdict"]["status"] == "valid"
+        assert it.stop()[0] == 0

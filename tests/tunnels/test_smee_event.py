@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.javascript.stringify import stringify
-from port_hook_cli.tunnels.smee.event import NotRelayed, RelayedRequest, RelayNote, probe_body, probe_token, read_event
+from port_hook_cli.tunnels.smee.event import (
+    InvalidEvent,
+    RelayedRequest,
+    RelayMessage,
+    probe_body,
+    probe_token,
+    read_event,
+)
 from tests.javascript.json_texts import JSON_TEXTS, nearly_json
 
 _SPACE = " \t\r\n"
@@ -23,12 +30,12 @@ def read(data: str) -> RelayedRequest:
 
 def why(data: str) -> str:
     event = read_event(data)
-    assert isinstance(event, NotRelayed), event
+    assert isinstance(event, InvalidEvent), event
     return event.why
 
 
 @given(JSON_TEXTS, st.booleans())
-def test_the_body_of_a_smee_event_is_cut_out_as_it_stands(body: str, body_first: bool) -> None:
+def test_the_text_of_a_smee_body_is_preserved(body: str, body_first: bool) -> None:
     rest = '"x-port-signature":"v1,a=","query":{}'
     data = f'{{"body":{body},{rest}}}' if body_first else f'{{{rest},"body":{body}}}'
     assert read(data).body == body.strip(_SPACE).encode("utf-8", "surrogatepass")
@@ -45,18 +52,18 @@ def test_the_body_of_a_smee_event_is_cut_out_as_it_stands(body: str, body_first:
         "9" * 5000,
     ],
 )
-def test_what_json_parsers_would_change_or_refuse_stays(body: str) -> None:
+def test_json_that_a_parser_would_change_or_refuse_is_preserved(body: str) -> None:
     assert read(f'{{"body":{body},"timestamp":1}}').body == body.encode()
 
 
 @given(JSON_TEXTS.filter(lambda text: text.strip(_SPACE).startswith("{")))
-def test_a_body_in_the_form_of_json_stringify_survives_the_relay(text: str) -> None:
+def test_a_body_written_by_json_stringify_is_preserved(text: str) -> None:
     sent = stringify(text)
     assert read(f'{{"host":"smee.io","body":{stringify(sent)}}}').body == sent.encode()
 
 
 @given(st.binary())
-def test_gosmee_gives_any_bytes(body: bytes) -> None:
+def test_a_gosmee_body_can_have_any_bytes(body: bytes) -> None:
     data = json.dumps({"bodyB": base64.b64encode(body).decode(), "body": {"not": "this"}, "timestamp": "1"})
     assert read(data).body == body
 
@@ -71,7 +78,7 @@ def test_any_text_is_read_without_an_exception(data: str) -> None:
     if isinstance(found, RelayedRequest):
         assert found.body.decode("utf-8", "surrogatepass") in data or "bodyB" in data
     else:
-        assert isinstance(found, RelayNote | NotRelayed)
+        assert isinstance(found, RelayMessage | InvalidEvent)
 
 
 @pytest.mark.parametrize(
@@ -93,16 +100,16 @@ def test_any_text_is_read_without_an_exception(data: str) -> None:
         '{"content-type":"application/json"}',
     ],
 )
-def test_what_is_no_request_says_so_soon(data: str) -> None:
+def test_an_invalid_event_is_refused_quickly_with_the_reason(data: str) -> None:
     assert why(data)
 
 
-def test_of_a_key_twice_the_last_one_counts_as_for_javascript() -> None:
+def test_the_last_one_of_duplicate_keys_counts_as_in_javascript() -> None:
     event = read('{"body":1,"x-a":"1","bod\\u0079":{"b":2},"x-a":"2"}')
     assert (event.body, event.headers.items) == (b'{"b":2}', (("x-a", "2"),))
 
 
-def test_the_fields_are_those_that_port_sent_in_their_order() -> None:
+def test_header_fields_keep_their_order() -> None:
     event = read(
         json.dumps(
             {
@@ -132,40 +139,40 @@ def test_the_fields_are_those_that_port_sent_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["x y", "x\r\ny", "", "é", ":a", "host", "Content-Length", "Body"])
-def test_a_name_that_is_none_or_the_relays_own_is_left_out(name: str) -> None:
+def test_invalid_names_and_the_relays_own_members_are_left_out(name: str) -> None:
     assert read(json.dumps({name: "1", "body": {}})).headers.items == ()
 
 
 @pytest.mark.parametrize("value", ["a\r\nx-b: 1", "a\x00", "\x1b[31m", 1, None, {"a": "b"}, [1]])
-def test_a_value_that_cannot_be_sent_is_left_out(value: object) -> None:
+def test_invalid_values_are_left_out(value: object) -> None:
     assert read(json.dumps({"x-a": value, "body": {}})).headers.items == ()
 
 
 @pytest.mark.parametrize(("encoding", "body"), [("latin-1", '"body":{}'), ("utf-8", '"bodyB":"e30="')])
-def test_a_value_beyond_ascii_becomes_the_bytes_that_the_relay_was_sent(encoding: str, body: str) -> None:
+def test_a_value_outside_ascii_becomes_the_bytes_that_the_relay_received(encoding: str, body: str) -> None:
     assert read(f'{{"x-a":"é",{body}}}').headers.raw() == [(b"x-a", "é".encode(encoding))]
 
 
 @pytest.mark.parametrize("body", ['"body":{}', '"bodyB":"e30="'])
-def test_a_value_that_no_encoding_has_is_sent_all_the_same(body: str) -> None:
+def test_a_value_outside_the_encoding_becomes_utf_8(body: str) -> None:
     value = read(f'{{"x-a":"\\u20ac\\ud800",{body}}}').headers.raw()
     assert value == [(b"x-a", "\u20ac\ud800".encode("utf-8", "surrogatepass"))]
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.lists(st.text(), min_size=1))))
-def test_the_query_means_the_same_again(query: dict[str, str | list[str]]) -> None:
+def test_the_query_has_the_same_meaning(query: dict[str, str | list[str]]) -> None:
     pairs = [(name, one) for name, v in query.items() for one in (v if isinstance(v, list) else [v])]
     again = read(json.dumps({"body": {}, "query": query})).query
     assert parse_qsl(again, keep_blank_values=True, strict_parsing=bool(pairs)) == pairs
 
 
-def test_gosmees_notes_are_told_apart() -> None:
-    assert read_event('{"message":"ready"}') == RelayNote("ready")
+def test_messages_of_gosmee_are_recognized() -> None:
+    assert read_event('{"message":"ready"}') == RelayMessage("ready")
     assert isinstance(read_event('{"message":"ready","body":{}}'), RelayedRequest)
 
 
 @given(st.text(max_size=40))
-def test_a_probe_is_known_again_after_a_relay(token: str) -> None:
+def test_a_probe_is_recognized_after_a_relay(token: str) -> None:
     assert probe_token(probe_body(token)) == token
     assert probe_token(stringify(probe_body(token).decode()).encode()) == token
 
@@ -174,5 +181,5 @@ def test_a_probe_is_known_again_after_a_relay(token: str) -> None:
     "body",
     [b"{}", b'{"port-hook-probe":"a","b":1}', b'{"port-hook-probe":1}', b'{"port-hook-probe":' + b"[" * 400, b"\xff"],
 )
-def test_nothing_else_is_a_probe(body: bytes) -> None:
+def test_other_bodies_are_not_probes(body: bytes) -> None:
     assert probe_token(body) is None

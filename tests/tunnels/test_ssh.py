@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.connectivity import Reach
+from port_hook_cli.tunnels.connectivity import Connectivity
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, Tunnel
 from port_hook_cli.tunnels.registry import parse_tunnel
@@ -37,7 +37,7 @@ UNUSED = "http://127.0.0.1:9"
 
 @dataclass
 class User:
-    """Somebody with a home folder, who answers what they are asked."""
+    """A user with a home folder, who answers all questions with `answer`."""
 
     home: Path
     answer: bool = False
@@ -109,7 +109,7 @@ async def closing(tunnel: Tunnel) -> AsyncIterator[Tunnel]:
 
 @pytest.fixture
 def sshd(tmp_path: Path, user: User) -> Iterator[Sshd]:
-    """A server that knows the user's key and is known to them."""
+    """A server that accepts the user's key, and whose own key the user knows."""
     with sshd_for(user.home, tmp_path / "sshd") as it:
         yield it
 
@@ -134,14 +134,14 @@ def add_to(agent: Path, key: Path) -> Path:
 
 
 def lock(key: Path) -> None:
-    """Put a key with a passphrase in the place of `key`."""
+    """Replace `key` with a key that has a passphrase."""
     key.unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-f", str(key)], check=True)
 
 
 @needs_sshd
 class TestAnOpensshServer:
-    async def test_carries_bodies_byte_for_byte(self, sshd: Sshd, user: User) -> None:
+    async def test_forwards_bodies_byte_for_byte(self, sshd: Sshd, user: User) -> None:
         body = bytes(range(256)) * 4000
         answer = b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer"
         with handler(answer) as local:
@@ -156,7 +156,7 @@ class TestAnOpensshServer:
             assert request.value("x-port") == "a  b"
         assert user.questions == []
 
-    async def test_carries_many_at_once(self, sshd: Sshd, user: User) -> None:
+    async def test_forwards_many_requests_at_once(self, sshd: Sshd, user: User) -> None:
         with handler() as local:
             async with (
                 closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel,
@@ -166,14 +166,14 @@ class TestAnOpensshServer:
                 assert {response.status_code for response in await asyncio.gather(*posts)} == {200}
             assert sorted(int(request.body) for request in local.requests) == list(range(500))
 
-    async def test_that_is_killed_ends_the_tunnel_at_once(self, sshd: Sshd, user: User) -> None:
+    async def test_ends_the_tunnel_at_once_when_it_is_killed(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             sshd.signal(signal.SIGKILL)
             words = await asyncio.wait_for(tunnel.lost(), 20)
-            assert words == "The SSH connection to 127.0.0.1 has ended: the server hung up."
-            assert tunnel.health() == "the server hung up"
+            assert words == "The SSH connection to 127.0.0.1 has ended: the server closed the connection."
+            assert tunnel.health() == "the server closed the connection"
 
-    async def test_that_vanishes_without_a_word_is_noticed_and_closing_does_not_wait_for_it(
+    async def test_is_reported_when_it_stops_responding_and_does_not_delay_closing(
         self, sshd: Sshd, user: User
     ) -> None:
         async with closing(await open_ssh(user.opening(keepalive_s=0.1, address=sshd.address))) as tunnel:
@@ -183,19 +183,19 @@ class TestAnOpensshServer:
             words = await asyncio.wait_for(tunnel.lost(), 20)
             assert words == "The SSH connection to 127.0.0.1 has ended: the server no longer answers."
 
-    async def test_that_does_not_answer_any_more_does_not_hold_up_the_end(self, sshd: Sshd, user: User) -> None:
+    async def test_does_not_delay_closing_when_it_no_longer_responds(self, sshd: Sshd, user: User) -> None:
         tunnel = await open_ssh(user.opening(address=sshd.address))
         sshd.signal(signal.SIGSTOP)
         closing_it = asyncio.create_task(tunnel.close())
         done, _ = await asyncio.wait({closing_it}, timeout=30)  # it guards against a hang
         assert done == {closing_it}
 
-    async def test_gives_the_port_that_was_asked_for_or_had_before(self, sshd: Sshd, user: User) -> None:
+    async def test_forwards_the_requested_or_the_previous_port(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as first:
             port = urlsplit(first.url).port
             problem = await user.problem(f"{sshd.address}/{port}")
             assert problem.message == f"127.0.0.1 does not forward its port {port}."
-            # Taken by somebody else in the meantime: another one will do.
+            # Another program uses the port now, so the server may choose another one.
             async with closing(await open_ssh(user.opening(previous_url=first.url, address=sshd.address))) as other:
                 assert urlsplit(other.url).port != port
         async with closing(
@@ -205,9 +205,7 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address=f"{sshd.address}/{port}"))) as named:
             assert named.url == first.url
 
-    async def test_behind_a_url_of_the_users_own_forwards_the_port_that_it_leads_to(
-        self, sshd: Sshd, user: User
-    ) -> None:
+    async def test_forwards_the_port_behind_the_users_public_url(self, sshd: Sshd, user: User) -> None:
         problem = await user.problem(sshd.address, user.opening(public_url="https://hooks.example.com"))
         assert "--tunnel ssh://127.0.0.1/PORT" in problem.hint
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -219,32 +217,32 @@ class TestAnOpensshServer:
                 async with httpx.AsyncClient() as client:
                     assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
 
-    async def test_that_forbids_forwarding_is_told(self, sshd: Sshd, user: User) -> None:
+    async def test_is_reported_when_it_forbids_forwarding(self, sshd: Sshd, user: User) -> None:
         sshd.settings = ["AllowTcpForwarding no"]
         problem = await user.problem(sshd.address)
         assert problem.message == "127.0.0.1 forwards no port."
         assert "AllowTcpForwarding" in problem.hint
 
-    async def test_that_does_not_know_the_key_is_told_with_the_keys(self, sshd: Sshd, user: User) -> None:
+    async def test_is_reported_with_the_tried_keys_when_it_denies_access(self, sshd: Sshd, user: User) -> None:
         (sshd.folder / "authorized_keys").write_text("")
         problem = await user.problem(sshd.address)
-        assert f"It was shown {user.ssh / 'id_ed25519'}" in problem.message
+        assert f"Tried {user.ssh / 'id_ed25519'}" in problem.message
         assert "ssh-copy-id" in problem.hint
 
-    async def test_is_not_shown_a_key_with_a_passphrase_but_the_agent_is_named(self, sshd: Sshd, user: User) -> None:
+    async def test_gets_no_key_with_a_passphrase_and_the_hint_names_the_agent(self, sshd: Sshd, user: User) -> None:
         lock(user.ssh / "id_ed25519")
         problem = await user.problem(sshd.address)
         assert "has a passphrase" in problem.message
-        assert problem.hint == f"Try `ssh-add {user.ssh / 'id_ed25519'}`."
+        assert problem.hint == f"Run `ssh-add {user.ssh / 'id_ed25519'}`."
 
-    async def test_lets_a_key_in_that_only_the_agent_has(self, sshd: Sshd, user: User, agent: Path) -> None:
+    async def test_accepts_a_key_that_only_the_agent_has(self, sshd: Sshd, user: User, agent: Path) -> None:
         add_to(agent, user.ssh / "id_ed25519").unlink()
-        assert "does not let this user in" in (await user.problem(sshd.address)).message
+        assert "denied access to this user" in (await user.problem(sshd.address)).message
         user.environ["SSH_AUTH_SOCK"] = str(agent)
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             assert tunnel.health() == ""
 
-    async def test_is_found_by_the_name_that_ssh_config_gives_it(self, sshd: Sshd, user: User) -> None:
+    async def test_is_found_by_its_name_in_ssh_config(self, sshd: Sshd, user: User) -> None:
         (user.ssh / "id_ed25519").rename(user.ssh / "for_the_box")
         (user.ssh / "config").write_text(
             f"Host MyBox\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {getpass.getuser()}\n"
@@ -253,23 +251,21 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address="ssh://MyBox"))) as tunnel:
             assert tunnel.url.startswith("http://127.0.0.1:")
 
-    async def test_that_takes_connections_from_itself_only_is_guessed_when_it_cannot_be_reached(
-        self, sshd: Sshd, user: User
-    ) -> None:
+    async def test_may_accept_only_its_own_connections_when_a_probe_fails(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
-            # Nothing listens at the local end, which looks the same from outside.
+            # Nothing listens at the local end, which a probe cannot distinguish.
             found = await tunnel.probe("/probe", "token")
-            assert found.reach is Reach.UNREACHABLE
-            assert "GatewayPorts" in found.words
+            assert found.connectivity is Connectivity.UNREACHABLE
+            assert "GatewayPorts" in found.message
 
     async def test_is_probed_through_the_tunnel(self, sshd: Sshd, user: User) -> None:
         with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntoken") as local:
             async with closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel:
                 found = await tunnel.probe("/probe", "token")
-            assert found.reach is Reach.REACHABLE
+            assert found.connectivity is Connectivity.REACHABLE
             assert local.requests[0].line == "GET /probe HTTP/1.1"
 
-    async def test_brings_signed_invocations_to_a_listener_and_answers_back(
+    async def test_forwards_signed_invocations_and_returns_the_responses(
         self, sshd: Sshd, user: User, folder: Path
     ) -> None:
         shutil.copytree(user.ssh, folder / ".ssh")
@@ -285,20 +281,20 @@ class TestAnOpensshServer:
             headers = signed(a_body(), secret=SECRET, timestamp=str(int(time.time())))
             assert it.post(a_body(), headers) == (202, b"done")
             record = it.record()
-            while record["type"] != "invocation":  # the tunnel may tell how it fares in between
+            while record["type"] != "invocation":  # records of the tunnel may come in between
                 record = it.record()
             assert record["verdict"]["status"] == "valid"
             code, _ = it.stop()
             assert code == 0
 
 
-class TestAKeyThatIsNotKnown:
+class TestAnUnknownKey:
     @pytest.fixture
     def server(self) -> Iterator[SshServer]:
         with ssh_server(SshServer("own")) as it:
             yield it
 
-    async def test_is_shown_asked_about_and_kept_for_this_user_only(self, server: SshServer, user: User) -> None:
+    async def test_is_shown_to_the_user_and_saved_for_this_user_only(self, server: SshServer, user: User) -> None:
         user.answer = True
         async with closing(await open_ssh(user.opening(address=server.address))):
             (question,) = user.questions
@@ -309,22 +305,22 @@ class TestAKeyThatIsNotKnown:
         assert not (user.ssh / "known_hosts").exists()
         user.answer = False
         async with closing(await open_ssh(user.opening(address=server.address))):
-            assert len(user.questions) == 1, "it was to be remembered"
+            assert len(user.questions) == 1, "the key was saved"
 
-    async def test_is_not_taken_without_a_yes(self, server: SshServer, user: User) -> None:
+    async def test_is_not_accepted_without_a_yes(self, server: SshServer, user: User) -> None:
         problem = await user.problem(server.address)
         assert server.fingerprint in problem.message
         assert f"--accept-host-key {server.fingerprint}" in problem.hint
         assert not user.own_known_hosts.exists()
-        assert server.users == [], "nobody was named to a stranger"
+        assert server.users == [], "no user name was sent to an unknown server"
 
-    async def test_is_taken_for_once_when_it_was_told_in_advance(self, server: SshServer, user: User) -> None:
+    async def test_is_accepted_once_with_accept_host_key(self, server: SshServer, user: User) -> None:
         opening = user.opening(accept_host_key=server.fingerprint)
         async with closing(await open_ssh(replace(opening, address=server.address))):
             assert user.questions == []
         assert not user.own_known_hosts.exists()
 
-    async def test_is_refused_when_another_was_told_in_advance(self, server: SshServer, user: User) -> None:
+    async def test_is_refused_when_accept_host_key_names_another(self, server: SshServer, user: User) -> None:
         user.answer = True
         problem = await user.problem(server.address, user.opening(accept_host_key="SHA256:another"))
         assert server.fingerprint in problem.message
@@ -332,7 +328,9 @@ class TestAKeyThatIsNotKnown:
         assert user.questions == []
 
     @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
-    async def test_is_never_taken_for_a_host_that_had_another(self, server: SshServer, user: User, kind: str) -> None:
+    async def test_is_always_refused_when_another_key_of_the_host_is_known(
+        self, server: SshServer, user: User, kind: str
+    ) -> None:
         known = asyncssh.generate_private_key(kind).export_public_key().decode()
         user.knows(f"[127.0.0.1]:{server.port} {known}")
         user.answer = True
@@ -344,23 +342,19 @@ class TestAKeyThatIsNotKnown:
         assert user.questions == []
         assert server.users == []
 
-    async def test_is_not_a_changed_one_when_another_port_of_the_host_is_known(
-        self, server: SshServer, user: User
-    ) -> None:
+    async def test_is_unknown_when_only_another_port_of_the_host_is_known(self, server: SshServer, user: User) -> None:
         user.knows(f"127.0.0.1 {asyncssh.generate_private_key('ssh-ed25519').export_public_key().decode()}")
         problem = await user.problem(server.address)
-        assert "is not known" in problem.message
+        assert "is unknown" in problem.message
 
-    async def test_is_told_from_a_known_one_beside_lines_that_cannot_be_read(
-        self, server: SshServer, user: User
-    ) -> None:
+    async def test_is_found_in_a_file_with_invalid_lines(self, server: SshServer, user: User) -> None:
         user.knows("nonsense\n@odd x y\n|1|bad ssh-ed25519 AAAA\n" + server.known_as)
         async with closing(await open_ssh(user.opening(address=server.address))):
             assert user.questions == []
 
 
 def at(user: User, server: SshServer) -> str:
-    """Let the service's name lead to the stand-in, as a user behind a gateway might; return the name."""
+    """Make the service's name resolve to the stand-in through ~/.ssh/config; return the name."""
     name = "a.pinggy.io" if server.service == "pinggy.io" else server.service
     (user.ssh / "config").write_text(f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n")
     user.knows(server.known_as)
@@ -369,7 +363,7 @@ def at(user: User, server: SshServer) -> str:
 
 class TestAService:
     @pytest.mark.parametrize("service", BANNERS)
-    async def test_gives_a_url_and_is_shown_no_key(self, user: User, service: str) -> None:
+    async def test_prints_a_url_and_gets_no_key(self, user: User, service: str) -> None:
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
         with handler() as local, ssh_server(SshServer(service)) as server:
             async with closing(await open_ssh(user.opening(local.url, address=at(user, server)))) as tunnel:
@@ -385,71 +379,71 @@ class TestAService:
             assert getpass.getuser() not in server.users
             assert server.terminals == [None]
 
-    async def test_is_shown_the_keys_of_a_user_who_says_who_they_are(self, user: User) -> None:
+    async def test_gets_the_keys_when_the_user_names_a_user(self, user: User) -> None:
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
         with ssh_server(SshServer("serveo.net")) as server:
             async with closing(await open_ssh(user.opening(address=f"ssh://me@{at(user, server)}"))):
                 assert set(server.users) == {"me"}
                 assert server.keys_shown == 1
 
-    async def test_reaches_the_listener_and_nothing_else(self, user: User) -> None:
+    async def test_can_connect_only_to_the_listener(self, user: User) -> None:
         with handler() as local, handler() as other, ssh_server(SshServer("serveo.net")) as server:
             async with closing(await open_ssh(user.opening(local.url, address=at(user, server)))):
                 assert await server.open_channel("127.0.0.1", other.port) == "No such listener"
             assert other.requests == []
 
-    async def test_that_speaks_http_only_gives_that(self, user: User) -> None:
+    async def test_without_https_gives_its_http_url(self, user: User) -> None:
         says = "\x1b]0;x\x07HTTP at http://abc.serveo.net now\n"
         with ssh_server(SshServer("serveo.net", says=says)) as server:
             async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 assert tunnel.url == "http://abc.serveo.net"
 
-    async def test_that_gives_no_url_is_quoted_in_print(self, user: User) -> None:
+    async def test_without_a_url_is_quoted_in_printable_characters(self, user: User) -> None:
         says = "Welcome to https://evil.example\n\x1b[31mtoo many tunnels\n"
         with ssh_server(SshServer("serveo.net", says=says, ends_session=True)) as server:
             problem = await user.problem(at(user, server))
-        assert problem.message == r"serveo.net gave no public URL. Its last words: \x1b[31mtoo many tunnels"
+        assert problem.message == r"serveo.net did not print a public URL. Its last output: \x1b[31mtoo many tunnels"
 
-    async def test_that_stays_silent_is_given_up(self, user: User) -> None:
+    async def test_without_output_is_reported_after_the_timeout(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", says="")) as server:
             problem = await user.problem(at(user, server), user.opening(timeout_s=0.3))
-        assert problem.message == "serveo.net gave no public URL."
+        assert problem.message == "serveo.net did not print a public URL."
 
-    async def test_that_forwards_nothing_is_told(self, user: User) -> None:
+    async def test_is_reported_when_it_refuses_to_forward(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", refuses=True)) as server:
             problem = await user.problem(at(user, server))
-        assert problem.message.startswith("serveo.net gave no public URL.")
+        assert problem.message.startswith("serveo.net did not print a public URL.")
 
-    async def test_that_lets_nobody_in_is_told(self, user: User) -> None:
+    async def test_is_reported_when_it_denies_access(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", lets_in=False)) as server:
-            assert "does not let" in (await user.problem(at(user, server))).message
+            assert "denied access" in (await user.problem(at(user, server))).message
 
-    async def test_that_hangs_up_is_told(self, user: User) -> None:
+    async def test_is_reported_when_it_closes_the_connection(self, user: User) -> None:
         with ssh_server(SshServer("pinggy.io")) as server:
             async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 await server.hang_up()
-                assert "the server hung up" in await asyncio.wait_for(tunnel.lost(), 20)
-                assert tunnel.health() == "the server hung up"
+                assert "the server closed the connection" in await asyncio.wait_for(tunnel.lost(), 20)
+                assert tunnel.health() == "the server closed the connection"
 
 
-class TestWhatCannotBeReached:
-    async def test_a_port_where_nothing_listens(self, user: User) -> None:
+class TestConnectionErrors:
+    async def test_a_port_where_nothing_listens_is_reported(self, user: User) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         problem = await user.problem(f"ssh://me@127.0.0.1:{port}")
         assert problem.message == f"Nothing listens on port {port} of 127.0.0.1."
 
-    async def test_a_host_that_does_not_exist(self, user: User) -> None:
+    async def test_a_host_that_does_not_exist_is_reported(self, user: User) -> None:
         problem = await user.problem("ssh://me@no-such-host.invalid")
-        assert problem.message.startswith("There is no host no-such-host.invalid")
+        assert problem.message.startswith("The host no-such-host.invalid cannot be resolved")
 
-    async def test_a_server_that_says_nothing(self, user: User) -> None:
+    async def test_a_silent_server_is_reported_after_the_timeout(self, user: User) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             port = mute.getsockname()[1]
             problem = await user.problem(f"ssh://me@127.0.0.1:{port}", user.opening(timeout_s=0.3))
-        assert problem.message == f"127.0.0.1 did not answer on port {port} within 0.3 s."
+        assert problem.message == f"127.0.0.1 did not respond on port {port} within 0.3 s."
 
-    async def test_a_server_that_speaks_something_else(self, user: User) -> None:
+    async def test_a_server_that_does_not_speak_ssh_is_reported(self, user: User) -> None:
         async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
@@ -458,15 +452,15 @@ class TestWhatCannotBeReached:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as web:
             port = web.sockets[0].getsockname()[1]
             problem = await user.problem(f"ssh://me@127.0.0.1:{port}")
-        assert problem.message == "127.0.0.1 hung up while the connection was being made."
-        assert f"SSH server on port {port}" in problem.hint
+        assert problem.message == "127.0.0.1 closed the connection before it was established."
+        assert f"SSH server listens on port {port}" in problem.hint
 
-    async def test_settings_that_cannot_be_read(self, user: User) -> None:
+    async def test_an_invalid_ssh_config_is_reported(self, user: User) -> None:
         (user.ssh / "config").write_text("Port none\n")
         problem = await user.problem("ssh://me@127.0.0.1")
         assert "~/.ssh/config" in problem.hint
 
-    async def test_cancelling_hangs_up(self, user: User) -> None:
+    async def test_cancelling_disconnects(self, user: User) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             opening = asyncio.create_task(open_ssh(user.opening(address=f"ssh://me@127.0.0.1:{mute.getsockname()[1]}")))
             accepted = await asyncio.to_thread(mute.accept)
@@ -484,13 +478,13 @@ class TestWhatCannotBeReached:
 
 
 def read_to_the_end(connection: socket.socket) -> None:
-    """Return when the other side has hung up; raises TimeoutError when it does not."""
+    """Return when the other side has disconnected; raises TimeoutError if it does not."""
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
 
 
-async def test_the_registry_opens_it(user: User) -> None:
+async def test_open_tunnel_opens_an_ssh_tunnel(user: User) -> None:
     with ssh_server(SshServer("own")) as server:
         opening = user.opening(accept_host_key=server.fingerprint)
         async with closing(await open_tunnel(parse_tunnel(server.address), opening)) as tunnel:
@@ -512,7 +506,7 @@ except TunnelError as error:
 """
 
 
-def test_without_asyncssh_the_way_to_get_it_is_told() -> None:
+def test_open_ssh_says_how_to_install_asyncssh_when_it_is_missing() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert done.stdout == (
         "An SSH tunnel needs asyncssh, which is not installed. "

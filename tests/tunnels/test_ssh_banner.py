@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.tunnels.ssh.banner import find_url, last_line
-from port_hook_cli.tunnels.ssh.destination import ports_to_ask_for, read_destination, url_of
+from port_hook_cli.tunnels.ssh.destination import ports_to_request, read_destination, url_of
 
 
 def url(name: str, text: str) -> str | None:
@@ -23,38 +23,38 @@ def url(name: str, text: str) -> str | None:
         ("a.pinggy.io", "http://x.a.free.pinggy.link\nhttps://X.a.free.pinggy.link\n", "https://x.a.free.pinggy.link"),
     ],
 )
-def test_the_url_of_the_tunnel_is_found_among_others(name: str, text: str, expected: str | None) -> None:
+def test_find_url_finds_the_url_of_the_tunnel_among_others(name: str, text: str, expected: str | None) -> None:
     assert url(name, text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["https://x.lhr.life", "https://x.lhr.lif", "https://x.lhr.life.evil.example\n", "https://u@x.lhr.life/\n"]
 )
-def test_half_a_name_or_another_domain_is_none(text: str) -> None:
+def test_find_url_ignores_incomplete_names_and_other_domains(text: str) -> None:
     assert url("localhost.run", text) is None
 
 
-def test_the_last_line_that_says_something() -> None:
+def test_last_line_skips_empty_lines() -> None:
     assert last_line("one\ntwo \r\n\n") == "two"
     assert last_line("\n") == ""
 
 
-def test_names_of_hosts_keep_their_case_and_users_their_signs() -> None:
+def test_read_destination_keeps_the_case_of_hosts_and_decodes_users() -> None:
     to = read_destination("ssh://me%40corp@MyBox:2222/9000")
     assert (to.user, to.host, to.port, to.remote_port) == ("me@corp", "MyBox", 2222, 9000)
     assert read_destination("ssh://[::1]:22").host == "::1"
     assert url_of("::1", 9000) == "http://[::1]:9000"
 
 
-def test_only_a_user_who_gives_a_name_shows_keys_to_a_service() -> None:
-    assert not read_destination("serveo.net").shows_keys
-    assert not read_destination("ssh://serveo.net").shows_keys
-    assert read_destination("ssh://me@serveo.net").shows_keys
+def test_read_destination_uses_keys_for_a_service_only_with_a_user() -> None:
+    assert not read_destination("serveo.net").uses_keys
+    assert not read_destination("ssh://serveo.net").uses_keys
+    assert read_destination("ssh://me@serveo.net").uses_keys
 
 
-def test_the_ports_to_ask_for() -> None:
-    assert ports_to_ask_for(9000, public_url="https://x", previous_url="http://h:1") == (9000,)
-    assert ports_to_ask_for(None, public_url="http://x:81", previous_url=None) == (81,)
-    assert ports_to_ask_for(None, public_url="https://x", previous_url=None) == ()
-    assert ports_to_ask_for(None, public_url=None, previous_url="http://h:82/hook") == (82, 0)
-    assert ports_to_ask_for(None, public_url=None, previous_url=None) == (0,)
+def test_ports_to_request_prefers_the_named_and_the_previous_port() -> None:
+    assert ports_to_request(9000, public_url="https://x", previous_url="http://h:1") == (9000,)
+    assert ports_to_request(None, public_url="http://x:81", previous_url=None) == (81,)
+    assert ports_to_request(None, public_url="https://x", previous_url=None) == ()
+    assert ports_to_request(None, public_url=None, previous_url="http://h:82/hook") == (82, 0)
+    assert ports_to_request(None, public_url=None, previous_url=None) == (0,)

@@ -1,1 +1,1 @@
-"""Quick tunnels of Cloudflare, through the `cloudflared` program."""
+"""Cloudflare quick tunnels, through the `cloudflared` program."""

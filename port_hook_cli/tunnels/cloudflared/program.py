@@ -1,4 +1,4 @@
-"""Where the user's cloudflared program is."""
+"""Find the user's cloudflared program."""
 
 from __future__ import annotations
 

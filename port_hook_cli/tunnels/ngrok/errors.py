@@ -1,4 +1,4 @@
-"""What ngrok ran into, in plain words with the fix."""
+"""The errors of ngrok, with what the user can do about them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from port_hook_cli.errors import TunnelError
 from port_hook_cli.text.safe import printable, shorten
 
 _AUTHTOKEN_PAGE = "https://dashboard.ngrok.com/get-started/your-authtoken"
-_WITHOUT_NGROK = "bring your own tunnel with `--public-url URL`, or listen without one: `--tunnel none`"
+_WITHOUT_NGROK = "use your own tunnel with `--public-url URL`, or none with `--tunnel none`"
 _GET_NGROK = "Install ngrok (https://ngrok.com/download) so that `ngrok` is on PATH"
 
 NO_TOKEN_HINT = (
@@ -23,28 +23,28 @@ GET_NGROK_HINT = (
 )
 _WRONG_TOKEN = (
     "ngrok does not accept the authtoken",
-    f"Copy it anew from {_AUTHTOKEN_PAGE}. NGROK_AUTHTOKEN in the environment wins over ngrok's own settings.",
+    f"Copy it again from {_AUTHTOKEN_PAGE}. NGROK_AUTHTOKEN in the environment overrides ngrok's settings.",
 )
 _DOMAINS_PAGE = "https://dashboard.ngrok.com/domains"
-_OTHER_DOMAIN = "or leave the domain out (`--domain`, or `url` in ngrok's settings) and take the one that ngrok gives"
+_OTHER_DOMAIN = "or leave out the domain (`--domain`, or `url` in ngrok's settings) and use the one that ngrok chooses"
 _NOT_YOURS = (
     "The domain is not reserved for this ngrok account",
-    f"Reserve it at {_DOMAINS_PAGE}, with the account that the authtoken is of, {_OTHER_DOMAIN}.",
+    f"Reserve it at {_DOMAINS_PAGE}, with the account of the authtoken, {_OTHER_DOMAIN}.",
 )
 _PAID_DOMAIN = (
-    "The plan of this ngrok account does not serve that domain",
-    f"Give the domain that {_DOMAINS_PAGE} lists for the account, {_OTHER_DOMAIN}.",
+    "The plan of this ngrok account does not include that domain",
+    f"Use the domain that {_DOMAINS_PAGE} lists for the account, {_OTHER_DOMAIN}.",
 )
-_TOO_OLD = ("ngrok no longer serves this version of its agent", "Run `ngrok update`, then try again.")
+_TOO_OLD = ("ngrok no longer supports this version of its agent", "Run `ngrok update`, then try again.")
 
-# https://ngrok.com/docs/errors; the codes are stable, the sentences with them are not.
+# https://ngrok.com/docs/errors; the codes are stable, their messages are not.
 _CODES = {
     "105": _WRONG_TOKEN,
     "106": _WRONG_TOKEN,
     "107": _WRONG_TOKEN,
     "108": (
-        "The ngrok account allows no further agent: another one is already running",
-        "Stop it: `pgrep -af ngrok` lists those on this machine, https://dashboard.ngrok.com/agents all of them.",
+        "The ngrok account allows no more agents: another one is already running",
+        "Stop it: `pgrep -af ngrok` lists those on this machine, and https://dashboard.ngrok.com/agents lists all.",
     ),
     "120": _TOO_OLD,
     "121": _TOO_OLD,
@@ -53,40 +53,40 @@ _CODES = {
     "319": _NOT_YOURS,
     "320": _NOT_YOURS,
     "334": (
-        "The account's ngrok address is already online from somewhere else",
-        "Stop the agent that holds it: `pgrep -af ngrok`, or https://dashboard.ngrok.com/endpoints, shows which.",
+        "The account's ngrok domain is already in use elsewhere",
+        "Stop the agent that uses it: `pgrep -af ngrok` or https://dashboard.ngrok.com/endpoints shows which one.",
     ),
     "354": _NOT_YOURS,
     "3200": (
         "ngrok reports the endpoint as offline",
-        "Try again; if it stays so, see https://dashboard.ngrok.com/endpoints.",
+        "Try again. If the error persists, see https://dashboard.ngrok.com/endpoints.",
     ),
-    "4018": ("ngrok wants the authtoken of an account and was given none", NO_TOKEN_HINT),
+    "4018": ("ngrok requires an authtoken, and got none", NO_TOKEN_HINT),
     "9040": (
-        "ngrok refuses connections from this network's address",
+        "ngrok refuses connections from this network's IP address",
         f"Try another network, or {_WITHOUT_NGROK}.",
     ),
 }
 _KINDS = {
     "AgentConfigError": (
         "ngrok's settings cannot be read: {message}.",
-        "Mend or remove that file; `ngrok config check` says what is wrong with it.",
+        "Fix or remove that file; `ngrok config check` shows the problem.",
     ),
     "FileNotFoundError": ("ngrok cannot be started: {message}.", f"{_GET_NGROK}, or {_WITHOUT_NGROK}."),
     "OldAgentError": (
-        "The ngrok agent found is version {message}, and port-hook needs 3.16 or newer.",
-        "Run `ngrok update`, or install a current one from https://ngrok.com/download.",
+        "The installed ngrok agent is version {message}; port-hook needs 3.16 or newer.",
+        "Run `ngrok update`, or install the current version from https://ngrok.com/download.",
     ),
     "OSError": (
-        "The program found as ngrok cannot be run: {message}.",
-        "Install ngrok for this machine's kind of processor from https://ngrok.com/download.",
+        "The ngrok program cannot be run: {message}.",
+        "Install ngrok for this machine's processor from https://ngrok.com/download.",
     ),
     "PermissionError": (
-        "The program found as ngrok may not be run: {message}.",
-        "Make it executable with `chmod +x`, or put another `ngrok` first on PATH.",
+        "The ngrok program is not executable: {message}.",
+        "Make it executable with `chmod +x`, or put another `ngrok` before it on PATH.",
     ),
     "PyngrokNgrokInstallError": (
-        "There is no ngrok on this machine, and it could not be downloaded.",
+        "No ngrok program was found, and it could not be downloaded.",
         f"{_GET_NGROK}; {_WITHOUT_NGROK}.",
     ),
 }
@@ -95,14 +95,14 @@ _OFFLINE = re.compile(r"failed to reconnect session|dial tcp|no such host|networ
 _MESSAGE = re.compile(r't=\S+ lvl=\w+ msg="([^"]*)"')
 _SESSION_LOST = re.compile(r"failed to reconnect session|session closed|heartbeat timeout")
 _SESSION_BACK = ("client session established", "tunnel session started")
-_LAST_WORDS = 5
+_LAST_LINES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NgrokFailure:
-    """What the leash reported: the exception's name, its words, and the status of the agent's API, if it was that.
+class AgentFailure:
+    """The error that the supervisor reported: the exception's name and message, and the status of the agent's API.
 
-    `kind` is `Timeout` or `Gone` for what was noticed from outside.
+    `kind` is `Timeout` or `Gone` if the supervisor reported nothing. `status` is None for other exceptions.
     """
 
     kind: str
@@ -110,56 +110,56 @@ class NgrokFailure:
     status: int | None = None
 
 
-def session_trouble(line: str) -> str | None:
-    """Return what a line of the agent's log says of its session: "" for a new one, a clause for a lost one, or None."""
+def session_problem(line: str) -> str | None:
+    """Return what a log line of the agent says about its session: "" if new, a clause if lost, else None."""
     match = _MESSAGE.match(line)
     if not match:
         return None
     if match[1] in _SESSION_BACK:
         return ""
-    return "ngrok has lost its session and is connecting anew" if _SESSION_LOST.match(match[1]) else None
+    return "ngrok has lost its session and is reconnecting" if _SESSION_LOST.match(match[1]) else None
 
 
-def explain(failure: NgrokFailure, log: Iterable[str] = ()) -> TunnelError:
-    """Return the problem to raise. `log` holds the agent's last lines, free of the token; none need be printable."""
+def explain(failure: AgentFailure, log: Iterable[str] = ()) -> TunnelError:
+    """Return the error to raise. `log` holds the agent's last lines, without the token; they may be unprintable."""
     log = list(log)
     code = _code(failure, log)
     if code:
         return _refused(code, failure, log)
     if failure.status == 404:  # noqa: PLR2004 - not found: the agent has no such API
-        return _told("OldAgentError", "older than 3.16")
+        return _known_error("OldAgentError", "older than 3.16")
     if failure.kind in _KINDS:
-        return _told(failure.kind, failure.message)
+        return _known_error(failure.kind, failure.message)
     if any(_OFFLINE.search(line) for line in (failure.message, *log)):
         return TunnelError(
-            "ngrok cannot reach its service from here." + _last_words(log),
-            hint=f"Check the network, and `proxy_url` in ngrok's settings behind a proxy; or {_WITHOUT_NGROK}.",
+            "ngrok cannot connect to its service." + _last_output(log),
+            hint=f"Check the network and, behind a proxy, `proxy_url` in ngrok's settings; or {_WITHOUT_NGROK}.",
         )
-    return TunnelError(_outcome(failure) + _last_words(log), hint=f"Try `ngrok diagnose`; or {_WITHOUT_NGROK}.")
+    return TunnelError(_outcome(failure) + _last_output(log), hint=f"Run `ngrok diagnose`, or {_WITHOUT_NGROK}.")
 
 
-def _code(failure: NgrokFailure, log: Sequence[str]) -> str | None:
+def _code(failure: AgentFailure, log: Sequence[str]) -> str | None:
     codes = [match[1] for line in (*log, failure.message) for match in re.finditer(r"ERR_NGROK_(\d+)", line)]
     return codes[-1] if codes else None
 
 
-def _refused(code: str, failure: NgrokFailure, log: Sequence[str]) -> TunnelError:
+def _refused(code: str, failure: AgentFailure, log: Sequence[str]) -> TunnelError:
     if code in _CODES:
         happened, hint = _CODES[code]
         return TunnelError(f"{happened} (ERR_NGROK_{code}).", hint=hint)
-    words = _last_words(log) or f"\n  {shorten(printable(failure.message), 200)}"
+    output = _last_output(log) or f"\n  {shorten(printable(failure.message), 200)}"
     return TunnelError(
-        f"ngrok refused to open the tunnel (ERR_NGROK_{code}).{words}",
+        f"ngrok refused to open the tunnel (ERR_NGROK_{code}).{output}",
         hint=f"See https://ngrok.com/docs/errors/err_ngrok_{code}; or {_WITHOUT_NGROK}.",
     )
 
 
-def _told(kind: str, message: str) -> TunnelError:
+def _known_error(kind: str, message: str) -> TunnelError:
     happened, hint = _KINDS[kind]
     return TunnelError(happened.format(message=shorten(printable(message), 300)), hint=hint)
 
 
-def _outcome(failure: NgrokFailure) -> str:
+def _outcome(failure: AgentFailure) -> str:
     if failure.kind == "Timeout":
         return f"ngrok did not open the tunnel within {failure.message}."
     if failure.kind == "Gone":
@@ -167,6 +167,6 @@ def _outcome(failure: NgrokFailure) -> str:
     return f"ngrok did not open the tunnel: {shorten(printable(failure.message), 300)}"
 
 
-def _last_words(log: Sequence[str]) -> str:
-    lines = [f"\n  {shorten(printable(line), 200)}" for line in log[-_LAST_WORDS:]]
-    return " Its last words:" + "".join(lines) if lines else ""
+def _last_output(log: Sequence[str]) -> str:
+    lines = [f"\n  {shorten(printable(line), 200)}" for line in log[-_LAST_LINES:]]
+    return " Its last output:" + "".join(lines) if lines else ""

@@ -12,18 +12,18 @@ from pathlib import Path
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.protocol import Usable
 
-# pyngrok installs a script `ngrok` beside Python. The agent itself has some 30 MB.
-_LARGEST_SCRIPT = 1 << 20
+# pyngrok installs a script named `ngrok` next to Python. The agent itself is about 30 MB.
+_MAX_SCRIPT_BYTES = 1 << 20
 
 
 def find_config(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path | None:
-    """Return the user's ngrok settings: NGROK_CONFIG, else ngrok.yml at the agent's default place, if it is there."""
+    """Return the user's ngrok settings: NGROK_CONFIG, else ngrok.yml in the agent's default folder if it exists."""
     named = environ.get("NGROK_CONFIG")
     if not named:
         path = ngrok_folder(environ, home, platform) / "ngrok.yml"
         return path if path.is_file() else None
     if not Path(named).is_file():
-        raise TunnelError(f"NGROK_CONFIG names a file that is not there: {named}", hint="Correct or unset it.")
+        raise TunnelError(f"NGROK_CONFIG names a file that does not exist: {named}.", hint="Correct or unset it.")
     return Path(named)
 
 
@@ -32,7 +32,9 @@ def find_agent(environ: Mapping[str, str], home: Path) -> Path | None:
     named = environ.get("PYNGROK_NGROK_PATH")
     if named:
         if not Path(named).is_file():
-            raise TunnelError(f"PYNGROK_NGROK_PATH names no program: {named}", hint="Correct or unset it.")
+            raise TunnelError(
+                f"PYNGROK_NGROK_PATH names a file that does not exist: {named}.", hint="Correct or unset it."
+            )
         return Path(named)
     found = (shutil.which("ngrok", path=part) for part in environ.get("PATH", os.defpath).split(os.pathsep) if part)
     on_path = next((Path(path) for path in found if path and not _is_pyngrok(Path(path))), None)
@@ -68,7 +70,7 @@ def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Us
 
 
 def _is_pyngrok(path: Path) -> bool:
-    """Whether this is pyngrok's script of the same name, which would start an agent of its own."""
+    """Return whether this is pyngrok's script named `ngrok`, which would start another agent."""
     with contextlib.suppress(OSError):
-        return path.stat().st_size < _LARGEST_SCRIPT and b"pyngrok" in path.read_bytes()
+        return path.stat().st_size < _MAX_SCRIPT_BYTES and b"pyngrok" in path.read_bytes()
     return False

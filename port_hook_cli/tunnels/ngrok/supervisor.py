@@ -1,12 +1,12 @@
-"""The leash: a process between port-hook and the ngrok agent, so that the agent never outlives port-hook.
+"""A supervisor for the ngrok agent: a process between it and port-hook, so that the agent never outlives port-hook.
 
-Run as a script, `python -IS leash.py`, by `ngrok.py`; it is a tether (see `tether.py`) that knows pyngrok. One line
-of JSON on stdin is its order; then stdin stays open for as long as the tunnel is wanted. The kernel closes that
-pipe however port-hook ends, `kill -9` included, and then the leash kills the agent and itself. What it has to
-say goes to stdout, one JSON object per line: `log`, `url`, `error` or `ended`.
+It works as `port_hook_cli/tunnels/supervisor.py` does, but starts the agent with pyngrok. `tunnel.py` runs it as a
+script, `python -IS supervisor.py`. The first line on its stdin is JSON, a `StartRequest`; stdin then stays open until
+the tunnel is to end. The kernel closes it when port-hook ends for any reason, including `kill -9`; then the supervisor
+kills the agent and itself. It writes reports to stdout, one JSON object per line: `log`, `url`, `error` or `ended`.
 
-pyngrok lives here and nowhere else: its globals, its lock that is held while it waits for an agent that says
-nothing, its progress bar on stdout, and its logger that would write to a user's terminal.
+Only this process imports pyngrok, which has globals, holds a lock while it waits for a silent agent, prints a progress
+bar to stdout, and logs to the terminal.
 """
 
 from __future__ import annotations
@@ -29,126 +29,126 @@ from pathlib import Path
 from typing import IO, Any
 
 if __name__ == "__main__":
-    # A script knows no packages yet, isolated as it is.
+    # Python's isolated mode does not put port-hook on the import path.
     sys.path.insert(0, str(Path(__file__).parents[3]))
-from port_hook_cli.tunnels.supervisor import LONGEST, claim_streams, death_tie, end_family
+from port_hook_cli.tunnels.supervisor import MAX_LINE, kill_child_with_parent, kill_process_group, take_streams
 
-# The agent's endpoint API, which pyngrok 9 speaks, came with this version.
-OLDEST_AGENT = (3, 16)
-# A user's ngrok settings may define an endpoint of this name, say with a reserved domain; pyngrok takes it up.
+# pyngrok 9 uses the agent's endpoint API, which this version introduced.
+MIN_AGENT_VERSION = (3, 16)
+# If the user's ngrok settings define an endpoint with this name, such as one with a static domain, pyngrok uses it.
 ENDPOINT = "port-hook"
 MASK = "***"
-_HANG_UP_TIMEOUT_S = 1
-_MOST_API_BYTES = 1024 * 1024
-_LONGEST_URL = 2048
+_DELETE_TIMEOUT_S = 1
+_MAX_API_BYTES = 1024 * 1024
+_MAX_URL = 2048
 
 
 class OldAgentError(Exception):
-    """The agent is older than `OLDEST_AGENT`; says its version."""
+    """The agent is older than `MIN_AGENT_VERSION`; the message is its version."""
 
 
 class AgentConfigError(Exception):
-    """The user's ngrok settings cannot be read; says which file."""
+    """The user's ngrok settings cannot be read; the message is the file's path."""
 
 
 @dataclass(slots=True)
-class Leash:
-    """What the main thread and the one that waits for port-hook's end share."""
+class AgentSupervisor:
+    """What the main thread shares with the thread that waits for the end of port-hook."""
 
     reports: IO[bytes]
     folder: Path
     token: str = ""
-    hang_up: Callable[[], object] | None = None
+    delete_endpoint: Callable[[], object] | None = None
 
-    def report(self, **what: Any) -> None:
-        """Tell port-hook, without the token; that it has gone is noticed elsewhere."""
-        line = json.dumps(what)
+    def report(self, **fields: Any) -> None:
+        """Write a report to port-hook, with the token masked; if port-hook has ended, another thread notices it."""
+        line = json.dumps(fields)
         if self.token:
             line = line.replace(json.dumps(self.token)[1:-1], MASK)
         with contextlib.suppress(OSError):
             self.reports.write(line.encode() + b"\n")
 
-    def wait_for_the_end(self, port_hook: IO[bytes]) -> None:
-        """Wait until port-hook closes its end of the pipe or dies; then end everything."""
+    def end_with_port_hook(self, port_hook: IO[bytes]) -> None:
+        """Wait until port-hook closes its end of the pipe or ends; then end everything."""
         port_hook.read()
         self.remove_folder()
-        if self.hang_up:
+        if self.delete_endpoint:
             with contextlib.suppress(Exception):
-                self.hang_up()
-        end_family()
+                self.delete_endpoint()
+        kill_process_group()
 
     def remove_folder(self) -> None:
-        """Remove the private files; an agent that is up has read them."""
+        """Remove the private files: a running agent has read them already."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def main() -> None:
-    """Read the order, open the tunnel, hold it until it ends or port-hook does."""
-    port_hook, reports = claim_streams()
-    order = json.loads(port_hook.readline())
-    sys.path[:] = order["import_path"]
-    leash = Leash(reports, Path(tempfile.mkdtemp(prefix="port-hook-ngrok-")))
-    threading.Thread(target=leash.wait_for_the_end, args=(port_hook,), daemon=True).start()
+    """Open the requested tunnel, and keep it open until it ends or port-hook does."""
+    port_hook, reports = take_streams()
+    request = json.loads(port_hook.readline())
+    sys.path[:] = request["import_path"]
+    supervisor = AgentSupervisor(reports, Path(tempfile.mkdtemp(prefix="port-hook-ngrok-")))
+    threading.Thread(target=supervisor.end_with_port_hook, args=(port_hook,), daemon=True).start()
     try:
-        _hold(order, leash)
-    except Exception as problem:  # noqa: BLE001 - port-hook puts it into words
+        _run(request, supervisor)
+    except Exception as problem:  # noqa: BLE001 - port-hook explains it to the user
         status = getattr(problem, "status_code", None)
-        leash.report(error={"kind": type(problem).__name__, "message": str(problem)[:LONGEST], "status": status})
-    leash.remove_folder()
-    end_family()
+        supervisor.report(error={"kind": type(problem).__name__, "message": str(problem)[:MAX_LINE], "status": status})
+    supervisor.remove_folder()
+    kill_process_group()
 
 
-def _hold(order: dict[str, Any], leash: Leash) -> None:
+def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
     from pyngrok import conf, installer, ngrok, process
 
     logging.getLogger("pyngrok").setLevel(logging.CRITICAL + 1)
-    _tie_children()
-    settings = _settings(order, leash)
-    if order["install"]:
-        # pyngrok downloads to a fixed name in the temporary folder, where others may write.
-        tempfile.tempdir = str(leash.folder)
-        installer.install_ngrok(order["agent"])
-    # pyngrok talks to the agent on this machine; a proxy that the environment names cannot reach it.
+    _adapt_popen()
+    settings = _settings(request, supervisor)
+    if request["install"]:
+        # pyngrok downloads to a fixed name in the temporary folder, where other users can write.
+        tempfile.tempdir = str(supervisor.folder)
+        installer.install_ngrok(request["agent"])
+    # The agent's API is on this machine: pyngrok must not use the proxy that the environment names for it.
     urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({}), _ApiLimit()))
-    _refuse_old_agent(process.capture_run_process(order["agent"], ["--version"]))
+    _refuse_old_agent(process.capture_run_process(request["agent"], ["--version"]))
     config = conf.PyngrokConfig(
-        ngrok_path=order["agent"],
+        ngrok_path=request["agent"],
         config_path=settings,
-        startup_timeout=order["timeout_s"],
-        log_event_callback=lambda log: leash.report(log=log.line[:LONGEST]),
+        startup_timeout=request["timeout_s"],
+        log_event_callback=lambda log: supervisor.report(log=log.line[:MAX_LINE]),
     )
-    # What is passed here wins over the endpoint in the user's settings.
-    wanted = {"url": order["url"]} if order["url"] else {}
-    tunnel = ngrok.connect(order["upstream"], name=ENDPOINT, pyngrok_config=config, **wanted)
+    # This takes precedence over the endpoint in the user's settings.
+    options = {"url": request["url"]} if request["url"] else {}
+    tunnel = ngrok.connect(request["upstream"], name=ENDPOINT, pyngrok_config=config, **options)
     agent = process.get_process(config)
-    leash.hang_up = lambda: ngrok.api_request(
-        f"{agent.api_url}{tunnel.uri}", method="DELETE", timeout=_HANG_UP_TIMEOUT_S
+    supervisor.delete_endpoint = lambda: ngrok.api_request(
+        f"{agent.api_url}{tunnel.uri}", method="DELETE", timeout=_DELETE_TIMEOUT_S
     )
-    leash.remove_folder()
-    leash.report(url=_bounded_url(str(tunnel.public_url)))
-    leash.report(ended=agent.proc.wait())
+    supervisor.remove_folder()
+    supervisor.report(url=_bounded_url(str(tunnel.public_url)))
+    supervisor.report(ended=agent.proc.wait())
 
 
-def _tie_children() -> None:
-    """Make pyngrok start the agent as it should be: its stderr in its log, and bound to the leash's life by Linux."""
-    plain, tie = subprocess.Popen, death_tie()
+def _adapt_popen() -> None:
+    """Change how pyngrok starts the agent: its stderr goes to its log, and Linux kills it when this process ends."""
+    original, preexec_fn = subprocess.Popen, kill_child_with_parent()
 
     def popen(command: list[str], **options: Any) -> Any:
         options = {"stderr": subprocess.STDOUT, **options}
         if options.get("universal_newlines"):
-            # One odd byte would end the thread that reads the agent's log.
+            # A byte that is not UTF-8 would end the thread that reads the agent's log.
             options |= {"encoding": "utf-8", "errors": "replace"}
-        agent: Any = plain(command, preexec_fn=tie, **options)
+        agent: Any = original(command, preexec_fn=preexec_fn, **options)
         if agent.stdout:
             agent.stdout = _BoundedOutput(agent.stdout)
         return agent
 
-    # pyngrok offers no say in how it starts the agent.
-    setattr(subprocess, "Popen", popen)  # noqa: B010 - no type checker lets a class be replaced
+    # pyngrok has no option for this.
+    setattr(subprocess, "Popen", popen)  # noqa: B010 - type checkers reject an assignment to a class
 
 
 class _BoundedOutput:
-    """The output of a program. No call returns more than LONGEST; pyngrok's own calls have no limit."""
+    """The output of a program. No call returns more than MAX_LINE bytes; pyngrok's own calls have no limit."""
 
     def __init__(self, stream: IO[Any]) -> None:
         self._stream = stream
@@ -156,11 +156,11 @@ class _BoundedOutput:
 
     def readline(self) -> Any:
         """Return a line, or the next part of a long one."""
-        return self._stream.readline(LONGEST)
+        return self._stream.readline(MAX_LINE)
 
     def read(self) -> Any:
         """Return the beginning of the output."""
-        return self._stream.read(LONGEST)
+        return self._stream.read(MAX_LINE)
 
 
 class _ApiLimit(urllib.request.BaseHandler):
@@ -171,8 +171,8 @@ class _ApiLimit(urllib.request.BaseHandler):
         read = response.read
 
         def read_within_limit() -> bytes:
-            body: bytes = read(_MOST_API_BYTES + 1)
-            if len(body) > _MOST_API_BYTES:
+            body: bytes = read(_MAX_API_BYTES + 1)
+            if len(body) > _MAX_API_BYTES:
                 raise urllib.error.URLError("the agent's API sent more than 1 MiB")
             return body
 
@@ -181,20 +181,20 @@ class _ApiLimit(urllib.request.BaseHandler):
 
 
 def _bounded_url(url: str) -> str:
-    if len(url) > _LONGEST_URL:
-        raise ValueError(f"the public URL has more than {_LONGEST_URL} characters")
+    if len(url) > _MAX_URL:
+        raise ValueError(f"the public URL has more than {_MAX_URL} characters")
     return url
 
 
-def _settings(order: dict[str, Any], leash: Leash) -> str:
-    """Return the path of the settings for the agent: the user's, or a private copy with the token given to us."""
-    config: dict[str, Any] = _read_settings(order["config"]) if order["config"] else {"version": "3"}
+def _settings(request: dict[str, Any], supervisor: AgentSupervisor) -> str:
+    """Return the path of the settings for the agent: the user's, or a private copy with the requested token."""
+    config: dict[str, Any] = _read_settings(request["config"]) if request["config"] else {"version": "3"}
     block = config.setdefault("agent", {}) if str(config.get("version")) == "3" else config
-    leash.token = order["token"] or str(block.get("authtoken") or "")
-    if not order["token"]:
-        return str(order["config"])
-    block["authtoken"] = order["token"]
-    return _write_settings(leash.folder / "ngrok.yml", config)
+    supervisor.token = request["token"] or str(block.get("authtoken") or "")
+    if not request["token"]:
+        return str(request["config"])
+    block["authtoken"] = request["token"]
+    return _write_settings(supervisor.folder / "ngrok.yml", config)
 
 
 def _read_settings(path: str) -> dict[str, Any]:
@@ -217,9 +217,9 @@ def _write_settings(path: Path, config: dict[str, Any]) -> str:
     return str(path)
 
 
-def _refuse_old_agent(words: str) -> None:
-    version = re.search(r"(\d+)\.(\d+)[.\d]*", words)
-    if version and (int(version[1]), int(version[2])) < OLDEST_AGENT:
+def _refuse_old_agent(version_output: str) -> None:
+    version = re.search(r"(\d+)\.(\d+)[.\d]*", version_output)
+    if version and (int(version[1]), int(version[2])) < MIN_AGENT_VERSION:
         raise OldAgentError(version[0])
 
 

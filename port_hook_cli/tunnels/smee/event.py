@@ -1,9 +1,9 @@
-"""What a webhook relay says of a request: from the data of a server-sent event back to the request.
+"""The events of a webhook relay: from the data of a server-sent event back to the request.
 
-smee.io sends the header fields flat, the parsed `body`, the parsed `query` and its own `timestamp`, all in one object
-that JSON.stringify wrote (probot/smee.io, lib/server.js). gosmee sends `bodyB` instead, the body's bytes in base64, and
-no query (chmouel/gosmee, gosmee/server.go). Of smee's `body` the text is cut out as it stands: Port signs what
-JSON.stringify wrote, and that survives being parsed and written by it again, but not being written by Python.
+smee.io sends an object that JSON.stringify wrote (probot/smee.io, lib/server.js): the header fields, the parsed `body`,
+the parsed `query`, and its own `timestamp`. gosmee sends `bodyB`, the body's bytes in base64, instead of `body`, and no
+query (chmouel/gosmee, gosmee/server.go). The text of smee's `body` is cut out unchanged, not parsed and written again:
+Port signs the output of JSON.stringify, which smee preserves, but Python's JSON writer would not.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from port_hook_cli.invocations.forwarding import relayed_headers
 from port_hook_cli.invocations.models import Headers
 
 _PROBE = "port-hook-probe"
-_LONGEST_PROBE = 512
+_MAX_PROBE_BYTES = 512
 _SPACE = r"[ \t\n\r]*+"
-# The quotation mark at the end is a group of its own: without it the string has none, and nothing is tried again.
+# The closing quotation mark is a group: it is empty for an unclosed string, which avoids backtracking.
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)'
 _opening_at = re.compile(rf"{_SPACE}\{{").match
 _key_at = re.compile(rf"{_SPACE}({_STRING}){_SPACE}:{_SPACE}", re.DOTALL).match
@@ -34,13 +34,13 @@ _end_at = re.compile(rf"{_SPACE}\Z").match
 _is_name = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
 _is_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
-# The relay's own, and what was true of the sender's connection only.
+# The relay's own members, and fields that only apply to the sender's connection.
 _NOT_FIELDS = ("body", "bodyb", "query", "timestamp", "host", "content-length", "expect")
 
 
 @dataclass(frozen=True, slots=True)
 class RelayedRequest:
-    """A POST that a relay was sent: its query without the `?`, its header fields, and its body's bytes."""
+    """A POST that a relay received: the query without the `?`, the header fields, and the bytes of the body."""
 
     query: str
     headers: Headers
@@ -48,15 +48,15 @@ class RelayedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class RelayNote:
-    """What a relay says of itself: gosmee is `connected` and then `ready`."""
+class RelayMessage:
+    """A message about the relay itself: gosmee sends `connected` and then `ready`."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class NotRelayed:
-    """An event that is no request; `why` is a clause."""
+class InvalidEvent:
+    """An event that is not a request; `why` is a clause."""
 
     why: str
 
@@ -64,36 +64,36 @@ class NotRelayed:
 Span: TypeAlias = tuple[int, int]
 
 
-def read_event(data: str) -> RelayedRequest | RelayNote | NotRelayed:
-    """Return what the data of an event without a name says. Total: any text may come."""
+def read_event(data: str) -> RelayedRequest | RelayMessage | InvalidEvent:
+    """Return the content of an event without a name. Accepts any text."""
     try:
         spans = _members(data)
         if spans.keys() == {"message"}:
-            return RelayNote(str(_value(data, spans["message"])))
+            return RelayMessage(str(_value(data, spans["message"])))
         if "bodyB" in spans:
             body = base64.b64decode(str(_value(data, spans["bodyB"])), validate=True)
         elif "body" in spans:
             start, end = spans["body"]
             body = data[start:end].encode("utf-8", "surrogatepass")
         else:
-            return NotRelayed("it has no body")
+            return InvalidEvent("it has no body")
         headers = Headers(tuple(_fields(data, spans)))
         query = _query(_value(data, spans["query"])) if "query" in spans else ""
     except (ValueError, RecursionError) as error:
-        return NotRelayed(str(error))
-    # smee has unpacked the body; what gosmee sends is still as it was packed.
+        return InvalidEvent(str(error))
+    # smee decompresses the body, gosmee does not.
     dropped = _NOT_FIELDS if "bodyB" in spans else (*_NOT_FIELDS, "content-encoding")
     return RelayedRequest(query, relayed_headers(headers).without(*dropped), body)
 
 
 def probe_body(token: str) -> bytes:
-    """Return the body of a request that a listener sends to its own channel; every relay hands it on as it is."""
+    """Return the body of a request that a listener sends to its own channel. Every relay passes it on unchanged."""
     return json.dumps({_PROBE: token}, separators=(",", ":")).encode()
 
 
 def probe_token(body: bytes) -> str | None:
-    """Return the token of a listener's probe, this one's or another's on the same channel; None for a true request."""
-    if len(body) > _LONGEST_PROBE or not body.startswith(f'{{"{_PROBE}":'.encode()):
+    """Return the token of a probe, by this listener or another one on the same channel; None for other requests."""
+    if len(body) > _MAX_PROBE_BYTES or not body.startswith(f'{{"{_PROBE}":'.encode()):
         return None
     try:
         document = json.loads(body)
@@ -104,27 +104,27 @@ def probe_token(body: bytes) -> str | None:
 
 
 def _members(text: str) -> dict[str, Span]:
-    """Return where the value of each member of the one object in `text` stands; of a key twice, the last one.
+    """Return the position of each member's value in `text`, a JSON object; of a duplicate key, that of the last one.
 
-    Values are not parsed, so that neither their depth nor their numbers matter. Raises ValueError.
+    Values are not parsed, so their depth and numbers do not matter. Raises ValueError.
     """
     opening = _opening_at(text)
     if opening is None:
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     at, spans = opening.end(), {}
     delimiter = _delimiter_at(text, at)
     while delimiter is None or delimiter[1] == ",":
         key = _key_at(text, at)
         if key is None or not key[2]:
-            raise ValueError(f"it is no JSON: a key was expected at character {at}")
+            raise ValueError(f"it is not JSON: a key was expected at character {at}")
         end = _end_of_value(text, key.end())
         spans[json.loads(key[1])] = (key.end(), end)
         delimiter = _delimiter_at(text, end)
         if delimiter is None:
-            raise ValueError(f"it is no JSON: a comma was expected at character {end}")
+            raise ValueError(f"it is not JSON: a comma was expected at character {end}")
         at = delimiter.end()
     if not _end_at(text, delimiter.end()):
-        raise ValueError("there is more behind its object")
+        raise ValueError("there is text after the object")
     return spans
 
 
@@ -133,7 +133,7 @@ def _end_of_value(text: str, start: int) -> int:
     if first not in {"{", "["}:
         match = _string_at(text, start) if first == '"' else _scalar_at(text, start)
         if match is None or (first == '"' and not match[1]):
-            raise ValueError(f"it is no JSON: a value was expected at character {start}")
+            raise ValueError(f"it is not JSON: a value was expected at character {start}")
         return match.end()
     depth = 0
     for mark in _marks(text, start):
@@ -147,7 +147,7 @@ def _end_of_value(text: str, start: int) -> int:
             depth -= 1
             if depth == 0:
                 return mark.end()
-    raise ValueError("it is no JSON: it breaks off")
+    raise ValueError("it is not JSON: it is incomplete")
 
 
 def _value(text: str, span: Span) -> object:
@@ -156,8 +156,8 @@ def _value(text: str, span: Span) -> object:
 
 
 def _fields(text: str, spans: dict[str, Span]) -> Iterator[tuple[str, str]]:
-    """Give the members that are header fields: a text, or several as Node has of `set-cookie`."""
-    # Node reads the wire's bytes as Latin-1, Go as UTF-8.
+    """Yield the members that are header fields: a string each, or a list of them for `set-cookie`, as in Node."""
+    # Node decodes header bytes as Latin-1, Go as UTF-8.
     encoding = "utf-8" if "bodyB" in spans else "latin-1"
     for name, (start, end) in spans.items():
         if text[start] not in '"[' or name in _NOT_FIELDS or name == "bodyB" or not _is_name(name):
@@ -177,7 +177,7 @@ def _wire(value: str, encoding: str) -> str:
 
 
 def _query(value: object) -> str:
-    """Return the query that was parsed to `value`: texts and lists of them; what nests deeper is left out."""
+    """Return the query that smee parsed to `value`: strings and lists of strings. Deeper values are left out."""
     pairs = [
         (name, one)
         for name, values in (value.items() if isinstance(value, dict) else ())

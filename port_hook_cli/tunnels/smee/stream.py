@@ -1,4 +1,4 @@
-"""The stream of events of a smee or gosmee channel, over httpx-sse, and what keeps it from coming, in words."""
+"""The event stream of a smee or gosmee channel, read with httpx-sse, and its errors."""
 
 from __future__ import annotations
 
@@ -10,116 +10,117 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
-SILENCE_S = 70.0
-"""Both servers send something every 30 s; who misses two of them has no connection any more."""
+SILENCE_TIMEOUT_S = 70.0
+"""Both servers send a message every 30 s; without two of them, the connection is lost."""
 
 _EVENT_STREAM = "text/event-stream"
 # gosmee accepts bodies of up to 25 MiB and sends them in base64, so no request is larger.
-_LONGEST_EVENT = 36 * 1024 * 1024
-_MOST_REDIRECTS = 3
-_MOST_BYTES = 4096
+_MAX_EVENT_BYTES = 36 * 1024 * 1024
+_MAX_REDIRECTS = 3
+_MAX_LINE_BYTES = 4096
 
 
-class NoStream(Exception):
-    """No events come; the message is a clause. `is_gone` when the server knows no such channel."""
+class StreamError(Exception):
+    """There is no event stream; the message is a clause. `is_gone` means that the server has no such channel."""
 
-    def __init__(self, words: str, *, is_gone: bool = False) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, *, is_gone: bool = False) -> None:
+        super().__init__(message)
         self.is_gone = is_gone
 
 
 class RelayStream:
     """The events of `channel`, the URL that Port calls.
 
-    smee sends them from that URL, to who accepts `text/event-stream` and nothing else. gosmee has a page there and
-    the events at `/events/CHANNEL`; which one it is shows in the type of what comes, and is kept.
+    smee sends them at that URL, to clients that accept only `text/event-stream`. gosmee has a page at that URL, and
+    sends the events at `/events/CHANNEL`. The content type of the response tells which server it is.
     """
 
     def __init__(self, client: httpx.AsyncClient, channel: str) -> None:
         self._client = client
         parts = urlsplit(channel)
         folder, _, name = parts.path.rpartition("/")
-        self._sources: tuple[str, ...] = (channel, parts._replace(path=f"{folder}/events/{name}").geturl())
+        self._urls: tuple[str, ...] = (channel, parts._replace(path=f"{folder}/events/{name}").geturl())
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
-        """Give the events for as long as the context lasts; raises NoStream and httpx.HTTPError, as does reading."""
-        trouble: NoStream | None = None
-        for source in self._sources:
-            async with aconnect_sse(self._client, "GET", source, headers={"accept-encoding": "identity"}) as stream:
+        """Yield the events until the context ends. Connecting and reading raise StreamError and httpx.HTTPError."""
+        first_problem: StreamError | None = None
+        for url in self._urls:
+            async with aconnect_sse(self._client, "GET", url, headers={"accept-encoding": "identity"}) as stream:
                 problem = _problem(stream.response)
                 if problem is None:
-                    self._sources = (source,)
+                    self._urls = (url,)
                     async with aclosing(_events(stream)) as events:
                         yield events
                     return
-                trouble = trouble or problem
+                first_problem = first_problem or problem
                 if stream.response.status_code not in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}:
                     break
-        raise trouble or NoStream("nothing is known of it")
+        raise first_problem or StreamError("it does not respond with events")
 
 
 async def make_channel(client: httpx.AsyncClient, new_url: str) -> str:
-    """Return the URL of a new channel: `/new` of smee leads there (307), that of gosmee names it (200, text).
+    """Return the URL of a new channel: `/new` of smee redirects to it (307), that of gosmee returns it (200, text).
 
-    Only its path is taken, and only from the host that was asked: events come from nowhere else. Raises NoStream and
-    httpx.HTTPError.
+    The URL must have the host of `new_url`, and only its path is used. Raises StreamError and httpx.HTTPError.
     """
-    for _ in range(_MOST_REDIRECTS):
-        asked = urlsplit(new_url)
+    for _ in range(_MAX_REDIRECTS):
+        requested = urlsplit(new_url)
         async with client.stream("GET", new_url) as response:
             if response.has_redirect_location:
                 named = urljoin(new_url, response.headers["location"])
             elif response.is_success and _type_of(response) == "text/plain":
                 named = await _line(response)
             else:
-                raise _problem(response) or NoStream("it makes no channels")
+                raise _problem(response) or StreamError("it creates no channels")
         parts = _split(named)
-        if parts.hostname != asked.hostname or not parts.path.strip("/"):
-            raise NoStream(f"it made a channel elsewhere, at {named[:100]}; give that URL yourself")
-        if parts.path != asked.path:
-            # A server behind a proxy may believe that it speaks HTTP without TLS.
-            return asked._replace(path=parts.path.rstrip("/"), query="").geturl()
+        if parts.hostname != requested.hostname or not parts.path.strip("/"):
+            raise StreamError(f"it created a channel at another host, {named[:100]}; give that URL yourself")
+        if parts.path != requested.path:
+            # A server behind a proxy may name itself with `http://` instead of `https://`.
+            return requested._replace(path=parts.path.rstrip("/"), query="").geturl()
         new_url = named
-    raise NoStream("it makes no channels")
+    raise StreamError("it creates no channels")
 
 
 def explain(error: Exception) -> str:
-    """Return why a stream did not come or broke off, as a clause."""
+    """Return why there is no stream, or why it ended, as a clause."""
     match error:
-        case NoStream():
+        case StreamError():
             return str(error)
         case httpx.ConnectError() | httpx.ConnectTimeout():
-            return f"it cannot be reached ({str(error) or 'no connection in time'})"
+            return f"it is unreachable ({str(error) or 'no connection in time'})"
         case httpx.ReadTimeout():
-            return "it has gone silent"
+            return "it sends nothing any more"
         case httpx.RemoteProtocolError() | httpx.ReadError():
-            return "it broke the connection off"
+            return "it closed the connection"
         case TimeoutError():
-            return "it does not answer"
+            return "it does not respond"
         case _:
             return str(error) or type(error).__name__
 
 
-def _problem(response: httpx.Response) -> NoStream | None:
-    """Return why this is no stream of events, or None if it is one."""
+def _problem(response: httpx.Response) -> StreamError | None:
+    """Return why this is not an event stream, or None if it is one."""
     status = response.status_code
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if response.is_success and coding != "identity":
-        return NoStream(f"it answers with a content-encoding that port-hook did not ask for ({coding[:40]})")
+        return StreamError(f"it responds with a content-encoding that port-hook did not request ({coding[:40]})")
     if response.is_success and _type_of(response) == _EVENT_STREAM:
         return None
     if status == HTTPStatus.NOT_FOUND:
-        return NoStream("it knows no such channel (404)", is_gone=True)
+        return StreamError("it has no such channel (404)", is_gone=True)
     if response.has_redirect_location:
-        return NoStream(f"it leads to {response.headers['location'][:100]}; give that URL")
+        return StreamError(f"it redirects to {response.headers['location'][:100]}; give that URL")
     if response.is_success:
-        return NoStream(f"it answers with a page ({_type_of(response)[:50]}), so it is no channel of smee or gosmee")
-    return NoStream(f"it answers with status {status}")
+        return StreamError(
+            f"it responds with a page ({_type_of(response)[:50]}), so it is not a channel of smee or gosmee"
+        )
+    return StreamError(f"it responds with status {status}")
 
 
 async def _events(stream: EventSource) -> AsyncGenerator[ServerSentEvent, None]:
-    # The format is always UTF-8, whatever the header says; and httpx-sse keeps what has no end.
+    # The format is always UTF-8, whatever the header says. httpx-sse has no limit for the size of an event.
     stream.response.encoding = "utf-8"
     bounded = _Bounded(stream.response.stream)
     stream.response.stream = bounded
@@ -130,7 +131,7 @@ async def _events(stream: EventSource) -> AsyncGenerator[ServerSentEvent, None]:
 
 
 class _Bounded(httpx.AsyncByteStream):
-    """A body of which no more than `_LONGEST_EVENT` bytes come without an event in them."""
+    """A body that may have up to `_MAX_EVENT_BYTES` bytes between two events."""
 
     def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
         assert isinstance(stream, httpx.AsyncByteStream)
@@ -140,8 +141,8 @@ class _Bounded(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._stream:
             self.pending += len(part)
-            if self.pending > _LONGEST_EVENT:
-                raise NoStream("it sends an event without end")
+            if self.pending > _MAX_EVENT_BYTES:
+                raise StreamError("it sends an event that is too large")
             yield part
 
     async def aclose(self) -> None:
@@ -152,9 +153,9 @@ async def _line(response: httpx.Response) -> str:
     body = b""
     async for part in response.aiter_raw():
         body += part
-        if len(body) > _MOST_BYTES:
+        if len(body) > _MAX_LINE_BYTES:
             break
-    return body[:_MOST_BYTES].decode("utf-8", "replace").strip()
+    return body[:_MAX_LINE_BYTES].decode("utf-8", "replace").strip()
 
 
 def _split(url: str) -> SplitResult:

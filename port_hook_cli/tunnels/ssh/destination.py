@@ -1,4 +1,4 @@
-"""Where an SSH tunnel leads: to a server of the user's own, or to a service that gives public URLs away."""
+"""The server of an SSH tunnel: the user's own, or a public service."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A public SSH service: how it wants to be asked, and below which domains it gives out names.
+    """A public SSH service, and the domains of its tunnels.
 
-    `remote_port` is what it wants to be asked for, not where it listens. `apart` are names below `domains` that are
-    pages of the service itself. `command` is run in the session whose output tells the URL.
+    `remote_port` is the port that a client must request, not the one that serves the public URL. `own_pages` are names
+    below `domains` that belong to the service itself. `command` is run in the session whose output contains the URL.
     """
 
     host: str
@@ -19,12 +19,12 @@ class Service:
     port: int
     remote_port: int
     domains: tuple[str, ...]
-    apart: tuple[str, ...] = ()
+    own_pages: tuple[str, ...] = ()
     command: str | None = None
 
 
-# As their pages tell it: https://localhost.run/docs, https://serveo.net, https://pinggy.io/docs/usages. None of them
-# asks who comes; a made-up user keeps the name of the user's own account from them.
+# According to https://localhost.run/docs, https://serveo.net and https://pinggy.io/docs/usages. They accept any user
+# name, so port-hook does not send that of the user's account.
 _SERVICES = (
     Service(
         host="localhost.run",
@@ -40,7 +40,7 @@ _SERVICES = (
         port=22,
         remote_port=80,
         domains=("serveousercontent.com", "serveo.net"),
-        apart=("www.serveo.net", "console.serveo.net"),
+        own_pages=("www.serveo.net", "console.serveo.net"),
     ),
     Service(
         host="pinggy.io",
@@ -48,17 +48,17 @@ _SERVICES = (
         port=443,
         remote_port=0,
         domains=("pinggy.link", "pinggy-free.link", "pinggy.net", "pinggy.online"),
-        apart=("www.pinggy.net", "www.pinggy.link"),
+        own_pages=("www.pinggy.net", "www.pinggy.link"),
     ),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """An SSH server to forward from.
+class SshDestination:
+    """An SSH server that forwards a port.
 
-    `user` and `port` are None where ~/.ssh/config is to say, `remote_port` is None where the server may choose.
-    `shows_keys` says whether it may see the user's keys: a service is not told who comes unless the user says so.
+    With `user` or `port` None, ~/.ssh/config decides; with `remote_port` None, the server does. `uses_keys` says
+    whether the user's keys are offered to the server: a service only gets them if the user names a user for it.
     """
 
     host: str
@@ -66,36 +66,36 @@ class Destination:
     port: int | None = None
     remote_port: int | None = None
     service: Service | None = None
-    shows_keys: bool = True
+    uses_keys: bool = True
 
 
-def read_destination(address: str) -> Destination:
-    """Return where `address` leads: an `ssh://` URL that `parse_tunnel` has let pass, or the name of a service."""
+def read_destination(address: str) -> SshDestination:
+    """Return the destination of an `ssh://` URL that `parse_tunnel` accepted, or of the name of a service."""
     if not address.startswith("ssh://"):
         service = _service(address)
         if service is None:
-            raise ValueError(f"{address} is no SSH service")
-        return Destination(host=address, user=service.user, service=service, shows_keys=False)
+            raise ValueError(f"{address} is not an SSH service")
+        return SshDestination(host=address, user=service.user, service=service, uses_keys=False)
     parts = urlsplit(address)
     host = _host(parts.netloc)
     service = _service(host)
     user = unquote(parts.username) if parts.username else None
     remote = parts.path.strip("/")
-    return Destination(
+    return SshDestination(
         host=host,
         user=user or (service.user if service else None),
         port=parts.port,
         remote_port=int(remote) if remote and int(remote) else None,
         service=service,
-        shows_keys=not service or bool(user),
+        uses_keys=not service or bool(user),
     )
 
 
-def ports_to_ask_for(remote_port: int | None, *, public_url: str | None, previous_url: str | None) -> tuple[int, ...]:
-    """Return the ports to ask the user's own server for, in this order; 0 lets it choose.
+def ports_to_request(remote_port: int | None, *, public_url: str | None, previous_url: str | None) -> tuple[int, ...]:
+    """Return the ports to request from the user's own server, in order; 0 lets the server choose.
 
-    A public URL of the user's own leads to one port only, so it names that port where no `remote_port` does; () when
-    neither says. The port that a lost tunnel had is tried first, as its URL is known in Port.
+    The user's `public_url` forwards to one port: `remote_port`, or else the port in that URL. If neither is given, this
+    returns (). The port of a lost tunnel comes first, because actions in Port use its URL.
     """
     if remote_port:
         return (remote_port,)
@@ -117,7 +117,7 @@ def _service(host: str) -> Service | None:
 
 
 def _host(netloc: str) -> str:
-    # Not `hostname`, which is in lower case: the names of ~/.ssh/config are not.
+    # Not `hostname`, which is lower case: the names in ~/.ssh/config are case-sensitive.
     host = netloc.rpartition("@")[2]
     if host.startswith("["):
         return host[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""What SSH ran into, in plain words with the fix."""
+"""The errors of SSH, with what the user can do about them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from port_hook_cli.errors import TunnelError
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.tunnels.ssh.banner import last_line
 
-# ConfigParseError and KeyImportError are ValueErrors; a host's name that cannot be one ends as UnicodeError.
-TROUBLES = (OSError, ValueError, asyncssh.Error)
-_TRY_SSH = "Try the same with `ssh`, which says more with -v."
+# ConfigParseError and KeyImportError are ValueErrors, and an invalid host name raises UnicodeError.
+SSH_ERRORS = (OSError, ValueError, asyncssh.Error)
+_TRY_SSH = "Connect with `ssh -v`, which shows details."
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Tells what went wrong on the way into `host`. `identities` are the key files that ~/.ssh/config names."""
+class ErrorContext:
+    """Explains the errors of connecting to `host`. `identities` are the key files that ~/.ssh/config names."""
 
     host: str
     port: int
@@ -29,30 +29,30 @@ class Trouble:
     timeout_s: float
     identities: tuple[str, ...] = ()
 
-    def of(self, error: BaseException) -> TunnelError:
-        """Return the problem to raise."""
+    def explain(self, error: BaseException) -> TunnelError:
+        """Return the error to raise."""
         match error:
             case TunnelError():
                 return error
             case OSError():
                 return self._unreachable(error)
             case asyncssh.PermissionDenied():
-                return self._not_let_in()
+                return self._denied()
             case asyncssh.DisconnectError():
-                return self._hung_up(error)
+                return self._disconnected(error)
             case _:
                 return TunnelError(
-                    f"SSH to {printable(self.host)} cannot be tried: {brief(str(error)) or type(error).__name__}.",
-                    hint="See the name of the host, and ~/.ssh/config and the keys that it names.",
+                    f"Cannot connect to {printable(self.host)} with SSH: {brief(str(error)) or type(error).__name__}.",
+                    hint="Check the host name, ~/.ssh/config, and the keys that it names.",
                 )
 
-    def _hung_up(self, error: asyncssh.DisconnectError) -> TunnelError:
+    def _disconnected(self, error: asyncssh.DisconnectError) -> TunnelError:
         host = printable(self.host)
         if isinstance(error, asyncssh.HostKeyNotVerifiable):
             return TunnelError(
                 f"SSH to {host}: {brief(error.reason)}.",
-                hint="A host on the way (ProxyJump), a certificate or a revoked key: connect once with `ssh`, "
-                "which says more.",
+                hint="The cause may be a ProxyJump host, a certificate or a revoked key. Connect once with `ssh -v`, "
+                "which shows details.",
             )
         if isinstance(error, asyncssh.ConnectionLost):
             return self._cut()
@@ -62,46 +62,46 @@ class Trouble:
         host = printable(self.host)
         if isinstance(error, TimeoutError):
             return TunnelError(
-                f"{host} did not answer on port {self.port} within {self.timeout_s:g} s.",
-                hint="Check the name and the port (ssh://user@host:PORT), and whether a firewall is in between.",
+                f"{host} did not respond on port {self.port} within {self.timeout_s:g} s.",
+                hint="Check the host name, the port (ssh://USER@HOST:PORT) and firewalls.",
             )
         if isinstance(error, socket.gaierror):
             return TunnelError(
-                f"There is no host {host}: {error.strerror}.",
-                hint="Check whether this machine can reach the internet, and the name; one of ~/.ssh/config is spelled "
-                "as it is there.",
+                f"The host {host} cannot be resolved: {error.strerror}.",
+                hint="Check the internet connection and the name. A name from ~/.ssh/config must be written exactly as "
+                "it is there.",
             )
-        # A host with more than one address gives one error for all of them, without a number of its own.
+        # For a host with several addresses there is one error without an errno, whose message lists theirs.
         if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):
             return TunnelError(
                 f"Nothing listens on port {self.port} of {host}.",
-                hint="Is the SSH server running, and on that port? Another one is written ssh://user@host:PORT.",
+                hint="Check that the SSH server is running. Give another port as ssh://USER@HOST:PORT.",
             )
         if isinstance(error, ConnectionError):
             return self._cut()
-        return TunnelError(f"{host} cannot be reached: {brief(error.strerror or str(error))}.", hint=_TRY_SSH)
+        return TunnelError(f"{host} is unreachable: {brief(error.strerror or str(error))}.", hint=_TRY_SSH)
 
     def _cut(self) -> TunnelError:
         return TunnelError(
-            f"{printable(self.host)} hung up while the connection was being made.",
-            hint=f"Is that an SSH server on port {self.port}? Its own log says why it hung up.",
+            f"{printable(self.host)} closed the connection before it was established.",
+            hint=f"Check that an SSH server listens on port {self.port}. Its log says why it closed the connection.",
         )
 
-    def _not_let_in(self) -> TunnelError:
+    def _denied(self) -> TunnelError:
         keys, locked = self._keys()
-        tried = f"It was shown {', '.join(keys)} and what your SSH agent holds" if keys else "No key file was found"
+        tried = f"Tried {', '.join(keys)} and the keys of your SSH agent" if keys else "No key file was found"
         if locked:
-            tried += f"; {', '.join(locked)} has a passphrase and is used through the agent only"
+            tried += f"; {', '.join(locked)} has a passphrase, so it can only be used through the SSH agent"
         return TunnelError(
-            f"{printable(self.host)} does not let this user in. {tried}.",
-            hint=f"Try `ssh-add {locked[0]}`."
+            f"{printable(self.host)} denied access to this user. {tried}.",
+            hint=f"Run `ssh-add {locked[0]}`."
             if locked
-            else "Add your public key to ~/.ssh/authorized_keys there (`ssh-copy-id`), or name user and key: "
-            "ssh://user@host, IdentityFile in ~/.ssh/config. Passwords are not used.",
+            else "Add your public key to ~/.ssh/authorized_keys on the server (`ssh-copy-id`), or name the user "
+            "(ssh://USER@HOST) and the key (IdentityFile in ~/.ssh/config). port-hook does not use passwords.",
         )
 
     def _keys(self) -> tuple[list[str], list[str]]:
-        """Return the key files that could be shown, and those that a passphrase locks."""
+        """Return the key files that can be used, and those that need a passphrase."""
         files = self.identities or [str(self.home / ".ssh" / name) for name in _DEFAULT_KEYS]
         keys, locked = [], []
         for file in files:
@@ -119,33 +119,34 @@ class Trouble:
 
 
 def not_forwarded(host: str, port: int) -> TunnelError:
-    """Return what to raise when a server lets the user in and forwards nothing."""
+    """Return the error for a server that accepts the user but forwards no port."""
     host = printable(host)
     if port:
         return TunnelError(
             f"{host} does not forward its port {port}.",
-            hint="Something else may listen there, or a port below 1024 be meant for root: try another, or none. "
-            "AllowTcpForwarding and PermitListen in its sshd_config may forbid it, too.",
+            hint="Choose another port, or leave it out: this one may be in use, or reserved for root if it is below "
+            "1024. AllowTcpForwarding and PermitListen in the server's sshd_config can also forbid it.",
         )
     return TunnelError(
         f"{host} forwards no port.",
-        hint="AllowTcpForwarding in its sshd_config has to be `yes` or `remote`, PermitListen has to let any port be.",
+        hint="In the server's sshd_config, AllowTcpForwarding must be `yes` or `remote`, and PermitListen must allow "
+        "any port.",
     )
 
 
 def no_port(host: str) -> TunnelError:
-    """Return what to raise for a public URL of the user's own that leads to nobody knows which port."""
+    """Return the error for `--public-url` without a known port on the SSH server."""
     return TunnelError(
-        "The public URL says nothing of the port on the SSH server that it leads to.",
-        hint=f"Name that port, too: --tunnel ssh://{printable(host)}/PORT",
+        "The public URL does not say which port of the SSH server it forwards to.",
+        hint=f"Name the port: --tunnel ssh://{printable(host)}/PORT",
     )
 
 
-def no_url(host: str, text: str) -> TunnelError:
-    """Return what to raise for a service that tells no URL; `text` is what it said instead."""
-    line = brief(last_line(text))
-    words = f" Its last words: {line}" if line else ""
+def no_url(host: str, output: str) -> TunnelError:
+    """Return the error for a service that prints no URL; `output` is what it printed."""
+    line = brief(last_line(output))
+    detail = f" Its last output: {line}" if line else ""
     return TunnelError(
-        f"{printable(host)} gave no public URL.{words}",
-        hint="Try again, or another service; they come and go. `ssh -R 80:localhost:8000` to it shows all it says.",
+        f"{printable(host)} did not print a public URL.{detail}",
+        hint="Try again, or use another service. `ssh -R 80:localhost:8000 HOST` shows its whole output.",
     )

@@ -1,7 +1,7 @@
-"""The keys of SSH servers: which are known, and what becomes of one that is not.
+"""The keys of SSH servers: which ones are known, and how the user accepts another one.
 
-The user's and the system's known_hosts are read and never written. What the user accepts here is kept in a file of
-our own, so that nothing port-hook was told is trusted by other programs.
+The known_hosts files of the user and the system are read, but never written. A key that the user accepts is saved in
+port-hook's own file, so that other programs do not trust it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.tunnels.protocol import Opening
 
 _SSH_PORT = 22
-# What OpenSSH takes, in its order.
-_PLAIN_KEYS = (
+# The algorithms of OpenSSH, in its order.
+_KEY_ALGORITHMS = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
@@ -32,8 +32,8 @@ _SYSTEM = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """The key that a server showed and that is not known for it. `host` is its name in known_hosts."""
+class UnknownKey:
+    """A server's key that is not in known_hosts. `host` is the server's name in known_hosts."""
 
     host: str
     port: int
@@ -41,23 +41,23 @@ class Offer:
 
     @property
     def fingerprint(self) -> str:
-        """`SHA256:…`, as `ssh-keygen -l` and OpenSSH's own question write it."""
+        """`SHA256:…`, as `ssh-keygen -l` and OpenSSH print it."""
         return self.key.get_fingerprint()
 
     @property
-    def words(self) -> str:
-        """The key's kind and fingerprint."""
+    def description(self) -> str:
+        """The key's type and fingerprint."""
         kind = self.key.get_algorithm().removeprefix("ssh-").partition("-")[0].upper()
         return f"{kind} {self.fingerprint}"
 
     @property
     def line(self) -> str:
-        """The line of known_hosts that makes it known."""
+        """The line of known_hosts for this key."""
         return f"{_name(self.host, self.port)} {self.key.export_public_key().decode().strip()}\n"
 
 
 class KnownHosts:
-    """Every known_hosts file that counts, read once. Lines that cannot be read are passed over, as OpenSSH does."""
+    """All known_hosts files that apply, read once. Invalid lines are skipped, as OpenSSH does."""
 
     def __init__(self, home: Path, configured: Sequence[str] = ()) -> None:
         self._own = home / ".port-hook" / "known_hosts"
@@ -69,81 +69,82 @@ class KnownHosts:
             _load(self.all, text)
 
     def algorithms(self, host: str, port: int) -> list[str] | None:
-        """Return the kinds of keys to ask `host` for, the known ones first; None where a certificate would do, too.
+        """Return the key algorithms to key to `host`, the known ones first; None if it may have a certificate.
 
-        asyncssh would ask for the known kinds only, and a server that has another one now would just hang up. Without
-        an authority to check certificates against, it would ask for those first and then give up.
+        asyncssh's default offers only the known ones, so a server with a new key would close the connection without
+        showing it. Without a known authority, asyncssh would prefer certificates that it cannot verify.
         """
         keys, authorities = self.all.match(host, "", None if port == _SSH_PORT else port)[:2]
         known = {name.decode() for key in keys for name in key.sig_algorithms}
-        return None if authorities else sorted(_PLAIN_KEYS, key=lambda kind: kind not in known)
+        return None if authorities else sorted(_KEY_ALGORITHMS, key=lambda name: name not in known)
 
-    def place(self, host: str, port: int) -> Path | None:
-        """Return the file in which `host` has a key of whatever kind; None for a host that is not known."""
+    def find_file(self, host: str, port: int) -> Path | None:
+        """Return the file that contains a key of `host`, or None if the host is unknown."""
         for path, text in self._texts.items():
             known = asyncssh.import_known_hosts("")
             _load(known, text)
-            # The port is part of the name here: a server on another port of this host is another server.
+            # The name includes the port: another port of this host is another server.
             if known.match(_name(host, port), "", None)[0]:
                 return path
         return None
 
-    async def admit(self, offer: Offer, opening: Opening) -> None:
-        """Trust the key if the user does; raises TunnelError if not, or when the host is known under another one."""
-        if place := self.place(offer.host, offer.port):
-            raise _changed(offer, place)
+    async def accept(self, key: UnknownKey, opening: Opening) -> None:
+        """Accept the key if the user does; raises TunnelError if not, or if another key of the host is known."""
+        if file := self.find_file(key.host, key.port):
+            raise _changed(key, file)
         if opening.accept_host_key is not None:
-            if opening.accept_host_key != offer.fingerprint:
-                raise _other_than_told(offer, opening.accept_host_key)
-        elif await opening.ask(_question(offer)):
-            self._remember(offer)
+            if opening.accept_host_key != key.fingerprint:
+                raise _wrong_fingerprint(key, opening.accept_host_key)
+        elif await opening.ask(_question(key)):
+            self._save(key)
         else:
-            raise _not_admitted(offer)
-        _load(self.all, offer.line)
+            raise _not_accepted(key)
+        _load(self.all, key.line)
 
-    def _remember(self, offer: Offer) -> None:
+    def _save(self, key: UnknownKey) -> None:
         try:
             self._own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             number = os.open(self._own, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(number, "a", encoding="utf-8") as file:
-                file.write(offer.line)
+                file.write(key.line)
         except OSError as error:
             raise TunnelError(
-                f"The server's key cannot be kept: {self._own}: {error.strerror}.",
-                hint=f"Make the file writable, or accept the key for once: `--accept-host-key {offer.fingerprint}`.",
+                f"The server's key cannot be saved to {self._own}: {error.strerror}.",
+                hint=f"Make the file writable, or accept the key only once: `--accept-host-key {key.fingerprint}`.",
             ) from error
 
 
-def _changed(offer: Offer, place: Path) -> TunnelError:
-    name = _name(offer.host, offer.port)
+def _changed(key: UnknownKey, file: Path) -> TunnelError:
+    name = _name(key.host, key.port)
     return TunnelError(
-        f"The key of the SSH server {printable(offer.host)} has changed: it now shows {offer.words}, "
-        f"and {place} knows another one. Somebody may be listening in, or the server was set up anew.",
-        hint="Ask whoever runs the server. If the new key is right, remove the old one: "
-        f"`ssh-keygen -R '{printable(name)}' -f {place}`.",
+        f"The key of the SSH server {printable(key.host)} has changed: it is now {key.description}, "
+        f"but {file} contains another one. The server may have been reinstalled, or an attacker may intercept the "
+        "connection.",
+        hint="Ask the server's administrator. If the new key is correct, remove the old one: "
+        f"`ssh-keygen -R '{printable(name)}' -f {file}`.",
     )
 
 
-def _question(offer: Offer) -> str:
+def _question(key: UnknownKey) -> str:
     return (
-        f"The SSH server {printable(offer.host)} is not known yet; its key is {offer.words}. "
-        "Is that its key, and shall it be trusted from now on?"
+        f"The SSH server {printable(key.host)} is unknown. Its key is {key.description}. "
+        "Do you want to trust this key from now on?"
     )
 
 
-def _not_admitted(offer: Offer) -> TunnelError:
+def _not_accepted(key: UnknownKey) -> TunnelError:
     return TunnelError(
-        f"The SSH server {printable(offer.host)} is not known, and its key was not accepted: {offer.words}.",
-        hint=f"Compare the fingerprint with the server's own; if it is right, "
-        f"give `--accept-host-key {offer.fingerprint}`, or connect with `ssh` once and accept it there.",
+        f"The SSH server {printable(key.host)} is unknown, and its key was not accepted: {key.description}.",
+        hint=f"Compare the fingerprint with the one that the server's administrator gives you. If they match, use "
+        f"`--accept-host-key {key.fingerprint}`, or connect once with `ssh` and accept the key there.",
     )
 
 
-def _other_than_told(offer: Offer, told: str) -> TunnelError:
+def _wrong_fingerprint(key: UnknownKey, wanted: str) -> TunnelError:
     return TunnelError(
-        f"The SSH server {printable(offer.host)} shows the key {offer.words}, "
-        f"which is not the one to accept: {printable(told)}.",
-        hint="Ask whoever runs the server for its fingerprint, as `ssh-keygen -lf` writes it: SHA256:…",
+        f"The SSH server {printable(key.host)} has the key {key.description}, "
+        f"which is not the one to accept: {printable(wanted)}.",
+        hint="Ask the server's administrator for the fingerprint that `ssh-keygen -lf` prints: SHA256:…",
     )
 
 

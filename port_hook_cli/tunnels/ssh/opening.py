@@ -1,4 +1,4 @@
-"""SSH tunnels (`ssh -R`), through asyncssh, which is an extra: nothing here needs it until a tunnel is opened."""
+"""SSH tunnels (`ssh -R`), through asyncssh, an optional dependency that is imported when a tunnel is opened."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 async def open_ssh(opening: Opening) -> SshTunnel:
     """Open a tunnel through `opening.address`, an `ssh://` URL or the name of a service.
 
-    The server is asked for a sign of life every `opening.keepalive_s` seconds; the tunnel is lost after three without.
-    Raises TunnelError, also when asyncssh is not installed. Cancelling it hangs up.
+    A keepalive message is sent every `opening.keepalive_s` seconds; the tunnel is lost after three without a response.
+    Raises TunnelError, also if asyncssh is not installed. Cancelling this disconnects.
     """
     try:
-        import asyncssh  # noqa: F401 - an optional one: its absence is to be told before anything else
+        import asyncssh  # noqa: F401 - it may be missing, which must be reported first
     except ModuleNotFoundError as error:
         if error.name != "asyncssh":
             raise

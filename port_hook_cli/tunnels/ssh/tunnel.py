@@ -1,4 +1,4 @@
-"""An open SSH tunnel: what the server says and does while it lasts."""
+"""An open SSH tunnel: its connection, and the output of its session."""
 
 from __future__ import annotations
 
@@ -9,132 +9,142 @@ from collections.abc import Sequence
 import asyncssh
 
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels.connectivity import Probing, Reach
+from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.prober import probe
 from port_hook_cli.tunnels.ssh.banner import last_line
-from port_hook_cli.tunnels.ssh.known_hosts import Offer
+from port_hook_cli.tunnels.ssh.known_hosts import UnknownKey
 
-_MOST_TEXT = 64 * 1024
+_MAX_OUTPUT = 64 * 1024
 _CLOSE_TIMEOUT_S = 2.0
 _LOOPBACK_ONLY = (
-    "; the server may take connections from itself only, or a firewall be in front: "
-    "see GatewayPorts in its sshd_config, which has to be `clientspecified` or `yes`"
+    "; the server may accept connections only from itself, or a firewall may block the port: "
+    "GatewayPorts in its sshd_config must be `clientspecified` or `yes`"
 )
 
 
-class Ear(asyncssh.SSHClient):
-    """Hears what becomes of the connection. Knows no password; a service that wants one to be empty gets that."""
+class SshClient(asyncssh.SSHClient):
+    """The events of one connection, and all output of the server.
+
+    It knows no password; with `empty_password`, it sends an empty one once, as public services require.
+    """
 
     def __init__(self, *, empty_password: bool) -> None:
-        self.offer: Offer | None = None
+        self.unknown_key: UnknownKey | None = None
         self.ended = asyncio.Event()
-        self.spoken = asyncio.Event()
-        self.text = ""
-        self.reason = ""
-        self._answers = 1 if empty_password else 0
+        self.changed = asyncio.Event()
+        self.output = ""
+        self.end_reason = ""
+        self._password_attempts = 1 if empty_password else 0
 
-    def hear(self, text: str) -> None:
-        """Keep what was printed, as far as that is sensible."""
-        self.text = (self.text + text)[-_MOST_TEXT:]
-        self.spoken.set()
+    def add_output(self, text: str) -> None:
+        """Keep the last 64 KiB of the output."""
+        self.output = (self.output + text)[-_MAX_OUTPUT:]
+        self.changed.set()
 
     def end(self, reason: str) -> None:
-        """Note that the tunnel has ended; the first reason is the one that counts."""
-        self.reason = self.reason or reason
+        """Record that the tunnel has ended; the first reason is kept."""
+        self.end_reason = self.end_reason or reason
         self.ended.set()
-        self.spoken.set()
+        self.changed.set()
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        """Note the key; whoever connects asks about it, which takes longer than a handshake may."""
+        """Reject the key for now: asking the user takes longer than a handshake may."""
         del addr
-        self.offer = Offer(host, port, key)
+        self.unknown_key = UnknownKey(host, port, key)
         return False
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
-        """Keep what is printed before anybody is let in."""
+        """Keep the text that the server sends before authentication."""
         del lang
-        self.hear(msg + "\n")
+        self.add_output(msg + "\n")
 
     def password_auth_requested(self) -> str | None:
-        """Give the empty password once where that is the custom, never another."""
-        self._answers -= 1
-        return "" if self._answers >= 0 else None
+        """Return the empty password once, if a service expects it."""
+        self._password_attempts -= 1
+        return "" if self._password_attempts >= 0 else None
 
     def kbdint_auth_requested(self) -> str | None:
-        """Answer questions of a service only."""
-        self._answers -= 1
-        return "" if self._answers >= 0 else None
+        """Agree to questions once, if a service expects it."""
+        self._password_attempts -= 1
+        return "" if self._password_attempts >= 0 else None
 
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
     ) -> list[str]:
-        """Answer with nothing, which is what the services take."""
+        """Answer each question with an empty string, which the services accept."""
         del name, instructions, lang
         return [""] * len(prompts)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
+        """Record why the connection ended."""
         if isinstance(exc, asyncssh.ConnectionLost) and "keepalive" in exc.reason:
-            self.end("the server no longer answers")
+            self.end("the server no longer responds")
         elif exc is None or isinstance(exc, asyncssh.ConnectionLost):
-            self.end("the server hung up")
+            self.end("the server closed the connection")
         else:
             self.end(brief(str(exc)) or type(exc).__name__)
 
 
-class Voice(asyncssh.SSHClientSession[str]):
-    """The session in which a service tells the URL, and later whatever it has to say."""
+class ServiceSession(asyncssh.SSHClientSession[str]):
+    """The session in which a service prints the public URL."""
 
-    def __init__(self, ear: Ear) -> None:
-        self._ear = ear
+    def __init__(self, client: SshClient) -> None:
+        self._client = client
 
     def data_received(self, data: str, datatype: asyncssh.DataType) -> None:
-        """Keep what is printed, on either stream."""
+        """Keep the output, on stdout or stderr."""
         del datatype
-        self._ear.hear(data)
+        self._client.add_output(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take the end of the session for that of the tunnel: no service forwards without one."""
-        self._ear.connection_lost(exc) if exc else self._ear.end("the service has ended the session")
+        """Record that the tunnel has ended: no service forwards without a session."""
+        self._client.connection_lost(exc) if exc else self._client.end("the service ended the session")
 
 
 class SshTunnel:
-    """A port forwarded by an SSH server; see `port_hook_cli.tunnels.protocol.Tunnel`."""
+    """A port that an SSH server forwards; see `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     def __init__(
-        self, connection: asyncssh.SSHClientConnection, ear: Ear, url: str, *, host: str, may_be_loopback_only: bool
+        self,
+        connection: asyncssh.SSHClientConnection,
+        client: SshClient,
+        url: str,
+        *,
+        host: str,
+        may_be_loopback_only: bool,
     ) -> None:
         self.url = url
-        self._connection, self._ear, self._host = connection, ear, host
+        self._connection, self._client, self._host = connection, client, host
         self._may_be_loopback_only = may_be_loopback_only
-        ear.text = ""  # what was said so far has been understood
+        client.output = ""  # only later output can explain the end of the tunnel
 
     def health(self) -> str:
-        """Return "" while connected, else why that ended."""
-        return self._ear.reason
+        """Return "" while connected, else why the connection ended."""
+        return self._client.end_reason
 
-    async def probe(self, path: str, token: str) -> Probing:
-        """Ask the listener for `path` through the public URL."""
-        found = await probe(self.url + path, token)
-        if found.reach is Reach.UNREACHABLE and self._may_be_loopback_only and not self._ear.reason:
-            return Probing(found.reach, found.latency_ms, found.words + _LOOPBACK_ONLY)
-        return found
+    async def probe(self, path: str, token: str) -> ProbeResult:
+        """Request `path` through the public URL."""
+        result = await probe(self.url + path, token)
+        is_unreachable = result.connectivity is Connectivity.UNREACHABLE
+        if is_unreachable and self._may_be_loopback_only and not self._client.end_reason:
+            return ProbeResult(result.connectivity, result.latency_ms, result.message + _LOOPBACK_ONLY)
+        return result
 
     async def lost(self) -> str:
         """Wait until the connection ends without having been closed; return why."""
-        await self._ear.ended.wait()
-        line = brief(last_line(self._ear.text)) if self._ear.text else ""
-        words = f" Its last words: {line}" if line else ""
-        return f"The SSH connection to {self._host} has ended: {self._ear.reason}.{words}"
+        await self._client.ended.wait()
+        line = brief(last_line(self._client.output)) if self._client.output else ""
+        output = f" Its last output: {line}" if line else ""
+        return f"The SSH connection to {self._host} has ended: {self._client.end_reason}.{output}"
 
     async def close(self) -> None:
-        """Hang up: by force when that takes more than two seconds."""
-        self._ear.end("closed")
-        await hang_up(self._connection)
+        """Disconnect, by force after two seconds."""
+        self._client.end("closed")
+        await disconnect(self._connection)
 
 
-async def hang_up(connection: asyncssh.SSHClientConnection) -> None:
-    """Close a connection, by force when the other side does not take part in it within two seconds."""
+async def disconnect(connection: asyncssh.SSHClientConnection) -> None:
+    """Close a connection; abort it if the server does not close its side within two seconds."""
     connection.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):

@@ -1,4 +1,4 @@
-"""What happened to runs, in the words that a failed test shows. No secret is in them."""
+"""The texts about runs that a failed test shows. They contain no secrets."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable
 
 _REFUSED = frozenset({400, 401, 403})
-_MOST = 20
+_MAX_LINES = 20
 
 
-def tell_all(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
-    """Return the latest runs of a test and the calls that the sandbox answered, a few lines for each run."""
-    lines = [line for run in runs[-_MOST:] for line in (f"{run.id} of {brief(run.action)}: {run.status}", *_told(run))]
-    return "\n".join([*lines, *_called(calls)])
+def summarize(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
+    """Return a few lines for each of the latest runs of a test, and its latest API calls."""
+    lines = [
+        line
+        for run in runs[-_MAX_LINES:]
+        for line in (f"{run.id} of {brief(run.action)}: {run.status}", *_run_lines(run))
+    ]
+    return "\n".join([*lines, *_call_lines(calls)])
 
 
-def tell_why_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks: bool) -> str:
-    """Return why a run is still in progress, as far as that can be seen, and what to do about it."""
+def describe_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks: bool) -> str:
+    """Return why a run is still in progress, as far as that is known, and what to do."""
     lines = [f"The run {run.id} of {brief(run.action)} has not ended; it is {run.status} {when}."]
-    lines += [*_told(run), *_called([call for call in calls if call.run_id in {run.id, None}])]
+    lines += [*_run_lines(run), *_call_lines([call for call in calls if call.run_id in {run.id, None}])]
     return "\n".join([*lines, *(f"hint: {hint}" for hint in _hints(run, calls, blocks=blocks))])
 
 
-def _told(run: Run) -> Iterator[str]:
+def _run_lines(run: Run) -> Iterator[str]:
     request, backend_response = run.request, run.backend_response
     if request is not None:
         yield f"  request   {printable(request.method)} {brief(request.url)} ({len(request.body)} bytes, signed)"
@@ -35,16 +39,16 @@ def _told(run: Run) -> Iterator[str]:
     if backend_response is not None:
         # The latency of a test client is unknown.
         took = f" in {format_latency(backend_response.latency_ms)}" if backend_response.latency_ms else ""
-        yield f"  answered  {backend_response.status}{took}  {brief(backend_response.text)}".rstrip()
-    for message in run.logs[-_MOST:]:
+        yield f"  responded {backend_response.status}{took}  {brief(backend_response.text)}".rstrip()
+    for message in run.logs[-_MAX_LINES:]:
         yield f"  log       {brief(message)}"
     for name, value in (("label", run.status_label), ("summary", run.summary), ("link", run.link)):
         if value:
             yield f"  {name:<9} {brief(str(value))}"
 
 
-def _called(calls: Sequence[ApiEvent]) -> Iterator[str]:
-    for call in calls[-_MOST:]:
+def _call_lines(calls: Sequence[ApiEvent]) -> Iterator[str]:
+    for call in calls[-_MAX_LINES:]:
         yield f"  call      {printable(call.method)} {brief(call.path)} {call.status}  {brief(call.note)}".rstrip()
 
 
@@ -52,13 +56,16 @@ def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str
     if run.backend_response is not None and run.backend_response.status in _REFUSED:
         yield (
             "The request was signed as Port signs, with the secret in port_sandbox.environ. Does the backend read "
-            "PORT_CLIENT_SECRET from there, and verify the raw bytes of the body, and not JSON written anew?"
+            "PORT_CLIENT_SECRET from there, and does it verify the raw bytes of the body instead of rewritten JSON?"
         )
     elif run.backend_response is not None and not run.backend_response.ok:
-        yield "An answer that is not 2xx ends no run in Port either; `wait=False` returns without waiting for an end."
+        yield "A response that is not 2xx does not end the run in Port either; with `wait=False`, invoke does not wait."
     elif any(call.status in {401, 403} for call in calls):
-        yield "Port's API refused the backend: does it take PORT_CLIENT_ID and PORT_CLIENT_SECRET from the environment?"
+        yield (
+            "The sandbox rejected the backend's credentials: does it read PORT_CLIENT_ID and PORT_CLIENT_SECRET from "
+            "the environment?"
+        )
     elif not calls and (run.backend_response is not None or run.request is None):
-        yield "The backend has called nothing in the sandbox: does it take PORT_API_URL from port_sandbox.environ?"
+        yield "The backend has not called the sandbox: does it read PORT_API_URL from port_sandbox.environ?"
     if blocks:
-        yield "The test waited in its own event loop, which stood still: in an async test, await ainvoke or await_end."
+        yield "The test blocked its own event loop while it waited: in an async test, await ainvoke or await_end."

@@ -1,12 +1,15 @@
-"""The client that hands invocations on, against servers that speak raw bytes."""
+"""The HTTP client, against servers that speak raw bytes."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.http.forwarder import Forwarder
+from port_hook_cli.http.client import HttpClient
+from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from tests.factories import an_invocation
 
@@ -124,22 +128,28 @@ def request(body: bytes = b"{}", *fields: tuple[str, str], method: str = "POST")
 
 
 async def forward(invocation: Invocation, url: str, *, timeout_s: float = 10.0) -> Delivery:
-    async with Forwarder(timeout_s=timeout_s) as forwarder:
-        return await forwarder.forward(invocation, url, invocation.headers)
+    async with HttpClient(timeout_s=timeout_s, whole_body=True) as client:
+        return await client.send(invocation, url)
+
+
+async def show(invocation: Invocation, url: str, *, timeout_s: float = 10.0) -> Delivery:
+    """Send as a replay does, which keeps the beginning of the response's body."""
+    async with HttpClient(timeout_s=timeout_s) as client:
+        return await client.send(invocation, url)
 
 
 # --- what is sent
 
 
-async def test_a_request_is_written_byte_for_byte() -> None:
+async def test_a_request_is_sent_byte_for_byte() -> None:
     talk, requests = always(OK)
     headers = Headers(
         (("X-B", "1"), ("hOsT", "h:1"), ("x-a", "\xff\xe9"), ("X-B", "3"), ("empty", ""), ("Content-Length", "4"))
     )
     async with serving(talk) as server:
         invocation = an_invocation(b"\x00\xff\r\n", method="DELETE", headers=headers)
-        async with Forwarder(timeout_s=10) as forwarder:
-            delivery = await forwarder.forward(invocation, f"{server.url}/a%2F..//b?x=1&x=%20&\udcff", headers)
+        async with HttpClient(timeout_s=10, whole_body=True) as client:
+            delivery = await client.send(invocation, f"{server.url}/a%2F..//b?x=1&x=%20&\udcff")
 
     assert delivery.ok
     assert requests[0][1] == (
@@ -147,25 +157,6 @@ async def test_a_request_is_written_byte_for_byte() -> None:
         b"X-B: 1\r\nhOsT: h:1\r\nx-a: \xff\xe9\r\nX-B: 3\r\nempty: \r\nContent-Length: 4\r\n\r\n"
         b"\x00\xff\r\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("path", "line"), [("", b"POST / HTTP"), ("?a=b", b"POST /?a=b HTTP"), ("/?", b"POST /? HTTP")]
-)
-async def test_a_target_without_a_path_is_the_root(path: str, line: bytes) -> None:
-    talk, requests = always(OK)
-    async with serving(talk) as server:
-        await forward(request(), server.url + path)
-    assert requests[0][1].startswith(line)
-
-
-async def test_a_body_whose_length_is_not_given_any_more_gets_one() -> None:
-    talk, requests = always(OK)
-    async with serving(talk) as server:
-        await forward(request(b"12345"), server.url)
-        await forward(request(b"", method="GET"), server.url)
-    assert requests[0][1].endswith(b"\r\ncontent-length: 5\r\n\r\n12345")
-    assert requests[1][1] == b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 tokens = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True).filter(
@@ -179,7 +170,7 @@ values = st.binary(max_size=12).map(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(tokens, values), max_size=6), st.binary(max_size=60))
-def test_any_fields_and_any_body_arrive_as_they_were(fields: list[tuple[str, bytes]], body: bytes) -> None:
+def test_any_fields_and_any_body_arrive_unchanged(fields: list[tuple[str, bytes]], body: bytes) -> None:
     async def exchange() -> bytes:
         talk, requests = always(OK)
         items = [(name, value.decode("latin-1")) for name, value in fields]
@@ -213,7 +204,7 @@ def test_any_fields_and_any_body_arrive_as_they_were(fields: list[tuple[str, byt
     ],
     ids=["length", "chunked", "until close", "1.0", "100", "102, 103", "204", "304", "302", "bare", "odd", "encoded"],
 )  # fmt: skip
-async def test_an_answer_is_read_however_it_is_framed(answer: bytes, status: int, body: bytes) -> None:
+async def test_a_response_is_read_however_it_is_framed(answer: bytes, status: int, body: bytes) -> None:
     async with serving(once(answer)) as server:
         delivery = await forward(request(), f"{server.url}/p")
     assert (delivery.status, delivery.body, delivery.error) == (status, body, None)
@@ -221,7 +212,7 @@ async def test_an_answer_is_read_however_it_is_framed(answer: bytes, status: int
     assert delivery.latency_ms > 0
 
 
-async def test_fields_of_an_answer_keep_order_case_duplicates_and_bytes() -> None:
+async def test_header_fields_of_a_response_keep_order_case_duplicates_and_bytes() -> None:
     fields = b"X-B: 1\r\nx-a: \xff\xe9\r\nX-B: 2\r\nSet-Cookie: a\r\nset-cookie: b\r\ncontent-length: 0\r\n"
     async with serving(once(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n")) as server:
         delivery = await forward(request(), server.url)
@@ -231,14 +222,14 @@ async def test_fields_of_an_answer_keep_order_case_duplicates_and_bytes() -> Non
     )  # fmt: skip
 
 
-async def test_a_long_header_of_an_answer_is_read() -> None:
+async def test_a_long_header_field_of_a_response_is_read() -> None:
     answer = b"HTTP/1.1 200 OK\r\nx: " + b"v" * 100_000 + b"\r\ncontent-length: 0\r\n\r\n"
     async with serving(once(answer)) as server:
         delivery = await forward(request(), server.url)
     assert len(delivery.headers.get("x") or "") == 100_000
 
 
-async def test_doubled_and_many_fields_of_an_answer_are_read() -> None:
+async def test_doubled_and_many_fields_of_a_response_are_read() -> None:
     many = [("X", str(number)) for number in range(5_000)]
     items = [("Content-Type", "a"), ("content-type", "b"), ("Server", "1"), ("Server", "2"), *many]
     head = "".join(f"{name}: {value}\r\n" for name, value in (*items, ("content-length", "2")))
@@ -248,17 +239,17 @@ async def test_doubled_and_many_fields_of_an_answer_are_read() -> None:
     assert list(delivery.headers)[:-1] == items
 
 
-async def test_the_answer_to_head_has_a_length_and_no_body_and_the_connection_goes_on() -> None:
+async def test_a_response_to_head_has_a_length_and_no_body_and_the_connection_is_reused() -> None:
     talk, requests = always(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n", OK)
-    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
+    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
         invocation = request(b"", method="HEAD")
-        delivery = await forwarder.forward(invocation, server.url, invocation.headers)
+        delivery = await client.send(invocation, server.url)
         assert (delivery.status, delivery.body, delivery.headers.get("content-length")) == (200, b"", "500")
-        assert (await forwarder.forward(request(), server.url, request().headers)).body == b"ok"
+        assert (await client.send(request(), server.url)).body == b"ok"
     assert [number for number, _ in requests] == [0, 0]
 
 
-async def test_a_large_body_goes_there_and_back_whole() -> None:
+async def test_a_large_body_is_sent_and_received_completely() -> None:
     body = bytes(range(256)) * 40_000
     echoed = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
 
@@ -275,8 +266,8 @@ async def test_a_large_body_goes_there_and_back_whole() -> None:
 # --- connections
 
 
-async def send_many(forwarder: Forwarder, url: str, count: int) -> list[Delivery]:
-    return [await forwarder.forward(request(), url, request().headers) for _ in range(count)]
+async def send_many(client: HttpClient, url: str, count: int) -> list[Delivery]:
+    return [await client.send(request(), url) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -289,10 +280,10 @@ async def send_many(forwarder: Forwarder, url: str, count: int) -> list[Delivery
     ],
     ids=["length", "chunked", "204", "100"],
 )
-async def test_a_connection_is_used_again(answer: bytes) -> None:
+async def test_a_connection_is_reused(answer: bytes) -> None:
     talk, requests = always(answer)
-    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
-        assert all(delivery.ok for delivery in await send_many(forwarder, server.url, 4))
+    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+        assert all(delivery.ok for delivery in await send_many(client, server.url, 4))
     assert [number for number, _ in requests] == [0, 0, 0, 0]
 
 
@@ -305,14 +296,14 @@ async def test_a_connection_is_used_again(answer: bytes) -> None:
     ],
     ids=["close", "1.0", "a second answer"],
 )
-async def test_a_connection_that_cannot_be_trusted_is_not_used_again(answer: bytes) -> None:
+async def test_a_connection_that_the_response_ends_is_not_reused(answer: bytes) -> None:
     talk, requests = always(answer)
-    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
-        assert [delivery.body for delivery in await send_many(forwarder, server.url, 3)] == [b"ok"] * 3
+    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+        assert [delivery.body for delivery in await send_many(client, server.url, 3)] == [b"ok"] * 3
     assert [number for number, _ in requests] == [0, 1, 2]
 
 
-async def test_an_answer_that_came_too_late_is_never_taken_for_another() -> None:
+async def test_a_late_response_is_never_taken_for_that_of_the_next_request() -> None:
     answers = asyncio.Queue[bytes]()
 
     async def late(connection: Connection) -> None:
@@ -320,19 +311,19 @@ async def test_an_answer_that_came_too_late_is_never_taken_for_another() -> None
             await connection.request()
             connection.send(await answers.get())
 
-    async with serving(late) as server, Forwarder(timeout_s=0.2) as forwarder:
-        (slow,) = await send_many(forwarder, server.url, 1)
+    async with serving(late) as server, HttpClient(timeout_s=0.2, whole_body=True) as client:
+        (slow,) = await send_many(client, server.url, 1)
         assert slow.fault == "timeout"
         # The first request's answer comes now; the next is on a connection of its own.
         answers.put_nowait(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate")
         await server.ended.wait()
         answers.put_nowait(OK)
-        (next_one,) = await send_many(forwarder, server.url, 1)
+        (next_one,) = await send_many(client, server.url, 1)
     assert next_one.body == b"ok"
     assert len(server.connections) == 2
 
 
-async def test_a_cancelled_delivery_hangs_up() -> None:
+async def test_a_cancelled_send_closes_the_connection_and_is_raised() -> None:
     asked = asyncio.Event()
 
     async def never(connection: Connection) -> None:
@@ -340,8 +331,8 @@ async def test_a_cancelled_delivery_hangs_up() -> None:
         asked.set()
         await connection.reader.readexactly(1)
 
-    async with serving(never) as server, Forwarder(timeout_s=0) as forwarder:
-        task = asyncio.create_task(send_many(forwarder, server.url, 1))
+    async with serving(never) as server, HttpClient(timeout_s=0, whole_body=True) as client:
+        task = asyncio.create_task(send_many(client, server.url, 1))
         await asked.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -349,11 +340,11 @@ async def test_a_cancelled_delivery_hangs_up() -> None:
     assert task.cancelled()
 
 
-async def test_a_server_that_hangs_up_while_idle_is_connected_to_anew() -> None:
+async def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
     talk = once(OK)
-    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
+    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
         for number in range(3):
-            (delivery,) = await send_many(forwarder, server.url, 1)
+            (delivery,) = await send_many(client, server.url, 1)
             assert delivery.body == b"ok"
             await server.ended.wait()
             await server.connections[number].writer.wait_closed()
@@ -363,28 +354,56 @@ async def test_a_server_that_hangs_up_while_idle_is_connected_to_anew() -> None:
     assert len(server.connections) == 3
 
 
-async def test_two_handlers_have_connections_of_their_own() -> None:
+async def test_a_connection_that_the_server_closes_after_each_response_is_replaced() -> None:
+    closed = threading.Semaphore(0)
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:  # the test has ended
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(OK)
+            closed.release()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        async with HttpClient(timeout_s=5) as client:
+            deliveries = []
+            for _ in range(3):
+                deliveries.append(await client.send(request(), url))
+                closed.acquire(timeout=5)  # the event loop must not see that the connection was closed
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+    assert [delivery.status for delivery in deliveries] == [200, 200, 200]
+
+
+async def test_two_targets_have_separate_connections() -> None:
     first, of_first = always(OK)
     second, of_second = always(OK)
-    async with serving(first) as one, serving(second) as other, Forwarder(timeout_s=5) as forwarder:
+    async with serving(first) as one, serving(second) as other, HttpClient(timeout_s=5, whole_body=True) as client:
         for url in (one.url, other.url, one.url, other.url):
-            await send_many(forwarder, url, 1)
+            await send_many(client, url, 1)
     assert [number for number, _ in of_first] == [0, 0]
     assert [number for number, _ in of_second] == [0, 0]
 
 
-async def test_many_at_once_each_get_their_own_answer() -> None:
+async def test_concurrent_requests_each_get_their_own_response() -> None:
     async def echo(connection: Connection) -> None:
         while True:
             body = (await connection.request()).partition(b"\r\n\r\n")[2]
             await asyncio.sleep(0)
             connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
 
-    async with serving(echo) as server, Forwarder(timeout_s=10) as forwarder:
+    async with serving(echo) as server, HttpClient(timeout_s=10, whole_body=True) as client:
 
         async def send(number: int) -> None:
             body = b"%d" % number
-            delivery = await forwarder.forward(request(body), server.url, request(body).headers)
+            delivery = await client.send(request(body), server.url)
             assert delivery.body == body
 
         for start in range(0, 300, 100):
@@ -392,11 +411,11 @@ async def test_many_at_once_each_get_their_own_answer() -> None:
     assert len(server.connections) <= 100
 
 
-async def test_leaving_closes_what_was_kept() -> None:
+async def test_leaving_the_context_closes_idle_connections() -> None:
     talk, _ = always(OK)
     async with serving(talk) as server:
-        async with Forwarder(timeout_s=5) as forwarder:
-            await send_many(forwarder, server.url, 1)
+        async with HttpClient(timeout_s=5, whole_body=True) as client:
+            await send_many(client, server.url, 1)
             assert not server.ended.is_set()
         await asyncio.wait_for(server.ended.wait(), 5)
 
@@ -404,26 +423,26 @@ async def test_leaving_closes_what_was_kept() -> None:
 # --- what goes wrong
 
 
-async def test_where_nothing_listens_the_handler_is_asked_after() -> None:
+async def test_a_target_where_nothing_listens_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
         delivery = await forward(request(), f"http://{place}/")
     assert (delivery.status, delivery.fault) == (None, "unreachable")
-    assert delivery.error == f"nothing answers on {place}: is your handler running?"
+    assert delivery.error == f"nothing listens on {place}: is your handler running?"
     assert delivery.latency_ms > 0
 
 
-async def test_a_host_that_is_none_is_unreachable() -> None:
+async def test_a_host_that_cannot_be_resolved_is_unreachable() -> None:
     delivery = await forward(request(), f"http://{'x' * 70}.invalid/")
     assert delivery.fault == "unreachable"
-    assert ".invalid cannot be reached" in (delivery.error or "")
+    assert delivery.error == f"the host name in {'x' * 70}.invalid:80 cannot be resolved"
 
 
 @pytest.mark.parametrize(
     "began", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"], ids=["none", "in the middle"]
 )
-async def test_an_answer_that_does_not_come_in_time_is_a_timeout(began: bytes) -> None:
+async def test_a_response_that_is_not_complete_in_time_is_a_timeout(began: bytes) -> None:
     async def stall(connection: Connection) -> None:
         await connection.request()
         connection.send(began)
@@ -432,26 +451,28 @@ async def test_an_answer_that_does_not_come_in_time_is_a_timeout(began: bytes) -
     async with serving(stall) as server:
         delivery = await forward(request(), server.url, timeout_s=0.15)
     assert delivery.fault == "timeout"
-    assert delivery.error == "the handler gave no answer within 0.15 s (--forward-timeout)"
-    assert 150 <= delivery.latency_ms < 5000
+    assert delivery.error == "no response within 0.15 s"
+    assert 140 <= delivery.latency_ms < 5000
 
 
 @pytest.mark.parametrize(
     ("answer", "word"),
     [
-        (b"", "closed the connection without an answer"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", "could not be read"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab", "could not be read"),
+        (b"", "closed the connection without a response"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", "closed the connection before its response was complete"),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
+            "closed the connection before its response was complete",
+        ),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "could not be read"),
         (OK + b"and more", "could not be read"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", "could not be read"),
         (b"HTTP/1.1 two OK\r\n\r\n", "could not be read"),
         (b"\x00\xff\x1b[2J\r\n\r\n", "could not be read"),
-        (b"HTTP/1.1 200 OK\r\nx: " + b"v" * 300_000 + b"\r\n\r\n", "could not be read"),
     ],
-    ids=["nothing", "too short", "cut chunk", "bad chunk", "too long", "ssh", "no status", "garbage", "endless header"],
+    ids=["nothing", "too short", "cut chunk", "bad chunk", "too long", "ssh", "no status", "garbage"],
 )
-async def test_what_is_no_answer_is_broken_and_says_by_whom(answer: bytes, word: str) -> None:
+async def test_an_unreadable_response_is_broken_and_the_message_names_the_target(answer: bytes, word: str) -> None:
     async with serving(once(answer)) as server:
         delivery = await forward(request(), server.url)
     assert (delivery.status, delivery.fault) == (None, "broken")
@@ -459,7 +480,7 @@ async def test_what_is_no_answer_is_broken_and_says_by_whom(answer: bytes, word:
     assert server.url.removeprefix("http://") in (delivery.error or "")
 
 
-async def test_a_server_that_answers_before_it_has_read_is_heard() -> None:
+async def test_a_response_is_read_although_the_server_has_not_read_the_request() -> None:
     refused = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 4\r\n\r\nlong"
 
     async def refuse(connection: Connection) -> None:
@@ -473,16 +494,16 @@ async def test_a_server_that_answers_before_it_has_read_is_heard() -> None:
     assert (delivery.status, delivery.body) == (413, b"long")
 
 
-async def test_a_failure_does_not_spoil_what_comes_after() -> None:
+async def test_a_request_after_a_failure_succeeds() -> None:
     talk, _ = always(b"nonsense\r\n\r\n", OK, b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", OK)
-    async with serving(talk) as server, Forwarder(timeout_s=5) as forwarder:
-        deliveries = await send_many(forwarder, server.url, 4)
+    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+        deliveries = await send_many(client, server.url, 4)
     assert [delivery.status for delivery in deliveries] == [None, 200, None, 200]
 
 
 @given(st.binary(max_size=80), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_no_answer_makes_it_raise(answer: bytes, is_headed: bool) -> None:
+def test_any_response_is_a_delivery_and_never_an_exception(answer: bytes, is_headed: bool) -> None:
     async def exchange() -> Delivery:
         head = b"HTTP/1.1 200 OK\r\n" if is_headed else b""
         async with serving(once(head + answer.replace(b"|", b""))) as server:
@@ -497,7 +518,7 @@ def test_no_answer_makes_it_raise(answer: bytes, is_headed: bool) -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody has signed but itself, with its key."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not on this machine")
     path, key = tmp_path / "server.pem", tmp_path / "key.pem"
@@ -516,7 +537,7 @@ def tls_server(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused_in_words(certificate: Path) -> None:
+async def test_an_untrusted_certificate_is_refused_with_a_reason(certificate: Path) -> None:
     talk, requests = always(OK)
     async with serving(talk, tls=tls_server(certificate)) as server:
         delivery = await forward(request(), server.url)
@@ -526,17 +547,17 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_in_words(certifi
     assert requests == []
 
 
-async def test_a_certificate_that_the_system_trusts_is_taken_and_its_connection_kept(
+async def test_a_trusted_certificate_is_accepted_and_its_connection_is_reused(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     talk, requests = always(OK)
-    async with serving(talk, tls=tls_server(certificate)) as server, Forwarder(timeout_s=5) as forwarder:
-        assert all(delivery.ok for delivery in await send_many(forwarder, server.url, 2))
+    async with serving(talk, tls=tls_server(certificate)) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+        assert all(delivery.ok for delivery in await send_many(client, server.url, 2))
     assert [number for number, _ in requests] == [0, 0]
 
 
-async def test_a_handler_without_tls_is_unreachable_over_https() -> None:
+async def test_a_target_without_tls_is_unreachable_over_https() -> None:
     async def refuse(connection: Connection) -> None:
         await connection.reader.read(1)
         connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -545,3 +566,106 @@ async def test_a_handler_without_tls_is_unreachable_over_https() -> None:
         delivery = await forward(request(), server.url.replace("http:", "https:"), timeout_s=5)
     assert delivery.fault == "unreachable"
     assert "no TLS connection" in (delivery.error or "")
+
+
+# --- what a replay keeps, and what a client must not do
+
+
+async def test_the_beginning_of_a_long_body_is_kept_to_be_shown() -> None:
+    async with serving(once(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"ab" * 100_000)) as server:
+        delivery = await show(request(), server.url)
+    assert delivery.body == (b"ab" * 100_000)[:SHOWN_BYTES]
+
+
+async def test_a_compressed_body_is_decompressed_to_be_shown_and_unchanged_otherwise() -> None:
+    body = gzip.compress(b"hello", mtime=0).replace(b"|", b"")
+    talk, _ = always(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    async with serving(talk) as server:
+        assert (await show(request(), server.url)).body == b"hello"
+        assert (await forward(request(), server.url)).body == body
+
+
+async def test_a_body_that_cannot_be_decompressed_is_broken() -> None:
+    talk, _ = always(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope")
+    async with serving(talk) as server:
+        delivery = await show(request(), server.url)
+    assert (delivery.status, delivery.fault) == (None, "broken")
+    assert "cannot be decompressed" in (delivery.error or "")
+
+
+async def test_redirects_are_not_followed() -> None:
+    talk, requests = always(b"HTTP/1.1 307 x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
+    async with serving(talk) as server:
+        delivery = await show(request(), server.url)
+    assert (delivery.status, len(requests)) == (307, 1)
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    talk, _ = always(OK)
+    async with serving(talk) as server:
+        assert (await show(request(), server.url)).status == 200
+
+
+async def test_latency_lasts_from_the_first_byte_sent_to_the_last_byte_received() -> None:
+    async def slow(connection: Connection) -> None:
+        await connection.request()
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no")
+        await asyncio.sleep(0.06)
+        connection.send(b"k")
+
+    async with serving(slow) as server:
+        delivery = await show(request(), server.url)
+    assert delivery.status == 200
+    assert 55 < delivery.latency_ms < 5_000
+
+
+async def test_latency_does_not_include_the_connect(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve() -> None:
+        connection, _ = listening.accept()
+        time.sleep(0.5)  # before the TLS handshake
+        with tls_server(certificate).wrap_socket(connection, server_side=True) as it:
+            it.recv(65536)
+            it.sendall(OK)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        delivery = await show(request(), f"https://127.0.0.1:{listening.getsockname()[1]}/")
+        thread.join()
+    assert delivery.status == 200
+    assert delivery.latency_ms < 500
+
+
+async def test_a_timeout_of_zero_waits_indefinitely() -> None:
+    talk, _ = always(OK)
+    async with serving(talk) as server:
+        assert (await show(request(), server.url, timeout_s=0)).status == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:99999/", "http://127.0.0.1:0/", "http://[::1/", "ftp://127.0.0.1/", "nonsense", "http:///x"],
+)
+async def test_a_url_that_cannot_be_sent_to_is_a_failed_delivery(url: str) -> None:
+    delivery = await show(request(), url)
+    assert (delivery.status, delivery.fault) == (None, "broken")
+    assert "cannot be sent as HTTP" in (delivery.error or "")
+
+
+async def test_a_request_that_http_cannot_carry_is_not_sent() -> None:
+    talk, requests = always(OK)
+    async with serving(talk) as server:
+        delivery = await show(request(b"{}", ("x", "a\r\nb: c")), server.url)
+    assert delivery.fault == "broken"
+    assert "cannot be sent as HTTP" in (delivery.error or "")
+    assert requests == []
+
+
+async def test_the_next_address_of_a_host_is_tried_when_one_refuses() -> None:
+    talk, _ = always(OK)
+    async with serving(talk) as server:  # listens on 127.0.0.1; localhost is often ::1 first
+        delivery = await show(request(), server.url.replace("127.0.0.1", "localhost"))
+    assert delivery.status == 200

@@ -1,0 +1,81 @@
+"""How fast `replay` sends, compared with a load generator that signs nothing and reads next to nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.load import a_body
+from bench.measuring import HERE, PORT_HOOK, SECRET, interleaved, row
+from bench.servers import listening
+
+CONNECTIONS = 16
+_RATE = re.compile(r"([0-9.]+)/s")
+
+
+def replay(requests: int = 2_000, rounds: int = 3) -> None:
+    """Compare `replay --times 2000 --concurrency 16`, each request freshly signed, with wrk's fixed request."""
+    generator, name = (wrk, "wrk -t1 -c16") if shutil.which("wrk") else (stand_in, "a stand-in for wrk -t1 -c16")
+    with tempfile.TemporaryDirectory() as folder, listening(folder) as (url, _):
+        Path(folder, "payload.json").write_bytes(a_body(0, 600))
+        whole: list[float] = []
+
+        def send() -> float:
+            rate, seconds = replay_rate(folder, url, requests)
+            whole.append(requests / seconds)
+            return rate
+
+        rates = interleaved({"fixed": lambda: generator(url), "replay": send}, rounds=rounds)
+    row(
+        f"replay, each request signed / {name}",
+        f"{rates['replay']:.0f}/s / {rates['fixed']:.0f}/s",
+        rates["replay"] / rates["fixed"],
+        "at least 0.35 (hoped for: 0.6)",
+    )
+    with_start = sorted(whole)[len(whole) // 2]
+    row("  the same, with replay's start-up", f"{with_start:.0f}/s", with_start / rates["fixed"])
+
+
+def replay_rate(folder: str, url: str, requests: int) -> tuple[float, float]:
+    """Return the rate that `replay` prints, per second, and how long the process took, in seconds."""
+    options = ["--times", str(requests), "--concurrency", str(CONNECTIONS), "--expect-status", "200"]
+    command = [*PORT_HOOK, "replay", "payload.json", "--to", url, *options]
+    environment = {**os.environ, "PORT_CLIENT_SECRET": SECRET, "HOME": folder}
+    started = time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=environment)
+    seconds = time.perf_counter() - started
+    match = _RATE.search(done.stdout)
+    assert match is not None, done.stdout
+    return float(match[1]), seconds
+
+
+def wrk(url: str, seconds: int = 2) -> float:
+    """Return the requests per second of wrk with one thread."""
+    from port_hook_cli.signatures.signing import sign
+    from port_hook_cli.text.secret import Secret
+
+    body, stamp = a_body(0, 600), str(int(time.time()))
+    fixed = {
+        "BENCH_BODY": body.decode(),
+        "BENCH_SIGNATURE": sign(body, Secret(SECRET), stamp),
+        "BENCH_TIMESTAMP": stamp,
+    }
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(HERE / "fixed_request.lua"), url]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **fixed})
+    assert "Non-2xx" not in done.stdout, done.stdout
+    return float(done.stdout.partition("Requests/sec:")[2].split()[0])
+
+
+def stand_in(url: str, requests: int = 10_000) -> float:
+    """Return the requests per second of `bench/fixed_load.py`."""
+    command = [sys.executable, str(HERE / "fixed_load.py"), url, "--secret", SECRET]
+    command += ["--requests", str(requests), "--connections", str(CONNECTIONS)]
+    done = subprocess.run(command, check=True, capture_output=True, cwd=HERE.parent)
+    return float(json.loads(done.stdout)["per_s"])

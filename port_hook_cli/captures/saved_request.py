@@ -1,0 +1,24 @@
+"""A saved request as `verify` takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.invocations.models import Exchange, Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedRequest:
+    """The parts of a request that are verified. `received_at` is seconds since the epoch, None if it is unknown."""
+
+    headers: Headers
+    body: bytes = field(repr=False)
+    received_at: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def from_exchange(exchange: Exchange) -> SavedRequest:
+    """Return the request of a capture; raises StoreError if its body is incomplete."""
+    invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
+    return SavedRequest(headers=invocation.headers, body=invocation.body, received_at=invocation.received_at)

@@ -1,0 +1,35 @@
+"""Options that contradict each other: one way to refuse them, for every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from port_hook_cli.errors import UsageError
+
+
+def refuse_contradictions(
+    *exclusive: Mapping[str, bool],
+    stdin: Iterable[tuple[str, str | None]] = (),
+    pointless: Mapping[str, Mapping[str, bool]] | None = None,
+) -> None:
+    """Raise UsageError for options that contradict each other.
+
+    Of each `exclusive` group, at most one option may be given. `stdin` are inputs with their names: `-` may be the name
+    of one of them. `pointless` maps a reason to the options that have no effect for it. Options are mapped to whether
+    they are given.
+    """
+    for group in exclusive:
+        given = [name for name, is_given in group.items() if is_given]
+        if len(given) > 1:
+            raise UsageError(f"{_listed(given)} exclude each other.", hint="Give only one of them.")
+    readers = [what for what, name in stdin if name == "-"]
+    if len(readers) > 1:
+        raise UsageError(f"stdin cannot be both {readers[0]} and {readers[1]}.", hint="Give one of them as a file.")
+    for reason, group in (pointless or {}).items():
+        for name, is_given in group.items():
+            if is_given:
+                raise UsageError(f"{reason}, so {name} has no effect.", hint=f"Leave {name} out.")
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,89 @@
+"""The page that `--help` prints: wrapped at spaces only, with color on a terminal. Imported for the help only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from port_hook_cli.terminal.console import Output
+from port_hook_cli.text.layout import wrap
+from port_hook_cli.text.styled import Styled
+
+_MOST_COLUMNS = 80
+_FEWEST_COLUMNS = 50
+_MARGIN = 2
+_MOST_OF_A_TERM = 30
+_GAP = 2
+
+
+def help_text(command: Any, ctx: Any, output: Output) -> str:
+    """Return a command's help as it is written to `output`."""
+    page = HelpPage(max(_FEWEST_COLUMNS, min(output.width, _MOST_COLUMNS) - _MARGIN))
+    command.format_help(ctx, page)
+    return output.paint(page.lines).rstrip("\n")
+
+
+class HelpPage:
+    """A page of help, with the methods of typer's formatter that its commands call."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.current_indent = 0
+        self.lines: list[Styled] = []
+
+    def write_usage(self, prog: str, args: str = "") -> None:
+        """Write how the command is called."""
+        label = "Usage:"
+        line = Styled.assemble((label, "bold"), f" {prog} {args}")
+        self.lines += wrap(line, self.width, indent=len(f"{label} {prog} "))
+
+    def write_text(self, text: str) -> None:
+        """Write paragraphs."""
+        margin = " " * self.current_indent
+        for number, paragraph in enumerate(text.split("\n\n")):
+            if number:
+                self.write_paragraph()
+            line = Styled(margin + " ".join(paragraph.split("\n")))
+            self.lines += wrap(line, self.width, indent=self.current_indent)
+
+    def write_line(self, text: str) -> None:
+        """Write a line, indented where it is continued."""
+        line = Styled(" " * self.current_indent + text)
+        self.lines += wrap(line, self.width, indent=self.current_indent + _MARGIN)
+
+    def write_paragraph(self) -> None:
+        """Write an empty line, unless the page is empty."""
+        if self.lines:
+            self.lines.append(Styled())
+
+    def write_dl(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Write terms, such as options, with their descriptions in a second column."""
+        rows = list(rows)
+        margin = " " * self.current_indent
+        column = min(max(len(term) for term, _ in rows), _MOST_OF_A_TERM) + _GAP
+        for term, description in rows:
+            indent = self.current_indent + column
+            if len(term) + _GAP > column:
+                self.lines.append(Styled.assemble(margin, (term, "cyan")))
+                line = Styled(" " * indent + description)
+            else:
+                line = Styled.assemble(margin, (term, "cyan"), " " * (column - len(term)), description)
+            self.lines += wrap(line, self.width, indent=indent)
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        """Write a heading; what is written inside is indented."""
+        self.write_paragraph()
+        self.lines.append(Styled(f"{name}:", "bold"))
+        with self.indentation():
+            yield
+
+    @contextmanager
+    def indentation(self) -> Iterator[None]:
+        """Indent what is written inside."""
+        self.current_indent += _MARGIN
+        try:
+            yield
+        finally:
+            self.current_indent -= _MARGIN

@@ -1,0 +1,131 @@
+"""The one client that sends requests to the code under development: forwarded, replayed, or made by port-hook.
+
+A request is sent exactly as it is given: method, target, header fields in their order and case, doubled fields, body.
+Nothing is retried, no redirect is followed, and no proxy is used. See docs/decisions/0007-our-own-client.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from port_hook_cli.http.connection import Connection, connect
+from port_hook_cli.http.failures import EXPECTED, describe_failure
+from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
+from port_hook_cli.http.request_writer import Destination, Origin, read_destination, write_request
+from port_hook_cli.http.response_body import BodyBeginning, WholeBody
+from port_hook_cli.http.response_parser import ResponseParser
+from port_hook_cli.invocations.models import Delivery, Invocation
+
+# Shorter than the keep-alive of any common server, so that a request never meets a connection that is being closed.
+_MAX_IDLE_S = 1.0
+_MAX_DESTINATIONS = 1_000
+
+
+class HttpClient:
+    """Sends requests; use it with `async with`, or call `close`. One instance serves one event loop.
+
+    `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds; 0 waits indefinitely.
+    A response's body may have `max_response` bytes. `whole_body` says that the body is needed as it was sent;
+    otherwise its beginning is kept, decompressed, to be shown.
+    """
+
+    def __init__(self, *, timeout_s: float, max_response: int = MAX_RESPONSE_BYTES, whole_body: bool = False) -> None:
+        self._timeout_s = timeout_s
+        self._max_response = max_response
+        self._body_type = WholeBody if whole_body else BodyBeginning
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._destinations: dict[str, Destination] = {}
+        self._trust: ssl.SSLContext | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.abort()
+        self._idle.clear()
+
+    async def send(self, request: Invocation, url: str) -> Delivery:
+        """Send `request` to `url`, whose path and query are sent; `request.target` is not.
+
+        Every failure is a Delivery, never an exception.
+        """
+        began = time.perf_counter()
+        connection: Connection | None = None
+        try:
+            destination = self._destination(url)
+            content = write_request(request, destination)
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + self._timeout_s if self._timeout_s else None
+            connection = self._take_idle(destination.origin) or await self._connect(destination.origin, deadline)
+            body = self._body_type(self._max_response)
+            parser = ResponseParser(body.take, is_head=request.method == "HEAD")
+            await connection.exchange(content, parser, deadline)
+            self._put_back(destination.origin, connection, can_reuse=parser.can_reuse)
+            return Delivery(
+                url=url,
+                status=parser.status,
+                latency_ms=(connection.received_at - connection.sent_at) * 1000,
+                headers=parser.headers,
+                body=body.content(parser.headers),
+            )
+        except EXPECTED as error:
+            failure = describe_failure(error, _place(url), timeout_s=self._timeout_s)
+            elapsed_s = time.perf_counter() - (began if connection is None else connection.sent_at)
+            return Delivery(url=url, latency_ms=elapsed_s * 1000, fault=failure.fault, error=failure.message)
+
+    def _destination(self, url: str) -> Destination:
+        found = self._destinations.get(url)
+        if found is None:
+            if len(self._destinations) >= _MAX_DESTINATIONS:
+                self._destinations.clear()
+            found = self._destinations[url] = read_destination(url)
+        return found
+
+    def _take_idle(self, origin: Origin) -> Connection | None:
+        connections = self._idle.get(origin)
+        while connections:
+            connection = connections.pop()
+            is_fresh = time.monotonic() - connection.idle_since < _MAX_IDLE_S
+            if is_fresh and connection.can_reuse and not connection.has_input():
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, origin: Origin, deadline: float | None) -> Connection:
+        if origin.scheme == "https" and self._trust is None:
+            from port_hook_cli.http.certificates import system_trust
+
+            self._trust = system_trust()
+        return await connect(origin, deadline, self._trust if origin.scheme == "https" else None)
+
+    def _put_back(self, origin: Origin, connection: Connection, *, can_reuse: bool) -> None:
+        if can_reuse and connection.can_reuse:
+            connection.idle_since = time.monotonic()
+            self._idle.setdefault(origin, []).append(connection)
+        else:
+            connection.abort()
+
+
+def _place(url: str) -> str:
+    """Return the host and port of a URL; the default port of its scheme is named too."""
+    place = url.partition("://")[2].partition("/")[0] or url
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is not None
+    except ValueError:
+        return place
+    place = parts.netloc.rpartition("@")[2]
+    return place if has_port or not parts.hostname else f"{place}:{443 if parts.scheme == 'https' else 80}"

@@ -1,0 +1,95 @@
+"""Write a request as the bytes of HTTP/1.1: method, target, fields and body exactly as they are given."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from port_hook_cli.http.failures import UnsendableRequest
+from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.invocations.url_text import request_target
+
+_PORTS = {"http": 80, "https": 443}
+# RFC 9110, section 8.6: requests with these methods have a content-length even if they have no body.
+_METHODS_WITH_BODIES = frozenset({"PATCH", "POST", "PUT"})
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00\r\n]*\r\n)*").fullmatch
+
+
+class Origin(NamedTuple):
+    """The server that a URL names."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Destination(NamedTuple):
+    """A URL taken apart: the server, the `Host` field's value, and the request line's target."""
+
+    origin: Origin
+    authority: str
+    target: bytes
+
+
+def read_destination(url: str) -> Destination:
+    """Return where a request to `url` goes; raises ValueError for a URL that cannot be sent to."""
+    parts = urlsplit(url)
+    port = parts.port  # raises ValueError for 65536 and more
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise UnsendableRequest(f"{url!a} is not an http or https URL")
+    if port == 0:
+        raise UnsendableRequest("there is no port 0")
+    authority = parts.netloc.rpartition("@")[2]
+    if not authority.isascii():
+        authority = authority.encode("idna").decode("ascii")
+    origin = Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
+    return Destination(origin, authority, request_target(url))
+
+
+def write_request(request: Invocation, destination: Destination) -> bytes:
+    """Return the bytes of `request`; raises UnsendableRequest and UnicodeError for what HTTP cannot carry.
+
+    `Host` is added first and `Content-Length` last, if the request has none. A body whose `transfer-encoding` is
+    `chunked` is sent as one chunk.
+    """
+    method, body, headers = request.method, request.body, request.headers
+    if not _METHOD(method):
+        fault = "has characters that are not ASCII" if not method.isascii() else "is not a method"
+        raise UnsendableRequest(f"the method {method!a} {fault}")
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    if "host" not in headers.names:
+        lines.insert(0, f"Host: {destination.authority}\r\n")
+    if "transfer-encoding" in headers.names:
+        body = _chunked(headers, body)
+    elif "content-length" not in headers.names:
+        if body or method in _METHODS_WITH_BODIES:
+            lines.append(f"Content-Length: {len(body)}\r\n")
+    else:
+        _check_length(headers, body)
+    fields = "".join(lines).encode("latin-1")
+    # A value with a line break would be well-formed fields, but more of them.
+    if not _FIELDS(fields) or fields.count(b"\n") != len(lines):
+        raise UnsendableRequest(f"{_bad_field(lines)!a} is not a header field")
+    return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), destination.target, fields, body)
+
+
+def _bad_field(lines: list[str]) -> str:
+    """Return the first line that is not one field."""
+    is_field = (bool(_FIELDS(line.encode("latin-1"))) and line.count("\n") == 1 for line in lines)
+    return next(line for line, is_one in zip(lines, is_field, strict=True) if not is_one).removesuffix("\r\n")
+
+
+def _check_length(headers: Headers, body: bytes) -> None:
+    for length in headers.all("content-length"):
+        if length != str(len(body)):
+            raise UnsendableRequest(f"content-length is {length}, but the body has {len(body)} bytes")
+
+
+def _chunked(headers: Headers, body: bytes) -> bytes:
+    if "content-length" in headers.names:
+        raise UnsendableRequest("it has both content-length and transfer-encoding")
+    if [value.lower() for value in headers.all("transfer-encoding")] != ["chunked"]:
+        raise UnsendableRequest("of the transfer codings, only `chunked` can be sent")
+    return (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"

@@ -1,0 +1,46 @@
+"""The protocol between the pipeline and the sources of invocations: the HTTP server, a relay, a message queue."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from port_hook_cli.invocations.models import Invocation, Response
+
+Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response]]
+"""The pipeline. It takes an invocation and the address of its sender, "unknown" if there is none.
+
+It returns the response when the invocation is saved. It raises StoreError if the invocation could not be saved: then
+the source must not acknowledge it. When it is cancelled, it records the invocation as interrupted.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceContext:
+    """What a source gets from the listener.
+
+    `receive` is the pipeline; a source may call it many times at once. `notice` reports a sentence to the user, such as
+    a lost connection; a source reports each change once. `now` returns the seconds since the epoch and `new_id` an id,
+    for the invocations. `mount` is the path that the listener serves: the target of an invocation that has no path of
+    its own. A source drops bodies of more than `max_body` bytes, and reports them.
+    """
+
+    receive: Receive
+    notice: Callable[[str], None]
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    mount: str = "/"
+    max_body: int = 10 * 1024 * 1024
+
+
+class Source(Protocol):
+    """Something that invocations come from. It feeds `SourceContext.receive` until it is closed."""
+
+    async def close(self, drain_s: float) -> None:
+        """Take no more invocations, give those in progress `drain_s` seconds, and cancel the rest."""
+        ...
+
+
+OpenSource: TypeAlias = Callable[[SourceContext], Awaitable[Source]]
+"""Opens a source: returns when it takes invocations, raises PortHookError if it cannot. Later problems are notices."""

@@ -1,0 +1,89 @@
+"""Styled text: what views return, and what a terminal is sent for it. Pure.
+
+A style is one or more words of `STYLES`, such as `bold red`. Without color, the words that name colors are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from unicodedata import category, east_asian_width
+
+STYLES = {"bold": 1, "dim": 2}
+COLORS = {"red": 31, "green": 32, "yellow": 33, "magenta": 35, "cyan": 36}
+_RESET = "\x1b[0m"
+
+
+class Span(NamedTuple):
+    """A part of a text in one style, with the URL that it links to or an empty string."""
+
+    text: str
+    style: str = ""
+    link: str = ""
+
+
+class Styled:
+    """A styled text, usually one line. With `no_wrap` it is never wrapped, because a user copies it."""
+
+    __slots__ = ("no_wrap", "spans")
+
+    def __init__(self, text: str = "", style: str = "", *, link: str = "", no_wrap: bool = False) -> None:
+        self.spans: tuple[Span, ...] = (Span(text, style, link),) if text else ()
+        self.no_wrap = no_wrap
+
+    @classmethod
+    def assemble(cls, *parts: str | tuple[str, str] | Styled, no_wrap: bool = False) -> Styled:
+        """Return the parts as one text: strings, pairs of a string and its style, and texts."""
+        return cls._of((span for part in parts for span in _spans(part)), no_wrap=no_wrap)
+
+    @classmethod
+    def _of(cls, spans: Iterable[Span], *, no_wrap: bool) -> Styled:
+        text = cls(no_wrap=no_wrap)
+        text.spans = tuple(spans)
+        return text
+
+    @property
+    def plain(self) -> str:
+        """The text without styles."""
+        return "".join([span.text for span in self.spans])
+
+    def part(self, start: int, end: int | None = None) -> Styled:
+        """Return the characters from `start` to `end` with their styles."""
+        return Styled._of(self._cut(start, len(self.plain) if end is None else end), no_wrap=self.no_wrap)
+
+    def _cut(self, start: int, end: int) -> Iterator[Span]:
+        position = 0
+        for span in self.spans:
+            kept = span.text[max(0, start - position) : max(0, end - position)]
+            if kept:
+                yield span._replace(text=kept)
+            position += len(span.text)
+
+
+def _spans(part: str | tuple[str, str] | Styled) -> Iterable[Span]:
+    if isinstance(part, Styled):
+        return part.spans
+    return (Span(part),) if isinstance(part, str) else (Span(*part),)
+
+
+def escape_sequences(text: Styled, *, color: bool) -> str:
+    """Return a text with the escape sequences that make a terminal show its styles and links."""
+    return "".join([_painted(span, color=color) for span in text.spans])
+
+
+def _painted(span: Span, *, color: bool) -> str:
+    known = {**STYLES, **COLORS} if color else STYLES
+    codes = ";".join([str(known[word]) for word in span.style.split() if word in known])
+    shown = f"\x1b[{codes}m{span.text}{_RESET}" if codes else span.text
+    return f"\x1b]8;;{span.link}\x1b\\{shown}\x1b]8;;\x1b\\" if span.link else shown
+
+
+def cell_width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: two for each wide character, none for combining ones."""
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def _cells(character: str) -> int:
+    if east_asian_width(character) in {"W", "F"}:
+        return 2
+    return 0 if category(character) in {"Mn", "Me", "Cf"} else 1

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.errors import UsageError
+
+
+def test_options_that_do_not_contradict_each_other_are_accepted() -> None:
+    refuse_contradictions(
+        {"--a": True, "--b": False},
+        {"--c": False, "--d": False},
+        stdin=(("the body", "-"), ("the secret", "secret.txt"), ("the key", None)),
+        pointless={"--e sends nothing": {"--f": False}},
+    )
+
+
+def test_exclusive_options_are_refused_by_their_names() -> None:
+    with pytest.raises(UsageError, match=r"^--a, --b and --d exclude each other\.$") as caught:
+        refuse_contradictions({"--x": True}, {"--a": True, "--b": True, "--c": False, "--d": True})
+    assert caught.value.hint == "Give only one of them."
+
+
+def test_stdin_is_refused_when_two_inputs_are_read_from_it() -> None:
+    with pytest.raises(UsageError, match=r"^stdin cannot be both the body and the secret\.$"):
+        refuse_contradictions(stdin=(("the body", "-"), ("the key", "k"), ("the secret", "-")))
+
+
+def test_an_option_without_effect_is_refused_with_the_reason() -> None:
+    with pytest.raises(UsageError, match=r"^--e sends nothing, so --f has no effect\.$") as caught:
+        refuse_contradictions(pointless={"--e sends nothing": {"--g": False, "--f": True}})
+    assert caught.value.hint == "Leave --f out."

@@ -1,0 +1,89 @@
+"""The environment and `./.env` have different client secrets: what is said when one of them may be the wrong one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.text.secret import Secret
+from tests.conftest import Run
+from tests.factories import RUN_ID, a_body, an_exchange, an_invocation, signed
+from tests.servers import handler
+
+CURRENT = "the-secret-that-port-uses-now"
+STALE = "the-secret-of-last-year"
+CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the one in the environment"
+UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"
+ENV = {"PORT_CLIENT_SECRET": STALE, "PORT_CLIENT_ID": "an-id"}
+
+
+@pytest.fixture
+def conflict(folder: Path) -> Path:
+    """A folder with a capture that Port signed with the secret of `.env`, and another one in the environment."""
+    path = folder / ".env"
+    path.write_text(f"PORT_CLIENT_SECRET={CURRENT}\n")
+    path.chmod(0o600)
+    body = a_body()
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(body, headers=signed(body, secret=Secret(CURRENT))))])
+    return folder
+
+
+def without_warning(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("warning: "))
+
+
+def assert_says_which_secret_was_used(text: str) -> None:
+    assert f"{CONFLICT} is used." in without_warning(text)
+    assert STALE not in text
+    assert CURRENT not in text
+
+
+def test_verify_says_which_secret_it_used_when_the_signature_does_not_match(run: Run, conflict: Path) -> None:
+    result = run("verify", "last", env=ENV)
+    assert result.code == ExitCode.NOT_VALID
+    assert_says_which_secret_was_used(result.out)
+    details = json.loads(run("verify", "last", "--json", env=ENV).out)["details"]
+    assert_says_which_secret_was_used(details[0]["fix"])
+
+
+def test_verify_says_nothing_of_other_secrets_when_the_signature_is_valid(run: Run, conflict: Path) -> None:
+    result = run("verify", "last", env={"PORT_CLIENT_SECRET": CURRENT})
+    assert result.code == ExitCode.OK
+    assert "differs" not in result.out + result.err
+
+
+def test_report_run_says_which_secret_it_used_when_port_responds_401(run: Run, conflict: Path) -> None:
+    with handler(UNAUTHORIZED) as port:
+        result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
+    assert result.code == ExitCode.PORT_API
+    assert_says_which_secret_was_used(result.err)
+
+
+def test_a_401_says_nothing_of_other_secrets_when_there_is_one(run: Run, folder: Path) -> None:
+    with handler(UNAUTHORIZED) as port:
+        result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
+    assert result.code == ExitCode.PORT_API
+    assert "differs" not in result.err
+
+
+def test_replay_says_which_secret_it_used_when_the_target_responds_401(run: Run, conflict: Path) -> None:
+    with handler(UNAUTHORIZED) as target:
+        result = run("replay", "last", "--to", target.url, env=ENV)
+    assert_says_which_secret_was_used(result.err)
+
+
+def test_trigger_says_which_secret_it_used_when_the_handler_responds_401(run: Run, conflict: Path) -> None:
+    action = {
+        "identifier": "create_vm",
+        "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {"properties": {}}},
+        "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com", "body": {"a": 1}},
+    }
+    (conflict / "create_vm.json").write_text(json.dumps(action))
+    with handler(UNAUTHORIZED) as target:
+        result = run("trigger", "create_vm.json", "--to", target.url, env=ENV)
+    assert_says_which_secret_was_used(result.out)

@@ -1,0 +1,133 @@
+"""What commands show on a terminal of 60, 80 and 120 columns, as pyte reads it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pyte
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.invocations.models import Invocation
+from tests.conftest import Run
+from tests.factories import RUN_ID, a_body, an_exchange, an_invocation, signed
+from tests.hostile.terminals import Shown, on_terminal
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+
+WIDTHS = pytest.mark.parametrize("width", [60, 80, 120])
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+COLOR = re.compile(r"\x1b\[(?:[0-9;]*;)?3[0-9]m")
+
+
+def screen_of(shown: Shown, width: int) -> pyte.Screen:
+    screen = pyte.Screen(width, 200)
+    pyte.ByteStream(screen).feed(shown.raw)
+    return screen
+
+
+def lines_of(shown: Shown, width: int) -> list[str]:
+    return [line.rstrip() for line in screen_of(shown, width).display if line.strip()]
+
+
+def color_at(screen: pyte.Screen, text: str) -> str:
+    row, line = next((row, line) for row, line in enumerate(screen.display) if text in line)
+    return str(screen.buffer[row][line.index(text)].fg)
+
+
+def capture(folder: Path, invocation: Invocation | None = None) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(invocation)])
+
+
+@WIDTHS
+def test_captures_shows_ids_and_actions_whole_at_any_width(folder: Path, width: int) -> None:
+    capture(folder)
+    lines = lines_of(on_terminal(folder, "captures", env={"COLUMNS": str(width)}), width)
+    assert len(lines) == 2
+    header, row = lines
+    assert header.split()[0] == "id"
+    assert "action" in header
+    assert row.startswith("0123456789ab ")
+    assert "create_vm CREATE" in row
+    assert RUN_ID in row
+
+
+def test_captures_shows_every_column_when_the_terminal_is_wide(folder: Path) -> None:
+    capture(folder)
+    header, _ = lines_of(on_terminal(folder, "captures", env={"COLUMNS": "120"}), 120)
+    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "answer", "handler"]
+
+
+@WIDTHS
+def test_verify_breaks_no_word_of_a_cause(folder: Path, width: int) -> None:
+    body = a_body()
+    capture(folder, invocation=an_invocation(body, headers=signed(b"another body")))
+    env = {"COLUMNS": str(width), "PORT_CLIENT_SECRET": "a-test-secret"}
+    narrow = on_terminal(folder, "verify", "last", env=env)
+    whole = on_terminal(folder, "verify", "last", env={**env, "COLUMNS": "2000"})
+    assert [line for line in narrow.text.splitlines() if len(line) > width] == []
+    assert narrow.text.split() == whole.text.split()
+
+
+@WIDTHS
+def test_an_error_breaks_no_word_and_no_command(folder: Path, width: int) -> None:
+    shown = on_terminal(folder, "captures", env={"COLUMNS": str(width)})
+    assert shown.code == 8
+    screen = screen_of(shown, width)
+    text = "\n".join(lines_of(shown, width))
+    assert f"{folder}/.port-hook/captures.db." in text.replace("\n", "")
+    for part in ("`port-hook listen`", "--store."):
+        assert part in text
+    assert color_at(screen, "error:") == "red"
+    assert color_at(screen, "hint:") == "cyan"
+    assert color_at(screen, "There is no") == "default"
+
+
+@WIDTHS
+def test_a_usage_error_is_wrapped_at_words(folder: Path, width: int) -> None:
+    words = ["--a-very-long-option-that-does-not-exist-anywhere", "and-an-argument"]
+    shown = on_terminal(folder, "listen", *words, env={"COLUMNS": str(width)})
+    lines = lines_of(shown, width)
+    assert any(words[0] in line for line in lines)
+    assert any("`port-hook listen --help`" in line for line in lines)
+
+
+@WIDTHS
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_breaks_no_token(folder: Path, command: str, width: int) -> None:
+    shown = on_terminal(folder, command, "--help", env={"COLUMNS": str(width)})
+    assert shown.code == 0
+    assert max(map(len, shown.text.splitlines())) <= width
+    tokens = shown.text.split()
+    assert [token for token in tokens if token.endswith("-") and token[-2:] not in {"-", "|-"}] == []
+    if "--store" in tokens:
+        assert ".port-hook/captures.db" in tokens
+
+
+def test_help_has_color_on_a_terminal(folder: Path) -> None:
+    screen = screen_of(on_terminal(folder, "show", "--help", env={"COLUMNS": "80"}), 80)
+    assert color_at(screen, "--json") == "cyan"
+    assert color_at(screen, "Print versioned") == "default"
+
+
+def test_help_and_errors_have_no_color_when_no_color_is_set(folder: Path) -> None:
+    for words in (["show", "--help"], ["show", "last"]):
+        shown = on_terminal(folder, *words, env={"NO_COLOR": "1", "FORCE_COLOR": "1"})
+        assert not COLOR.search(shown.raw.decode())
+
+
+def test_help_and_errors_have_no_escape_sequences_on_a_dumb_terminal(folder: Path) -> None:
+    for words in (["show", "--help"], ["show", "last"], []):
+        shown = on_terminal(folder, *words, env={"TERM": "dumb"})
+        assert b"\x1b" not in shown.raw
+
+
+def test_help_and_errors_have_color_in_a_pipe_when_force_color_is_set(run: Run) -> None:
+    assert COLOR.search(run("show", "--help", env={"FORCE_COLOR": "1"}).out)
+    assert COLOR.search(run("show", "last", env={"FORCE_COLOR": "1"}).err)
+    assert not STYLE.search(run("show", "--help").out)
+    assert not STYLE.search(run("show", "last").err)

@@ -1,0 +1,38 @@
+"""Values that users meet in JSON records, options and stored files: scripts compare them, so they do not change."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import pytest
+
+from port_hook_cli.actions.action import ActionKind
+from port_hook_cli.actions.encryption import Problem, Scheme
+from port_hook_cli.cli.trigger import Operation, Origin
+from port_hook_cli.invocations.models import Kind, Status
+from port_hook_cli.retarget.outcome import End
+from port_hook_cli.runs.updates import RunStatus
+from port_hook_cli.sandbox.run import Phase
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.tunnels.report import TunnelState
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (ActionKind, "self-service automation"),
+        (End, "restored untouched changed another failed"),
+        (Kind, "action-run automation change-log unknown"),
+        (Operation, "CREATE DAY-2 DELETE"),
+        (Origin, "UI API"),
+        (Phase, "approval pending sending sent claimable claimed acked"),
+        (Problem, "wrong-key truncated not-encrypted missing"),
+        (RunStatus, "success failure"),
+        (Scheme, "aes256-gcm client-side"),
+        (Status, "valid reencoded stale invalid missing malformed unchecked"),
+        (TimestampUnit, "s ms"),
+        (TunnelState, "open reachable unreachable taken lost"),
+    ],
+)
+def test_public_values_stay_the_same(values: type[Enum], expected: str) -> None:
+    assert {value.value for value in values} - {""} == set(expected.split())

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.http.failures import UnsendableRequest
+from port_hook_cli.http.request_writer import Origin, read_destination, write_request
+from port_hook_cli.invocations.models import Headers
+from tests.factories import an_invocation
+
+HOST = ("host", "h")
+
+
+def written(
+    body: bytes = b"", *fields: tuple[str, str], method: str = "POST", url: str = "http://127.0.0.1:8000/hook"
+) -> bytes:
+    request = an_invocation(body, headers=Headers(fields), method=method)
+    return write_request(request, read_destination(url))
+
+
+def test_a_request_is_written_exactly() -> None:
+    fields = (("X-B", "1"), ("hOsT", "elsewhere"), ("x-a", "Zo\xc3\xab"), ("Content-Length", "4"), ("X-b", " 2 "))
+    assert written(b"\x00\xff\r\n", *fields, method="PATCH", url="http://h/a/../b%2F//c?q=%20&q=[1]&r") == (
+        b"PATCH /a/../b%2F//c?q=%20&q=[1]&r HTTP/1.1\r\n"
+        b"X-B: 1\r\nhOsT: elsewhere\r\nx-a: Zo\xc3\xab\r\nContent-Length: 4\r\nX-b:  2 \r\n\r\n\x00\xff\r\n"
+    )
+
+
+def test_only_host_and_length_are_added() -> None:
+    assert written(b"123", ("a", "b")) == (
+        b"POST /hook HTTP/1.1\r\nHost: 127.0.0.1:8000\r\na: b\r\nContent-Length: 3\r\n\r\n123"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "end"),
+    [
+        ("GET", b"", b"host: h\r\n\r\n"),
+        ("GET", b"{}", b"Content-Length: 2\r\n\r\n{}"),
+        ("DELETE", b"", b"host: h\r\n\r\n"),
+        ("POST", b"", b"Content-Length: 0\r\n\r\n"),
+        ("PUT", b"", b"Content-Length: 0\r\n\r\n"),
+    ],
+)
+def test_a_length_is_added_where_there_is_a_body_or_the_method_expects_one(
+    method: str, body: bytes, end: bytes
+) -> None:
+    assert written(body, HOST, method=method).endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://h", b"/"),
+        ("http://h?a=b", b"/?a=b"),
+        ("http://h/?", b"/?"),
+        ("http://h/zo\xeb?q=\udcff", b"/zo\xc3\xab?q=\xff"),
+        ("http://h/a b\x01\r\nx: y", b"/a%20b%01%0D%0Ax:%20y"),
+        ("http://user:secret@h/x", b"/x"),
+    ],
+)
+def test_the_target_is_written_exactly_except_for_spaces_and_controls(url: str, target: bytes) -> None:
+    assert written(b"", HOST, url=url).startswith(b"POST " + target + b" HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "authority"),
+    [
+        ("http://localhost/x", Origin("http", "localhost", 80), "localhost"),
+        ("https://h.example", Origin("https", "h.example", 443), "h.example"),
+        ("http://[::1]:8000", Origin("http", "::1", 8000), "[::1]:8000"),
+        ("http://user:secret@h:1", Origin("http", "h", 1), "h:1"),
+        ("http://zo\xeb.example:8", Origin("http", "zo\xeb.example", 8), "xn--zo-ija.example:8"),
+    ],
+)
+def test_a_url_names_a_server_and_a_host_field(url: str, origin: Origin, authority: str) -> None:
+    destination = read_destination(url)
+    assert (destination.origin, destination.authority) == (origin, authority)
+
+
+def test_a_body_whose_transfer_coding_is_chunked_is_sent_as_one_chunk() -> None:
+    field = ("Transfer-Encoding", "chunked")
+    assert written(b"hello world!", HOST, field).endswith(b"\r\n\r\nc\r\nhello world!\r\n0\r\n\r\n")
+    assert written(b"", HOST, field).endswith(b"chunked\r\n\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("bad name", "x")],
+        [("x", "a\r\nb: c")],
+        [("x", "a\nb: c")],
+        [("x", "\x00")],
+        [("", "x")],
+        [("x:y", "\r")],
+        [("content-length", "99")],
+        [("content-length", "2"), ("Content-Length", "3")],
+        [("transfer-encoding", "gzip")],
+        [("transfer-encoding", "chunked"), ("content-length", "2")],
+        [("x", "\u20ac")],
+    ],
+)
+def test_fields_that_http_forbids_are_not_written(fields: list[tuple[str, str]]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - UnsendableRequest, or UnicodeEncodeError
+        written(b"{}", *fields)
+
+
+@pytest.mark.parametrize("method", ["", "PO ST", "P\xd6ST", "GET / HTTP/1.1\r\nx: y\r\n\r\nPOST"])
+def test_a_method_that_http_forbids_is_not_written(method: str) -> None:
+    with pytest.raises(UnsendableRequest, match="the method"):
+        written(method=method)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.text(max_size=6), st.text(max_size=12)), max_size=4),
+    st.text(max_size=6),
+    st.text(st.characters(exclude_categories=[]), max_size=12),
+    st.binary(max_size=20),
+)
+def test_no_field_method_or_path_adds_a_line(
+    fields: list[tuple[str, str]], method: str, path: str, body: bytes
+) -> None:
+    try:
+        data = written(body, HOST, *fields, method=method, url=f"http://h/{path}")
+    except ValueError:
+        return
+    head, _, rest = data.partition(b"\r\n\r\n")
+    added = [b"Content-Length: %d" % len(body)] if "content-length" not in Headers(tuple(fields)).names else []
+    added = added if body or method in {"POST", "PUT", "PATCH"} else []
+    expected = [f"{name}: {value}".encode("latin-1") for name, value in (HOST, *fields)]
+    assert head.split(b"\r\n")[1:] == expected + added
+    assert rest == body

@@ -1,0 +1,242 @@
+"""The response parser, alone and compared with aiohttp's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpResponseParser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse
+from port_hook_cli.http.response_parser import MAX_HEAD_BYTES, MAX_INTERIM, ResponseParser
+
+
+def parse(*parts: bytes, is_head: bool = False, at_end: bool = False) -> tuple[ResponseParser, bytes]:
+    body = bytearray()
+    parser = ResponseParser(body.extend, is_head=is_head)
+    for part in parts:
+        parser.feed(part)
+    if at_end:
+        parser.feed_end()
+    return parser, bytes(body)
+
+
+def read(*parts: bytes, at_end: bool = False, is_head: bool = False) -> tuple[int, bytes] | str:
+    """Return status and body of a complete response, `incomplete`, or the kind of error."""
+    try:
+        parser, body = parse(*parts, at_end=at_end, is_head=is_head)
+    except (UnreadableResponse, ResponseTooLarge) as error:
+        return type(error).__name__
+    return (parser.status, body) if parser.is_complete else "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", (200, b"ok")),
+        (b"\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", (200, b"ok")),
+        (b"HTTP/1.1 200 OK\ncontent-length: 2\n\nok", (200, b"ok")),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\n\r\n\r\n", (200, b"\r\n\r\n")),
+        (b"HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", (200, b"")),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok", (200, b"ok")),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nT: 1\r\n\r\n", (200, b"ok")),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\nok\n0\n\n", (200, b"ok")),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", (304, b"")),
+        (b"HTTP/1.1 103 Hints\r\na: b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", (200, b"")),
+        (b"HTTP/1.1 200 OK\r\n\r\nuntil close", "incomplete"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", "incomplete"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n", "incomplete"),
+    ],
+)  # fmt: skip
+def test_a_response_is_read_whole_and_byte_by_byte(data: bytes, expected: tuple[int, bytes] | str) -> None:
+    assert read(data) == expected
+    assert read(*(data[at : at + 1] for at in range(len(data)))) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0-OpenSSH",
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 two\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n: no name\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nbad name: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n folded: first\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: a\x00b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1, 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabc",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ],
+)
+def test_a_malformed_response_is_unreadable(data: bytes) -> None:
+    assert read(data) == "UnreadableResponse"
+
+
+def test_a_field_that_is_folded_is_joined_with_a_space() -> None:
+    parser, _ = parse(b"HTTP/1.1 200 OK\r\nX: a\r\n  b\r\n\tc\r\ncontent-length: 0\r\n\r\n")
+    assert parser.headers.items == (("X", "a b c"), ("content-length", "0"))
+
+
+def test_only_the_end_of_the_connection_ends_a_body_without_a_length() -> None:
+    assert read(b"HTTP/1.1 200 OK\r\n\r\nall", at_end=True) == (200, b"all")
+    assert read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nall", at_end=True) == (200, b"all")
+    assert read(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", at_end=True) == "incomplete"
+    assert read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", at_end=True) == "incomplete"
+
+
+def test_a_response_to_head_has_no_body() -> None:
+    parser, body = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", is_head=True)
+    assert (parser.is_complete, parser.can_reuse, body) == (True, True, b"")
+
+
+@pytest.mark.parametrize(
+    ("head", "can_reuse"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: x, Close\r\n", False),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n", False),
+    ],
+)
+def test_the_head_says_whether_the_connection_can_be_reused(head: bytes, can_reuse: bool) -> None:
+    assert parse(head + b"\r\n")[0].can_reuse == can_reuse
+
+
+def test_a_second_response_keeps_the_connection_from_being_reused() -> None:
+    parser, body = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 500 Unasked\r\n\r\n")
+    assert (parser.is_complete, parser.can_reuse, body) == (True, False, b"ok")
+
+
+def test_a_body_after_a_response_that_has_none_is_ignored() -> None:
+    parser, body = parse(b"HTTP/1.1 204 No Content\r\n\r\nstill", is_head=False)
+    assert (parser.is_complete, parser.can_reuse, body) == (True, False, b"")
+
+
+def feed_again(parser: ResponseParser, piece: bytes) -> None:
+    for _ in range(2 * MAX_HEAD_BYTES // len(piece)):
+        parser.feed(piece)
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"x: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nx: ", b"y" * 100),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"x: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ", b"y" * 100),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1;x=" + b"y" * 99 + b"\r\nb\r\n"),
+    ],
+    ids=["interim", "fields", "field", "trailers", "trailer", "chunk extensions"],
+)
+def test_what_surrounds_the_body_is_limited(begin: bytes, piece: bytes) -> None:
+    parser = ResponseParser(lambda _: None)
+    parser.feed(begin)
+    with pytest.raises(ResponseTooLarge):
+        feed_again(parser, piece)
+
+
+def test_a_chunk_line_without_an_end_is_unreadable() -> None:
+    parser = ResponseParser(lambda _: None)
+    parser.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;")
+    with pytest.raises(UnreadableResponse):
+        feed_again(parser, b"x" * 1024)
+
+
+def test_32_interim_responses_are_skipped() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" * MAX_INTERIM
+    assert read(interim + b"HTTP/1.1 204 No Content\r\n\r\n") == (204, b"")
+
+
+# --- compared with aiohttp's parser
+
+LINES = st.sampled_from([
+    b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 404 Not Found\r\n", b"HTTP/1.1 204 No Content\r\n", b"HTTP/1.1 500\r\n",
+])  # fmt: skip
+FIELDS = st.lists(
+    st.sampled_from([
+        b"content-length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"X-A:  b \r\n", b"x-a:\r\n",
+        b"connection: close\r\n",
+        b"Set-Cookie: \xff\xe9\r\n", b"content-type: application/json\r\n",
+    ]),
+    max_size=3,
+    unique=True,
+)  # fmt: skip
+BODIES = st.sampled_from([b"", b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nT: u\r\n\r\n"])
+
+
+def of_aiohttp(
+    data: bytes, loop: asyncio.AbstractEventLoop
+) -> tuple[int, tuple[tuple[bytes, bytes], ...], bytes] | None:
+    """Return what aiohttp's parser reads of `data` at the end of a connection; None if it does not complete."""
+    parser = HttpResponseParser(BaseProtocol(loop), loop, 2**16, read_until_eof=True, auto_decompress=False)
+    try:
+        messages, _, _ = parser.feed_data(data)
+        parser.feed_eof()
+    except HttpProcessingError:
+        return None
+    if not messages:
+        return None
+    message, payload = messages[0]
+    if not payload.is_eof() or payload.exception() is not None:
+        return None
+    body = b"".join(payload._buffer) if hasattr(payload, "_buffer") else b""  # noqa: SLF001 - reading it would need a loop
+    return message.code, message.raw_headers, body
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    it = asyncio.new_event_loop()
+    yield it
+    it.close()
+
+
+@settings(deadline=None)
+@given(LINES, FIELDS, BODIES)
+def test_a_response_is_read_as_aiohttp_reads_it(
+    loop: asyncio.AbstractEventLoop, line: bytes, fields: list[bytes], body: bytes
+) -> None:
+    data = line + b"".join(fields) + b"\r\n" + body
+    expected = of_aiohttp(data, loop)
+    try:
+        parser, got = parse(data, at_end=True)
+    except UnreadableResponse:
+        assert expected is None
+        return
+    if expected is not None:
+        assert parser.is_complete
+        assert (parser.status, tuple(parser.headers.raw()), got) == expected
+
+
+@settings(deadline=None)
+@given(LINES, FIELDS, BODIES, st.lists(st.integers(0, 200), max_size=5))
+def test_a_response_is_read_the_same_however_it_is_cut(
+    line: bytes, fields: list[bytes], body: bytes, cuts: list[int]
+) -> None:
+    data = line + b"".join(fields) + b"\r\n" + body
+    points = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    parts = [data[start:end] for start, end in pairwise(points)]
+    whole, cut = read(data, at_end=True), read(*parts, at_end=True)
+    # Bytes after the end are noticed only if they arrive with the end.
+    assert whole in {cut, "UnreadableResponse"}
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=4), st.booleans())
+def test_no_bytes_raise_another_exception(parts: list[bytes], is_headed: bool) -> None:
+    read(*([b"HTTP/1.1 200 OK\r\n"] if is_headed else []), *parts, at_end=True)

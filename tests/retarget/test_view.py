@@ -1,0 +1,86 @@
+"""What a user reads of actions that are pointed at a listener and restored; what is secret is masked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.retargeting import plan_change
+from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.view import change_lines, conflict_lines, leftover_line
+from tests.retargets import ONE, TWO, an_action
+
+
+def an_entry(original: dict[str, Any], *urls: str) -> Entry:
+    return Entry(identifier="create_vm", api_url="u", original=original, urls=urls)
+
+
+def change(action: dict[str, Any], url: str) -> Any:
+    return plan_change(action, url)
+
+
+def test_each_changed_field_is_shown_before_and_after() -> None:
+    action = an_action(url="https://backend.example/")
+    name, *fields = change_lines(an_entry(action), action, change(action, ONE))
+    assert name == "create_vm:"
+    assert f"  invocationMethod.url: https://backend.example/ -> {ONE}" in fields
+    assert all(line.startswith("  invocationMethod.") for line in fields)
+
+
+def test_an_action_that_is_there_already_is_one_line() -> None:
+    action = an_action(url=ONE, agent=False)
+    (line,) = change_lines(an_entry(action), action, change(action, ONE))
+    assert line.startswith("create_vm ")
+
+
+def test_an_action_that_an_ended_listener_left_says_where_it_returns_to() -> None:
+    original = an_action(url="https://backend.example/")
+    now = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
+    *_, last = change_lines(an_entry(original, ONE), now, change(now, TWO))
+    assert "https://backend.example/" in last
+    *_, last = change_lines(an_entry(original), now, change(now, TWO))
+    assert "https://backend.example/" not in last
+
+
+def test_a_conflict_shows_the_original_ours_and_the_current_value() -> None:
+    original = an_action(url="https://backend.example/")
+    left = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
+    now = {**left, "title": "Another title"}
+    field, first, second, third = conflict_lines(replace(an_entry(original, ONE), left=left), now)
+    assert field == "  title"
+    assert first.endswith(original["title"])
+    assert second.endswith(original["title"])
+    assert third.endswith("Another title")
+
+
+def test_a_value_that_is_absent_and_credentials_in_headers_are_not_shown() -> None:
+    original = an_action(url="https://backend.example/")
+    method = {**change(original, ONE).body["invocationMethod"]}
+    left = {**original, "invocationMethod": method}
+    now = {
+        **left,
+        "description": None,
+        "invocationMethod": {**method, "headers": {"authorization": "Bearer other", "X-Team": "b"}},
+    }
+    lines = "\n".join(conflict_lines(replace(an_entry(original, ONE), left=left), now))
+    assert "Bearer" not in lines
+    assert "s3cret" not in lines
+    assert "***" in lines
+
+
+def test_no_more_than_20_fields_of_a_conflict_are_shown() -> None:
+    original = an_action()
+    left = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
+    for count, lines in ((20, 80), (21, 81)):
+        headers = {f"x-{number}": "new" for number in range(count)}
+        method = {**left["invocationMethod"], "headers": {**left["invocationMethod"]["headers"], **headers}}
+        found = conflict_lines(replace(an_entry(original, ONE), left=left), {**left, "invocationMethod": method})
+        assert len(found) == lines
+        assert (found[-1].strip() == "…") is (count > 20)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 action "), (2, "2 actions "), (11, "11 actions ")])
+def test_leftovers_are_counted(count: int, words: str) -> None:
+    assert words in leftover_line(count)
