@@ -25,7 +25,7 @@ DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
 from port_hook_cli.sandbox.messages import ApiRequest
-from port_hook_cli.sandbox.routes import answer
+from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.state_file import StateFile
 from tests.factories import RUN_ID
@@ -40,7 +40,7 @@ def live(path, out):
         token = state.give_token()
         def call(method, path, body, **query):
             segments = tuple(path.split("/"))
-            given = answer(state, ApiRequest(method=method, segments=segments, query=query, token=token,
+            given = respond(state, ApiRequest(method=method, segments=segments, query=query, token=token,
                                              body=json.dumps(body).encode()))
             assert given.status < 300, given
             file.write(state.changes())
