@@ -24,6 +24,7 @@ def a_sandbox(**options: Any) -> Iterator[Sandbox]:
             started.append(sandbox)
             ready.set()
             await stop.wait()
+        await asyncio.sleep(0)  # a connection that was closed ends in the next turn of the loop
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()

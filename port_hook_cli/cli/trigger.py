@@ -28,7 +28,7 @@ class Operation(StrEnum):
     DELETE = "DELETE"
 
 
-class Origin(StrEnum):
+class RunOrigin(StrEnum):
     """Where a self-service action was run from."""
 
     UI = "UI"
@@ -86,7 +86,7 @@ def trigger(
     run_id: Annotated[
         str | None, typer.Option("--run-id", metavar="ID", help="The run's id. Default: a new one.")
     ] = None,
-    origin: Annotated[Origin, typer.Option("--origin", help="Where the action was run from.")] = Origin.UI,
+    origin: Annotated[RunOrigin, typer.Option("--origin", help="Where the action was run from.")] = RunOrigin.UI,
     secrets: Annotated[
         str | None,
         typer.Option("--secrets", metavar="FILE", help="The organization's secrets for `.secrets`: JSON or .env."),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.masked_headers import mask_headers
@@ -11,16 +11,13 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.url_text import percent_encoded, request_target
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
+from port_hook_cli.text.styled import Styled
 
 SHOWN_BYTES = 2048
-
+"""How much of a response's body is shown."""
 
 MOST_OF_A_URL = 1000
-
+"""How many characters of a URL are shown."""
 
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 
@@ -33,23 +30,13 @@ def format_status(status: int) -> str:
         return str(status)
 
 
-def delivery_text(delivery: Delivery) -> str:
-    """Return one response as plain text: status, latency, URL, and the beginning of the body. It needs a status."""
-    return "".join(_parts(delivery))
-
-
-def delivery_view(delivery: Delivery) -> Text:
-    """Return `delivery_text` with the status in color."""
-    from rich.text import Text
-
-    status, rest = _parts(delivery)
-    return Text(status, style=_STYLES.get((delivery.status or 0) // 100, "")).append(rest, style="default")
-
-
-def _parts(delivery: Delivery) -> tuple[str, str]:
+def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
+    """Yield one response: status, latency and URL, then the beginning of the body. `delivery` needs a status."""
+    status = delivery.status or 0
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
-    body = _body_text(delivery.body)
-    return format_status(delivery.status or 0), f"{rest}\n{body}" if body else rest
+    yield Styled.assemble((format_status(status), _STYLES.get(status // 100, "")), rest)
+    if body := _body_text(delivery.body):
+        yield from (Styled(line) for line in body.split("\n"))
 
 
 def _body_text(body: bytes) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.delivery_view import delivery_text, delivery_view, request_text
+from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -38,7 +38,7 @@ from port_hook_cli.replay.sources import ReplaySource
 from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.terminal.console import emit, rich_console, write_content
+from port_hook_cli.terminal.console import Output, emit, rich_console, write_content
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
@@ -288,14 +288,7 @@ def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
     if delivery.status is None:
         print(f"error: {printable(delivery.error or 'no response')}", file=runtime.stderr)
     else:
-        rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
+        Output(runtime.stdout, runtime.environ).print(*delivery_lines(delivery))
     hint = delivery_hint(delivery, conflict)
     if hint:
         print(f"hint: {hint}", file=runtime.stderr)
-
-
-def _print_delivery(delivery: Delivery, runtime: Runtime) -> None:
-    if runtime.stdout.isatty():
-        rich_console(runtime.stdout, runtime.environ).print(delivery_view(delivery))
-    else:  # loading rich takes longer than sending the request
-        print(delivery_text(delivery), file=runtime.stdout)

@@ -8,7 +8,7 @@ import pytest
 
 from port_hook_cli.actions.action import ActionKind
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.cli.trigger import Operation, Origin
+from port_hook_cli.cli.trigger import Operation, RunOrigin
 from port_hook_cli.invocations.models import Kind, Status
 from port_hook_cli.retarget.outcome import End
 from port_hook_cli.runs.updates import RunStatus
@@ -24,7 +24,7 @@ from port_hook_cli.tunnels.report import TunnelState
         (End, "restored untouched changed another failed"),
         (Kind, "action-run automation change-log unknown"),
         (Operation, "CREATE DAY-2 DELETE"),
-        (Origin, "UI API"),
+        (RunOrigin, "UI API"),
         (Phase, "approval pending sending sent claimable claimed acked"),
         (Problem, "wrong-key truncated not-encrypted missing"),
         (RunStatus, "success failure"),

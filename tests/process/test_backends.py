@@ -128,12 +128,12 @@ def test_a_backend_with_the_newer_payload_logs_and_ends_its_run(tmp_path: Path) 
         run_id = start(client, title="x")
         point(client, url, body={"port_context": {"runId": run_id}, "service": "chéckout", "10": 1, "2": 2})
         client.patch(f"/v1/actions/runs/{run_id}/approval", json={"status": "APPROVE"})
-        records = sandbox.until("answered 202")
+        records = sandbox.until("responded 202")
         assert [record["note"].split()[0] for record in records if record["type"] == "run"] == [
-            "waits",
-            "sends",
+            "waiting",
+            "sending",
             "ended",
-            "answered",
+            "responded",
         ]
         run = client.get(f"/v1/actions/runs/{run_id}").json()["run"]
         assert (run["status"], run["summary"], run["statusLabel"]) == ("SUCCESS", "3 replicas", "Scaled")
@@ -150,7 +150,7 @@ def test_replay_sends_a_run_of_the_sandbox_again(tmp_path: Path, run: Run) -> No
     ):
         point(client, url)
         run_id = start(client, title="one")
-        sandbox.until("answered")
+        sandbox.until("responded")
         env = {
             "PORT_CLIENT_ID": sandbox.ready["client_id"],
             "PORT_CLIENT_SECRET": sandbox.ready["client_secret"],
@@ -181,4 +181,4 @@ def test_a_killed_sandbox_continues_after_its_restart(tmp_path: Path) -> None:
             env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False,
         )  # fmt: skip
         assert other.returncode == 8
-        assert "Another sandbox" in other.stderr
+        assert "is open in another sandbox" in other.stderr

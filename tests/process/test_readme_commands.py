@@ -121,7 +121,7 @@ def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, fold
     printed = [text for block in blocks("README.md", "Use it without Port") for text in terminals.type(block)]
 
     triggered, replayed, signed, rendered = printed
-    assert "answered   202 Accepted" in triggered
+    assert "responded  202 Accepted" in triggered
     assert replayed.startswith("202 Accepted")
     assert "--header 'x-port-signature: v1," in signed
     assert '"message": "Scale Checkout to 4"' in rendered
@@ -135,7 +135,7 @@ def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> Non
 
     via_port, triggered, replayed, anew = printed
     assert re.search(r"SUCCESS +dev-env is up$", via_port.strip())
-    assert "answered   202 Accepted" in triggered
+    assert "responded  202 Accepted" in triggered
     assert replayed.startswith("202 Accepted")
     assert anew.startswith("202 Accepted")
 
@@ -143,7 +143,7 @@ def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> Non
 def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
     trying, *_ = blocks("examples/README.md")
     printed = terminals.type(trying)
-    assert "answered   202 Accepted" in printed[0]
+    assert "responded  202 Accepted" in printed[0]
     terminals.wait_for("sandbox", "status SUCCESS")
 
 
