@@ -31,7 +31,7 @@ COMMANDS = {
     "trigger": "Invoke an action or automation as Port does: check, render, sign, send.",
     "verify": "Check whether a signature is valid, and explain why if it is not.",
     "replay": "Send a saved or written payload again, freshly signed.",
-    "report-run": "Report the progress and result of an action run to Port.",
+    "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
     "captures": "List captures, newest first.",
     "show": "Show one capture in full.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",

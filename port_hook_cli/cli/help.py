@@ -28,6 +28,8 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "--input", "--inputs", "--entity", "--event", "--user", "--operation", "--run-id", "--origin", "--secrets",
             "--strict",
         ),
+        "Workflow": ("--outputs", "--output", "--respond",
+        ),
         "Signature": ("--secret-file", "--org", "--timestamp-unit", "--no-sign"),
         "Run in Port": ("--via-port", "--wait", "--api-timeout", "--insecure-api"),
         "Output": ("--dry-run", "--format", "--json"),
@@ -52,6 +54,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "trigger": (
         "port-hook trigger create_vm.json --to 8000 --input title=test",
         "port-hook trigger actions/#create_vm --dry-run --inputs inputs.json",
+        "port-hook trigger workflow.json --to 8000 --input service=cart",
         "port-hook trigger create_vm --via-port --wait 60 --input title=test",
     ),
     "replay": (

@@ -1,6 +1,6 @@
 """A local simulation of Port: its API for actions, runs, entities and the agent, and the sending of invocations.
 
-Its limits are in docs/reference/sandbox.md: one organization and one user; no blueprints, permissions, workflows or
+Its limits are in docs/reference/sandbox.md: one organization and one user; no blueprints, permissions or
 automations; no invocation method but WEBHOOK; its own messages where Port's reference shows none.
 """
 

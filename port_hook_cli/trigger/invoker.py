@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.inputs import Encryption, InvalidInputs, as_seen, as_sent, encryption_of, plaintext_of
 from port_hook_cli.actions.request import RenderedRequest, RunContext, assemble, request_template, template_data
-from port_hook_cli.actions.templates import JqError, Rendering, Undefined
+from port_hook_cli.actions.templates import JqError, Undefined
 from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.trigger.form import Check, Filled, fill
+from port_hook_cli.workflows.steps import Renders
 
 Encrypt = Callable[[Encryption, bytes], str]
 """Encrypts an input's plaintext; raises SettingsError for a missing or unusable key."""
 
 AUTOMATION_ORIGIN = "AUTOMATION"
-
-
-class Renders(Protocol):
-    """Renders templates with jq, such as engines/renderer.Renderer."""
-
-    async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Return the result of `template` over `data`, and the expressions that failed; raises RenderError."""
-        ...
-
-    async def aevaluate(self, programs: Sequence[str], data: Any) -> Sequence[Any]:
-        """Return the result of each jq program over `data`: a value, UNDEFINED or a JqError; raises RenderError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

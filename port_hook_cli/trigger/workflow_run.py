@@ -21,9 +21,9 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.workflow_effects import HandlerEffects, WorkflowOptions
 from port_hook_cli.trigger.workflow_records import node_record, workflow_run_record
 from port_hook_cli.trigger.workflow_view import end_line, headline, request_line, step_lines
-from port_hook_cli.trigger.workflow_world import HandlerWorld, WorkflowOptions
 from port_hook_cli.workflows.outcome import NodeResult
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, start
 from port_hook_cli.workflows.walk import Step, walk
@@ -186,7 +186,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
     show.begin(run)
     async with AsyncExitStack() as stack:
         api = await _sandbox(stack, begin, settings)
-        world = HandlerWorld(
+        world = HandlerEffects(
             WorkflowOptions(
                 to=plan.to,
                 routes=plan.routes,

@@ -1,7 +1,7 @@
 """What becomes of a WEBHOOK node when its request is answered, or is not.
 
 Sources: Port's pages on workflow nodes and runs, and the published execution agent. What Port does not document is
-said in `Outcome.remarks`, never guessed in silence.
+said in `NodeOutcome.remarks`, never guessed in silence.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NodeResult(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class NodeOutcome:
     """What a node's run has come to. `result` None means that it stays IN_PROGRESS until it is reported.
 
     `output` is what later nodes see as `.outputs["id"]`; `remarks` say what Port does not document about this case.
@@ -40,12 +40,12 @@ class Outcome:
     remarks: tuple[str, ...] = ()
 
 
-def failed(message: str, *, remarks: tuple[str, ...] = ()) -> Outcome:
+def failed(message: str, *, remarks: tuple[str, ...] = ()) -> NodeOutcome:
     """Return the outcome of a node that failed; its output is Port's `{"error": {"message": …}}`."""
-    return Outcome(result=NodeResult.FAILED, output={"error": {"message": message}}, remarks=remarks)
+    return NodeOutcome(result=NodeResult.FAILED, output={"error": {"message": message}}, remarks=remarks)
 
 
-def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> Outcome:
+def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOutcome:
     """Return what Port makes of the response to a WEBHOOK node's request.
 
     `synchronized` is the node's rendered flag. A synchronized node succeeds with a 2xx. An asynchronous one waits for
@@ -58,8 +58,8 @@ def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> Ou
     if not delivery.ok and (synchronized or delivery.status // 100 != _REDIRECTED):
         return failed(f"The webhook responded with status {delivery.status}.", remarks=_refusal_remarks(synchronized))
     if not synchronized:
-        return Outcome(result=None)
-    return Outcome(
+        return NodeOutcome(result=None)
+    return NodeOutcome(
         result=NodeResult.SUCCESS,
         output={"response": {"status": delivery.status, "data": response_data(delivery.body)}},
     )
@@ -75,12 +75,12 @@ def response_data(body: bytes) -> Any:
     return value or {}
 
 
-def _timed_out(node: Node, delivery: Delivery, *, synchronized: bool) -> Outcome:
+def _timed_out(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOutcome:
     if node.config.get("onTimeout") != _CONTINUES:
         return failed(delivery.error or "The request timed out.", remarks=("Port does not document how long it waits",))
     if synchronized:
-        return Outcome(result=NodeResult.SUCCESS, output={"timeout": True})
-    return Outcome(result=None, remarks=("after the timeout the node waits for a report (`onTimeout: continue`)",))
+        return NodeOutcome(result=NodeResult.SUCCESS, output={"timeout": True})
+    return NodeOutcome(result=None, remarks=("after the timeout the node waits for a report (`onTimeout: continue`)",))
 
 
 def _refusal_remarks(synchronized: bool) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.workflow import Node, Workflow
 
 IN_PROGRESS = "IN_PROGRESS"
@@ -95,12 +95,12 @@ def start(
     """
     first = NodeRun(id=node_run_id, node=trigger.identifier, created_at=at, updated_at=at)
     run = WorkflowRun(id=run_id, workflow=workflow, created_at=at, by=by, node_runs=(first,))
-    return end_node(run, Outcome(result=NodeResult.SUCCESS, output=output), at=at, next_id=next_id)
+    return end_node(run, NodeOutcome(result=NodeResult.SUCCESS, output=output), at=at, next_id=next_id)
 
 
 def end_node(
     run: WorkflowRun,
-    outcome: Outcome,
+    outcome: NodeOutcome,
     *,
     at: str,
     next_id: str,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from port_hook_cli.actions.request import TEMPLATED, RenderedRequest, assemble_parts
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError
-from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.workflow import Node, Outlet
 
 
@@ -80,8 +80,8 @@ async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -
 
 
 async def with_variables(
-    node: Node, outcome: Outcome, data: Mapping[str, Any], renders: Renders
-) -> tuple[Outcome, tuple[str, ...], tuple[JqError, ...]]:
+    node: Node, outcome: NodeOutcome, data: Mapping[str, Any], renders: Renders
+) -> tuple[NodeOutcome, tuple[str, ...], tuple[JqError, ...]]:
     """Return a finished node's outcome with `variables` rendered, its links, and the expressions that failed.
 
     `variables` replace the node's whole output, so `response` is gone unless they say it again (Port's docs and skill
@@ -95,5 +95,5 @@ async def with_variables(
     links = tuple(link for link in parts.get("links", []) if isinstance(link, str))
     if not node.variables:
         return outcome, links, rendering.errors
-    output = Outcome(result=outcome.result, output=parts.get("variables", {}), remarks=outcome.remarks)
+    output = NodeOutcome(result=outcome.result, output=parts.get("variables", {}), remarks=outcome.remarks)
     return output, links, rendering.errors

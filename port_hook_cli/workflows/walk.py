@@ -1,6 +1,6 @@
 """A run taken along its workflow, node by node, until it ends or waits for a report, a response or Port's agent.
 
-What a node does to the world (a request, an entity, a question) is the caller's `World`, so `trigger`, the sandbox
+What a node does to the world (a request, an entity, a question) is the caller's `RunEffects`, so `trigger`, the sandbox
 and the pytest plugin walk the same way. The caller observes every step before the next one begins, and can keep it.
 """
 
@@ -14,7 +14,7 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.workflows.outcome import NodeResult, Outcome, failed, webhook_outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed, webhook_outcome
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed, template_data
 from port_hook_cli.workflows.steps import (
     Renders,
@@ -33,7 +33,7 @@ _GIVEN = "its output was given, so it did not run"
 class Resolution:
     """How a node without a request ended: its outcome, and the outlet that an INPUT node's responders chose."""
 
-    outcome: Outcome
+    outcome: NodeOutcome
     outlet: str | None = None
 
 
@@ -57,7 +57,7 @@ class Step:
         return self.run.node(self.node_run)
 
 
-class World(Protocol):
+class RunEffects(Protocol):
     """What a run needs from outside."""
 
     @property
@@ -85,7 +85,7 @@ class World(Protocol):
         """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config; None while it waits."""
         ...
 
-    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:
         """Return how an asynchronous node was reported, or None while it waits."""
         ...
 
@@ -94,9 +94,9 @@ class World(Protocol):
         ...
 
 
-async def walk(run: WorkflowRun, renders: Renders, world: World, *, strict: bool = False) -> WorkflowRun:
+async def walk(run: WorkflowRun, renders: Renders, effects: RunEffects, *, strict: bool = False) -> WorkflowRun:
     """Return the run when it has ended, or when its current node waits for something outside."""
-    walker = _Walker(renders, world, strict=strict)
+    walker = _Walker(renders, effects, strict=strict)
     while (node_run := run.current) is not None:
         step = await walker.step(run, node_run)
         if step is None:
@@ -106,9 +106,9 @@ async def walk(run: WorkflowRun, renders: Renders, world: World, *, strict: bool
 
 
 class _Walker:
-    def __init__(self, renders: Renders, world: World, *, strict: bool) -> None:
+    def __init__(self, renders: Renders, effects: RunEffects, *, strict: bool) -> None:
         self._renders = renders
-        self._world = world
+        self._effects = effects
         self._strict = strict
 
     async def step(self, run: WorkflowRun, node_run: NodeRun) -> Step | None:
@@ -119,9 +119,9 @@ class _Walker:
             return await self._end(run, failed(problem.message))
 
     async def _do(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
-        given = self._world.given_output(node)
+        given = self._effects.given_output(node)
         if given is not None:
-            return await self._end(run, Outcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,)))
+            return await self._end(run, NodeOutcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,)))
         if node.type == NodeType.WEBHOOK:
             return await self._webhook(run, node_run, node)
         data = self._data(run, node_run)
@@ -129,39 +129,39 @@ class _Walker:
             chosen = await choose_outlet(node, data, self._renders)
             outlet = None if chosen.outlet is None else chosen.outlet.identifier
             output = {} if outlet is None else {"selectedOutlet": {"identifier": outlet}}
-            return await self._end(run, Outcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
+            return await self._end(run, NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
         config, errors = await rendered_config(node, data, self._renders, strict=self._strict)
-        resolution = await self._world.resolve(run, node, config)
+        resolution = await self._effects.resolve(run, node, config)
         if resolution is None:
             return None
         return await self._end(run, resolution.outcome, outlet=resolution.outlet, errors=errors)
 
     async def _webhook(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
         if node_run.progress is Progress.WAITING:
-            outcome = await self._world.reported(run, node_run)
+            outcome = await self._effects.reported(run, node_run)
             return None if outcome is None else await self._end(run, outcome)
         if node_run.progress is Progress.SENDING:
             return await self._take_up(run, node)
         request = await webhook_request(
             node, self._data(run, node_run), self._renders, node_run_id=node_run.id, strict=self._strict
         )
-        run = progressed(run, Progress.WAITING if request.agent else Progress.SENDING, at=self._world.now())
+        run = progressed(run, Progress.WAITING if request.agent else Progress.SENDING, at=self._effects.now())
         await self._observe(run, request=request, errors=request.errors)
-        delivery = await self._world.send(run, node, request)
+        delivery = await self._effects.send(run, node, request)
         if delivery is None:
-            return Step(run=progressed(run, Progress.WAITING, at=self._world.now()), node_run=node_run)
+            return Step(run=progressed(run, Progress.WAITING, at=self._effects.now()), node_run=node_run)
         outcome = webhook_outcome(node, delivery, synchronized=request.synchronized)
         return await self._end(run, outcome, request=request, delivery=delivery)
 
     async def _take_up(self, run: WorkflowRun, node: Node) -> Step:
         """Go on with a node whose request was being sent when the process ended: it is not sent twice."""
-        outcome = failed(_LOST) if node.is_synchronized else Outcome(result=None, remarks=(_LOST,))
+        outcome = failed(_LOST) if node.is_synchronized else NodeOutcome(result=None, remarks=(_LOST,))
         return await self._end(run, outcome)
 
     async def _end(
         self,
         run: WorkflowRun,
-        outcome: Outcome,
+        outcome: NodeOutcome,
         *,
         outlet: str | None = None,
         request: RenderedRequest | None = None,
@@ -169,7 +169,7 @@ class _Walker:
         errors: tuple[JqError, ...] = (),
     ) -> Step:
         """End the current node with `outcome`; one without a result waits from now on."""
-        now, current = self._world.now(), run.current
+        now, current = self._effects.now(), run.current
         assert current is not None
         if outcome.result is None:
             return await self._observe(
@@ -179,7 +179,7 @@ class _Walker:
             run.node(current), outcome, self._data(run, current), self._renders
         )
         index = len(run.node_runs) - 1
-        run = end_node(run, outcome, at=now, next_id=self._world.new_node_run_id(), outlet=outlet, links=links)
+        run = end_node(run, outcome, at=now, next_id=self._effects.new_node_run_id(), outlet=outlet, links=links)
         return await self._observe(
             run,
             index=index,
@@ -191,8 +191,8 @@ class _Walker:
 
     async def _observe(self, run: WorkflowRun, *, index: int = -1, **fields: Any) -> Step:
         step = Step(run=run, node_run=run.node_runs[index], **fields)
-        await self._world.observe(step)
+        await self._effects.observe(step)
         return step
 
     def _data(self, run: WorkflowRun, node_run: NodeRun) -> dict[str, Any]:
-        return template_data(run, node_run, secrets=self._world.secrets)
+        return template_data(run, node_run, secrets=self._effects.secrets)

@@ -86,7 +86,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class NodeConnection:
     """An arrow from one node to another: from one of its outlets, from its `fallback`, or from the node itself."""
 
     source: str
@@ -102,7 +102,7 @@ class Workflow:
     identifier: str
     title: str = ""
     nodes: Mapping[str, Node] = field(repr=False)
-    connections: tuple[Connection, ...] = field(default=(), repr=False)
+    connections: tuple[NodeConnection, ...] = field(default=(), repr=False)
 
     @property
     def triggers(self) -> tuple[Node, ...]:
@@ -216,7 +216,7 @@ def _read_outlets(config: Mapping[str, Any], node: str) -> Iterator[Outlet]:
         )
 
 
-def _read_connections(listed: Any, nodes: Mapping[str, Node]) -> Iterator[Connection]:
+def _read_connections(listed: Any, nodes: Mapping[str, Node]) -> Iterator[NodeConnection]:
     if not isinstance(listed, list):
         raise BadWorkflow("has `connections` that are not a list")
     taken: set[tuple[str, str | None, bool]] = set()
@@ -231,7 +231,7 @@ def _read_connections(listed: Any, nodes: Mapping[str, Node]) -> Iterator[Connec
         yield connection
 
 
-def _read_connection(document: Mapping[str, Any], nodes: Mapping[str, Node], where: str) -> Connection:
+def _read_connection(document: Mapping[str, Any], nodes: Mapping[str, Node], where: str) -> NodeConnection:
     ends = [document.get(name) for name in ("sourceIdentifier", "targetIdentifier")]
     for end in ends:
         if not isinstance(end, str) or end not in nodes:
@@ -242,7 +242,7 @@ def _read_connection(document: Mapping[str, Any], nodes: Mapping[str, Node], whe
     outlet = document.get("sourceOutletIdentifier", document.get("sourceOptionIdentifier"))
     if outlet is not None and outlet not in {each.identifier for each in source.outlets}:
         raise BadWorkflow(f"has a connection from {source.identifier} at an outlet that it does not have: {outlet}")
-    return Connection(
+    return NodeConnection(
         source=source.identifier,
         target=target.identifier,
         outlet=outlet,
@@ -250,19 +250,19 @@ def _read_connection(document: Mapping[str, Any], nodes: Mapping[str, Node], whe
     )
 
 
-def _leads_on(connection: Connection, node: Node, outlet: str | None) -> bool:
+def _leads_on(connection: NodeConnection, node: Node, outlet: str | None) -> bool:
     if not node.outlets:
         return True
     return connection.is_fallback if outlet is None else connection.outlet == outlet
 
 
-def _way_out(connection: Connection) -> str:
+def _way_out(connection: NodeConnection) -> str:
     if connection.outlet is not None:
         return f"{connection.source} at the outlet {connection.outlet}"
     return f"the fallback of {connection.source}" if connection.is_fallback else connection.source
 
 
-def _sorted(nodes: Mapping[str, Node], connections: Sequence[Connection]) -> dict[str, Node]:
+def _sorted(nodes: Mapping[str, Node], connections: Sequence[NodeConnection]) -> dict[str, Node]:
     before: dict[str, list[str]] = {identifier: [] for identifier in nodes}
     for connection in connections:
         before[connection.target].append(connection.source)

@@ -11,10 +11,11 @@ from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.cli.trigger import Operation, RunOrigin
 from port_hook_cli.invocations.models import Kind, Status
 from port_hook_cli.retarget.outcome import End
-from port_hook_cli.runs.updates import RunStatus
+from port_hook_cli.runs.updates import LogLevel, RunStatus
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.tunnels.report import TunnelState
+from port_hook_cli.workflows.outcome import NodeResult
 
 
 @pytest.mark.parametrize(
@@ -22,12 +23,14 @@ from port_hook_cli.tunnels.report import TunnelState
     [
         (ActionKind, "self-service automation"),
         (End, "restored untouched changed another failed"),
-        (Kind, "action-run automation change-log unknown"),
+        (Kind, "action-run automation change-log workflow-node unknown"),
         (Operation, "CREATE DAY-2 DELETE"),
         (RunOrigin, "UI API"),
         (Phase, "approval pending sending sent claimable claimed acked"),
         (Problem, "wrong-key truncated not-encrypted missing"),
-        (RunStatus, "success failure"),
+        (LogLevel, "debug info warn error"),
+        (NodeResult, "SUCCESS FAILED CANCELLED"),
+        (RunStatus, "success failure failed cancelled"),
         (Scheme, "aes256-gcm client-side"),
         (Status, "valid reencoded stale invalid missing malformed unchecked"),
         (TimestampUnit, "s ms"),

@@ -14,7 +14,7 @@ import pytest
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, cancel, restored, saved, start
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, read_workflow
@@ -67,7 +67,7 @@ class Outside:
 
     handlers: Mapping[str, Callable[[RenderedRequest], Delivery]] = field(default_factory=dict)
     resolutions: Mapping[str, Resolution | None] = field(default_factory=dict)
-    reports: dict[str, Outcome] = field(default_factory=dict)
+    reports: dict[str, NodeOutcome] = field(default_factory=dict)
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     secrets: Mapping[str, Any] = field(default_factory=lambda: {"HOOK": "s3cret"})
     sent: list[tuple[str, RenderedRequest]] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Outside:
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         return self.resolutions.get(node.identifier)
 
-    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:
         return self.reports.get(node_run.node)
 
     async def observe(self, step: Step) -> None:
@@ -158,7 +158,7 @@ def test_a_run_goes_through_its_nodes_and_waits_for_the_report_of_an_asynchronou
         ("is_ready", "SUCCESS"),
         ("ship", None),
     ]
-    outside.reports["ship"] = Outcome(result=NodeResult.SUCCESS, output={"id": 7})
+    outside.reports["ship"] = NodeOutcome(result=NodeResult.SUCCESS, output={"id": 7})
     ended = asyncio.run(walk(run, renderer, outside))
     assert (ended.status, ended.result) == ("COMPLETED", "SUCCESS")
     assert ended.node_runs[-1].output == {"id": 7}
@@ -175,7 +175,7 @@ def test_a_run_that_was_kept_and_taken_up_sends_nothing_twice(renderer: Renderer
     first = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
     waiting = walked(DEPLOY, renderer, first)
     kept = json.loads(json.dumps(saved(waiting)))
-    second = Outside(reports={"ship": Outcome(result=NodeResult.FAILED, output={})})
+    second = Outside(reports={"ship": NodeOutcome(result=NodeResult.FAILED, output={})})
     ended = asyncio.run(walk(restored(kept, read_workflow(DEPLOY)), renderer, second))
     assert (ended.result, second.sent) == ("FAILED", [])
 
@@ -242,7 +242,7 @@ def test_an_input_node_waits_and_then_takes_the_outlet_of_its_button(renderer: R
     assert waiting.result is None
     output = {"selectedOutlet": {"identifier": "approve"}, "responses": []}
     answered = Outside(
-        resolutions={"do": Resolution(outcome=Outcome(result=NodeResult.SUCCESS, output=output), outlet="approve")}
+        resolutions={"do": Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet="approve")}
     )
     run = asyncio.run(walk(waiting, renderer, answered))
     assert [each.node for each in run.node_runs] == ["start", "do", "after"]

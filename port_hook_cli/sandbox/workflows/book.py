@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun, restored, saved
 from port_hook_cli.workflows.workflow import Workflow, read_workflow
 
@@ -28,7 +28,7 @@ class NodeReport:
     external_run_id: str | None = None
     links: tuple[str, ...] = ()
     output: Mapping[str, Any] | None = None
-    outcome: Outcome | None = None
+    outcome: NodeOutcome | None = None
     logs: tuple[Mapping[str, Any], ...] = ()
     responses: tuple[Mapping[str, Any], ...] = ()
     claimed_until: float | None = None
@@ -169,6 +169,8 @@ def _restored_report(value: Mapping[str, Any]) -> NodeReport:
         **{name: tuple(value[name]) for name in ("links", "logs", "responses")},
         **{name: value[name] for name in ("external_run_id", "output", "claimed_until", "installation_id")},
         **{name: value[name] for name in ("is_acked", "is_for_agent", "config")},
-        "outcome": None if outcome is None else Outcome(result=NodeResult(outcome["result"]), output=outcome["output"]),
+        "outcome": None
+        if outcome is None
+        else NodeOutcome(result=NodeResult(outcome["result"]), output=outcome["output"]),
     }
     return NodeReport(**kept)

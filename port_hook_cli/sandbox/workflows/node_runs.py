@@ -15,7 +15,7 @@ from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import made_up
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.documents import claimed_document, node_run_document
-from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
 from port_hook_cli.workflows.workflow import NodeType
 
@@ -41,7 +41,7 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
         "links": tuple(body.get("links", report.links)),
     }
     if body.get("status") == COMPLETED:
-        fields["outcome"] = Outcome(result=NodeResult(body["result"]), output=output or {})
+        fields["outcome"] = NodeOutcome(result=NodeResult(body["result"]), output=output or {})
     state.workflows.report(node_run_id, **fields)
     note = describe_update(body)
     return ApiResponse(

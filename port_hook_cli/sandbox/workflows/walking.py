@@ -15,7 +15,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import new_name
 from port_hook_cli.text.safe import brief
-from port_hook_cli.workflows.outcome import NodeResult, Outcome, failed
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
 from port_hook_cli.workflows.steps import Renders
 from port_hook_cli.workflows.walk import Resolution, Step, walk
@@ -73,7 +73,7 @@ class WorkflowWalker:
             self._fail(run, "The sandbox cannot render templates: jq is not installed.")
             return
         try:
-            await walk(run, self._renders, _SandboxWorld(self._state, self._deliver, self._commit))
+            await walk(run, self._renders, _SandboxEffects(self._state, self._deliver, self._commit))
         except _Overtaken:
             return
         except PortHookError as problem:
@@ -93,7 +93,7 @@ class _Overtaken(Exception):
     """The run was changed from outside while a step was under way."""
 
 
-class _SandboxWorld:
+class _SandboxEffects:
     def __init__(self, state: SandboxState, deliver: Deliver, commit: Callable[[], None]) -> None:
         self._state = state
         self._deliver = deliver
@@ -130,9 +130,9 @@ class _SandboxWorld:
         if node.type == NodeType.UPSERT_ENTITY:
             return Resolution(outcome=self._upsert(config))
         remark = f"the sandbox does not run nodes of the type {node.type}"
-        return Resolution(outcome=Outcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
-    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:  # noqa: ARG002
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
         report = self._state.workflows.reports.get(node_run.id)
         return None if report is None else report.outcome
 
@@ -151,11 +151,11 @@ class _SandboxWorld:
         for outlet in node.outlets:
             if sum(each["buttonIdentifier"] == outlet.identifier for each in responses) >= outlet.responders:
                 output = {"selectedOutlet": {"identifier": outlet.identifier}, "responses": list(responses)}
-                outcome = Outcome(result=NodeResult.SUCCESS, output=output)
+                outcome = NodeOutcome(result=NodeResult.SUCCESS, output=output)
                 return Resolution(outcome=outcome, outlet=outlet.identifier)
         return None
 
-    def _upsert(self, config: Mapping[str, Any]) -> Outcome:
+    def _upsert(self, config: Mapping[str, Any]) -> NodeOutcome:
         mapping = config.get("mapping")
         blueprint = str(config.get("blueprintIdentifier") or "")
         entity = dict(mapping) if isinstance(mapping, Mapping) else {}
@@ -168,7 +168,7 @@ class _SandboxWorld:
             merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
         self._state.set_entity(blueprint, identifier, merged)
         remarks = ("Port does not document the output of an UPSERT_ENTITY node",)
-        return Outcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
+        return NodeOutcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
 
     def _tell(self, run: WorkflowRun, note: str) -> None:
         self._state.add_workflow_event(run.id, run.workflow.identifier, str(run.result or run.status), note)

@@ -20,7 +20,7 @@ from port_hook_cli.terminal.prompts import ask_in_loop, can_ask
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.destination import destination
-from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step
 from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
@@ -52,7 +52,7 @@ class WorkflowOptions:
     wait_s: float = 0.0
 
 
-class HandlerWorld:
+class HandlerEffects:
     """The outside of a run on this machine. `secret` is asked for when the first request is signed.
 
     `api` is the sandbox, where there is one: entities are saved there, and asynchronous nodes are reported to it.
@@ -117,9 +117,9 @@ class HandlerWorld:
         if node.type == NodeType.UPSERT_ENTITY:
             return await self._upsert(config)
         remark = _SKIPPED.format(brief(node.type), brief(node.identifier))
-        return Resolution(outcome=Outcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
-    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:  # noqa: ARG002
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
         """Return what the sandbox was told of an asynchronous node, waiting for it for as long as the user said."""
         if self._api is None or not self._options.wait_s:
             return None
@@ -128,7 +128,7 @@ class HandlerWorld:
         while True:
             found = await self._node_run(node_run.id)
             if found.get("status") == COMPLETED:
-                return Outcome(result=NodeResult(str(found.get("result"))), output=found.get("output") or {})
+                return NodeOutcome(result=NodeResult(str(found.get("result"))), output=found.get("output") or {})
             if clock() > deadline:
                 return None
             await asyncio.sleep(_PAUSE_S)
@@ -151,7 +151,7 @@ class HandlerWorld:
             "selectedOutlet": {"identifier": outlet.identifier},
             "responses": [{"buttonIdentifier": outlet.identifier, "inputs": {}}],
         }
-        return Resolution(outcome=Outcome(result=NodeResult.SUCCESS, output=output), outlet=outlet.identifier)
+        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet.identifier)
 
     async def _upsert(self, config: Mapping[str, Any]) -> Resolution:
         mapping = config.get("mapping")
@@ -159,14 +159,18 @@ class HandlerWorld:
         blueprint = str(config.get("blueprintIdentifier") or "")
         if self._api is None:
             remarks: tuple[str, ...] = (_NOT_SAVED, _UNKNOWN_OUTPUT)
-            return Resolution(outcome=Outcome(result=NodeResult.SUCCESS, output={"entity": entity}, remarks=remarks))
+            return Resolution(
+                outcome=NodeOutcome(result=NodeResult.SUCCESS, output={"entity": entity}, remarks=remarks)
+            )
         path = f"/v1/blueprints/{quote(blueprint, safe='')}/entities?upsert=true&merge=true"
         try:
             answer = await self._api.call("POST", path, entity)
         except PortApiError as problem:
-            return Resolution(outcome=Outcome(result=NodeResult.FAILED, output={"error": {"message": problem.message}}))
+            return Resolution(
+                outcome=NodeOutcome(result=NodeResult.FAILED, output={"error": {"message": problem.message}})
+            )
         output = {"entity": answer.get("entity") or entity}
-        return Resolution(outcome=Outcome(result=NodeResult.SUCCESS, output=output, remarks=(_UNKNOWN_OUTPUT,)))
+        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output, remarks=(_UNKNOWN_OUTPUT,)))
 
     def _url(self, node: Node, request: RenderedRequest) -> str:
         to = self._options.routes.get(node.identifier, self._options.to)
