@@ -174,7 +174,7 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
     if exchange.response is None:
         return
     refused = " and not forwarded" if exchange.refused else ""
-    yield _line("answered", Styled(f"{exchange.response.status}{refused}"))
+    yield _line("responded", Styled(f"{exchange.response.status}{refused}"))
     fate = run_fate(exchange.payload, exchange.response)
     if fate is RunFate.NO_RUN or exchange.refused:
         return

@@ -179,7 +179,7 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
 
 
 def _response(response: Response) -> Iterator[Styled]:
-    yield _line("answered", str(response.status))
+    yield _line("responded", str(response.status))
     yield from _headers(response.headers)
     yield from _block(response.body, bytes_text(response.body, limit=_BODY_LIMIT), "--json")
 

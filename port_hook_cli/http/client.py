@@ -69,7 +69,7 @@ class HttpClient:
             content = write_request(request, destination)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._timeout_s if self._timeout_s else None
-            connection = self._take_idle(destination.origin) or await self._connect(destination.origin, deadline)
+            connection = await self._take_idle(destination.origin) or await self._connect(destination.origin, deadline)
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
             await connection.exchange(content, parser, deadline)
@@ -94,10 +94,14 @@ class HttpClient:
             found = self._destinations[url] = read_destination(url)
         return found
 
-    def _take_idle(self, origin: Origin) -> Connection | None:
+    async def _take_idle(self, origin: Origin) -> Connection | None:
         connections = self._idle.get(origin)
         while connections:
             connection = connections.pop()
+            if not connection.can_poll:
+                # What has arrived is read in the next turn of the loop, before the second one begins.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
             is_fresh = time.monotonic() - connection.idle_since < _MAX_IDLE_S
             if is_fresh and connection.can_reuse and not connection.has_input():
                 return connection

@@ -64,6 +64,11 @@ class Connection(asyncio.Protocol):
         """
         return not (self._is_lost or self._transport.is_closing() or self._transport.get_write_buffer_size())
 
+    @property
+    def can_poll(self) -> bool:
+        """Whether `has_input` can tell: not on Windows, and not with TLS."""
+        return self._poll is not None
+
     def has_input(self) -> bool:
         """Return whether the target has sent something that was not read yet: the end of the connection, usually.
 

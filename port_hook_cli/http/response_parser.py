@@ -19,7 +19,8 @@ MAX_INTERIM = 32
 """The most interim (1xx) responses before the response."""
 
 _SWITCHING_PROTOCOLS = 101
-_BODILESS = frozenset({204, 304})
+_NO_CONTENT = 204
+_BODILESS = frozenset({_NO_CONTENT, 304})
 _MAX_CHUNK_LINE_BYTES = 16 * 1024
 _PLAIN_CHUNK_LINE_BYTES = 18
 _MAX_SHOWN = 60
@@ -47,6 +48,7 @@ class ResponseParser:
         self._is_head = is_head
         self._read: Callable[[], bool] = self._read_head
         self._buffer = b""
+        self._at = 0  # where the unread part of the buffer begins; beyond 0 only between chunks
         self._searched = 0
         self._remaining = 0
         self._head_bytes = self._interim = 0
@@ -61,6 +63,7 @@ class ResponseParser:
         self._buffer = self._buffer + data if self._buffer else data
         while not self.is_complete and self._read():
             pass
+        self._drop_read()
 
     def feed_end(self) -> None:
         """Handle the end of the connection, which may be the end of the body."""
@@ -117,6 +120,8 @@ class ResponseParser:
         connection = ",".join(self.headers.all("connection")).lower() if "connection" in self.headers.names else ""
         self.can_reuse = minor == "1" and "close" not in connection
         if self._is_head or self.status in _BODILESS:
+            # A target that sends the body all the same would have it read as the next response.
+            self.can_reuse = self.can_reuse and (self._is_head or not self._declares_body())
             self._complete()
         elif "transfer-encoding" in self.headers.names:
             self._begin_transfer_coding()
@@ -125,6 +130,13 @@ class ResponseParser:
             self._read = self._read_length
         else:
             self._begin_until_close()
+
+    def _declares_body(self) -> bool:
+        """Return whether the header of a response without a body announces one; a 304 may have a length."""
+        if "transfer-encoding" in self.headers.names:
+            return True
+        lengths = self.headers.all("content-length") if self.status == _NO_CONTENT else ()
+        return any(length.strip() != "0" for length in lengths)
 
     def _begin_transfer_coding(self) -> None:
         if "content-length" in self.headers.names:
@@ -167,35 +179,50 @@ class ResponseParser:
             self._on_body(part)
 
     def _read_chunk_line(self) -> bool:
-        end = self._buffer.find(b"\n", 0, _MAX_CHUNK_LINE_BYTES)
-        line = self._buffer[: end + 1] if end >= 0 else self._buffer
+        limit = self._at + _MAX_CHUNK_LINE_BYTES
+        end = self._buffer.find(b"\n", self._at, limit)
+        line = self._buffer[self._at : end + 1 if end >= 0 else limit]
         if end < 0 and len(line) < _MAX_CHUNK_LINE_BYTES and (b";" in line or _CHUNK_LINE(line) or not line.strip()):
             return False
         match = _CHUNK_LINE(line) if end >= 0 else None
         if match is None:
             raise UnreadableResponse(f"{_shown(line)} is not the size of a chunk")
         self._count(max(0, len(line) - _PLAIN_CHUNK_LINE_BYTES))
-        self._buffer = self._buffer[end + 1 :]
+        self._at = end + 1
         self._remaining = int(match[1], 16)
         self._read = self._read_chunk if self._remaining else self._read_trailer
+        if not self._remaining:
+            self._drop_read()
         return True
 
     def _read_chunk(self) -> bool:
-        self._read_body()
+        part = self._buffer[self._at : self._at + self._remaining]
+        if part:
+            self._at += len(part)
+            self._remaining -= len(part)
+            self._on_body(part)
         if self._remaining:
             return False
         self._read = self._read_chunk_end
         return True
 
     def _read_chunk_end(self) -> bool:
-        if self._buffer in {b"", b"\r"}:
+        found = self._buffer[self._at : self._at + 2]
+        if found in {b"", b"\r"}:
             return False
-        size = 2 if self._buffer.startswith(b"\r\n") else 1
-        if size == 1 and self._buffer[:1] != b"\n":
-            raise UnreadableResponse(f"{_shown(self._buffer)} follows a chunk")
-        self._buffer = self._buffer[size:]
+        if found != b"\r\n" and found[:1] != b"\n":
+            raise UnreadableResponse(
+                f"{_shown(self._buffer[self._at : self._at + _MAX_CHUNK_LINE_BYTES])} follows a chunk"
+            )
+        self._at += 2 if found == b"\r\n" else 1
         self._read = self._read_chunk_line
         return True
+
+    def _drop_read(self) -> None:
+        """Drop the chunks that were read. Once for each arrival: once for each chunk would take quadratic time."""
+        if self._at:
+            self._buffer = self._buffer[self._at :]
+            self._at = 0
 
     def _read_trailer(self) -> bool:
         """Read one trailer field, which is dropped, or the empty line at the end."""

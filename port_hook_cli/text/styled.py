@@ -78,12 +78,20 @@ def _painted(span: Span, *, color: bool) -> str:
     return f"\x1b]8;;{span.link}\x1b\\{shown}\x1b]8;;\x1b\\" if span.link else shown
 
 
+_WIDE_SINCE_UNICODE_16 = frozenset(
+    chr(code)
+    for first, last in ((0x2630, 0x2637), (0x268A, 0x268F), (0x4DC0, 0x4DFF))
+    for code in range(first, last + 1)
+)
+
+
 def cell_width(text: str) -> int:
     """Return how many columns of a terminal `text` takes: two for each wide character, none for combining ones."""
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
 def _cells(character: str) -> int:
-    if east_asian_width(character) in {"W", "F"}:
+    # Trigrams and hexagrams are wide since Unicode 16, which is newer than some Pythons.
+    if east_asian_width(character) in {"W", "F"} or character in _WIDE_SINCE_UNICODE_16:
         return 2
     return 0 if category(character) in {"Mn", "Me", "Cf"} else 1

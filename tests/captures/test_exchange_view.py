@@ -84,7 +84,7 @@ def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
         "             memory  4",
         '             region  "eu-west-1"',
         "  forwarded  http://127.0.0.1:8000/  202 in 12.3 ms",
-        "  answered   202",
+        "  responded  202",
         "  in Port    the run may still be waiting for a report of success or failure",
         f"             {REPORT}",
     ]
@@ -93,7 +93,7 @@ def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
 def test_an_exchange_without_a_response_shows_no_response() -> None:
     lines = lines_of(an_exchange())
     assert lines[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
-    assert not any(line.startswith(("  answered", "  in Port")) for line in lines)
+    assert not any(line.startswith(("  responded", "  in Port")) for line in lines)
 
 
 def test_an_entity_and_the_names_of_encrypted_inputs_are_shown() -> None:
@@ -164,7 +164,7 @@ def test_an_automation_shows_its_event_and_what_changed() -> None:
         "  entity     checkout",
         '  changes    p.tier: "silver" -> "gold"',
         '             p.n: 1 -> [1, "é"]',
-        "  answered   200",
+        "  responded  200",
     ]
 
 
@@ -188,13 +188,13 @@ def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported(
     assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.explanation}"
     assert value_at("fix", lines) == causes.WRONG_SECRET.fix
     assert "  cause      clock-skew: late" in lines
-    assert value_at("answered", lines) == "401 and not forwarded"
+    assert value_at("responded", lines) == "401 and not forwarded"
     assert not any(line.startswith("  in Port") or REPORT in line for line in lines)
 
 
 def test_an_accepted_request_with_a_401_shows_what_port_makes_of_it() -> None:
     lines = lines_of(an_exchange(response=Response(status=401)))
-    assert value_at("answered", lines) == "401"
+    assert value_at("responded", lines) == "401"
     assert any(line.startswith("  in Port") for line in lines)
 
 
@@ -300,7 +300,7 @@ def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
         "                 ]",
         "               }",
         "             }",
-        "  answered   200",
+        "  responded  200",
     ]
 
 

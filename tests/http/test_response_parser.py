@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -240,3 +241,34 @@ def test_a_response_is_read_the_same_however_it_is_cut(
 @given(st.lists(st.binary(max_size=60), max_size=4), st.booleans())
 def test_no_bytes_raise_another_exception(parts: list[bytes], is_headed: bool) -> None:
     read(*([b"HTTP/1.1 200 OK\r\n"] if is_headed else []), *parts, at_end=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "can_reuse"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 38\r\n\r\n", False),
+        (b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n", False),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 38\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n\r\n", False),
+    ],
+)
+def test_a_connection_is_not_reused_when_a_response_without_a_body_announces_one(head: bytes, can_reuse: bool) -> None:
+    parser, _ = parse(head)
+    assert (parser.is_complete, parser.can_reuse) == (True, can_reuse)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_the_time_for_small_chunks_grows_with_their_number_only(end: bytes) -> None:
+    stream = (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        + (b"1" + end + b"x" + end) * 400_000
+        + b"0"
+        + end
+        + end
+    )
+    started = time.process_time()
+    parser, body = parse(*(stream[at : at + 2**18] for at in range(0, len(stream), 2**18)))
+    assert (parser.is_complete, len(body)) == (True, 400_000)
+    assert time.process_time() - started < 10  # guards against a hang: a copy for each chunk took a second an arrival

@@ -198,7 +198,7 @@ class TestATunnelThroughSsh:
             sshd.signal(signal.SIGSTOP)
             lost_at, lost = told.until_state("lost")
             assert lost_at - stopped_at < KEEPALIVE_S + KNOWN_WITHIN_S
-            assert "no longer answers" in lost["reason"]
+            assert "no longer responds" in lost["reason"]
             # The server that is stopped still holds the port, so that its successor has to give another one.
             _, moved = told.until_state("open", BACK_WITHIN_S)
             assert moved["previous_url"] == told.url

@@ -98,7 +98,7 @@ def a_shell(folder: Path, *command: str) -> Iterator[Terminal]:
     shell = subprocess.Popen(
         [sys.executable, "-c", SHELL, sys.executable, *command],
         cwd=folder,
-        env=environment(folder, TERM="xterm", COLUMNS="120"),
+        env=environment(folder, TERM="xterm", COLUMNS="120", PYTHON_COLORS="0"),
         stdin=slave,
         stdout=slave,
         stderr=slave,

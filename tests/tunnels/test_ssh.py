@@ -33,6 +33,7 @@ from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import BANNERS, SshServer, ssh_server
 
 UNUSED = "http://127.0.0.1:9"
+LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=0)
 
 
 @dataclass
@@ -160,7 +161,7 @@ class TestAnOpensshServer:
         with handler() as local:
             async with (
                 closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel,
-                httpx.AsyncClient(limits=httpx.Limits(max_connections=20, max_keepalive_connections=0)) as client,
+                httpx.AsyncClient(limits=LIMITS, timeout=30) as client,
             ):
                 posts = [client.post(tunnel.url, content=f"{n}") for n in range(500)]
                 assert {response.status_code for response in await asyncio.gather(*posts)} == {200}
@@ -181,7 +182,7 @@ class TestAnOpensshServer:
             assert tunnel.health() == ""
             sshd.signal(signal.SIGSTOP)
             words = await asyncio.wait_for(tunnel.lost(), 20)
-            assert words == "The SSH connection to 127.0.0.1 has ended: the server no longer answers."
+            assert words == "The SSH connection to 127.0.0.1 has ended: the server no longer responds."
 
     async def test_does_not_delay_closing_when_it_no_longer_responds(self, sshd: Sshd, user: User) -> None:
         tunnel = await open_ssh(user.opening(address=sshd.address))

@@ -39,6 +39,7 @@ MIN_AGENT_VERSION = (3, 16)
 ENDPOINT = "port-hook"
 MASK = "***"
 _DELETE_TIMEOUT_S = 1
+_LAST_OUTPUT_TIMEOUT_S = 1
 _MAX_API_BYTES = 1024 * 1024
 _MAX_URL = 2048
 
@@ -126,7 +127,24 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
     )
     supervisor.remove_folder()
     supervisor.report(url=_bounded_url(str(tunnel.public_url)))
-    supervisor.report(ended=agent.proc.wait())
+    code = agent.proc.wait()
+    _report_rest(agent, supervisor)
+    supervisor.report(ended=code)
+
+
+def _report_rest(agent: Any, supervisor: AgentSupervisor) -> None:
+    """Report what the agent wrote last: pyngrok stops reading when the agent ends, whatever is still in the pipe."""
+
+    def read() -> None:
+        if (monitor := getattr(agent, "_monitor_thread", None)) is not None:
+            monitor.join()
+        for line in iter(agent.proc.stdout.readline, ""):
+            supervisor.report(log=line.strip()[:MAX_LINE])
+
+    # A process that the agent started may keep the pipe open.
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(_LAST_OUTPUT_TIMEOUT_S)
 
 
 def _adapt_popen() -> None:
