@@ -34,6 +34,12 @@ class Memory:
         self.told: set[str] = set()
         self.secrets: set[str] = set()
 
+    def is_new(self, line: str) -> bool:
+        """Return whether this process has not told `line` yet; from now on it has."""
+        known = line in self.told
+        self.told.add(line)
+        return not known
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
@@ -52,12 +58,6 @@ class Runtime:
     now: Callable[[], float] = time.time
     new_id: Callable[[], str] = new_capture_id
     memory: Memory = field(default_factory=Memory, repr=False)
-
-    def tell_once(self, line: str) -> None:
-        """Print a line to stderr unless this process has printed it before."""
-        if line not in self.memory.told:
-            self.memory.told.add(line)
-            print(line, file=self.stderr)
 
     def keep_secret(self, value: str) -> None:
         """Remember a secret, so that this process's crash report masks it."""

@@ -283,7 +283,7 @@ class CaptureStore:
         dropped = f"; {ever - now} older ones have been dropped (--max-captures, --max-store)" if ever > now else ""
         return StoreError(
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
-            hint="Run `port-hook captures` to list them.",
+            hint="Run `port-hook captures` to list them. A capture in a file is read by `verify` and `replay`.",
         )
 
 

@@ -146,9 +146,12 @@ def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence
 
 
 def _tell(warning: str, runtime: Runtime) -> None:
-    from port_hook_cli.text.safe import printable  # most commands have nothing to report, and start faster without it
 
-    runtime.tell_once(f"warning: {printable(warning)}")
+    from port_hook_cli.terminal.console import tell
+
+    line = f"warning: {warning}"
+    if runtime.memory.is_new(line):
+        tell(line, runtime)
 
 
 def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ def read_document(content: bytes, *, name: str) -> Any:
     except NotJson as error:
         raise UsageError(
             f"{name} is neither JSON nor YAML: {error.fault}.",
-            hint="In YAML, a value that begins with {{ needs quotes.",
+            hint="Give a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
         ) from error
 
 

@@ -64,12 +64,19 @@ def other_secret(path: Path, used: str) -> str | None:
     """Return the client secret in a `.env` file if it differs from the one in use; None if the file is not usable."""
     try:
         file = read_settings_file(path, str(path))
-        # If the file contains the value in use, skip the parser, which takes longer than all the rest of `sign`.
-        if file.refusal or used.encode("utf-8", "surrogateescape") in file.content:
+        # If the file's only line with a secret has the one in use, skip the parser, which takes longer than `sign`.
+        if file.refusal or _secret_lines(file.content) == [used.encode("utf-8", "surrogateescape")]:
             return None
-        return read_dotenv(path, SECRET_VARIABLE, str(path)).values.get(SECRET_VARIABLE) or None
+        other = read_dotenv(path, SECRET_VARIABLE, str(path)).values.get(SECRET_VARIABLE)
     except SettingsError:
         return None
+    return other if other and other != used else None
+
+
+def _secret_lines(content: bytes) -> list[bytes]:
+    """Return what stands after `PORT_CLIENT_SECRET=` on each line that has it, without quotes around it."""
+    name = SECRET_VARIABLE.encode() + b"="
+    return [line.partition(name)[2].strip().strip(b"'\"") for line in content.splitlines() if name in line]
 
 
 def exposure_warning(name: str) -> str:

@@ -31,7 +31,7 @@ def read_template(text: str, *, name: str) -> Any:
             return text.removesuffix("\n")
         raise UsageError(
             f"{name} is neither JSON nor YAML: {error.fault}.",
-            hint="In YAML, a value that begins with {{ needs quotes.",
+            hint="Give a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
         ) from error
 
 

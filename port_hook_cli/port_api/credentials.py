@@ -78,6 +78,8 @@ def open_port_api(
 
 
 def _tell(line: str, runtime: Runtime) -> None:
-    from port_hook_cli.text.safe import printable  # most commands print no notes, and start faster without it
 
-    runtime.tell_once(printable(line))
+    from port_hook_cli.terminal.console import tell
+
+    if runtime.memory.is_new(line):
+        tell(line, runtime)

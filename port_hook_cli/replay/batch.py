@@ -38,7 +38,7 @@ from port_hook_cli.replay.sources import ReplaySource
 from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.terminal.console import Output, emit, rich_console, write_content
+from port_hook_cli.terminal.console import Output, emit, rich_console, tell, write_content
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
@@ -157,7 +157,7 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
     notes = [*source.notes, *_notes(source, plan)]
     body, more = plan.edits.apply(source.invocation.body) if plan.edits else (source.invocation.body, ())
     for note in (*notes, *more):
-        print(f"note: {printable(source.name)}: {printable(note)}", file=runtime.stderr)
+        tell(f"note: {source.name}: {note}", runtime)
     if plan.edit:
         body = _edit(body, runtime)
     url = target_url(to, source.invocation.target)
@@ -178,7 +178,9 @@ def _default_target(source: ReplaySource, runtime: Runtime) -> str:
             f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
             hint="Name the target, such as --to 8000.",
         )
-    runtime.tell_once(f"Sending to {printable(to)}, {reason}.")
+    line = f"Sending to {to}, {reason}."
+    if runtime.memory.is_new(line):
+        tell(line, runtime)
     return to
 
 
@@ -291,4 +293,4 @@ def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
         Output(runtime.stdout, runtime.environ).print(*delivery_lines(delivery))
     hint = delivery_hint(delivery, conflict)
     if hint:
-        print(f"hint: {hint}", file=runtime.stderr)
+        tell(f"hint: {hint}", runtime)

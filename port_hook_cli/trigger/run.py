@@ -23,7 +23,7 @@ from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.destination import destination
@@ -133,7 +133,7 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
             return run_in_port(action, documents, plan, settings(), runtime)
         _refuse_what_cannot_run(action, documents)
         for note in _notes(action, documents, plan):
-            print(f"note: {printable(note)}", file=runtime.stderr)
+            tell(f"note: {note}", runtime)
         with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
             return asyncio.run(_trigger(action, documents, plan, invoker, masker, settings, runtime))
     except PortHookError as problem:

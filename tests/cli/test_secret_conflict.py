@@ -87,3 +87,31 @@ def test_trigger_says_which_secret_it_used_when_the_handler_responds_401(run: Ru
     with handler(UNAUTHORIZED) as target:
         result = run("trigger", "create_vm.json", "--to", target.url, env=ENV)
     assert_says_which_secret_was_used(result.out)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "PORT_CLIENT_SECRET={used}-and-more\n",
+        "# PORT_CLIENT_SECRET={used}\nPORT_CLIENT_SECRET=another-secret\n",
+        "PORT_CLIENT_ID={used}\nexport PORT_CLIENT_SECRET='another-secret'\n",
+    ],
+)
+def test_a_secret_that_is_only_a_part_of_the_file_is_another(run: Run, folder: Path, file: str) -> None:
+    used = "a-secret-in-use"
+    (folder / ".env").write_text(file.format(used=used), "utf-8")
+    (folder / ".env").chmod(0o600)
+    (folder / "payload.json").write_text("{}", "utf-8")
+    result = run("sign", "payload.json", env={"PORT_CLIENT_SECRET": used})
+    assert "differs from the client secret in ./.env" in result.err
+
+
+@pytest.mark.parametrize(
+    "line", ["PORT_CLIENT_SECRET={used}", "export PORT_CLIENT_SECRET = '{used}'", '  PORT_CLIENT_SECRET="{used}"']
+)
+def test_the_same_secret_in_another_notation_is_no_conflict(run: Run, folder: Path, line: str) -> None:
+    used = "a-secret-in-use"
+    (folder / ".env").write_text(line.format(used=used) + "\n", "utf-8")
+    (folder / ".env").chmod(0o600)
+    (folder / "payload.json").write_text("{}", "utf-8")
+    assert "differs" not in run("sign", "payload.json", env={"PORT_CLIENT_SECRET": used}).err

@@ -493,7 +493,7 @@ def shown_with_conflict(streams: Streams, exchange: Exchange) -> str:
 
 
 def test_a_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
-    assert f"  fix        {causes.WRONG_SECRET.fix} {CONFLICT}\n" in shown_with_conflict(
+    assert f"  fix        {CONFLICT} {causes.WRONG_SECRET.fix}\n" in shown_with_conflict(
         streams, refused_by_the_listener()
     )
 
