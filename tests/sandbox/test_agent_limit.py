@@ -10,6 +10,7 @@ import pytest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.sandbox.run import Phase
+from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
 
 RESERVED = {"x-port-reserved-usage": "true"}
@@ -25,7 +26,10 @@ async def test_an_agent_gets_as_many_runs_as_it_asks_for_the_oldest_first(limit:
 
     action: dict[str, Any] = create_vm_action()
     action["invocationMethod"] |= {"url": "http://127.0.0.1:9", "agent": True}
-    async with Sandbox.start(actions=[action], on_run=on_run) as sandbox, a_client(sandbox) as client:
+    async with (
+        Sandbox.start(actions=[action], on_run=on_run, invoker=PlainInvoker()) as sandbox,
+        a_client(sandbox) as client,
+    ):
         started = []
         for _ in range(3):
             await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
