@@ -53,6 +53,14 @@ def sandbox(
             metavar="FILE",
         ),
     ] = None,
+    kafka_broker: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kafka-broker",
+            help="Your Kafka broker, which GET /v1/kafka-credentials names; repeatable.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
@@ -102,6 +110,7 @@ def sandbox(
             notice=lambda message: print(f"note: {printable(message)}", file=runtime.stderr),
         ),
         "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
+        "kafka_brokers": kafka_broker or (),
         "secrets": _read_secrets(secrets, runtime),
         "state": None if state is None else runtime.cwd / state,
         "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),

@@ -1,7 +1,7 @@
 """A local simulation of Port: its API for actions, runs, entities and the agent, and the sending of invocations.
 
-Its limits are in docs/reference/sandbox.md: one organization and one user; no blueprints, permissions, workflows or
-automations; no invocation method but WEBHOOK; its own messages where Port's reference shows none.
+Its limits are in docs/reference/sandbox.md: one organization with fixed users; no permissions or automations;
+no invocation method but WEBHOOK; its own messages where Port's reference shows none.
 """
 
 from __future__ import annotations

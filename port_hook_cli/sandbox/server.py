@@ -90,6 +90,7 @@ class Sandbox:
         state: Path | None = None,
         workflows: Iterable[Mapping[str, Any]] = (),
         secrets: Mapping[str, str] | None = None,
+        kafka_brokers: Iterable[str] = (),
         invoker: RequestMaker | None = None,
         renders: Renders | None = None,
         sending: Sending = DEFAULT_SENDING,
@@ -101,15 +102,16 @@ class Sandbox:
 
         `runs` are added at the start. Any other well-formed run id creates a run when it is first used, unless
         `strict_runs` is set. `actions` replace the sample action. `state` is the file that stores the state (raises
-        StoreError if it cannot be used). `invoker` makes the requests of runs; without one, no requests are sent.
-        `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run that
-        was started here.
+        StoreError if it cannot be used). `kafka_brokers` (`HOST:PORT`) are those that GET /v1/kafka-credentials names;
+        the sandbox itself sends nothing to them. `invoker` makes the requests of runs; without one, no requests are
+        sent. `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run
+        that was started here.
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
         with _opened(state) as file:
             sandbox = cls(
                 known,
-                initial=InitialData(tuple(actions), tuple(runs), tuple(workflows), secrets or {}),
+                initial=InitialData(tuple(actions), tuple(runs), tuple(workflows), secrets or {}, tuple(kafka_brokers)),
                 invoker=invoker,
                 renders=renders,
                 sending=sending,

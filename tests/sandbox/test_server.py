@@ -249,15 +249,16 @@ async def test_response_from_the_agent_is_stored(client: httpx.AsyncClient) -> N
     [
         ("GET", "/"),
         ("GET", "/v2/actions"),
-        ("GET", "/v1/blueprints"),
+        ("GET", "/v1/pages"),
         ("DELETE", RUN),
         ("PUT", NODE),
         ("GET", f"{RUN}/nothing"),
         ("GET", f"{RUN}/"),
     ],
 )
-async def test_unknown_route_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
-    assert (await refusal(client.request(method, path)))[:2] == (404, "not_found")
+async def test_unknown_route_is_not_found_by_its_name(client: httpx.AsyncClient, method: str, path: str) -> None:
+    expected = f"The sandbox does not have the route {method} {path}"
+    assert await refusal(client.request(method, path)) == (404, "not_found", expected)
 
 
 async def test_on_event_gets_every_call_with_a_note() -> None:
@@ -392,6 +393,10 @@ FIELD = st.sampled_from(
         "entity",
         "status",
         "identifier",
+        "schema",
+        "entities",
+        "rules",
+        "combinator",
         "relations",
         "runIds",
         "limit",
@@ -424,6 +429,7 @@ def test_response_is_json_for_any_request(
     other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
     other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
     assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
+    assert (other.blueprints, other.integrations) == (state.blueprints, state.integrations)
 
 
 @pytest.mark.parametrize("path", ["/v1/actions/a%0Ab", "/%0A", "//"])
