@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
 from port_hook_cli.sandbox.invoking import Asked, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.rate_limit import CallRate
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import Sandbox
 from port_hook_cli.sandbox.state import ApiEvent, RunEvent
@@ -15,6 +16,7 @@ from port_hook_cli.sandbox.state import ApiEvent, RunEvent
 __all__ = [
     "ApiEvent",
     "Asked",
+    "CallRate",
     "RequestMaker",
     "RunEvent",
     "Sandbox",

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from port_hook_cli.invocations.payload import is_run_id
+
 _written_number = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch
 Rule = tuple[Callable[[Any], bool], str]
 Fields = Mapping[str, Rule]
@@ -191,6 +193,13 @@ BLUEPRINT: Fields = {
     "mirrorProperties": _OBJECT,
     "calculationProperties": _OBJECT,
     "aggregationProperties": _OBJECT,
+}
+DELIVERY: Fields = {
+    "runId": (is_run_id, "must be the id of an action run"),
+    "action": _STRING,
+    "blueprint": _or_null(_STRING),
+    "entity": _or_null(_STRING),
+    "properties": _OBJECT,
 }
 INTEGRATION: Fields = {"installationId": _STRING, "config": _OBJECT}
 _SWITCH = _one_of("true", "false")

@@ -15,6 +15,7 @@ from port_hook_cli.sandbox import (
     agent,
     blueprints,
     checks,
+    deliveries,
     entities,
     entity_search,
     invocations,
@@ -144,6 +145,7 @@ ROUTES = (
     Route("PATCH", _INTEGRATION, organization.update_integration),
     Route("DELETE", _INTEGRATION, organization.delete_integration),
     Route("GET", "/v1/kafka-credentials", organization.show_kafka_credentials),
+    Route("POST", "/v1/sandbox/deliveries", deliveries.add_delivery),
 )
 _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 

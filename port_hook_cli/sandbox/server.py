@@ -24,7 +24,7 @@ from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
 from port_hook_cli.sandbox.invoking import RequestMaker
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
-from port_hook_cli.sandbox.rate_limit import RateLimit
+from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData, RunEvent, SandboxState
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.steps import Renders
 
 _DRAIN_S = 1.0
+NO_LIMIT = CallRate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Sandbox:
         invoker: RequestMaker | None = None,
         renders: Renders | None = None,
         sending: Sending = DEFAULT_SENDING,
-        calls_per_minute: int = 0,
+        call_rate: CallRate = NO_LIMIT,
         on_event: Callable[[ApiEvent], None] = lambda _: None,
         on_run: Callable[[RunEvent], None] = lambda _: None,
     ) -> AsyncIterator[Sandbox]:
@@ -117,7 +118,7 @@ class Sandbox:
                 sending=sending,
                 handlers=EventHandlers(on_event, on_run),
                 file=file,
-                rate_limit=RateLimit(calls_per_minute, now),
+                rate_limit=RateLimit(call_rate, now),
             )
             known.begin(sandbox._initial, list(file.rows()) if file is not None else ())
             sandbox._commit()
@@ -254,7 +255,7 @@ class Sandbox:
             status=given.status,
             body=json.dumps(given.document).encode(),
             content_type="application/json",
-            headers=given.headers,
+            headers={**self._rate_limit.headers(), **given.headers},
         )
 
     async def _reply(self, request: web.Request) -> ApiResponse:

@@ -16,7 +16,7 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
-from port_hook_cli.sandbox.run import Phase, SandboxRun
+from port_hook_cli.sandbox.run import UNKNOWN_ACTION, Phase, SandboxRun
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
@@ -270,11 +270,11 @@ class SandboxState:
     def find_run(self, name: str) -> tuple[SandboxRun | None, bool]:
         """Return the run with this id or external id, and whether it was just created.
 
-        A well-formed unknown id creates a run, unless the sandbox has `strict_runs`.
+        A well-formed unknown id creates a run that is marked as made up, unless the sandbox has `strict_runs`.
         """
         run = self.runs.get(name) or next((run for run in self.runs.values() if run.external_run_id == name), None)
         if run is None and is_run_id(name) and not self._strict_runs:
-            return self.add_run(name), True
+            return self.add_run(name, action=UNKNOWN_ACTION, made_up=True), True
         return run, False
 
     def _forget_logs(self, run: SandboxRun) -> None:
