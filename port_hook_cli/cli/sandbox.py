@@ -15,6 +15,7 @@ from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.sandbox.rate_limit import parse_rate
 from port_hook_cli.sandbox.records import sandbox_call_record, sandbox_ready_record, sandbox_run_record
 from port_hook_cli.sandbox.view import format_api_event, format_exports, format_run_event
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -24,6 +25,14 @@ from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.sandbox import ApiEvent, RunEvent, Sandbox
+
+
+def _check_rate(text: str) -> str:
+    try:
+        parse_rate(text)
+    except ValueError as fault:
+        raise typer.BadParameter(f"{fault}.") from None
+    return text
 
 
 def sandbox(
@@ -53,6 +62,14 @@ def sandbox(
             metavar="FILE",
         ),
     ] = None,
+    kafka_broker: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kafka-broker",
+            help="Your Kafka broker, which GET /v1/kafka-credentials names; repeatable.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
@@ -78,8 +95,14 @@ def sandbox(
     ] = 30.0,
     timestamp_unit: Unit = TimestampUnit.SECONDS,
     rate_limit: Annotated[
-        int, typer.Option("--rate-limit", help="Respond 429 after N calls a minute; 0 disables the limit.", min=0)
-    ] = 0,
+        str,
+        typer.Option(
+            "--rate-limit",
+            help="Respond 429 after N calls a minute, or a second with N/s; 0 disables the limit.",
+            metavar="N|N/s",
+            callback=_check_rate,
+        ),
+    ] = "0",
     as_json: options.Json = False,
 ) -> ExitCode:
     """Run a local stand-in of Port's API.
@@ -102,10 +125,11 @@ def sandbox(
             notice=lambda message: print(f"note: {printable(message)}", file=runtime.stderr),
         ),
         "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
+        "kafka_brokers": kafka_broker or (),
         "secrets": _read_secrets(secrets, runtime),
         "state": None if state is None else runtime.cwd / state,
         "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),
-        "calls_per_minute": rate_limit,
+        "call_rate": parse_rate(rate_limit),
     }
     asyncio.run(_serve(given, _Teller(runtime, as_json)))
     return ExitCode.OK

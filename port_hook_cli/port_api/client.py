@@ -20,15 +20,15 @@ from port_hook_cli.http.limits import API_TIMEOUT_S, MAX_API_BYTES, format_size
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.port_api.responses import (
     action_problem,
+    asked_wait_s,
     is_server_trouble,
     is_worth_another_try,
     problem_of,
     read_object,
     read_token,
-    retry_after_s,
     run_ended,
 )
-from port_hook_cli.port_api.retries import FailedAttempt, Retries
+from port_hook_cli.port_api.retries import MAX_TRIES, FailedAttempt, Retries
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.text.safe import brief
@@ -68,12 +68,12 @@ class PortApi:
     """A client of Port's API; use it with `async with`.
 
     `api_url` has neither `/v1` nor a trailing slash. One request may take `timeout_s` seconds, from connecting to the
-    last byte of the response; redirects are not followed. A call is retried after 429 (as `Retry-After` says), most
-    5xx and lost connections, within the limits of `Retries`. If the response to a log is lost, the log is sent again,
-    so it may appear twice. If the response to a status is lost, the run is checked before the status is sent again.
-    Every method raises PortApiError, or RunEndedError for a run that accepts no more updates. `on_retry` gets a message
-    before each pause, `on_token` each token, which is a secret. `conflict` is added to the hint of a 401 response: it
-    says that another place has another secret.
+    last byte of the response; redirects are not followed. A call is retried after 429 (when Port asks for it),
+    most 5xx and lost connections, within the limits of `Retries`. If the response to a log is lost, the log is sent
+    again, so it may appear twice. If the response to a status is lost, the run is checked before the status is sent
+    again. Every method raises PortApiError, or RunEndedError for a run that accepts no more updates. `on_retry`
+    gets a message before each pause, `on_token` each token, which is a secret. `conflict` is added to the hint of a
+    401 response: it says that another place has another secret.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class PortApi:
         on_retry: Callable[[str], None] = lambda _: None,
         on_token: Callable[[str], None] = lambda _: None,
         conflict: str = "",
+        max_tries: int = MAX_TRIES,
     ) -> None:
         self._api_url = api_url
         self._client_id = client_id
@@ -98,6 +99,7 @@ class PortApi:
         self._on_retry = on_retry
         self._on_token = on_token
         self._conflict = conflict
+        self._max_tries = max_tries
         self._timeout_s = timeout_s
         try:
             self._client = open_client(api_url, transport=transport, timeout=None)
@@ -153,7 +155,7 @@ class PortApi:
         `run_as` is the email of the user who runs it. It is not sent again if Port may have started a run already.
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
-        retries = Retries(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry, self._max_tries)
         while isinstance(outcome := await self._try_authorized("POST", path, body), FailedAttempt):
             if outcome.unclear:
                 raise PortApiError(
@@ -176,7 +178,7 @@ class PortApi:
 
         A call that is not `repeatable` is never sent again where Port may have acted on it.
         """
-        retries = Retries(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry, self._max_tries)
         while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):
             if outcome.unclear and not repeatable:
                 raise PortApiError(
@@ -189,7 +191,7 @@ class PortApi:
     async def _send_of_action(
         self, identifier: str, method: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        retries = Retries(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry, self._max_tries)
         while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), FailedAttempt):
             problem = action_problem(identifier, outcome.status, outcome.problem, changing=body is not None)
             await retries.wait(replace(outcome, problem=problem))
@@ -197,7 +199,7 @@ class PortApi:
 
     async def send(self, call: Call) -> dict[str, Any]:
         """Make one call of a report and return Port's response, or `{}` if Port already has the status."""
-        retries = Retries(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry, self._max_tries)
         while True:
             outcome = await self._try_authorized(call.method, call.path, call.body, call)
             if isinstance(outcome, dict):
@@ -258,7 +260,7 @@ class PortApi:
 
     async def _fetch_token(self) -> _Token:
         body = {"clientId": self._client_id, "clientSecret": self._client_secret.reveal()}
-        retries = Retries(self._sleep, self._on_retry)
+        retries = Retries(self._sleep, self._on_retry, self._max_tries)
         while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), FailedAttempt):
             await retries.wait(outcome)
         try:
@@ -318,7 +320,7 @@ class PortApi:
             status=status,
             again=is_worth_another_try(status),
             unclear=is_server_trouble(status),
-            wait_s=retry_after_s(response.headers.get("retry-after"), self._now()),
+            wait_s=asked_wait_s(status, response.headers, self._now()),
         )
 
     def _timed_out(self, progress: _Progress) -> FailedAttempt:

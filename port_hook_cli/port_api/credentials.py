@@ -56,13 +56,17 @@ def open_port_api(
     *,
     timeout_s: float = API_TIMEOUT_S,
     on_retry: Callable[[str], None] = lambda _: None,
+    retries: bool = True,
 ) -> PortApi:
     """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
+
+    Without `retries`, each call is tried once.
 
     All clients are created here, so that the address is checked before the secret is sent.
     Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
     """
     from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.port_api.retries import MAX_TRIES
 
     api_url, client_id, client_secret = settings.require_access()
     return PortApi(
@@ -74,6 +78,7 @@ def open_port_api(
         on_retry=on_retry,
         on_token=runtime.keep_secret,
         conflict=settings.conflict,
+        max_tries=MAX_TRIES if retries else 1,
     )
 
 

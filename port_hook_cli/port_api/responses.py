@@ -144,6 +144,18 @@ def run_ended(run_id: str, status: str | None) -> RunEndedError:
     )
 
 
+def asked_wait_s(status: int, headers: Mapping[str, str], now: float) -> float | None:
+    """Return the pause in seconds that a response asks for, or None. `headers` have lower-case names.
+
+    `Retry-After` counts first. Without it, a 429 has the seconds until Port's rate limit is reset.
+    """
+    wait_s = retry_after_s(headers.get("retry-after"), now)
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    if wait_s is not None or status != HTTPStatus.TOO_MANY_REQUESTS or not (reset.isascii() and reset.isdigit()):
+        return wait_s
+    return float(reset[:10]) or None  # 0 gives no pause, so the usual one applies
+
+
 def retry_after_s(value: str | None, now: float) -> float | None:
     """Return the seconds in a `Retry-After` header, never negative, or None if it is missing or unreadable.
 

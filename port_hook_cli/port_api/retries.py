@@ -31,11 +31,17 @@ class FailedAttempt:
 
 
 class Retries:
-    """The retries of one call: at most 5 tries, and at most 30 s for pauses and timed-out tries together."""
+    """The retries of one call: at most `max_tries` tries, and at most 30 s for pauses and timed-out tries together."""
 
-    def __init__(self, sleep: Callable[[float], Awaitable[None]], on_retry: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[None]],
+        on_retry: Callable[[str], None],
+        max_tries: int = MAX_TRIES,
+    ) -> None:
         self._sleep = sleep
         self._on_retry = on_retry
+        self._max_tries = max_tries
         self._left_s = MAX_WAIT_S
         self.tries = 0
 
@@ -48,7 +54,7 @@ class Retries:
         pause_s = failure.wait_s
         if pause_s is None:
             pause_s = backoff_s(self.tries, random.random())  # noqa: S311 - spreads clients, guards nothing
-        if self.tries >= MAX_TRIES or pause_s > self._left_s:
+        if self.tries >= self._max_tries or pause_s > self._left_s:
             raise self._final_problem(failure)
         self._left_s -= pause_s
         self._on_retry(f"{failure.problem.message} Trying again in {format_duration(pause_s)}.")

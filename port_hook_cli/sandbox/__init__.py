@@ -1,13 +1,14 @@
 """A local simulation of Port: its API for actions, runs, entities and the agent, and the sending of invocations.
 
-Its limits are in docs/reference/sandbox.md: one organization and one user; no blueprints, permissions or
-automations; no invocation method but WEBHOOK; its own messages where Port's reference shows none.
+Its limits are in docs/reference/sandbox.md: one organization with fixed users; no permissions or automations;
+no invocation method but WEBHOOK; its own messages where Port's reference shows none.
 """
 
 from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
 from port_hook_cli.sandbox.invoking import Asked, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.rate_limit import CallRate
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import Sandbox
 from port_hook_cli.sandbox.state import ApiEvent, RunEvent
@@ -15,6 +16,7 @@ from port_hook_cli.sandbox.state import ApiEvent, RunEvent
 __all__ = [
     "ApiEvent",
     "Asked",
+    "CallRate",
     "RequestMaker",
     "RunEvent",
     "Sandbox",

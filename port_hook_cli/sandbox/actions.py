@@ -1,6 +1,7 @@
-"""Actions and automations in the sandbox: showing and replacing one.
+"""Actions and automations in the sandbox: list, create, show, replace, delete.
 
-Fields and errors: Port's API reference, "Get an action/automation" and "Change an action/automation".
+Fields and errors: Port's API reference, "Get an action/automation" and "Change an action/automation". The functions
+that end with `_of` are for the old routes below a blueprint, which accept actions in the format before version 2, too.
 """
 
 from __future__ import annotations
@@ -8,12 +9,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.retargeting import WEBHOOK, value_at
+from port_hook_cli.actions.version1 import converted, is_version1
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox.blueprints import require_known
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
+
+_REQUIRED = ("identifier", "trigger", "invocationMethod")
+
+
+def list_actions(state: SandboxState, _: ApiRequest) -> ApiResponse:
+    """Return the response to a GET of all actions and automations."""
+    return _listed(list(state.actions.values()))
+
+
+def create_action(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Add an action or automation; 409 for an identifier that is taken."""
+    return _create(state, read_body(request, {}, ("identifier", "invocationMethod"), others=True))
+
+
+def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Delete an action; its runs stay."""
+    find_action(state, identifier)
+    state.remove_action(identifier)
+    return ApiResponse(status=200, document={"ok": True}, note=brief(f"deleted {identifier}"))
+
+
+def list_actions_of(state: SandboxState, _: ApiRequest, blueprint: str) -> ApiResponse:
+    """Return the actions of a blueprint; raises Refused with 404 for one that the sandbox does not know."""
+    found = [action for action in state.actions.values() if _blueprint_of(action) == blueprint]
+    if not found:
+        require_known(state, blueprint)
+    return _listed(found)
+
+
+def create_action_of(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
+    """Add an action to a blueprint."""
+    return _create(state, _with_blueprint(request, blueprint))
+
+
+def show_action_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
+    """Return the response to a GET of an action of a blueprint."""
+    find_action_of(state, blueprint, identifier)
+    return show_action(state, request, identifier)
+
+
+def replace_action_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
+    """Replace an action of a blueprint."""
+    find_action_of(state, blueprint, identifier)
+    return _replace(state, identifier, _with_blueprint(request, blueprint))
+
+
+def delete_action_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
+    """Delete an action of a blueprint."""
+    find_action_of(state, blueprint, identifier)
+    return delete_action(state, request, identifier)
 
 
 def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
@@ -23,25 +77,8 @@ def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRespo
 
 def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a PUT, which replaces all fields except those that Port sets itself."""
-    known = find_action(state, identifier)
-    body = read_body(request, checks.ACTION, ("identifier", "trigger", "invocationMethod"))
-    if body["identifier"] != identifier and body["identifier"] in state.actions:
-        raise Refused(409, "identifier_taken", f'An action with identifier "{body["identifier"]}" already exists')
-    if fault := find_method_fault(body["invocationMethod"]):
-        raise invalid(fault)
-    replaced = {
-        "id": known["id"],
-        **body,
-        "createdBy": known.get("createdBy", state.client_id),
-        "updatedBy": state.client_id,
-        "createdAt": known.get("createdAt", format_time(state.now())),
-        "updatedAt": format_time(state.now()),
-    }
-    state.remove_action(identifier)
-    state.add_action(replaced)
-    url = value_at(body, ("invocationMethod", "url"))
-    note = f"changed {body['identifier']}" + (f", its URL is {url}" if url else "")
-    return ApiResponse(status=200, document={"ok": True, "action": replaced}, note=brief(note))
+    find_action(state, identifier)
+    return _replace(state, identifier, read_body(request, checks.ACTION, _REQUIRED))
 
 
 def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
@@ -57,3 +94,79 @@ def find_method_fault(method: Mapping[str, Any], *, name_of: str = "body") -> st
     if method.get("type") != WEBHOOK:
         return None
     return checks.find_fault(method, checks.WEBHOOK, required=("type", "url"), name_of=f"{name_of}/invocationMethod")
+
+
+def find_action_of(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
+    """Return an action of a blueprint; raises Refused with 404 if it is an action of another one."""
+    action = find_action(state, identifier)
+    if _blueprint_of(action) != blueprint:
+        raise Refused(404, "not_found", f'Action with identifier "{identifier}" was not found in "{blueprint}"')
+    return action
+
+
+def _replace(state: SandboxState, identifier: str, body: Mapping[str, Any]) -> ApiResponse:
+    known = find_action(state, identifier)
+    if body["identifier"] != identifier:
+        _refuse_taken(state, body["identifier"])
+    if fault := find_method_fault(body["invocationMethod"]):
+        raise invalid(fault)
+    replaced = {
+        "id": known["id"],
+        **body,
+        "createdBy": known.get("createdBy", state.client_id),
+        "updatedBy": state.client_id,
+        "createdAt": known.get("createdAt", format_time(state.now())),
+        "updatedAt": format_time(state.now()),
+    }
+    state.remove_action(identifier)
+    state.add_action(replaced)
+    return _saved(replaced, "changed", status=200)
+
+
+def _create(state: SandboxState, body: Mapping[str, Any]) -> ApiResponse:
+    action = _current(body)
+    if fault := checks.find_fault(action, checks.ACTION, required=_REQUIRED):
+        raise invalid(fault)
+    if fault := find_method_fault(action["invocationMethod"]):
+        raise invalid(fault)
+    _refuse_taken(state, action["identifier"])
+    return _saved(state.add_action(action), "created", status=201)
+
+
+def _current(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the action in a body, converted if it is in the format before version 2."""
+    if not is_version1(body):
+        return dict(body)
+    try:
+        return converted(body)
+    except BadAction as fault:
+        raise invalid(f"body {fault}") from None
+
+
+def _with_blueprint(request: ApiRequest, blueprint: str) -> dict[str, Any]:
+    """Return the action in a body of an old route, whose path names the blueprint."""
+    action = _current(read_body(request, {}, ("identifier", "invocationMethod"), others=True))
+    if isinstance(action.get("trigger"), Mapping):
+        action["trigger"] = {**action["trigger"], "blueprintIdentifier": blueprint}
+    if fault := checks.find_fault(action, checks.ACTION, required=_REQUIRED):
+        raise invalid(fault)
+    return action
+
+
+def _refuse_taken(state: SandboxState, identifier: str) -> None:
+    if identifier in state.actions:
+        raise Refused(409, "identifier_taken", f'An action with identifier "{identifier}" already exists')
+
+
+def _blueprint_of(action: Mapping[str, Any]) -> Any:
+    return value_at(action, ("trigger", "blueprintIdentifier"))
+
+
+def _listed(actions: list[dict[str, Any]]) -> ApiResponse:
+    return ApiResponse(status=200, document={"ok": True, "actions": actions}, note=f"{len(actions)} actions")
+
+
+def _saved(action: Mapping[str, Any], verb: str, *, status: int) -> ApiResponse:
+    url = value_at(action, ("invocationMethod", "url"))
+    note = f"{verb} {action['identifier']}" + (f", its URL is {url}" if url else "")
+    return ApiResponse(status=status, document={"ok": True, "action": action}, note=brief(note))

@@ -1,7 +1,6 @@
 """The routes that Port's execution agent calls in polling mode: claim, acknowledge, organization settings.
 
-They are not in Port's API reference; the published agent shows them. `GET /v1/kafka-credentials` is missing, because
-the sandbox has no Kafka broker.
+They are not in Port's API reference; the published agent shows them.
 """
 
 from __future__ import annotations

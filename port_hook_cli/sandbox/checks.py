@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from port_hook_cli.invocations.payload import is_run_id
+
 _written_number = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?").fullmatch
 Rule = tuple[Callable[[Any], bool], str]
 Fields = Mapping[str, Rule]
@@ -167,6 +169,39 @@ ENTITY: Fields = {
     ),
 }
 ENTITY_PATCH: Fields = {**ENTITY, **{name: _or_null(ENTITY[name]) for name in ("title", "icon", "team")}}
+SEARCH: Fields = {"combinator": _one_of("and", "or"), "rules": _LIST}
+_PAGE: Rule = (
+    (lambda value: isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_PAGE),
+    "must be a whole number >= 1 and <= 1000",
+)
+_MAX_PAGE = 1000
+BLUEPRINT_SEARCH: Fields = {
+    "query": _OBJECT,
+    "limit": _PAGE,
+    "from": _STRING,
+    "include": _STRINGS,
+    "exclude": _STRINGS,
+}
+BULK: Fields = {"entities": _LIST}
+BLUEPRINT: Fields = {
+    "identifier": (is_entity_name, "must be letters, digits and @_.+:\\/=-"),
+    "title": _STRING,
+    "icon": _STRING,
+    "description": _STRING,
+    "schema": _OBJECT,
+    "relations": _OBJECT,
+    "mirrorProperties": _OBJECT,
+    "calculationProperties": _OBJECT,
+    "aggregationProperties": _OBJECT,
+}
+DELIVERY: Fields = {
+    "runId": (is_run_id, "must be the id of an action run"),
+    "action": _STRING,
+    "blueprint": _or_null(_STRING),
+    "entity": _or_null(_STRING),
+    "properties": _OBJECT,
+}
+INTEGRATION: Fields = {"installationId": _STRING, "config": _OBJECT}
 _SWITCH = _one_of("true", "false")
 _QUERY: Fields = {
     "version": _one_of("v1", "v2"),

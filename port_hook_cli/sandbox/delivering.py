@@ -122,6 +122,7 @@ class Courier:
             if request.agent:
                 self._step(run, Phase.CLAIMABLE, "waiting for Port's agent to claim it")
                 return
+            self._check_url(request.url)  # before the step: a run that was not sent has no unknown outcome
             self._step(run, Phase.SENDING, f"sending {brief(f'{request.method} {request.url}')}")
             delivery = await self.deliver(run.id, request.method, request.url, request.headers, request.body)
         except PortHookError as problem:

@@ -1,6 +1,6 @@
 """Entities that a backend creates and changes. `run_id` links a change to a run.
 
-The sandbox has no blueprints: any blueprint name is accepted, and properties and relations are not checked.
+Any blueprint name is accepted, and properties and relations are not checked.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from port_hook_cli.actions.retargeting import WEBHOOK, value_at
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.actions import find_action
+from port_hook_cli.sandbox.actions import find_action, find_action_of
 from port_hook_cli.sandbox.inputs import fill_inputs, find_input_fault
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, read_body
 from port_hook_cli.sandbox.run import DECLINED, IN_PROGRESS, WAITING_FOR_APPROVAL, Phase
@@ -17,7 +19,21 @@ _MAX_LIMIT = 1000
 
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Start a run. Its invocation is sent immediately, or after the approval."""
-    action = find_action(state, identifier)
+    return _start(state, request, find_action(state, identifier))
+
+
+def start_run_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
+    """Start a run of a blueprint's action; an old route."""
+    return _start(state, request, find_action_of(state, blueprint, identifier))
+
+
+def start_run_on(state: SandboxState, request: ApiRequest, blueprint: str, entity: str, identifier: str) -> ApiResponse:
+    """Start a run of a blueprint's action on an entity; an old route."""
+    return _start(state, request, find_action_of(state, blueprint, identifier), entity)
+
+
+def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], entity: str | None = None) -> ApiResponse:
+    identifier = action["identifier"]
     check_query(request, max_limit=_MAX_LIMIT)
     body = read_body(request, checks.NEW_RUN, required=("properties",))
     if value_at(action, ("trigger", "type")) != "self-service":
@@ -31,7 +47,7 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
         state.new_run_id(),
         action=identifier,
         blueprint=value_at(action, ("trigger", "blueprintIdentifier")),
-        entity=body.get("entity"),
+        entity=body.get("entity") if entity is None else entity,
         source="API",
         properties=properties,
         required_approval=waits,

@@ -1,19 +1,40 @@
-"""A limit of calls per minute, for testing how a caller handles 429."""
+"""A limit of the rate of calls, for testing how a caller handles 429, and the headers that show it."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
-_WINDOW_S = 60.0
+_MINUTE_S = 60
+_PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
+_UNLIMITED = 1_000_000
+_written = re.compile(r"([0-9]{1,6})(?:/(s|m))?").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class CallRate:
+    """`calls` in any `period_s` seconds; 0 calls stands for no limit."""
+
+    calls: int = 0
+    period_s: int = _MINUTE_S
+
+
+def parse_rate(text: str) -> CallRate:
+    """Return the rate in `N`, `N/m` (a minute) or `N/s` (a second); raises ValueError for anything else."""
+    found = _written(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not N, N/m or N/s")
+    return CallRate(int(found[1]), _PERIODS_S[found[2] or ""])
 
 
 class RateLimit:
-    """Allows `calls` calls in any 60 seconds; 0 allows all. `now` returns seconds."""
+    """Allows the calls of a rate. `now` returns seconds."""
 
-    def __init__(self, calls: int, now: Callable[[], float]) -> None:
-        self._calls = calls
+    def __init__(self, rate: CallRate, now: Callable[[], float]) -> None:
+        self._rate = rate
         self._now = now
         self._taken: deque[float] = deque()
 
@@ -23,12 +44,31 @@ class RateLimit:
 
     def take(self) -> int:
         """Count a call and return 0, or return the whole seconds until the next call is allowed."""
-        if not self._calls:
+        if not self._rate.calls:
             return 0
-        now = self._now()
-        while self._taken and self._taken[0] <= now - _WINDOW_S:
-            self._taken.popleft()
-        if len(self._taken) >= self._calls:
-            return max(1, math.ceil(self._taken[0] + _WINDOW_S - now))
-        self._taken.append(now)
+        self._forget_old()
+        if len(self._taken) >= self._rate.calls:
+            return self._reset_s()
+        self._taken.append(self._now())
         return 0
+
+    def headers(self) -> dict[str, str]:
+        """Return the `x-ratelimit-*` headers; the period and the time until the reset are whole seconds."""
+        self._forget_old()
+        limit = self._rate.calls or _UNLIMITED
+        return {
+            "x-ratelimit-period": str(self._rate.period_s),
+            "x-ratelimit-limit": str(limit),
+            "x-ratelimit-remaining": str(limit - len(self._taken)),
+            "x-ratelimit-reset": str(self._reset_s()),
+        }
+
+    def _forget_old(self) -> None:
+        oldest = self._now() - self._rate.period_s
+        while self._taken and self._taken[0] <= oldest:
+            self._taken.popleft()
+
+    def _reset_s(self) -> int:
+        if not self._taken:
+            return 0
+        return max(1, math.ceil(self._taken[0] + self._rate.period_s - self._now()))

@@ -10,14 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from port_hook_cli.sandbox import actions, agent, checks, entities, invocations, logs, runs
+from port_hook_cli.sandbox import (
+    actions,
+    agent,
+    blueprints,
+    checks,
+    deliveries,
+    entities,
+    entity_search,
+    invocations,
+    logs,
+    organization,
+    runs,
+)
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, read_body
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import definitions, node_runs
 from port_hook_cli.sandbox.workflows import runs as workflow_runs
 
 _TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
-_WITHOUT_VERSION = frozenset({"auth", "actions", "blueprints", "workflows", "organization", "org"})
 
 
 def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -52,6 +63,8 @@ class Route:
 
 _RUN = "/v1/actions/runs/{run_id}"
 _ENTITY = "/v1/blueprints/{blueprint}/entities/{entity}"
+_BLUEPRINT = "/v1/blueprints/{blueprint}"
+_INTEGRATION = "/v1/integration/{integration}"
 _NODE = "/v1/workflows/nodes/runs/{node_run_id}"
 _WORKFLOW = "/v1/workflows/{workflow}"
 _WORKFLOW_RUN = "/v1/workflows/runs/{workflow_run_id}"
@@ -67,10 +80,31 @@ ROUTES = (
     Route("PATCH", f"{_RUN}/approval", invocations.decide),
     Route("GET", f"{_RUN}/logs", logs.list_logs),
     Route("POST", f"{_RUN}/logs", logs.add_log),
+    Route("GET", "/v1/actions", actions.list_actions),
+    Route("POST", "/v1/actions", actions.create_action),
     Route("GET", "/v1/actions/{action}", actions.show_action),
     Route("PUT", "/v1/actions/{action}", actions.replace_action),
+    Route("DELETE", "/v1/actions/{action}", actions.delete_action),
     Route("POST", "/v1/actions/{action}/runs", invocations.start_run),
-    Route("POST", "/v1/blueprints/{blueprint}/entities", entities.create),
+    Route("GET", "/v1/blueprints", blueprints.list_blueprints),
+    Route("POST", "/v1/blueprints", blueprints.create_blueprint),
+    Route("GET", _BLUEPRINT, blueprints.show_blueprint),
+    Route("PUT", _BLUEPRINT, blueprints.replace_blueprint),
+    Route("PATCH", _BLUEPRINT, blueprints.update_blueprint),
+    Route("DELETE", _BLUEPRINT, blueprints.delete_blueprint),
+    Route("GET", f"{_BLUEPRINT}/actions", actions.list_actions_of),
+    Route("POST", f"{_BLUEPRINT}/actions", actions.create_action_of),
+    Route("GET", f"{_BLUEPRINT}/actions/{{action}}", actions.show_action_of),
+    Route("PUT", f"{_BLUEPRINT}/actions/{{action}}", actions.replace_action_of),
+    Route("DELETE", f"{_BLUEPRINT}/actions/{{action}}", actions.delete_action_of),
+    Route("POST", f"{_BLUEPRINT}/actions/{{action}}/runs", invocations.start_run_of),
+    Route("POST", f"{_ENTITY}/actions/{{action}}/runs", invocations.start_run_on),
+    Route("GET", f"{_BLUEPRINT}/scorecards", organization.list_scorecards_of),
+    Route("GET", f"{_BLUEPRINT}/entities", entity_search.list_entities),
+    Route("POST", f"{_BLUEPRINT}/entities", entities.create),
+    Route("POST", f"{_BLUEPRINT}/entities/bulk", entity_search.create_several),
+    Route("POST", f"{_BLUEPRINT}/entities/search", entity_search.search_in),
+    Route("POST", "/v1/entities/search", entity_search.search),
     Route("GET", _ENTITY, entities.show),
     Route("PUT", _ENTITY, entities.replace),
     Route("PATCH", _ENTITY, entities.update),
@@ -99,7 +133,21 @@ ROUTES = (
     Route("POST", f"{_WORKFLOW}/runs", workflow_runs.start_run),
     Route("GET", "/v1/organization", agent.show_organization),
     Route("PATCH", "/v1/organization", agent.update_organization),
+    Route("GET", "/v1/organization/secrets", organization.list_secrets),
+    Route("GET", "/v1/organization/secrets/{secret}", organization.show_secret),
+    Route("GET", "/v1/users", organization.list_users),
+    Route("GET", "/v1/users/{user}", organization.show_user),
+    Route("GET", "/v1/teams", organization.list_teams),
+    Route("GET", "/v1/teams/{team}", organization.show_team),
+    Route("GET", "/v1/scorecards", organization.list_scorecards),
+    Route("POST", "/v1/integration", organization.create_integration),
+    Route("GET", _INTEGRATION, organization.show_integration),
+    Route("PATCH", _INTEGRATION, organization.update_integration),
+    Route("DELETE", _INTEGRATION, organization.delete_integration),
+    Route("GET", "/v1/kafka-credentials", organization.show_kafka_credentials),
+    Route("POST", "/v1/sandbox/deliveries", deliveries.add_delivery),
 )
+_WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 
 
 def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -126,7 +174,7 @@ def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
         raise Refused(401, "unauthorized", "The access token is missing, unknown or expired")
     if found is None:
         path = "/".join(("", *request.segments))
-        raise Refused(404, "not_found", f"Route {request.method} {path} is not part of this sandbox")
+        raise Refused(404, "not_found", f"The sandbox does not have the route {request.method} {path}")
     taken: Any = found[0].handle(state, request, *found[1])
     assert isinstance(taken, ApiResponse)
     return taken

@@ -13,6 +13,8 @@ from port_hook_cli.runs.updates import is_node_run
 IN_PROGRESS = "IN_PROGRESS"
 WAITING_FOR_APPROVAL = "WAITING_FOR_APPROVAL"
 DECLINED = "DECLINED"
+UNKNOWN_ACTION = "unknown"
+"""The action of a run that the sandbox made up, until a delivery tells it."""
 
 
 class Phase(StrEnum):
@@ -33,6 +35,7 @@ class SandboxRun:
     """A run; times are seconds since the epoch. Only the run of a workflow node has `result` and `output`.
 
     `payload` is the request as Port stores it. `entities` describes the changes to entities that belong to the run.
+    `made_up` says that a caller used an id that the sandbox did not know.
     """
 
     id: str
@@ -57,6 +60,7 @@ class SandboxRun:
     required_approval: bool | dict[str, Any] = False
     approval: dict[str, Any] | None = None
     phase: Phase = Phase.NONE
+    made_up: bool = False
     claimed_until: float | None = None
     installation_id: str | None = None
     entities: list[str] = field(default_factory=list)
@@ -130,6 +134,7 @@ class SandboxRun:
             "entity": _named(self.entity),
             "summary": self.summary,
             "approval": self.approval,
+            "madeUp": self.made_up or None,
             "response": self.response,
             "pendingExecution": self.phase in {Phase.CLAIMABLE, Phase.CLAIMED} or None,
             "claimedUntil": None if self.claimed_until is None else format_time(self.claimed_until),

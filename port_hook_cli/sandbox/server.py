@@ -24,7 +24,7 @@ from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
 from port_hook_cli.sandbox.invoking import RequestMaker
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
-from port_hook_cli.sandbox.rate_limit import RateLimit
+from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData, RunEvent, SandboxState
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.steps import Renders
 
 _DRAIN_S = 1.0
+NO_LIMIT = CallRate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,11 @@ class Sandbox:
         state: Path | None = None,
         workflows: Iterable[Mapping[str, Any]] = (),
         secrets: Mapping[str, str] | None = None,
+        kafka_brokers: Iterable[str] = (),
         invoker: RequestMaker | None = None,
         renders: Renders | None = None,
         sending: Sending = DEFAULT_SENDING,
-        calls_per_minute: int = 0,
+        call_rate: CallRate = NO_LIMIT,
         on_event: Callable[[ApiEvent], None] = lambda _: None,
         on_run: Callable[[RunEvent], None] = lambda _: None,
     ) -> AsyncIterator[Sandbox]:
@@ -101,21 +103,22 @@ class Sandbox:
 
         `runs` are added at the start. Any other well-formed run id creates a run when it is first used, unless
         `strict_runs` is set. `actions` replace the sample action. `state` is the file that stores the state (raises
-        StoreError if it cannot be used). `invoker` makes the requests of runs; without one, no requests are sent.
-        `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run that
-        was started here.
+        StoreError if it cannot be used). `kafka_brokers` (`HOST:PORT`) are those that GET /v1/kafka-credentials names;
+        the sandbox itself sends nothing to them. `invoker` makes the requests of runs; without one, no requests are
+        sent. `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run
+        that was started here.
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
         with _opened(state) as file:
             sandbox = cls(
                 known,
-                initial=InitialData(tuple(actions), tuple(runs), tuple(workflows), secrets or {}),
+                initial=InitialData(tuple(actions), tuple(runs), tuple(workflows), secrets or {}, tuple(kafka_brokers)),
                 invoker=invoker,
                 renders=renders,
                 sending=sending,
                 handlers=EventHandlers(on_event, on_run),
                 file=file,
-                rate_limit=RateLimit(calls_per_minute, now),
+                rate_limit=RateLimit(call_rate, now),
             )
             known.begin(sandbox._initial, list(file.rows()) if file is not None else ())
             sandbox._commit()
@@ -252,7 +255,7 @@ class Sandbox:
             status=given.status,
             body=json.dumps(given.document).encode(),
             content_type="application/json",
-            headers=given.headers,
+            headers={**self._rate_limit.headers(), **given.headers},
         )
 
     async def _reply(self, request: web.Request) -> ApiResponse:

@@ -16,7 +16,7 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
-from port_hook_cli.sandbox.run import Phase, SandboxRun
+from port_hook_cli.sandbox.run import UNKNOWN_ACTION, Phase, SandboxRun
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
@@ -51,12 +51,16 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class InitialData:
-    """What a sandbox starts with: actions (instead of the sample), ids of runs, workflows, organization secrets."""
+    """What a sandbox starts with: actions (instead of the sample), ids of runs, workflows, organization secrets.
+
+    `kafka_brokers` are `HOST:PORT` of the user's own broker.
+    """
 
     actions: tuple[Mapping[str, Any], ...]
     runs: tuple[str, ...]
     workflows: tuple[Mapping[str, Any], ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    kafka_brokers: tuple[str, ...] = ()
 
 
 class SandboxState:
@@ -73,9 +77,12 @@ class SandboxState:
         self.runs: dict[str, SandboxRun] = {}
         self.actions: dict[str, dict[str, Any]] = {}
         self.entities: dict[tuple[str, str], dict[str, Any]] = {}
+        self.blueprints: dict[str, dict[str, Any]] = {}
+        self.integrations: dict[str, dict[str, Any]] = {}
         self.organization = _organization(make_run_id(secrets.choice, "org_"))
         self.workflows = WorkflowBook(self.record_change, now)
         self.secrets: Mapping[str, str] = {}
+        self.kafka_brokers: tuple[str, ...] = ()
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
@@ -99,7 +106,7 @@ class SandboxState:
             self.initialize(sample=not initial.actions)
         for action in initial.actions:
             self.add_action(action)
-        self.secrets = initial.secrets
+        self.secrets, self.kafka_brokers = initial.secrets, initial.kafka_brokers
         for workflow in initial.workflows:
             self.workflows.put(workflow, org=self.organization["id"], by=self.client_id)
         for run_id in initial.runs:
@@ -116,6 +123,10 @@ class SandboxState:
             self.remove_action(identifier)
         for key in list(self.entities):
             self.set_entity(*key, None)
+        for identifier in list(self.blueprints):
+            self.set_blueprint(identifier, None)
+        for identifier in list(self.integrations):
+            self.set_integration(identifier, None)
         self.workflows.clear()
         self.organization = _organization(self.organization["id"])
 
@@ -125,6 +136,8 @@ class SandboxState:
             "credentials": self._load_credentials,
             "organization": lambda _, value: self.organization.update(value),
             "action": lambda key, value: self.actions.update({key: value}),
+            "blueprint": lambda key, value: self.blueprints.update({key: value}),
+            "integration": lambda key, value: self.integrations.update({key: value}),
             "entity": lambda key, value: self.entities.update({_entity_key(key): value}),
             "run": lambda key, value: self.runs.update({key: SandboxRun.restored(value)}),
             "log": lambda key, value: self.runs[key.partition("#")[0]].logs.append(value),
@@ -239,14 +252,29 @@ class SandboxState:
             self.entities[blueprint, identifier] = entity
         self.record_change("entity", json.dumps([blueprint, identifier]), entity)
 
+    def set_blueprint(self, identifier: str, blueprint: dict[str, Any] | None) -> None:
+        """Set a blueprint as Port shows it; None deletes it."""
+        self._set("blueprint", self.blueprints, identifier, blueprint)
+
+    def set_integration(self, identifier: str, integration: dict[str, Any] | None) -> None:
+        """Set an integration as Port shows it; None deletes it."""
+        self._set("integration", self.integrations, identifier, integration)
+
+    def _set(self, kind: str, held: dict[str, dict[str, Any]], key: str, value: dict[str, Any] | None) -> None:
+        if value is None:
+            del held[key]
+        else:
+            held[key] = value
+        self.record_change(kind, key, value)
+
     def find_run(self, name: str) -> tuple[SandboxRun | None, bool]:
         """Return the run with this id or external id, and whether it was just created.
 
-        A well-formed unknown id creates a run, unless the sandbox has `strict_runs`.
+        A well-formed unknown id creates a run that is marked as made up, unless the sandbox has `strict_runs`.
         """
         run = self.runs.get(name) or next((run for run in self.runs.values() if run.external_run_id == name), None)
         if run is None and is_run_id(name) and not self._strict_runs:
-            return self.add_run(name), True
+            return self.add_run(name, action=UNKNOWN_ACTION, made_up=True), True
         return run, False
 
     def _forget_logs(self, run: SandboxRun) -> None:

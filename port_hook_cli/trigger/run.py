@@ -33,6 +33,7 @@ from port_hook_cli.trigger.files import FoundWorkflow, find_action, locate, read
 from port_hook_cli.trigger.invoker import Invoker, Unmet
 from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, warn
 from port_hook_cli.trigger.records import unmet_record
+from port_hook_cli.trigger.sandbox_notice import tell_sandbox
 
 _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
@@ -225,9 +226,10 @@ async def _trigger(
 ) -> ExitCode:
     if unmet := await invoker.unmet(action, documents.event):
         return _tell_unmet(action, unmet, plan, runtime)
+    run_id = plan.run_id or make_run_id(secrets.choice)
     request = await invoker.request(
         action,
-        run_id=plan.run_id or make_run_id(secrets.choice),
+        run_id=run_id,
         by=documents.by,
         at=format_time(runtime.now()),
         properties=documents.properties,
@@ -252,10 +254,23 @@ async def _trigger(
         return ExitCode.OK
     if not plan.json:
         show_request(made, runtime)
+    if not plan.no_sign and action.kind is ActionKind.SELF_SERVICE:
+        await tell_sandbox(_delivery(action, request, run_id, documents), settings(), runtime)
     delivery = await _send(made, plan.timeout_s)
     conflict = "" if plan.no_sign else settings().conflict
     show_response(made, delivery, runtime, json=plan.json, conflict=conflict)
     return _exit_code(delivery)
+
+
+def _delivery(action: PortAction, request: RenderedRequest, run_id: str, documents: Documents) -> dict[str, Any]:
+    entity = documents.entity or {}
+    return {
+        "runId": run_id,
+        "action": action.identifier,
+        "blueprint": action.blueprint or entity.get("blueprint"),
+        "entity": entity.get("identifier"),
+        "properties": dict(request.properties or {}),
+    }
 
 
 def _signed(

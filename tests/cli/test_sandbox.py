@@ -151,3 +151,9 @@ def test_a_file_that_is_no_state_is_left_alone(run: Run, folder: Path) -> None:
     result = run("sandbox", "--state", "notes.txt")
     assert result.code == ExitCode.STORE
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_rate_that_cannot_be_read_is_refused(run: Run) -> None:
+    result = run("sandbox", "--rate-limit", "5/h")
+    assert result.code == ExitCode.USAGE
+    assert "'5/h' is not N, N/m or N/s" in result.err

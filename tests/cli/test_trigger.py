@@ -559,3 +559,20 @@ def test_an_action_of_the_format_before_version_2_is_converted_and_said_so(
     _, document = sent(backend)
     assert document["payload"]["action"]["trigger"] == "CREATE"
     assert document["payload"]["properties"] == {"name": "logs"}
+
+
+def test_trigger_tells_a_sandbox_the_action_and_the_inputs_of_the_run(run: Run, backend: Handler) -> None:
+    with a_sandbox() as sandbox:
+        inputs = ("--input", "title=dev-env", "--input", "cpu=2")
+        result = run("trigger", CREATE_VM, "--to", backend.url, "--run-id", RUN_ID, *inputs, env=environ_of(sandbox))
+        made_up = sandbox.runs[RUN_ID]
+    assert (result.code, result.err) == (0, "")
+    assert (made_up.made_up, made_up.action) == (True, "create_vm")
+    assert made_up.properties.items() >= {"title": "dev-env", "cpu": 2}.items()
+
+
+def test_trigger_sends_although_no_sandbox_listens(run: Run, backend: Handler) -> None:
+    with a_sandbox() as sandbox:
+        gone = environ_of(sandbox)
+    result = run("trigger", CREATE_VM, "--to", backend.url, "--input", "title=x", env=gone)
+    assert (result.code, result.err, len(backend.requests)) == (0, "", 1)

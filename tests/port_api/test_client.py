@@ -114,6 +114,30 @@ async def test_call_waits_for_retry_after(value: str, pause_s: float) -> None:
         assert len(port.calls) == 2
 
 
+@pytest.mark.parametrize(
+    ("headers", "pauses_s"),
+    [({"x-ratelimit-reset": "9"}, [9.0]), ({"x-ratelimit-reset": "9", "retry-after": "7"}, [7.0])],
+)
+async def test_call_over_the_rate_limit_waits_for_its_reset(headers: dict[str, str], pauses_s: list[float]) -> None:
+    async with flaky(Fault(status=429, headers=headers)) as (_, api, pauses):
+        await api.get_run(RUN_ID)
+        assert pauses == pauses_s
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=429, headers={"x-ratelimit-reset": "0"}),
+        Fault(status=429, headers={"x-ratelimit-reset": "soon"}),
+        Fault(status=503, headers={"x-ratelimit-reset": "9"}),
+    ],
+)
+async def test_call_backs_off_when_no_usable_reset_is_given(fault: Fault) -> None:
+    async with flaky(fault) as (_, api, pauses):
+        await api.get_run(RUN_ID)
+        assert [0 < pause <= 0.5 for pause in pauses] == [True]
+
+
 async def test_call_fails_when_retry_after_exceeds_the_limit() -> None:
     async with flaky(Fault(status=429, headers={"Retry-After": "600"})) as (_, api, pauses):
         with pytest.raises(PortApiError, match="429") as caught:

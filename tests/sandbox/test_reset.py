@@ -9,7 +9,7 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.sandbox import Sandbox, SandboxRequest
+from port_hook_cli.sandbox import CallRate, Sandbox, SandboxRequest
 from tests.factories import RUN_ID
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
@@ -46,7 +46,7 @@ async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
     action = {**create_vm_action(), "title": "Mine", "requiredApproval": True}
     state = tmp_path / "state.db"
     async with (
-        Sandbox.start(actions=[action], runs=[RUN_ID], state=state, calls_per_minute=8) as sandbox,
+        Sandbox.start(actions=[action], runs=[RUN_ID], state=state, call_rate=CallRate(8)) as sandbox,
         a_client(sandbox) as client,
     ):
         credentials = (sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from port_hook_cli.errors import ListenError, PortApiError, RunEndedError
 from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
-from port_hook_cli.sandbox import ApiEvent, Sandbox
+from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
 from port_hook_cli.sandbox.messages import ApiRequest
+from port_hook_cli.sandbox.rate_limit import parse_rate
 from port_hook_cli.sandbox.routes import ROUTES, respond
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.secret import Secret
@@ -249,15 +250,16 @@ async def test_response_from_the_agent_is_stored(client: httpx.AsyncClient) -> N
     [
         ("GET", "/"),
         ("GET", "/v2/actions"),
-        ("GET", "/v1/blueprints"),
+        ("GET", "/v1/pages"),
         ("DELETE", RUN),
         ("PUT", NODE),
         ("GET", f"{RUN}/nothing"),
         ("GET", f"{RUN}/"),
     ],
 )
-async def test_unknown_route_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
-    assert (await refusal(client.request(method, path)))[:2] == (404, "not_found")
+async def test_unknown_route_is_not_found_by_its_name(client: httpx.AsyncClient, method: str, path: str) -> None:
+    expected = f"The sandbox does not have the route {method} {path}"
+    assert await refusal(client.request(method, path)) == (404, "not_found", expected)
 
 
 async def test_on_event_gets_every_call_with_a_note() -> None:
@@ -392,6 +394,10 @@ FIELD = st.sampled_from(
         "entity",
         "status",
         "identifier",
+        "schema",
+        "entities",
+        "rules",
+        "combinator",
         "relations",
         "runIds",
         "limit",
@@ -424,6 +430,7 @@ def test_response_is_json_for_any_request(
     other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
     other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
     assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
+    assert (other.blueprints, other.integrations) == (state.blueprints, state.integrations)
 
 
 @pytest.mark.parametrize("path", ["/v1/actions/a%0Ab", "/%0A", "//"])
@@ -448,7 +455,7 @@ async def test_empty_entity_name_is_shown() -> None:
 
 async def test_calls_over_the_rate_limit_get_429_with_retry_after() -> None:
     clock = [NOW]
-    async with Sandbox.start(now=lambda: clock[0], calls_per_minute=3) as sandbox, a_client(sandbox) as client:
+    async with Sandbox.start(now=lambda: clock[0], call_rate=CallRate(3)) as sandbox, a_client(sandbox) as client:
         assert (await client.get(RUN)).status_code == 200
         clock[0] += 12.5
         assert (await client.get(RUN)).status_code == 200
@@ -459,6 +466,37 @@ async def test_calls_over_the_rate_limit_get_429_with_retry_after() -> None:
         assert (await client.get(RUN)).status_code == 200
 
 
+async def test_every_response_shows_the_rate_limit() -> None:
+    clock = [NOW]
+    async with (
+        Sandbox.start(now=lambda: clock[0], call_rate=CallRate(2, 1)) as sandbox,
+        httpx.AsyncClient(base_url=sandbox.url) as client,
+    ):
+        shown = []
+        for path in ("/v1/actions", "/v1/nothing", "/"):
+            fields = (await client.get(path)).headers
+            shown.append([fields[f"x-ratelimit-{name}"] for name in ("period", "limit", "remaining", "reset")])
+        assert shown == [["1", "2", "1", "1"], ["1", "2", "0", "1"], ["1", "2", "0", "1"]]
+        clock[0] += 1
+        assert (await client.get("/")).headers["x-ratelimit-remaining"] == "1"
+
+
+async def test_sandbox_without_a_limit_shows_that_calls_remain(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    fields = (await client.get(RUN)).headers
+    assert fields["x-ratelimit-remaining"] == fields["x-ratelimit-limit"] == "1000000"
+
+
+@pytest.mark.parametrize(("text", "rate"), [("0", (0, 60)), ("10", (10, 60)), ("10/m", (10, 60)), ("5/s", (5, 1))])
+def test_rate_is_read(text: str, rate: tuple[int, int]) -> None:
+    assert parse_rate(text) == CallRate(*rate)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "x", "5/h", "5/", "1.5", "٣"])
+def test_rate_that_cannot_be_read_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="N/s"):
+        parse_rate(text)
+
+
 async def test_port_api_client_waits_for_retry_after() -> None:
     clock, pauses = [NOW], []
 
@@ -466,7 +504,7 @@ async def test_port_api_client_waits_for_retry_after() -> None:
         pauses.append(seconds)
         clock[0] += seconds
 
-    async with Sandbox.start(now=lambda: clock[0], calls_per_minute=2) as sandbox:
+    async with Sandbox.start(now=lambda: clock[0], call_rate=CallRate(2)) as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
         async with PortApi(api_url=sandbox.url, now=lambda: clock[0], sleep=sleep, **fields) as api:
             await api.get_run(RUN_ID)

@@ -1,0 +1,106 @@
+"""Blueprints in the sandbox: create, list, read, replace, change, delete.
+
+Entities are not checked against their blueprint, and an entity may have a blueprint that was never created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.state import SandboxState
+
+_REQUIRED = ("identifier", "schema")
+_DEFAULTS: Mapping[str, Any] = {
+    "title": "",
+    "relations": {},
+    "mirrorProperties": {},
+    "calculationProperties": {},
+    "aggregationProperties": {},
+}
+
+
+def list_blueprints(state: SandboxState, _: ApiRequest) -> ApiResponse:
+    """Return the response to a GET of all blueprints."""
+    found = list(state.blueprints.values())
+    return ApiResponse(status=200, document={"ok": True, "blueprints": found}, note=f"{len(found)} blueprints")
+
+
+def create_blueprint(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Add a blueprint; 409 for an identifier that is taken."""
+    body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
+    _refuse_taken(state, body["identifier"])
+    return _put(state, body["identifier"], {}, body, status=201, verb="created")
+
+
+def show_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Return the response to a GET of a blueprint."""
+    return ApiResponse(status=200, document={"ok": True, "blueprint": _find(state, identifier)})
+
+
+def replace_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Replace all fields except those that Port sets itself."""
+    known = _find(state, identifier)
+    body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
+    kept = {name: known[name] for name in ("createdAt", "createdBy")}
+    return _put(state, identifier, kept, body, status=200, verb="replaced")
+
+
+def update_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Set the fields in the body; the others stay."""
+    known = _find(state, identifier)
+    body = read_body(request, checks.BLUEPRINT, others=True)
+    return _put(state, identifier, known, body, status=200, verb="changed")
+
+
+def delete_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Delete a blueprint that has no entities."""
+    _find(state, identifier)
+    if any(blueprint == identifier for blueprint, _ in state.entities):
+        raise Refused(409, "has_dependents", f'Blueprint "{identifier}" has entities; delete them first')
+    state.set_blueprint(identifier, None)
+    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the blueprint {identifier}")
+
+
+def require_known(state: SandboxState, identifier: str) -> None:
+    """Raise Refused with 404 for a blueprint that was not created and has no entities."""
+    if identifier not in state.blueprints and not any(blueprint == identifier for blueprint, _ in state.entities):
+        _find(state, identifier)
+
+
+def _find(state: SandboxState, identifier: str) -> dict[str, Any]:
+    blueprint = state.blueprints.get(identifier)
+    if blueprint is None:
+        raise Refused(404, "not_found", f'Blueprint with identifier "{identifier}" was not found')
+    return blueprint
+
+
+def _refuse_taken(state: SandboxState, identifier: str) -> None:
+    if identifier in state.blueprints:
+        raise Refused(409, "identifier_taken", f'A blueprint with identifier "{identifier}" already exists')
+
+
+def _put(
+    state: SandboxState,
+    identifier: str,
+    known: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    status: int,
+    verb: str,
+) -> ApiResponse:
+    named = changes.get("identifier", identifier)
+    if named != identifier:
+        _refuse_taken(state, named)
+        if any(blueprint == identifier for blueprint, _ in state.entities):
+            raise invalid("body/identifier: the sandbox does not rename a blueprint that has entities")
+        state.set_blueprint(identifier, None)
+    at = format_time(state.now())
+    set_here = {"createdAt": at, "createdBy": state.client_id}
+    blueprint = {**_DEFAULTS, **set_here, **known, **changes, "updatedAt": at, "updatedBy": state.client_id}
+    state.set_blueprint(named, blueprint)
+    document = {"ok": True, "blueprint": blueprint}
+    return ApiResponse(status=status, document=document, note=f"{verb} the blueprint {named}")

@@ -1,0 +1,88 @@
+"""Actions that are created, listed and deleted, also through the old routes below a blueprint."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.sandbox import Sandbox
+from tests.sandbox_clients import a_client, refusal
+
+METHOD = {"type": "WEBHOOK", "url": "http://127.0.0.1:9"}
+CURRENT: dict[str, Any] = {
+    "identifier": "scale",
+    "trigger": {"type": "self-service", "operation": "DAY-2", "blueprintIdentifier": "vm", "userInputs": {}},
+    "invocationMethod": METHOD,
+}
+OLD: dict[str, Any] = {
+    "identifier": "stop",
+    "trigger": "DAY-2",
+    "userInputs": {"properties": {"why": {"type": "string"}}, "required": []},
+    "invocationMethod": METHOD,
+}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        yield client
+
+
+async def listed(client: httpx.AsyncClient, path: str = "/v1/actions") -> list[str]:
+    return [action["identifier"] for action in (await client.get(path)).json()["actions"]]
+
+
+async def test_action_is_created_listed_and_deleted(client: httpx.AsyncClient) -> None:
+    created = await client.post("/v1/actions", json=CURRENT)
+    assert created.status_code == 201
+    assert (await client.get("/v1/actions/scale")).json()["action"] == created.json()["action"]
+    assert await listed(client) == ["create_vm", "scale"]
+    assert (await refusal(client.post("/v1/actions", json=CURRENT)))[:2] == (409, "identifier_taken")
+    assert (await client.delete("/v1/actions/scale")).json() == {"ok": True}
+    assert await listed(client) == ["create_vm"]
+    assert (await refusal(client.delete("/v1/actions/scale")))[:2] == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({**CURRENT, "identifier": 1}, "body/identifier"),
+        ({**CURRENT, "color": "red"}, "'color'"),
+        ({**CURRENT, "invocationMethod": {"type": "WEBHOOK"}}, "'url'"),
+        ({"identifier": "x", "invocationMethod": METHOD}, "'trigger'"),
+        ({**OLD, "trigger": "START"}, "cannot be converted"),
+    ],
+)
+async def test_invalid_action_is_not_created(client: httpx.AsyncClient, body: Any, expected: str) -> None:
+    status, slug, message = await refusal(client.post("/v1/actions", json=body))
+    assert (status, slug) == (422, "invalid_request")
+    assert expected in message
+
+
+async def test_old_routes_take_actions_in_the_old_format(client: httpx.AsyncClient) -> None:
+    actions = "/v1/blueprints/vm/actions"
+    created = (await client.post(actions, json=OLD)).json()["action"]
+    assert created["trigger"] == {
+        "type": "self-service", "operation": "DAY-2", "blueprintIdentifier": "vm", "userInputs": OLD["userInputs"],
+    }  # fmt: skip
+    assert await listed(client, actions) == ["create_vm", "stop"]
+    changed = await client.put(f"{actions}/stop", json={**OLD, "title": "Stop"})
+    assert (
+        (await client.get(f"{actions}/stop")).json()["action"]["title"] == changed.json()["action"]["title"] == "Stop"
+    )
+    for path in ("/v1/blueprints/disk/actions/stop", "/v1/blueprints/disk/actions"):
+        assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+    assert (await client.delete(f"{actions}/stop")).status_code == 200
+    assert await listed(client, actions) == ["create_vm"]
+
+
+async def test_old_routes_start_runs(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/actions", json=CURRENT)
+    body: dict[str, Any] = {"properties": {}}
+    plain = (await client.post("/v1/blueprints/vm/actions/scale/runs", json=body)).json()["run"]
+    on = (await client.post("/v1/blueprints/vm/entities/dev/actions/scale/runs", json=body)).json()["run"]
+    assert ("entity" in plain, on["entity"]["identifier"], on["blueprint"]["identifier"]) == (False, "dev", "vm")
+    assert (await refusal(client.post("/v1/blueprints/disk/actions/scale/runs", json=body)))[0] == 404

@@ -1,0 +1,177 @@
+"""Searches, and entities that are created in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.sandbox.entity_query import OPERATORS, BadQuery, check_query, matches
+from tests.sandbox_clients import a_client, refusal
+
+VMS = "/v1/blueprints/vm/entities"
+ENTITIES: list[dict[str, Any]] = [
+    {"identifier": "a", "title": "Alpha", "team": ["x"], "properties": {"cpu": 1, "tags": ["p", "q"], "on": True}},
+    {"identifier": "b", "title": "Beta", "properties": {"cpu": 4, "tags": [], "on": False, "at": "2026-01-02"}},
+    {"identifier": "c", "properties": {"cpu": 8}, "relations": {"host": "a", "disks": ["ssd", "hdd"]}},
+]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        created = await client.post(f"{VMS}/bulk", json={"entities": ENTITIES})
+        assert created.status_code == 200
+        await client.post("/v1/blueprints/disk/entities", json={"identifier": "ssd", "properties": {"cpu": 0}})
+        yield client
+
+
+def rule(name: str, operator: str, *value: Any) -> dict[str, Any]:
+    return {"property": name, "operator": operator, **({"value": value[0]} if value else {})}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (rule("$blueprint", "=", "vm"), "a b c"),
+        (rule("$identifier", "=", "a"), "a"),
+        (rule("$identifier", "!=", "a"), "b c ssd"),
+        (rule("$identifier", "in", ["a", "ssd"]), "a ssd"),
+        (rule("$identifier", "notIn", ["a", "ssd"]), "b c"),
+        (rule("$title", "contains", "et"), "b"),
+        (rule("$title", "doesNotContains", "et"), "a c ssd"),
+        (rule("$title", "beginsWith", "Al"), "a"),
+        (rule("$title", "doesNotBeginsWith", "Al"), "b c ssd"),
+        (rule("$title", "endsWith", "ta"), "b"),
+        (rule("$title", "doesNotEndsWith", "ta"), "a c ssd"),
+        (rule("$team", "contains", "x"), "a"),
+        (rule("$title", "isEmpty"), "c ssd"),
+        (rule("tags", "isNotEmpty"), "a"),
+        (rule("tags", "contains", "q"), "a"),
+        (rule("tags", "containsAny", ["z", "p"]), "a"),
+        (rule("cpu", ">", 4), "c"),
+        (rule("cpu", ">=", 4), "b c"),
+        (rule("cpu", "<", 1), "ssd"),
+        (rule("cpu", "<=", 1), "a ssd"),
+        (rule("cpu", "<", "9"), ""),
+        (rule("cpu", "between", {"from": 1, "to": 4}), "a b"),
+        (rule("cpu", "notBetween", {"from": 1, "to": 4}), "c ssd"),
+        (rule("at", "between", {"from": "2026-01-01", "to": "2026-01-31"}), "b"),
+        (rule("on", "=", True), "a"),
+        (rule("cpu", "=", True), ""),
+        (rule("host", "=", "a"), "c"),
+        ({"operator": "relatedTo", "blueprint": "vm", "value": "a"}, "c"),
+        ({"operator": "relatedTo", "blueprint": "vm", "value": ["c"]}, "a ssd"),
+        ({"operator": "relatedTo", "blueprint": "disk", "value": ["ssd", "other"]}, "c"),
+        ({"combinator": "or", "rules": [rule("cpu", "=", 0), rule("cpu", "=", 8)]}, "c ssd"),
+        ({"combinator": "and", "rules": []}, "a b c ssd"),
+        ({"combinator": "or", "rules": []}, ""),
+    ],
+)
+async def test_search_finds_the_entities_that_match(client: httpx.AsyncClient, query: Any, found: str) -> None:
+    answer = await client.post("/v1/entities/search", json={"combinator": "and", "rules": [query]})
+    assert " ".join(entity["identifier"] for entity in answer.json()["entities"]) == found
+    assert answer.json()["matchingBlueprints"] == list(dict.fromkeys(e["blueprint"] for e in answer.json()["entities"]))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"rules": []}, "'combinator'"),
+        ({"combinator": "xor", "rules": []}, "body/combinator"),
+        ({"combinator": "and", "rules": {}}, "body/rules"),
+        ({"combinator": "and", "rules": [1]}, "body/rules/0 must be object"),
+        ({"combinator": "and", "rules": [{"combinator": "and"}]}, "body/rules/0/rules"),
+        ({"combinator": "and", "rules": [rule("x", "like", 1)]}, "body/rules/0/operator"),
+        ({"combinator": "or", "rules": [rule("x", "isEmpty"), rule("x", "=")]}, "body/rules/1"),
+        ({"combinator": "and", "rules": [rule("$createdAt", ">", "2026")]}, "does not store $createdAt"),
+        ({"combinator": "and", "rules": [rule("at", "between", {"preset": "today"})]}, "does not support presets"),
+        ({"combinator": "and", "rules": [rule("x", "in", "a")]}, "body/rules/0/value must be array"),
+        ({"combinator": "and", "rules": [{"operator": "=", "value": 1}]}, "body/rules/0/property"),
+        (
+            {
+                "combinator": "and",
+                "rules": [{"operator": "relatedTo", "blueprint": "b", "value": "v", "direction": "upstream"}],
+            },
+            "direction: the sandbox does not support it",
+        ),
+    ],
+)
+async def test_query_that_cannot_be_checked_is_rejected(client: httpx.AsyncClient, query: Any, expected: str) -> None:
+    status, slug, message = await refusal(client.post("/v1/entities/search", json=query))
+    assert (status, slug) == (422, "invalid_request")
+    assert expected in message
+
+
+async def test_search_shows_the_included_fields(client: httpx.AsyncClient) -> None:
+    query = {"combinator": "and", "rules": [rule("$identifier", "=", "a")]}
+    included = await client.post("/v1/entities/search?include=identifier&include=cpu", json=query)
+    assert included.json()["entities"] == [{"identifier": "a", "properties": {"cpu": 1}, "relations": {}}]
+    excluded = await client.post("/v1/entities/search?exclude=tags&exclude=$team&exclude=relations", json=query)
+    assert excluded.json()["entities"] == [
+        {"identifier": "a", "blueprint": "vm", "title": "Alpha", "properties": {"cpu": 1, "on": True}}
+    ]
+
+
+async def test_search_in_a_blueprint_is_paged(client: httpx.AsyncClient) -> None:
+    body: dict[str, Any] = {"query": {"combinator": "and", "rules": [rule("cpu", ">", 0)]}, "limit": 2}
+    first = (await client.post(f"{VMS}/search", json=body)).json()
+    last = (await client.post(f"{VMS}/search", json={**body, "from": first["next"]})).json()
+    assert [[entity["identifier"] for entity in page["entities"]] for page in (first, last)] == [["a", "b"], ["c"]]
+    assert "next" not in last
+    assert (await refusal(client.post(f"{VMS}/search", json={"from": "x"})))[0] == 422
+    assert (await refusal(client.post("/v1/blueprints/other/entities/search", json={})))[0] == 404
+
+
+async def test_bulk_saves_what_it_can_and_names_the_rest(client: httpx.AsyncClient) -> None:
+    entities = [{"identifier": "a"}, {"identifier": "new"}, {"identifier": "d", "properties": 1}, "x", {}]
+    answer = await client.post(f"{VMS}/bulk", json={"entities": entities})
+    assert answer.status_code == 207
+    document = answer.json()
+    assert [(each["index"], each["created"]) for each in document["entities"]] == [(1, True), (4, True)]
+    errors = [(each["index"], each["identifier"], each["statusCode"], each["error"]) for each in document["errors"]]
+    assert errors == [
+        (0, "a", 409, "identifier_taken"),
+        (2, "d", 422, "invalid_request"),
+        (3, "unknown", 422, "invalid_request"),
+    ]
+    again = await client.post(f"{VMS}/bulk?upsert=true&merge=true", json={"entities": [{"identifier": "a"}]})
+    assert again.json()["entities"] == [{"identifier": "a", "index": 0, "created": False}]
+
+
+@pytest.mark.parametrize("count", [0, 21])
+async def test_bulk_takes_from_1_to_20_entities(client: httpx.AsyncClient, count: int) -> None:
+    assert (await refusal(client.post(f"{VMS}/bulk", json={"entities": [{}] * count})))[0] == 422
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["from", "to", "x"]), inner),
+    max_leaves=5,
+)
+RULE = st.fixed_dictionaries(
+    {"operator": st.sampled_from(OPERATORS)},
+    optional={"property": st.sampled_from(["$title", "x", "$other"]) | JSON, "value": JSON, "blueprint": JSON},
+)
+QUERY = st.recursive(
+    RULE | JSON,
+    lambda inner: st.fixed_dictionaries(
+        {"combinator": st.sampled_from(["and", "or"]) | JSON, "rules": st.lists(inner, max_size=3)}
+    ),
+    max_leaves=6,
+)
+
+
+@given(query=QUERY, value=JSON)
+def test_any_query_is_rejected_or_matched(query: Any, value: Any) -> None:
+    entity = {"identifier": "e", "title": value, "properties": {"x": value}, "relations": {"r": "e"}}
+    try:
+        check_query(query)
+    except BadQuery:
+        return
+    assert matches(query, entity, {("vm", "e"): entity}) in {True, False}

@@ -1,0 +1,104 @@
+"""How runs end when the handler cannot be reached, does not respond, fails, or never stops responding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.sandbox import RunEvent, Sandbox, Sending
+from port_hook_cli.workflows.run import WorkflowRun
+from tests.faulty_handlers import FAULTS, faulty_handler
+from tests.plain_invoker import PlainInvoker
+from tests.sandbox_clients import a_client
+
+SENDING = Sending(timeout_s=0.5)
+RESPONDED = ("unavailable",)
+LATE = ("silent", "endless")
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    with Renderer() as running:
+        yield running
+
+
+@pytest.mark.parametrize("synchronized", [True, False])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_run_ends_as_documented(fault: str, synchronized: bool) -> None:
+    logged = asyncio.Event()
+
+    def on_run(event: RunEvent) -> None:
+        if event.note.startswith("responded"):
+            logged.set()
+
+    async with faulty_handler(fault) as url:
+        action = create_vm_action()
+        action["invocationMethod"] = {"type": "WEBHOOK", "url": url, "synchronized": synchronized}
+        options: dict[str, Any] = {"invoker": PlainInvoker(), "sending": SENDING, "on_run": on_run}
+        async with Sandbox.start(actions=[action], **options) as sandbox, a_client(sandbox) as client:
+            started = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
+            run_id = started.json()["run"]["id"]
+            if fault in RESPONDED and not synchronized:
+                await asyncio.wait_for(logged.wait(), 10)
+                run = sandbox.runs[run_id]
+                assert (run.status, [log["message"] for log in run.logs]) == (
+                    "IN_PROGRESS",
+                    ["The webhook responded with 503."],
+                )
+                return
+            run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+    assert run.status == "FAILURE"
+    assert run.summary
+    assert len(run.logs) == (0 if fault in RESPONDED else 1)
+
+
+def workflow(url: str, **config: Any) -> dict[str, Any]:
+    return {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": {"type": "WEBHOOK", "url": url, **config}},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+    }
+
+
+@pytest.mark.parametrize("on_timeout", ["fail", "continue"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_synchronized_node_ends_as_documented(renderer: Renderer, fault: str, on_timeout: str) -> None:
+    async with faulty_handler(fault) as url:
+        documents = [workflow(url, onTimeout=on_timeout)]
+        async with (
+            Sandbox.start(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
+            a_client(sandbox) as client,
+        ):
+            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
+            run_id = started.json()["workflowRun"]["identifier"]
+            run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
+    node = next(each for each in run.node_runs if each.node == "do")
+    if fault in LATE and on_timeout == "continue":
+        assert (str(node.result), node.output, str(run.result)) == ("SUCCESS", {"timeout": True}, "SUCCESS")
+    else:
+        assert (str(node.result), str(run.result)) == ("FAILED", "FAILED")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_asynchronous_node_waits_for_a_report_only_after_a_timeout(renderer: Renderer, fault: str) -> None:
+    def is_settled(run: WorkflowRun) -> bool:
+        return run.result is not None or (run.current is not None and run.current.progress == "waiting")
+
+    async with faulty_handler(fault) as url:
+        documents = [workflow(url, onTimeout="continue", synchronized=False)]
+        async with (
+            Sandbox.start(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
+            a_client(sandbox) as client,
+        ):
+            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
+            run_id = started.json()["workflowRun"]["identifier"]
+            run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id, is_settled), 10)
+    assert (str(run.result) == "FAILED") is (fault not in LATE)
