@@ -69,9 +69,9 @@ def sandbox(
 ) -> ExitCode:
     """Run a local stand-in of Port's API.
 
-    It listens on 127.0.0.1 with credentials of its own, prints the lines that point a backend at it, then every call
-    and every step of a run. POST /v1/actions/ID/runs starts one: its
-    invocation is signed, sent to the action's URL and recorded.
+    It listens on 127.0.0.1, generates its own credentials, and prints the variables that a backend needs. Then it
+    prints every call and every step of a run. POST /v1/actions/ID/runs starts a run: the sandbox signs its
+    invocation, sends it to the action's URL and records it.
     """
     from port_hook_cli.sandbox import Sending
     from port_hook_cli.sandbox.action_files import read_actions
