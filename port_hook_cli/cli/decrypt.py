@@ -71,7 +71,7 @@ def decrypt(
 ) -> ExitCode:
     """Decrypt the encrypted inputs of a payload.
 
-    Ends with 0 when all of them could be decrypted, else with 1. Nothing decrypted is saved.
+    Exits with code 0 if every input was decrypted, and with 1 otherwise. Decrypted values are not saved.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(

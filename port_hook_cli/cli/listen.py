@@ -46,7 +46,7 @@ def listen(
     host: Annotated[
         str,
         typer.Option(
-            metavar="ADDRESS", help="The address to listen on. Anything but loopback is open to your network."
+            metavar="ADDRESS", help="The address to listen on. Any address but loopback exposes it to your network."
         ),
     ] = "127.0.0.1",
     path: Annotated[str, typer.Option(metavar="P", help="Serve only this path and the paths below it.")] = "/",

@@ -41,8 +41,8 @@ def render(
 ) -> ExitCode:
     """Render a template of an action as Port does, with jq.
 
-    Strings, lists, objects and keys are rendered. An expression that fails gives null, as in Port, and a
-    warning on stderr.
+    Strings, lists, objects and keys are rendered. An expression that fails becomes null, as in Port,
+    with a warning on stderr.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(stdin=(("the template", template), ("the data", data)))

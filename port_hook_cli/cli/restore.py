@@ -155,7 +155,7 @@ async def _put_back(
 
 
 def _may_overwrite(outcome: Outcome, wish: _Wish, runtime: Runtime) -> bool:
-    """Show a conflict, and return whether the original may be put in the place of what is there now."""
+    """Show a conflict, and return whether the original may overwrite the current action."""
     name = printable(outcome.entry.identifier)
     print(f"{name} was changed by someone else after the listener set it:", file=runtime.stderr)
     print(*conflict_lines(outcome.entry, outcome.now or {}), sep="\n", file=runtime.stderr)

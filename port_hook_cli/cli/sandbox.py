@@ -107,9 +107,10 @@ def sandbox(
 ) -> ExitCode:
     """Run a local stand-in of Port's API.
 
-    It listens on 127.0.0.1 with credentials of its own, prints the lines that point a backend at it, then every call
-    and every step of a run. POST /v1/actions/ID/runs starts a run of an action, POST /v1/workflows/ID/runs one of a
-    workflow. Invocations are signed, sent to the URL of the action or node, and recorded.
+    It listens on 127.0.0.1, generates its own credentials, and prints the variables that a backend needs. Then it
+    prints every call and every step of a run. POST /v1/actions/ID/runs starts a run of an action, and
+    POST /v1/workflows/ID/runs one of a workflow: the sandbox signs each invocation, sends it to the URL of the action
+    or node, and records it.
     """
     from port_hook_cli.sandbox import Sending
     from port_hook_cli.sandbox.definition_files import read_actions, read_workflows

@@ -52,7 +52,7 @@ def sign(
 ) -> ExitCode:
     """Sign a payload as Port does and print the request.
 
-    The signature is made over the output of JSON.stringify, as Port does; with --raw, over the file's exact bytes.
+    It signs the output of JSON.stringify, as Port does; with --raw, it signs the file's exact bytes.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(

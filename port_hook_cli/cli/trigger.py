@@ -50,7 +50,7 @@ def trigger(
     ],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="URL|PORT", help="The target. Without a path, the action's path and query stay."),
+        typer.Option("--to", metavar="URL|PORT", help="Without a path, the action's path and query are used."),
     ] = None,
     route: Annotated[
         list[str] | None,

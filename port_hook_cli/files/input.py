@@ -30,7 +30,7 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
 
 def is_a_directory(name: str) -> StoreError:
     """Return the problem of a directory where a file is needed."""
-    return StoreError(f"{name} is a directory, and a file is needed.", hint="Give a file in it, or - to read stdin.")
+    return StoreError(f"{name} is a directory; a file is needed.", hint="Give a file in it, or - to read stdin.")
 
 
 def read_stdin(stdin: BinaryIO) -> bytes:

@@ -255,6 +255,6 @@ def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
         )
     if error.errno == errno.EACCES:
         return ListenError(
-            f"This user may not listen on port {port}.", hint="Choose a port above 1023, such as --port 8787."
+            f"You have no permission to listen on port {port}.", hint="Choose a port above 1023, such as --port 8787."
         )
     return ListenError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint="Check --host and --port.")

@@ -48,7 +48,7 @@ def _furthest_end(message: str, start: int, room: int) -> int:
         else:
             too_far = middle
     if fits == start:
-        raise ValueError("the limit leaves no room for a single character")
+        raise ValueError("the limit is too small for a single character")
     return fits
 
 

@@ -198,7 +198,7 @@ COMPRESSED = Cause(
 )
 COMPRESSED_UNDECLARED = Cause(
     "content-encoding",
-    "The body was compressed after it was signed, and its content-encoding does not say so, or not clearly.",
+    "The body was compressed after it was signed, and its content-encoding is missing, wrong or ambiguous.",
     "Send a content-encoding header, or stop the proxy from compressing requests.",
 )
 CHARSET = Cause(

@@ -46,5 +46,5 @@ def _difference(content: bytes, body: bytes) -> str:
     if content == body:
         return ""
     if content.rstrip(b"\r\n") == body:
-        return "without the line end at the end of the file"
+        return "without the line break at the end of the file"
     return f"as compact JSON, as Port does ({len(body):,} bytes; the file has {len(content):,})"

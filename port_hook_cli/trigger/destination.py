@@ -21,5 +21,5 @@ def destination(url: str, to: str | None, *, to_its_url: bool = False, owner: st
         return url
     raise UsageError(
         f"{owner}'s URL is {url}, which is not on this machine, so the request was not sent.",
-        hint="Say where to send it: --to 8000 for your handler here, --to-its-url for that URL, or --dry-run.",
+        hint="Choose a target: --to 8000 for a local handler, or --to-its-url for that URL. Or use --dry-run.",
     )

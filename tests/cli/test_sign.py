@@ -118,7 +118,7 @@ def test_a_pretty_file_is_signed_as_port_would_send_it_and_that_is_said(run: Run
 
 def test_only_the_line_end_is_mentioned_where_only_that_differs(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"a":1}\n'), env=ENV)
-    assert "signed payload.json without the line end at the end of the file" in result.err
+    assert "signed payload.json without the line break at the end of the file" in result.err
     assert "JSON.stringify" not in result.err
 
 

@@ -538,7 +538,7 @@ def test_a_directory_without_the_one_action_says_so(run: Run, name: str, words: 
 def test_a_directory_of_inputs_is_called_a_directory(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", "--inputs", str(EXAMPLES), env=ENV)
     assert result.code == ExitCode.STORE
-    assert f"{EXAMPLES} is a directory, and a file is needed." in result.err
+    assert f"{EXAMPLES} is a directory; a file is needed." in result.err
 
 
 def test_an_action_of_the_format_before_version_2_is_converted_and_said_so(

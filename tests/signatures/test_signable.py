@@ -19,7 +19,7 @@ def test_a_payload_in_the_form_of_node_is_signed_unchanged() -> None:
 def test_the_difference_is_only_the_line_end_when_nothing_else_differs(end: bytes) -> None:
     signable = as_port_sends(b'{"a":1}' + end)
     assert signable.body == b'{"a":1}'
-    assert signable.difference == "without the line end at the end of the file"
+    assert signable.difference == "without the line break at the end of the file"
 
 
 def test_the_difference_has_both_lengths() -> None:

@@ -588,7 +588,7 @@ class TestBytes:
             "decoded-gzip",
             ("content-encoding",),
         )
-        assert "does not say" in verdict.causes[0].explanation
+        assert "missing, wrong or ambiguous" in verdict.causes[0].explanation
 
     def test_a_body_that_is_a_stream_in_both_notations_of_deflate_is_invalid(self) -> None:
         body, content = both_deflates()

@@ -257,7 +257,7 @@ async def test_the_same_channel_is_used_again_after_the_relay_was_down(gosmee: b
 
 async def test_a_silent_stream_counts_as_down() -> None:
     async with Relay.serve() as relay, opened(relay.channel, silence_timeout_s=0.2) as world:
-        await world.until(lambda: "it sends nothing any more" in world.channel.health())
+        await world.until(lambda: "it stopped sending data" in world.channel.health())
         await world.until(lambda: not world.channel.health())
         assert relay.connections == 2
 
@@ -444,7 +444,7 @@ async def test_open_smee_fails_when_new_redirects_to_itself() -> None:
     ("error", "words"),
     [
         (TimeoutError(), "it does not respond"),
-        (httpx.ReadTimeout(""), "it sends nothing any more"),
+        (httpx.ReadTimeout(""), "it stopped sending data"),
         (ValueError(), "ValueError"),
     ],
 )

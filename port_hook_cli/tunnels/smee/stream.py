@@ -91,7 +91,7 @@ def explain(error: Exception) -> str:
         case httpx.ConnectError() | httpx.ConnectTimeout():
             return f"it is unreachable ({str(error) or 'no connection in time'})"
         case httpx.ReadTimeout():
-            return "it sends nothing any more"
+            return "it stopped sending data"
         case httpx.RemoteProtocolError() | httpx.ReadError():
             return "it closed the connection"
         case TimeoutError():
