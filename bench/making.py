@@ -12,19 +12,30 @@ from bench.servers import bare
 
 
 def render(bodies: int = 3_000, rounds: int = 5) -> None:
-    from port_hook_cli.engines.renderer import Renderer
+    from port_hook_cli import render as render_template
     from tests.conformance.cases import BODY, DATA
+    from tests.conformance.run import RELEASE, engine_seconds, is_installed
 
-    with Renderer() as renderer:
+    def seconds() -> float:
+        started = time.perf_counter()
+        for _ in range(bodies):
+            render_template(BODY, DATA)
+        return time.perf_counter() - started
 
-        def seconds() -> float:
-            started = time.perf_counter()
-            for _ in range(bodies):
-                renderer.render(BODY, DATA)
-            return time.perf_counter() - started
-
-        taken = interleaved({"render": seconds}, rounds=rounds)["render"]
-    row("bodies of ten expressions rendered", f"{bodies / taken:.0f}/s", None, "at least 2000/s")
+    measures = {"ours": seconds}
+    if is_installed():
+        measures["theirs"] = lambda: engine_seconds(BODY, DATA, bodies)
+    taken = interleaved(measures, rounds=rounds)
+    row("bodies of ten expressions rendered", f"{bodies / taken['ours']:.0f}/s", None, "at least 2000/s")
+    if "theirs" not in taken:
+        print("Port's engine is not built here (`make conformance` builds it): not compared")
+        return
+    row(
+        f"… compared with Port's engine {RELEASE} in Node",
+        f"{bodies / taken['ours']:.0f}/s / {bodies / taken['theirs']:.0f}/s",
+        taken["theirs"] / taken["ours"],
+        "at least 0.90",
+    )
 
 
 def trigger(requests: int = 200, rounds: int = 5) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from port_hook_cli.api import Cause, Status, Verdict, render, sign, verify
+    from port_hook_cli.api import UNDEFINED, Cause, Status, Verdict, render, sign, verify
 
 __version__ = "0.1.0"
-__all__ = ["Cause", "Status", "Verdict", "__version__", "render", "sign", "verify"]
+__all__ = ["UNDEFINED", "Cause", "Status", "Verdict", "__version__", "render", "sign", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
+from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
 from port_hook_cli.text.secret import Secret
 
-__all__ = ["Cause", "Status", "Verdict", "render", "sign", "verify"]
+__all__ = ["UNDEFINED", "Cause", "Status", "Verdict", "render", "sign", "verify"]
 
 _JSON = ("content-type", "application/json")
 
@@ -63,17 +64,15 @@ def verify(
 
 
 def render(template: object, data: object, *, strict: bool = False) -> Any:
-    """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`; None for undefined.
+    """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`, or UNDEFINED.
 
-    An expression that fails becomes None; with `strict` it raises RenderError. Needs the extra `render`. Each call
-    starts a process for jq: to render many templates in tests, use `port_hook_cli.engines.renderer.Renderer`.
+    An expression that fails becomes None; with `strict` it raises RenderError. A number beyond the range of a double is
+    None, as in JSON.stringify. Needs the extra `render`. All calls of a process share one process of jq, which starts
+    with the first call; threads may call it.
     """
-    from port_hook_cli.actions.templates import Undefined
-    from port_hook_cli.engines.renderer import Renderer
+    from port_hook_cli.engines.renderer import shared_renderer
 
-    with Renderer() as renderer:
-        rendered = renderer.render(template, data, strict=strict)
-    return None if isinstance(rendered, Undefined) else rendered
+    return shared_renderer().render(template, data, strict=strict)
 
 
 def _key(secret: str) -> Secret:

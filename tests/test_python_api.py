@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import port_hook_cli
-from port_hook_cli import Status, render, sign, verify
+from port_hook_cli import UNDEFINED, Status, render, sign, verify
+from port_hook_cli.engines.renderer import shared_renderer
 
 SECRET = "a-secret"
 JSON = st.recursive(
@@ -70,6 +73,40 @@ def test_sign_raises_value_error_when_the_payload_is_not_json(text: str) -> None
 
 def test_a_template_is_rendered_as_port_does() -> None:
     assert render({"cpu": "{{ .inputs.cpu }}", "x": "{{ .nope | empty }}"}, {"inputs": {"cpu": 2}}) == {"cpu": 2}
+
+
+def test_an_undefined_result_differs_from_null() -> None:
+    assert render("{{ empty }}", {}) is UNDEFINED
+    assert render("{{ null }}", {}) is None
+
+
+def test_a_number_beyond_the_range_is_null() -> None:
+    assert render(["{{ infinite }}", {"a": "{{ -infinite }}"}, "x{{ 1e1000 }}"], {}) == [None, {"a": None}, "xnull"]
+
+
+def test_threads_share_one_process_of_jq() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda number: render("{{ .a }}", {"a": number}), range(100)))
+    assert results == list(range(100))
+    assert shared_renderer() is shared_renderer()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_a_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> None:
+    program = textwrap.dedent("""
+        import os
+        from port_hook_cli import render
+        assert render("{{ .a }}", {"a": 1}) == 1
+        pid = os.fork()
+        for number in range(50):
+            assert render("{{ .a }}", {"a": (pid, number)}) == [pid, number]
+        if pid:
+            assert os.waitpid(pid, 0)[1] == 0
+            assert render("{{ .a }}", {"a": 2}) == 2
+            print("done")
+    """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 def test_importing_the_package_loads_nothing_of_it() -> None:

@@ -7,6 +7,7 @@ docs/reference/templates.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -196,11 +197,16 @@ class _Assembly:
 
 
 def _settle(value: Any) -> Any:
-    """Treat `undefined` as JSON.stringify does: remove it from objects, and replace it by null in arrays."""
+    """Treat `undefined` and infinity as JSON.stringify does.
+
+    Remove `undefined` from objects, and replace it by null in arrays. Replace infinity by null.
+    """
     if isinstance(value, list):
         return [None if element is UNDEFINED else _settle(element) for element in value]
     if isinstance(value, Mapping):
         return {key: _settle(element) for key, element in value.items() if element is not UNDEFINED}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 

@@ -100,6 +100,17 @@ class JqWorker:
         with self._lock:
             self._end()
 
+    def abandon(self) -> None:
+        """Release the process in a forked process, without ending it and without writing to it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with Path(os.devnull).open("r+b", buffering=0) as null:
+            for stream in (process.stdin, process.stdout):
+                assert stream is not None
+                os.dup2(null.fileno(), stream.fileno())  # a request in the buffer must not be written twice
+        process.returncode = 0  # it is not a child of this process
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self._end()  # it died while it was idle, so not because of an expression

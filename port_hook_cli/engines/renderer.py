@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -40,6 +42,10 @@ class Renderer:
     def close(self) -> None:
         """End the process of jq."""
         self._worker.close()
+
+    def abandon(self) -> None:
+        """Release jq in a forked process, without ending it: the parent process still uses it."""
+        self._worker.abandon()
 
     def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
         """Return Port's result of `template` over `data`, both JSON values: a JSON value, or UNDEFINED.
@@ -93,6 +99,43 @@ class Renderer:
         except asyncio.CancelledError:
             self._worker.stop(stopped)
             raise
+
+
+class _Shared:
+    """The renderer of this process. A forked process gets its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._renderer: Renderer | None = None
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def renderer(self) -> Renderer:
+        with self._lock:
+            if self._renderer is None:
+                self._renderer = Renderer()
+            return self._renderer
+
+    def close(self) -> None:
+        with self._lock:
+            renderer, self._renderer = self._renderer, None
+        if renderer is not None:
+            renderer.close()
+
+    def _forked(self) -> None:
+        self._lock = threading.Lock()  # another thread of the parent may have held it
+        renderer, self._renderer = self._renderer, None
+        if renderer is not None:
+            renderer.abandon()
+
+
+_shared = _Shared()
+
+
+def shared_renderer() -> Renderer:
+    """Return the renderer that all callers in this process share. It ends with the process."""
+    return _shared.renderer()
 
 
 def _as_text(data: Any) -> str:

@@ -71,6 +71,9 @@ def main() -> int:
                 engine = engines.enter_context(_engine())
                 theirs = _theirs(engine, template)
             counts[_compare(template, theirs or {"crash": True}, _ours(renderer, template, data))] += 1
+    from bench.making import render as compare_rates
+
+    compare_rates()
     print(f"\n@port-labs/jq-node-bindings {RELEASE}, {len(templates)} templates")
     for verdict, count in counts.most_common():
         print(f"{count:6} {verdict}")
@@ -109,8 +112,21 @@ def _render(renderer: Renderer, template: Any, data: Any) -> dict[str, Any]:
     return {"text": None if value is UNDEFINED else write_json(value)}
 
 
+def is_installed() -> bool:
+    """Whether Port's engine has been built."""
+    return (SCRATCH / "node_modules" / "@port-labs" / "jq-node-bindings" / "build" / "Release").exists()
+
+
+def engine_seconds(template: Any, data: Any, times: int) -> float:
+    """Return the seconds that Port's engine takes to render `template` `times` times, without Node's start."""
+    with _engine() as (requests, responses):
+        requests.write(json.dumps({"template": template, "data": data, "times": times}) + "\n")
+        requests.flush()
+        return float(json.loads(responses.readline())["seconds"])
+
+
 def _install() -> bool:
-    if (SCRATCH / "node_modules" / "@port-labs" / "jq-node-bindings" / "build" / "Release").exists():
+    if is_installed():
         return True
     if not shutil.which("npm"):
         return False
