@@ -13,7 +13,14 @@ import pytest
 
 if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.hook import PortHook
-    from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, Run, RunNotEnded
+    from port_hook_cli.pytest_plugin.runs import (
+        BackendResponse,
+        PortRequest,
+        Run,
+        RunNotEnded,
+        WorkflowNotEnded,
+        WorkflowOutcome,
+    )
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
     from port_hook_cli.pytest_plugin.world import World
 
@@ -24,8 +31,19 @@ _MODULES = {
     "PortSandbox": "sandbox",
     "Run": "runs",
     "RunNotEnded": "runs",
+    "WorkflowNotEnded": "runs",
+    "WorkflowOutcome": "runs",
 }
-__all__ = ["BackendResponse", "PortHook", "PortRequest", "PortSandbox", "Run", "RunNotEnded"]
+__all__ = [
+    "BackendResponse",
+    "PortHook",
+    "PortRequest",
+    "PortSandbox",
+    "Run",
+    "RunNotEnded",
+    "WorkflowNotEnded",
+    "WorkflowOutcome",
+]
 
 _BLOCKED = "A test tried to use socket"  # from the exception and the warning of pytest-socket
 _summary = pytest.StashKey[Callable[[], str]]()

@@ -27,7 +27,7 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     path = Path(name if mark else identifier)
     if isinstance(source, str) and path.suffix.lower() not in _SUFFIXES:
         return None
-    file = _find(path, folders)
+    file = find_file(path, folders)
     try:
         picked = pick_action(read_actions([file]), identifier if mark else None)
     except BadAction as error:
@@ -38,7 +38,8 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     return found
 
 
-def _find(path: Path, folders: Sequence[Path]) -> Path:
+def find_file(path: Path, folders: Sequence[Path]) -> Path:
+    """Return the file at `path` in the first of `folders` that has it; raises UsageError."""
     places = [folder / path for folder in dict.fromkeys(folders)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:

@@ -7,13 +7,21 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from port_hook_cli import api
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.pytest_plugin.actions import ActionSource
 from port_hook_cli.pytest_plugin.making import RunOptions, make_request, path_of
-from port_hook_cli.pytest_plugin.runs import PortRequest, Run
+from port_hook_cli.pytest_plugin.runs import PortRequest, Run, WorkflowOutcome
 from port_hook_cli.pytest_plugin.sandbox import PortSandbox, is_in_event_loop
 from port_hook_cli.pytest_plugin.sending import record, send, url_to
+from port_hook_cli.pytest_plugin.workflows import (
+    WorkflowOptions,
+    load_workflow,
+    names_a_node,
+    run_node,
+    run_whole,
+)
 
 
 class PortHook:
@@ -83,8 +91,13 @@ class PortHook:
         the request is sent to the action's URL, which must be on this machine. Without `wait`, the run is returned
         after the response. Raises RunNotEnded if the response is not 2xx or the run does not end within `timeout_s`
         seconds, TargetError if there is no response, and the exceptions of `request`.
+
+        `FILE#NODE` invokes one WEBHOOK node of a workflow; `outputs` are those of the nodes before it. The run that is
+        returned then has `result` and `output`. Raises WorkflowNotEnded if the node is not reported in time.
         """
         __tracebackhide__ = True
+        if names_a_node(action, self._sandbox.folders):
+            return self._world.call(self._node(action, inputs, to, timeout_s, options))
         request = self.request(action, inputs, **options)
         blocks = is_in_event_loop()
         return self._world.call(self._invoke(request, to, timeout_s, wait=wait, blocks=blocks))
@@ -101,8 +114,54 @@ class PortHook:
     ) -> Run:
         """Like `invoke`, without blocking the event loop, so that the backend can run in the same loop."""
         __tracebackhide__ = True
+        if names_a_node(action, self._sandbox.folders):
+            return await self._world.acall(self._node(action, inputs, to, timeout_s, options))
         request = self.request(action, inputs, **options)
         return await self._world.acall(self._invoke(request, to, timeout_s, wait=wait))
+
+    def run_workflow(
+        self,
+        workflow: ActionSource,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[WorkflowOptions],
+    ) -> WorkflowOutcome:
+        """Run a whole workflow against the backend, and return the outcome with the run of each node.
+
+        `workflow` is a file, `FILE#TRIGGER` for one with several triggers, or a mapping. Asynchronous nodes wait until
+        the backend reports them to the sandbox. A failed run is returned, with the result FAILED. Raises
+        WorkflowNotEnded if a node is not reported in time or waits for a response, UsageError and InvalidInputs.
+        """
+        __tracebackhide__ = True
+        loaded = load_workflow(workflow, self._sandbox.folders)
+        return self._world.call(run_whole(self._world, loaded, inputs or {}, options))
+
+    async def arun_workflow(
+        self,
+        workflow: ActionSource,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[WorkflowOptions],
+    ) -> WorkflowOutcome:
+        """Like `run_workflow`, without blocking the event loop, so that the backend can run in the same loop."""
+        __tracebackhide__ = True
+        loaded = load_workflow(workflow, self._sandbox.folders)
+        return await self._world.acall(run_whole(self._world, loaded, inputs or {}, options))
+
+    async def _node(
+        self,
+        source: ActionSource,
+        inputs: Mapping[str, Any] | None,
+        to: str | int | None,
+        timeout_s: float | None,
+        options: RunOptions,
+    ) -> Run:
+        __tracebackhide__ = True
+        if "entity" in options:
+            raise UsageError("`entity` is for actions; a workflow's templates do not see an entity.")
+        given: WorkflowOptions = {"to": to, "timeout_s": timeout_s}
+        for name in ("outputs", "event", "by", "secrets"):
+            if name in options:
+                given[name] = options[name]
+        return await run_node(self._world, load_workflow(source, self._sandbox.folders), inputs or {}, given)
 
     async def _invoke(
         self, request: PortRequest, to: str | int | None, timeout_s: float | None, *, wait: bool, blocks: bool = False

@@ -24,13 +24,15 @@ class RunOptions(TypedDict, total=False):
     """Optional properties of a run.
 
     `entity` is the entity of the run, `event` the event of an automation, `by` the user who started it (a user, or the
-    whole `trigger.by`), `secrets` the organization's secrets by name, for templates.
+    whole `trigger.by`), `secrets` the organization's secrets by name, for templates. `outputs` are the outputs of other
+    nodes, for a node of a workflow.
     """
 
     entity: Mapping[str, Any]
     event: Mapping[str, Any]
     by: Mapping[str, Any]
     secrets: Mapping[str, str]
+    outputs: Mapping[str, Mapping[str, Any]]
 
 
 async def make_request(world: World, identifier: str, inputs: Mapping[str, Any], options: RunOptions) -> PortRequest:
@@ -39,6 +41,8 @@ async def make_request(world: World, identifier: str, inputs: Mapping[str, Any],
         raise TypeError(
             f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(RunOptions.__annotations__)}"
         )
+    if "outputs" in options:
+        raise UsageError(f"{identifier} is an action; `outputs` are for a node of a workflow.")
     action = webhook_action(world.sandbox.actions[identifier])
     await _check_automation(world, action, options.get("event"))
     default_by: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]

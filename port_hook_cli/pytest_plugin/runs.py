@@ -77,6 +77,8 @@ class Run:
 
     `request` is the request that was sent for it, and `backend_response` the response of the backend. Both are None for
     a run that was only added; the response also if a test client received it.
+
+    The run of a workflow's node also has `result` (SUCCESS, FAILED, CANCELLED), `output` and `outlet`.
     """
 
     id: str
@@ -93,10 +95,13 @@ class Run:
     entities: tuple[str, ...] = ()
     request: PortRequest | None = None
     backend_response: BackendResponse | None = None
+    result: str | None = None
+    output: Mapping[str, Any] = field(default_factory=dict)
+    outlet: str | None = None
 
     def __repr__(self) -> str:
         """Return what pytest shows with a failed assertion."""
-        parts = [f"{self.id} of {self.action}: {self.status}"]
+        parts = [f"{self.id} of {self.action}: {self.result or self.status}"]
         parts += [f"responded {self.backend_response.status}"] if self.backend_response else []
         parts += [f"{name} {brief(str(value))!r}" for name, value in self._reported() if value]
         return f"<Run {', '.join(parts)}>"
@@ -104,6 +109,33 @@ class Run:
     def _reported(self) -> list[tuple[str, Any]]:
         last = self.logs[-1] if self.logs else None
         return [("label", self.status_label), ("summary", self.summary), ("last log", last)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class WorkflowOutcome:
+    """A snapshot of a workflow's run. `nodes` are the runs of its nodes so far, by the node's identifier.
+
+    `status` is IN_PROGRESS or COMPLETED; `result` is SUCCESS, FAILED, CANCELLED, or None while it is in progress.
+    """
+
+    id: str
+    workflow: str
+    status: str
+    result: str | None
+    nodes: Mapping[str, Run]
+
+    def __repr__(self) -> str:
+        """Return what pytest shows with a failed assertion."""
+        nodes = ", ".join(f"{name} {node.result or node.status}" for name, node in self.nodes.items())
+        return f"<WorkflowOutcome {self.id} of {self.workflow}: {self.result or self.status} ({nodes})>"
+
+
+class WorkflowNotEnded(AssertionError):
+    """A workflow's run that has not ended: a node waits for a report or a response."""
+
+    def __init__(self, message: str, outcome: WorkflowOutcome) -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 class RunNotEnded(AssertionError):

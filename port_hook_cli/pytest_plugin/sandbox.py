@@ -12,6 +12,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.pytest_plugin.actions import ActionSource, load_action
 from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded
 from port_hook_cli.pytest_plugin.summary import describe_not_ended, summarize
+from port_hook_cli.pytest_plugin.workflow_world import node_runs
 from port_hook_cli.pytest_plugin.world import World, at_the_test
 from port_hook_cli.sandbox import ApiEvent, SandboxRun
 
@@ -29,7 +30,7 @@ class PortSandbox:
         self.url = world.sandbox.url
         self.client_id = world.sandbox.client_id
         self.world = world
-        self._folders = folders
+        self.folders = folders
 
     def __repr__(self) -> str:
         return f"<PortSandbox {self.url}>"
@@ -66,7 +67,7 @@ class PortSandbox:
         """
         __tracebackhide__ = True
         try:
-            document = load_action(action, self._folders)
+            document = load_action(action, self.folders)
         except UsageError as error:
             raise at_the_test(error) from None
         identifier = str(action) if document is None else str(document["identifier"])
@@ -92,7 +93,7 @@ class PortSandbox:
 
     def summary(self) -> str:
         """Return the summary of runs and calls that pytest shows with a failed test."""
-        runs = self.runs
+        runs = {**self.runs, **self.world.do(lambda: node_runs(self.world))}
         return summarize(list(runs.values()), self.calls) if runs or self.calls else ""
 
     def shown(self, run: SandboxRun) -> Run:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from port_hook_cli.pytest_plugin.runs import Run
+from port_hook_cli.javascript.values import write_json
+from port_hook_cli.pytest_plugin.runs import Run, WorkflowOutcome
 from port_hook_cli.sandbox import ApiEvent
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable
@@ -18,7 +19,7 @@ def summarize(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
     lines = [
         line
         for run in runs[-_MAX_LINES:]
-        for line in (f"{run.id} of {brief(run.action)}: {run.status}", *_run_lines(run))
+        for line in (f"{run.id} of {brief(run.action)}: {run.result or run.status}", *_run_lines(run))
     ]
     return "\n".join([*lines, *_call_lines(calls)])
 
@@ -28,6 +29,12 @@ def describe_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks
     lines = [f"The run {run.id} of {brief(run.action)} has not ended; it is {run.status} {when}."]
     lines += [*_run_lines(run), *_call_lines([call for call in calls if call.run_id in {run.id, None}])]
     return "\n".join([*lines, *(f"hint: {hint}" for hint in _hints(run, calls, blocks=blocks))])
+
+
+def describe_workflow_not_ended(outcome: WorkflowOutcome, why: str, calls: Sequence[ApiEvent]) -> str:
+    """Return why a workflow's run is still in progress, with what each node sent and received."""
+    first = f"The run {outcome.id} of {brief(outcome.workflow)} has not ended: {why}"
+    return f"{first}\n{summarize(list(outcome.nodes.values()), calls)}"
 
 
 def _run_lines(run: Run) -> Iterator[str]:
@@ -42,9 +49,15 @@ def _run_lines(run: Run) -> Iterator[str]:
         yield f"  responded {backend_response.status}{took}  {brief(backend_response.text)}".rstrip()
     for message in run.logs[-_MAX_LINES:]:
         yield f"  log       {brief(message)}"
-    for name, value in (("label", run.status_label), ("summary", run.summary), ("link", run.link)):
-        if value:
-            yield f"  {name:<9} {brief(str(value))}"
+    output = write_json(run.output) if run.output else ""
+    named = {
+        "outlet": run.outlet,
+        "output": output,
+        "label": run.status_label,
+        "summary": run.summary,
+        "link": run.link,
+    }
+    yield from (f"  {name:<9} {brief(str(value))}" for name, value in named.items() if value)
 
 
 def _call_lines(calls: Sequence[ApiEvent]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget
-from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded
+from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded, WorkflowNotEnded
 from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
 from port_hook_cli.sandbox.definition_files import read_actions
 from port_hook_cli.text.secret import MASK
@@ -29,7 +29,7 @@ from port_hook_cli.trigger.invoker import Invoker
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Exception)
-SHOWN_ERRORS = (PortHookError, RunNotEnded, BadTarget)
+SHOWN_ERRORS = (PortHookError, RunNotEnded, WorkflowNotEnded, BadTarget)
 """Errors for which pytest shows the line of the test instead of a traceback through the plugin."""
 
 _ANY = PortAction(

@@ -28,8 +28,10 @@ from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData, RunEvent, SandboxState
-from port_hook_cli.sandbox.workflows.walking import WorkflowWalker
+from port_hook_cli.sandbox.workflows.book import NodeReport
+from port_hook_cli.sandbox.workflows.walking import WorkflowWalker, upsert_entity
 from port_hook_cli.text.secret import Secret
+from port_hook_cli.workflows.outcome import Outcome
 from port_hook_cli.workflows.run import WorkflowRun
 
 if TYPE_CHECKING:
@@ -197,6 +199,28 @@ class Sandbox:
         async with self._changed:
             await self._changed.wait_for(lambda: run_id in self.workflow_runs and is_so(self.workflow_runs[run_id]))
         return self.workflow_runs[run_id]
+
+    def keep_workflow_run(self, run: WorkflowRun, definition: Mapping[str, Any] | None = None) -> None:
+        """Record a run that the caller walks, so that its nodes can be reported. Give `definition` the first time."""
+        self._walker.leave(run.id)
+        self._state.workflows.save(run, definition=definition)
+        self._publish()
+
+    def node_report(self, node_run_id: str) -> NodeReport:
+        """Return what was reported about a node run: its logs, links and outcome."""
+        return self._state.workflows.reports.get(node_run_id, NodeReport())
+
+    async def wait_for_node_report(self, node_run_id: str) -> Outcome:
+        """Wait until a report ends a node run, and return its outcome."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.node_report(node_run_id).outcome is not None)
+        outcome = self.node_report(node_run_id).outcome
+        assert outcome is not None
+        return outcome
+
+    def upsert_entity(self, config: Mapping[str, Any]) -> Outcome:
+        """Save the entity of an UPSERT_ENTITY node with this rendered config, and return the node's outcome."""
+        return upsert_entity(self._state, config)
 
     async def _deliver(self, run_id: str, request: RenderedRequest) -> Delivery:
         # A rendered field is the wire's bytes as Latin-1; the courier writes text in UTF-8.

@@ -212,3 +212,21 @@ def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     assert len(blocks) == 2
     # Starlette warns about httpx in its test client, which is not about this plugin.
     pytester.runpytest_subprocess(*ALONE, "-W", "default").assert_outcomes(passed=4)
+
+
+def test_failure_report_shows_what_each_node_of_a_workflow_sent_and_got(suite: pytest.Pytester) -> None:
+    workflow = ROOT / "examples" / "workflows" / "deploy_service.json"
+    suite.makepyfile(
+        f"""
+        def test_not_ready(port_hook, url):
+            run = port_hook.run_workflow({str(workflow)!r}, {{"service": "a"}}, to=url, outputs={{"deploy": {{}}}})
+            assert "deploy" in run.nodes
+
+        def test_unreachable(port_hook):
+            run = port_hook.invoke({f"{workflow}#deploy"!r}, {{"service": "a"}}, to=1)
+            assert run.result == "SUCCESS"
+        """
+    )
+    result = suite.runpytest_subprocess(*ALONE)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*of deploy_service#check: *", "  request   POST http://127.0.0.1:*/builds/check*"])

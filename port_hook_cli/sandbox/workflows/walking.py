@@ -37,9 +37,16 @@ class WorkflowWalker:
         self._commit = commit
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._left: set[str] = set()
+
+    def leave(self, run_id: str) -> None:
+        """Do not walk this run: the caller does."""
+        self._left.add(run_id)
 
     def go_on(self, run_id: str) -> None:
         """Take a run further: it was started, or what its current node waits for has come."""
+        if run_id in self._left:
+            return
         if run_id in self._tasks:
             self._again.add(run_id)
             return
@@ -54,6 +61,7 @@ class WorkflowWalker:
 
     async def cancel(self) -> None:
         """End what is under way, and record nothing of it."""
+        self._left.clear()
         under_way = tuple(self._tasks.values())
         for task in under_way:
             task.cancel()
@@ -128,7 +136,7 @@ class _SandboxEffects:
         if node.type == NodeType.INPUT:
             return self._response(run, node)
         if node.type == NodeType.UPSERT_ENTITY:
-            return Resolution(outcome=self._upsert(config))
+            return Resolution(outcome=upsert_entity(self._state, config))
         remark = f"the sandbox does not run nodes of the type {node.type}"
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
@@ -155,23 +163,25 @@ class _SandboxEffects:
                 return Resolution(outcome=outcome, outlet=outlet.identifier)
         return None
 
-    def _upsert(self, config: Mapping[str, Any]) -> NodeOutcome:
-        mapping = config.get("mapping")
-        blueprint = str(config.get("blueprintIdentifier") or "")
-        entity = dict(mapping) if isinstance(mapping, Mapping) else {}
-        identifier = entity.get("identifier")
-        if not blueprint or not isinstance(identifier, str) or not identifier:
-            return failed("The node needs a `blueprintIdentifier` and a `mapping.identifier`.")
-        known = self._state.entities.get((blueprint, identifier), {})
-        merged = {**known, **entity, "blueprint": blueprint}
-        for part in ("properties", "relations"):
-            merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
-        self._state.set_entity(blueprint, identifier, merged)
-        remarks = ("Port does not document the output of an UPSERT_ENTITY node",)
-        return NodeOutcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
-
     def _tell(self, run: WorkflowRun, note: str) -> None:
         self._state.add_workflow_event(run.id, run.workflow.identifier, str(run.result or run.status), note)
+
+
+def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> Outcome:
+    """Save the entity of an UPSERT_ENTITY node with this rendered config, and return the node's outcome."""
+    mapping = config.get("mapping")
+    blueprint = str(config.get("blueprintIdentifier") or "")
+    entity = dict(mapping) if isinstance(mapping, Mapping) else {}
+    identifier = entity.get("identifier")
+    if not blueprint or not isinstance(identifier, str) or not identifier:
+        return failed("The node needs a `blueprintIdentifier` and a `mapping.identifier`.")
+    known = state.entities.get((blueprint, identifier), {})
+    merged = {**known, **entity, "blueprint": blueprint}
+    for part in ("properties", "relations"):
+        merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
+    state.set_entity(blueprint, identifier, merged)
+    remarks = ("Port does not document the output of an UPSERT_ENTITY node",)
+    return Outcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
 
 
 def _config_of(request: RenderedRequest) -> dict[str, Any]:
