@@ -29,6 +29,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "--strict",
         ),
         "Signature": ("--secret-file", "--org", "--timestamp-unit", "--no-sign"),
+        "Workflow": ("--outputs", "--output", "--respond"),
         "Run in Port": ("--via-port", "--wait", "--api-timeout", "--insecure-api"),
         "Output": ("--dry-run", "--format", "--json"),
     },
