@@ -111,7 +111,7 @@ def trigger(
             metavar="S",
             min=0,
             callback=options.finite,
-            help="With --via-port: follow the run until it ends, for at most S seconds.",
+            help="With --via-port: follow the run for at most S seconds. Workflow: wait for each report.",
         ),
     ] = 0.0,
     outputs: Annotated[

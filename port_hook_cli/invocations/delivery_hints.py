@@ -5,6 +5,10 @@ from __future__ import annotations
 from port_hook_cli.invocations.models import Delivery
 
 _REDIRECTED = "Set --forward-to to the final URL: Port does not follow redirects."
+_SECONDS = (
+    "If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: "
+    "try `port-hook replay last --to URL --timestamp-unit ms`."
+)
 _BY_FAULT = {
     "unreachable": "Start your handler, or set --forward-to to its address. The request is saved: "
     "`port-hook replay last --to URL` sends it again.",
@@ -19,9 +23,9 @@ _BY_STATUS = {
     302: _REDIRECTED,
     307: _REDIRECTED + " A trailing slash is the usual cause.",
     308: _REDIRECTED + " A trailing slash is the usual cause.",
-    400: "Check how the handler reads the body: it received exactly the bytes that Port sent.",
-    401: "If the handler verifies signatures, give it the same secret, and let it verify the raw body.",
-    403: "If the handler verifies signatures, give it the same secret, and let it verify the raw body.",
+    400: _SECONDS,
+    401: "If the handler verifies signatures, give it the same secret, and let it verify the raw body. " + _SECONDS,
+    403: "If the handler verifies signatures, give it the same secret, and let it verify the raw body. " + _SECONDS,
     404: "The handler has no route for this path. Set the path in --forward-to.",
     405: "The handler has a route for this path, but not for this method.",
     413: "Raise the size limit of the handler, or of the proxy in front of it.",

@@ -19,7 +19,7 @@ from port_hook_cli.pytest_plugin.sending import url_to
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
-from port_hook_cli.workflows.outcome import NodeResult, Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step
 from port_hook_cli.workflows.workflow import Node, NodeType
@@ -113,7 +113,7 @@ class TestedWorkflow:
             f"port-hook does not run nodes of the type {node.type}: give the output of {node.identifier} in `outputs`."
         )
 
-    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> Outcome | None:  # noqa: ARG002
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
         """Return what the backend reported for an asynchronous node, or None after the timeout."""
         try:
             async with asyncio.timeout(self._settings.timeout_s):
@@ -131,7 +131,7 @@ class TestedWorkflow:
             "selectedOutlet": {"identifier": button},
             "responses": [{"buttonIdentifier": button, "inputs": {}}],
         }
-        return Resolution(outcome=Outcome(result=NodeResult.SUCCESS, output=output), outlet=button)
+        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=button)
 
 
 def snapshot(world: World, run: WorkflowRun) -> WorkflowOutcome:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _PERCENTILES = (50, 90, 99)
 _REFUSED = "The target refused the request: does it verify with the same secret, over the exact body?"
+_SECONDS = "If it divides x-port-timestamp by 1000, it expects milliseconds: try --timestamp-unit ms."
 _HINTS = {
+    400: _SECONDS,
     401: _REFUSED,
     403: _REFUSED,
     404: "The target has no route for this path; a path in --to replaces the captured one.",
@@ -43,7 +45,9 @@ def delivery_hint(delivery: Delivery, conflict: str = "") -> str:
         return "Redirects are not followed, and Port does not follow them either; point --to at the final address."
     fallback = "The target's own log should say why." if delivery.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
     hint = _HINTS.get(delivery.status, fallback)
-    return f"{hint} {conflict}" if conflict and hint == _REFUSED else hint
+    if hint != _REFUSED:
+        return hint
+    return " ".join(part for part in (hint, _SECONDS, conflict) if part)
 
 
 def tally_view(tally: DeliveryTally) -> Table:

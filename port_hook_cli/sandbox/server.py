@@ -31,7 +31,7 @@ from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData,
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.walking import WorkflowWalker, upsert_entity
 from port_hook_cli.text.secret import Secret
-from port_hook_cli.workflows.outcome import Outcome
+from port_hook_cli.workflows.outcome import NodeOutcome
 from port_hook_cli.workflows.run import WorkflowRun
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Sandbox:
         """Return what was reported about a node run: its logs, links and outcome."""
         return self._state.workflows.reports.get(node_run_id, NodeReport())
 
-    async def wait_for_node_report(self, node_run_id: str) -> Outcome:
+    async def wait_for_node_report(self, node_run_id: str) -> NodeOutcome:
         """Wait until a report ends a node run, and return its outcome."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.node_report(node_run_id).outcome is not None)
@@ -218,7 +218,7 @@ class Sandbox:
         assert outcome is not None
         return outcome
 
-    def upsert_entity(self, config: Mapping[str, Any]) -> Outcome:
+    def upsert_entity(self, config: Mapping[str, Any]) -> NodeOutcome:
         """Save the entity of an UPSERT_ENTITY node with this rendered config, and return the node's outcome."""
         return upsert_entity(self._state, config)
 

@@ -151,12 +151,20 @@ def _refuse_options_of_workflows(plan: TriggerPlan) -> None:
             raise UsageError(f"{option} is for workflows, and {plan.action} is an action.", hint="Leave it out.")
 
 
+def _refuse_options_of_actions(plan: TriggerPlan) -> None:
+    given = {"--via-port": plan.via_port, "--dry-run": plan.dry_run, "--format": plan.output is not None}
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} is for actions, and {plan.action} is a workflow.", hint="Leave it out.")
+
+
 def _run_workflow(
     found: FoundWorkflow, plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime
 ) -> ExitCode:
     from port_hook_cli.trigger.workflow_options import add_output, read_outputs
     from port_hook_cli.trigger.workflow_run import as_action, run_workflow
 
+    _refuse_options_of_actions(plan)
     outputs = read_object(plan.outputs_file, runtime, read_outputs) or {}
     for text in plan.output_texts:
         outputs = add_output(outputs, text)

@@ -23,7 +23,9 @@ _MAX_LINES = 24
 _MAX_EXCERPT_CHARACTERS = 2048
 _OK = 2  # the class of 2xx
 _REFUSED = "the handler refused the request; check that it verifies the unchanged body with the same secret"
+_SECONDS = "if the handler divides x-port-timestamp by 1000, it expects milliseconds: try --timestamp-unit ms"
 _HINTS = {
+    400: _SECONDS,
     401: _REFUSED,
     403: _REFUSED,
     404: "the handler has no route for this path; a path in --to replaces the action's",
@@ -71,6 +73,8 @@ def response_lines(
         yield from _excerpt(content)
     if hint := _FAULT_HINTS.get(delivery.fault or "") or _HINTS.get(delivery.status or 0):
         yield _line("hint", Text(hint))
+        if hint == _REFUSED:
+            yield _line("", Text(_SECONDS))
         if conflict and hint == _REFUSED:
             yield _line("", Text(conflict))
     if fate is RunFate.FAILURE and delivery.status is None:

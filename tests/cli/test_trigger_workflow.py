@@ -231,3 +231,14 @@ def test_secrets_are_masked_in_what_is_shown(run: Run, backend: Backend, folder:
         assert result.code == 0
         assert "a-very-secret-value" not in result.out + result.err
         assert backend.paths[-1] == "/a-very-secret-value"
+
+
+@pytest.mark.parametrize("option", [["--via-port"], ["--dry-run"], ["--format", "curl"]])
+def test_a_workflow_is_not_sent_with_an_option_that_only_actions_have(
+    run: Run, backend: Backend, option: list[str]
+) -> None:
+    target = [] if option == ["--via-port"] else ["--to", backend.url]
+    result = run("trigger", DEPLOY, *target, *INPUTS, *option, env={**ENV, "PORT_CLIENT_ID": "id"})
+    assert result.code == ExitCode.USAGE
+    assert f"{option[0]} is for actions" in result.err
+    assert backend.requests == []

@@ -57,7 +57,10 @@ def test_a_status_has_its_phrase_where_there_is_one(status: int, words: str) -> 
 @pytest.mark.parametrize(
     ("delivery", "word"),
     [
+        (Delivery(url=URL, status=400), "--timestamp-unit ms"),
         (Delivery(url=URL, status=401), "secret"),
+        (Delivery(url=URL, status=401), "--timestamp-unit ms"),
+        (Delivery(url=URL, status=403), "--timestamp-unit ms"),
         (Delivery(url=URL, status=403), "secret"),
         (Delivery(url=URL, status=404), "--to"),
         (Delivery(url=URL, status=405), "--method"),

@@ -167,7 +167,7 @@ class _SandboxEffects:
         self._state.add_workflow_event(run.id, run.workflow.identifier, str(run.result or run.status), note)
 
 
-def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> Outcome:
+def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome:
     """Save the entity of an UPSERT_ENTITY node with this rendered config, and return the node's outcome."""
     mapping = config.get("mapping")
     blueprint = str(config.get("blueprintIdentifier") or "")
@@ -181,7 +181,7 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> Outcome:
         merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
     state.set_entity(blueprint, identifier, merged)
     remarks = ("Port does not document the output of an UPSERT_ENTITY node",)
-    return Outcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
+    return NodeOutcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
 
 
 def _config_of(request: RenderedRequest) -> dict[str, Any]:
