@@ -16,7 +16,7 @@ from port_hook_cli.pytest_plugin.runs import PortRequest, Run, WorkflowOutcome
 from port_hook_cli.pytest_plugin.sandbox import PortSandbox, is_in_event_loop
 from port_hook_cli.pytest_plugin.sending import record, send, url_to
 from port_hook_cli.pytest_plugin.workflows import (
-    WorkflowOptions,
+    WorkflowArguments,
     load_workflow,
     names_a_node,
     run_node,
@@ -123,7 +123,7 @@ class PortHook:
         self,
         workflow: ActionSource,
         inputs: Mapping[str, Any] | None = None,
-        **options: Unpack[WorkflowOptions],
+        **options: Unpack[WorkflowArguments],
     ) -> WorkflowOutcome:
         """Run a whole workflow against the backend, and return the outcome with the run of each node.
 
@@ -139,7 +139,7 @@ class PortHook:
         self,
         workflow: ActionSource,
         inputs: Mapping[str, Any] | None = None,
-        **options: Unpack[WorkflowOptions],
+        **options: Unpack[WorkflowArguments],
     ) -> WorkflowOutcome:
         """Like `run_workflow`, without blocking the event loop, so that the backend can run in the same loop."""
         __tracebackhide__ = True
@@ -157,7 +157,7 @@ class PortHook:
         __tracebackhide__ = True
         if "entity" in options:
             raise UsageError("`entity` is for actions; a workflow's templates do not see an entity.")
-        given: WorkflowOptions = {"to": to, "timeout_s": timeout_s}
+        given: WorkflowArguments = {"to": to, "timeout_s": timeout_s}
         for name in ("outputs", "event", "by", "secrets"):
             if name in options:
                 given[name] = options[name]

@@ -34,7 +34,7 @@ from port_hook_cli.workflows.workflow import (
 )
 
 
-class WorkflowOptions(TypedDict, total=False):
+class WorkflowArguments(TypedDict, total=False):
     """Optional properties of a workflow's run.
 
     `to` is the backend: a URL or a port on this machine; `routes` maps nodes to their own. `outputs` maps nodes that
@@ -53,7 +53,7 @@ class WorkflowOptions(TypedDict, total=False):
     timeout_s: float | None
 
 
-_KNOWN = WorkflowOptions.__annotations__.keys()
+_KNOWN = WorkflowArguments.__annotations__.keys()
 
 
 def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mapping[str, Any], Workflow, str | None]:
@@ -88,7 +88,7 @@ async def run_whole(
     world: World,
     loaded: tuple[Mapping[str, Any], Workflow, str | None],
     inputs: Mapping[str, Any],
-    options: WorkflowOptions,
+    options: WorkflowArguments,
 ) -> WorkflowOutcome:
     """Run a workflow from its trigger; raises WorkflowNotEnded, UsageError, InvalidInputs and TypeError."""
     document, workflow, name = loaded
@@ -112,7 +112,7 @@ async def run_node(
     world: World,
     loaded: tuple[Mapping[str, Any], Workflow, str | None],
     inputs: Mapping[str, Any],
-    options: WorkflowOptions,
+    options: WorkflowArguments,
 ) -> Run:
     """Run one WEBHOOK node; the outputs of others are given. Raises what `run_whole` does."""
     document, workflow, name = loaded
@@ -136,7 +136,7 @@ async def run_node(
 
 
 async def _started(
-    world: World, workflow: Workflow, trigger: Node, inputs: Mapping[str, Any], options: WorkflowOptions
+    world: World, workflow: Workflow, trigger: Node, inputs: Mapping[str, Any], options: WorkflowArguments
 ) -> WorkflowRun:
     default_by: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
     by = read_by(options["by"], default_by) if "by" in options else default_by
@@ -183,7 +183,7 @@ def _only(world: World, run: WorkflowRun, node: Node, outputs: Mapping[str, Mapp
     return replace(run, workflow=alone, node_runs=(trigger, *others, own), result=None)
 
 
-def _settings(world: World, workflow: Workflow, options: WorkflowOptions) -> WorkflowSettings:
+def _settings(world: World, workflow: Workflow, options: WorkflowArguments) -> WorkflowSettings:
     if unknown := options.keys() - _KNOWN:
         raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(_KNOWN)}")
     named: dict[str, Mapping[str, Any]] = {
