@@ -78,11 +78,12 @@ def _painted(span: Span, *, color: bool) -> str:
     return f"\x1b]8;;{span.link}\x1b\\{shown}\x1b]8;;\x1b\\" if span.link else shown
 
 
-_WIDE_SINCE_UNICODE_16 = frozenset(
-    chr(code)
-    for first, last in ((0x2630, 0x2637), (0x268A, 0x268F), (0x4DC0, 0x4DFF))
-    for code in range(first, last + 1)
-)
+# First and last: trigrams, hexagrams, Tai Xuan Jing symbols and counting rods. They are wide since Unicode 16, which is
+# newer than some Pythons.
+_WIDE_SINCE_UNICODE_16 = (
+    ("\u2630", "\u2637"), ("\u268a", "\u268f"), ("\u4dc0", "\u4dff"),
+    ("\U0001d300", "\U0001d356"), ("\U0001d360", "\U0001d376"),
+)  # fmt: skip
 
 
 def cell_width(text: str) -> int:
@@ -91,7 +92,7 @@ def cell_width(text: str) -> int:
 
 
 def _cells(character: str) -> int:
-    # Trigrams and hexagrams are wide since Unicode 16, which is newer than some Pythons.
-    if east_asian_width(character) in {"W", "F"} or character in _WIDE_SINCE_UNICODE_16:
+    is_wide = east_asian_width(character) in {"W", "F"}
+    if is_wide or any(first <= character <= last for first, last in _WIDE_SINCE_UNICODE_16):
         return 2
     return 0 if category(character) in {"Mn", "Me", "Cf"} else 1
