@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
@@ -15,6 +17,7 @@ from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import SECRET
+from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -242,3 +245,96 @@ def test_a_workflow_is_not_sent_with_an_option_that_only_actions_have(
     assert result.code == ExitCode.USAGE
     assert f"{option[0]} is for actions" in result.err
     assert backend.requests == []
+
+
+# --- with a sandbox -------------------------------------------------------------------------------------------------
+
+
+class Reporting(Backend):
+    """A backend that reports its asynchronous node to the sandbox, as `result`, unless that is None."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.api: Mapping[str, str] = {}
+        self.result: str | None = "SUCCESS"
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        response = await super().handle(request)
+        if request.path == "/deploy" and self.result is not None:
+            self.tasks.append(asyncio.create_task(self.report(json.loads(self.requests[-1][1])["nodeRunId"])))
+        return response
+
+    async def report(self, node_run_id: str) -> None:
+        async with httpx.AsyncClient(base_url=self.api["PORT_API_URL"]) as client:
+            body = {"clientId": self.api["PORT_CLIENT_ID"], "clientSecret": self.api["PORT_CLIENT_SECRET"]}
+            token = (await client.post("/v1/auth/access_token", json=body)).json()["accessToken"]
+            report = {"status": "COMPLETED", "result": self.result, "output": {"runId": 7}}
+            path = f"/v1/workflows/nodes/runs/{node_run_id}"
+            await client.patch(path, json=report, headers={"authorization": f"Bearer {token}"})
+
+
+@pytest.fixture
+def reporting() -> Iterator[Reporting]:
+    found = Reporting()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", found.handle)
+    with application(app) as url, a_sandbox() as sandbox:
+        found.url, found.api = url, environ_of(sandbox)
+        yield found
+
+
+def test_wait_goes_on_when_the_sandbox_was_told_the_result(run: Run, reporting: Reporting) -> None:
+    result = run("trigger", DEPLOY, "--to", reporting.url, *INPUTS, "--wait", "20", env=dict(reporting.api))
+    assert result.code == 0, result.err
+    assert '{"runId":7}' in result.out
+    assert "https://ci.example.com/runs/7" in result.out
+    assert result.out.rstrip().endswith("SUCCESS")
+
+
+def test_a_reported_failure_ends_the_run_with_exit_1(run: Run, reporting: Reporting) -> None:
+    reporting.result = "FAILED"
+    result = run("trigger", DEPLOY, "--to", reporting.url, *INPUTS, "--wait", "20", env=dict(reporting.api))
+    assert (result.code, result.out.rstrip().endswith("FAILED")) == (ExitCode.FAILED, True)
+
+
+def test_wait_ends_when_nothing_is_reported(run: Run, reporting: Reporting) -> None:
+    reporting.result = None
+    result = run("trigger", DEPLOY, "--to", reporting.url, *INPUTS, "--wait", "0.3", env=dict(reporting.api))
+    assert result.code == ExitCode.FAILED
+    assert "was not reported within 0.3 s" in result.err
+
+
+def an_upsert(**mapping: Any) -> dict[str, Any]:
+    config = {"type": "UPSERT_ENTITY", "blueprintIdentifier": "vm", "mapping": mapping}
+    return {
+        "identifier": "save",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "put", "config": config},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "put"}],
+    }
+
+
+def test_an_entity_is_saved_in_the_sandbox(run: Run, folder: Path) -> None:
+    (folder / "save.json").write_text(json.dumps(an_upsert(identifier="vm1", properties={"cpu": 2})), "utf-8")
+    with a_sandbox() as sandbox:
+        found = records(run("trigger", "save.json", "--json", env=environ_of(sandbox)).out)
+        assert sandbox.entities["vm", "vm1"]["properties"] == {"cpu": 2}
+    assert found[0]["output"]["entity"]["identifier"] == "vm1"
+
+
+def test_an_entity_that_the_sandbox_refuses_fails_the_node(run: Run, folder: Path) -> None:
+    (folder / "save.json").write_text(json.dumps(an_upsert(identifier="vm1", properties="none")), "utf-8")
+    with a_sandbox() as sandbox:
+        result = run("trigger", "save.json", "--json", env=environ_of(sandbox))
+    assert result.code == ExitCode.FAILED
+    assert "properties" in records(result.out)[0]["output"]["error"]["message"]
+
+
+def test_an_entity_is_not_saved_anywhere_without_a_sandbox(run: Run, folder: Path) -> None:
+    (folder / "save.json").write_text(json.dumps(an_upsert(identifier="vm1")), "utf-8")
+    found = records(run("trigger", "save.json", "--json", env=ENV).out)
+    assert found[0]["result"] == "SUCCESS"
+    assert any("was not saved" in remark for remark in found[0]["remarks"])
