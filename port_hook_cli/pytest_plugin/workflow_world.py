@@ -47,6 +47,8 @@ class TestedWorkflow:
         self._world = world
         self._settings = settings
 
+    has_agent = False
+
     def now(self) -> str:
         """Return the time in RFC 3339."""
         return format_time(self._world.now())

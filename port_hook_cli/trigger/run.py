@@ -168,18 +168,26 @@ def _run_workflow(
     outputs = read_object(plan.outputs_file, runtime, read_outputs) or {}
     for text in plan.output_texts:
         outputs = add_output(outputs, text)
-    documents = _read_documents(as_action(found.workflow, found.node), plan, runtime)
-    for value in documents.secrets.values():
+    form = as_action(found.workflow, found.node)
+    documents = _read_documents(form, plan, runtime)
+    secret_values = [*documents.secrets.values(), *secret_texts(form.inputs or {}, documents.properties)]
+    for value in secret_values:
         runtime.keep_secret(value)
-    return run_workflow(
-        found.workflow,
-        found.node,
-        documents,
-        replace(plan, outputs=outputs),
-        settings,
-        runtime,
-        new_id=partial(make_run_id, secrets.choice),
-    )
+    masker = Masker(secret_values)
+    try:
+        return run_workflow(
+            found.workflow,
+            found.node,
+            documents,
+            replace(plan, outputs=outputs),
+            settings,
+            runtime,
+            masker=masker,
+            new_id=partial(make_run_id, secrets.choice),
+        )
+    except PortHookError as problem:
+        problem.message = masker.message(problem.message)  # jq quotes values, and a URL may contain some
+        raise
 
 
 def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:

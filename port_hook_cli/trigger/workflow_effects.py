@@ -79,6 +79,8 @@ class HandlerEffects:
         self._new_node_run_id = new_node_run_id
         self._runtime = runtime
 
+    has_agent = False
+
     def now(self) -> str:
         """Return the time in RFC 3339."""
         return format_time(self._runtime.now())

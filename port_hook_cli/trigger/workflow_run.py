@@ -45,6 +45,7 @@ def run_workflow(
     settings: Callable[[], Settings],
     runtime: Runtime,
     *,
+    masker: Masker,
     new_id: Callable[[str], str],
 ) -> ExitCode:
     """Run a workflow from its trigger, or one node of it; `new_id` makes an id with a prefix.
@@ -53,7 +54,6 @@ def run_workflow(
     """
     from port_hook_cli.trigger.engines import invoking
 
-    masker = Masker([*documents.secrets.values()])
     with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
         begin = _Beginning(workflow, documents, plan, invoker, runtime, new_id)
         return asyncio.run(_run(begin, node, masker, settings))

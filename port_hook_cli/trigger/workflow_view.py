@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL, format_status
@@ -74,13 +73,6 @@ def end_line(run: WorkflowRun) -> Styled:
     """Return the line that ends the output: the run's status and result."""
     result = str(run.result or run.status)
     return Styled.assemble((brief(run.id), "bold"), "  ", (result, _STYLES.get(result, "")))
-
-
-def message_of(output: Mapping[str, Any]) -> str:
-    """Return the message in a failed node's output, or ""."""
-    error = output.get("error")
-    message = error.get("message") if isinstance(error, Mapping) else None
-    return message if isinstance(message, str) else ""
 
 
 def _took(step: Step) -> str:

@@ -6,7 +6,6 @@ Nothing is sent here. The renderer is the caller's, so that one jq process serve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from port_hook_cli.actions.request import TEMPLATED, RenderedRequest, assemble_parts
@@ -26,13 +25,6 @@ class Renders(Protocol):
     async def aevaluate(self, programs: Sequence[str], data: Any) -> Sequence[Any]:
         """Return what each jq program gives over `data`: a value, UNDEFINED or a JqError; raises RenderError."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenOutlet:
-    """The outlet that a CONDITION took; None is the fallback. `expression` decided it."""
-
-    outlet: Outlet | None
 
 
 async def webhook_request(
@@ -62,8 +54,8 @@ class ConditionFailed(RenderError):
     """An expression of a CONDITION node failed, which fails the node and the run."""
 
 
-async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -> ChosenOutlet:
-    """Return the first outlet of a CONDITION whose expression is true; raises ConditionFailed.
+async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -> Outlet | None:
+    """Return the first outlet of a CONDITION whose expression is true, None for the fallback; raises ConditionFailed.
 
     The expressions are jq without braces, over what templates see.
     """
@@ -75,8 +67,8 @@ async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -
                 hint="Correct the expression.",
             )
         if not isinstance(outcome, Undefined) and outcome is not None and outcome is not False:
-            return ChosenOutlet(outlet=outlet)
-    return ChosenOutlet(outlet=None)
+            return outlet
+    return None
 
 
 async def with_variables(

@@ -65,6 +65,11 @@ class RunEffects(Protocol):
         """The organization's secrets, which templates see as `.secrets`."""
         ...
 
+    @property
+    def has_agent(self) -> bool:
+        """Whether Port's execution agent sends the request of a node that asks for it; `send` returns None then."""
+        ...
+
     def now(self) -> str:
         """Return the time in RFC 3339."""
         ...
@@ -127,7 +132,7 @@ class _Walker:
         data = self._data(run, node_run)
         if node.type == NodeType.CONDITION:
             chosen = await choose_outlet(node, data, self._renders)
-            outlet = None if chosen.outlet is None else chosen.outlet.identifier
+            outlet = None if chosen is None else chosen.identifier
             output = {} if outlet is None else {"selectedOutlet": {"identifier": outlet}}
             return await self._end(run, NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
         config, errors = await rendered_config(node, data, self._renders, strict=self._strict)
@@ -145,7 +150,11 @@ class _Walker:
         request = await webhook_request(
             node, self._data(run, node_run), self._renders, node_run_id=node_run.id, strict=self._strict
         )
-        run = progressed(run, Progress.WAITING if request.agent else Progress.SENDING, at=self._effects.now())
+        run = progressed(
+            run,
+            Progress.WAITING if request.agent and self._effects.has_agent else Progress.SENDING,
+            at=self._effects.now(),
+        )
         await self._observe(run, request=request, errors=request.errors)
         delivery = await self._effects.send(run, node, request)
         if delivery is None:

@@ -338,3 +338,34 @@ def test_an_entity_is_not_saved_anywhere_without_a_sandbox(run: Run, folder: Pat
     found = records(run("trigger", "save.json", "--json", env=ENV).out)
     assert found[0]["result"] == "SUCCESS"
     assert any("was not saved" in remark for remark in found[0]["remarks"])
+
+
+def test_a_node_for_ports_agent_is_sent_once_and_told_once(run: Run, backend: Backend, folder: Path) -> None:
+    document = {
+        "identifier": "internal",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": {"type": "WEBHOOK", "url": "http://127.0.0.1:1/do", "agent": True}},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+    }
+    (folder / "internal.json").write_text(json.dumps(document), "utf-8")
+    found = records(run("trigger", "internal.json", "--to", backend.url, "--json", env=ENV).out)
+    assert [(each["type"], each["result"]) for each in found] == [("node", "SUCCESS"), ("workflow_run", "SUCCESS")]
+    assert backend.paths == ["/do"]
+
+
+def test_a_secret_in_an_error_is_masked(run: Run, folder: Path) -> None:
+    document = {
+        "identifier": "leaky",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "a", "config": {"type": "WEBHOOK", "url": "https://example.com/{{ .secrets.HOOK }}"}},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "a"}],
+    }
+    (folder / "leaky.json").write_text(json.dumps(document), "utf-8")
+    (folder / "secrets.json").write_text('{"HOOK": "a-very-secret-value"}', "utf-8")
+    result = run("trigger", "leaky.json", "--secrets", "secrets.json", env=ENV)
+    assert (result.code, "which is not on this machine" in result.err) == (ExitCode.USAGE, True)
+    assert "a-very-secret-value" not in result.out + result.err

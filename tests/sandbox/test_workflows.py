@@ -397,3 +397,21 @@ def test_the_documents_schemas_are_used() -> None:
     document = require_workflows_openapi()
     schema = {"$ref": "#/components/schemas/WorkflowRun"}
     assert faults(document, {"identifier": "wfr_short", "status": "IN_PROGRESS"}, schema) != []
+
+
+def test_the_state_file_does_not_keep_the_organizations_secrets(renderer: Renderer, tmp_path: Path) -> None:
+    async def check() -> None:
+        headers = {"Authorization": "Bearer {{ .secrets.HOOK }}"}
+        document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True, headers=headers)
+        secrets = {"HOOK": "a-very-secret-value"}
+        async with running(renderer, document, state=tmp_path / "state.db", secrets=secrets) as (sandbox, client):
+            await waiting(sandbox, await started(client), "do")
+            body = {"installationId": "_PORT_EXEC_AGENT"}
+            response = await client.post("/v1/workflows/runs/claim-pending", json=body, headers=RESERVED)
+            config = response.json()["nodeRuns"][0]["config"]
+            assert config["headers"]["Authorization"] == "Bearer a-very-secret-value"
+
+    asyncio.run(check())
+    kept = {file.name: file.read_bytes() for file in tmp_path.glob("state.db*")}
+    assert b"internal.example" in b"".join(kept.values())
+    assert [name for name, content in kept.items() if b"a-very-secret-value" in content] == []

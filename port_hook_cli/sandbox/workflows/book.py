@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import secrets
-import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun, restored, saved
 from port_hook_cli.workflows.workflow import Workflow, read_workflow
 
-_ALPHABET = string.ascii_letters + string.digits
 _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updatedAt")
 
 
@@ -22,7 +21,8 @@ class NodeReport:
     """What was said about a node run besides its outcome.
 
     `outcome` is what a PATCH reported while the node was not yet ended here; `config` is the rendered config that
-    Port's agent gets. Times are seconds since the epoch.
+    Port's agent gets; it may hold the organization's secrets, so the state file does not keep it. Times are
+    seconds since the epoch.
     """
 
     external_run_id: str | None = None
@@ -61,7 +61,7 @@ class WorkflowBook:
             **{name: value for name, value in document.items() if name not in _KEPT},
             "nodes": _in_order(document, workflow),
             "connections": document.get("connections") or [],
-            "id": known.get("id", f"wf_{new_name()}"),
+            "id": known.get("id", make_run_id(secrets.choice, "wf_")),
             "orgId": org,
             "version": known.get("version", 0) + 1,
             "createdBy": known.get("createdBy", by),
@@ -135,11 +135,6 @@ class WorkflowBook:
             self.reports[key] = _restored_report(value)
 
 
-def new_name() -> str:
-    """Return 16 random letters and digits."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(16))
-
-
 def _in_order(document: Mapping[str, Any], workflow: Workflow) -> list[Any]:
     """Return the nodes in topological order, as Port does."""
     nodes = {node["identifier"]: node for node in document["nodes"]}
@@ -159,7 +154,6 @@ def _saved_report(report: NodeReport) -> dict[str, Any]:
         "installation_id": report.installation_id,
         "is_acked": report.is_acked,
         "is_for_agent": report.is_for_agent,
-        "config": report.config,
     }
 
 
@@ -168,7 +162,7 @@ def _restored_report(value: Mapping[str, Any]) -> NodeReport:
     kept: dict[str, Any] = {
         **{name: tuple(value[name]) for name in ("links", "logs", "responses")},
         **{name: value[name] for name in ("external_run_id", "output", "claimed_until", "installation_id")},
-        **{name: value[name] for name in ("is_acked", "is_for_agent", "config")},
+        **{name: value[name] for name in ("is_acked", "is_for_agent")},
         "outcome": None
         if outcome is None
         else NodeOutcome(result=NodeResult(outcome["result"]), output=outcome["output"]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows.book import NodeReport, new_name
+from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.definitions import find_workflow
 from port_hook_cli.sandbox.workflows.documents import run_document
 from port_hook_cli.workflows.run import WorkflowRun, cancel, start
@@ -32,9 +34,9 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
         workflow,
         trigger,
         output=_inputs(trigger, body.get("inputs") or {}),
-        run_id=f"wfr_{new_name()}",
-        node_run_id=f"wfnr_{new_name()}",
-        next_id=f"wfnr_{new_name()}",
+        run_id=make_run_id(secrets.choice, "wfr_"),
+        node_run_id=make_run_id(secrets.choice, "wfnr_"),
+        next_id=make_run_id(secrets.choice, "wfnr_"),
         at=format_time(state.now()),
         by=_BY,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows.book import new_name
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
@@ -91,7 +92,7 @@ class WorkflowWalker:
 
     def _fail(self, run: WorkflowRun, reason: str) -> None:
         now = format_time(self._state.now())
-        ended = end_node(run, failed(reason), at=now, next_id=f"wfnr_{new_name()}")
+        ended = end_node(run, failed(reason), at=now, next_id=make_run_id(secrets.choice, "wfnr_"))
         self._state.workflows.save(ended)
         with contextlib.suppress(PortHookError):  # the next call tries again
             self._commit()
@@ -111,11 +112,13 @@ class _SandboxEffects:
     def secrets(self) -> Mapping[str, Any]:
         return self._state.secrets
 
+    has_agent = True
+
     def now(self) -> str:
         return format_time(self._state.now())
 
     def new_node_run_id(self) -> str:
-        return f"wfnr_{new_name()}"
+        return make_run_id(secrets.choice, "wfnr_")
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:  # noqa: ARG002 - the sandbox runs all it can
         return None
