@@ -15,7 +15,7 @@ from tests.servers import Handler, handler
 DOCUMENT = json.dumps(
     {"ok": True, "accessToken": "a-token", "expiresIn": 3600, "run": {"id": RUN_ID}, "runLogs": []}
 ).encode()
-RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
+RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (
     len(DOCUMENT),
     DOCUMENT,
 )
