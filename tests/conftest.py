@@ -12,16 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
-
-# How long an example takes depends on what else this machine does. No test measures time; `make bench` does.
-hypothesis.settings.register_profile("port-hook", deadline=None)
-hypothesis.settings.load_profile("port-hook")
 
 # A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -30,9 +25,11 @@ if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-# How long an example takes says more about what else the machine does than about the code.
+# How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
+# examples each time, so that one that passed does not fail later; everywhere else every run tries new ones.
 settings.register_profile("port-hook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("port-hook")
+settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -40,9 +40,17 @@ def test_anything_else_is_refused(text: str) -> None:
         read_output([text])
 
 
-@given(st.lists(KEYS, min_size=1, max_size=4), st.integers() | st.text(st.characters(codec="utf-8")))
+# Integers that a double holds: beyond them a number is rounded, as Port rounds it.
+INTEGERS = st.integers(-(2**53), 2**53)
+
+
+@given(st.lists(KEYS, min_size=1, max_size=4), INTEGERS | st.text(st.characters(codec="utf-8")))
 def test_a_value_is_found_at_its_path(keys: list[str], value: Any) -> None:
     found: Any = read_output([f"{'.'.join(keys)}={json.dumps(value)}"])
     for key in keys:
         found = found[key]
     assert found == value
+
+
+def test_a_number_is_rounded_as_port_rounds_it() -> None:
+    assert read_output(["id=9007199254740993"]) == {"id": 9007199254740992}
