@@ -34,6 +34,7 @@ COMMANDS = {
     "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
     "captures": "List captures, newest first.",
     "show": "Show one capture in full.",
+    "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in of Port's API.",

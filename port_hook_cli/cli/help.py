@@ -20,6 +20,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Responses": ("--respond", "--delay", "--fail-first", "--max-response"),
         "When to stop": ("--count", "--once", "--timeout", "--expect-status"),
         "Output": ("--compact", "--full", "--json", "--decrypt", "--decrypt-path", "--private-key"),
+        "Inspector": ("--inspect", "--inspect-port", "--actions", "--open"),
         "Storage": ("--store", "--max-captures", "--max-store", "--max-body", "--keep-secrets"),
     },
     "trigger": {

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from port_hook_cli.cli.contradictions import refuse_contradictions
-from port_hook_cli.cli.options import ApiTimeout, InsecureApi, Json, Org, SecretFile, Store, Tolerance, finite, size
+from port_hook_cli.cli.options import (
+    ApiTimeout,
+    InsecureApi,
+    InspectActions,
+    InspectPort,
+    Json,
+    OpenBrowser,
+    Org,
+    SecretFile,
+    Store,
+    Tolerance,
+    finite,
+    size,
+)
 from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
@@ -33,6 +47,7 @@ if TYPE_CHECKING:
 
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.invocations.models import Exchange
+    from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.session import Session
 
     Reveal = Callable[[Exchange], Sequence[Decryption]]
@@ -154,6 +169,12 @@ def listen(
     compact: Annotated[bool, typer.Option("--compact", help="Show one line per invocation.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Show everything about each invocation (the default).")] = False,
     json_: Json = False,
+    inspect: Annotated[
+        bool, typer.Option("--inspect", help="Open the inspector: a page in the browser that shows what arrives.")
+    ] = False,
+    inspect_port: InspectPort = 0,
+    actions: InspectActions = None,
+    open_: OpenBrowser = False,
     store: Store = None,
     max_captures: Annotated[int, typer.Option(metavar="N", help="Keep the newest N captures.", min=1)] = 10_000,
     max_store: Annotated[
@@ -201,6 +222,13 @@ def listen(
         {"--json": json_, "--decrypt": decrypt or bool(decrypt_path)},
         {"--respond": bool(respond), "--forward-to": bool(forward_to)},
         {"--once": once, "--count": count is not None},
+        pointless={
+            "There is no inspector without --inspect": {
+                "--inspect-port": not inspect and bool(inspect_port),
+                "--actions": not inspect and bool(actions),
+                "--open": not inspect and open_,
+            }
+        },
     )
     from port_hook_cli.listener.asking import asker
     from port_hook_cli.listener.public_url import TunnelOptions
@@ -263,10 +291,26 @@ def listen(
         else None,
     )
     reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
+    observers: list[Observer] = []
+    if inspect:
+        from port_hook_cli.cli.inspect import beside_listener
+
+        observer, companion = beside_listener(
+            plan,
+            runtime,
+            port=inspect_port,
+            actions=actions or [],
+            settings=cache(partial(read, insecure_api=insecure_api)),
+            private_key=private_key,
+            opens=open_,
+        )
+        observers.append(observer)
+        session = replace(session, companions=(companion,))
     return asyncio.run(
         _run(
             session,
             runtime,
+            observers,
             app_url=_app_url(runtime, org),
             compact=compact,
             as_json=json_,
@@ -279,6 +323,7 @@ def listen(
 async def _run(
     session: Session,
     runtime: Runtime,
+    observers: Sequence[Observer],
     *,
     app_url: str | None,
     compact: bool,
@@ -308,7 +353,7 @@ async def _run(
             conflict=conflict,
         )
     )
-    return await run_session(session, runtime, [screen], broken)
+    return await run_session(session, runtime, [screen, *observers], broken)
 
 
 def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, runtime: Runtime) -> Reveal:

@@ -67,6 +67,21 @@ InsecureApi = Annotated[
     bool,
     typer.Option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
 ]
+InspectPort = Annotated[
+    int,
+    typer.Option("--inspect-port", metavar="N", help="The inspector's port; 0 takes any free one.", min=0, max=65535),
+]
+InspectActions = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--actions", metavar="PATH", help="Offer the actions in this file or folder in the inspector (repeatable)."
+    ),
+]
+OpenBrowser = Annotated[bool, typer.Option("--open", help="Open the inspector in the browser.")]
+PrivateKey = Annotated[
+    str | None,
+    typer.Option("--private-key", metavar="FILE", help="The private key for inputs with client-side encryption."),
+]
 Tolerance = Annotated[
     float,
     typer.Option(

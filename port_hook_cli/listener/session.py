@@ -6,9 +6,10 @@ import asyncio
 import gc
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import ExitCode, UsageError
@@ -50,11 +51,16 @@ class Retarget:
     api_timeout_s: float = API_TIMEOUT_S
 
 
+Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[str]]
+"""Opens something beside a listener, which gets the listener and its public URL; returns what to tell the user."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What `listen` was asked for: the listener, its tunnel, and what to do with the public URL.
 
     `sources` are opened besides the HTTP server.
+    `companions` run beside the listener, from before its first invocation until after its last.
     `secret_place` says where the client secret comes from. `ask` asks the user a yes-or-no question.
     """
 
@@ -65,6 +71,7 @@ class Session:
     copy: bool = False
     secret_place: str = ""
     retarget: Retarget | None = None
+    companions: Sequence[Companion] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,13 @@ async def _run(
         if started is None:
             observer.notice("Stopped before it was ready.")
             return ExitCode.OK
+        lines = [
+            await stack.enter_async_context(open_(started.serving, partial(_public_url, started)))
+            for open_ in session.companions
+        ]
         _show_ready(session, runtime, observer, started)
+        for line in lines:
+            observer.notice(line)
         started.serving.accept()
         if started.tunnel:
             started.tunnel.begin()
@@ -134,6 +147,10 @@ async def _run(
             observer.notice(f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")
     _sum_up(observer, started)
     return _outcome(session, watcher, observer)
+
+
+def _public_url(started: _Started) -> str | None:
+    return started.tunnel.public_url if started.tunnel else None
 
 
 def _watcher(session: Session, stop: asyncio.Event) -> Watcher:

@@ -1,0 +1,160 @@
+"""`port-hook inspect`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import typer
+
+from port_hook_cli.actions.encryption import KeyUnreadable
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.actions.encrypted_inputs import Decryption
+    from port_hook_cli.invocations.models import Payload
+    from port_hook_cli.listener.observers import Observer
+    from port_hook_cli.listener.serving import ListenPlan, Serving
+    from port_hook_cli.listener.session import Companion
+
+
+def inspect(
+    ctx: typer.Context,
+    port: options.InspectPort = 0,
+    actions: options.InspectActions = None,
+    open_: options.OpenBrowser = False,
+    store: options.Store = None,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    private_key: options.PrivateKey = None,
+    insecure_api: options.InsecureApi = False,
+) -> ExitCode:
+    """Show captures in the browser: search them, see why a signature failed, send them again."""
+    from port_hook_cli.captures.opening import store_path
+
+    runtime: Runtime = ctx.obj
+    read = partial(read_settings, runtime, org=org, secret_file=secret_file, insecure_api=insecure_api)
+    secret = read(needs=ONLY_THE_SECRET).client_secret
+    return asyncio.run(
+        _inspect(
+            runtime,
+            store_path(store, runtime.cwd),
+            port=port,
+            actions=[runtime.cwd / path for path in actions or []],
+            secret=secret,
+            settings=cache(read),
+            private_key=private_key,
+            opens=open_,
+        )
+    )
+
+
+async def _inspect(
+    runtime: Runtime,
+    store: Path,
+    *,
+    port: int,
+    actions: list[Path],
+    secret: Secret | None,
+    settings: Callable[[], Settings],
+    private_key: str | None,
+    opens: bool,
+) -> ExitCode:
+    from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
+    from port_hook_cli.terminal.console import tell
+    from port_hook_cli.terminal.signals import stop_signal
+
+    inspector = InspectorOptions(
+        port=port,
+        actions=actions,
+        secret=secret,
+        settings=settings,
+        decrypt=_decrypt(secret, private_key, runtime),
+    )
+    with stop_signal() as stop:
+        async with inspecting_store(inspector, runtime, store) as serving:
+            print(serving.url, file=runtime.stdout, flush=True)
+            tell(
+                "The inspector is open until Ctrl-C. The URL lets its holder read and send captures: keep it.", runtime
+            )
+            if opens:
+                open_page(serving.url)
+            await stop.wait()
+    return ExitCode.OK
+
+
+def beside_listener(
+    plan: ListenPlan,
+    runtime: Runtime,
+    *,
+    port: int,
+    actions: list[Path],
+    settings: Callable[[], Settings],
+    private_key: str | None,
+    opens: bool,
+) -> tuple[Observer, Companion]:
+    """Return the observer and the companion that `listen --inspect` adds to its session."""
+    from port_hook_cli.captures.opening import store_path
+    from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener
+
+    secret, observer = plan.policy.secret, InspectorObserver()
+    inspector = InspectorOptions(
+        port=port,
+        actions=[runtime.cwd / path for path in actions],
+        secret=secret,
+        settings=settings,
+        decrypt=_decrypt(secret, private_key, runtime),
+    )
+
+    @asynccontextmanager
+    async def companion(serving: Serving, public_url: Callable[[], str | None]) -> AsyncIterator[str]:
+        store = store_path(plan.store, runtime.cwd)
+        urls = lambda: (serving.url, public_url())  # noqa: E731 - asked again for each page
+        async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls) as opened:
+            _refuse_to_inspect_itself(plan, opened.port)
+            if opens:
+                open_page(opened.url)
+            yield f"Inspector {opened.url}"
+
+    return observer, companion
+
+
+def _decrypt(
+    secret: Secret | None, private_key: str | None, runtime: Runtime
+) -> Callable[[Payload], list[Decryption]] | None:
+    """Return what decrypts inputs, or None without a key that can; raises KeyUnreadable for a faulty --private-key."""
+    from port_hook_cli.cli.keys import build_decrypter
+
+    if secret is None and private_key is None:
+        return None
+    try:
+        return build_decrypter(secret, private_key, runtime).decrypt
+    except KeyUnreadable:
+        if private_key is not None:
+            raise
+        return None  # too short to be a client secret; everything else works
+
+
+def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
+    routes = plan.policy.routes
+    for target in (routes.default, *routes.by_action.values()):
+        if target and is_on_this_machine(target) and urlsplit(target).port == port:
+            raise UsageError(f"{target} is the inspector itself.", hint="Give the port that your handler listens on.")
+
+
+def open_page(url: str) -> None:
+    """Open the page in the user's browser, if there is one."""
+    import webbrowser
+
+    webbrowser.open(url)

@@ -1,0 +1,103 @@
+"""Who may use the inspector: only a browser or a script that has the token. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from port_hook_cli.http.web_pages import find_foreign
+
+COOKIE = "port_hook_inspector"
+CHANGE_HEADER = "x-port-hook"
+_BEARER = "bearer "
+_READING = frozenset({"GET", "HEAD"})
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cache-control": "no-store",
+}
+"""The header fields of every response. Text of a payload is never HTML, and these hold if it ever were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The parts of a request that decide whether it is allowed; absent ones are None."""
+
+    method: str
+    host: str | None = None
+    origin: str | None = None
+    site: str | None = None
+    authorization: str | None = None
+    cookie: str | None = None
+    change: str | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused: the response's status, and the message, which tells nothing about the store."""
+
+    status: int
+    message: str
+    hint: str
+
+
+_NO_TOKEN = Refusal(
+    403, "This inspector needs its token.", "Open the URL that port-hook printed; it is valid until the inspector ends."
+)
+_FOREIGN = "This request came from another site."
+_OPEN_IT = "Open the inspector in a browser by the URL that port-hook printed."
+_NO_CHANGE_HEADER = Refusal(
+    403,
+    "A request that changes something needs the header x-port-hook: 1 and a JSON body.",
+    "Send x-port-hook: 1 and content-type: application/json.",
+)
+
+
+def refusal(asker: Asker, token: str, *, names: Container[str] = ()) -> Refusal | None:
+    """Return why a request for anything but the page's entry is refused, or None.
+
+    `names` are host names of the inspector besides addresses and localhost.
+    """
+    if foreign := foreign_refusal(asker, names=names):
+        return foreign
+    if not _has_token(asker, token):
+        return _NO_TOKEN
+    if asker.method not in _READING and not _is_deliberate(asker):
+        return _NO_CHANGE_HEADER
+    return None
+
+
+def foreign_refusal(asker: Asker, *, names: Container[str] = ()) -> Refusal | None:
+    """Return why a request of another site is refused, or None."""
+    foreign = find_foreign(asker.host, asker.origin, asker.site, names=names)
+    if foreign is None and asker.host is not None:
+        return None
+    return Refusal(foreign.status if foreign else 403, _FOREIGN, _OPEN_IT)
+
+
+def is_token(given: str, token: str) -> bool:
+    """Return whether `given` is the token, in constant time."""
+    return compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+
+
+def _has_token(asker: Asker, token: str) -> bool:
+    authorization = asker.authorization or ""
+    if authorization[: len(_BEARER)].lower() == _BEARER:
+        return is_token(authorization[len(_BEARER) :].strip(), token)
+    return is_token(asker.cookie or "", token)
+
+
+def _is_deliberate(asker: Asker) -> bool:
+    """Return whether a request cannot come from an HTML form: it has a header and a content type that forms lack."""
+    content_type = (asker.content_type or "").partition(";")[0].strip().lower()
+    return asker.change == "1" and content_type == "application/json"

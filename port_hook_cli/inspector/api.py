@@ -1,0 +1,250 @@
+"""The inspector's API without HTTP: what each address of docs/reference/inspector-api.md returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli import __version__
+from port_hook_cli.actions.decryption_view import plain_value
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.captures.index import IndexState
+from port_hook_cli.errors import UsageError
+from port_hook_cli.inspector.comparison import compare
+from port_hook_cli.inspector.exports import find_export
+from port_hook_cli.inspector.feed import Feed
+from port_hook_cli.inspector.parameters import Parameters, read_number, read_query, read_resend
+from port_hook_cli.inspector.port_side import PortSide
+from port_hook_cli.inspector.reading import Captures
+from port_hook_cli.inspector.records import body_record, delivery_record, message
+from port_hook_cli.inspector.sending import Destination, Resent, resend
+from port_hook_cli.inspector.triggering import Actions
+from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
+
+_PAGE = 60
+_MAX_PAGE = 200
+_BUCKETS = 60
+_MAX_BUCKETS = 200
+_LEVEL = 200
+_SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectorSetup:
+    """What an inspector is made of.
+
+    `mode` is `listen` or `store`. `decrypt` opens the encrypted inputs of a payload, None without a key. `urls` returns
+    the listener's URLs, local and public.
+    """
+
+    mode: str
+    store: Path
+    runtime: Runtime = field(repr=False)
+    destination: Destination
+    port: PortSide
+    actions: Actions
+    secret: Secret | None = None
+    decrypt: Callable[[Payload], list[Decryption]] | None = None
+    urls: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
+
+
+class Inspector:
+    """Answers the questions of the page. All methods raise PortHookError."""
+
+    def __init__(self, setup: InspectorSetup, captures: Captures) -> None:
+        self._setup = setup
+        self._captures = captures
+        self._state = IndexState(has_texts=False, indexed=0, captures=0, is_complete=False)
+        self.feed = Feed(captures, self._refreshed_session)
+        self.own_ports: frozenset[int] = frozenset()
+
+    async def show_session(self, _: Parameters) -> dict[str, Any]:
+        """Return what the page has to know about this inspector, with the current counts."""
+        self._state = await self._captures.state()
+        return self.session()
+
+    def session(self) -> dict[str, Any]:
+        """Return what the page has to know about this inspector."""
+        setup = self._setup
+        url, public_url = setup.urls()
+        why_not = {
+            "replay": None,
+            "sign": None if setup.secret else f"There is no client secret. {_SET_IT}",
+            "runs": setup.port.why_not(),
+            "trigger": setup.actions.why_not(),
+            "decrypt": None if setup.decrypt else f"There is no key to decrypt with. {_SET_IT}",
+        }
+        state = self._state
+        return message(
+            {
+                "version": __version__,
+                "mode": setup.mode,
+                "store": str(setup.store),
+                "url": url,
+                "public_url": public_url,
+                "count": state.captures,
+                "search": {
+                    "kind": "index" if state.has_texts else "scan",
+                    "indexed": state.indexed,
+                    "of": state.captures,
+                    "complete": state.is_complete,
+                },
+                "problem": self.feed.problem or None,
+                "can": {name: reason is None for name, reason in why_not.items()},
+                "why_not": why_not,
+            }
+        )
+
+    def _refreshed_session(self) -> dict[str, Any]:
+        """Return the session without what changes with every capture, so that it is sent only when it matters."""
+        session = self.session()
+        return {**session, "count": None, "search": {**session["search"], "indexed": None, "of": None}}
+
+    async def captures_page(self, parameters: Parameters) -> dict[str, Any]:
+        """Return one page of rows."""
+        limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
+        newest = read_number(parameters, "from", None)
+        rows, following = await self._captures.page(read_query(parameters), newest=newest, limit=limit)
+        return message({"captures": rows, "next": following})
+
+    async def spans(self, parameters: Parameters) -> dict[str, Any]:
+        """Return the numbers of all matches."""
+        self._state = await self._captures.state()
+        return await self._captures.spans(read_query(parameters))
+
+    async def histogram(self, parameters: Parameters) -> dict[str, Any]:
+        """Return arrivals over time."""
+        buckets = read_number(parameters, "buckets", _BUCKETS, most=_MAX_BUCKETS) or _BUCKETS
+        return await self._captures.histogram(read_query(parameters), now=self._setup.runtime.now(), buckets=buckets)
+
+    async def capture(self, name: str, _: Parameters) -> dict[str, Any]:
+        """Return one capture in full."""
+        return await self._captures.record(
+            name, secret=self._setup.secret, replay_to=self._setup.destination.default_url
+        )
+
+    async def tree(self, name: str, parameters: Parameters) -> dict[str, Any]:
+        """Return one level of a JSON body, or the members that contain a text."""
+        part = _part(parameters.get("part"))
+        text = parameters.get("find")
+        if text:
+            return message(await self._captures.find(name, part, text[:200]))
+        offset = read_number(parameters, "offset", 0) or 0
+        limit = read_number(parameters, "limit", _LEVEL) or _LEVEL
+        pointer = parameters.get("path") or ""
+        return message(await self._captures.level(name, part, pointer, offset=offset, limit=limit))
+
+    async def body(self, name: str, part: str) -> bytes:
+        """Return the exact bytes of a part of a capture."""
+        return await self._captures.body(name, _part(part))
+
+    async def export(self, name: str, format_name: str) -> dict[str, Any] | None:
+        """Return a capture in another tool's format, None for an unknown one."""
+        row = find_export(format_name)
+        if row is None:
+            return None
+        exchange = await self._captures.get(name)
+        url = self._setup.destination.default_url(exchange) or f"http://127.0.0.1:8000{exchange.invocation.target}"
+        text = await asyncio.to_thread(row.write, exchange, url)
+        return message({"text": text, "filename": f"{exchange.invocation.id}.{row.ending}"})
+
+    async def compare(self, parameters: Parameters) -> dict[str, Any]:
+        """Return the differences of two captures."""
+        names = [parameters.get("a") or "", parameters.get("b") or ""]
+        if not all(names):
+            raise UsageError("Name two captures to compare.", hint="Send a=ID and b=ID.")
+        a, b = [await self._captures.get(name) for name in names]
+        found = await asyncio.to_thread(compare, a, b)
+        return message({"a": a.invocation.id, "b": b.invocation.id, **found})
+
+    async def replay(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a capture again."""
+        exchange = await self._captures.get(name)
+        sent = await resend(
+            exchange,
+            read_resend(body),
+            self._setup.destination,
+            secret=self._setup.secret,
+            runtime=self._setup.runtime,
+            refused_ports=self.own_ports,
+        )
+        return await self._sent(sent)
+
+    async def trigger(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the request of an action with the given inputs, and send it."""
+        request = await self._setup.actions.request(name, body.get("inputs") or {})
+        url = self._setup.destination.default_url(_unsent(request)) or ""
+        if not url:
+            raise UsageError(
+                "It is not known where to send it.", hint="Start `port-hook listen --inspect --forward-to PORT`."
+            )
+        return await self._sent(await self._setup.destination.send(request, url))
+
+    async def decrypt(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the encrypted inputs of a capture in the clear; nothing of it is kept."""
+        if self._setup.decrypt is None:
+            raise UsageError("There is no key to decrypt with.", hint=_SET_IT)
+        exchange = await self._captures.get(name)
+        found = await asyncio.to_thread(self._setup.decrypt, exchange.payload)
+        return message({"values": [_decrypted(decryption) for decryption in found]})
+
+    async def run(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
+        """Return a run as Port has it."""
+        return await self._setup.port.show(run_id, parameters.get("workflow_run"))
+
+    async def report(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Report a run, and return it as Port has it afterwards."""
+        await self._setup.port.report(run_id, body)
+        return await self._setup.port.show(run_id, body.get("workflow_run"))
+
+    async def actions(self, _: Parameters) -> dict[str, Any]:
+        """Return the actions that can be triggered."""
+        return message({"actions": await self._setup.actions.forms()})
+
+    async def stream(self, parameters: Parameters, after: int | None, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """Send events until cancelled."""
+        await self.feed.stream(read_query(parameters), after, send)
+
+    async def _sent(self, sent: Resent) -> dict[str, Any]:
+        self.feed.touch()
+        request = sent.request
+        return message(
+            {
+                "delivery": delivery_record(sent.delivery),
+                "sent": {
+                    "method": request.method,
+                    "target": request.target,
+                    "headers": [list(item) for item in request.headers],
+                    "body": body_record(request.body),
+                },
+                "notes": list(sent.notes),
+                "capture": sent.capture_id or None,
+            }
+        )
+
+
+def _part(text: str | None) -> str:
+    part = text or "request"
+    if part not in {"request", "delivery", "response"}:
+        raise UsageError(f"{part[:80]} is not a part of a capture.", hint="Use request, delivery or response.")
+    return part
+
+
+def _unsent(request: Any) -> Exchange:
+    from port_hook_cli.signatures.verification import UNCHECKED
+
+    return Exchange(invocation=request, verdict=UNCHECKED, payload=Payload())
+
+
+def _decrypted(decryption: Decryption) -> dict[str, Any]:
+    is_open = decryption.plaintext is not None
+    return {
+        "path": str(decryption.path),
+        "text": plain_value(decryption) if is_open else None,
+        "problem": None if is_open else decryption.message,
+    }

@@ -1,0 +1,139 @@
+"""The differences between two captures. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from port_hook_cli.inspector.json_levels import short_text
+from port_hook_cli.invocations.models import Exchange, Headers
+
+MAX_CHANGES = 500
+_TEXT = 2_000
+
+Change = dict[str, Any]
+
+
+def compare(a: Exchange, b: Exchange) -> dict[str, Any]:
+    """Return the differences of two captures: `body`, `headers` and `facts`, each a list of changes.
+
+    `complete` is False if there are more than 500 in a list; `note` says why bodies were not compared as JSON.
+    """
+    bodies, is_complete, note = _bodies(a, b)
+    return {
+        "body": bodies,
+        "headers": _headers(a, b),
+        "facts": list(_facts(a, b)),
+        "complete": is_complete,
+        "note": note,
+    }
+
+
+def _bodies(a: Exchange, b: Exchange) -> tuple[list[Change], bool, str | None]:
+    one, other = a.invocation.body, b.invocation.body
+    if one == other:
+        return [], True, None
+    if a.payload.document is None or b.payload.document is None:
+        problem = a.payload.problem or b.payload.problem or "a body is not JSON"
+        sizes = _change("", "changed", f"{len(one)} bytes", f"{len(other)} bytes")
+        return [sizes], True, f"The bodies were not compared as JSON: {problem}."
+    found = list(_limited(differences(a.payload.document, b.payload.document), MAX_CHANGES + 1))
+    if not found:
+        return [], True, "The bodies are the same JSON in different bytes."
+    return found[:MAX_CHANGES], len(found) <= MAX_CHANGES, None
+
+
+def differences(before: Any, after: Any) -> Iterator[Change]:
+    """Yield the changes from one document to another, in the order of the first; without recursion."""
+    stack: list[tuple[str, Any, Any]] = [("", before, after)]
+    while stack:
+        path, one, other = stack.pop()
+        if isinstance(one, dict) and isinstance(other, dict):
+            inner = [
+                (f"{path}/{_token(key)}", one.get(key, _ABSENT), other.get(key, _ABSENT)) for key in {**one, **other}
+            ]
+            stack.extend(reversed(inner))
+        elif isinstance(one, list) and isinstance(other, list):
+            longest = max(len(one), len(other))
+            inner = [
+                (f"{path}/{i}", one[i] if i < len(one) else _ABSENT, other[i] if i < len(other) else _ABSENT)
+                for i in range(longest)
+            ]
+            stack.extend(reversed(inner))
+        elif one is _ABSENT:
+            yield _change(path, "added", None, short_text(other, _TEXT))
+        elif other is _ABSENT:
+            yield _change(path, "removed", short_text(one, _TEXT), None)
+        elif type(one) is not type(other) or one != other:
+            yield _change(path, "changed", short_text(one, _TEXT), short_text(other, _TEXT))
+
+
+class _Absent:
+    """The value of a member that a document does not have."""
+
+
+_ABSENT = _Absent()
+
+
+def _headers(a: Exchange, b: Exchange) -> list[Change]:
+    one, other = a.invocation.headers, b.invocation.headers
+    names = dict.fromkeys((*one.names, *other.names))
+    return [
+        _change(name, _kind(before, after), before, after)
+        for name in names
+        for before, after in [(_joined(one, name), _joined(other, name))]
+        if before != after
+    ]
+
+
+def _facts(a: Exchange, b: Exchange) -> Iterator[Change]:
+    for name, one, other in (
+        ("verdict", str(a.verdict.status), str(b.verdict.status)),
+        ("causes", ", ".join(a.verdict.slugs) or None, ", ".join(b.verdict.slugs) or None),
+        ("method", a.invocation.method, b.invocation.method),
+        ("target", a.invocation.target, b.invocation.target),
+        ("handler", _handler(a), _handler(b)),
+        ("response", _response(a), _response(b)),
+        ("response body", _response_body(a), _response_body(b)),
+    ):
+        if one != other:
+            yield _change(name, _kind(one, other), one, other)
+
+
+def _handler(exchange: Exchange) -> str | None:
+    delivery = exchange.delivery
+    if delivery is None:
+        return None
+    return str(delivery.status) if delivery.status is not None else delivery.fault or "failed"
+
+
+def _response(exchange: Exchange) -> str | None:
+    return None if exchange.response is None else str(exchange.response.status)
+
+
+def _response_body(exchange: Exchange) -> str | None:
+    if exchange.response is None or not exchange.response.body:
+        return None
+    return exchange.response.body[:_TEXT].decode("utf-8", "replace")
+
+
+def _joined(headers: Headers, name: str) -> str | None:
+    values = headers.all(name)
+    return ", ".join(values) if values else None
+
+
+def _kind(before: str | None, after: str | None) -> str:
+    return "added" if before is None else "removed" if after is None else "changed"
+
+
+def _change(path: str, kind: str, before: str | None, after: str | None) -> Change:
+    return {"path": path, "kind": kind, "before": before, "after": after}
+
+
+def _token(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _limited(changes: Iterator[Change], limit: int) -> Iterator[Change]:
+    for _, change in zip(range(limit), changes, strict=False):
+        yield change

@@ -1,0 +1,49 @@
+// The page's state is in its URL: a reload, a shared link, back and forward work.
+import { useEffect, useState } from "./ui.js";
+
+export const FILTERS = ["text", "action", "verdict", "response", "handler", "run", "since", "until", "id"];
+
+export function readLocation() {
+  const found = new URLSearchParams(window.location.search);
+  const filters = {};
+  for (const name of FILTERS) {
+    const values = found.getAll(name).filter(Boolean);
+    if (values.length) filters[name] = name === "verdict" ? values : values[0];
+  }
+  return { filters, open: found.get("open") ?? "", tab: found.get("tab") ?? "", against: found.get("against") ?? "" };
+}
+
+/** Go to another state. A new capture or tab can be left by going back; typing in a filter cannot. */
+export function go(change, { replace = false } = {}) {
+  const state = { ...readLocation(), ...change };
+  const found = new URLSearchParams();
+  for (const name of FILTERS) {
+    for (const value of [state.filters[name] ?? []].flat()) if (value !== "") found.append(name, value);
+  }
+  for (const name of ["open", "tab", "against"]) if (state[name]) found.set(name, state[name]);
+  const url = found.size ? `/?${found}` : "/";
+  if (url === window.location.pathname + window.location.search) return;
+  window.history[replace ? "replaceState" : "pushState"](null, "", url);
+  window.dispatchEvent(new Event("moved"));
+}
+
+export function useLocation() {
+  const [state, setState] = useState(readLocation);
+  useEffect(() => {
+    const update = () => setState(readLocation());
+    window.addEventListener("popstate", update);
+    window.addEventListener("moved", update);
+    return () => {
+      window.removeEventListener("popstate", update);
+      window.removeEventListener("moved", update);
+    };
+  }, []);
+  return state;
+}
+
+export function setFilter(name, value, options) {
+  const filters = { ...readLocation().filters };
+  if (value === null || value === "" || (Array.isArray(value) && !value.length)) delete filters[name];
+  else filters[name] = value;
+  go({ filters }, options);
+}

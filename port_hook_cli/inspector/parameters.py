@@ -1,0 +1,98 @@
+"""The parameters of the inspector's API as values. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from port_hook_cli.captures.query import HANDLER_FAILED, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
+from port_hook_cli.errors import UsageError
+from port_hook_cli.inspector.sending import Resend
+from port_hook_cli.invocations.models import Status
+
+MAX_TEXT = 1_000
+_RESPONSES = (*STATUS_CLASSES, NO_RESPONSE)
+_HANDLERS = (*_RESPONSES, HANDLER_FAILED)
+
+
+class Parameters(Protocol):
+    """Query parameters, which may be repeated."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return the first value of a parameter, or None."""
+        ...
+
+    def getall(self, name: str, default: list[str], /) -> Sequence[str]:
+        """Return all values of a parameter, or `default`."""
+        ...
+
+
+def read_query(parameters: Parameters) -> CaptureQuery:
+    """Return the filter in query parameters; raises UsageError for values that no filter has."""
+    return CaptureQuery(
+        text=_text(parameters, "text") or "",
+        action=_text(parameters, "action"),
+        verdicts=tuple(_verdict(text) for text in parameters.getall("verdict", []) if text),
+        response=_choice(parameters, "response", _RESPONSES),
+        handler=_choice(parameters, "handler", _HANDLERS),
+        run_id=_text(parameters, "run"),
+        since_s=_seconds(parameters, "since"),
+        until_s=_seconds(parameters, "until"),
+        id_prefix=_text(parameters, "id"),
+    )
+
+
+def read_number(parameters: Parameters, name: str, default: int | None, *, most: int | None = None) -> int | None:
+    """Return a whole number from 0, at most `most`; raises UsageError."""
+    text = parameters.get(name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:  # noqa: PLR2004 - a store has no such number
+        raise UsageError(f"{name} is not a whole number.", hint=f"Write it like {name}=60.")
+    return int(text) if most is None else min(int(text), most)
+
+
+def read_resend(body: Mapping[str, Any]) -> Resend:
+    """Return how to send a capture again; raises UsageError."""
+    text, values, to = body.get("body"), body.get("set") or {}, body.get("to")
+    for name, value, kind in (("body", text, str), ("to", to, str), ("set", values, dict)):
+        if value is not None and not isinstance(value, kind):
+            raise UsageError(f'"{name}" has the wrong type.', hint="See docs/reference/inspector-api.md.")
+    return Resend(body=text, values=values, is_signed=body.get("sign") is not False, to=to or None)
+
+
+def _text(parameters: Parameters, name: str) -> str | None:
+    text = parameters.get(name)
+    if text and len(text) > MAX_TEXT:
+        raise UsageError(f"{name} is longer than {MAX_TEXT:,} characters.", hint="Search for a part of it.")
+    return text or None
+
+
+def _verdict(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError as error:
+        raise UsageError(f"{text[:80]} is not a verdict.", hint=f"Use one of {', '.join(Status)}.") from error
+
+
+def _choice(parameters: Parameters, name: str, choices: Sequence[str]) -> str | None:
+    text = parameters.get(name)
+    if not text:
+        return None
+    if text not in choices:
+        raise UsageError(f"{text[:80]} is not a value of {name}.", hint=f"Use one of {', '.join(choices)}.")
+    return text
+
+
+def _seconds(parameters: Parameters, name: str) -> float | None:
+    text = parameters.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{name} is not a time.", hint="Write it in seconds since the epoch.")
+    return value

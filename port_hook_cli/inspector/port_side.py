@@ -1,0 +1,183 @@
+"""What Port says about a run: its status, log and links, and the node runs of a workflow as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from port_hook_cli.errors import PortHookError, SettingsError
+from port_hook_cli.inspector.records import message
+from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID, is_run_id
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.reporting.report import send_report
+from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runtime import Runtime
+
+_MAX_LOGS = 500
+_MAX_NODES = 200
+_NO_CREDENTIALS = (
+    "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET, or start `port-hook sandbox`, and start the inspector again."
+)
+
+
+class PortSide:
+    """Reads and reports runs with the credentials of the session, if there are any."""
+
+    def __init__(self, read: Callable[[], Settings], runtime: Runtime) -> None:
+        self._read, self._runtime = read, runtime
+
+    def why_not(self) -> str | None:
+        """Return why runs cannot be shown, or None."""
+        try:
+            self._read().require_access()
+        except SettingsError as error:
+            return error.message
+        return None
+
+    async def show(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
+        """Return the run; for a node run, the run of its workflow if `workflow_run` names it. Never raises."""
+        if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
+            return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
+        if is_node_run(run_id) and workflow_run is None:
+            return _unavailable(
+                "Port has no route that shows a node's run alone, and this payload does not name the workflow's run.",
+                "Add {{ .workflowRun.identifier }} to the node's body to see the whole run here.",
+            )
+        try:
+            settings = self._read()
+            async with open_port_api(settings, self._runtime, retries=False) as port:
+                if is_node_run(run_id) or WORKFLOW_RUN_ID.match(run_id):
+                    return await _workflow_run(port, workflow_run or run_id)
+                return await _action_run(port, run_id, settings.app_url)
+        except SettingsError as error:
+            return _unavailable(error.message, error.hint or _NO_CREDENTIALS)
+        except PortHookError as error:
+            return _unavailable(error.message, error.hint)
+
+    async def report(self, run_id: str, wanted: Mapping[str, Any]) -> None:
+        """Report a run as `report-run` does; raises PortHookError."""
+        status = wanted.get("status")
+        text = str(wanted.get("message") or "")
+        report = RunReport(
+            status=None if status is None else RunStatus(str(status).lower()),
+            label=str(wanted["label"]) if wanted.get("label") else None,
+            summary=str(wanted["summary"]) if wanted.get("summary") else None,
+            links=tuple(str(link) for link in wanted.get("link") or ()),
+            logs=(text,) if text else (),
+            log_level=LogLevel.INFO if text and is_node_run(run_id) else None,
+        )
+        plan = plan_report(run_id, report)
+        async with open_port_api(self._read(), self._runtime) as port:
+            await send_report(port, plan)
+
+
+async def _action_run(port: Any, run_id: str, app_url: str) -> dict[str, Any]:
+    run = await port.get_run(run_id)
+    logs = await port.run_logs(run_id)
+    action = run.get("action")
+    return _available(
+        {
+            "id": run_id,
+            "kind": "action",
+            "name": action.get("identifier") if isinstance(action, dict) else action,
+            "status": run.get("status"),
+            "label": run.get("statusLabel"),
+            "summary": run.get("summary"),
+            "link": _links(run.get("link")),
+            "created_at": run.get("createdAt"),
+            "ended_at": run.get("endedAt"),
+            "url": run_page(app_url, run_id) if app_url else None,
+        },
+        [
+            {"at": entry.get("createdAt"), "level": None, "text": str(entry.get("message", ""))}
+            for entry in logs[-_MAX_LOGS:]
+        ],
+        [],
+    )
+
+
+async def _workflow_run(port: Any, run_id: str) -> dict[str, Any]:
+    path = f"/v1/workflows/runs/{quote(run_id, safe='')}"
+    run = _part(await port.call("GET", path), "workflowRun")
+    logs = (await port.call("GET", f"{path}/logs")).get("logs")
+    identifier = _part(run, "workflow").get("identifier")
+    definition = {}
+    if identifier:
+        found = await port.call("GET", f"/v1/workflows/{quote(str(identifier), safe='')}")
+        definition = _part(found, "workflow")
+    return _available(
+        {
+            "id": run_id,
+            "kind": "workflow",
+            "name": identifier,
+            "status": run.get("status"),
+            "label": run.get("result"),
+            "summary": None,
+            "link": [],
+            "created_at": run.get("createdAt"),
+            "ended_at": run.get("completedAt"),
+            "url": None,
+        },
+        [_log(entry) for entry in (logs if isinstance(logs, list) else [])[-_MAX_LOGS:]],
+        graph(definition, run),
+    )
+
+
+def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the nodes of a workflow with what became of them in a run, and the nodes that each leads to."""
+    reached = {_part(each, "node").get("identifier"): each for each in _objects(run.get("nodeRuns"))}
+    targets: dict[str, list[str]] = {}
+    for connection in _objects(definition.get("connections")):
+        targets.setdefault(str(connection.get("sourceIdentifier")), []).append(str(connection.get("targetIdentifier")))
+    nodes = _objects(definition.get("nodes"))
+    known = {str(node.get("identifier")): node for node in nodes} or {str(name): {} for name in reached}
+    return [
+        _node(name, node, reached.get(name), targets.get(name, [])) for name, node in list(known.items())[:_MAX_NODES]
+    ]
+
+
+def _node(name: str, node: Mapping[str, Any], run: Mapping[str, Any] | None, following: list[str]) -> dict[str, Any]:
+    run = run or {}
+    return {
+        "id": name,
+        "type": _part(node, "config").get("type") or run.get("nodeConfigType"),
+        "title": node.get("title") or run.get("nodeTitle") or name,
+        "status": run.get("status"),
+        "result": run.get("result"),
+        "started_at": run.get("createdAt"),
+        "ended_at": run.get("completedAt"),
+        "run_id": run.get("identifier"),
+        "next": following,
+    }
+
+
+def _log(entry: Any) -> dict[str, Any]:
+    fields = entry if isinstance(entry, dict) else {}
+    text = fields.get("message", fields.get("log", ""))
+    return {"at": fields.get("createdAt"), "level": fields.get("level", fields.get("logLevel")), "text": str(text)}
+
+
+def _available(run: dict[str, Any], logs: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return message({"available": True, "run": run, "logs": list(logs), "nodes": list(nodes)})
+
+
+def _unavailable(reason: str, hint: str) -> dict[str, Any]:
+    return message({"available": False, "reason": reason, "hint": hint})
+
+
+def _part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _links(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [str(each) for each in value] if isinstance(value, list) else []

@@ -1,0 +1,285 @@
+"""What the inspector's API returns about captures, described in docs/reference/inspector-api.md. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from port_hook_cli.captures.exchange_view import what_it_is
+from port_hook_cli.captures.index import Histogram, Listed, Spans
+from port_hook_cli.inspector.exports import EXPORT_FORMATS
+from port_hook_cli.inspector.json_levels import short_text
+from port_hook_cli.invocations.models import (
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    Delivery,
+    Exchange,
+    Headers,
+    Kind,
+    Payload,
+    Response,
+    Verdict,
+)
+from port_hook_cli.runs.fate import RunFate, run_fate
+from port_hook_cli.runs.view import fate_message
+from port_hook_cli.signatures.signing import sign
+from port_hook_cli.text.secret import MASK, Secret
+
+SCHEMA = "port-hook/inspector/1"
+NOT_COMPUTED = "The inspector has no client secret, so it cannot compute the signature."
+
+_TEXT_BYTES = 64 * 1024
+_HEX_BYTES = 1024
+_HEX_WIDTH = 16
+_VALUE = 2_000
+_MAX_FIELDS = 200
+_SIGNED_TEXT = 400
+_MILLISECONDS_FROM = 10**11
+_LATEST_S = 2.5e11
+
+
+def message(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a response's fields with the schema in front."""
+    return {"schema": SCHEMA, **fields}
+
+
+def row_record(listed: Listed) -> dict[str, Any]:
+    """Return a capture as a row of the list."""
+    exchange = listed.exchange
+    invocation, payload, delivery = exchange.invocation, exchange.payload, exchange.delivery
+    return {
+        "seq": listed.seq,
+        "id": invocation.id,
+        "received_at": invocation.received_at,
+        "method": invocation.method,
+        "target": invocation.target,
+        "kind": str(payload.kind),
+        "name": _name(payload),
+        "run_id": payload.run_id,
+        "user": payload.user,
+        "entity": payload.entity,
+        "operation": payload.operation or payload.event,
+        "source": "replay" if invocation.replay_of else "http",
+        "replay_of": invocation.replay_of,
+        "verdict": str(exchange.verdict.status),
+        "causes": list(exchange.verdict.slugs),
+        "response": None if exchange.response is None else exchange.response.status,
+        "handler": None if delivery is None else _handler(delivery),
+        "bytes": listed.size,
+        "problem": payload.problem,
+    }
+
+
+def capture_record(
+    listed: Listed, *, replays: Sequence[Listed], secret: Secret | None, replay_to: str | None
+) -> dict[str, Any]:
+    """Return one capture in full. The secret computes the expected signature, and is not in the record."""
+    exchange = listed.exchange
+    invocation, payload = exchange.invocation, exchange.payload
+    return message(
+        {
+            "row": row_record(listed),
+            "request": {
+                "method": invocation.method,
+                "target": invocation.target,
+                "headers": _header_list(invocation.headers),
+                "body": body_record(invocation.body, size=listed.size, problem=payload.problem),
+            },
+            "verdict": _verdict(exchange, secret),
+            "summary": [[label, value] for label, value in _summary(payload)],
+            "inputs": [_input(name, value) for name, value in list(payload.inputs.items())[:_MAX_FIELDS]],
+            "changes": [
+                {
+                    "path": change.path,
+                    "before": short_text(change.before, _VALUE),
+                    "after": short_text(change.after, _VALUE),
+                }
+                for change in payload.changes
+            ],
+            "encrypted": list(payload.censored[:_MAX_FIELDS]),
+            "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
+            "response": None if exchange.response is None else response_record(exchange.response),
+            "fate": _fate(exchange),
+            "replays": [row_record(replay) for replay in replays],
+            "replay_to": replay_to,
+            "exports": [row.name for row in EXPORT_FORMATS],
+        }
+    )
+
+
+def delivery_record(delivery: Delivery) -> dict[str, Any]:
+    """Return a delivery with its response's fields and body."""
+    return {
+        "url": delivery.url,
+        **_handler(delivery),
+        "error": delivery.error,
+        "headers": _header_list(delivery.headers),
+        "body": body_record(delivery.body),
+    }
+
+
+def response_record(response: Response) -> dict[str, Any]:
+    """Return the response that the sender got."""
+    return {
+        "status": response.status,
+        "headers": _header_list(response.headers),
+        "body": body_record(response.body),
+    }
+
+
+def body_record(body: bytes, *, size: int | None = None, problem: str | None = None) -> dict[str, Any]:
+    """Return the beginning of a body as text, or in hexadecimal if it is not UTF-8; `size` is the whole body's."""
+    shown = body[:_TEXT_BYTES]
+    text = _text(shown, is_whole=len(shown) == len(body))
+    return {
+        "bytes": len(body) if size is None else size,
+        "kept": len(body),
+        "text": text,
+        "is_whole": len(shown) == len(body) and size in {None, len(body)},
+        "type": "binary" if text is None else "json" if _is_json(body) else "text",
+        "hex": None if text is not None else list(_hex_lines(body)),
+        "problem": problem,
+    }
+
+
+def spans_record(spans: Spans) -> dict[str, Any]:
+    """Return the numbers of all matches."""
+    return message(
+        {"spans": [list(span) for span in spans.spans], "count": spans.matches, "complete": spans.is_complete}
+    )
+
+
+def histogram_record(histogram: Histogram) -> dict[str, Any]:
+    """Return arrivals over time."""
+    return message(
+        {"from": histogram.since_s, "to": histogram.until_s, "buckets": [list(bucket) for bucket in histogram.buckets]}
+    )
+
+
+def _verdict(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
+    verdict: Verdict = exchange.verdict
+    return {
+        "status": str(verdict.status),
+        "reading": verdict.reading,
+        "age_s": verdict.age_s,
+        "causes": [
+            {"slug": cause.slug, "explanation": cause.explanation, "fix": cause.fix} for cause in verdict.causes
+        ],
+        "parts": _parts(exchange, secret),
+    }
+
+
+def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
+    """Return the signature as it was computed: timestamp, signed text, received and expected signature."""
+    invocation = exchange.invocation
+    timestamp = invocation.headers.get(TIMESTAMP_HEADER)
+    is_whole = invocation.truncated is None
+    note = None if secret is not None else NOT_COMPUTED
+    if not is_whole:
+        note = "The body was not kept whole, so the signature cannot be computed again."
+    signed = f"{timestamp or ''}.".encode("latin-1", "replace") + invocation.body
+    shown = signed[:_SIGNED_TEXT].decode("utf-8", "replace")
+    return {
+        "timestamp": timestamp,
+        "timestamp_at": _moment(timestamp),
+        "signed_text": shown + ("…" if len(signed) > _SIGNED_TEXT else ""),
+        "signed_bytes": len(signed),
+        "received": invocation.headers.get(SIGNATURE_HEADER),
+        "expected": sign(invocation.body, secret, timestamp) if secret and timestamp and is_whole else None,
+        "note": note,
+    }
+
+
+def _moment(timestamp: str | None) -> float | None:
+    """Return the time that a timestamp in seconds or milliseconds names, or None."""
+    text = (timestamp or "").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:  # noqa: PLR2004 - more digits are no time
+        return None
+    value = float(text)
+    value = value / 1000 if value >= _MILLISECONDS_FROM else value
+    return value if value <= _LATEST_S else None
+
+
+def _summary(payload: Payload) -> Iterator[tuple[str, str]]:
+    by = " from ".join(part for part in (payload.user, payload.origin) if part)
+    sync = {True: "The response ends the run.", False: "The run waits for a report.", None: None}[payload.synchronized]
+    for label, value in (
+        ("what", what_it_is(payload)),
+        ("run", payload.run_id),
+        ("by", by),
+        ("blueprint", payload.blueprint),
+        ("entity", payload.entity),
+        ("event", payload.event),
+        ("workflow", payload.workflow),
+        ("node", payload.node),
+        ("workflow run", payload.workflow_run),
+        ("sent by", "Port's execution agent" if payload.via_agent else None),
+        ("response", sync),
+        ("body", payload.problem),
+    ):
+        if value:
+            yield label, value
+
+
+def _input(name: str, value: Any) -> dict[str, Any]:
+    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return {"name": name, "type": kinds.get(type(value), "number"), "text": short_text(value, _VALUE)}
+
+
+def _fate(exchange: Exchange) -> str | None:
+    """Return what Port makes of the response, None where it gets no response or there is no run."""
+    if exchange.response is None:
+        return None
+    fate = run_fate(exchange.payload, exchange.response)
+    if fate is RunFate.NO_RUN:
+        return None
+    return fate_message(fate, exchange.payload, is_good=exchange.response.status // 100 == 2)  # noqa: PLR2004
+
+
+def _name(payload: Payload) -> str | None:
+    if payload.kind is Kind.WORKFLOW_NODE:
+        return "/".join(part for part in (payload.workflow, payload.node) if part) or None
+    return payload.action
+
+
+def _handler(delivery: Delivery) -> dict[str, Any]:
+    return {"status": delivery.status, "fault": delivery.fault, "latency_ms": round(delivery.latency_ms, 3)}
+
+
+def _header_list(headers: Headers) -> list[list[str]]:
+    return [[name, MASK if value == MASK else _readable(value)] for name, value in headers]
+
+
+def _readable(value: str) -> str:
+    """Return a value that was decoded as Latin-1 as UTF-8 text where it is that."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
+def _text(body: bytes, *, is_whole: bool) -> str | None:
+    for cut in range(1 if is_whole else 4):  # the end of a beginning may be in the middle of a character
+        try:
+            return body[: len(body) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _is_json(body: bytes) -> bool:
+    if len(body) > _TEXT_BYTES:
+        return body.lstrip()[:1] in {b"{", b"["}
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _hex_lines(body: bytes) -> Iterator[str]:
+    for start in range(0, min(len(body), _HEX_BYTES), _HEX_WIDTH):
+        part = body[start : start + _HEX_WIDTH]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)  # noqa: PLR2004 - printable ASCII
+        yield f"{start:08x}  {part.hex(' '):<47}  {text}"

@@ -1,0 +1,118 @@
+"""Opens an inspector: beside a listener, or over a store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.inspector.api import Inspector, InspectorSetup
+from port_hook_cli.inspector.port_side import PortSide
+from port_hook_cli.inspector.reading import Captures
+from port_hook_cli.inspector.sending import Destination, ThroughTheListener, ToTheHandler
+from port_hook_cli.inspector.server import OpenInspector, serving
+from port_hook_cli.inspector.triggering import Actions
+from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
+
+__all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "inspecting_store"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectorOptions:
+    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and Port's settings."""
+
+    port: int = 0
+    actions: Sequence[Path] = ()
+    secret: Secret | None = None
+    settings: Callable[[], Settings] = field(default=Settings, repr=False)
+    decrypt: Callable[[Payload], list[Decryption]] | None = field(default=None, repr=False)
+
+
+class InspectorObserver(Observer):
+    """Wakes the inspector when the listener has captured something. It does nothing else, so it costs nothing."""
+
+    def __init__(self) -> None:
+        self._touch: Callable[[], None] = lambda: None
+
+    def attach(self, touch: Callable[[], None]) -> None:
+        """Call `touch` for each exchange from now on."""
+        self._touch = touch
+
+    def exchanged(self, exchange: Exchange) -> None:  # noqa: ARG002 - it is read from the store
+        """Wake the inspector."""
+        self._touch()
+
+
+@asynccontextmanager
+async def inspecting_listener(
+    options: InspectorOptions,
+    runtime: Runtime,
+    store: Path,
+    context: SourceContext,
+    observer: InspectorObserver,
+    urls: Callable[[], tuple[str, str | None]],
+) -> AsyncIterator[OpenInspector]:
+    """Serve an inspector beside a listener: its replays go through the listener's pipeline. Raises PortHookError."""
+    destination = ThroughTheListener(context, urls()[0])
+    async with _opened(options, runtime, store, "listen", destination, urls) as (inspector, _):
+        observer.attach(inspector.feed.touch)
+        async with serving(inspector, port=options.port) as running:
+            yield running
+
+
+@asynccontextmanager
+async def inspecting_store(options: InspectorOptions, runtime: Runtime, store: Path) -> AsyncIterator[OpenInspector]:
+    """Serve an inspector over a store: its replays go straight to the handler. Raises PortHookError."""
+    captures = Captures(store)
+    await captures.open()
+    try:
+        destination = ToTheHandler(store, options.secret, await captures.last_target())
+    finally:
+        await captures.close()
+    async with (
+        _opened(options, runtime, store, "store", destination, lambda: (None, None)) as (inspector, _),
+        serving(inspector, port=options.port) as running,
+    ):
+        yield running
+
+
+@asynccontextmanager
+async def _opened(
+    options: InspectorOptions,
+    runtime: Runtime,
+    store: Path,
+    mode: str,
+    destination: Destination,
+    urls: Callable[[], tuple[str | None, str | None]],
+) -> AsyncIterator[tuple[Inspector, Captures]]:
+    captures = Captures(store)
+    await captures.open()
+    try:
+        setup = InspectorSetup(
+            mode=mode,
+            store=store,
+            runtime=runtime,
+            destination=destination,
+            port=PortSide(options.settings, runtime),
+            actions=Actions(options.actions, options.secret, runtime),
+            secret=options.secret,
+            decrypt=options.decrypt,
+            urls=urls,
+        )
+        inspector = Inspector(setup, captures)
+        await captures.catch_up()
+        inspector.feed.start()
+        try:
+            yield inspector, captures
+        finally:
+            await inspector.feed.close()
+    finally:
+        await asyncio.shield(captures.close())

@@ -1,0 +1,105 @@
+"""The actions of the user's files: their forms, and the requests that they make."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.actions.action import read_action
+from port_hook_cli.errors import SettingsError, UsageError
+from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.text.secret import Secret
+
+_NO_ACTIONS = "No actions were given: start the inspector with --actions FILE or a folder."
+_MAX_INPUTS = 200
+
+
+class Actions:
+    """Actions in files and folders; they are read again for each question, so that an edited file counts at once."""
+
+    def __init__(self, paths: Sequence[Path], secret: Secret | None, runtime: Runtime) -> None:
+        self._paths, self._secret, self._runtime = paths, secret, runtime
+
+    def why_not(self) -> str | None:
+        """Return why no action can be triggered, or None."""
+        if not self._paths:
+            return _NO_ACTIONS
+        return None if self._secret else "There is no client secret to sign with."
+
+    async def forms(self) -> list[dict[str, Any]]:
+        """Return the actions with their inputs; raises UsageError for a faulty file."""
+        return [_form(action) for action in await asyncio.to_thread(self._read)]
+
+    async def request(self, identifier: str, inputs: Mapping[str, Any]) -> Invocation:
+        """Return the signed request of a run of an action; raises UsageError for inputs that Port would refuse."""
+        from port_hook_cli.trigger.engines import invoking
+
+        if self._secret is None:
+            raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
+        secret = self._secret
+        found = {action["identifier"]: action for action in await asyncio.to_thread(self._read)}
+        if identifier not in found:
+            raise UsageError(f"There is no action {identifier[:80]} in the files.", hint="Load the page again.")
+        now = self._runtime.now()
+        with invoking(lambda: secret) as invoker:
+            request = await invoker.request(
+                read_action(found[identifier]),
+                run_id=make_run_id(secrets.choice),
+                by=_BY,
+                at=format_time(now),
+                properties=inputs,
+            )
+        body = request.content
+        return Invocation(
+            id=self._runtime.new_id(),
+            received_at=now,
+            method=request.method,
+            target="/",
+            headers=Headers((*request.headers, *signed_headers(body, secret, TimestampUnit.SECONDS.stamp(now)))),
+            body=body,
+        )
+
+    def _read(self) -> list[dict[str, Any]]:
+        from port_hook_cli.sandbox.definition_files import read_actions
+
+        return read_actions(self._paths) if self._paths else []
+
+
+_BY = {"userId": "inspector", "orgId": "org_inspector", "user": {"email": "you@inspector.local", "firstName": "You"}}
+
+
+def _form(action: Mapping[str, Any]) -> dict[str, Any]:
+    trigger = action.get("trigger")
+    trigger = trigger if isinstance(trigger, dict) else {}
+    declared = trigger.get("userInputs")
+    declared = declared if isinstance(declared, dict) else {}
+    properties, required = declared.get("properties"), declared.get("required")
+    inputs = properties if isinstance(properties, dict) else {}
+    names = required if isinstance(required, list) else []
+    return {
+        "identifier": action["identifier"],
+        "title": action.get("title"),
+        "description": action.get("description"),
+        "operation": trigger.get("operation"),
+        "inputs": [
+            {
+                "name": name,
+                "title": rules.get("title"),
+                "type": rules.get("type"),
+                "format": rules.get("format"),
+                "description": rules.get("description"),
+                "required": name in names,
+                "default": rules.get("default"),
+                "enum": rules.get("enum") if isinstance(rules.get("enum"), list) else None,
+            }
+            for name, rules in list(inputs.items())[:_MAX_INPUTS]
+            if isinstance(rules, dict)
+        ],
+    }
