@@ -11,9 +11,12 @@ export class ApiError extends Error {
 }
 
 async function read(response) {
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(response.status, body);
-  return body;
+  if (response.ok) return response.json();
+  throw new ApiError(response.status, await response.json().catch(() => ({})));
+}
+
+function unreachable() {
+  return new ApiError(0, { error: "The inspector does not respond.", hint: "Is port-hook still running?" });
 }
 
 export async function get(path, parameters = {}, signal) {
@@ -21,13 +24,17 @@ export async function get(path, parameters = {}, signal) {
     return await read(await fetch(path + query(parameters), { signal }));
   } catch (error) {
     if (error instanceof ApiError || error.name === "AbortError") throw error;
-    throw new ApiError(0, { error: "The inspector does not respond.", hint: "Is port-hook still running?" });
+    throw unreachable();
   }
 }
 
 export async function post(path, body) {
   const headers = { "content-type": "application/json", "x-port-hook": "1" };
-  return read(await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }));
+  try {
+    return await read(await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }));
+  } catch (error) {
+    throw error instanceof ApiError ? error : unreachable();
+  }
 }
 
 export function query(parameters) {

@@ -1,0 +1,110 @@
+// What the list shows: the numbers of all matches, their rows on demand, and what arrives meanwhile.
+import { useCallback, useEffect, useRef, useState } from "./ui.js";
+import { follow, get, query } from "./api.js";
+import { RowCache, Spans } from "./spans.js";
+
+const PAGE = 60;
+
+/** Load and follow the captures that match `filters`. */
+export function useCaptures(filters) {
+  const [spans, setSpans] = useState(null);
+  const [waiting, setWaiting] = useState([]);
+  const [session, setSession] = useState(null);
+  const [state, setState] = useState("connecting");
+  const [problem, setProblem] = useState(null);
+  const [version, setVersion] = useState(0);
+  const [arrivals, setArrivals] = useState(0);
+  const cache = useRef(new RowCache());
+  const loading = useRef(new Set());
+  const isAtTop = useRef(true);
+  const current = useRef(null);
+  const key = query(filters);
+
+  const load = useCallback(async (signal) => {
+    try {
+      const [page, found, info] = await Promise.all([
+        get("/api/captures", { ...filters, limit: PAGE }, signal),
+        get("/api/spans", filters, signal),
+        get("/api/session", {}, signal),
+      ]);
+      cache.current.put(page.captures);
+      current.current = new Spans(found.spans);
+      current.current.isComplete = found.complete;
+      setSpans(current.current);
+      setWaiting([]);
+      setSession(info);
+      setProblem(null);
+      setArrivals((n) => n + 1);
+      return true;
+    } catch (error) {
+      if (error.name !== "AbortError") setProblem(error);
+      return false;
+    }
+  }, [key]);
+
+  useEffect(() => {
+    const leaving = new AbortController();
+    let stop = () => {};
+    loading.current.clear();
+    load(leaving.signal).then((loaded) => {
+      if (!loaded || leaving.signal.aborted) return;
+      stop = follow(filters, current.current.newest, {
+        captures: ({ added, changed }) => {
+          cache.current.put([...added, ...changed]);
+          const seqs = added.map((row) => row.seq);
+          if (seqs.length) {
+            if (isAtTop.current) {
+              current.current = Object.assign(current.current.plus(seqs), { isComplete: current.current.isComplete });
+              setSpans(current.current);
+            } else setWaiting((old) => [...old, ...seqs]);
+            setArrivals((n) => n + 1);
+          }
+          setVersion((n) => n + 1);
+        },
+        reset: () => load(leaving.signal),
+        session: (info) => {
+          setSession((old) => ({ ...info, count: old?.count ?? null, search: { ...old?.search, ...defined(info.search) } }));
+          if (info.search.complete && current.current?.isComplete === false) load(leaving.signal);
+        },
+      }, setState);
+    });
+    return () => {
+      leaving.abort();
+      stop();
+    };
+  }, [key, load]);
+
+  /** Fetch the page with the row at an index, unless it is on its way. */
+  const want = useCallback((index) => {
+    const found = current.current;
+    const from = found?.at(index);
+    if (from === undefined || loading.current.has(from)) return;
+    loading.current.add(from);
+    get("/api/captures", { ...filters, from, limit: PAGE })
+      .then((page) => {
+        cache.current.put(page.captures);
+        setVersion((n) => n + 1);
+      })
+      .catch(setProblem)
+      .finally(() => loading.current.delete(from));
+  }, [key]);
+
+  const showWaiting = useCallback(() => {
+    setWaiting((seqs) => {
+      current.current = Object.assign(current.current.plus(seqs), { isComplete: current.current.isComplete });
+      setSpans(current.current);
+      return [];
+    });
+  }, []);
+
+  return {
+    spans, waiting, session, state, problem, version, arrivals, want, showWaiting,
+    row: (index) => cache.current.get(spans?.at(index)),
+    setAtTop: (value) => { isAtTop.current = value; },
+    retry: () => load(new AbortController().signal),
+  };
+}
+
+function defined(fields) {
+  return Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== null));
+}

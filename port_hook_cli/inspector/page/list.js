@@ -1,0 +1,110 @@
+// The list: as many rows as fit, whatever the number of captures.
+import { html, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
+import { fullTime, handlerText, latency, nameOf, number, oneLine, statusTone, time, verdictOf } from "./format.js";
+
+const WIDE = 720;
+const HEIGHTS = { wide: 38, narrow: 58 };
+// A browser cannot lay out more pixels than this; longer lists scroll in larger steps.
+const MOST_PIXELS = 12_000_000;
+const OVERSCAN = 8;
+
+export function List({ feed, open, marked, onOpen, listRef }) {
+  const { spans, waiting } = feed;
+  const box = useRef(null);
+  const [view, setView] = useState({ top: 0, height: 600, width: 900 });
+
+  useLayoutEffect(() => {
+    const measure = () => setView((old) => ({ ...old, height: box.current.clientHeight, width: box.current.clientWidth }));
+    const observer = new ResizeObserver(measure);
+    observer.observe(box.current);
+    measure();
+    return () => observer.disconnect();
+  }, []);
+
+  const height = view.width >= WIDE ? HEIGHTS.wide : HEIGHTS.narrow;
+  const count = spans?.count ?? 0;
+  const whole = count * height;
+  const scale = whole > MOST_PIXELS ? MOST_PIXELS / whole : 1;
+  const onScroll = () => {
+    const top = box.current.scrollTop;
+    feed.setAtTop(top < 4);
+    setView((old) => ({ ...old, top }));
+    if (top < 4 && waiting.length) feed.showWaiting();
+  };
+
+  const offset = view.top / scale;
+  const first = Math.max(0, Math.floor(offset / height) - OVERSCAN);
+  const last = Math.min(count, Math.ceil((offset + view.height) / height) + OVERSCAN);
+
+  useEffect(() => {
+    for (let index = first; index < last; index++) {
+      if (feed.row(index) === undefined) {
+        feed.want(index);
+        break;
+      }
+    }
+  }, [first, last, spans, feed.version]);
+
+  listRef.current = {
+    /** Scroll so that an index is visible. */
+    reveal(index) {
+      const top = index * height;
+      const shown = box.current.scrollTop / scale;
+      if (top < shown) box.current.scrollTop = top * scale;
+      else if (top + height > shown + view.height) box.current.scrollTop = (top + height - view.height) * scale;
+    },
+    toTop() {
+      box.current.scrollTop = 0;
+    },
+  };
+
+  const rows = [];
+  for (let index = first; index < last; index++) {
+    const top = (index * height - offset) + view.top;
+    rows.push(html`<${Row}
+      key=${spans.at(index)} row=${feed.row(index)} index=${index} top=${top} height=${height}
+      isOpen=${feed.row(index)?.id === open} isMarked=${feed.row(index)?.id === marked} onOpen=${onOpen} version=${feed.version}
+    />`);
+  }
+  return html`<div class=${`list ${view.width >= WIDE ? "wide" : "narrow"}`}>
+    ${view.width >= WIDE && html`<div class="list-head" aria-hidden="true">
+      <span>Time</span><span>Signature</span><span>Action</span><span>Run</span><span>Who</span><span>Handler</span><span>Response</span>
+    </div>`}
+    ${waiting.length > 0 && html`<button type="button" class="waiting" onClick=${() => { listRef.current.toTop(); feed.showWaiting(); }}>
+      ${number(waiting.length)} new
+    </button>`}
+    <div class="scroll" ref=${box} onScroll=${onScroll} role="listbox" aria-label="Captures" tabindex="0"
+      aria-activedescendant=${open ? `row-${open}` : undefined}>
+      <div class="rows" style=${{ height: `${Math.max(whole * scale, 1)}px` }} role="presentation">${rows}</div>
+    </div>
+  </div>`;
+}
+
+function Row({ row, index, top, height, isOpen, isMarked, onOpen }) {
+  const style = { transform: `translateY(${top}px)`, height: `${height}px` };
+  if (row === undefined) return html`<div class="row empty" style=${style} role="presentation"><span class="ghost"></span></div>`;
+  const verdict = verdictOf(row.verdict);
+  const handler = handlerText(row.handler);
+  return html`<div
+    id=${`row-${row.id}`} class=${`row${isOpen ? " open" : ""}${isMarked ? " marked" : ""}`} style=${style}
+    role="option" aria-selected=${isOpen} onClick=${() => onOpen(row.id, index)}
+    aria-label=${`${nameOf(row)}, signature ${verdict.word}, response ${row.response ?? "none"}, ${time(row.received_at)}`}
+  >
+    <span class="when" title=${fullTime(row.received_at)}>${time(row.received_at)}</span>
+    <span class=${`verdict ${verdict.tone}`} title=${verdict.about}><${Icon} name=${verdict.icon} size=${14} />${verdict.word}</span>
+    <span class="what">
+      <strong>${nameOf(row)}</strong>
+      ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
+      ${row.kind === "workflow-node" && html`<small class="tag">node</small>`}
+      ${row.source === "replay" && html`<small class="tag replay"><${Icon} name="replay" size=${11} />replay</small>`}
+    </span>
+    <span class="run mono">${oneLine(row.run_id ?? "–")}</span>
+    <span class="who">${oneLine(row.user ?? "–")}</span>
+    <span class="handler">${row.handler
+      ? html`<b class=${row.handler.status === null ? "bad" : statusTone(row.handler.status)}>${handler}</b> <small>${latency(row.handler.latency_ms)}</small>`
+      : html`<small class="dim">not forwarded</small>`}</span>
+    <span class="response">${row.response === null
+      ? html`<small class="dim">pending</small>`
+      : html`<b class=${`pill ${statusTone(row.response)}`}>${row.response}</b>`}</span>
+  </div>`;
+}

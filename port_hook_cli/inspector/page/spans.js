@@ -1,0 +1,75 @@
+// The numbers of all matches as spans [newest, oldest] of consecutive ones: a page holds numbers, not captures.
+
+export class Spans {
+  constructor(spans = []) {
+    this.spans = spans;
+    this.starts = [];
+    let count = 0;
+    for (const [newest, oldest] of spans) {
+      this.starts.push(count);
+      count += newest - oldest + 1;
+    }
+    this.count = count;
+  }
+
+  /** The number at an index, counted from the newest; undefined beyond the end. */
+  at(index) {
+    if (index < 0 || index >= this.count) return undefined;
+    let low = 0;
+    let high = this.starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.starts[middle] <= index) low = middle;
+      else high = middle - 1;
+    }
+    return this.spans[low][0] - (index - this.starts[low]);
+  }
+
+  /** The index of a number, or -1. */
+  indexOf(seq) {
+    for (let i = 0; i < this.spans.length; i++) {
+      const [newest, oldest] = this.spans[i];
+      if (seq <= newest && seq >= oldest) return this.starts[i] + newest - seq;
+    }
+    return -1;
+  }
+
+  get newest() {
+    return this.spans.length ? this.spans[0][0] : 0;
+  }
+
+  /** These spans with newer numbers, given oldest first, in front. */
+  plus(seqs) {
+    const spans = this.spans.slice();
+    for (const seq of seqs) {
+      const first = spans[0];
+      if (first && seq <= first[0]) continue;
+      if (first && seq === first[0] + 1) spans[0] = [seq, first[1]];
+      else spans.unshift([seq, seq]);
+    }
+    return new Spans(spans);
+  }
+}
+
+/** Rows by their number; the least recently shown are dropped beyond `limit`. */
+export class RowCache {
+  constructor(limit = 1000) {
+    this.limit = limit;
+    this.rows = new Map();
+  }
+
+  get(seq) {
+    return this.rows.get(seq);
+  }
+
+  put(rows) {
+    for (const row of rows) {
+      this.rows.delete(row.seq);
+      this.rows.set(row.seq, row);
+    }
+    for (const seq of this.rows.keys()) {
+      if (this.rows.size <= this.limit) break;
+      this.rows.delete(seq);
+    }
+  }
+}
