@@ -10,8 +10,9 @@ from functools import cache, partial
 from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
-from port_hook_cli.actions.inputs import parse_input, secret_texts
-from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.inputs import form_queries, parse_input, secret_texts
+from port_hook_cli.actions.jq_differences import JqDifference, jq_differences, template_differences
+from port_hook_cli.actions.request import RenderedRequest, request_template
 from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
@@ -31,7 +32,7 @@ from port_hook_cli.trigger.documents import read_by, read_entity, read_event, re
 from port_hook_cli.trigger.engines import invoking
 from port_hook_cli.trigger.files import FoundWorkflow, find_action, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
-from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, warn
+from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
 from port_hook_cli.trigger.records import unmet_record
 from port_hook_cli.trigger.sandbox_notice import tell_sandbox
 
@@ -135,6 +136,7 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
         _refuse_what_cannot_run(action, documents)
         for note in _notes(action, documents, plan):
             tell(f"note: {note}", runtime)
+        tell_differences(_differences(action), runtime)
         with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
             return asyncio.run(_trigger(action, documents, plan, invoker, masker, settings, runtime))
     except PortHookError as problem:
@@ -229,6 +231,14 @@ def _notes(action: PortAction, documents: Documents, plan: TriggerPlan) -> list[
     ):
         notes.append("other users of this machine can see a secret in --input; use --inputs FILE for a real one")
     return notes
+
+
+def _differences(action: PortAction) -> tuple[JqDifference, ...]:
+    """Return what Port may evaluate differently: in the condition, the form and the templates of an action."""
+    listed = (action.condition or {}).get("expressions")
+    condition = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    bare = jq_differences([*condition, *form_queries(action.inputs or {}, action.required)])
+    return (*bare, *template_differences(request_template(action)))
 
 
 async def _trigger(

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.inputs import form_queries
+from port_hook_cli.actions.jq_differences import jq_differences
 from port_hook_cli.actions.request import RunContext
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.records import format_time
@@ -21,9 +23,11 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.output import tell_differences
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, WorkflowOptions
 from port_hook_cli.trigger.workflow_records import node_record, workflow_run_record
 from port_hook_cli.trigger.workflow_view import end_line, headline, request_line, step_lines
+from port_hook_cli.workflows.expressions import node_expressions
 from port_hook_cli.workflows.outcome import NodeResult
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, start
 from port_hook_cli.workflows.walk import Step, walk
@@ -181,7 +185,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
 
     plan, runtime = begin.plan, begin.runtime
     run = await begin.run(node)
-    _print_notes(begin.workflow, runtime)
+    _print_notes(begin.workflow, node, runtime)
     show = _Shower(plan, masker, runtime)
     show.begin(run)
     async with AsyncExitStack() as stack:
@@ -224,9 +228,15 @@ async def _sandbox(stack: AsyncExitStack, begin: _Beginning, settings: Callable[
     return await stack.enter_async_context(open_port_api(found, begin.runtime, timeout_s=plan.api_timeout_s))
 
 
-def _print_notes(workflow: Workflow, runtime: Runtime) -> None:
-    if any(node.config.get("permissions") for node in workflow.triggers):
+def _print_notes(workflow: Workflow, node: str | None, runtime: Runtime) -> None:
+    if any(each.config.get("permissions") for each in workflow.triggers):
         print("note: `permissions` are not checked here; Port checks them", file=runtime.stderr)
+    form = as_action(workflow, node)
+    alone = None if node is None or workflow.nodes[node].is_trigger else workflow.nodes[node]
+    nodes = workflow.nodes.values() if alone is None else [alone]
+    expressions = [expression for each in nodes for expression in node_expressions(each)]
+    queries = form_queries(form.inputs or {}, form.required)
+    tell_differences(jq_differences([*queries, *expressions]), runtime)
 
 
 class _Shower:

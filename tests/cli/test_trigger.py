@@ -448,6 +448,22 @@ def test_an_identifier_is_read_from_port(run: Run, backend: Handler) -> None:
     assert "Port has no action or automation nothing" in unknown.err
 
 
+def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, folder: Path, backend: Handler) -> None:
+    action = create_vm_action()
+    action["invocationMethod"]["body"] = {"a": '{{ .inputs.title | trimstr("x") }}', "b": '{{ "trimstr(1)" }}'}
+    action["trigger"]["userInputs"]["properties"]["on"] = {
+        "type": "boolean",
+        "default": {"jqQuery": '"true"|toboolean'},
+    }
+    result = run("trigger", write(folder, "a.json", action), "--to", backend.url, "--input", "title=xa", env=ENV)
+    assert sent(backend)[1] == {"a": "a", "b": "trimstr(1)"}
+    assert [line for line in result.err.splitlines() if " uses " in line] == [
+        'note: {{ "true"|toboolean }} uses toboolean: Port\'s jq may not have it; the expression is null in Port then',
+        'note: {{ .inputs.title | trimstr("x") }} uses trimstr: Port\'s jq may not have it; '
+        "the expression is null in Port then",
+    ]
+
+
 def test_via_port_the_real_action_runs_and_is_followed(run: Run, backend: Handler) -> None:
     with a_sandbox(actions=[an_action(url=backend.url, synchronized=True)]) as sandbox:
         args = ("trigger", "create_vm", "--via-port", "--wait", "20", "--input", "title=a", "--input", "cpu=4")

@@ -247,6 +247,32 @@ def test_a_workflow_is_not_sent_with_an_option_that_only_actions_have(
     assert backend.requests == []
 
 
+def test_a_note_names_the_expressions_that_port_may_render_differently(
+    run: Run, backend: Backend, folder: Path
+) -> None:
+    outlets = [{"identifier": "yes", "expression": ".outputs.a.ok | toboolean"}]
+    document = {
+        "identifier": "notes",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "a", "variables": {"ok": "{{ \"true\" }}", "line": "{{ \"-\" * .result.n }}"}, "config": {
+                "type": "WEBHOOK", "url": "http://127.0.0.1:1/a", "body": {"a": "{{ \"a\" | trimstr(\"b\") }}"}}},
+            {"identifier": "is", "config": {"type": "CONDITION", "outlets": outlets}},
+        ],
+        "connections": [
+            {"sourceIdentifier": "start", "targetIdentifier": "a"},
+            {"sourceIdentifier": "a", "targetIdentifier": "is"},
+        ],
+    }  # fmt: skip
+    (folder / "notes.json").write_text(json.dumps(document), "utf-8")
+    result = run("trigger", "notes.json", "--to", backend.url, env=ENV)
+    assert [line.partition(":")[2].partition(":")[0].strip() for line in result.err.splitlines()] == [
+        '{{ "a" | trimstr("b") }} uses trimstr',
+        '{{ "-" * .result.n }} uses *',
+        "{{ .outputs.a.ok | toboolean }} uses toboolean",
+    ]
+
+
 # --- with a sandbox -------------------------------------------------------------------------------------------------
 
 
