@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from port_hook_cli.actions.jq_tokens import JqToken, TokenKind, jq_tokens
@@ -62,7 +63,7 @@ def jq_differences(expressions: Iterable[str]) -> tuple[JqDifference, ...]:
 
 
 def _found(tokens: Sequence[JqToken]) -> Iterator[tuple[str, str]]:
-    own = {after.text for token, after in zip(tokens, tokens[1:], strict=False) if token.text == "def"}
+    own = {after.text for token, after in pairwise(tokens) if token.text == "def"}
     for index, token in enumerate(tokens):
         before = tokens[index - 1] if index else _NOTHING
         after = tokens[index + 1] if index + 1 < len(tokens) else _NOTHING

@@ -1,7 +1,7 @@
-"""Splits a jq program into tokens, so that strings and comments are not taken for code.
+r"""Splits a jq program into tokens, so that strings and comments are not taken for code.
 
 The rules are those of jq 1.8's lexer. A string is a token that opens it, its pieces of text, the tokens of the
-expressions that `\\(…)` puts into it, and a token that closes it.
+expressions that `\(…)` puts into it, and a token that closes it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _CODE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _TEXT = re.compile(r'(?P<PIECE> (?:[^"\\]|\\[^(])+ ) | (?P<INTO> \\\( ) | (?P<QUOTE> " )', re.VERBOSE | re.DOTALL)
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
 _STRING = '"'
 _INTERPOLATION = "\\("
+_CLOSING = {"(": ")", "[": "]", "{": "}", _INTERPOLATION: ")"}
 
 
 class TokenKind(Enum):
@@ -65,31 +65,70 @@ class JqToken:
 
 def jq_tokens(program: str) -> Iterator[JqToken]:
     """Yield the tokens of a program, without white space and comments; ends early where the program is not valid jq."""
-    nesting: list[str] = []
-    last = ""
-    position = 0
+    lexer, position = _Lexer(), 0
     while position < len(program):
-        in_text = bool(nesting) and nesting[-1] == _STRING
-        match = (_TEXT if in_text else _CODE).match(program, position)
+        match = lexer.pattern.match(program, position)
         if match is None:
             return
-        position, kind, text = match.end(), str(match.lastgroup), match.group()
-        if kind in {"SPACE", "COMMENT"}:
-            continue
-        if kind == "CLOSE":
-            if not nesting or text != _CLOSING.get("(" if nesting[-1] == _INTERPOLATION else nesting[-1]):
-                return
-            if nesting.pop() != _INTERPOLATION:
-                yield JqToken(TokenKind.CLOSE, text, len(nesting))
-        elif kind == "INTO":
-            nesting.append(_INTERPOLATION)
-        elif kind == "QUOTE" and in_text:
-            nesting.pop()
-            yield JqToken(TokenKind.STRING_END, text, len(nesting))
-        elif kind in {"QUOTE", "OPEN"}:
-            yield JqToken(TokenKind.STRING_START if kind == "QUOTE" else TokenKind.OPEN, text, len(nesting))
-            nesting.append(text)
-        else:
-            is_key = kind == "NAME" and bool(nesting) and nesting[-1] == "{" and last in {"{", ","}
-            yield JqToken(TokenKind.KEY if is_key else TokenKind[kind], text, len(nesting))
-        last = text
+        position = match.end()
+        try:
+            token = lexer.token(str(match.lastgroup), match.group())
+        except _Unbalanced:
+            return
+        if token is not None:
+            yield token
+
+
+class _Unbalanced(Exception):
+    """A closing bracket closes nothing."""
+
+
+class _Lexer:
+    """The brackets and strings that are open, the innermost last."""
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._last = ""
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What can come next: code, or the text of a string."""
+        return _TEXT if self._is_in(_STRING) else _CODE
+
+    def token(self, group: str, text: str) -> JqToken | None:
+        """Return the token that a match of a group is, None for one that is not a token; raises _Unbalanced."""
+        if group in {"SPACE", "COMMENT"}:
+            return None
+        token = self._token(group, text)
+        self._last = text
+        return token
+
+    def _token(self, group: str, text: str) -> JqToken | None:
+        match group:
+            case "INTO":
+                self._open.append(_INTERPOLATION)
+                return None
+            case "QUOTE" if self._is_in(_STRING):
+                self._open.pop()
+                return self._made(TokenKind.STRING_END, text)
+            case "QUOTE" | "OPEN":
+                token = self._made(TokenKind.STRING_START if group == "QUOTE" else TokenKind.OPEN, text)
+                self._open.append(text)
+                return token
+            case "CLOSE":
+                return self._closed(text)
+            case "NAME" if self._is_in("{") and self._last in {"{", ","}:
+                return self._made(TokenKind.KEY, text)
+            case _:
+                return self._made(TokenKind[group], text)
+
+    def _closed(self, text: str) -> JqToken | None:
+        if not self._open or _CLOSING[self._open[-1]] != text:
+            raise _Unbalanced
+        return None if self._open.pop() == _INTERPOLATION else self._made(TokenKind.CLOSE, text)
+
+    def _is_in(self, bracket: str) -> bool:
+        return bool(self._open) and self._open[-1] == bracket
+
+    def _made(self, kind: TokenKind, text: str) -> JqToken:
+        return JqToken(kind, text, len(self._open))

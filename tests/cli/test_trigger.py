@@ -457,10 +457,10 @@ def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, f
     }
     result = run("trigger", write(folder, "a.json", action), "--to", backend.url, "--input", "title=xa", env=ENV)
     assert sent(backend)[1] == {"a": "a", "b": "trimstr(1)"}
-    assert [line for line in result.err.splitlines() if " uses " in line] == [
-        'note: {{ "true"|toboolean }} uses toboolean: Port\'s jq may not have it; the expression is null in Port then',
-        'note: {{ .inputs.title | trimstr("x") }} uses trimstr: Port\'s jq may not have it; '
-        "the expression is null in Port then",
+    notes = [line for line in result.err.splitlines() if " uses " in line]
+    assert [note.partition(" uses ")[0] for note in notes] == [
+        'note: {{ "true"|toboolean }}',
+        'note: {{ .inputs.title | trimstr("x") }}',
     ]
 
 

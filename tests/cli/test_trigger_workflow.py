@@ -255,8 +255,8 @@ def test_a_note_names_the_expressions_that_port_may_render_differently(
         "identifier": "notes",
         "nodes": [
             {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {"identifier": "a", "variables": {"ok": "{{ \"true\" }}", "line": "{{ \"-\" * .result.n }}"}, "config": {
-                "type": "WEBHOOK", "url": "http://127.0.0.1:1/a", "body": {"a": "{{ \"a\" | trimstr(\"b\") }}"}}},
+            {"identifier": "a", "variables": {"ok": '{{ "true" }}', "line": '{{ "-" * .result.n }}'}, "config": {
+                "type": "WEBHOOK", "url": "http://127.0.0.1:1/a", "body": {"a": '{{ "a" | trimstr("b") }}'}}},
             {"identifier": "is", "config": {"type": "CONDITION", "outlets": outlets}},
         ],
         "connections": [
