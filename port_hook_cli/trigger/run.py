@@ -30,7 +30,7 @@ from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
 from port_hook_cli.trigger.engines import invoking
-from port_hook_cli.trigger.files import FoundWorkflow, find_action, locate, read_object
+from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
 from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
 from port_hook_cli.trigger.records import unmet_record
@@ -154,7 +154,7 @@ def _refuse_options_of_workflows(plan: TriggerPlan) -> None:
 
 
 def _refuse_options_of_actions(plan: TriggerPlan) -> None:
-    given = {"--via-port": plan.via_port, "--dry-run": plan.dry_run, "--format": plan.output is not None}
+    given = {"--dry-run": plan.dry_run, "--format": plan.output is not None}
     for option, is_given in given.items():
         if is_given:
             raise UsageError(f"{option} is for actions, and {plan.action} is a workflow.", hint="Leave it out.")
@@ -167,6 +167,10 @@ def _run_workflow(
     from port_hook_cli.trigger.workflow_run import as_action, run_workflow
 
     _refuse_options_of_actions(plan)
+    if plan.via_port:
+        found = find_in_port(found, settings(), runtime, api_timeout_s=plan.api_timeout_s)
+    elif found.is_in_port:
+        tell(f"note: {printable(_source(found))}", runtime)
     outputs = read_object(plan.outputs_file, runtime, read_outputs) or {}
     for text in plan.output_texts:
         outputs = add_output(outputs, text)
@@ -177,6 +181,10 @@ def _run_workflow(
         runtime.keep_secret(value)
     masker = Masker(secret_values)
     try:
+        if plan.via_port:
+            from port_hook_cli.trigger.workflow_in_port import run_workflow_in_port
+
+            return run_workflow_in_port(found, documents, plan, settings(), runtime, masker=masker)
         return run_workflow(
             found.workflow,
             found.node,
@@ -190,6 +198,11 @@ def _run_workflow(
     except PortHookError as problem:
         problem.message = masker.message(problem.message)  # jq quotes values, and a URL may contain some
         raise
+
+
+def _source(found: FoundWorkflow) -> str:
+    version = "" if found.version is None else f", version {found.version}"
+    return f"the workflow {found.workflow.identifier} was read from Port{version}"
 
 
 def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:

@@ -445,7 +445,7 @@ def test_an_identifier_is_read_from_port(run: Run, backend: Handler) -> None:
         unknown = run("trigger", "nothing", "--to", backend.url, env=environ_of(sandbox))
     assert sent(backend)[1]["action"] == "create_vm"
     assert unknown.code == ExitCode.PORT_API
-    assert "Port has no action or automation nothing" in unknown.err
+    assert "Port has no action, automation or workflow nothing" in unknown.err
 
 
 def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, folder: Path, backend: Handler) -> None:
