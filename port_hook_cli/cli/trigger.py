@@ -44,8 +44,8 @@ def trigger(
         str,
         typer.Argument(
             metavar="ACTION",
-            help="The file of an action or automation (JSON or YAML), FILE#ID or DIRECTORY#ID for one of several, - "
-            "for stdin, or its identifier, to read it from Port.",
+            help="The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of "
+            "several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.",
         ),
     ],
     to: Annotated[
@@ -102,7 +102,7 @@ def trigger(
         ),
     ] = None,
     via_port: Annotated[
-        bool, typer.Option("--via-port", help="Run the action in Port instead, for real, through its API.")
+        bool, typer.Option("--via-port", help="Run the action or workflow in Port instead, for real.")
     ] = False,
     wait_s: Annotated[
         float,
@@ -118,8 +118,8 @@ def trigger(
         str | None,
         typer.Option(
             "--outputs",
-            metavar="FILE",
-            help="Outputs of a workflow's nodes, which do not run: a map, or a run of Port.",
+            metavar="FILE|last",
+            help="Outputs of a workflow's nodes, which do not run: a map, or a run of Port. last: its newest run.",
         ),
     ] = None,
     output_of: Annotated[

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, partial, reduce
 from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
@@ -32,6 +32,7 @@ from port_hook_cli.trigger.documents import read_by, read_entity, read_event, re
 from port_hook_cli.trigger.engines import invoking
 from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
+from port_hook_cli.trigger.last_outputs import LAST, last_outputs, refuse_missing_outputs
 from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
 from port_hook_cli.trigger.records import unmet_record
 from port_hook_cli.trigger.sandbox_notice import tell_sandbox
@@ -108,7 +109,8 @@ class Documents:
 def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan`. Raises the PortHookErrors of files, settings, inputs, templates and Port's API."""
     source = locate(plan.action, runtime)
-    needs = ALL_NEEDS if plan.via_port or source.file is None else ONLY_THE_SECRET
+    uses_api = plan.via_port or source.file is None or plan.outputs_file == LAST
+    needs = ALL_NEEDS if uses_api else ONLY_THE_SECRET
     settings = cache(
         partial(
             read_settings,
@@ -163,7 +165,6 @@ def _refuse_options_of_actions(plan: TriggerPlan) -> None:
 def _run_workflow(
     found: FoundWorkflow, plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime
 ) -> ExitCode:
-    from port_hook_cli.trigger.workflow_options import add_output, read_outputs
     from port_hook_cli.trigger.workflow_run import as_action, run_workflow
 
     _refuse_options_of_actions(plan)
@@ -171,9 +172,7 @@ def _run_workflow(
         found = find_in_port(found, settings(), runtime, api_timeout_s=plan.api_timeout_s)
     elif found.is_in_port:
         tell(f"note: {printable(_source(found))}", runtime)
-    outputs = read_object(plan.outputs_file, runtime, read_outputs) or {}
-    for text in plan.output_texts:
-        outputs = add_output(outputs, text)
+    outputs = _outputs(found, plan, settings, runtime)
     form = as_action(found.workflow, found.node)
     documents = _read_documents(form, plan, runtime)
     secret_values = [*documents.secrets.values(), *secret_texts(form.inputs or {}, documents.properties)]
@@ -198,6 +197,20 @@ def _run_workflow(
     except PortHookError as problem:
         problem.message = masker.message(problem.message)  # jq quotes values, and a URL may contain some
         raise
+
+
+def _outputs(
+    found: FoundWorkflow, plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime
+) -> dict[str, Mapping[str, Any]]:
+    """Return the outputs by node that the options give, or those of the last run with what the options add."""
+    from port_hook_cli.trigger.workflow_options import add_output, read_outputs
+
+    if plan.outputs_file != LAST:
+        return reduce(add_output, plan.output_texts, read_object(plan.outputs_file, runtime, read_outputs) or {})
+    run_id, last = last_outputs(found.workflow, found.node, settings(), runtime, api_timeout_s=plan.api_timeout_s)
+    outputs = reduce(add_output, plan.output_texts, last)
+    refuse_missing_outputs(found.workflow, found.node or "", outputs, run_id=run_id)
+    return outputs
 
 
 def _source(found: FoundWorkflow) -> str:

@@ -111,22 +111,25 @@ class _Beginning:
         return begun if found is None or found.is_trigger else self._only(begun, found)
 
     def _trigger(self, node: Node | None) -> Node:
-        """Return the trigger; for a single node the first will do, as it only gives the inputs."""
-        return self.workflow.trigger() if node is None else self.workflow.triggers[0]
+        """Return the trigger; a single node needs only its output, so it is one with an output, or the first."""
+        if node is None:
+            return self.workflow.trigger()
+        triggers = self.workflow.triggers
+        return next((each for each in triggers if each.identifier in self.plan.outputs), triggers[0])
 
     def _only(self, run: WorkflowRun, node: Node) -> WorkflowRun:
         """Return a run of one node: what is given is the output of all others, and nothing follows."""
         if node.type != NodeType.WEBHOOK:
             raise UsageError(f"The node {node.identifier} is of the type {node.type}.", hint=_NODE_TYPES)
-        outputs = {name: output for name, output in self.plan.outputs.items() if name != node.identifier}
-        given = tuple(self._node_run(name, NodeResult.SUCCESS, output) for name, output in outputs.items())
-        alone = replace(run.workflow, connections=())
-        known = tuple(each for each in run.node_runs[:1] if each.node not in outputs)
-        trigger = known or tuple(each for each in given if run.workflow.nodes[each.node].is_trigger)[:1]
-        others = tuple(each for each in given if each not in trigger)
-        return replace(
-            run, workflow=alone, node_runs=(*trigger, *others, self._node_run(node.identifier, None, {})), result=None
+        trigger = run.node_runs[0]
+        others = tuple(
+            self._node_run(name, NodeResult.SUCCESS, output)
+            for name, output in self.plan.outputs.items()
+            if name not in {node.identifier, trigger.node}
         )
+        alone = replace(run.workflow, connections=())
+        own = self._node_run(node.identifier, None, {})
+        return replace(run, workflow=alone, node_runs=(trigger, *others, own), result=None)
 
     def _node_run(self, node: str, result: NodeResult | None, output: Mapping[str, Any]) -> NodeRun:
         if node not in self.workflow.nodes:
@@ -138,7 +141,7 @@ class _Beginning:
     async def _output(self, trigger: Node) -> Mapping[str, Any]:
         given = self.plan.outputs.get(trigger.identifier)
         if given is not None:
-            return given
+            return {**given, **await self._inputs_instead(trigger)}
         if trigger.type == NodeType.EVENT_TRIGGER:
             if self.documents.event is None:
                 raise UsageError(
@@ -148,6 +151,14 @@ class _Beginning:
         if trigger.type != NodeType.SELF_SERVE_TRIGGER:
             return {}
         return await self.invoker.inputs(_form_of(self.workflow, trigger), self._form())
+
+    async def _inputs_instead(self, trigger: Node) -> Mapping[str, Any]:
+        """Return the inputs that were given beside the trigger's output. They are checked, but no others are needed."""
+        if trigger.type != NodeType.SELF_SERVE_TRIGGER or not self.documents.properties:
+            return {}
+        form = _form_of(self.workflow, trigger)
+        declared = {name: rules for name, rules in (form.inputs or {}).items() if name in self.documents.properties}
+        return await self.invoker.inputs(replace(form, inputs=declared, required=()), self._form())
 
     def _form(self) -> RunContext:
         return RunContext(
