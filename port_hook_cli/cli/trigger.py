@@ -155,7 +155,7 @@ def trigger(
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
-    """Invoke an action or automation as Port does: check, render, sign, send.
+    """Invoke an action, automation or workflow as Port does: check, render, sign, send.
 
     Inputs are checked and defaults filled in, templates are rendered with jq, and the request is sent to your handler.
     Exits with code 1 if the response is not 2xx, and with 11 if the automation's condition is not met.

@@ -114,16 +114,6 @@ def test_a_run_that_does_not_succeed_ends_with_1(run: Run, backend: Reporting, r
     assert (found.code, found.out.rstrip().endswith(result)) == (ExitCode.FAILED, True)
 
 
-def test_a_run_that_waits_for_a_report_ends_with_1_and_the_command_to_report_it(run: Run, backend: Reporting) -> None:
-    backend.result = None
-    result = run("trigger", "deploy_service", "--via-port", "--wait", "2", *INPUTS, env=backend.api)
-    assert result.code == ExitCode.FAILED
-    assert "port-hook report-run wfnr_" in result.out
-    assert "did not end within 2 s; deploy (wfnr_" in result.err
-    end = run("trigger", "deploy_service", "--via-port", "--wait", "2", *INPUTS, "--json", env=backend.api).records[-1]
-    assert (end["status"], end["waits_for"]["node"]) == ("IN_PROGRESS", "deploy")
-
-
 def test_port_checks_the_inputs_of_a_workflow(run: Run, backend: Reporting) -> None:
     result = run("trigger", "deploy_service", *FOLLOWED, env=backend.api)
     assert (result.code, "must have required property 'service'" in result.err) == (ExitCode.PORT_API, True)
@@ -212,6 +202,21 @@ def test_a_log_that_port_does_not_show_does_not_end_the_run(run: Run) -> None:
         result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=env)
     assert (result.code, result.out.splitlines()[-1]) == (0, "wfr_QOz6WoOB1Q2lmhZZ  SUCCESS")
     assert result.err.count("the log of wfr_QOz6WoOB1Q2lmhZZ is not shown: ") == 1
+
+
+def test_a_run_that_waits_for_a_report_ends_with_1_and_the_command_to_report_it(run: Run) -> None:
+    node_run = {"identifier": "wfnr_QOz6WoOB1Q2lmhZZ", "node": {"identifier": "deploy"}, "status": "IN_PROGRESS"}
+    shown = {"identifier": "wfr_1", "status": "IN_PROGRESS", "result": None, "nodeRuns": [node_run]}
+    options = ("--via-port", "--wait", "0.2", *INPUTS)
+    with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, "workflowRun": shown}) as env:
+        result = run("trigger", "deploy_service", *options, env=env)
+        *nodes, end = run("trigger", "deploy_service", *options, "--json", env=env).records
+    assert result.code == ExitCode.FAILED
+    assert result.out.count("port-hook report-run wfnr_QOz6WoOB1Q2lmhZZ --status success") == 1
+    last = "error: wfr_1 did not end within 0.2 s; deploy (wfnr_QOz6WoOB1Q2lmhZZ) is IN_PROGRESS"
+    assert result.err.splitlines()[-1] == last
+    assert (nodes, end["status"]) == ([], "IN_PROGRESS")
+    assert end["waits_for"] == {"node": "deploy", "node_run_id": "wfnr_QOz6WoOB1Q2lmhZZ"}
 
 
 @pytest.mark.parametrize("shown", [{}, {"run": {"identifier": ""}}, {"run": {"identifier": "wfr_\x1b"}}, {"run": []}])
