@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
@@ -131,7 +131,6 @@ async def follow_workflow(
     on_state: Callable[[ShownRun], None],
     on_log: Callable[[Mapping[str, Any]], None],
     on_problem: Callable[[str], None],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> ShownRun:
     """Follow `run` until it ends or `wait_s` seconds have passed; return its last state. Raises PortApiError.
 
@@ -148,7 +147,7 @@ async def follow_workflow(
         left_s = deadline - clock()
         if run.has_ended or left_s <= 0:
             return run
-        await sleep(min(pause_s, left_s))
+        await asyncio.sleep(min(pause_s, left_s))
         pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
 

@@ -47,8 +47,8 @@ class ShownRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run is over."""
-        return self.status == COMPLETED
+        """Whether the run is over. A result says so too: Port does not document every status."""
+        return self.status == COMPLETED or self.result is not None
 
     @property
     def current(self) -> ShownNodeRun | None:

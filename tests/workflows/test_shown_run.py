@@ -49,6 +49,20 @@ def test_a_node_run_is_read_in_both_forms() -> None:
     assert run.outputs == {"a": {}}
 
 
+@pytest.mark.parametrize(
+    ("fields", "ended"),
+    [
+        ({"status": "CANCELLING"}, False),
+        ({"status": "COMPLETED"}, True),
+        ({"status": "X", "result": "CANCELLED"}, True),
+    ],
+)
+def test_a_run_has_ended_when_it_is_completed_or_has_a_result(fields: dict[str, Any], ended: bool) -> None:
+    run = read_shown_run({"identifier": "wfr_1", **fields})
+    assert run is not None
+    assert run.has_ended is ended
+
+
 @given(JSON)
 def test_any_document_is_a_run_or_is_not(document: Any) -> None:
     run = read_shown_run(document)
