@@ -75,8 +75,9 @@ def _trigger(found: FoundWorkflow, plan: TriggerPlan) -> Node:
     if node is not None and not node.is_trigger:
         raise UsageError(
             f"Port cannot run the node {node.identifier} alone; it runs a workflow from its trigger.",
-            hint=f"Leave out #{node.identifier}, or leave out --via-port: port-hook then makes the node's request and"
-            f" sends it to --to. {workflow.identifier}#{node.identifier} reads the node from Port.",
+            hint=f"Leave out #{node.identifier} to run the workflow. Or leave out --via-port: then"
+            f" {workflow.identifier}#{node.identifier} reads the node from Port, and its request is sent from this"
+            " machine.",
         )
     return _self_service(workflow, node)
 

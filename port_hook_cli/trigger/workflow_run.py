@@ -134,8 +134,16 @@ class _Beginning:
     def _node_run(self, node: str, result: NodeResult | None, output: Mapping[str, Any]) -> NodeRun:
         if node not in self.workflow.nodes:
             raise UsageError(f"--output names {node}, which is not a node of {self.workflow.identifier}.")
+        selected = output.get("selectedOutlet")
+        outlet = selected.get("identifier") if isinstance(selected, Mapping) else None
         return NodeRun(
-            id=self.new_id("wfnr_"), node=node, created_at=self.at, updated_at=self.at, result=result, output=output
+            id=self.new_id("wfnr_"),
+            node=node,
+            created_at=self.at,
+            updated_at=self.at,
+            result=result,
+            output=output,
+            outlet=outlet if isinstance(outlet, str) else None,
         )
 
     async def _output(self, trigger: Node) -> Mapping[str, Any]:

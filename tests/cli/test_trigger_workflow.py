@@ -116,6 +116,13 @@ def test_outputs_come_from_a_file_and_from_options(run: Run, backend: Backend, f
     assert json.loads(backend.requests[0][1]) == {"n": 1, "m": [2]}
 
 
+def test_the_outlet_of_a_given_output_is_shown(run: Run, backend: Backend, folder: Path) -> None:
+    (folder / "o.json").write_text('{"is_ready": {"selectedOutlet": {"identifier": "ready"}}}', "utf-8")
+    options = ("--outputs", "o.json", "--to", backend.url, *INPUTS)
+    result = run("trigger", f"{DEPLOY}#deploy", *options, env=ENV)
+    assert (result.code, "SUCCESS  the outlet ready" in result.out) == (0, True)
+
+
 def test_each_node_has_its_own_target(run: Run, backend: Backend) -> None:
     routes = ("--route", f"check={backend.url}/mine", "--to", backend.url)
     backend.ready = True
