@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from port_hook_cli.errors import PortHookError, SettingsError
@@ -16,8 +16,16 @@ from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_r
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runtime import Runtime
 
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
+
 _MAX_LOGS = 500
 _MAX_NODES = 200
+_LATEST_RUNS = 50
+_NOT_AMONG_THE_LATEST = (
+    f"The payload does not name the workflow's run, and none of the {_LATEST_RUNS} latest runs has this node run."
+)
+_NAME_IT = "Add {{ .workflowRun.identifier }} to the body of the node."
 _NO_CREDENTIALS = (
     "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET, or start `port-hook sandbox`, and start the inspector again."
 )
@@ -41,15 +49,14 @@ class PortSide:
         """Return the run; for a node run, the run of its workflow if `workflow_run` names it. Never raises."""
         if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
             return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
-        if is_node_run(run_id) and workflow_run is None:
-            return _unavailable(
-                "Port has no route that shows a node's run alone, and this payload does not name the workflow's run.",
-                "Add {{ .workflowRun.identifier }} to the node's body to see the whole run here.",
-            )
         try:
             settings = self._read()
             async with open_port_api(settings, self._runtime, retries=False) as port:
-                if is_node_run(run_id) or WORKFLOW_RUN_ID.match(run_id):
+                if is_node_run(run_id):
+                    workflow_run = workflow_run or await _find_workflow_run(port, run_id)
+                    if workflow_run is None:
+                        return _unavailable(_NOT_AMONG_THE_LATEST, _NAME_IT)
+                if workflow_run or WORKFLOW_RUN_ID.match(run_id):
                     return await _workflow_run(port, workflow_run or run_id)
                 return await _action_run(port, run_id, settings.app_url)
         except SettingsError as error:
@@ -74,7 +81,16 @@ class PortSide:
             await send_report(port, plan)
 
 
-async def _action_run(port: Any, run_id: str, app_url: str) -> dict[str, Any]:
+async def _find_workflow_run(port: PortApi, node_run: str) -> str | None:
+    """Return the latest workflow run that has a node run. Port has no route that shows a node run alone."""
+    found = await port.call("GET", f"/v1/workflows/runs?limit={_LATEST_RUNS}")
+    for run in _objects(found.get("workflowRuns")):
+        if any(each.get("identifier") == node_run for each in _objects(run.get("nodeRuns"))):
+            return str(run.get("identifier"))
+    return None
+
+
+async def _action_run(port: PortApi, run_id: str, app_url: str) -> dict[str, Any]:
     run = await port.get_run(run_id)
     logs = await port.run_logs(run_id)
     action = run.get("action")
@@ -99,7 +115,7 @@ async def _action_run(port: Any, run_id: str, app_url: str) -> dict[str, Any]:
     )
 
 
-async def _workflow_run(port: Any, run_id: str) -> dict[str, Any]:
+async def _workflow_run(port: PortApi, run_id: str) -> dict[str, Any]:
     path = f"/v1/workflows/runs/{quote(run_id, safe='')}"
     run = _part(await port.call("GET", path), "workflowRun")
     logs = (await port.call("GET", f"{path}/logs")).get("logs")

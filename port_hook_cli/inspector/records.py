@@ -35,6 +35,7 @@ _HEX_WIDTH = 16
 _VALUE = 2_000
 _MAX_FIELDS = 200
 _SIGNED_TEXT = 400
+_UNAUTHORIZED = 401
 _MILLISECONDS_FROM = 10**11
 _LATEST_S = 2.5e11
 
@@ -229,12 +230,17 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 def _fate(exchange: Exchange) -> str | None:
     """Return what Port makes of the response, None where it gets no response or there is no run."""
-    if exchange.response is None:
+    if exchange.response is None or _is_refused(exchange):
         return None
     fate = run_fate(exchange.payload, exchange.response)
     if fate is RunFate.NO_RUN:
         return None
     return fate_message(fate, exchange.payload, is_good=exchange.response.status // 100 == 2)  # noqa: PLR2004
+
+
+def _is_refused(exchange: Exchange) -> bool:
+    """Return whether the listener refused the request; the store does not keep that, but what follows from it."""
+    return exchange.delivery is None and exchange.response is not None and exchange.response.status == _UNAUTHORIZED
 
 
 def _name(payload: Payload) -> str | None:

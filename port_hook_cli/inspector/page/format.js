@@ -93,7 +93,8 @@ export function nameOf(row) {
   if (row.name) return oneLine(row.name);
   if (row.kind === "change-log") return "change log";
   if (row.problem) return "not readable";
-  return row.kind === "unknown" ? "unknown payload" : oneLine(row.kind);
+  if (row.kind === "unknown") return `${oneLine(row.method)} ${oneLine(row.target)}`.slice(0, 80);
+  return oneLine(row.kind.replace("-", " "));
 }
 
 export function handlerText(handler) {
