@@ -84,7 +84,7 @@ function Inputs({ capture, text, onChange }) {
   return html`<fieldset class="form"><legend>Inputs</legend>${names.map((name) => html`<${Input} key=${name} name=${name} value=${values[name]} onChange=${(value) => set(name, value)} />`)}</fieldset>`;
 }
 
-export function Input({ name, label, value, onChange, options, help, required }) {
+export function Input({ name, label, kind, value, onChange, options, help, required }) {
   const title = html`<span>${oneLine(label ?? name)}${required ? " *" : ""}</span>`;
   if (options) {
     return html`<label class="field inline">${title}<select value=${JSON.stringify(value ?? null)} onChange=${(event) => onChange(JSON.parse(event.currentTarget.value))}>
@@ -93,12 +93,13 @@ export function Input({ name, label, value, onChange, options, help, required })
   if (typeof value === "boolean") {
     return html`<label class="field inline check"><input type="checkbox" checked=${value} onChange=${(event) => onChange(event.currentTarget.checked)} />${title}</label>`;
   }
-  const isPlain = typeof value === "string";
+  const isPlain = typeof value === "string" || value === null || value === undefined;
   const read = (shown) => {
+    if (kind === "number" || kind === "integer") return shown === "" ? null : Number(shown);
     if (isPlain) return shown;
     try { return JSON.parse(shown); } catch { return shown; }
   };
-  return html`<label class="field inline">${title}<input type=${typeof value === "number" ? "number" : "text"} step="any" value=${isPlain ? value : JSON.stringify(value)}
+  return html`<label class="field inline">${title}<input type=${typeof value === "number" || kind === "number" || kind === "integer" ? "number" : "text"} step="any" value=${isPlain ? value ?? "" : JSON.stringify(value)}
     onKeyDown=${(event) => event.stopPropagation()} onChange=${(event) => onChange(read(event.currentTarget.value))} />${help && html`<small class="dim">${oneLine(help)}</small>`}</label>`;
 }
 

@@ -39,7 +39,7 @@ export function Trigger({ onClose, onOpen }) {
         ${actions.map((each) => html`<option key=${each.identifier} value=${each.identifier}>${oneLine(each.title ?? each.identifier)}</option>`)}</select></label>
       ${action.description && html`<p class="dim">${visible(action.description)}</p>`}
       <fieldset class="form"><legend>Inputs</legend>${action.inputs.length ? action.inputs.map((input) => html`<${Input} key=${`${name}.${input.name}`} name=${input.name} label=${input.title ?? input.name}
-        required=${input.required} options=${input.enum} help=${input.description} value=${values[input.name] ?? empty(input)} onChange=${(value) => setValues({ ...values, [input.name]: value })} />`) : html`<p class="dim">This action takes no inputs.</p>`}</fieldset>
+        required=${input.required} options=${input.enum} help=${input.description} kind=${input.type} value=${values[input.name] ?? empty(input)} onChange=${(value) => setValues({ ...values, [input.name]: value })} />`) : html`<p class="dim">This action takes no inputs.</p>`}</fieldset>
       <div class="send"><${Button} primary icon="play" label="Trigger" onClick=${send} /><${Button} label="Close" onClick=${onClose} /></div>`}
     ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}
     ${result && html`<p class="note" aria-live="polite">Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b> in ${latency(result.delivery.latency_ms)}.

@@ -36,7 +36,7 @@ export function Run({ capture, session }) {
   if (!id) return html`<p class="note">This request names no run.</p>`;
   if (problem) return html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`;
   if (!found) return html`<p class="note">Asking Port…</p>`;
-  if (!found.available) return html`<p class="note">${oneLine(found.reason)} ${oneLine(found.hint)}</p>`;
+  if (!found.available) return html`<p class="note">${oneLine(found.reason).replace(/[^.!?]$/, "$&.")} ${oneLine(found.hint)}</p>`;
   const { run } = found;
   const tone = TONES[run.label] ?? TONES[run.status] ?? "dim";
   return html`<div class="run-panel" aria-live="polite">
