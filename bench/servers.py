@@ -7,17 +7,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from bench.measuring import HERE, PORT_HOOK, SCRATCH, SECRET
 
 
 @contextmanager
-def listening(folder: str, *options: str, as_json: bool = False) -> Iterator[tuple[str, int]]:
+def listening(folder: str, *options: str, as_json: bool = False, log: Path | None = None) -> Iterator[tuple[str, int]]:
     """Run `port-hook listen` and yield its URL and process id. Its output goes to a pipe, and `cat` reads it.
 
-    The output is what a user sees, or JSON records if `as_json` is true. The URL is read from stderr.
+    The output is what a user sees, or JSON records if `as_json` is true. The URL is read from stderr, and the rest of
+    stderr goes to `log`.
     """
     reader = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     command = [*PORT_HOOK, "listen", "--tunnel", "none", "--port", "0", *options, *(["--json"] if as_json else [])]
@@ -31,13 +35,23 @@ def listening(folder: str, *options: str, as_json: bool = False) -> Iterator[tup
     )
     assert process.stderr is not None
     try:
-        yield process.stderr.readline().split()[-1], process.pid
+        url = process.stderr.readline().split()[-1]
+        if log is not None:
+            threading.Thread(target=_keep, args=(process.stderr, log), daemon=True).start()
+        yield url, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.wait(timeout=30)
         assert reader.stdin is not None
         reader.stdin.close()
         reader.wait()
+
+
+def _keep(stream: IO[str], log: Path) -> None:
+    with log.open("w", encoding="utf-8") as kept:
+        for line in stream:
+            kept.write(line)
+            kept.flush()
 
 
 @contextmanager

@@ -112,10 +112,12 @@ _AFTER_ANY_ID = "\U0010ffff"
 class Step(NamedTuple):
     """What one step of `catch_up` did.
 
-    `has_new` says that captures arrived. `changed` are the numbers of captures that have got their outcome. `is_reset`
-    says that the store was replaced, and that the index is filled again. `is_behind` says that there is more to do.
+    `newest` is the number of the newest capture, and `has_new` says that captures arrived. `changed` are the numbers of
+    captures that have got their outcome. `is_reset` says that the store was replaced, and that the index is filled
+    again. `is_behind` says that there is more to do.
     """
 
+    newest: int
     has_new: bool = False
     changed: tuple[int, ...] = ()
     is_reset: bool = False
@@ -331,7 +333,7 @@ class CaptureIndex:
         if self._has_texts:
             self._fill_texts(texts)
         is_behind = is_behind or not self._has_history or (self._has_texts and self._texts.low > self._rows.low)
-        return Step(self._rows.high > before, changed, is_reset, is_behind)
+        return Step(self._rows.high, self._rows.high > before, changed, is_reset, is_behind)
 
     def _is_cleared(self) -> bool:
         """Return whether the store has fewer captures than the index knows: someone deleted them all."""

@@ -17,13 +17,20 @@ from port_hook_cli.captures.query import CaptureQuery
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.inspector.reading import Captures
 
-MAX_ROWS = 200
-"""How many rows one event has at most. A page that is further behind loads its list again."""
+MAX_ROWS = 50
+"""How many rows one event has at most. A page that is further behind is told to load its list again."""
 
+# The listener is in the same process, so the feed takes turns with it: it looks into the store at most 20 times a
+# second, 3 times while very much arrives, rarely while no page is open, and it indexes texts only while little arrives.
+_TICK_S = 0.05
+_BUSY_TICK_S = 0.3
+_BUSY_ROWS = 150
 _POLL_S = 0.2
-_BEHIND_S = 0.001
-_BETWEEN_S = 0.04
+_UNWATCHED_S = 1.0
+_INDEXING_S = 0.005
+_BETWEEN_RESETS_S = 0.5
 _HEARTBEAT_S = 15.0
+_TEXTS = 100
 
 
 class Feed:
@@ -38,6 +45,9 @@ class Feed:
         self._resets = 0
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
         self._task: asyncio.Task[None] | None = None
+        self._open = 0
+        self._is_busy = False
+        self._newest = 0
         self.problem = ""
 
     def start(self) -> None:
@@ -61,6 +71,14 @@ class Feed:
 
     async def stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
         """Send events from `after` (None: from now) until cancelled or `send` raises."""
+        self._open += 1
+        self._touched.set()
+        try:
+            await self._stream(query, after, send)
+        finally:
+            self._open -= 1
+
+    async def _stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
         at = await self._captures.newest() if after is None else after
         version, resets = self._version, self._resets
         session = self._session()
@@ -81,11 +99,10 @@ class Feed:
             if is_more:
                 at = newest
                 await send(event("reset", {}, at))
+                await asyncio.sleep(_BETWEEN_RESETS_S)
             elif added or rows:
                 at = max([at, *(row["seq"] for row in added)])
                 await send(event("captures", {"added": added, "changed": rows}, at))
-            # Pages get at most 25 events a second, however fast captures arrive.
-            await asyncio.sleep(_BETWEEN_S)
             if not await self._news_since(version):
                 await send(b": still here\n\n")
 
@@ -97,19 +114,32 @@ class Feed:
         return False
 
     async def _follow(self) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
+            started = clock()
             self._touched.clear()
-            behind = await self._catch_up()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._touched.wait(), _BEHIND_S if behind else _POLL_S)
+            is_behind = await self._catch_up()
+            if not self._open:
+                await asyncio.sleep(_INDEXING_S if is_behind and not self._is_busy else _UNWATCHED_S)
+            elif is_behind and not self._is_busy:
+                await asyncio.sleep(_INDEXING_S)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._touched.wait(), _POLL_S)
+                tick = _BUSY_TICK_S if self._is_busy else _TICK_S
+                await asyncio.sleep(max(0.0, started + tick - clock()))
 
     async def _catch_up(self) -> bool:
+        """Bring the index up to date in one step, wake the pages, and return whether there is more to do."""
+        before = self._newest
         try:
-            step = await self._captures.catch_up()
+            step = await self._captures.catch_up(texts=0 if self._is_busy else _TEXTS)
         except PortHookError as error:
             self.problem = error.message
             return False
         self.problem = ""
+        self._newest = step.newest
+        self._is_busy = step.newest - before > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
         if step.has_new or step.changed or step.is_reset:
             self._note(step)
             await self._wake()
