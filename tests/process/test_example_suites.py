@@ -19,6 +19,7 @@ SUITES = {
     "fastapi": 3,
     "flask": 4,
     "s3-bucket": 10,
+    "software-template": 11,
     "workflows": 4,
 }
 

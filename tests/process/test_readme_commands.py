@@ -169,6 +169,18 @@ def test_the_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -
     assert re.search(r"FAILURE +The name invoices is taken: ", again)
 
 
+def test_the_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:
+    prepare, run, look = blocks("examples/software-template/README.md", "Run it in the sandbox")
+    terminals.type(prepare)
+    [triggered] = terminals.type(run)
+    assert re.search(r"SUCCESS +The repository of billing is ready\.$", triggered.strip())
+    [log] = terminals.type(look)
+    assert "Create billing from the template" in log
+    assert "server.mjs" in log
+    again = terminals.type_failing(run.splitlines()[-1])
+    assert re.search(r"FAILURE +The repository of billing is not empty\.", again)
+
+
 def test_the_next_commands_of_the_demo_run_and_keep_the_secret_private(terminals: Terminals, folder: Path) -> None:
     after = (ROOT / "README.md").read_text("utf-8").split("\nNext, ", 1)[1].split("```", 1)[0]
     lines = re.findall(r"(?m)^  ((?:\(umask 077; )?port-hook .*)$", after)
