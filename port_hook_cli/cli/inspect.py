@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ from port_hook_cli.actions.encryption import KeyUnreadable
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
+from port_hook_cli.invocations.url_text import request_target
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
@@ -23,10 +27,14 @@ from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
+    from port_hook_cli.captures.store import CaptureStore
     from port_hook_cli.invocations.models import Payload
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.serving import ListenPlan, Serving
     from port_hook_cli.listener.session import Companion
+
+
+_MOST_UNSAVED = 1_000
 
 
 def inspect(
@@ -128,6 +136,70 @@ def beside_listener(
             yield f"Inspector {opened.url}"
 
     return observer, companion
+
+
+class SandboxInspector:
+    """The inspector of `sandbox --inspect`: the requests that the sandbox sends, in a store that ends with it."""
+
+    def __init__(self, runtime: Runtime, *, port: int, actions: list[Path], opens: bool) -> None:
+        self._runtime, self._port, self._actions, self._opens = runtime, port, actions, opens
+        self._sent: asyncio.Queue[tuple[Invocation, Delivery]] = asyncio.Queue(_MOST_UNSAVED)
+
+    def add(self, invocation: Invocation, delivery: Delivery) -> None:
+        """Record a request that was sent; if too many wait to be saved, it is left out."""
+        with suppress(asyncio.QueueFull):
+            self._sent.put_nowait((invocation, delivery))
+
+    @asynccontextmanager
+    async def opened(self, api_url: str, client_id: str, secret: Secret) -> AsyncIterator[str]:
+        """Serve the inspector with the sandbox's credentials; yield its URL."""
+        from port_hook_cli.captures.store import open_store
+        from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
+
+        settings = Settings(client_id=client_id, client_secret=secret, api_url=api_url, app_url="")
+        inspector = InspectorOptions(
+            port=self._port,
+            actions=[self._runtime.cwd / path for path in self._actions],
+            secret=secret,
+            settings=lambda: settings,
+            decrypt=_decrypt(secret, None, self._runtime),
+        )
+        with tempfile.TemporaryDirectory(prefix="port-hook-") as folder:
+            path = Path(folder, "sent.db")
+            with open_store(path, path.parent, create=True) as store:
+                saving = asyncio.create_task(self._save(store, secret))
+                try:
+                    async with inspecting_store(inspector, self._runtime, path, mode="sandbox", url=api_url) as serving:
+                        if self._opens:
+                            open_page(serving.url)
+                        yield serving.url
+                finally:
+                    saving.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await saving
+
+    async def _save(self, store: CaptureStore, secret: Secret) -> None:
+        while True:
+            invocation, delivery = await self._sent.get()
+            await asyncio.to_thread(store.add, [self._exchange(invocation, delivery, secret)])
+
+    def _exchange(self, invocation: Invocation, delivery: Delivery, secret: Secret) -> Exchange:
+        from port_hook_cli.invocations.payload import read_payload
+        from port_hook_cli.signatures.verification import verify_signature
+
+        response = None
+        if delivery.status is not None:
+            response = Response(status=delivery.status, headers=delivery.headers, body=delivery.body)
+        return Exchange(
+            # A run's id is the id of its request in the sandbox, and a run may be sent again.
+            invocation=replace(
+                invocation, id=self._runtime.new_id(), target=request_target(delivery.url).decode("latin-1")
+            ),
+            verdict=verify_signature(invocation.headers, invocation.body, secret, now=invocation.received_at),
+            payload=read_payload(invocation.body, invocation.headers),
+            delivery=delivery,
+            response=response,
+        )
 
 
 def _decrypt(

@@ -24,6 +24,7 @@ from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
+    from port_hook_cli.cli.inspect import SandboxInspector
     from port_hook_cli.sandbox import ApiEvent, RunEvent, Sandbox
 
 
@@ -103,6 +104,12 @@ def sandbox(
             callback=_check_rate,
         ),
     ] = "0",
+    inspect: Annotated[
+        bool,
+        typer.Option("--inspect", help="Open the inspector: a page in the browser that shows the requests and runs."),
+    ] = False,
+    inspect_port: options.InspectPort = 0,
+    open_: options.OpenBrowser = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Run a local stand-in of Port's API.
@@ -132,7 +139,12 @@ def sandbox(
         "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),
         "call_rate": parse_rate(rate_limit),
     }
-    asyncio.run(_serve(given, _Teller(runtime, as_json)))
+    shown = None
+    if inspect:
+        from port_hook_cli.cli.inspect import SandboxInspector
+
+        shown = SandboxInspector(runtime, port=inspect_port, actions=actions or [], opens=open_)
+    asyncio.run(_serve(given, _Teller(runtime, as_json), shown))
     return ExitCode.OK
 
 
@@ -146,7 +158,11 @@ def _read_secrets(file: str | None, runtime: Runtime) -> dict[str, str]:
     return found
 
 
-async def _serve(given: dict[str, Any], teller: _Teller) -> None:
+def _ignore(*_: object) -> None:
+    return
+
+
+async def _serve(given: dict[str, Any], teller: _Teller, shown: SandboxInspector | None) -> None:
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.trigger.engines import SandboxInvoker, invoking
 
@@ -157,11 +173,17 @@ async def _serve(given: dict[str, Any], teller: _Teller) -> None:
             on_run=teller.tell_run,
             invoker=SandboxInvoker(invoker),
             renders=invoker.renderer,
+            on_delivery=_ignore if shown is None else shown.add,
             **given,
         ) as running:
             up.append(running)
             teller.tell_ready(running)
-            await stop.wait()
+            if shown is None:
+                await stop.wait()
+                return
+            async with shown.opened(running.url, running.client_id, running.client_secret) as url:
+                teller.tell(f"Inspector {url}")
+                await stop.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +202,9 @@ class _Teller:
             return
         print(format_exports(running.url, running.client_id, secret), file=self.runtime.stdout, flush=True)
         print("Listening; every call is shown here. Ctrl-C ends it.", file=self.runtime.stderr, flush=True)
+
+    def tell(self, line: str) -> None:
+        print(line, file=self.runtime.stderr, flush=True)
 
     def tell_call(self, event: ApiEvent) -> None:
         fields = (event.at, event.method, event.path, event.status)

@@ -38,7 +38,7 @@ _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 class InspectorSetup:
     """What an inspector is made of.
 
-    `mode` is `listen` or `store`. `decrypt` opens the encrypted inputs of a payload, None without a key. `urls` returns
+    `mode` is `listen`, `store` or `sandbox`. `decrypt` opens the encrypted inputs of a payload, None without a key. `urls` returns
     the listener's URLs, local and public.
     """
 

@@ -69,8 +69,13 @@ async def inspecting_listener(
 
 
 @asynccontextmanager
-async def inspecting_store(options: InspectorOptions, runtime: Runtime, store: Path) -> AsyncIterator[OpenInspector]:
-    """Serve an inspector over a store: its replays go straight to the handler. Raises PortHookError."""
+async def inspecting_store(
+    options: InspectorOptions, runtime: Runtime, store: Path, *, mode: str = "store", url: str | None = None
+) -> AsyncIterator[OpenInspector]:
+    """Serve an inspector over a store: its replays go straight to the handler. Raises PortHookError.
+
+    `mode` and `url` tell the page whose store it is.
+    """
     captures = Captures(store)
     await captures.open()
     try:
@@ -78,7 +83,7 @@ async def inspecting_store(options: InspectorOptions, runtime: Runtime, store: P
     finally:
         await captures.close()
     async with (
-        _opened(options, runtime, store, "store", destination, lambda: (None, None)) as (inspector, _),
+        _opened(options, runtime, store, mode, destination, lambda: (url, None)) as (inspector, _),
         serving(inspector, port=options.port) as running,
     ):
         yield running

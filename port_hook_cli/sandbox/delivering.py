@@ -51,6 +51,9 @@ class Sending:
 
 DEFAULT_SENDING = Sending()
 
+OnDelivery = Callable[[Invocation, Delivery], None]
+"""Is told of each request that was sent, as it was sent, and of what came back. It must not block."""
+
 
 class Courier:
     """Sends invocations. `commit` saves and publishes changes of the state; it raises PortHookError if that fails."""
@@ -61,11 +64,13 @@ class Courier:
         invoker: RequestMaker | None,
         commit: Callable[[], None],
         sending: Sending,
+        on_delivery: OnDelivery = lambda *_: None,
     ) -> None:
         self._state = state
         self._invoker = invoker
         self._commit = commit
         self._sending = sending
+        self._on_delivery = on_delivery
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: HttpClient | None = None
 
@@ -195,7 +200,9 @@ class Courier:
             headers=Headers.from_raw((name.encode("utf-8"), value.encode("utf-8")) for name, value in fields),
             body=body,
         )
-        return await self._client.send(invocation, sendable_url(url))
+        delivery = await self._client.send(invocation, sendable_url(url))
+        self._on_delivery(invocation, delivery)
+        return delivery
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""

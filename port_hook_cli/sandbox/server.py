@@ -21,7 +21,7 @@ from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
-from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, Sending
+from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.invoking import RequestMaker
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
 from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
@@ -45,10 +45,11 @@ NO_LIMIT = CallRate()
 
 @dataclass(frozen=True, slots=True)
 class EventHandlers:
-    """Callbacks for calls and for steps of runs."""
+    """Callbacks for calls, for steps of runs, and for requests that were sent."""
 
     on_event: Callable[[ApiEvent], None]
     on_run: Callable[[RunEvent], None]
+    on_delivery: OnDelivery
 
 
 class Sandbox:
@@ -69,7 +70,7 @@ class Sandbox:
         self.url = ""
         self._state = state
         self._initial = initial
-        self._courier = Courier(state, invoker, self._commit, sending)
+        self._courier = Courier(state, invoker, self._commit, sending, handlers.on_delivery)
         self._walker = WorkflowWalker(state, renders, self._deliver, self._commit)
         self._handlers = handlers
         self._file = file
@@ -100,6 +101,7 @@ class Sandbox:
         call_rate: CallRate = NO_LIMIT,
         on_event: Callable[[ApiEvent], None] = lambda _: None,
         on_run: Callable[[RunEvent], None] = lambda _: None,
+        on_delivery: OnDelivery = lambda *_: None,
     ) -> AsyncIterator[Sandbox]:
         """Serve on `host`:`port` (0: any free port) until the block ends; raises ListenError if it cannot listen.
 
@@ -108,7 +110,7 @@ class Sandbox:
         StoreError if it cannot be used). `kafka_brokers` (`HOST:PORT`) are those that GET /v1/kafka-credentials names;
         the sandbox itself sends nothing to them. `invoker` makes the requests of runs; without one, no requests are
         sent. `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run
-        that was started here.
+        that was started here, and `on_delivery` for each request that was sent.
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
         with _opened(state) as file:
@@ -118,7 +120,7 @@ class Sandbox:
                 invoker=invoker,
                 renders=renders,
                 sending=sending,
-                handlers=EventHandlers(on_event, on_run),
+                handlers=EventHandlers(on_event, on_run, on_delivery),
                 file=file,
                 rate_limit=RateLimit(call_rate, now),
             )
