@@ -38,8 +38,8 @@ _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 class InspectorSetup:
     """What an inspector is made of.
 
-    `mode` is `listen`, `store` or `sandbox`. `decrypt` opens the encrypted inputs of a payload, None without a key. `urls` returns
-    the listener's URLs, local and public.
+    `mode` is `listen`, `store` or `sandbox`. `decrypt` opens the encrypted inputs of a payload, None without a key.
+    `urls` returns the URL of the listener or the sandbox, and the public one.
     """
 
     mode: str
