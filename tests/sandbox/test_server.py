@@ -428,7 +428,8 @@ def test_response_is_json_for_any_request(
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
     # The changes can be saved, too.
     other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
-    other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
+    rows = json.loads(json.dumps(state.changes(), allow_nan=False))
+    other.restore(row for row in rows if row[2] is not None)  # the file has no rows of deleted parts
     assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
     assert (other.blueprints, other.integrations) == (state.blueprints, state.integrations)
 
