@@ -79,18 +79,21 @@ class WorkflowWalker:
         if run is None:
             return
         if self._renders is None:
-            self._fail(run, "The sandbox cannot render templates: jq is not installed.")
+            self._fail(run_id, "The sandbox cannot render templates: jq is not installed.")
             return
         try:
             await walk(run, self._renders, _SandboxEffects(self._state, self._deliver, self._commit))
         except _Overtaken:
             return
         except PortHookError as problem:
-            self._fail(self._state.workflows.runs[run_id], problem.message)
+            self._fail(run_id, problem.message)
         except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
-            self._fail(self._state.workflows.runs[run_id], f"The sandbox has a bug: {type(bug).__name__}: {bug}")
+            self._fail(run_id, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
 
-    def _fail(self, run: WorkflowRun, reason: str) -> None:
+    def _fail(self, run_id: str, reason: str) -> None:
+        run = self._state.workflows.runs.get(run_id)
+        if run is None:
+            return
         now = format_time(self._state.now())
         ended = end_node(run, failed(reason), at=now, next_id=make_run_id(secrets.choice, "wfnr_"))
         self._state.workflows.save(ended)
