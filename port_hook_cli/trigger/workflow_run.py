@@ -182,7 +182,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
     plan, runtime = begin.plan, begin.runtime
     run = await begin.run(node)
     _print_notes(begin.workflow, runtime)
-    show = _Shower(plan, masker, runtime)
+    show = _Shower(plan, masker, runtime, lambda: "" if plan.no_sign else settings().conflict)
     show.begin(run)
     async with AsyncExitStack() as stack:
         api = await _sandbox(stack, begin, settings)
@@ -232,8 +232,11 @@ def _print_notes(workflow: Workflow, runtime: Runtime) -> None:
 class _Shower:
     """Prints a run as it goes on, for people or as records."""
 
-    def __init__(self, plan: TriggerPlan, masker: Masker, runtime: Runtime) -> None:
+    def __init__(
+        self, plan: TriggerPlan, masker: Masker, runtime: Runtime, conflict: Callable[[], str] = lambda: ""
+    ) -> None:
         self._json = plan.json
+        self._conflict = conflict
         self._masker = masker
         self._runtime = runtime
         self._screen = Output(runtime.stdout, runtime.environ)
@@ -253,7 +256,7 @@ class _Shower:
         elif is_begun and step.request is not None:
             self._print([request_line(step, step.request, self._masker.text(url or ""))])
         else:
-            self._print(step_lines(step, self._masker))
+            self._print(step_lines(step, self._masker, self._conflict() if step.delivery is not None else ""))
 
     def end(self, run: WorkflowRun) -> None:
         if self._json:
