@@ -228,7 +228,7 @@ async def test_node_run_stores_its_result_output_and_logs(client: httpx.AsyncCli
     update = {"status": "COMPLETED", "result": "FAILED", "output": {"n": 1}, "links": ["https://x.example"]}
     run = (await client.patch(NODE, json=update)).json()["run"]
     assert {name: run[name] for name in update} == update
-    kept = (await client.get(f"{NODE}/logs")).json()["runLogs"]
+    kept = (await client.get(f"{NODE}/logs")).json()["logs"]
     assert [(log["level"], log["message"]) for log in kept] == [("INFO", "a"), ("ERROR", "b")]
 
 
