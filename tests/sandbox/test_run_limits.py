@@ -15,6 +15,9 @@ from port_hook_cli.sandbox.run import MAX_RUNS, Phase
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.state_file import StateFile
 from port_hook_cli.sandbox.workflows.book import MAX_LOGS
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.run import cancel, end_node
+from tests.long_workflows import a_chain
 
 ASK = {
     "identifier": "ask",
@@ -75,6 +78,23 @@ def test_the_oldest_workflow_run_that_has_ended_is_dropped_with_all_that_belongs
     again = a_state()
     again.restore([(kind, key, value) for (kind, key), value in rows.items()])
     assert again.workflows.runs == state.workflows.runs
+
+
+def test_a_step_of_a_run_saves_only_what_it_changed() -> None:
+    state = a_state()
+    state.workflows.put(a_chain("http://127.0.0.1:1"), org="org_1", by="tests")
+    begun = call(state, "POST", "/v1/workflows/chain/runs", {"inputs": {}}).document["workflowRun"]["identifier"]
+    run = state.workflows.runs[begun]
+    for number in range(20):
+        ended = NodeOutcome(result=NodeResult.SUCCESS, output={"number": number})
+        run = end_node(run, ended, at="2023-11-14T22:13:20.000Z", next_id=f"wfnr_{number:016d}")
+        state.clear_changes()
+        state.workflows.save(run)
+        changed = [(kind, key) for kind, key, _ in state.changes()]
+        assert changed == [("node_run", each.id) for each in run.node_runs[-2:]]
+    state.clear_changes()
+    state.workflows.save(cancel(run, at="2023-11-14T22:13:20.000Z"))
+    assert [kind for kind, _, _ in state.changes()] == ["workflow_run", "node_run"]
 
 
 def test_the_oldest_workflow_run_is_dropped_when_all_are_in_progress() -> None:
