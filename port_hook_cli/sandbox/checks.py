@@ -121,24 +121,26 @@ _COUNT: Rule = (
     (lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1),
     "must be a whole number >= 1",
 )
-CLAIM: Fields = {"installationId": _STRING, "limit": _COUNT, "invocationMethod": _one_of("WEBHOOK")}
-ACK: Fields = {"runIds": _STRINGS}
+_VISIBILITY: Rule = (
+    # Port's draft of its API has these bounds.
+    (lambda value: isinstance(value, int) and not isinstance(value, bool) and 1000 <= value <= 600_000),  # noqa: PLR2004
+    "must be a whole number >= 1000 and <= 600000",
+)
+CLAIM: Fields = {
+    "installationId": _STRING,
+    "limit": _COUNT,
+    "visibilityTimeoutMs": _VISIBILITY,
+    "exclude": _STRINGS,
+    "invocationMethod": _one_of("WEBHOOK"),
+}
+ACK: Fields = {"runIds": _STRINGS, "runId": _STRING}
 OTHERS_ALLOWED = True
 """A workflow may have fields that port-hook does not know."""
 _LIST: Rule = (lambda value: isinstance(value, list)), "must be array"
 WORKFLOW: Fields = {"identifier": _STRING, "nodes": _LIST, "connections": _LIST}
 NEW_WORKFLOW_RUN: Fields = {"inputs": _OBJECT, "nodeIdentifier": _STRING}
 INPUT_RESPONSE: Fields = {"buttonIdentifier": _STRING, "inputs": _OBJECT}
-CLAIM_NODES: Fields = {
-    "installationId": _STRING,
-    "limit": _COUNT,
-    "visibilityTimeoutMs": (
-        (lambda value: isinstance(value, int) and not isinstance(value, bool) and 1000 <= value <= 600_000),  # noqa: PLR2004 - Port's bounds
-        "must be a whole number >= 1000 and <= 600000",
-    ),
-    "exclude": _STRINGS,
-    "invocationMethod": _one_of("WEBHOOK"),
-}
+CLAIM_NODES: Fields = CLAIM
 ACK_NODE: Fields = {"nodeRunIdentifier": _STRING}
 ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
 
