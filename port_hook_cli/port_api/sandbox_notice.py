@@ -13,7 +13,7 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.runtime import Runtime
 
-_PATH = "/v1/sandbox/deliveries"
+DELIVERIES = "/v1/sandbox/deliveries"
 _TIMEOUT_S = 2.0
 
 
@@ -32,4 +32,4 @@ async def tell_sandbox(deliveries: Sequence[Mapping[str, Any]], settings: Settin
             open_port_api(settings, runtime, timeout_s=_TIMEOUT_S, retries=False) as api,
         ):
             for delivery in deliveries:
-                await api.call("POST", _PATH, delivery)
+                await api.call("POST", DELIVERIES, delivery)

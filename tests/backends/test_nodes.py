@@ -77,11 +77,11 @@ def test_sandbox_says_which_route_the_api_reference_lists(tmp_path: Path) -> Non
         assert wrong.status_code == 404
 
 
-@pytest.mark.parametrize("route", ["reference", "page"])
+@pytest.mark.parametrize(("route", "options"), [("reference", ()), ("page", ()), ("reference", ("--strict-runs",))])
 def test_trigger_waits_for_the_report_by_either_documented_route(
-    tmp_path: Path, folder: Path, run: Run, route: str
+    tmp_path: Path, folder: Path, run: Run, route: str, options: tuple[str, ...]
 ) -> None:
-    with a_sandbox_process(tmp_path) as sandbox:
+    with a_sandbox_process(tmp_path, *options) as sandbox:
         environ = environ_for(sandbox.ready)
         with a_program("reports_by_ids.py", route, env=environ) as url:
             name = written(folder, one_webhook("https://example.com/scale", **WAITS))
