@@ -16,10 +16,11 @@ from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
-from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.models import Delivery, Invocation, Kind
+from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
+from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
@@ -87,7 +88,23 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime)
+    if secret is not None:
+        asyncio.run(tell_sandbox(list(_deliveries(replays)), settings(), runtime))
     return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "")
+
+
+def _deliveries(replays: Sequence[Replay]) -> Iterator[dict[str, Any]]:
+    """Yield what a sandbox has to know of each run: its action, and the inputs as they are sent."""
+    for replay in {replay.run_id: replay for replay in replays}.values():
+        payload = read_payload(replay.draft.body, replay.draft.headers)
+        if payload.kind is Kind.ACTION_RUN and is_run_id(payload.run_id) and payload.action:
+            yield {
+                "runId": payload.run_id,
+                "action": payload.action,
+                "blueprint": payload.blueprint,
+                "entity": payload.entity,
+                "properties": payload.inputs,
+            }
 
 
 def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:

@@ -70,7 +70,7 @@ class Sandbox:
         self._state = state
         self._initial = initial
         self._courier = Courier(state, invoker, self._commit, sending)
-        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit)
+        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit, self._courier.unit_hint)
         self._handlers = handlers
         self._file = file
         self._rate_limit = rate_limit
