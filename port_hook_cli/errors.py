@@ -103,10 +103,14 @@ class TargetError(PortHookError):
 
 
 class PortApiError(PortHookError):
-    """Port's API refused a call or could not be reached."""
+    """Port's API refused a call or could not be reached. `status` is that of its response, None without one."""
 
     exit_code = ExitCode.PORT_API
     code = "port-api"
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class RunEndedError(PortApiError):

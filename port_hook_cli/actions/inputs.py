@@ -109,6 +109,11 @@ def rule_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(query for part in parts if (query := query_in(part)) is not None))
 
 
+def form_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
+    """Return all jq programs of a form, each once: those of defaults, of other declarations and of what is required."""
+    return tuple(dict.fromkeys([*default_queries(declared, {}).values(), *rule_queries(declared, required)]))
+
+
 def settle(declared: Mapping[str, Any], required: Any, results: Mapping[str, Any]) -> Rules:
     """Return the rules with each jq program replaced by its result in `results`; None is that of a failed program."""
     settled = {name: _settled(rules, results) for name, rules in _each(declared)}

@@ -28,7 +28,7 @@ COMMANDS = {
     "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
-    "trigger": "Invoke an action or automation as Port does: check, render, sign, send.",
+    "trigger": "Invoke an action, automation or workflow as Port does: check, render, sign, send.",
     "verify": "Check whether a signature is valid, and explain why if it is not.",
     "replay": "Send a saved or written payload again, freshly signed.",
     "report-run": "Report the progress and result of an action run or a workflow node run to Port.",

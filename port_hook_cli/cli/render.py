@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,6 +54,7 @@ def render(
         document = read_data(read_input(data, cwd=runtime.cwd, stdin=runtime.stdin), name=_name(data))
         rendering = renderer.render_and_tell(parsed, document, strict=strict)
     _warn(rendering, runtime)
+    _note_differences(parsed, runtime)
     _print(rendering, runtime, json=json)
     return ExitCode.OK
 
@@ -82,6 +83,14 @@ def _warn(rendering: Rendering, runtime: Runtime) -> None:
         tell(f"warning: {shown}", runtime)
     if rendering.value is UNDEFINED:
         tell("note: the template rendered to undefined, so Port sends nothing in its place", runtime)
+
+
+def _note_differences(template: Any, runtime: Runtime) -> None:
+    from port_hook_cli.actions.jq_differences import template_differences
+    from port_hook_cli.text.safe import printable
+
+    for difference in template_differences(template):
+        tell(f"note: {printable(difference.message)}", runtime)
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:

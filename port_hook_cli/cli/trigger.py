@@ -44,8 +44,8 @@ def trigger(
         str,
         typer.Argument(
             metavar="ACTION",
-            help="The file of an action or automation (JSON or YAML), FILE#ID or DIRECTORY#ID for one of several, - "
-            "for stdin, or its identifier, to read it from Port.",
+            help="The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of "
+            "several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.",
         ),
     ],
     to: Annotated[
@@ -102,7 +102,7 @@ def trigger(
         ),
     ] = None,
     via_port: Annotated[
-        bool, typer.Option("--via-port", help="Run the action in Port instead, for real, through its API.")
+        bool, typer.Option("--via-port", help="Run the action or workflow in Port instead, for real.")
     ] = False,
     wait_s: Annotated[
         float,
@@ -118,8 +118,8 @@ def trigger(
         str | None,
         typer.Option(
             "--outputs",
-            metavar="FILE",
-            help="Outputs of a workflow's nodes, which do not run: a map, or a run of Port.",
+            metavar="FILE|last",
+            help="Outputs of a workflow's nodes, which do not run: a map, or a run of Port. last: its newest run.",
         ),
     ] = None,
     output_of: Annotated[
@@ -155,7 +155,7 @@ def trigger(
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
-    """Invoke an action or automation as Port does: check, render, sign, send.
+    """Invoke an action, automation or workflow as Port does: check, render, sign, send.
 
     Inputs are checked and defaults filled in, templates are rendered with jq, and the request is sent to your handler.
     Exits with code 1 if the response is not 2xx, and with 11 if the automation's condition is not met.
@@ -209,6 +209,9 @@ _NOT_VIA_PORT = {
     "--to": "to",
     "--to-its-url": "to_its_url",
     "--event": "event",
+    "--outputs": "outputs",
+    "--output": "output_of",
+    "--respond": "respond",
     "--operation": "operation",
     "--run-id": "run_id",
     "--origin": "origin",

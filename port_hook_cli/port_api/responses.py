@@ -103,7 +103,8 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
     doing = f" to {call.method} {call.path}" if call else ""
-    return PortApiError(f"Port's API responded with {_name(status)}{doing}: {_explanation(document, body)}", hint=hint)
+    message = f"Port's API responded with {_name(status)}{doing}: {_explanation(document, body)}"
+    return PortApiError(message, hint=hint, status=status)
 
 
 def action_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
@@ -123,6 +124,7 @@ def action_problem(identifier: str, status: int | None, problem: PortApiError, *
                 f"Port has no action or automation {identifier}.",
                 hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
                 " PORT_API_URL) are those of its organization.",
+                status=status,
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY:
             return PortApiError(

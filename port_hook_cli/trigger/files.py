@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import PurePath
 from typing import Any, TypeVar
 
 from port_hook_cli.actions.action import BadAction, PortAction, pick_action, read_action
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -21,10 +22,21 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.documents import BadDocument
-from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow
+from port_hook_cli.trigger.port_workflows import PortWorkflows
+from port_hook_cli.workflows.workflow import (
+    BadWorkflow,
+    Workflow,
+    identifier_of,
+    is_workflow,
+    read_workflow,
+    unwrapped,
+)
 
 _Read = TypeVar("_Read")
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
+_NOT_IN_PORT = (
+    "--via-port runs the workflow as it is in Port, not as it is in the file: create it there, or leave out --via-port."
+)
 _HINT = (
     "Give a workflow or an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of "
     "several."
@@ -33,9 +45,9 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True)
 class ActionLocation:
-    """Where an action is: in a file or a directory of files, or in Port if `file` is None.
+    """Where an action or a workflow is: in a file or a directory of files, or in Port if `file` is None.
 
-    `identifier` is the action's, where it is one of several.
+    `identifier` is the action's, where it is one of several, or the node's of a workflow.
     """
 
     name: str
@@ -46,7 +58,8 @@ class ActionLocation:
 def locate(name: str, runtime: Runtime) -> ActionLocation:
     """Return where the action `name` is: a file, a directory of files, either with `#ID`, or an identifier in Port.
 
-    Raises StoreError for a missing file. A bare name means a directory only where it is written as a path: `actions/`.
+    A workflow in Port is `ID` or `ID#NODE`. Raises StoreError for a missing file. A bare name means a directory only
+    where it is written as a path: `actions/`.
     """
     if name == "-" or _is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
         return ActionLocation(name, name)
@@ -56,18 +69,24 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
     directory, _, inside = name.partition("#")
     if mark and _is_directory(directory, runtime):
         return ActionLocation(name, directory, inside)
-    path = PurePath(file if mark else name)
-    if not name or mark or len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES:
+    named = file if mark else name
+    path = PurePath(named)
+    if not named or len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES:
         raise StoreError(f"There is no file {path}.", hint="Give an action's file, or its identifier in Port.")
-    return ActionLocation(name)
+    return ActionLocation(named, identifier=identifier if mark else None)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundWorkflow:
-    """A workflow that was read, and the node of it that is meant; None for the whole."""
+    """A workflow that was read, and the node of it that is meant; None for the whole.
+
+    `version` is that in Port, None for a workflow in a file or without a version.
+    """
 
     workflow: Workflow
     node: str | None
+    is_in_port: bool = False
+    version: int | None = None
 
 
 def find_action(
@@ -78,8 +97,8 @@ def find_action(
     Raises UsageError for a file without an action, StoreError, SettingsError and PortApiError.
     """
     if source.file is None:
-        document: Any = asyncio.run(_get_action(source.name, settings(), runtime, api_timeout_s))
-        name = f"The action {source.name}"
+        document: Any = asyncio.run(_get(source, settings(), runtime, api_timeout_s))
+        name = f"The {'workflow' if is_workflow(document) else 'action'} {source.name}"
     elif _is_directory(source.file, runtime):
         name, document = source.file, _read_directory(source.file, runtime)
     else:
@@ -87,7 +106,9 @@ def find_action(
         document = read_document(read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin), name=name)
     try:
         if (workflow := _pick_workflow(document, source.identifier)) is not None:
-            return workflow
+            return (
+                workflow if source.file is not None else replace(workflow, is_in_port=True, version=_version(document))
+            )
         picked = document if source.file is None else pick_action(document, source.identifier)
         if is_version1(picked):
             picked = converted(picked)
@@ -161,6 +182,47 @@ def _is_path(name: str) -> bool:
     return "/" in name or os.sep in name or name in {".", ".."}
 
 
-async def _get_action(identifier: str, settings: Settings, runtime: Runtime, api_timeout_s: float) -> dict[str, Any]:
-    async with open_port_api(settings, runtime, timeout_s=api_timeout_s) as port:
-        return await port.get_action(identifier)
+async def _get(source: ActionLocation, settings: Settings, runtime: Runtime, api_timeout_s: float) -> Mapping[str, Any]:
+    """Return what Port has under an identifier: an action or automation, else a workflow; a node is of a workflow."""
+    async with open_port_api(settings, runtime, timeout_s=api_timeout_s) as api:
+        workflows = PortWorkflows(api)
+        if source.identifier is not None:
+            return await workflows.get(source.name)
+        try:
+            return await api.get_action(source.name)
+        except PortApiError as no_action:
+            if no_action.status != HTTPStatus.NOT_FOUND:
+                raise
+            try:
+                return await workflows.get(source.name)
+            except PortApiError as problem:
+                if problem.status != HTTPStatus.NOT_FOUND:
+                    raise
+                raise PortApiError(
+                    f"Port has no action, automation or workflow {source.name}.", hint=no_action.hint
+                ) from problem
+
+
+def find_in_port(
+    found: FoundWorkflow, settings: Settings, runtime: Runtime, *, api_timeout_s: float = API_TIMEOUT_S
+) -> FoundWorkflow:
+    """Return the workflow as it is in Port, which runs it; raises PortApiError if Port does not have it."""
+    if found.is_in_port:
+        return found
+    identifier = found.workflow.identifier
+
+    async def get() -> Mapping[str, Any]:
+        async with open_port_api(settings, runtime, timeout_s=api_timeout_s) as api:
+            return await PortWorkflows(api).get(identifier, hint=_NOT_IN_PORT)
+
+    document = asyncio.run(get())
+    try:
+        return FoundWorkflow(read_workflow(document), found.node, is_in_port=True, version=_version(document))
+    except BadWorkflow as error:
+        raise UsageError(f"The workflow {identifier} in Port {error}.", hint=_HINT) from error
+
+
+def _version(document: Any) -> int | None:
+    found = unwrapped(document)
+    version = found.get("version") if isinstance(found, Mapping) else None
+    return version if isinstance(version, int) else None

@@ -74,13 +74,19 @@ async def _run(
 
 def _body(action: PortAction, documents: Documents) -> dict[str, Any]:
     """Return the body for `POST /v1/actions/{id}/runs`. Inputs that Port's web page would encrypt are encrypted."""
+    entity = documents.entity
+    properties = sent_properties(action, documents.properties)
+    return {"properties": properties, **({} if entity is None else {"entity": entity["identifier"]})}
+
+
+def sent_properties(action: PortAction, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a form as Port's web page sends them; raises UsageError and SettingsError."""
     properties = {}
-    for name, value in documents.properties.items():
+    for name, value in given.items():
         declared = (action.inputs or {}).get(name)
         rules = declared if isinstance(declared, Mapping) else {}
         properties[name] = as_sent(rules, value) if value is None else _encrypted(action, name, rules, value)
-    entity = documents.entity
-    return {"properties": properties, **({} if entity is None else {"entity": entity["identifier"]})}
+    return properties
 
 
 def _encrypted(action: PortAction, name: str, rules: Mapping[str, Any], value: Any) -> Any:

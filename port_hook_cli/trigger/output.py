@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from port_hook_cli.actions.jq_differences import JqDifference
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
@@ -12,7 +14,7 @@ from port_hook_cli.invocations.snippets import SignedRequest
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, write_bytes, write_content
+from port_hook_cli.terminal.console import Output, emit, tell, write_bytes, write_content
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.records import invocation_record
@@ -46,6 +48,12 @@ def warn(request: RenderedRequest, masker: Masker, runtime: Runtime) -> None:
             "note: the action has `agent` enabled: in Port, the execution agent would send this request",
             file=runtime.stderr,
         )
+
+
+def tell_differences(differences: Iterable[JqDifference], runtime: Runtime) -> None:
+    """Print a note for each function in an expression that Port's jq may not have, or may run differently."""
+    for difference in differences:
+        tell(f"note: {printable(difference.message)}", runtime)
 
 
 def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *, json: bool) -> None:

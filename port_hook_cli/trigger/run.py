@@ -6,12 +6,13 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, partial, reduce
 from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
-from port_hook_cli.actions.inputs import parse_input, secret_texts
-from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.inputs import form_queries, parse_input, secret_texts
+from port_hook_cli.actions.jq_differences import JqDifference, jq_differences, template_differences
+from port_hook_cli.actions.request import RenderedRequest, request_template
 from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
@@ -29,9 +30,10 @@ from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
 from port_hook_cli.trigger.engines import invoking
-from port_hook_cli.trigger.files import FoundWorkflow, find_action, locate, read_object
+from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
-from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, warn
+from port_hook_cli.trigger.last_outputs import LAST, last_outputs, refuse_missing_outputs
+from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
 from port_hook_cli.trigger.records import unmet_record
 from port_hook_cli.trigger.sandbox_notice import tell_sandbox
 
@@ -107,7 +109,8 @@ class Documents:
 def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan`. Raises the PortHookErrors of files, settings, inputs, templates and Port's API."""
     source = locate(plan.action, runtime)
-    needs = ALL_NEEDS if plan.via_port or source.file is None else ONLY_THE_SECRET
+    uses_api = plan.via_port or source.file is None or plan.outputs_file == LAST
+    needs = ALL_NEEDS if uses_api else ONLY_THE_SECRET
     settings = cache(
         partial(
             read_settings,
@@ -135,6 +138,7 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
         _refuse_what_cannot_run(action, documents)
         for note in _notes(action, documents, plan):
             tell(f"note: {note}", runtime)
+        tell_differences(_differences(action), runtime)
         with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
             return asyncio.run(_trigger(action, documents, plan, invoker, masker, settings, runtime))
     except PortHookError as problem:
@@ -152,7 +156,7 @@ def _refuse_options_of_workflows(plan: TriggerPlan) -> None:
 
 
 def _refuse_options_of_actions(plan: TriggerPlan) -> None:
-    given = {"--via-port": plan.via_port, "--dry-run": plan.dry_run, "--format": plan.output is not None}
+    given = {"--dry-run": plan.dry_run, "--format": plan.output is not None}
     for option, is_given in given.items():
         if is_given:
             raise UsageError(f"{option} is for actions, and {plan.action} is a workflow.", hint="Leave it out.")
@@ -161,13 +165,14 @@ def _refuse_options_of_actions(plan: TriggerPlan) -> None:
 def _run_workflow(
     found: FoundWorkflow, plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime
 ) -> ExitCode:
-    from port_hook_cli.trigger.workflow_options import add_output, read_outputs
     from port_hook_cli.trigger.workflow_run import as_action, run_workflow
 
     _refuse_options_of_actions(plan)
-    outputs = read_object(plan.outputs_file, runtime, read_outputs) or {}
-    for text in plan.output_texts:
-        outputs = add_output(outputs, text)
+    if plan.via_port:
+        found = find_in_port(found, settings(), runtime, api_timeout_s=plan.api_timeout_s)
+    elif found.is_in_port:
+        tell(f"note: {printable(_source(found))}", runtime)
+    outputs = _outputs(found, plan, settings, runtime)
     form = as_action(found.workflow, found.node)
     documents = _read_documents(form, plan, runtime)
     secret_values = [*documents.secrets.values(), *secret_texts(form.inputs or {}, documents.properties)]
@@ -175,6 +180,10 @@ def _run_workflow(
         runtime.keep_secret(value)
     masker = Masker(secret_values)
     try:
+        if plan.via_port:
+            from port_hook_cli.trigger.workflow_in_port import run_workflow_in_port
+
+            return run_workflow_in_port(found, documents, plan, settings(), runtime, masker=masker)
         return run_workflow(
             found.workflow,
             found.node,
@@ -188,6 +197,25 @@ def _run_workflow(
     except PortHookError as problem:
         problem.message = masker.message(problem.message)  # jq quotes values, and a URL may contain some
         raise
+
+
+def _outputs(
+    found: FoundWorkflow, plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime
+) -> dict[str, Mapping[str, Any]]:
+    """Return the outputs by node that the options give, or those of the last run with what the options add."""
+    from port_hook_cli.trigger.workflow_options import add_output, read_outputs
+
+    if plan.outputs_file != LAST:
+        return reduce(add_output, plan.output_texts, read_object(plan.outputs_file, runtime, read_outputs) or {})
+    run_id, last = last_outputs(found.workflow, found.node, settings(), runtime, api_timeout_s=plan.api_timeout_s)
+    outputs = reduce(add_output, plan.output_texts, last)
+    refuse_missing_outputs(found.workflow, found.node or "", outputs, run_id=run_id)
+    return outputs
+
+
+def _source(found: FoundWorkflow) -> str:
+    version = "" if found.version is None else f", version {found.version}"
+    return f"the workflow {found.workflow.identifier} was read from Port{version}"
 
 
 def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:
@@ -229,6 +257,14 @@ def _notes(action: PortAction, documents: Documents, plan: TriggerPlan) -> list[
     ):
         notes.append("other users of this machine can see a secret in --input; use --inputs FILE for a real one")
     return notes
+
+
+def _differences(action: PortAction) -> tuple[JqDifference, ...]:
+    """Return what Port may evaluate differently: in the condition, the form and the templates of an action."""
+    listed = (action.condition or {}).get("expressions")
+    condition = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    bare = jq_differences([*condition, *form_queries(action.inputs or {}, action.required)])
+    return (*bare, *template_differences(request_template(action)))
 
 
 async def _trigger(

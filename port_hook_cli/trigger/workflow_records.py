@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from port_hook_cli.actions.templates import UNDEFINED
@@ -11,7 +11,9 @@ from port_hook_cli.invocations.records import delivery_fields
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.trigger.records import TRIGGER
 from port_hook_cli.workflows.run import WorkflowRun
+from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
 from port_hook_cli.workflows.walk import Step
+from port_hook_cli.workflows.workflow import Workflow
 
 
 def node_record(step: Step, url: str | None, masker: Masker) -> dict[str, Any]:
@@ -59,6 +61,46 @@ def workflow_run_record(run: WorkflowRun) -> dict[str, Any]:
         "status": run.status,
         "result": None if run.result is None else str(run.result),
         "waits_for": None if current is None else {"node": current.node, "node_run_id": current.id},
+        "logs": [],
+    }
+
+
+def port_node_record(workflow: Workflow, run: ShownRun, node_run: ShownNodeRun, masker: Masker) -> dict[str, Any]:
+    """Return a node that has ended in Port as a record. Port sent its request, so the record has none."""
+    known = workflow.nodes.get(node_run.node)
+    return {
+        "schema": TRIGGER,
+        "type": "node",
+        "workflow": workflow.identifier,
+        "run_id": run.id,
+        "node": node_run.node,
+        "node_type": node_run.type or (None if known is None else known.type),
+        "node_run_id": node_run.id,
+        "status": node_run.status,
+        "result": node_run.result,
+        "output": masker.value(_plain(node_run.output)),
+        "outlet": node_run.outlet,
+        "links": [masker.text(link) for link in node_run.links],
+        "request": None,
+        "delivery": None,
+        "errors": [],
+        "remarks": [],
+    }
+
+
+def port_run_record(workflow: Workflow, run: ShownRun, logs: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a run in Port, as it was seen last, as a record. `logs` are the messages of its log."""
+    current = run.current
+    waits = None if current is None or run.has_ended else {"node": current.node, "node_run_id": current.id}
+    return {
+        "schema": TRIGGER,
+        "type": "workflow_run",
+        "workflow": workflow.identifier,
+        "run_id": run.id,
+        "status": run.status,
+        "result": run.result,
+        "waits_for": waits,
+        "logs": list(logs),
     }
 
 

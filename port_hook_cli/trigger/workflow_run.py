@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.inputs import form_queries
+from port_hook_cli.actions.jq_differences import jq_differences
 from port_hook_cli.actions.request import RunContext
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.records import format_time
@@ -21,9 +23,11 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.output import tell_differences
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, WorkflowOptions
 from port_hook_cli.trigger.workflow_records import node_record, workflow_run_record
 from port_hook_cli.trigger.workflow_view import end_line, headline, request_line, step_lines
+from port_hook_cli.workflows.expressions import node_expressions
 from port_hook_cli.workflows.outcome import NodeResult
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, start
 from port_hook_cli.workflows.walk import Step, walk
@@ -107,34 +111,45 @@ class _Beginning:
         return begun if found is None or found.is_trigger else self._only(begun, found)
 
     def _trigger(self, node: Node | None) -> Node:
-        """Return the trigger; for a single node the first will do, as it only gives the inputs."""
-        return self.workflow.trigger() if node is None else self.workflow.triggers[0]
+        """Return the trigger; a single node needs only its output, so it is one with an output, or the first."""
+        if node is None:
+            return self.workflow.trigger()
+        triggers = self.workflow.triggers
+        return next((each for each in triggers if each.identifier in self.plan.outputs), triggers[0])
 
     def _only(self, run: WorkflowRun, node: Node) -> WorkflowRun:
         """Return a run of one node: what is given is the output of all others, and nothing follows."""
         if node.type != NodeType.WEBHOOK:
             raise UsageError(f"The node {node.identifier} is of the type {node.type}.", hint=_NODE_TYPES)
-        outputs = {name: output for name, output in self.plan.outputs.items() if name != node.identifier}
-        given = tuple(self._node_run(name, NodeResult.SUCCESS, output) for name, output in outputs.items())
-        alone = replace(run.workflow, connections=())
-        known = tuple(each for each in run.node_runs[:1] if each.node not in outputs)
-        trigger = known or tuple(each for each in given if run.workflow.nodes[each.node].is_trigger)[:1]
-        others = tuple(each for each in given if each not in trigger)
-        return replace(
-            run, workflow=alone, node_runs=(*trigger, *others, self._node_run(node.identifier, None, {})), result=None
+        trigger = run.node_runs[0]
+        others = tuple(
+            self._node_run(name, NodeResult.SUCCESS, output)
+            for name, output in self.plan.outputs.items()
+            if name not in {node.identifier, trigger.node}
         )
+        alone = replace(run.workflow, connections=())
+        own = self._node_run(node.identifier, None, {})
+        return replace(run, workflow=alone, node_runs=(trigger, *others, own), result=None)
 
     def _node_run(self, node: str, result: NodeResult | None, output: Mapping[str, Any]) -> NodeRun:
         if node not in self.workflow.nodes:
             raise UsageError(f"--output names {node}, which is not a node of {self.workflow.identifier}.")
+        selected = output.get("selectedOutlet")
+        outlet = selected.get("identifier") if isinstance(selected, Mapping) else None
         return NodeRun(
-            id=self.new_id("wfnr_"), node=node, created_at=self.at, updated_at=self.at, result=result, output=output
+            id=self.new_id("wfnr_"),
+            node=node,
+            created_at=self.at,
+            updated_at=self.at,
+            result=result,
+            output=output,
+            outlet=outlet if isinstance(outlet, str) else None,
         )
 
     async def _output(self, trigger: Node) -> Mapping[str, Any]:
         given = self.plan.outputs.get(trigger.identifier)
         if given is not None:
-            return given
+            return {**given, **await self._inputs_instead(trigger)}
         if trigger.type == NodeType.EVENT_TRIGGER:
             if self.documents.event is None:
                 raise UsageError(
@@ -144,6 +159,14 @@ class _Beginning:
         if trigger.type != NodeType.SELF_SERVE_TRIGGER:
             return {}
         return await self.invoker.inputs(_form_of(self.workflow, trigger), self._form())
+
+    async def _inputs_instead(self, trigger: Node) -> Mapping[str, Any]:
+        """Return the inputs that were given beside the trigger's output. They are checked, but no others are needed."""
+        if trigger.type != NodeType.SELF_SERVE_TRIGGER or not self.documents.properties:
+            return {}
+        form = _form_of(self.workflow, trigger)
+        declared = {name: rules for name, rules in (form.inputs or {}).items() if name in self.documents.properties}
+        return await self.invoker.inputs(replace(form, inputs=declared, required=()), self._form())
 
     def _form(self) -> RunContext:
         return RunContext(
@@ -181,7 +204,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
 
     plan, runtime = begin.plan, begin.runtime
     run = await begin.run(node)
-    _print_notes(begin.workflow, runtime)
+    _print_notes(begin.workflow, node, runtime)
     show = _Shower(plan, masker, runtime)
     show.begin(run)
     async with AsyncExitStack() as stack:
@@ -224,9 +247,15 @@ async def _sandbox(stack: AsyncExitStack, begin: _Beginning, settings: Callable[
     return await stack.enter_async_context(open_port_api(found, begin.runtime, timeout_s=plan.api_timeout_s))
 
 
-def _print_notes(workflow: Workflow, runtime: Runtime) -> None:
-    if any(node.config.get("permissions") for node in workflow.triggers):
+def _print_notes(workflow: Workflow, node: str | None, runtime: Runtime) -> None:
+    if any(each.config.get("permissions") for each in workflow.triggers):
         print("note: `permissions` are not checked here; Port checks them", file=runtime.stderr)
+    form = as_action(workflow, node)
+    alone = None if node is None or workflow.nodes[node].is_trigger else workflow.nodes[node]
+    nodes = workflow.nodes.values() if alone is None else [alone]
+    expressions = [expression for each in nodes for expression in node_expressions(each)]
+    queries = form_queries(form.inputs or {}, form.required)
+    tell_differences(jq_differences([*queries, *expressions]), runtime)
 
 
 class _Shower:

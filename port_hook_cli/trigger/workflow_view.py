@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL, format_status
@@ -15,10 +16,12 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
 from port_hook_cli.workflows.run import WorkflowRun
+from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
 from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import Workflow
 
 _MOST_OF_AN_OUTPUT = 300
+_LOG_NAMES = (("level", "logLevel"), ("message", "log"))
 _STYLES = {"SUCCESS": "green", "FAILED": "red", "CANCELLED": "yellow"}
 
 
@@ -73,6 +76,48 @@ def end_line(run: WorkflowRun) -> Styled:
     """Return the line that ends the output: the run's status and result."""
     result = str(run.result or run.status)
     return Styled.assemble((brief(run.id), "bold"), "  ", (result, _STYLES.get(result, "")))
+
+
+def port_headline(workflow: Workflow, run: ShownRun, version: int | None) -> Styled:
+    """Return the line that begins a run in Port: the workflow, its version, the run's id and status."""
+    shown = "" if version is None else f"  version {version}"
+    what = f"{shown}  {brief(run.id)}  {brief(run.status)}"
+    return Styled.assemble((brief(workflow.title or workflow.identifier), "bold"), what)
+
+
+def port_node_line(node_run: ShownNodeRun, kind: str) -> Styled:
+    """Return the line of a node that a run in Port has come to; `kind` is its type."""
+    return Styled.assemble((brief(node_run.node), "bold"), f"  {brief(kind)}".rstrip())
+
+
+def port_waiting_lines(node_run: ShownNodeRun) -> Iterator[Styled]:
+    """Yield what an asynchronous node waits for, and the command that reports it."""
+    return _waiting_lines(node_run.id)
+
+
+def port_result_lines(node_run: ShownNodeRun, masker: Masker, *, is_trigger: bool) -> Iterator[Styled]:
+    """Yield the result, output and links of a node that has ended in Port."""
+    result = node_run.result or node_run.status
+    outlet = "" if node_run.outlet is None else f"  the outlet {brief(node_run.outlet)}"
+    yield _line("result", Styled.assemble((brief(result), _STYLES.get(result, "")), outlet))
+    if node_run.output and not is_trigger:
+        shown = write_json(masker.value(dict(node_run.output)))
+        yield _line("output", Styled(brief(shown, _MOST_OF_AN_OUTPUT), style="dim"))
+    for link in node_run.links:
+        yield _line("link", Styled(brief(masker.text(link), MOST_OF_A_URL)))
+
+
+def port_log_line(entry: Mapping[str, Any], masker: Masker) -> Styled:
+    """Return the line of an entry in the log of a run in Port."""
+    level, message = (str(entry.get(name) or entry.get(older) or "") for name, older in _LOG_NAMES)
+    text = "  ".join(filter(None, (level, masker.text(message))))
+    return _line("log", Styled(brief(text, _MOST_OF_AN_OUTPUT)))
+
+
+def port_end_line(run: ShownRun) -> Styled:
+    """Return the line that ends the output: the run's id, and its result or status."""
+    result = run.result or run.status
+    return Styled.assemble((brief(run.id), "bold"), "  ", (brief(result), _STYLES.get(result, "")))
 
 
 def _took(step: Step) -> str:

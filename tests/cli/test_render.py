@@ -82,6 +82,21 @@ def test_render_strict_fails_when_an_expression_fails(run: Run) -> None:
     assert "error: {{ foo }}: jq: compile error: foo/0 is not defined" in result.err
 
 
+def test_render_strict_says_where_an_expression_does_not_compile(run: Run) -> None:
+    first = run("render", "{{foo}}", "--data", "data.json", "--strict")
+    assert "foo/0 is not defined at <top-level>, line 1, column 1" in first.err
+    later = run("render", "{{ .run | foo }}", "--data", "data.json", "--strict")
+    assert "foo/0 is not defined at <top-level>, line 1, column 9" in later.err
+
+
+def test_render_prints_a_note_when_port_may_render_an_expression_differently(run: Run) -> None:
+    template = '{"a": "{{ .run.id | trimstr(\\"r_\\") }}", "b": "trimstr(1) {{ \\"trimstr(1)\\" }}"}'
+    result = run("render", template, "--data", "data.json", "--json")
+    assert (result.code, result.records[0]["result"]["a"]) == (0, "QOz6WoOB1Q2lmhZZ")
+    assert result.err.count("\n") == 1
+    assert result.err.startswith('note: {{ .run.id | trimstr("r_") }} uses trimstr: Port\'s jq may not have it')
+
+
 def test_render_prints_a_note_when_the_result_is_undefined(run: Run) -> None:
     result = run("render", "{{ empty }}", "--data", "data.json")
     assert (result.code, result.out) == (0, "")

@@ -445,7 +445,23 @@ def test_an_identifier_is_read_from_port(run: Run, backend: Handler) -> None:
         unknown = run("trigger", "nothing", "--to", backend.url, env=environ_of(sandbox))
     assert sent(backend)[1]["action"] == "create_vm"
     assert unknown.code == ExitCode.PORT_API
-    assert "Port has no action or automation nothing" in unknown.err
+    assert "Port has no action, automation or workflow nothing" in unknown.err
+
+
+def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, folder: Path, backend: Handler) -> None:
+    action = create_vm_action()
+    action["invocationMethod"]["body"] = {"a": '{{ .inputs.title | trimstr("x") }}', "b": '{{ "trimstr(1)" }}'}
+    action["trigger"]["userInputs"]["properties"]["on"] = {
+        "type": "boolean",
+        "default": {"jqQuery": '"true"|toboolean'},
+    }
+    result = run("trigger", write(folder, "a.json", action), "--to", backend.url, "--input", "title=xa", env=ENV)
+    assert sent(backend)[1] == {"a": "a", "b": "trimstr(1)"}
+    notes = [line for line in result.err.splitlines() if " uses " in line]
+    assert [note.partition(" uses ")[0] for note in notes] == [
+        'note: {{ "true"|toboolean }}',
+        'note: {{ .inputs.title | trimstr("x") }}',
+    ]
 
 
 def test_via_port_the_real_action_runs_and_is_followed(run: Run, backend: Handler) -> None:

@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
 
 from port_hook_cli.errors import ExitCode
-from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.invocations.models import Status
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import SECRET
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application
+from tests.workflow_backend import Backend, Reporting
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEPLOY = str(EXAMPLES / "workflows" / "deploy_service.json")
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 INPUTS = ("--input", "service=cart", "--input", "version=2.0")
-
-
-class Backend:
-    """A handler that keeps what it got; `/builds/check` says whether the build is ready."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, bytes, Headers]] = []
-        self.ready: Any = True
-        self.status = 200
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.Response:
-        headers = Headers.from_raw(request.raw_headers)
-        self.requests.append((request.path, await request.read(), headers))
-        if request.path == "/builds/check":
-            return web.json_response({"ready": self.ready}, status=self.status)
-        return web.Response(status=202)
-
-    @property
-    def paths(self) -> list[str]:
-        return [path for path, _, _ in self.requests]
 
 
 @pytest.fixture
@@ -136,6 +114,13 @@ def test_outputs_come_from_a_file_and_from_options(run: Run, backend: Backend, f
     assert run("trigger", "two.json", *options, env=ENV).code == 0
     assert backend.paths == ["/b"]
     assert json.loads(backend.requests[0][1]) == {"n": 1, "m": [2]}
+
+
+def test_the_outlet_of_a_given_output_is_shown(run: Run, backend: Backend, folder: Path) -> None:
+    (folder / "o.json").write_text('{"is_ready": {"selectedOutlet": {"identifier": "ready"}}}', "utf-8")
+    options = ("--outputs", "o.json", "--to", backend.url, *INPUTS)
+    result = run("trigger", f"{DEPLOY}#deploy", *options, env=ENV)
+    assert (result.code, "SUCCESS  the outlet ready" in result.out) == (0, True)
 
 
 def test_each_node_has_its_own_target(run: Run, backend: Backend) -> None:
@@ -236,42 +221,43 @@ def test_secrets_are_masked_in_what_is_shown(run: Run, backend: Backend, folder:
         assert backend.paths[-1] == "/a-very-secret-value"
 
 
-@pytest.mark.parametrize("option", [["--via-port"], ["--dry-run"], ["--format", "curl"]])
+@pytest.mark.parametrize("option", [["--dry-run"], ["--format", "curl"]])
 def test_a_workflow_is_not_sent_with_an_option_that_only_actions_have(
     run: Run, backend: Backend, option: list[str]
 ) -> None:
-    target = [] if option == ["--via-port"] else ["--to", backend.url]
-    result = run("trigger", DEPLOY, *target, *INPUTS, *option, env={**ENV, "PORT_CLIENT_ID": "id"})
+    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, *option, env={**ENV, "PORT_CLIENT_ID": "id"})
     assert result.code == ExitCode.USAGE
     assert f"{option[0]} is for actions" in result.err
     assert backend.requests == []
 
 
+def test_a_note_names_the_expressions_that_port_may_render_differently(
+    run: Run, backend: Backend, folder: Path
+) -> None:
+    outlets = [{"identifier": "yes", "expression": ".outputs.a.ok | toboolean"}]
+    document = {
+        "identifier": "notes",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "a", "variables": {"ok": '{{ "true" }}', "line": '{{ "-" * .result.n }}'}, "config": {
+                "type": "WEBHOOK", "url": "http://127.0.0.1:1/a", "body": {"a": '{{ "a" | trimstr("b") }}'}}},
+            {"identifier": "is", "config": {"type": "CONDITION", "outlets": outlets}},
+        ],
+        "connections": [
+            {"sourceIdentifier": "start", "targetIdentifier": "a"},
+            {"sourceIdentifier": "a", "targetIdentifier": "is"},
+        ],
+    }  # fmt: skip
+    (folder / "notes.json").write_text(json.dumps(document), "utf-8")
+    result = run("trigger", "notes.json", "--to", backend.url, env=ENV)
+    assert [line.partition(":")[2].partition(":")[0].strip() for line in result.err.splitlines()] == [
+        '{{ "a" | trimstr("b") }} uses trimstr',
+        '{{ "-" * .result.n }} uses *',
+        "{{ .outputs.a.ok | toboolean }} uses toboolean",
+    ]
+
+
 # --- with a sandbox -------------------------------------------------------------------------------------------------
-
-
-class Reporting(Backend):
-    """A backend that reports its asynchronous node to the sandbox, as `result`, unless that is None."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.api: Mapping[str, str] = {}
-        self.result: str | None = "SUCCESS"
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def handle(self, request: web.Request) -> web.Response:
-        response = await super().handle(request)
-        if request.path == "/deploy" and self.result is not None:
-            self.tasks.append(asyncio.create_task(self.report(json.loads(self.requests[-1][1])["nodeRunId"])))
-        return response
-
-    async def report(self, node_run_id: str) -> None:
-        async with httpx.AsyncClient(base_url=self.api["PORT_API_URL"]) as client:
-            body = {"clientId": self.api["PORT_CLIENT_ID"], "clientSecret": self.api["PORT_CLIENT_SECRET"]}
-            token = (await client.post("/v1/auth/access_token", json=body)).json()["accessToken"]
-            report = {"status": "COMPLETED", "result": self.result, "output": {"runId": 7}}
-            path = f"/v1/workflows/nodes/runs/{node_run_id}"
-            await client.patch(path, json=report, headers={"authorization": f"Bearer {token}"})
 
 
 @pytest.fixture

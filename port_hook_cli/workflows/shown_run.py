@@ -1,0 +1,110 @@
+"""A workflow's run as Port's API shows it, read with all the names that Port's documentation and its clients use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.workflows.run import COMPLETED, IN_PROGRESS
+
+_MOST_OF_AN_ID = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownNodeRun:
+    """A node's part in a run. `node` is the node's identifier, or its title where Port shows no identifier."""
+
+    id: str
+    node: str
+    type: str = ""
+    status: str = IN_PROGRESS
+    result: str | None = None
+    output: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    links: tuple[str, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the node's run is over."""
+        return self.status == COMPLETED
+
+    @property
+    def outlet(self) -> str | None:
+        """The outlet that a CONDITION or INPUT node chose, None where its output does not say."""
+        return _text(_object(self.output.get("selectedOutlet")).get("identifier")) or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRun:
+    """A run that is IN_PROGRESS, CANCELLING or COMPLETED. `workflow` is its identifier, or "" where it is not shown."""
+
+    id: str
+    workflow: str = ""
+    status: str = IN_PROGRESS
+    result: str | None = None
+    created_at: str = ""
+    node_runs: tuple[ShownNodeRun, ...] = ()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run is over. A result says so too: Port does not document every status."""
+        return self.status == COMPLETED or self.result is not None
+
+    @property
+    def current(self) -> ShownNodeRun | None:
+        """The last node that is in progress, None if there is none."""
+        return next((each for each in reversed(self.node_runs) if not each.has_ended), None)
+
+    @property
+    def outputs(self) -> dict[str, Mapping[str, Any]]:
+        """The outputs of the nodes that have ended, by node."""
+        return {each.node: each.output for each in self.node_runs if each.has_ended and each.node}
+
+
+def read_shown_run(document: Any) -> ShownRun | None:
+    """Return the run in a response of Port's API, or a run itself; None for a document that is not a run."""
+    found = _object(document)
+    found = next((found[name] for name in ("workflowRun", "run") if isinstance(found.get(name), Mapping)), found)
+    identifier = _text(found.get("identifier"))
+    if not (0 < len(identifier) <= _MOST_OF_AN_ID and identifier.isascii() and identifier.isprintable()):
+        return None
+    listed = found.get("nodeRuns")
+    return ShownRun(
+        id=identifier,
+        workflow=_workflow_of(found),
+        status=_text(found.get("status")) or IN_PROGRESS,
+        result=_text(found.get("result")) or None,
+        created_at=_text(found.get("createdAt")),
+        node_runs=tuple(_node_runs(listed)) if isinstance(listed, list) else (),
+    )
+
+
+def _workflow_of(run: Mapping[str, Any]) -> str:
+    version = _object(run.get("workflowVersion"))
+    return _text(_object(run.get("workflow", version.get("workflow"))).get("identifier"))
+
+
+def _node_runs(listed: list[Any]) -> Iterator[ShownNodeRun]:
+    for each in listed:
+        shown = _object(each)
+        node = _object(shown.get("node"))
+        links = shown.get("links")
+        if not shown:
+            continue
+        yield ShownNodeRun(
+            id=_text(shown.get("identifier")),
+            node=_text(node.get("identifier")) or _text(shown.get("nodeTitle")),
+            type=_text(shown.get("nodeConfigType")) or _text(_object(node.get("config")).get("type")),
+            status=_text(shown.get("status")) or IN_PROGRESS,
+            result=_text(shown.get("result")) or None,
+            output=_object(shown.get("output")),
+            links=tuple(link for link in links if isinstance(link, str)) if isinstance(links, list) else (),
+        )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

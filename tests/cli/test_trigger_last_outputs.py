@@ -1,0 +1,122 @@
+"""`trigger WORKFLOW#NODE --outputs last`: over the outputs of the newest run that a sandbox knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Result, Run
+from tests.factories import SECRET
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import application
+from tests.workflow_backend import Reporting
+
+
+def two_nodes(url: str) -> dict[str, Any]:
+    """A workflow whose second node uses the outputs of its trigger and of its first node, and a third which fails."""
+    body = {"version": "{{ .outputs.trigger.version }}", "ready": '{{ .outputs["check"].response.data.ready }}'}
+    return {
+        "identifier": "two",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {
+                "required": ["version"], "properties": {"version": {"type": "string"}}}}},
+            {"identifier": "check", "config": {"type": "WEBHOOK", "url": f"{url}/builds/check"}},
+            {"identifier": "ship", "config": {"type": "WEBHOOK", "url": f"{url}/ship", "body": body}},
+            {"identifier": "tell", "config": {"type": "WEBHOOK", "url": f"{url}/tell", "body": {
+                "shipped": "{{ .outputs.ship.response.status }}"}}},
+        ],
+        "connections": [
+            {"sourceIdentifier": "start", "targetIdentifier": "check"},
+            {"sourceIdentifier": "check", "targetIdentifier": "ship"},
+            {"sourceIdentifier": "ship", "targetIdentifier": "tell"},
+        ],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def backend(folder: Path) -> Iterator[Reporting]:
+    """The handler; `two.json` is the workflow that the sandbox named by `api` has, too."""
+    found = Reporting()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", found.handle)
+    with application(app) as url, Renderer() as renderer:
+        found.url = url
+        workflow, other = two_nodes(url), {**two_nodes(url), "identifier": "other"}
+        (folder / "two.json").write_text(json.dumps(workflow), "utf-8")
+        with a_sandbox(workflows=[workflow, other], renders=renderer) as sandbox:
+            found.api = environ_of(sandbox)
+            yield found
+
+
+def run_in_sandbox(run: Run, backend: Reporting, workflow: str, version: str) -> Result:
+    options = ("--via-port", "--wait", "30", "--input", f"version={version}", "--json")
+    result = run("trigger", workflow, *options, env=backend.api)
+    backend.requests.clear()
+    return result
+
+
+@pytest.mark.parametrize("workflow", ["two.json", "two"])
+def test_a_node_runs_over_the_outputs_of_the_newest_run(run: Run, backend: Reporting, workflow: str) -> None:
+    run_in_sandbox(run, backend, "two", "1")
+    backend.ready = "soon"
+    newest = run_in_sandbox(run, backend, "two", "2").records[-1]["run_id"]
+    run_in_sandbox(run, backend, "other", "3")
+    result = run("trigger", f"{workflow}#ship", "--outputs", "last", "--to", backend.url, env=backend.api)
+    assert (result.code, backend.paths) == (0, ["/ship"])
+    assert json.loads(backend.requests[0][1]) == {"version": "2", "ready": "soon"}
+    assert f"note: the outputs are those of the run {newest}  SUCCESS  20" in result.err
+
+
+def test_an_input_and_an_output_replace_those_of_the_last_run(run: Run, backend: Reporting) -> None:
+    run_in_sandbox(run, backend, "two", "1")
+    options = ("--outputs", "last", "--input", "version=9", "--output", "check.response.data.ready=false")
+    assert run("trigger", "two.json#ship", *options, "--to", backend.url, env=backend.api).code == 0
+    assert json.loads(backend.requests[0][1]) == {"version": "9", "ready": False}
+    wrong = run("trigger", "two.json#ship", "--outputs", "last", "--input", "version:=[]", env=backend.api)
+    assert (wrong.code, "version must be string" in wrong.err) == (ExitCode.USAGE, True)
+
+
+def test_a_workflow_without_a_run_has_no_last_outputs(run: Run, backend: Reporting) -> None:
+    run_in_sandbox(run, backend, "other", "1")
+    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", backend.url, env=backend.api)
+    assert result.code == ExitCode.USAGE
+    assert "The workflow two has no run yet, so there are no last outputs." in result.err
+    assert backend.requests == []
+
+
+def test_an_output_that_the_last_run_lacks_is_named(run: Run, backend: Reporting) -> None:
+    backend.status = 500
+    newest = run_in_sandbox(run, backend, "two", "1").records[-1]["run_id"]
+    backend.status = 200
+    result = run("trigger", "two.json#tell", "--outputs", "last", "--to", backend.url, env=backend.api)
+    assert result.code == ExitCode.USAGE
+    assert f"The run {newest} has no output of ship, which the templates of tell use." in result.err
+    options = ("--outputs", "last", "--output", "ship.response.status=201")
+    given = run("trigger", "two.json#tell", *options, "--to", backend.url, env=backend.api)
+    assert (given.code, json.loads(backend.requests[0][1])) == (0, {"shipped": 201})
+
+
+def test_last_outputs_need_credentials(run: Run, backend: Reporting) -> None:
+    env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", backend.url, env=env)
+    assert (result.code, "PORT_CLIENT_ID" in result.err) == (ExitCode.SETTINGS, True)
+
+
+@pytest.mark.parametrize("name", ["two.json", "two.json#start"])
+def test_last_outputs_are_for_one_node(run: Run, backend: Reporting, name: str) -> None:
+    result = run("trigger", name, "--outputs", "last", "--to", backend.url, env=backend.api)
+    assert (result.code, "--outputs last runs one node" in result.err) == (ExitCode.USAGE, True)
+
+
+def test_a_file_may_be_called_last(run: Run, backend: Reporting, folder: Path) -> None:
+    (folder / "last").write_text('{"check": {"response": {"data": {"ready": 1}}}, "start": {"version": "0"}}', "utf-8")
+    options = ("--outputs", "./last", "--to", backend.url)
+    assert run("trigger", "two.json#ship", *options, env=backend.api).code == 0
+    assert json.loads(backend.requests[0][1]) == {"version": "0", "ready": 1}

@@ -1,0 +1,275 @@
+"""`trigger WORKFLOW --via-port`, against a sandbox that has the workflow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+from tests.processes import environment
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import application
+from tests.workflow_backend import Reporting
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "workflows" / "deploy_service.json"
+INPUTS = ("--input", "service=cart", "--input", "version=2.0")
+FOLLOWED = ("--via-port", "--wait", "30")
+
+
+def deploy_service(url: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(EXAMPLE.read_text("utf-8").replace("https://hooks.example.com", url))
+    return document
+
+
+def other_triggers(url: str) -> dict[str, Any]:
+    """A workflow with several triggers."""
+    document = deploy_service(url)
+    document["identifier"] = "several"
+    for name, kind in (("hourly", "SCHEDULE_TRIGGER"), ("changed", "EVENT_TRIGGER"), ("other", "SELF_SERVE_TRIGGER")):
+        document["nodes"].append({"identifier": name, "config": {"type": kind}})
+        document["connections"].append({"sourceIdentifier": name, "targetIdentifier": "check"})
+    return document
+
+
+@pytest.fixture
+def backend() -> Iterator[Reporting]:
+    """The handler of the workflows in a sandbox; `api` is the environment that names the sandbox."""
+    found = Reporting()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", found.handle)
+    with application(app) as url, Renderer() as renderer:
+        workflows = [deploy_service(url), other_triggers(url)]
+        with a_sandbox(workflows=workflows, renders=renderer) as sandbox:
+            found.url, found.api = url, environ_of(sandbox)
+            yield found
+
+
+def test_a_workflow_of_port_runs_there_and_is_followed_node_by_node(run: Run, backend: Reporting) -> None:
+    result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=backend.api)
+    assert (result.code, result.err) == (0, "")
+    assert backend.paths == ["/builds/check", "/deploy"]
+    assert json.loads(backend.requests[0][1]) == {"service": "cart", "version": "2.0"}
+    first, *_, last = result.out.splitlines()
+    assert first.startswith("Deploy service  version 1  wfr_")
+    assert first.endswith("IN_PROGRESS")
+    assert last.startswith("wfr_")
+    assert last.endswith("  SUCCESS")
+    words = ["trigger  SELF_SERVE", "check  WEBHOOK", '{"response":{"status":200,"data":{"ready":true}}}']
+    words += [
+        "is_ready  CONDITION",
+        "the outlet ready",
+        "deploy  WEBHOOK",
+        '{"runId":7}',
+        "https://ci.example.com/runs/7",
+    ]
+    places = [result.out.index(word) for word in words]
+    assert places == sorted(places)
+
+
+def test_json_has_a_record_for_each_node_and_one_for_the_run(run: Run, backend: Reporting) -> None:
+    *nodes, end = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=backend.api).records
+    assert [(each["type"], each["node"], each["node_type"], each["result"]) for each in nodes] == [
+        ("node", "check", "WEBHOOK", "SUCCESS"),
+        ("node", "is_ready", "CONDITION", "SUCCESS"),
+        ("node", "deploy", "WEBHOOK", "SUCCESS"),
+    ]
+    assert nodes[1]["outlet"] == "ready"
+    assert nodes[2]["output"] == {"runId": 7}
+    assert {each["run_id"] for each in nodes} == {end["run_id"]}
+    assert (end["type"], end["status"], end["result"], end["waits_for"]) == (
+        "workflow_run", "COMPLETED", "SUCCESS", None,
+    )  # fmt: skip
+
+
+def test_the_log_of_a_node_is_shown(run: Run, backend: Reporting) -> None:
+    backend.log = "deployed \x1b[2J"
+    result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=backend.api)
+    assert "log        WARN  deployed" in result.out
+    assert "\x1b[2J" not in result.out
+    record = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=backend.api).records[-1]
+    assert record["logs"] == ["deployed \x1b[2J"]
+
+
+def test_without_wait_the_run_is_only_started(run: Run, backend: Reporting) -> None:
+    result = run("trigger", "deploy_service", "--via-port", *INPUTS, env=backend.api)
+    assert (result.code, len(result.out.splitlines()), result.err) == (0, 1, "")
+    (record,) = run("trigger", "deploy_service", "--via-port", *INPUTS, "--json", env=backend.api).records
+    assert (record["type"], record["workflow"], record["logs"]) == ("workflow_run", "deploy_service", [])
+
+
+@pytest.mark.parametrize("result", ["FAILED", "CANCELLED"])
+def test_a_run_that_does_not_succeed_ends_with_1(run: Run, backend: Reporting, result: str) -> None:
+    backend.result = result
+    found = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=backend.api)
+    assert (found.code, found.out.rstrip().endswith(result)) == (ExitCode.FAILED, True)
+
+
+def test_port_checks_the_inputs_of_a_workflow(run: Run, backend: Reporting) -> None:
+    result = run("trigger", "deploy_service", *FOLLOWED, env=backend.api)
+    assert (result.code, "must have required property 'service'" in result.err) == (ExitCode.PORT_API, True)
+    assert backend.requests == []
+
+
+def test_the_workflow_of_a_file_has_to_be_in_port(run: Run, backend: Reporting, folder: Path) -> None:
+    result = run("trigger", str(EXAMPLE), *FOLLOWED, *INPUTS, env=backend.api)
+    assert (result.code, backend.paths) == (0, ["/builds/check", "/deploy"])  # at the URLs of the one in Port
+    other = {**json.loads(EXAMPLE.read_text("utf-8")), "identifier": "other"}
+    (folder / "other.json").write_text(json.dumps(other), "utf-8")
+    missing = run("trigger", "other.json", *FOLLOWED, *INPUTS, env=backend.api)
+    assert missing.code == ExitCode.PORT_API
+    assert "Port has no workflow other." in missing.err
+    assert "create it there" in missing.err
+
+
+def test_an_identifier_that_port_does_not_have_is_named(run: Run, backend: Reporting) -> None:
+    whole = run("trigger", "nothing", "--via-port", env=backend.api)
+    assert (whole.code, "Port has no action, automation or workflow nothing." in whole.err) == (7, True)
+    node = run("trigger", "nothing#check", "--to", backend.url, env=backend.api)
+    assert (node.code, "Port has no workflow nothing." in node.err) == (7, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("deploy_service#deploy",), "Port cannot run the node deploy alone"),
+        (("deploy_service#nothing",), "in Port has no node nothing"),
+        (("several",), "has several triggers: "),
+        (("several#hourly",), "The trigger hourly is of the type SCHEDULE_TRIGGER: Port does not document"),
+        (("several#changed",), "The trigger changed is of the type EVENT_TRIGGER: Port does not document"),
+        (("deploy_service", "--to", "1"), "--to has no effect"),
+        (("deploy_service", "--outputs", "o.json"), "--outputs has no effect"),
+        (("deploy_service", "--output", "a.b=1"), "--output has no effect"),
+        (("deploy_service", "--respond", "a=b"), "--respond has no effect"),
+        (("deploy_service", "--entity", "o.json"), "--entity has no effect"),
+        (("deploy_service", "--user", "o.json"), "--user has no effect"),
+    ],
+)
+def test_what_port_cannot_do_is_refused_before_a_run_starts(
+    run: Run, backend: Reporting, folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (folder / "o.json").write_text('{"identifier": "x", "email": "a@example.com"}', "utf-8")
+    result = run("trigger", *arguments, "--via-port", *INPUTS, env=backend.api)
+    assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
+    assert backend.requests == []
+
+
+def test_a_trigger_can_be_named(run: Run, backend: Reporting) -> None:
+    result = run("trigger", "several#trigger", *FOLLOWED, *INPUTS, env=backend.api)
+    assert (result.code, backend.paths) == (0, ["/builds/check", "/deploy"])
+
+
+def test_a_node_is_read_from_port_and_sent_from_here(run: Run, backend: Reporting) -> None:
+    result = run("trigger", "deploy_service#deploy", "--to", backend.url, *INPUTS, env=backend.api)
+    assert (result.code, backend.paths) == (0, ["/deploy"])
+    assert "note: the workflow deploy_service was read from Port, version 1\n" in result.err
+
+
+@contextmanager
+def a_port(workflow: Mapping[str, Any], run: Any, *, status: int = 201) -> Iterator[dict[str, str]]:
+    """A stand-in that knows a workflow and responds `run` to a start and to a read; it has no log and checks nothing.
+
+    The environment that names it is yielded.
+    """
+
+    async def respond(request: web.Request) -> web.Response:
+        if request.path == "/v1/auth/access_token":
+            return web.json_response({"ok": True, "accessToken": "t", "expiresIn": 100})
+        if request.path.startswith("/v1/actions") or request.path.endswith("/logs"):
+            return web.json_response({"ok": False, "error": "not_found", "message": "no"}, status=404)
+        if request.path == "/v1/workflows/deploy_service":
+            return web.json_response({"ok": True, "workflow": workflow})
+        return web.json_response(run, status=status if request.method == "POST" else 200)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", respond)
+    with application(app) as url:
+        yield {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "a-secret-value", "PORT_API_URL": url}
+
+
+def test_a_log_that_port_does_not_show_does_not_end_the_run(run: Run) -> None:
+    shown = {"identifier": "wfr_QOz6WoOB1Q2lmhZZ", "status": "COMPLETED", "result": "SUCCESS"}
+    with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, "run": shown}) as env:
+        result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=env)
+    assert (result.code, result.out.splitlines()[-1]) == (0, "wfr_QOz6WoOB1Q2lmhZZ  SUCCESS")
+    assert result.err.count("the log of wfr_QOz6WoOB1Q2lmhZZ is not shown: ") == 1
+
+
+def test_a_run_that_waits_for_a_report_ends_with_1_and_the_command_to_report_it(run: Run) -> None:
+    node_run = {"identifier": "wfnr_QOz6WoOB1Q2lmhZZ", "node": {"identifier": "deploy"}, "status": "IN_PROGRESS"}
+    shown = {"identifier": "wfr_1", "status": "IN_PROGRESS", "result": None, "nodeRuns": [node_run]}
+    options = ("--via-port", "--wait", "0.2", *INPUTS)
+    with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, "workflowRun": shown}) as env:
+        result = run("trigger", "deploy_service", *options, env=env)
+        *nodes, end = run("trigger", "deploy_service", *options, "--json", env=env).records
+    assert result.code == ExitCode.FAILED
+    assert result.out.count("port-hook report-run wfnr_QOz6WoOB1Q2lmhZZ --status success") == 1
+    last = "error: wfr_1 did not end within 0.2 s; deploy (wfnr_QOz6WoOB1Q2lmhZZ) is IN_PROGRESS"
+    assert result.err.splitlines()[-1] == last
+    assert (nodes, end["status"]) == ([], "IN_PROGRESS")
+    assert end["waits_for"] == {"node": "deploy", "node_run_id": "wfnr_QOz6WoOB1Q2lmhZZ"}
+
+
+@pytest.mark.parametrize("shown", [{}, {"run": {"identifier": ""}}, {"run": {"identifier": "wfr_\x1b"}}, {"run": []}])
+def test_a_response_without_a_run_is_an_error(run: Run, shown: dict[str, Any]) -> None:
+    with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, **shown}) as env:
+        result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=env)
+    assert (result.code, "did not respond with a workflow run" in result.err) == (ExitCode.PORT_API, True)
+
+
+def test_no_output_shows_a_secret_input_of_a_workflow(run: Run, folder: Path) -> None:
+    long = "a-value-that-is-a-secret"
+    workflow = deploy_service("http://127.0.0.1:1")
+    workflow["nodes"][0]["config"]["userInputs"]["properties"]["key"] = {"type": "string", "encryption": "aes256-gcm"}
+    (folder / "i.json").write_text(json.dumps({"service": "a", "key": long}), "utf-8")
+    node_run = {"identifier": "wfnr_1", "node": {"identifier": "check"}, "status": "COMPLETED", "result": "FAILED"}
+    node_run |= {"output": {"error": {"message": long}}, "links": [f"https://example.com/{long}"]}
+    shown = {"identifier": "wfr_1", "status": "COMPLETED", "result": "FAILED", "nodeRuns": [node_run]}
+    refusal = {"ok": False, "error": "invalid", "message": f"{long} is too long"}
+    arguments = ("trigger", "deploy_service", *FOLLOWED, "--inputs", "i.json")
+    with a_port(workflow, refusal, status=422) as env:
+        refused = run(*arguments, env=env)
+    with a_port(workflow, {"ok": True, "workflowRun": shown}) as env:
+        failed = run(*arguments, env=env)
+        record = run(*arguments, "--json", env=env)
+    assert (refused.code, failed.code) == (ExitCode.PORT_API, ExitCode.FAILED)
+    assert "*** is too long" in refused.err
+    assert "https://example.com/***" in failed.out
+    assert long not in refused.err + failed.out + record.out
+
+
+def test_it_works_with_a_sandbox_in_a_process_of_its_own(run: Run, tmp_path: Path, folder: Path) -> None:
+    backend = Reporting()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", backend.handle)
+    with application(app) as url:
+        (folder / "w.json").write_text(json.dumps(deploy_service(url)), "utf-8")
+        with subprocess.Popen(
+            [sys.executable, "-m", "port_hook_cli", "sandbox", "--json", "--port", "0", "--workflows", "w.json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(tmp_path),
+            cwd=folder,
+        ) as process:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            backend.api = {
+                "PORT_API_URL": ready["url"],
+                "PORT_CLIENT_ID": ready["client_id"],
+                "PORT_CLIENT_SECRET": ready["client_secret"],
+            }
+            try:
+                result = run("trigger", "w.json", *FOLLOWED, *INPUTS, env=backend.api)
+            finally:
+                process.kill()
+    assert (result.code, backend.paths) == (0, ["/builds/check", "/deploy"])
+    assert result.out.rstrip().endswith("SUCCESS")

@@ -1,0 +1,62 @@
+"""The backend of the example workflow `deploy_service`, without the checks that a real one makes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from aiohttp import web
+
+from port_hook_cli.invocations.models import Headers
+
+
+class Backend:
+    """A handler that keeps what it got; `/builds/check` says whether the build is ready."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, bytes, Headers]] = []
+        self.ready: Any = True
+        self.status = 200
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        headers = Headers.from_raw(request.raw_headers)
+        self.requests.append((request.path, await request.read(), headers))
+        if request.path == "/builds/check":
+            return web.json_response({"ready": self.ready}, status=self.status)
+        return web.Response(status=202)
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _, _ in self.requests]
+
+
+class Reporting(Backend):
+    """A backend that reports its asynchronous node to the sandbox, as `result`, unless that is None, after a `log`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.api: Mapping[str, str] = {}
+        self.result: str | None = "SUCCESS"
+        self.log = ""
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        response = await super().handle(request)
+        if request.path == "/deploy" and self.result is not None:
+            self.tasks.append(asyncio.create_task(self.report(json.loads(self.requests[-1][1])["nodeRunId"])))
+        return response
+
+    async def report(self, node_run_id: str) -> None:
+        async with httpx.AsyncClient(base_url=self.api["PORT_API_URL"]) as client:
+            body = {"clientId": self.api["PORT_CLIENT_ID"], "clientSecret": self.api["PORT_CLIENT_SECRET"]}
+            token = (await client.post("/v1/auth/access_token", json=body)).json()["accessToken"]
+            report = {"status": "COMPLETED", "result": self.result, "output": {"runId": 7}}
+            client.headers["authorization"] = f"Bearer {token}"
+            path = f"/v1/workflows/nodes/runs/{node_run_id}"
+            if self.log:
+                await client.post(f"{path}/logs", json={"logs": [{"level": "WARN", "message": self.log}]})
+            await client.patch(path, json=report)
