@@ -160,6 +160,25 @@ def test_a_node_run_that_was_sent_by_trigger_is_reported_as_the_document_says(
         assert reported.code == 0, reported.err
 
 
+def test_a_run_that_trigger_starts_and_follows_is_as_the_document_says(
+    prism: Path, document: Path, run: Run, folder: Path
+) -> None:
+    with handler() as backend, calling(prism, document) as (_, client, env):
+        tell = {"type": "WEBHOOK", "url": backend.url, "body": {"service": "{{ .outputs.trigger.service }}"}}
+        workflow = {
+            "identifier": "tell",
+            "nodes": [approved_deployment("")["nodes"][0], {"identifier": "tell", "config": tell}],
+            "connections": [{"sourceIdentifier": "start", "targetIdentifier": "tell"}],
+        }
+        accepted(client.post("/v1/workflows", json=workflow))
+        (folder / "tell.json").write_text(json.dumps(workflow))
+        started = run("trigger", "tell.json", "--via-port", "--input", "service=é", "--wait", "30", "--json", env=env)
+        assert (started.code, started.records[-1]["result"]) == (0, "SUCCESS"), started.err
+        again = run("trigger", "tell.json#tell", "--outputs", "last", "--to", backend.url, env=env)
+        assert again.code == 0, again.err
+    assert [json.loads(request.body) for request in backend.requests] == [{"service": "é"}] * 2
+
+
 def claimed(client: httpx.Client) -> str:
     """Return the id of the node run that the agent claims, as soon as there is one."""
     body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}

@@ -40,6 +40,7 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.trigger import records as trigger_records
 from port_hook_cli.trigger import workflow_records
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
+from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
 from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import read_workflow
 from tests.conftest import Run
@@ -244,6 +245,20 @@ def test_page_lists_exactly_the_fields_of_a_record_of_trigger(record: dict[str, 
     # What is in a delivery and in an error is described once, with the first type.
     described_before = {"url", "status", "latency_ms", "error", "expression", "message"}
     assert (own - listed, inner - listed - described_before, listed - own - inner) == (set(), set(), set())
+
+
+def test_records_of_a_workflow_in_port_have_the_same_fields() -> None:
+    workflow = read_workflow(
+        {"identifier": "w", "nodes": [{"identifier": "start", "config": {"type": "EVENT_TRIGGER"}}]}
+    )
+    node_run = ShownNodeRun(id="wfnr_", node="start")
+    run = ShownRun(id="wfr_", node_runs=(node_run,))
+    in_port = (
+        workflow_records.port_node_record(workflow, run, node_run, Masker(())),
+        workflow_records.port_run_record(workflow, run),
+    )
+    here = {record["type"]: record for record in trigger_records_of_each_type()}
+    assert [record.keys() for record in in_port] == [here[record["type"]].keys() for record in in_port]
 
 
 def items_of(record: dict[str, Any]) -> list[dict[str, Any]]:
