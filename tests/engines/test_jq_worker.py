@@ -98,6 +98,17 @@ def test_error_has_its_kind(worker: JqWorker, program: str, kind: str, message: 
         assert message in error.message
 
 
+@pytest.mark.parametrize(
+    ("program", "place"),
+    [("foo", "line 1, column 1"), ("1 | foo", "line 1, column 5"), ("1 |\n foo", "line 2, column 2")],
+)
+def test_compile_error_ends_with_the_line_and_column_in_the_expression(
+    worker: JqWorker, program: str, place: str
+) -> None:
+    (error,) = worker.evaluate([program], "{}")
+    assert error.message == f"jq: compile error: foo/0 is not defined at <top-level>, {place}"
+
+
 @posix_only
 @pytest.mark.parametrize(
     "program",

@@ -215,6 +215,18 @@ async def test_strict_sandbox_has_only_the_given_runs() -> None:
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         assert (await client.get(RUN)).status_code == 200
         assert (await refusal(client.get(f"/v1/actions/runs/{UNKNOWN}")))[:2] == (404, "not_found")
+        _, _, message = await refusal(client.patch(NODE, json={"status": "IN_PROGRESS"}))
+        assert message == f'The node run with identifier "{NODE_RUN}" was not found'
+
+
+async def test_message_about_an_ended_run_names_what_has_ended(client: httpx.AsyncClient) -> None:
+    for path, update, name in (
+        (RUN, {"status": "SUCCESS"}, "Action run"),
+        (NODE, {"status": "COMPLETED", "result": "SUCCESS"}, "Node run"),
+    ):
+        assert (await client.patch(path, json=update)).status_code == 200
+        status, slug, message = await refusal(client.patch(path, json=update))
+        assert (status, slug, message.startswith(name)) == (409, "run_exhausted", True)
 
 
 async def test_run_is_found_by_its_external_id(client: httpx.AsyncClient) -> None:
