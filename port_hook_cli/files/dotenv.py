@@ -17,7 +17,8 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 class DotenvFile:
     """The variables of one `.env` file, and the numbers of the lines that could not be read.
 
-    Messages call it `name`. `warnings` are what the user should know about it, `is_refused` means that it was not used.
+    Messages call it `name`. `warnings` are what the user should know about it, `is_refused` means that it was not used,
+    and `is_folder` that it is a folder, such as a virtual environment.
     """
 
     name: str
@@ -25,6 +26,7 @@ class DotenvFile:
     bad_lines: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     is_refused: bool = False
+    is_folder: bool = False
 
 
 def project_dotenv(cwd: Path, home: Path, prefix: str = "PORT_") -> DotenvFile:
@@ -49,7 +51,7 @@ def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
     if file.refusal and (_mentions(file, prefix) or not file.content):
         return DotenvFile(name=name, warnings=(file.warning,), is_refused=True)
     if not _mentions(file, prefix):
-        return DotenvFile(name=name)
+        return DotenvFile(name=name, is_folder=file.is_folder)
     try:
         text = file.content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -22,10 +22,11 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NO
 class SettingsFile:
     """A file's content. `refusal` says why it must not be used, `advice` what to do about that.
 
-    Without a `status`, its mode is unknown.
+    Without a `status`, its mode is unknown. `is_folder` means that the path is a folder, which has no content.
     """
 
     content: bytes = field(default=b"", repr=False)
+    is_folder: bool = False
     refusal: str = ""
     advice: str = ""
     path: Path = Path()
@@ -57,7 +58,7 @@ def read_settings_file(path: Path, shown: str) -> SettingsFile:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode) or stat.S_ISCHR(mode):
-            return SettingsFile()
+            return SettingsFile(is_folder=stat.S_ISDIR(mode))
         if not stat.S_ISREG(mode):
             return SettingsFile(refusal=f"{shown} is not used: it is not a regular file")
         return _read(path, shown)

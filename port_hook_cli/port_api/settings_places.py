@@ -126,8 +126,9 @@ class SettingsPlaces:
     def _of_dotenv(self, file: DotenvFile) -> PlaceReading:
         self.warnings += file.warnings
         found, gaps = self._variables(file.values, file.name)
-        refused = (f"{file.name} was not used.",) if file.is_refused else ()
-        return found, (*gaps, *refused, *(f"Line {line} of {file.name} could not be read." for line in file.bad_lines))
+        unused = [f"{file.name} was not used."] if file.is_refused else []
+        unused += [f"{file.name} is a folder, so it was not read."] if file.is_folder else []
+        return found, (*gaps, *unused, *(f"Line {line} of {file.name} could not be read." for line in file.bad_lines))
 
     def _organization(self, org: str | None) -> PlaceReading:
         from port_hook_cli.port_api.org_file import read_org_file
