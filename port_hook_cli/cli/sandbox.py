@@ -38,7 +38,7 @@ def _check_rate(text: str) -> str:
 def sandbox(
     ctx: typer.Context,
     port: Annotated[
-        int, typer.Option("--port", help="The port to listen on; 0 takes any free one.", min=0, max=65535)
+        int, typer.Option("--port", help="The port to listen on; 0 takes any free one.", metavar="N", min=0, max=65535)
     ] = 0,
     actions: Annotated[
         list[Path] | None,
