@@ -49,7 +49,7 @@ def show(
 
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
-    """Raise UsageError if `name` is a file's path; a name that can be the start of an id is never taken for one."""
+    """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
     if name == "last" or _START_OF_ID.fullmatch(name) or not _is_file(name, runtime):
         return
     path = shlex.quote(name)
@@ -79,7 +79,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
 
 
 def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
-    """Write the capture as ASCII: what it holds is a stranger's, and the terminal or code page may be anything."""
+    """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
     from port_hook_cli.captures.file import to_capture
     from port_hook_cli.terminal.console import emit
 

@@ -1,4 +1,4 @@
-"""Typer's errors about a command line as port-hook's own: a sentence and a hint. Imported only for an error."""
+"""Turn typer's errors about a command line into port-hook's: a sentence and a hint. Imported only for an error."""
 
 from __future__ import annotations
 

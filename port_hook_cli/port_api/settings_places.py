@@ -34,7 +34,7 @@ class Found(NamedTuple):
         return f"{self.variable} in {self.place}" if self.variable else self.place
 
 
-# The settings by name, and why others are missing in the place.
+# The settings of a place by name, and why it lacks others.
 PlaceReading: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 
 
@@ -185,7 +185,7 @@ def _secret_content(name: str, cwd: Path, home: Path) -> bytes:
 
 
 def _secret_text(place: str, content: bytes) -> str:
-    """Return the secret less one line end, which an editor or `echo` adds.
+    """Return the secret without one line end, which an editor or `echo` adds.
 
     Other white space stays: if it is wrong, the diagnosis of a signature can report it.
     """

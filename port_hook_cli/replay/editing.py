@@ -67,7 +67,7 @@ class Edits:
         for path in self.unset:
             shorter = unset_at(document, path)
             if shorter is document:
-                notes.append(f"--unset {path}: the payload has nothing there")
+                notes.append(f"--unset {path}: the body had no such value, so nothing was removed")
             document = shorter
         for assignment in self.assignments:
             if _added_depth(captured, assignment.path) is not None:

@@ -213,7 +213,7 @@ def test_values_are_set_and_unset_and_the_result_is_signed(run: Run, folder: Pat
     assert sent == {"title": "dev-env", "cpu": 8, "region": "eu-north-1", "tags": ["x"]}
     assert accepts(request)
     assert result.err == (
-        "note: payload.json: --unset no.such: the payload has nothing there\n"
+        "note: payload.json: --unset no.such: the body had no such value, so nothing was removed\n"
         "note: payload.json: --set payload.properties.tags[]: the body had no payload.properties.tags, "
         "so it was added\n"
     )

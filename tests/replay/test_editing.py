@@ -88,7 +88,7 @@ def test_unset_comes_before_set() -> None:
 def test_an_unset_that_finds_nothing_is_noted() -> None:
     body, notes = Edits(unset=[JsonPath.parse("b.c")]).apply(b'{"a":1}')
     assert body == b'{"a":1}'
-    assert notes == ("--unset b.c: the payload has nothing there",)
+    assert notes == ("--unset b.c: the body had no such value, so nothing was removed",)
 
 
 @pytest.mark.parametrize(
