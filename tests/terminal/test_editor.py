@@ -107,6 +107,6 @@ def test_without_a_terminal_and_a_named_editor_nothing_is_started(temporary: Pat
         text=True,
         check=False,
     )
-    assert "There is no terminal for on." in done.stderr
+    assert "There is no terminal for the editor." in done.stderr
     assert done.stdout == ""
     assert list(temporary.iterdir()) == []
