@@ -1,7 +1,7 @@
 """Read HTTP/1.1 responses from the bytes of a connection (RFC 9112).
 
 It accepts what aiohttp's parser and h11 accept: lines that end with a bare LF, fields folded over several lines, and
-a status line without a reason. It refuses what leaves the end of the body in doubt.
+a status line without a reason. It refuses a response if the end of its body is ambiguous.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class ResponseParser:
         connection = ",".join(self.headers.all("connection")).lower() if "connection" in self.headers.names else ""
         self.can_reuse = minor == "1" and "close" not in connection
         if self._is_head or self.status in _BODILESS:
-            # A target that sends the body all the same would have it read as the next response.
+            # If a target sends the body anyway, it would be read as the next response.
             self.can_reuse = self.can_reuse and (self._is_head or not self._declares_body())
             self._complete()
         elif "transfer-encoding" in self.headers.names:

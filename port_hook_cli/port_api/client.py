@@ -183,7 +183,7 @@ class PortApi:
             if outcome.unclear and not repeatable:
                 raise PortApiError(
                     f"It is not known whether Port acted on {method} {path}. {outcome.problem.message}",
-                    hint="Look in Port before you send it again.",
+                    hint="Check in Port before you send it again.",
                 ) from outcome.problem
             await retries.wait(outcome)
         return outcome

@@ -167,8 +167,8 @@ async def _get_run(
 def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(
-            f"{source.name} has no signature that could be sent as captured.",
-            hint="Leave --as-captured out to sign it.",
+            f"{source.name} has no signature to send as captured.",
+            hint="Leave out --as-captured to sign it.",
         )
     to = plan.to or _default_target(source, runtime)
     notes = [*source.notes, *_notes(source, plan)]
@@ -185,7 +185,7 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
 def _default_target(source: ReplaySource, runtime: Runtime) -> str:
     """Return where a capture was forwarded to, or else the last listener's target, and say which.
 
-    Raises UsageError where that is unknown or elsewhere.
+    Raises UsageError if there is no such target on this machine.
     """
     to, reason = source.forwarded_to, "where the capture was forwarded"
     if to is None:

@@ -113,9 +113,9 @@ class BackgroundWriter:
 
 
 def _writer(stream: TextIO) -> Callable[[str], None]:
-    """Return a function that writes text to `stream` past Python's buffers.
+    """Return a function that writes text to `stream` without Python's buffers.
 
-    A thread that is stuck in a buffered write would keep the interpreter from ending; one stuck in `write(2)` does not.
+    A thread that is blocked in a buffered write would keep the interpreter from ending; one in `write(2)` does not.
     """
     encoding = stream.encoding or "utf-8"
     try:

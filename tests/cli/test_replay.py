@@ -212,7 +212,11 @@ def test_values_are_set_and_unset_and_the_result_is_signed(run: Run, folder: Pat
     sent = json.loads(request.body)["payload"]["properties"]
     assert sent == {"title": "dev-env", "cpu": 8, "region": "eu-north-1", "tags": ["x"]}
     assert accepts(request)
-    assert result.err == "note: payload.json: --unset no.such: the payload has nothing there\n"
+    assert result.err == (
+        "note: payload.json: --unset no.such: the body had no such value, so nothing was removed\n"
+        "note: payload.json: --set payload.properties.tags[]: the body had no payload.properties.tags, "
+        "so it was added\n"
+    )
 
 
 def test_a_path_that_does_not_fit_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
