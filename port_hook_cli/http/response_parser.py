@@ -46,7 +46,7 @@ class ResponseParser:
         """Whether the connection can take another request after this response."""
         self._on_body = on_body
         self._is_head = is_head
-        # Functions, not bound methods: those would refer back to the parser, which would live until a garbage collection.
+        # A function: a bound method would refer back to the parser, which would then live until a garbage collection.
         self._read: Callable[[ResponseParser], bool] = ResponseParser._read_head
         self._buffer = b""
         self._at = 0  # where the unread part of the buffer begins; beyond 0 only between chunks
