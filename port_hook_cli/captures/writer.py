@@ -23,8 +23,10 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.invocations.models import Exchange
 
-# How long an outcome waits to share a commit with a capture.
+# How long an outcome waits to share a commit with others, and how many of them join the next commit of captures. One
+# alone would make that commit, which a response waits for, half as long again.
 _OUTCOME_DELAY_S = 0.05
+_OUTCOMES_TOGETHER = 8
 # A file that stays locked does not prevent a listener from ending: what waits for it was not acknowledged.
 _CLOSE_S = 3.0
 # Up to this many bytes of bodies, a commit is quick on any disk.
@@ -52,7 +54,7 @@ class _Batch:
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.waiting: list[asyncio.Future[None]] = []
-        self.outcomes: list[Row] = []
+        self.outcomes: Sequence[Row] = ()
         self.size = 0  # of bodies and outcomes, in bytes, roughly
 
 
@@ -68,6 +70,7 @@ class StoreWriter:
         self._store = store
         self._loop = loop
         self._batch = _Batch()
+        self._outcomes: list[Row] = []
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
         self._closed = False
@@ -93,16 +96,14 @@ class StoreWriter:
         batch.size += len(exchange.invocation.body)
         batch.waiting.append(saved)
         if self._soon is None:
-            self._soon = self._loop.call_soon(self._turn_over)
+            self._soon = self._loop.call_soon(self._turn_over_captures)
         return saved
 
     def complete(self, exchange: Exchange) -> None:
         """Save delivery and answer of an exchange, at the latest after 50 ms; a failure is kept in `problem`."""
         if self._closed:
             return
-        row = self._store.outcome(exchange)
-        self._batch.outcomes.append(row)
-        self._batch.size += outcome_weight(row)
+        self._outcomes.append(self._store.outcome(exchange))
         if self._later is None:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
@@ -116,13 +117,28 @@ class StoreWriter:
         if self._ended.done():
             self._thread.join()
 
+    def _turn_over_captures(self) -> None:
+        """Commit the captures from this turn of the loop; outcomes join them if there are several."""
+        if len(self._outcomes) >= _OUTCOMES_TOGETHER:
+            self._turn_over()
+        else:
+            self._soon = None
+            self._hand_over([])
+
     def _turn_over(self) -> None:
-        """Commit everything from this turn of the loop, here or in the thread."""
+        """Commit everything."""
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()
         self._soon = self._later = None
+        outcomes, self._outcomes = self._outcomes, []
+        self._hand_over(outcomes)
+
+    def _hand_over(self, outcomes: Sequence[Row]) -> None:
+        """Commit the batch and `outcomes`, here or in the thread."""
         batch, self._batch = self._batch, _Batch()
+        batch.outcomes = outcomes
+        batch.size += sum(map(outcome_weight, outcomes))
         if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
             self._in_thread += 1
             self._queue.put(batch)
