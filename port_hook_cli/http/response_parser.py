@@ -24,6 +24,7 @@ _BODILESS = frozenset({_NO_CONTENT, 304})
 _MAX_CHUNK_LINE_BYTES = 16 * 1024
 _PLAIN_CHUNK_LINE_BYTES = 18
 _MAX_SHOWN = 60
+_NO_HEADERS = Headers()
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\x00\r]*)?").fullmatch
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*)").fullmatch
 _LENGTH = re.compile(r"[0-9]{1,18}").fullmatch
@@ -40,7 +41,7 @@ class ResponseParser:
 
     def __init__(self, on_body: _Body, *, is_head: bool = False) -> None:
         self.status = 0
-        self.headers = Headers()
+        self.headers = _NO_HEADERS
         self.is_complete = False
         self.can_reuse = False
         """Whether the connection can take another request after this response."""
