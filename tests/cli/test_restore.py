@@ -19,7 +19,7 @@ from tests.processes import environment
 from tests.retargets import ONE, MortalJournal, a_retargeting, an_action, journal_files, of_sandbox
 from tests.sandboxes import a_sandbox, environ_of
 
-NOTE = "note: 1 action still has the URL of a listener that has ended; port-hook restore restores it\n"
+NOTE = "note: 1 action or node still has the URL of a listener that has ended; port-hook restore restores it\n"
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_restore_restores_only_the_named_action(sandbox: Sandbox, home: Path, ru
     killed(sandbox, home, ["create_vm", "delete_vm"])
     result = run("restore", "delete_vm", "other", env=environ_of(sandbox))
     assert (result.code, result.out) == (0, "delete_vm: is restored to https://example.com\n")
-    assert result.err == "note: nothing is left of other\n"
+    assert result.err == "note: other has nothing to restore\n"
     assert url(sandbox) == ONE
 
 
@@ -93,10 +93,14 @@ def test_records_say_the_same(sandbox: Sandbox, home: Path, run: Run) -> None:
     (record,) = run("restore", "--json", env=environ_of(sandbox)).records
     assert record == {
         "schema": "port-hook/restore/1",
+        "kind": "action",
         "action": "create_vm",
+        "workflow": None,
+        "node": None,
         "api_url": sandbox.url,
         "outcome": "restored",
         "message": "is restored to https://example.com",
+        "version": None,
         "dry_run": False,
     }
 
@@ -109,7 +113,7 @@ def test_restore_shows_and_keeps_the_change_of_another_user(
     sandbox.actions["create_vm"]["title"] = "Theirs"
     result = run("restore", *flags, env=environ_of(sandbox))
     assert (url(sandbox), sandbox.actions["create_vm"]["title"]) == (ONE, "Theirs")
-    assert "title\n    original: Create VM\n    ours:     Create VM\n    now:      Theirs\n" in result.err
+    assert "title\n    original:   Create VM\n    retargeted: Create VM\n    now:        Theirs\n" in result.err
     assert Journal(home).count_leftovers() == 1
     if "--overwrite" not in flags:
         assert result.code == ExitCode.FAILED
@@ -171,7 +175,7 @@ def test_restore_ignores_the_actions_of_a_running_listener(sandbox: Sandbox, hom
     journal = leave(sandbox, home)
     result = run("restore", "--overwrite", env=environ_of(sandbox))
     assert (result.code, url(sandbox)) == (0, ONE)
-    assert "create_vm is in use by a listener" in result.err
+    assert "create_vm is in use by a running listener, which restores it when it ends" in result.err
     assert run("restore", "create_vm", env=environ_of(sandbox)).code == ExitCode.FAILED
     assert "note" not in run("show", "last").err
     journal.die()

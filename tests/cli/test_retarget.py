@@ -74,7 +74,7 @@ async def test_listen_shows_the_change_of_another_user_and_what_to_do(
     async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append):
         sandbox.actions["create_vm"]["title"] = "Theirs\x1b[2J"
     assert url(sandbox) == ONE
-    assert "    now:      Theirs\\x1b[2J" in told
+    assert "    now:        Theirs\\x1b[2J" in told
     assert told[-1] == "port-hook restore create_vm"
 
 

@@ -81,6 +81,8 @@ def test_no_more_than_20_fields_of_a_conflict_are_shown() -> None:
         assert (found[-1].strip() == "…") is (count > 20)
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "1 action "), (2, "2 actions "), (11, "11 actions ")])
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 action or node "), (2, "2 actions or nodes "), (11, "11 actions ")]
+)
 def test_leftovers_are_counted(count: int, words: str) -> None:
     assert words in leftover_line(count)
