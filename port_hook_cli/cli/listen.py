@@ -92,8 +92,9 @@ def listen(
     retarget: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ACTION|WORKFLOW#NODE",
-            help="Point this action or workflow node in Port at the public URL until listen ends (repeatable).",
+            metavar="NAME",
+            help="Point an action, or a workflow's node (WORKFLOW#NODE), in Port at the public URL until listen ends"
+            " (repeatable).",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --retarget changes anything.")] = False,

@@ -43,8 +43,9 @@ def restore(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Restore only these actions, automations or workflow nodes. Default: all that a killed listener left.",
-            metavar="[ACTION|WORKFLOW#NODE]...",
+            help="Restore only these actions, automations or workflow nodes (WORKFLOW#NODE). Default: all that a killed"
+            " listener left.",
+            metavar="[NAME]...",
         ),
     ] = None,
     dry_run: Annotated[
@@ -63,7 +64,7 @@ def restore(
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
-    """Restore the actions and workflow nodes that a killed listener left pointing at it.
+    """Restore the URLs in Port that a killed listener changed.
 
     If someone else has changed one, the change is shown, and it is restored only after you confirm or with --overwrite.
     A running listener restores its own actions and nodes when it ends.

@@ -12,19 +12,20 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.actions.retargeting import settable
-from port_hook_cli.errors import RetargetError, SettingsError, UsageError
+from port_hook_cli.errors import ExitCode, RetargetError, SettingsError, UsageError
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
-from tests.retargets import ONE, TWO, an_action, journal_files
+from tests.conftest import Run
+from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files, node_config
 
 ORIGINAL = "https://example.com"
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.start() as running:
+    async with Sandbox.start(workflows=[a_workflow()]) as running:
         running.add_action(an_action())
         yield running
 
@@ -55,6 +56,31 @@ async def test_actions_follow_the_url_and_go_back_and_each_step_is_told(
         "  invocationMethod.agent: true -> false",
         f"create_vm is restored to {ORIGINAL}",
     ]
+
+
+async def test_a_workflow_node_follows_the_url_and_is_restored_in_a_new_version(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
+    told: list[str] = []
+    async with retargeted(
+        ["deploy_service#deploy"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append
+    ) as retargeting:
+        await retargeting.apply(TWO)
+        assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == TWO
+    assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == ORIGINAL
+    assert told == [
+        "deploy_service#deploy:",
+        f"  config.url: {ORIGINAL} -> {ONE}",
+        "  (makes a new version of the workflow, and another one when the listener ends)",
+        f"deploy_service#deploy is restored to {ORIGINAL}, in version 4 of the workflow",
+    ]
+
+
+def test_listen_refuses_an_incomplete_node_before_it_calls_port(run: Run) -> None:
+    environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
+    result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "deploy_service#", "--yes", env=environ)
+    assert result.code == ExitCode.USAGE
+    assert "--retarget deploy_service# names no action and no workflow node." in result.err
 
 
 @pytest.mark.parametrize("problem", [ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt])

@@ -199,4 +199,6 @@ def test_kills_at_any_moment_leave_every_retargeted_action_and_node_correct(tmp_
         assert [path for path in journal_files(tmp_path) if path.suffix == ".json"] == []
         assert restore(tmp_path, sandbox).stdout == "Nothing to restore.\n"
     wrong = found[ONE] + found[TWO]
-    sys.stdout.write(f"\nretarget: {POINTS} kills, {wrong} actions and nodes left pointing elsewhere, 0 after `restore`\n")
+    sys.stdout.write(
+        f"\nretarget: {POINTS} kills, {wrong} actions and nodes left pointing elsewhere, 0 after `restore`\n"
+    )

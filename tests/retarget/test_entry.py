@@ -12,7 +12,7 @@ SHOWN = {**a_workflow(), "orgId": "org_1"}
 NODE = Entry(identifier="deploy_service", node="check", api_url="u", original={}, at=1.5).beginning(SHOWN)
 
 
-def test_an_entry_without_a_kind_is_about_an_action() -> None:
+def test_read_entry_takes_an_entry_without_a_kind_as_an_action() -> None:
     entry = Entry(identifier="create_vm", api_url="u", original=an_action(), urls=(ONE,), pid=7, at=1.5)
     document = json.loads(write_entry(entry))
     assert (document.pop("kind"), document.pop("node")) == ("action", "")
@@ -20,13 +20,13 @@ def test_an_entry_without_a_kind_is_about_an_action() -> None:
     assert entry.kind is EntryKind.ACTION
 
 
-def test_the_entry_of_a_node_is_read_as_it_was_written() -> None:
+def test_read_entry_returns_the_entry_of_a_node_as_it_was_written() -> None:
     entry = NODE.intending(ONE).marked(ONE, {**SHOWN, **a_workflow(url=ONE, agent=False)}).intending(TWO)
     assert read_entry(write_entry(entry)) == entry
     assert (entry.name, entry.kind, entry.owner_id) == ("deploy_service#check", EntryKind.WORKFLOW_NODE, "org_1")
 
 
-def test_the_entry_of_a_node_is_refused_by_earlier_versions_and_holds_no_credentials() -> None:
+def test_write_entry_marks_a_node_as_newer_and_leaves_out_its_headers() -> None:
     text = write_entry(NODE)
     assert json.loads(text)["schema"] == "port-hook/retarget/2"
     assert "s3cret" not in text
@@ -47,7 +47,7 @@ def test_the_entry_of_a_node_is_refused_by_earlier_versions_and_holds_no_credent
         {"left": '{"config": 1}'},
     ],
 )
-def test_a_contradictory_entry_is_refused(fields: dict[str, object]) -> None:
+def test_read_entry_refuses_a_contradictory_entry(fields: dict[str, object]) -> None:
     with pytest.raises(BadEntry):
         read_entry(json.dumps({**json.loads(write_entry(NODE)), **fields}))
 
