@@ -81,7 +81,10 @@ def outcome_lines(outcome: Outcome) -> list[str]:
         return [
             f"{name} was changed in Port by someone else and is not restored:",
             *conflict,
-            f"port-hook restore {name}",
+            f"To undo this or to keep it: port-hook restore {name}",
         ]
     message = restore_message(outcome)
-    return [f"{name} {message}", *([] if outcome.is_done else [f"To restore it: port-hook restore {name}"])]
+    if outcome.is_done:
+        return [f"{name} {message}"]
+    next_step = "To try again" if outcome.end is End.REMOVED else "To restore it"
+    return [f"{name} {message}", f"{next_step}: port-hook restore {name}"]

@@ -101,7 +101,19 @@ async def test_listen_shows_the_change_of_another_user_and_what_to_do(
         sandbox.actions["create_vm"]["title"] = "Theirs\x1b[2J"
     assert url(sandbox) == ONE
     assert "    now:        Theirs\\x1b[2J" in told
-    assert told[-1] == "port-hook restore create_vm"
+    assert told[-1] == "To undo this or to keep it: port-hook restore create_vm"
+
+
+async def test_listen_names_the_original_url_and_what_to_do_when_the_node_was_removed(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
+    told: list[str] = []
+    async with retargeted(["deploy_service#check"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append):
+        del sandbox.workflows["deploy_service"]["nodes"][1]
+    message, next_step = told[-2:]
+    assert message.startswith("deploy_service#check is no longer a WEBHOOK node of the workflow and is not restored;")
+    assert message.endswith(f"; its original URL was {ORIGINAL}")
+    assert next_step == "To try again: port-hook restore deploy_service#check"
 
 
 async def test_retarget_changes_nothing_when_it_cannot_ask(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
