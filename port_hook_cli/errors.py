@@ -121,7 +121,7 @@ class RunEndedError(PortApiError):
 
 
 class RetargetError(PortHookError):
-    """An action could not be retargeted or restored."""
+    """An action or workflow node could not be retargeted or restored."""
 
     code = "retarget"
 

@@ -37,7 +37,7 @@ COMMANDS = {
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in for Port's API.",
-    "restore": "Restore the actions that a killed listener left pointing at it.",
+    "restore": "Restore the URLs in Port that a killed listener changed.",
 }
 
 

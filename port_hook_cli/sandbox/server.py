@@ -188,6 +188,11 @@ class Sandbox:
         return self.runs[run_id]
 
     @property
+    def workflows(self) -> dict[str, dict[str, Any]]:
+        """The workflows by identifier, as Port shows them."""
+        return self._state.workflows.documents
+
+    @property
     def workflow_runs(self) -> dict[str, WorkflowRun]:
         """The runs of workflows by id, as they stand."""
         return self._state.workflows.runs
