@@ -22,9 +22,29 @@ from port_hook_cli.text.safe import brief
 _REQUIRED = ("identifier", "trigger", "invocationMethod")
 
 
-def list_actions(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return the response to a GET of all actions and automations."""
-    return _listed(list(state.actions.values()))
+# The query parameters of Port's "Get actions/automations" that select by a value, and the paths where it can be.
+_FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "action_identifier": (("identifier",),),
+    "blueprint_identifier": (("trigger", "blueprintIdentifier"), ("trigger", "event", "blueprintIdentifier")),
+    "operation": (("trigger", "operation"),),
+    "trigger_type": (("trigger", "type"),),
+    "trigger_event": (("trigger", "event", "type"),),
+    "trigger_event_action_identifier": (("trigger", "event", "actionIdentifier"),),
+}
+
+
+def list_actions(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Return the actions and automations that match all filters of the query. Other parameters are ignored."""
+    return _listed([action for action in state.actions.values() if _matches(action, request.query)])
+
+
+def _matches(action: Mapping[str, Any], query: Mapping[str, str]) -> bool:
+    for name, paths in _FILTERS.items():
+        if name in query and not any(value_at(action, path) in query[name].split(",") for path in paths):
+            return False
+    if value_at(action, ("trigger", "type")) != "automation" or query.get("published") != "true":
+        return True
+    return action.get("publish") is not False
 
 
 def create_action(state: SandboxState, request: ApiRequest) -> ApiResponse:

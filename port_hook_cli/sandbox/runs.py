@@ -73,14 +73,16 @@ def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
     """Return a run and whether it was just created; raises Refused with 404."""
     run, is_new = state.find_run(run_id)
     if run is None:
-        raise Refused(404, "not_found", f'The action run with identifier "{run_id}" was not found')
+        kind = "node" if is_node_run(run_id) else "action"
+        raise Refused(404, "not_found", f'The {kind} run with identifier "{run_id}" was not found')
     return run, is_new
 
 
 def check_open(run: SandboxRun) -> None:
     """Raise Refused with 409 if the run has ended."""
     if run.ended:
-        raise Refused(409, "run_exhausted", f'Action run "{run.id}" already finished execution')
+        kind = "Node" if is_node_run(run.id) else "Action"
+        raise Refused(409, "run_exhausted", f'{kind} run "{run.id}" already finished execution')
 
 
 def check_status(run: SandboxRun, status: str | None) -> None:

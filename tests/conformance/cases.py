@@ -190,6 +190,15 @@ RULES: list[Any] = [
         "{{ @base64 }}",
     ),
     *(
+        "{{ 1 |\n bar }}",
+        "{{ \n\n foo }}",
+        "{{ .run | foo(1) }}",
+        "{{ nosuch | alsonot }}",
+        "{{ $x }}",
+        "{{ 1 +* 2 }}",
+        "a{{ .run.id }}{{ .run |\n  .[0] }}",
+    ),
+    *(
         "{{ .inputs | to_entries | map(.key) }}",
         "{{ .inputs | del(.tags) }}",
         '{{ try error("x") catch . }}',

@@ -2,8 +2,11 @@
 
 The engine is npm `@port-labs/jq-node-bindings` in the release named below, the newest that is published; it is built
 into `.bench/` and needs npm, a C++ compiler, autoconf, automake, libtool, flex and bison. Everything that guides show,
-every rule and 2,000 made-up templates go through both. A difference is an error unless `KNOWN` tells it, with the
-reason; docs/reference/templates.md lists those.
+every rule and 2,000 made-up templates go through both, once as Port renders them and once in strict mode. A difference
+is an error unless `KNOWN` tells it, with the reason; docs/reference/templates.md lists those.
+
+In strict mode, the kind of the error and the line that it names have to be the same. The text of the error depends on
+the release of jq, and the release of the engine names no column.
 """
 
 # ruff: noqa: T201 - printing is its job
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from port_hook_cli.actions.templates import UNDEFINED
+from port_hook_cli.actions.templates import UNDEFINED, ExpressionFailed
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import read_json, write_json
@@ -55,61 +59,89 @@ KNOWN: dict[str, tuple[Any, ...]] = {
 }
 
 
+# In strict mode only, besides those.
+KNOWN_IN_STRICT_MODE: dict[str, tuple[Any, ...]] = {
+    "an older jq refuses to compile the division of a constant by 0": ("{{ 1 / 0 }}",),
+}
+
+_LINE = re.compile(r", line (\d+)(?:, column \d+)?:?$")
+
+
 def main() -> int:
-    """Compare, print a table, and return 1 for a difference that is not known."""
+    """Compare, print two tables and the rates, and return 1 for a difference that is not known."""
     if not _install():
         print("Port's engine could not be built here: nothing was compared")
         return 1
     templates = [*GUIDES, *RULES, *made_up(2_000, seed=20260102)]
+    counts = {strict: _counts(templates, strict=strict) for strict in (False, True)}
+    from bench.making import render as compare_rates
+
+    compare_rates()
+    for strict, verdicts in counts.items():
+        mode = ", strict" if strict else ""
+        print(f"\n@port-labs/jq-node-bindings {RELEASE}, {len(templates)} templates{mode}")
+        for verdict, count in verdicts.most_common():
+            print(f"{count:6} {verdict}")
+    return int(any(verdicts["DIFFERENT"] for verdicts in counts.values()))
+
+
+def _counts(templates: list[Any], *, strict: bool) -> Counter[str]:
     data = read_json(json.dumps(DATA))
     counts: Counter[str] = Counter()
     with Renderer() as renderer, ExitStack() as engines:
         engine = engines.enter_context(_engine())
         for template in templates:
-            theirs = _theirs(engine, template)
+            theirs = _theirs(engine, template, strict=strict)
             if theirs is None:  # the release frees memory twice, now and then: it is asked once more
                 engine = engines.enter_context(_engine())
-                theirs = _theirs(engine, template)
-            counts[_compare(template, theirs or {"crash": True}, _ours(renderer, template, data))] += 1
-    from bench.making import render as compare_rates
-
-    compare_rates()
-    print(f"\n@port-labs/jq-node-bindings {RELEASE}, {len(templates)} templates")
-    for verdict, count in counts.most_common():
-        print(f"{count:6} {verdict}")
-    return int(counts["DIFFERENT"] > 0)
+                theirs = _theirs(engine, template, strict=strict)
+            ours = _ours(renderer, template, data, strict=strict)
+            counts[_compare(template, theirs or {"crash": True}, ours, strict=strict)] += 1
+    return counts
 
 
-def _compare(template: Any, theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+def _compare(template: Any, theirs: dict[str, Any], ours: dict[str, Any], *, strict: bool) -> str:
     if theirs == ours:
         return "the same"
-    for reason, examples in KNOWN.items():
+    known = {**KNOWN, **KNOWN_IN_STRICT_MODE} if strict else KNOWN
+    for reason, examples in known.items():
         if template in examples:
             return f"known: {reason}"
     print(f"{json.dumps(template)}\n   Port: {theirs}\n   ours: {ours}")
     return "DIFFERENT"
 
 
-def _theirs(engine: tuple[IO[str], IO[str]], template: Any) -> dict[str, Any] | None:
+def _theirs(engine: tuple[IO[str], IO[str]], template: Any, *, strict: bool) -> dict[str, Any] | None:
     requests, answers = engine
-    requests.write(json.dumps({"template": template, "data": DATA}) + "\n")
+    requests.write(json.dumps({"template": template, "data": DATA, "strict": strict}) + "\n")
     requests.flush()
     line = answers.readline()
-    return dict(json.loads(line)) if line else None
+    if not line:
+        return None
+    answer: dict[str, Any] = json.loads(line)
+    return _failure(answer["kind"], answer["error"]) if "kind" in answer else answer
 
 
-def _ours(renderer: Renderer, template: Any, data: Any) -> dict[str, Any]:
+def _ours(renderer: Renderer, template: Any, data: Any, *, strict: bool) -> dict[str, Any]:
     """Render twice: programs that come again are run in another way."""
-    first, second = (_render(renderer, template, data) for _ in range(2))
+    first, second = (_render(renderer, template, data, strict=strict) for _ in range(2))
     return first if first == second else {"first": first, "second": second}
 
 
-def _render(renderer: Renderer, template: Any, data: Any) -> dict[str, Any]:
+def _render(renderer: Renderer, template: Any, data: Any, *, strict: bool) -> dict[str, Any]:
     try:
-        value = renderer.render(read_json(json.dumps(template)), data)
+        value = renderer.render(read_json(json.dumps(template)), data, strict=strict)
     except RenderError as error:
+        if isinstance(error.__cause__, ExpressionFailed):
+            return _failure(error.__cause__.error.kind, error.__cause__.error.message)
         return {"error": error.message.removesuffix(".")}
     return {"text": None if value is UNDEFINED else write_json(value)}
+
+
+def _failure(kind: str, message: str) -> dict[str, Any]:
+    """Return what has to be the same of an expression that failed in strict mode."""
+    found = _LINE.search(message)
+    return {"failed": kind, "line": None if found is None else int(found[1])}
 
 
 def is_installed() -> bool:

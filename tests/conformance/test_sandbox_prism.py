@@ -1,70 +1,25 @@
 """Prism, which knows nothing of port-hook, judges what our commands send and what the sandbox answers.
 
-It is installed into `.bench/` from npm. As a mock it answers from Port's OpenAPI document alone and refuses (422) what
-the document does not allow; as a proxy before the sandbox it refuses requests (422) and answers (500) that do not fit.
 The document has no PUT of an action, so what `listen --retarget` and `restore` put is judged by nobody here.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.sandbox import Sandbox
+from tests.conformance.prism import behind, serving
 from tests.conftest import Run
 from tests.factories import RUN_ID
 from tests.port_openapi import openapi_file, port_openapi, with_shown_action
-from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 
-RELEASE = "5.14.2"
-SCRATCH = Path(__file__).parents[2] / ".bench" / "prism"
-
 pytestmark = [pytest.mark.timeout(600), pytest.mark.enable_socket]
-
-
-@pytest.fixture(scope="session")
-def prism() -> Path:
-    program = SCRATCH / "node_modules" / ".bin" / "prism"
-    if not program.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("npm is not on this machine")
-        SCRATCH.mkdir(parents=True, exist_ok=True)
-        (SCRATCH / "package.json").write_text('{"private": true}')
-        subprocess.run([npm, "install", "--silent", f"@stoplight/prism-cli@{RELEASE}"], cwd=SCRATCH, check=True)
-    return program
-
-
-@contextmanager
-def serving(prism: Path, *arguments: str, document: Path | None = None) -> Iterator[str]:
-    """Run Prism and give its URL. It cannot take port 0, so a free one is looked for."""
-    document = document or openapi_file()
-    if document is None:
-        pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(prism), arguments[0], "-h", "127.0.0.1", "-p", str(port), str(document), *arguments[1:]]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if "Prism is listening" in line:
-                    break
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
 
 
 REPORTS = (
@@ -78,9 +33,11 @@ REPORTS = (
 
 
 @pytest.mark.parametrize("flags", REPORTS, ids=range(len(REPORTS)))
-def test_the_api_document_allows_what_report_run_sends(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
+def test_the_api_document_allows_what_report_run_sends(
+    prism: Path, original: Path, run: Run, flags: tuple[str, ...]
+) -> None:
     # The mock's runs have ended, at random, and report-run would say so: what it would send is sent one by one.
-    with serving(prism, "mock") as url:
+    with serving(prism, "mock", document=original) as url:
         env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": url}
         (record,) = run("report-run", RUN_ID, *flags, "--dry-run", "--json", env=env).records
         assert record["calls"]
@@ -91,19 +48,23 @@ def test_the_api_document_allows_what_report_run_sends(prism: Path, run: Run, fl
             assert answer.status_code in {200, 201}, answer.text
 
 
-@contextmanager
-def behind(prism: Path, document: Path | None = None) -> Iterator[tuple[Sandbox, dict[str, str]]]:
-    """Give a sandbox, and the environment that leads to it through Prism."""
-    with a_sandbox() as sandbox, serving(prism, "proxy", sandbox.url, "--errors", document=document) as url:
-        yield sandbox, {**environ_of(sandbox), "PORT_API_URL": url}
-
-
 @pytest.mark.parametrize("flags", REPORTS[:5], ids=range(5))
-def test_report_run_and_the_sandbox_follow_the_api_document(prism: Path, run: Run, flags: tuple[str, ...]) -> None:
-    with behind(prism) as (sandbox, env):
+def test_report_run_and_the_sandbox_follow_the_api_document(
+    prism: Path, original: Path, run: Run, flags: tuple[str, ...]
+) -> None:
+    with behind(prism, original) as (sandbox, env):
         result = run("report-run", RUN_ID, *flags, env=env)
         assert (result.code, result.err) == (0, result.err)
         assert RUN_ID in sandbox.runs
+
+
+@pytest.fixture
+def original() -> Path:
+    """Port's document, as it is."""
+    file = openapi_file()
+    if file is None:
+        pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
+    return file
 
 
 @pytest.fixture
@@ -135,8 +96,8 @@ def test_calls_of_trigger_and_replay_follow_the_api_document(
     assert len(backend.requests) == 3
 
 
-def test_a_whole_run_follows_the_api_document(prism: Path) -> None:
-    with behind(prism) as (sandbox, env):
+def test_a_whole_run_follows_the_api_document(prism: Path, original: Path) -> None:
+    with behind(prism, original) as (sandbox, env):
         action = sandbox.actions["create_vm"]
         sandbox.add_action({**action, "requiredApproval": {"type": "ANY"}})
         credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}

@@ -38,6 +38,11 @@ from port_hook_cli.signatures import records as signature_records
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.trigger import records as trigger_records
+from port_hook_cli.trigger import workflow_records
+from port_hook_cli.workflows.run import NodeRun, WorkflowRun
+from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
+from port_hook_cli.workflows.walk import Step
+from port_hook_cli.workflows.workflow import read_workflow
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_invocation, signed
 
@@ -150,6 +155,16 @@ def test_every_link_between_pages_has_a_target() -> None:
                 assert (page.parent / target).exists(), f"{page.name} -> {target}"
 
 
+def test_every_row_about_workflows_has_a_source() -> None:
+    page = (ROOT / "docs" / "reference" / "workflows.md").read_text("utf-8")
+    targets = re.findall(r"(?m)^\[([\w-]+)\]: https://\S+$", page)
+    used = re.findall(r"\]\[([\w-]+)\]", page)
+    assert (set(used) - set(targets), set(targets) - set(used)) == (set(), set())
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "source" not in line]
+    assert len(rows) > 15
+    assert [row for row in rows if not re.search(r"\]\[|not documented", row.rsplit(" | ", 1)[1])] == []
+
+
 def test_every_module_on_the_page_how_it_works_exists() -> None:
     page = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text("utf-8")
     named = set(re.findall(r"\b(?:\w+/)+\w+\.py\b", page))
@@ -198,12 +213,58 @@ def every_record() -> Iterator[dict[str, Any]]:
     )
     yield encrypted_inputs.decryption_record(Decryption(path=JsonPath(("a",)), plaintext=b"\xff"))
     yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
-    made = RenderedRequest(run_id="r", method="POST", url="u", headers=(), body={}, errors=(failed,))
-    yield trigger_records.invocation_record("a", made, {}, url="u", delivery=delivery, fate=None, masker=Masker(()))
-    yield trigger_records.unmet_record("a", [("false", "is false")])
-    yield trigger_records.run_record("a", {}, page="")
+    yield from trigger_records_of_each_type()
     yield sandbox_records.sandbox_ready_record("u", "i", "s")
     yield sandbox_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
+
+
+def trigger_records_of_each_type() -> Iterator[dict[str, Any]]:
+    """One record of each type that `trigger --json` prints, with every field that can be null filled in."""
+    masker, delivery = Masker(()), Delivery(url="http://h", error="nothing answers")
+    failed = JqError("foo", "compile", "jq: compile error")
+    made = RenderedRequest(run_id="r", method="POST", url="u", headers=(), body={}, errors=(failed,))
+    yield trigger_records.invocation_record("a", made, {}, url="u", delivery=delivery, fate=None, masker=masker)
+    yield trigger_records.unmet_record("a", [("false", "is false")])
+    yield trigger_records.run_record("a", {}, page="")
+    start = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}
+    workflow = read_workflow({"identifier": "w", "nodes": [start]})
+    node_run = NodeRun(id="wfnr_", node="start", created_at="", updated_at="")
+    run = WorkflowRun(id="wfr_", workflow=workflow, created_at="", node_runs=(node_run,))
+    step = Step(run=run, node_run=node_run, request=made, delivery=delivery, errors=(failed,), remarks=("r",))
+    yield workflow_records.node_record(step, "u", masker)
+    yield workflow_records.workflow_run_record(run)
+
+
+@pytest.mark.parametrize("record", list(trigger_records_of_each_type()), ids=lambda record: record["type"])
+def test_page_lists_exactly_the_fields_of_a_record_of_trigger(record: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "reference" / "json-records.md").read_text("utf-8")
+    section = page.split("## `port-hook/trigger/1`")[1].split("\n## ")[0]
+    (entry,) = re.findall(rf"(?m)^- `{record['type']}`, (.*)$", section)
+    listed = {name for name in re.findall("`([^`]+)`", entry) if not name.startswith("--")}
+    own = record.keys() - {"schema", "type"}
+    inner = (fields_of(record) | {name for item in items_of(record) for name in item}) - own
+    # What is in a delivery and in an error is described once, with the first type.
+    described_before = {"url", "status", "latency_ms", "error", "expression", "message"}
+    assert (own - listed, inner - listed - described_before, listed - own - inner) == (set(), set(), set())
+
+
+def test_records_of_a_workflow_in_port_have_the_same_fields() -> None:
+    workflow = read_workflow(
+        {"identifier": "w", "nodes": [{"identifier": "start", "config": {"type": "EVENT_TRIGGER"}}]}
+    )
+    node_run = ShownNodeRun(id="wfnr_", node="start")
+    run = ShownRun(id="wfr_", node_runs=(node_run,))
+    in_port = (
+        workflow_records.port_node_record(workflow, run, node_run, Masker(())),
+        workflow_records.port_run_record(workflow, run),
+    )
+    here = {record["type"]: record for record in trigger_records_of_each_type()}
+    assert [record.keys() for record in in_port] == [here[record["type"]].keys() for record in in_port]
+
+
+def items_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects in the lists of a record."""
+    return [item for value in record.values() if isinstance(value, list) for item in value if isinstance(item, dict)]
 
 
 def test_every_field_of_every_record_is_described(run: Run, folder: Path) -> None:

@@ -19,7 +19,7 @@ def test_the_table_of_routes_matches_the_code() -> None:
 def test_the_table_of_errors_lists_every_slug() -> None:
     import port_hook_cli.sandbox as package
 
-    sources = "".join(file.read_text("utf-8") for file in Path(package.__file__).parent.glob("*.py"))
+    sources = "".join(file.read_text("utf-8") for file in Path(package.__file__).parent.rglob("*.py"))
     slugs = set(re.findall(r'Refused\((\d{3}), "([a-z_]+)"', sources))
     listed = {
         (status, slug)

@@ -98,6 +98,17 @@ def test_error_has_its_kind(worker: JqWorker, program: str, kind: str, message: 
         assert message in error.message
 
 
+@pytest.mark.parametrize(
+    ("program", "place"),
+    [("foo", "line 1, column 1"), ("1 | foo", "line 1, column 5"), ("1 |\n foo", "line 2, column 2")],
+)
+def test_compile_error_ends_with_the_line_and_column_in_the_expression(
+    worker: JqWorker, program: str, place: str
+) -> None:
+    (error,) = worker.evaluate([program], "{}")
+    assert error.message == f"jq: compile error: foo/0 is not defined at <top-level>, {place}"
+
+
 @posix_only
 @pytest.mark.parametrize(
     "program",
@@ -265,3 +276,16 @@ def test_deeply_nested_result_is_returned_or_rejected(levels: int) -> None:
         except RenderError as error:
             refusal = error.message
     assert refusal in {"", "The result is nested too deep."}
+
+
+def test_many_expressions_over_large_data_take_little_longer_than_one(worker: JqWorker) -> None:
+    data = write_json({"pad": ["x" * 100] * 20_000})
+
+    def seconds(count: int) -> float:
+        programs = [f'.pad[{number}] + "{count}"' for number in range(count)]
+        started = time.perf_counter()
+        assert worker.evaluate(programs, data) == [f"{'x' * 100}{count}"] * count
+        return time.perf_counter() - started
+
+    seconds(1)  # starts jq
+    assert seconds(40) < 15 * min(seconds(1) for _ in range(3))

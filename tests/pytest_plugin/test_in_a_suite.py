@@ -214,6 +214,17 @@ def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess(*ALONE, "-W", "default").assert_outcomes(passed=4)
 
 
+def test_workflow_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
+    page = (ROOT / "docs" / "how-to" / "test-a-backend.md").read_text("utf-8")
+    section = page.partition("## Workflows\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    pytester.makepyfile(test_how_to=f"from test_workflow_backend import url\n\n\n{block}")
+    for name in ("deploy_service.json", "workflow_backend.py", "test_workflow_backend.py"):
+        (pytester.path / name).write_bytes((ROOT / "examples" / "workflows" / name).read_bytes())
+    result = pytester.runpytest_subprocess(*ALONE, "test_how_to.py")
+    result.assert_outcomes(passed=block.count("def test_"))
+
+
 def test_failure_report_shows_what_each_node_of_a_workflow_sent_and_got(suite: pytest.Pytester) -> None:
     workflow = ROOT / "examples" / "workflows" / "deploy_service.json"
     suite.makepyfile(

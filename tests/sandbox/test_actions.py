@@ -47,6 +47,40 @@ async def test_action_is_created_listed_and_deleted(client: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("action_identifier=scale", ["scale"]),
+        ("action_identifier=scale&action_identifier=watch", ["scale", "watch"]),
+        ("action_identifier=scale,watch&trigger_type=automation", ["watch"]),
+        ("blueprint_identifier=vm", ["create_vm", "scale"]),
+        ("blueprint_identifier=service", ["watch", "draft"]),
+        ("operation=CREATE", ["create_vm"]),
+        ("trigger_type=self-service", ["create_vm", "scale"]),
+        ("trigger_event=ENTITY_CREATED", ["watch"]),
+        ("trigger_event_action_identifier=scale", ["draft"]),
+        ("published=true", ["create_vm", "scale", "watch"]),
+        ("published=false&version=v2", ["create_vm", "scale", "watch", "draft"]),
+        ("action_identifier=nothing", []),
+    ],
+)
+async def test_actions_are_listed_by_filters(client: httpx.AsyncClient, query: str, expected: list[str]) -> None:
+    created = {"type": "ENTITY_CREATED", "blueprintIdentifier": "service"}
+    ran = {"type": "RUN_CREATED", "actionIdentifier": "scale", "blueprintIdentifier": "service"}
+    for action in (
+        CURRENT,
+        {"identifier": "watch", "trigger": {"type": "automation", "event": created}, "invocationMethod": METHOD},
+        {
+            "identifier": "draft",
+            "trigger": {"type": "automation", "event": ran},
+            "invocationMethod": METHOD,
+            "publish": False,
+        },
+    ):
+        assert (await client.post("/v1/actions", json=action)).status_code == 201
+    assert await listed(client, f"/v1/actions?{query}") == expected
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         ({**CURRENT, "identifier": 1}, "body/identifier"),

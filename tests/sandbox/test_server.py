@@ -215,6 +215,18 @@ async def test_strict_sandbox_has_only_the_given_runs() -> None:
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         assert (await client.get(RUN)).status_code == 200
         assert (await refusal(client.get(f"/v1/actions/runs/{UNKNOWN}")))[:2] == (404, "not_found")
+        _, _, message = await refusal(client.patch(NODE, json={"status": "IN_PROGRESS"}))
+        assert message == f'The node run with identifier "{NODE_RUN}" was not found'
+
+
+async def test_message_about_an_ended_run_names_what_has_ended(client: httpx.AsyncClient) -> None:
+    for path, update, name in (
+        (RUN, {"status": "SUCCESS"}, "Action run"),
+        (NODE, {"status": "COMPLETED", "result": "SUCCESS"}, "Node run"),
+    ):
+        assert (await client.patch(path, json=update)).status_code == 200
+        status, slug, message = await refusal(client.patch(path, json=update))
+        assert (status, slug, message.startswith(name)) == (409, "run_exhausted", True)
 
 
 async def test_run_is_found_by_its_external_id(client: httpx.AsyncClient) -> None:
@@ -228,7 +240,7 @@ async def test_node_run_stores_its_result_output_and_logs(client: httpx.AsyncCli
     update = {"status": "COMPLETED", "result": "FAILED", "output": {"n": 1}, "links": ["https://x.example"]}
     run = (await client.patch(NODE, json=update)).json()["run"]
     assert {name: run[name] for name in update} == update
-    kept = (await client.get(f"{NODE}/logs")).json()["runLogs"]
+    kept = (await client.get(f"{NODE}/logs")).json()["logs"]
     assert [(log["level"], log["message"]) for log in kept] == [("INFO", "a"), ("ERROR", "b")]
 
 
@@ -428,7 +440,8 @@ def test_response_is_json_for_any_request(
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
     # The changes can be saved, too.
     other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
-    other.restore(json.loads(json.dumps(state.changes(), allow_nan=False)))
+    rows = json.loads(json.dumps(state.changes(), allow_nan=False))
+    other.restore(row for row in rows if row[2] is not None)  # the file has no rows of deleted parts
     assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
     assert (other.blueprints, other.integrations) == (state.blueprints, state.integrations)
 

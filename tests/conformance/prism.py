@@ -1,0 +1,64 @@
+"""Prism, which is installed into `.bench/` from npm, as a server of an OpenAPI document.
+
+As a mock it answers from the document alone and refuses (422) what the document does not allow; as a proxy before the
+sandbox it refuses requests (422) and answers (500) that do not fit.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.sandbox import Sandbox
+from tests.sandboxes import a_sandbox, environ_of
+
+RELEASE = "5.14.2"
+SCRATCH = Path(__file__).parents[2] / ".bench" / "prism"
+
+
+def installed() -> Path:
+    """Return the path of the program, which is installed first if it is missing; skips the test without npm."""
+    program = SCRATCH / "node_modules" / ".bin" / "prism"
+    if not program.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("npm is not on this machine")
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        (SCRATCH / "package.json").write_text('{"private": true}')
+        subprocess.run([npm, "install", "--silent", f"@stoplight/prism-cli@{RELEASE}"], cwd=SCRATCH, check=True)
+    return program
+
+
+@contextmanager
+def serving(prism: Path, *arguments: str, document: Path) -> Iterator[str]:
+    """Run Prism and give its URL. It cannot take port 0, so a free one is looked for."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(prism), arguments[0], "-h", "127.0.0.1", "-p", str(port), str(document), *arguments[1:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "Prism is listening" in line:
+                    break
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def behind(prism: Path, document: Path, **options: Any) -> Iterator[tuple[Sandbox, dict[str, str]]]:
+    """Give a sandbox with `options`, and the environment that leads to it through Prism."""
+    with (
+        a_sandbox(**options) as sandbox,
+        serving(prism, "proxy", sandbox.url, "--errors", document=document) as url,
+    ):
+        yield sandbox, {**environ_of(sandbox), "PORT_API_URL": url}
