@@ -32,9 +32,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionChange:
-    """An action that gets another URL.
+    """A change of the URL of an action.
 
-    `body` is what PUT sends. There are no differences if it has that URL already.
+    `body` is what PUT sends. There are no differences if the action already has the URL.
     """
 
     identifier: str
@@ -170,7 +170,9 @@ def _why_not(method: Any) -> str | None:
 def _pointed(method: Mapping[str, Any], url: str) -> dict[str, Any]:
     pointed = {**method, "url": url}
     if method.get("agent") is True:
-        pointed["agent"] = False  # otherwise Port would hand the invocation to its execution agent instead of the URL
+        pointed["agent"] = (
+            False  # otherwise Port would send the invocation through its execution agent instead of to the URL
+        )
     return pointed
 
 

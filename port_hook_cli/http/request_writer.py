@@ -34,7 +34,7 @@ class Destination(NamedTuple):
 
 
 def read_destination(url: str) -> Destination:
-    """Return where a request to `url` goes; raises ValueError for a URL that cannot be sent to."""
+    """Return the destination of a request to `url`; raises ValueError for a URL that is not usable."""
     parts = urlsplit(url)
     port = parts.port  # raises ValueError for 65536 and more
     if parts.scheme not in _PORTS or not parts.hostname:

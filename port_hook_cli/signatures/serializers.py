@@ -61,7 +61,7 @@ def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
     if len(text) > MAX_INDENTED_CHARACTERS:
         budget.leave_out("Indented forms were not tried: the body is larger than 256 KiB.")
     elif count_marks(text) > MAX_INDENTED_MARKS:
-        budget.leave_out("Indented forms were not tried: the body holds too many values.")
+        budget.leave_out("Indented forms were not tried: the body has too many values.")
     else:
         yield from _indented(js, unescaped, budget)
 

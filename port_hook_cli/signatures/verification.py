@@ -114,7 +114,7 @@ def verify_without_diagnosis(
 
 
 def signature_key(headers: Headers) -> bytes | None:
-    """Return the 32 bytes of the first signature, by which to remember it; None if it does not hold 32 bytes.
+    """Return the 32 bytes of the first signature, which identify it; None if it does not contain 32 bytes.
 
     If `verify_signature` accepted the request, the first signature is the one that it accepted, and these bytes are
     the HMAC. So a request that is sent again has the same key, even if its header is then written differently.
