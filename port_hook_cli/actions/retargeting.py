@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 WEBHOOK = "WEBHOOK"
 # GET returns these, but PUT refuses them. All other fields are sent back unchanged, including those that are newer than
-# this program: without a field, PUT would unset it, and with a field that it refuses, it changes nothing (422).
+# this program: PUT unsets a field that is missing, and changes nothing (422) if there is a field that it refuses.
 SET_BY_PORT = frozenset({"id", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 _METHOD = "invocationMethod"
 _TEMPLATE = "{{"

@@ -78,7 +78,7 @@ class _Reading:
     def __init__(self, template: str) -> None:
         self._template = template
         self._quote = ""
-        self._start = 0  # of the open expression; an expression never starts before 2
+        self._start = 0  # where the open expression starts, after its braces; 0 if none is open
         self._spans: list[tuple[int, int]] = []
 
     def spans(self) -> list[tuple[int, int]]:

@@ -101,5 +101,5 @@ def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
 
 
 def _line(first: int, statement: str) -> int:
-    """Return the line on which a statement's text begins; for the parser, blank lines before it are part of it."""
+    """Return the line on which a statement's text begins. The parser includes the blank lines before it."""
     return first + statement[: len(statement) - len(statement.lstrip())].count("\n")

@@ -69,7 +69,7 @@ def write_request(request: Invocation, destination: Destination) -> bytes:
     else:
         _check_length(headers, body)
     fields = "".join(lines).encode("latin-1")
-    # A value with a line break would be well-formed fields, but more of them.
+    # A value with a line break can look like several well-formed fields.
     if not _FIELDS(fields) or fields.count(b"\n") != len(lines):
         raise UnsendableRequest(f"{_bad_field(lines)!a} is not a header field")
     return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), destination.target, fields, body)

@@ -109,7 +109,7 @@ def message_lines(text: str) -> Iterator[Styled]:
 
 def emit(record: Mapping[str, Any], stream: TextIO) -> None:
     """Write one record as a line of ASCII JSON and flush it, so that a reader sees it at once."""
-    import json  # `--help` starts faster without
+    import json  # imported here, so that `--help` starts faster
 
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")
     stream.flush()
