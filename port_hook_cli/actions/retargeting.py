@@ -170,9 +170,8 @@ def _why_not(method: Any) -> str | None:
 def _pointed(method: Mapping[str, Any], url: str) -> dict[str, Any]:
     pointed = {**method, "url": url}
     if method.get("agent") is True:
-        pointed["agent"] = (
-            False  # otherwise Port would send the invocation through its execution agent instead of to the URL
-        )
+        # Otherwise Port would send the invocation through its execution agent instead of to the URL.
+        pointed["agent"] = False
     return pointed
 
 

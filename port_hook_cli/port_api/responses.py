@@ -172,7 +172,10 @@ def retry_after_s(value: str | None, now: float) -> float | None:
 
 
 def backoff_s(tries: int, chance: float) -> float:
-    """Return the pause in seconds after `tries` failed tries; `chance` in [0, 1) makes it half to all of the backoff."""
+    """Return the pause in seconds after `tries` failed tries.
+
+    `chance` in [0, 1) chooses a pause between half of the backoff and all of it.
+    """
     pause: float = min(FIRST_BACKOFF_S * 2 ** (tries - 1), MAX_BACKOFF_S)
     return pause * (0.5 + chance / 2)
 

@@ -124,7 +124,7 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 
     class PipedConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Raise the error: rich would exit with code 1, but a reader such as `head` may stop early."""
+            """Raise the error: rich would exit with code 1, although a reader such as `head` may stop early."""
             raise BrokenPipeError
 
     terminal = stream.isatty()
