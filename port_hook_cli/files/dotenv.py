@@ -30,7 +30,7 @@ class DotenvFile:
 
 
 def project_dotenv(cwd: Path, home: Path, prefix: str = "PORT_") -> DotenvFile:
-    """Return the variables of the `.env` file in the working folder; in `~/.port`, that is the user's own."""
+    """Return the variables of the working folder's `.env`; none in `~/.port`, where that file is the user's own."""
     return DotenvFile(name=PROJECT_FILE) if cwd == home / ".port" else read_dotenv(cwd / ".env", prefix, PROJECT_FILE)
 
 

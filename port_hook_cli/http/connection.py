@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         return self._poll is not None
 
     def has_input(self) -> bool:
-        """Return whether the target has sent something that was not read yet: the end of the connection, usually.
+        """Return whether the target has sent something that was not read yet, usually the end of the connection.
 
         The event loop handles it in its next turn, which is too late for a request that is sent in this one. Always
         False on Windows, and with TLS, where it may be a part of the protocol.
