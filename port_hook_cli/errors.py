@@ -1,7 +1,7 @@
 """The errors that a user can fix, and the exit code of each kind.
 
-Three things are never mixed. An outcome (a bad signature, a handler's 500) is a value. A problem that the user can fix
-is a `PortHookError`. Anything else is a bug and ends with `ExitCode.BUG`.
+An outcome (a bad signature, a handler's 500) is a value, not an exception. A problem that the user can fix is a
+`PortHookError`. Any other exception is a bug and ends with `ExitCode.BUG`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class RunEndedError(PortApiError):
 
 
 class RetargetError(PortHookError):
-    """An action could not be retargeted or restored."""
+    """An action or workflow node could not be retargeted or restored."""
 
     code = "retarget"
 

@@ -13,7 +13,8 @@ from typing import BinaryIO, TextIO
 
 
 def _capture_ids() -> Iterator[str]:
-    # In blocks: a system call releases the interpreter's lock, and getting it back takes longer than the call.
+    # Random bytes are read in blocks: each system call releases the interpreter's lock, and getting the lock back takes
+    # longer than the call.
     while True:
         block = os.urandom(6 * 256).hex()
         yield from (block[start : start + 12] for start in range(0, len(block), 12))
@@ -35,7 +36,7 @@ class Memory:
         self.secrets: set[str] = set()
 
     def is_new(self, line: str) -> bool:
-        """Return whether this process has not told `line` yet; from now on it has."""
+        """Return whether `line` is new to this process, and remember it."""
         known = line in self.told
         self.told.add(line)
         return not known

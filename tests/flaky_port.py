@@ -1,8 +1,8 @@
 """A stand-in of Port's API that fails on command.
 
-It knows one run, actions, tokens and the routes that reporting and retargeting use. Its limits: it checks no bodies and
-keeps no log texts beside the calls it saw. Faults are taken from `script` in order, one per call other than the
-token's, which has its own `token_script`; None lets a call through.
+It knows one run, actions, workflows, tokens and the routes that reporting and retargeting use. Its limits: it checks no
+bodies and keeps no log texts beside the calls it saw. Faults are taken from `script` in order, one per call other than
+the token's, which has its own `token_script`; None lets a call through.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class FlakyPort:
         self.token_script = deque(token_script)
         self.run: dict[str, Any] = {"id": "r_QOz6WoOB1Q2lmhZZ", "status": "IN_PROGRESS"}
         self.actions: dict[str, dict[str, Any]] = {}
+        self.workflows: dict[str, dict[str, Any]] = {}
         self.calls: list[Seen] = []
         self.tokens: list[str] = []
         self.token_name = "token"
@@ -108,6 +109,11 @@ class FlakyPort:
             if request.method == "PUT":
                 self.actions[identifier] = {"id": self.actions[identifier]["id"], **body}
             return web.json_response({"ok": True, "action": self.actions[identifier]})
+        workflow = request.path.removeprefix("/v1/workflows/")
+        if workflow in self.workflows:
+            if request.method == "PUT":
+                self.workflows[workflow] = dict(body)
+            return web.json_response({"ok": True, "workflow": self.workflows[workflow]})
         if request.method == "GET":
             return web.json_response({"ok": True, "run": self.run})
         if self.run["status"] != "IN_PROGRESS":

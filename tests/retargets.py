@@ -1,4 +1,4 @@
-"""Actions to retarget, and a `Retargeting` as `listen` creates it."""
+"""Actions and workflows to retarget, and a `Retargeting` as `listen` creates it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,33 @@ def an_action(identifier: str = "create_vm", **method: Any) -> dict[str, Any]:
     return {**action, "identifier": identifier, "invocationMethod": {**action["invocationMethod"], **fields, **method}}
 
 
+def a_workflow(identifier: str = "deploy_service", **config: Any) -> dict[str, Any]:
+    """Return a workflow with two WEBHOOK nodes. `check` uses the agent; `config` are fields of its config."""
+    webhook = {"type": "WEBHOOK", "url": "https://example.com"}
+    body = {"run": "{{ .workflowNodeRun.identifier }}", "n": 1, "é": None}
+    check = {**webhook, "agent": True, "headers": {"authorization": "Bearer s3cret"}, "body": body, **config}
+    return {
+        "identifier": identifier,
+        "title": "Deploy service",
+        "nodes": [
+            {"identifier": "trigger", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}},
+            {"identifier": "check", "title": "Check", "config": check},
+            {"identifier": "deploy", "config": {**webhook, "synchronized": False}},
+        ],
+        "connections": [
+            {"sourceIdentifier": "trigger", "targetIdentifier": "check"},
+            {"sourceIdentifier": "check", "targetIdentifier": "deploy"},
+        ],
+    }
+
+
+def node_config(workflow: dict[str, Any], node: str) -> dict[str, Any]:
+    """Return the config of a node, to read or change it."""
+    (config,) = [each["config"] for each in workflow["nodes"] if each["identifier"] == node]
+    found: dict[str, Any] = config
+    return found
+
+
 class MortalJournal(Journal):
     """A journal whose process can be killed: the locks are released, and the files stay."""
 
@@ -34,8 +61,8 @@ class MortalJournal(Journal):
         super().__init__(home)
         self._claims: list[JournalClaim] = []
 
-    def claim(self, api_url: str, original_id: str, identifier: str) -> JournalClaim:
-        self._claims.append(super().claim(api_url, original_id, identifier))
+    def claim(self, api_url: str, owner_id: str, name: str) -> JournalClaim:
+        self._claims.append(super().claim(api_url, owner_id, name))
         return self._claims[-1]
 
     def die(self) -> None:

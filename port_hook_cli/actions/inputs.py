@@ -115,7 +115,7 @@ def form_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
 
 
 def settle(declared: Mapping[str, Any], required: Any, results: Mapping[str, Any]) -> Rules:
-    """Return the rules with each jq program replaced by its result in `results`; None is that of a failed program."""
+    """Return the rules with each jq program replaced by its result in `results`. None means that it failed."""
     settled = {name: _settled(rules, results) for name, rules in _each(declared)}
     wanted = _with_result(required, results)
     names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list | tuple) else []

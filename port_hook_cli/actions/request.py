@@ -118,8 +118,8 @@ def assemble_parts(
 ) -> RenderedRequest:
     """Return the request of a rendered invocation method, or of a WEBHOOK node's rendered config.
 
-    `owner` begins the sentence of an error; `synchronized` is what holds where the parts do not say. Without a `body`
-    there is none. Raises RenderError for what cannot be sent.
+    `owner` begins the sentence of an error; `synchronized` is the value if the parts do not set it. Without a
+    `body`, the request has none. Raises RenderError for a request that cannot be sent.
     """
     method, url = str(parts.get("method") or "POST").upper(), _cleaned(parts.get("url"))
     if method not in METHODS:

@@ -31,8 +31,8 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActionChange:
-    """An action that gets another URL.
+class UrlChange:
+    """An action, or a workflow with a node, that gets another URL.
 
     `body` is what PUT sends. There are no differences if it has that URL already.
     """
@@ -44,7 +44,7 @@ class ActionChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An action whose URL cannot be changed. `reason` continues a sentence that begins with its name."""
+    """An action or node whose URL cannot be changed. `reason` continues a sentence that begins with its name."""
 
     identifier: str
     reason: str
@@ -52,29 +52,39 @@ class Refusal:
 
 @unique
 class Standing(StrEnum):
-    """The state of an action: the original, as port-hook left it, changed by someone else, or another action."""
+    """The state of an action or node in Port, compared with the journal.
+
+    ORIGINAL: as before the first change. RETARGETED: as port-hook left it. CHANGED: changed by someone else. ANOTHER:
+    the identifier names something else. REMOVED: the workflow no longer has the node.
+    """
 
     ORIGINAL = "original"
-    OURS = "ours"
+    RETARGETED = "retargeted"
     CHANGED = "changed"
     ANOTHER = "another"
+    REMOVED = "removed"
 
 
 def action_path(identifier: str) -> str:
     """Return the API path of an action or automation, with the identifier quoted."""
+    return f"/v1/actions/{path_segment(identifier)}"
+
+
+def path_segment(identifier: str) -> str:
+    """Return an identifier, quoted as one segment of an API path."""
     segment = quote(identifier, safe="", errors="replace")
     # The HTTP client would resolve `.` and `..` as relative path segments.
-    return f"/v1/actions/{segment if segment.strip('.') else segment.replace('.', '%2E')}"
+    return segment if segment.strip(".") else segment.replace(".", "%2E")
 
 
-def plan_change(action: Mapping[str, Any], url: str) -> ActionChange | Refusal:
+def plan_change(action: Mapping[str, Any], url: str) -> UrlChange | Refusal:
     """Return the change that sets the URL of `action`, as GET returns it, to `url`, or why that is not possible."""
     identifier = str(action.get("identifier"))
     if reason := _why_not(action.get(_METHOD)):
         return Refusal(identifier=identifier, reason=reason)
     before = settable(action)
-    after = {**before, _METHOD: _pointed(before[_METHOD], url)}
-    return ActionChange(identifier=identifier, body=after, differences=differences(before, after))
+    after = {**before, _METHOD: pointed_at(before[_METHOD], url)}
+    return UrlChange(identifier=identifier, body=after, differences=differences(before, after))
 
 
 def settable(action: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,10 +115,10 @@ def standing(
     if same(found, settable(original)):
         return Standing.ORIGINAL
     if left is not None and same(found, settable(left)):
-        return Standing.OURS
-    ours = (plan_change(original, url) for url in urls)
-    is_ours = any(isinstance(change, ActionChange) and same(found, change.body) for change in ours)
-    return Standing.OURS if is_ours else Standing.CHANGED
+        return Standing.RETARGETED
+    changes = (plan_change(original, url) for url in urls)
+    is_retargeted = any(isinstance(change, UrlChange) and same(found, change.body) for change in changes)
+    return Standing.RETARGETED if is_retargeted else Standing.CHANGED
 
 
 def same(one: Any, other: Any) -> bool:
@@ -152,10 +162,8 @@ def value_at(document: Any, keys: Iterable[str]) -> Any:
     return document
 
 
-def _why_not(method: Any) -> str | None:
-    if not isinstance(method, Mapping) or method.get("type") != WEBHOOK:
-        kind = method.get("type") if isinstance(method, Mapping) else None
-        return f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} has a URL to change"
+def why_not_fixed(method: Mapping[str, Any]) -> str | None:
+    """Return why the URL of an invocation method, or of a node's config, cannot be changed; None if it can."""
     url, agent = method.get("url"), method.get("agent")
     if not isinstance(url, str):
         return "has no URL that could be restored"
@@ -167,11 +175,19 @@ def _why_not(method: Any) -> str | None:
     return None
 
 
-def _pointed(method: Mapping[str, Any], url: str) -> dict[str, Any]:
+def pointed_at(method: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return an invocation method, or a node's config, whose requests Port itself sends to `url`."""
     pointed = {**method, "url": url}
     if method.get("agent") is True:
         pointed["agent"] = False  # otherwise Port would hand the invocation to its execution agent instead of the URL
     return pointed
+
+
+def _why_not(method: Any) -> str | None:
+    if not isinstance(method, Mapping) or method.get("type") != WEBHOOK:
+        kind = method.get("type") if isinstance(method, Mapping) else None
+        return f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} has a URL to change"
+    return why_not_fixed(method)
 
 
 def _kind(value: Any) -> type:

@@ -28,8 +28,9 @@ from port_hook_cli.invocations.payload import is_run_id
 
 LAST = "last"
 
-# The limits are enforced after this many captures, or this many bytes. Doing it for each capture costs twice as much.
-_TRIM_EVERY = 64
+# The limits are enforced after this many captures or a twentieth of the limit, whichever is more, or this many bytes.
+# It takes half a millisecond, which fewer than one request in a hundred should wait for.
+_TRIM_EVERY, _TRIM_SHARE = 64, 20
 _TRIM_EVERY_BYTES = 16 * 1024 * 1024
 _NAMED = 5
 
@@ -55,6 +56,7 @@ class CaptureStore:
         self.path = path
         self._access = access
         self._max_captures = max_captures
+        self._trim_every = max(_TRIM_EVERY, max_captures // _TRIM_SHARE)
         self._max_size = max_size
         self._keep_secrets = keep_secrets
         opened = connect(path, access)
@@ -113,7 +115,7 @@ class CaptureStore:
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
         if is_full:
-            self._rows_until_trim, self._bytes_until_trim = _TRIM_EVERY, _TRIM_EVERY_BYTES
+            self._rows_until_trim, self._bytes_until_trim = self._trim_every, _TRIM_EVERY_BYTES
         self._has_added = self._has_added or bool(rows)
 
     def get(self, name: str) -> Exchange:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -24,8 +23,10 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.invocations.models import Exchange
 
-# How long an outcome waits to share a commit with a capture.
+# How long an outcome waits to share a commit with others, and how many of them join the next commit of captures. One
+# alone would make that commit, which a response waits for, half as long again.
 _OUTCOME_DELAY_S = 0.05
+_OUTCOMES_TOGETHER = 8
 # A file that stays locked does not prevent a listener from ending: what waits for it was not acknowledged.
 _CLOSE_S = 3.0
 # Up to this many bytes of bodies, a commit is quick on any disk.
@@ -43,19 +44,18 @@ class _Checkpoint:
 
 
 class _Batch:
-    """A batch for the thread: rows with the futures that wait for them, and outcomes.
+    """What one turn of the loop saves: exchanges with the futures that wait for them, and outcomes.
 
-    `large` are rows with large bodies, which the thread builds: hashing 10 MB takes ten milliseconds.
+    The commit turns the exchanges into rows: by then, the requests have been forwarded, and their handlers run.
     """
 
-    __slots__ = ("large", "outcomes", "rows", "size", "waiting")
+    __slots__ = ("exchanges", "outcomes", "size", "waiting")
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.large: list[Callable[[], Row]] = []
+        self.exchanges: list[Exchange] = []
         self.waiting: list[asyncio.Future[None]] = []
-        self.outcomes: list[Row] = []
-        self.size = 0  # in bytes, roughly
+        self.outcomes: Sequence[Row] = ()
+        self.size = 0  # of bodies and outcomes, in bytes, roughly
 
 
 class StoreWriter:
@@ -70,6 +70,7 @@ class StoreWriter:
         self._store = store
         self._loop = loop
         self._batch = _Batch()
+        self._outcomes: list[Row] = []
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
         self._closed = False
@@ -90,26 +91,19 @@ class StoreWriter:
         if self._closed:
             saved.set_exception(StoreError("The capture store has been closed."))
             return saved
-        batch, size = self._batch, len(exchange.invocation.body)
-        if size > _QUICK_BYTES:
-            batch.large.append(partial(self._store.row, exchange))
-            batch.size += size
-        else:
-            row = self._store.row(exchange)
-            batch.rows.append(row)
-            batch.size += capture_weight(row)
+        batch = self._batch
+        batch.exchanges.append(exchange)
+        batch.size += len(exchange.invocation.body)
         batch.waiting.append(saved)
         if self._soon is None:
-            self._soon = self._loop.call_soon(self._turn_over)
+            self._soon = self._loop.call_soon(self._turn_over_captures)
         return saved
 
     def complete(self, exchange: Exchange) -> None:
         """Save delivery and answer of an exchange, at the latest after 50 ms; a failure is kept in `problem`."""
         if self._closed:
             return
-        row = self._store.outcome(exchange)
-        self._batch.outcomes.append(row)
-        self._batch.size += outcome_weight(row)
+        self._outcomes.append(self._store.outcome(exchange))
         if self._later is None:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
@@ -123,13 +117,28 @@ class StoreWriter:
         if self._ended.done():
             self._thread.join()
 
+    def _turn_over_captures(self) -> None:
+        """Commit the captures from this turn of the loop; outcomes join them if there are several."""
+        if len(self._outcomes) >= _OUTCOMES_TOGETHER:
+            self._turn_over()
+        else:
+            self._soon = None
+            self._hand_over([])
+
     def _turn_over(self) -> None:
-        """Commit everything from this turn of the loop, here or in the thread."""
+        """Commit everything."""
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()
         self._soon = self._later = None
+        outcomes, self._outcomes = self._outcomes, []
+        self._hand_over(outcomes)
+
+    def _hand_over(self, outcomes: Sequence[Row]) -> None:
+        """Commit the batch and `outcomes`, here or in the thread."""
         batch, self._batch = self._batch, _Batch()
+        batch.outcomes = outcomes
+        batch.size += sum(map(outcome_weight, outcomes))
         if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
             self._in_thread += 1
             self._queue.put(batch)
@@ -165,12 +174,19 @@ class StoreWriter:
         return self._queue.get()
 
     def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
-        """Write batches and settle their futures; return False if the file is locked and `patient` is not set."""
-        rows = [row for batch in batches for row in (*batch.rows, *(make() for make in batch.large))]
+        """Write batches and settle their futures.
+
+        Without `patient`, return False if the file is locked, or if writing would take long.
+        """
+        exchanges = [exchange for batch in batches for exchange in batch.exchanges]
         outcomes = [row for batch in batches for row in batch.outcomes]
         problem: StoreError | None = None
         try:
-            self._store.write(rows, outcomes, size=sum(batch.size for batch in batches), patient=patient)
+            rows = [self._store.row(exchange) for exchange in exchanges]
+            size = sum(map(capture_weight, rows)) + sum(map(outcome_weight, outcomes))
+            if size > _QUICK_BYTES and not patient:  # long header fields
+                return False
+            self._store.write(rows, outcomes, size=size, patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False
@@ -183,7 +199,7 @@ class StoreWriter:
             self._tell(self._settle_thread, batches, problem)
         else:
             self._settle(batches, problem)
-            self._ask_for_checkpoint(len(rows))
+            self._ask_for_checkpoint(len(exchanges))
         return True
 
     def _ask_for_checkpoint(self, rows: int) -> None:
@@ -203,7 +219,7 @@ class StoreWriter:
     def _settle(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
         if problem is not None:
             self.problem = problem
-            self.failures += sum(len(batch.rows) + len(batch.outcomes) for batch in batches)
+            self.failures += sum(len(batch.exchanges) + len(batch.outcomes) for batch in batches)
         for saved in chain.from_iterable(batch.waiting for batch in batches):
             if saved.done():  # its request was given up
                 continue

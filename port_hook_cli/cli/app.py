@@ -24,7 +24,7 @@ from port_hook_cli.terminal.signals import stopping_at_once
 # name -> the first line of the command's docstring. Kept here so that `--help` imports no command;
 # tests/contract/test_cli.py compares the two.
 COMMANDS = {
-    "demo": "Show everything on this machine: no Port account, tunnel or internet needed.",
+    "demo": "Show a complete example on this machine; needs no Port account, tunnel or internet.",
     "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
@@ -36,12 +36,12 @@ COMMANDS = {
     "show": "Show one capture in full.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value as Port encrypts an input.",
-    "sandbox": "Run a local stand-in of Port's API.",
-    "restore": "Restore the actions that a killed listener left pointing at it.",
+    "sandbox": "Run a local stand-in for Port's API.",
+    "restore": "Restore the URLs in Port that a killed listener changed.",
 }
 
 
-# The folder of retarget/journal.py in the home. Repeated here, so that nothing is imported to see that it is empty.
+# The folder of retarget/journal.py in the home folder. Repeated here, so that checking it needs no import.
 _RETARGETS = ".port-hook/retargets"
 # Errors of writing to the file that stdout is redirected to. None of them is a bug of port-hook.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
@@ -71,7 +71,7 @@ class CommandGroup(TyperGroup):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that `args` begin with; first report what a killed listener left behind."""
+        """Find the command that `args` begin with; first report actions that a killed listener did not restore."""
         # Typer suggests similar names from this mapping; the commands themselves are loaded by name.
         self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
@@ -172,7 +172,7 @@ def root(
 ) -> None:
     """Debug the webhooks behind Port's self-service actions from your terminal.
 
-    Start with `port-hook demo`; it needs nothing. Then `port-hook listen --forward-to 8000`.
+    Start with `port-hook demo`, which needs no account. Then run `port-hook listen --forward-to 8000`.
     """
 
 

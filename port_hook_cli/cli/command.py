@@ -35,6 +35,13 @@ class Command(TyperCommand):
                 raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
         return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line, with braces around alternatives only.
+
+        Typer puts every required argument in braces, such as `{SOURCE...}`.
+        """
+        return [part if "|" in part else part.strip("{}") for part in super().collect_usage_pieces(ctx)]
+
     def get_help(self, ctx: Any) -> str:
         """Return the text of `--help`."""
         return styled_help(self, ctx)

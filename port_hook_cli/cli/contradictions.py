@@ -1,4 +1,4 @@
-"""Options that contradict each other: one way to refuse them, for every command."""
+"""Refuse options that contradict each other, in the same way for every command."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def refuse_contradictions(
 ) -> None:
     """Raise UsageError for options that contradict each other.
 
-    Of each `exclusive` group, at most one option may be given. `stdin` are inputs with their names: `-` may be the name
-    of one of them. `pointless` maps a reason to the options that have no effect for it. Options are mapped to whether
-    they are given.
+    Of each `exclusive` group, at most one option may be given. `stdin` contains inputs with their names, of which only
+    one may be `-`. `pointless` maps a reason to the options that have no effect for that reason. Options are mapped to
+    whether they are given.
     """
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]
@@ -28,7 +28,7 @@ def refuse_contradictions(
     for reason, group in (pointless or {}).items():
         for name, is_given in group.items():
             if is_given:
-                raise UsageError(f"{reason}, so {name} has no effect.", hint=f"Leave {name} out.")
+                raise UsageError(f"{reason}, so {name} has no effect.", hint=f"Leave out {name}.")
 
 
 def _listed(names: list[str]) -> str:

@@ -27,8 +27,8 @@ def report_crash(bug: Exception, *, environ: Mapping[str, str], secrets: Collect
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(Masker([*secrets, *_secrets_of(environ)]).text(_describe(bug)))
     print(
-        f"error: port-hook hit a bug of its own ({type(bug).__name__}); what you gave it is not at fault.\n"
-        f"hint: the details are in {path}; please attach that file to an issue.",
+        f"error: port-hook hit a bug of its own ({type(bug).__name__}). Your input did not cause it.\n"
+        f"hint: The details are in {path}. Please attach that file to an issue.",
         file=stderr,
     )
     return ExitCode.BUG

@@ -58,7 +58,7 @@ def decrypt(
     private_key: Annotated[
         str | None,
         typer.Option(
-            "--private-key", help="The RSA private key (PEM) of client-side encrypted values.", metavar="FILE|-"
+            "--private-key", help="The RSA private key (PEM) for client-side encrypted values.", metavar="FILE|-"
         ),
     ] = None,
     payload: Annotated[
@@ -151,7 +151,7 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
     try:
         text = stringify(json.dumps(document), "  ") + "\n"
     except (RecursionError, ValueError) as error:
-        raise StoreError("The payload cannot be written as JSON.", hint="Leave --payload out.") from error
+        raise StoreError("The payload cannot be written as JSON.", hint="Leave out --payload.") from error
     write_json_text(text, runtime.stdout)
 
 

@@ -39,10 +39,10 @@ Continue with README.md; `port-hook --help` lists the commands.
 
 
 def demo(ctx: typer.Context) -> ExitCode:
-    """Show everything on this machine: no Port account, tunnel or internet needed.
+    """Show a complete example on this machine; needs no Port account, tunnel or internet.
 
-    Starts a stand-in of Port's API, a sample handler and the listener on loopback, and sends a signed invocation
-    of the action "Create VM" through them; then the same with its body changed on the way.
+    Starts a stand-in for Port's API, a sample handler and the listener on loopback. Sends a signed invocation of the
+    action "Create VM" through them, and then the same invocation with a changed body.
     """
     return asyncio.run(_demo(ctx.obj))
 
@@ -56,7 +56,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
             _show(shown[0], runtime)
             run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)
             _say(f"3. The handler has done its work and reported it. The run in Port is now {run.status}.\n", runtime)
-            _say("4. The same request, but with its body changed on its way (2 CPUs became 64):\n", runtime)
+            _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
             await _send(_tampered(invocation), url)
             _show(shown[1], runtime)
             _say(_NEXT + _where_it_is(runtime), runtime)

@@ -26,14 +26,14 @@ def encrypt(
     value: Annotated[
         str,
         typer.Argument(
-            help="The value, a file that holds it, or - for stdin. A JSON object is encrypted as Port writes it.",
+            help="The value, a file that contains it, or - for stdin. A JSON object is encrypted as Port writes it.",
             metavar="VALUE|FILE|-",
             show_default=False,
         ),
     ],
     public_key: Annotated[
         str | None,
-        typer.Option("--public-key", help="Encrypt client-side, for this RSA public key (PEM).", metavar="FILE|-"),
+        typer.Option("--public-key", help="Encrypt client-side, with this RSA public key (PEM).", metavar="FILE|-"),
     ] = None,
     as_json: options.Json = False,
     org: options.Org = None,

@@ -19,7 +19,7 @@ from port_hook_cli.text.secret import Secret
 def build_decrypter(
     secret: Secret | None, private_key: str | None, runtime: Runtime, *, paths: Sequence[JsonPath] = ()
 ) -> Decrypter:
-    """Return what decrypts with the secret, and with the private key in a file (`-`: on stdin) where one is named.
+    """Return a decrypter that uses the secret and, if given, the private key in the file `private_key` (`-`: stdin).
 
     Raises KeyUnreadable. With a private key, a secret that is too short is ignored.
     """

@@ -92,7 +92,9 @@ def listen(
     retarget: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ACTION", help="Point this action in Port at the public URL until listen ends (repeatable)."
+            metavar="NAME",
+            help="Point an action, or a workflow's node (WORKFLOW#NODE), in Port at the public URL until listen ends"
+            " (repeatable).",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --retarget changes anything.")] = False,
@@ -206,6 +208,7 @@ def listen(
     from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Retarget, Session
+    from port_hook_cli.retarget.entry import split_name
 
     tunnel_options = TunnelOptions(
         choice=read_tunnel(
@@ -247,6 +250,8 @@ def listen(
         timeout_s=timeout,
         expect=Expectation.parse(expect_status) if expect_status else None,
     )
+    for name in retarget or ():
+        split_name(name)  # an incomplete name is refused before a tunnel is opened
     session = Session(
         plan=plan,
         tunnel=tunnel_options,
@@ -254,7 +259,7 @@ def listen(
         copy=copy,
         secret_place=settings.secret_place if settings else "",
         retarget=Retarget(
-            actions=retarget,
+            names=retarget,
             settings=read(insecure_api=insecure_api),
             yes=yes,
             api_timeout_s=api_timeout,

@@ -44,7 +44,7 @@ def report_run(
         str, typer.Argument(help="The run, or 'last': the run of the newest capture.", metavar="RUN_ID|last")
     ],
     status: Annotated[
-        RunStatus | None, typer.Option("--status", help="End the run with this status, sent last and once.")
+        RunStatus | None, typer.Option("--status", help="End the run with this status, which is sent last.")
     ] = None,
     label: Annotated[
         str | None, typer.Option("--label", help="The status label shown next to the run.", metavar="T")
@@ -147,7 +147,7 @@ async def _send(
         try:
             return await send_report(api, plan, log_batches(chunks))
         except PortApiError as problem:
-            _note(f"{problem.message} Reading on without sending, so that the writing program can finish.", runtime)
+            _note(f"{problem.message} The rest is read but not sent, so that the writing program can finish.", runtime)
             await chunks.drain()
             raise
 
@@ -184,13 +184,15 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
     with open_captures(store, runtime) as captures:
         newest = next(iter(captures.find(with_run=True, limit=1)), None)
     if newest is None or newest.payload.run_id is None:
-        raise StoreError("No capture in the store has a run id.", hint="Name the run: port-hook report-run r_… .")
+        raise StoreError(
+            "No capture in the store has a run id.", hint="Name the run, such as `port-hook report-run r_…`."
+        )
     _note(f"last is {newest.payload.run_id}", runtime)
     return check_run_id(newest.payload.run_id)
 
 
 def _text(given: str | None, runtime: Runtime) -> str | None:
-    """Return an option's text, or what the file holds that `@FILE` names."""
+    """Return an option's text, or the content of the file that `@FILE` names."""
     if given is None or not given.startswith("@"):
         return given
     return read_input(given[1:], cwd=runtime.cwd, stdin=runtime.stdin).decode("utf-8", "replace")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,8 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import Settings
-from port_hook_cli.retarget.flow import put_back
+from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.flow import restore_entry
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.retarget.records import restore_record
@@ -27,8 +28,8 @@ from port_hook_cli.text.safe import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """What the command line asks for."""
+class _RestoreOptions:
+    """The options that say how to restore. A call to Port's API may take `api_timeout_s` seconds."""
 
     dry_run: bool
     overwrite: bool
@@ -39,24 +40,23 @@ class _Wish:
 
 def restore(
     ctx: typer.Context,
-    actions: Annotated[
+    names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Restore only these actions or automations. Default: all that a killed listener left.",
-            metavar="[ACTION]...",
+            help="Restore only these actions, automations or workflow nodes (WORKFLOW#NODE). Default: all that a killed"
+            " listener left.",
+            metavar="[NAME]...",
         ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be restored, without changing anything.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Restore actions too that someone else has changed since.")
+        bool, typer.Option("--overwrite", help="Also restore what someone else has changed since.")
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option(
-            "--yes", help="Do not ask. Actions that someone else changed are kept, unless --overwrite is given."
-        ),
+        typer.Option("--yes", help="Do not ask. What someone else changed is kept, unless --overwrite is given."),
     ] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
@@ -64,28 +64,30 @@ def restore(
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
-    """Restore the actions that a killed listener left pointing at it.
+    """Restore the URLs in Port that a killed listener changed.
 
-    An action that someone else has changed is shown, and restored only after you confirm or with --overwrite. Actions
-    of a listener that still runs are left to it.
+    If someone else has changed one, the change is shown, and it is restored only after you confirm or with --overwrite.
+    A running listener restores its own actions and nodes when it ends.
     """
     runtime: Runtime = ctx.obj
-    wish = _Wish(dry_run=dry_run, overwrite=overwrite, yes=yes, as_json=as_json, api_timeout_s=api_timeout_s)
-    found, codes = _find(Journal(runtime.home), actions or [], runtime)
+    chosen = _RestoreOptions(
+        dry_run=dry_run, overwrite=overwrite, yes=yes, as_json=as_json, api_timeout_s=api_timeout_s
+    )
+    found, codes = _find(Journal(runtime.home), names or [], runtime)
     if not found:
         if not codes:
             print("Nothing to restore.", file=runtime.stderr if as_json else runtime.stdout)
         return max(codes, default=ExitCode.OK)
     settings = read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api)
     if not (yes or dry_run) and can_ask(runtime):
-        names = printable(", ".join(kept.entry.identifier for kept in found if kept.entry))
-        if not confirm(f"Put back {names}?", runtime, default=True):
+        listed = printable(", ".join(kept.entry.name for kept in found if kept.entry))
+        if not confirm(f"Restore {listed}?", runtime, default=True):
             return ExitCode.FAILED
-    return max([*codes, *_restore(found, settings, wish, runtime)])
+    return max([*codes, *_restore(found, settings, chosen, runtime)])
 
 
 def _find(journal: Journal, names: Sequence[str], runtime: Runtime) -> tuple[list[Kept], list[ExitCode]]:
-    """Return what can be put back, and an exit code for each file that cannot, which is told."""
+    """Return the entries that can be restored, and the exit codes of the others, with a note for each of them."""
     found, codes = [], []
     kept_files = journal.kept()
     for kept in kept_files:
@@ -93,75 +95,84 @@ def _find(journal: Journal, names: Sequence[str], runtime: Runtime) -> tuple[lis
             if not names:
                 _note(f"{kept.path} cannot be read: {kept.fault}", runtime)
                 codes.append(ExitCode.STORE)
-        elif names and kept.entry.identifier not in names:
+        elif names and kept.entry.name not in names:
             continue
         elif kept.is_held:
-            _note(f"{kept.entry.identifier} is in use by a listener that puts it back when it ends", runtime)
+            _note(f"{kept.entry.name} is in use by a running listener, which restores it when it ends", runtime)
             codes += [ExitCode.FAILED] if names else [ExitCode.OK]
         else:
             found.append(kept)
-    known = {kept.entry.identifier for kept in kept_files if kept.entry}
     for name in names:
-        if name not in known:
-            _note(f"nothing is left of {name}", runtime)
+        _note_unknown(name, [kept.entry for kept in kept_files if kept.entry], runtime)
     return found, codes
 
 
-def _restore(found: list[Kept], settings: Settings, wish: _Wish, runtime: Runtime) -> list[ExitCode]:
-    ours = [kept for kept in found if kept.entry and kept.entry.api_url == settings.api_url]
+def _note_unknown(name: str, entries: Sequence[Entry], runtime: Runtime) -> None:
+    """Print a note if nothing was retargeted under `name`. If it is a workflow, the note names the nodes that were."""
+    if any(entry.name == name for entry in entries):
+        return
+    nodes = [entry.name for entry in entries if entry.identifier == name]
+    question = f"; did you mean {', '.join(nodes)}?" if nodes else ""
+    _note(f"{name} has nothing to restore{question}", runtime)
+
+
+def _restore(found: list[Kept], settings: Settings, chosen: _RestoreOptions, runtime: Runtime) -> list[ExitCode]:
+    """Restore the entries that belong to the API of `settings`, report each one, and return the exit codes."""
+    here = [kept for kept in found if kept.entry and kept.entry.api_url == settings.api_url]
     codes = []
     for kept in found:
-        if kept.entry and kept not in ours:
-            words = f"belongs to {kept.entry.api_url}, and the settings name {settings.api_url}; left as it is"
-            _tell(kept, "elsewhere", words, wish, runtime)
+        if kept.entry and kept not in here:
+            message = f"belongs to {kept.entry.api_url}, but the settings name {settings.api_url}; it is not restored"
+            _report(kept.entry, "elsewhere", message, chosen, runtime)
             codes.append(ExitCode.FAILED)
-    outcomes = asyncio.run(_put_back(ours, settings, wish, runtime, overwrite=False))
+    outcomes = asyncio.run(_restore_entries(here, settings, chosen, runtime, overwrite=False))
     disputed = [
         kept
-        for kept, outcome in zip(ours, outcomes, strict=True)
-        if outcome and outcome.end is End.CHANGED and _may_overwrite(outcome, wish, runtime)
+        for kept, outcome in zip(here, outcomes, strict=True)
+        if outcome and outcome.end is End.CHANGED and _may_overwrite(outcome, chosen, runtime)
     ]
-    again = asyncio.run(_put_back(disputed, settings, wish, runtime, overwrite=True)) if disputed else []
-    last = {kept.path: outcome for kept, outcome in zip([*ours, *disputed], [*outcomes, *again], strict=True)}
-    for kept in ours:
+    again = asyncio.run(_restore_entries(disputed, settings, chosen, runtime, overwrite=True)) if disputed else []
+    last = {kept.path: outcome for kept, outcome in zip([*here, *disputed], [*outcomes, *again], strict=True)}
+    for kept in here:
         outcome = last[kept.path]
         if outcome is None:
             _note(f"{kept.path} is in use by another port-hook", runtime)
             codes.append(ExitCode.FAILED)
             continue
-        _tell(kept, outcome.end, restore_message(outcome, file=str(kept.path), dry_run=wish.dry_run), wish, runtime)
+        message = restore_message(outcome, file=str(kept.path), dry_run=chosen.dry_run)
+        _report(outcome.entry, outcome.end, message, chosen, runtime, version=outcome.version)
         codes.append(_code(outcome))
     return codes
 
 
-async def _put_back(
-    found: list[Kept], settings: Settings, wish: _Wish, runtime: Runtime, *, overwrite: bool
+async def _restore_entries(
+    found: list[Kept], settings: Settings, chosen: _RestoreOptions, runtime: Runtime, *, overwrite: bool
 ) -> list[Outcome | None]:
-    """Return how it went with each; None for one that another process took meanwhile."""
+    """Return the outcome of each entry, or None for an entry that another process has claimed in the meantime."""
     journal = Journal(runtime.home)
     outcomes: list[Outcome | None] = []
     async with open_port_api(
-        settings, runtime, timeout_s=wish.api_timeout_s, on_retry=lambda words: _note(words, runtime)
+        settings, runtime, timeout_s=chosen.api_timeout_s, on_retry=lambda message: _note(message, runtime)
     ) as api:
         for kept in found:
             with journal.reclaim(kept) or nullcontext() as claim:
                 entry = claim.read() if claim else None
                 outcomes.append(
-                    await put_back(api, claim, entry, overwrite=overwrite, dry_run=wish.dry_run)
+                    await restore_entry(api, claim, entry, overwrite=overwrite, dry_run=chosen.dry_run)
                     if claim and entry
                     else None
                 )
     return outcomes
 
 
-def _may_overwrite(outcome: Outcome, wish: _Wish, runtime: Runtime) -> bool:
-    """Show a conflict, and return whether the original may overwrite the current action."""
-    name = printable(outcome.entry.identifier)
+def _may_overwrite(outcome: Outcome, chosen: _RestoreOptions, runtime: Runtime) -> bool:
+    """Show what someone else changed, and return whether it may be undone."""
+    name = printable(outcome.entry.name)
     print(f"{name} was changed by someone else after the listener set it:", file=runtime.stderr)
     print(*conflict_lines(outcome.entry, outcome.now or {}), sep="\n", file=runtime.stderr)
-    if wish.overwrite or wish.yes or wish.dry_run or not can_ask(runtime):
-        return wish.overwrite
-    return confirm(f"Overwrite that with the original of {name}?", runtime, default=False)
+    if chosen.overwrite or chosen.yes or chosen.dry_run or not can_ask(runtime):
+        return chosen.overwrite
+    return confirm(f"Undo these changes and restore {name}?", runtime, default=False)
 
 
 def _code(outcome: Outcome) -> ExitCode:
@@ -170,13 +181,14 @@ def _code(outcome: Outcome) -> ExitCode:
     return ExitCode.OK if outcome.is_done else ExitCode.FAILED
 
 
-def _tell(kept: Kept, end: str, words: str, wish: _Wish, runtime: Runtime) -> None:
-    assert kept.entry is not None
-    if wish.as_json:
-        emit(restore_record(kept.entry, end, words, dry_run=wish.dry_run), runtime.stdout)
+def _report(
+    entry: Entry, end: str, message: str, chosen: _RestoreOptions, runtime: Runtime, *, version: int | None = None
+) -> None:
+    if chosen.as_json:
+        emit(restore_record(entry, end, message, dry_run=chosen.dry_run, version=version), runtime.stdout)
     else:
-        print(f"{printable(kept.entry.identifier)}: {printable(words)}", file=runtime.stdout)
+        print(f"{printable(entry.name)}: {printable(message)}", file=runtime.stdout)
 
 
-def _note(words: Any, runtime: Runtime) -> None:
-    tell(f"note: {printable(str(words))}", runtime)
+def _note(message: str, runtime: Runtime) -> None:
+    tell(f"note: {printable(message)}", runtime)

@@ -38,7 +38,7 @@ def _check_rate(text: str) -> str:
 def sandbox(
     ctx: typer.Context,
     port: Annotated[
-        int, typer.Option("--port", help="The port to listen on; 0 takes any free one.", min=0, max=65535)
+        int, typer.Option("--port", help="The port to listen on; 0 takes any free one.", metavar="N", min=0, max=65535)
     ] = 0,
     actions: Annotated[
         list[Path] | None,
@@ -66,7 +66,7 @@ def sandbox(
         list[str] | None,
         typer.Option(
             "--kafka-broker",
-            help="Your Kafka broker, which GET /v1/kafka-credentials names; repeatable.",
+            help="A Kafka broker that GET /v1/kafka-credentials returns; repeatable.",
             metavar="HOST:PORT",
         ),
     ] = None,
@@ -105,7 +105,7 @@ def sandbox(
     ] = "0",
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Run a local stand-in of Port's API.
+    """Run a local stand-in for Port's API.
 
     It listens on 127.0.0.1, generates its own credentials, and prints the variables that a backend needs. Then it
     prints every call and every step of a run. POST /v1/actions/ID/runs starts a run of an action, and
@@ -172,14 +172,14 @@ class _Teller:
     as_json: bool
 
     def tell_ready(self, running: Sandbox) -> None:
-        # The one secret that may be shown: the sandbox made it up, and it opens nothing else.
+        # This secret may be shown: the sandbox generated it, and it is valid nowhere else.
         secret = running.client_secret.reveal()
         self.runtime.keep_secret(secret)
         if self.as_json:
             emit(sandbox_ready_record(running.url, running.client_id, secret), self.runtime.stdout)
             return
         print(format_exports(running.url, running.client_id, secret), file=self.runtime.stdout, flush=True)
-        print("Listening; every call is shown here. Ctrl-C ends it.", file=self.runtime.stderr, flush=True)
+        print("Listening. Every call is shown here. Press Ctrl-C to stop.", file=self.runtime.stderr, flush=True)
 
     def tell_call(self, event: ApiEvent) -> None:
         fields = (event.at, event.method, event.path, event.status)
@@ -192,7 +192,7 @@ class _Teller:
         self._print(sandbox_run_record(*fields), format_run_event(*fields))
 
     def _print(self, record: dict[str, Any], line: str) -> None:
-        # A reader that has gone away must not fail the caller's request.
+        # If the reader of stdout has ended, the caller's request must not fail.
         with contextlib.suppress(OSError):
             if self.as_json:
                 emit(record, self.runtime.stdout)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import Annotated
 
 import typer
@@ -13,6 +15,8 @@ from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
+
+_START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
 
 
 def show(
@@ -34,6 +38,7 @@ def show(
     if not capture:
         raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
     runtime: Runtime = ctx.obj
+    _refuse_file(capture, runtime)
     with open_captures(store, runtime, show_only=True) as kept:
         exchange = kept.get(capture)
     if body:
@@ -41,6 +46,25 @@ def show(
     if as_file or as_json:
         return _write_document(exchange, runtime, indented=as_file)
     return _show(exchange, runtime)
+
+
+def _refuse_file(name: str, runtime: Runtime) -> None:
+    """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
+    if name == "last" or _START_OF_ID.fullmatch(name) or not _is_file(name, runtime):
+        return
+    path = shlex.quote(name)
+    raise UsageError(
+        f"{name} is a file; `show` reads the capture store only.",
+        hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path} --to 8000` to send "
+        "the file's payload or request.",
+    )
+
+
+def _is_file(name: str, runtime: Runtime) -> bool:
+    try:
+        return (runtime.cwd / name).is_file()
+    except (OSError, ValueError):  # too long for a file's name, or with a null character
+        return False
 
 
 def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
@@ -55,7 +79,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
 
 
 def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
-    """Write the capture as ASCII: what it holds is a stranger's, and the terminal or code page may be anything."""
+    """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
     from port_hook_cli.captures.file import to_capture
     from port_hook_cli.terminal.console import emit
 

@@ -97,7 +97,7 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
         try:
             capture = capture_in(content)
         except NotARequest as error:
-            raise StoreError(f"{name} cannot be signed: {error}.", hint="Give a whole capture file.") from error
+            raise StoreError(f"{name} cannot be signed: {error}.", hint="Give a complete capture file.") from error
         content = capture.invocation.body if capture else content
     try:
         return as_written(content) if raw else as_port_sends(content)
@@ -119,6 +119,6 @@ def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> 
 
         emit(signature_record(request, form=form), runtime.stdout)
         return
-    # UTF-8 whatever the terminal's encoding: the printed command must hold the signed bytes.
+    # UTF-8 whatever the terminal's encoding is: the printed command must contain the signed bytes.
     write = format_headers if output == _HEADERS else find_format(output).write
     write_bytes(f"{write(request)}\n".encode(), runtime.stdout)

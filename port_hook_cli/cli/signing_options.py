@@ -1,4 +1,4 @@
-"""The option of the commands that sign. Apart from `options`, because commands that only read captures need no HMAC."""
+"""The option of the commands that sign, apart from `options`: commands that only read captures need no HMAC."""
 
 from __future__ import annotations
 

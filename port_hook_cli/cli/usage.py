@@ -1,4 +1,4 @@
-"""Typer's errors about a command line as port-hook's own: a sentence and a hint. Imported only for an error."""
+"""Turn typer's errors about a command line into port-hook's: a sentence and a hint. Imported only for an error."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _about_parameter(wrong: Any) -> str:
 def _name(parameter: Any) -> str:
     if parameter.param_type_name == "option":
         return str(max(parameter.opts, key=len))
-    return str(parameter.metavar or parameter.name)
+    return str(parameter.metavar or parameter.name).removesuffix("...")
 
 
 def plain_words(message: str) -> str:

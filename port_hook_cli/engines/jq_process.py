@@ -28,6 +28,8 @@ CLOSED_ENVIRONMENT = "def env: {}; {} as $ENV | "
 _MAX_PROGRAMS = 1000
 # Eleven days: the timers of all systems support this duration.
 _MAX_ALARM_S = 1_000_000
+# From this many characters of data, compiling programs once more takes less time than parsing the data for each.
+_LARGE = 100_000
 _NOTHING = object()
 _UNDEFINED = '["u"]'
 # Ends a program inside another one, also if it ends with a comment that a backslash continues on the next line.
@@ -116,8 +118,9 @@ class _Worker:
     def _joined_responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
         """Run `programs` as one program. If it ends early, the remaining programs have to run separately."""
         if programs not in self._joined:
-            _put(self._joined, programs, None)  # compiled only when it is repeated
-            return
+            _put(self._joined, programs, None)
+            if len(data) < _LARGE:
+                return  # compiled only when it is repeated
         if self._joined[programs] is None:
             self._joined[programs] = self._join(programs)
         self._joined.move_to_end(programs)

@@ -17,7 +17,8 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 class DotenvFile:
     """The variables of one `.env` file, and the numbers of the lines that could not be read.
 
-    Messages call it `name`. `warnings` are what the user should know about it, `is_refused` means that it was not used.
+    Messages call it `name`. `warnings` are what the user should know about it, `is_refused` means that it was not used,
+    and `is_folder` that it is a folder, such as a virtual environment.
     """
 
     name: str
@@ -25,6 +26,7 @@ class DotenvFile:
     bad_lines: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     is_refused: bool = False
+    is_folder: bool = False
 
 
 def project_dotenv(cwd: Path, home: Path, prefix: str = "PORT_") -> DotenvFile:
@@ -41,15 +43,15 @@ def home_dotenv(home: Path, prefix: str = "PORT_") -> DotenvFile:
 def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
     """Return the variables that begin with `prefix`; a missing file (or a folder of that name) has none.
 
-    Raises SettingsError when the file is there and cannot be read. A file in which the prefix does not occur is
-    about other things: it is not parsed, so it costs no import and causes no error. A file that is not safe to use
-    has a warning instead.
+    Raises SettingsError if the file exists and cannot be read. A file that does not contain the prefix has no settings
+    of port-hook: it is not parsed, so it needs no import and causes no error. A file that is not safe to use has a
+    warning instead.
     """
     file = read_settings_file(path, name)
     if file.refusal and (_mentions(file, prefix) or not file.content):
         return DotenvFile(name=name, warnings=(file.warning,), is_refused=True)
     if not _mentions(file, prefix):
-        return DotenvFile(name=name)
+        return DotenvFile(name=name, is_folder=file.is_folder)
     try:
         text = file.content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -74,7 +76,7 @@ def other_secret(path: Path, used: str) -> str | None:
 
 
 def _secret_lines(content: bytes) -> list[bytes]:
-    """Return what stands after `PORT_CLIENT_SECRET=` on each line that has it, without quotes around it."""
+    """Return the text after `PORT_CLIENT_SECRET=` on each line that contains it, without quotes around it."""
     name = SECRET_VARIABLE.encode() + b"="
     return [line.partition(name)[2].strip().strip(b"'\"") for line in content.splitlines() if name in line]
 
@@ -90,7 +92,7 @@ def _mentions(file: SettingsFile, prefix: str) -> bool:
 
 def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
     """Return the variables in a `.env` file's text, and the numbers of the lines that could not be read."""
-    # dotenv_values would drop the lines that it cannot read and tell only the log, without the file's name.
+    # dotenv_values drops the lines that it cannot read, and reports them only to the log, without the file's name.
     from dotenv.parser import parse_stream
 
     bindings = list(parse_stream(io.StringIO(text)))
@@ -99,5 +101,5 @@ def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
 
 
 def _line(first: int, statement: str) -> int:
-    """Return the line on which a statement's text begins; the parser counts the blank lines before it in."""
+    """Return the line on which a statement's text begins; for the parser, blank lines before it are part of it."""
     return first + statement[: len(statement) - len(statement.lstrip())].count("\n")

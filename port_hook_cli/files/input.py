@@ -14,7 +14,7 @@ from port_hook_cli.errors import StoreError
 
 
 def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
-    """Return what the file `name` holds, or stdin for `-`; raises StoreError when it cannot be read."""
+    """Return the content of the file `name`, or of stdin for `-`; raises StoreError if it cannot be read."""
     if name == "-":
         return read_stdin(stdin)
     path = cwd / name
@@ -29,7 +29,7 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
 
 
 def is_a_directory(name: str) -> StoreError:
-    """Return the problem of a directory where a file is needed."""
+    """Return the error for a directory where a file is needed."""
     return StoreError(f"{name} is a directory; a file is needed.", hint="Give a file in it, or - to read stdin.")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from port_hook_cli.errors import SettingsError
 
-# Parsing takes the square of a line's length.
+# The parser's time grows with the square of a line's length.
 MOST_BYTES = 64 * 1024
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # A pipe in the place of a file must not hang the command; the last two exist on Windows only.
@@ -22,10 +22,11 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NO
 class SettingsFile:
     """A file's content. `refusal` says why it must not be used, `advice` what to do about that.
 
-    Without a `status`, its mode is unknown.
+    If `status` is None, the mode is unknown. `is_folder` means that the path is a folder, which has no content.
     """
 
     content: bytes = field(default=b"", repr=False)
+    is_folder: bool = False
     refusal: str = ""
     advice: str = ""
     path: Path = Path()
@@ -57,7 +58,7 @@ def read_settings_file(path: Path, shown: str) -> SettingsFile:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode) or stat.S_ISCHR(mode):
-            return SettingsFile()
+            return SettingsFile(is_folder=stat.S_ISDIR(mode))
         if not stat.S_ISREG(mode):
             return SettingsFile(refusal=f"{shown} is not used: it is not a regular file")
         return _read(path, shown)
@@ -109,7 +110,7 @@ def _private(status: os.stat_result) -> Callable[[], bool]:
 def is_private_group(gid: int, *, owner: int) -> bool:
     """Return whether a group is the private one that many Linux systems make for a user: same name, no other members.
 
-    There, files are writable by the group unless the user changes that.
+    On such systems, new files are writable by this group unless the user changes that.
     """
     try:
         import grp

@@ -1,4 +1,4 @@
-"""The names of the places of settings; in a module of their own, which is imported quickly."""
+"""The names of the places that settings come from, in a small module that is quick to import."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ _MOST_SIZE = 50_000_000
 
 
 def read_template(text: str, *, name: str) -> Any:
-    """Return the template in `text`: a JSON or YAML document, else the text itself where it holds double braces.
+    """Return the template in `text`: a JSON or YAML document, else the text itself if it contains double braces.
 
-    Raises UsageError for a text that begins as a JSON document but is not valid, and for a text that is not a template.
+    Raises UsageError for a text that begins like a JSON document but is not valid, and for any other text.
     """
     text = text.removeprefix("\ufeff")
     try:
@@ -66,18 +66,18 @@ def read_yaml(text: str) -> Any:
 
 
 def _place_of(error: Any) -> str:
-    """Return what yaml says of a document, with the place as people count, without the library's name for the text."""
+    """Return PyYAML's message, with line and column counted from 1, and without PyYAML's name for the text."""
     words = " ".join(str(error.problem or error.context or "it cannot be read").split())
     mark = error.problem_mark or error.context_mark
     return words if mark is None else f"{words} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """Return about how long `value` is as JSON; `known` holds the sizes of what is aliased, by identity."""
+    """Return the approximate length of `value` as JSON. `known` contains the sizes of aliased values, by identity."""
     if not isinstance(value, dict | list):
         return len(value) + 1 if isinstance(value, str) else 1
     if id(value) not in known:
-        known[id(value)] = 0  # what holds itself is refused elsewhere
+        known[id(value)] = 0  # a value that contains itself is refused elsewhere
         inner = [*value, *value.values()] if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_size(element, known) for element in inner)
     return known[id(value)]

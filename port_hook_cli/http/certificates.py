@@ -6,7 +6,7 @@ import ssl
 
 
 def system_trust() -> ssl.SSLContext:
-    """Return a context that trusts the system's certificate authorities, or certifi's if the system shows none."""
+    """Return a context that trusts the system's certificate authorities, or certifi's if the system has none."""
     context = ssl.create_default_context()
     if context.cert_store_stats()["x509_ca"]:
         return context

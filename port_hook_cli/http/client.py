@@ -21,7 +21,7 @@ from port_hook_cli.http.response_body import BodyBeginning, WholeBody
 from port_hook_cli.http.response_parser import ResponseParser
 from port_hook_cli.invocations.models import Delivery, Invocation
 
-# Shorter than the keep-alive of any common server, so that a request never meets a connection that is being closed.
+# Shorter than the keep-alive of any common server, so that no request is sent on a connection that is being closed.
 _MAX_IDLE_S = 1.0
 _MAX_DESTINATIONS = 1_000
 

@@ -29,7 +29,7 @@ class UnsendableRequest(ValueError):
 
 
 class ClosedEarly(ConnectionError):
-    """The target closed the connection before the response was complete; `has_begun` says whether a part came."""
+    """The target closed the connection before the response was complete; `has_begun` says whether a part arrived."""
 
     def __init__(self, *, has_begun: bool) -> None:
         super().__init__()

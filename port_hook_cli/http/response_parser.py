@@ -1,7 +1,7 @@
 """Read HTTP/1.1 responses from the bytes of a connection (RFC 9112).
 
 It accepts what aiohttp's parser and h11 accept: lines that end with a bare LF, fields folded over several lines, and
-a status line without a reason. It refuses what leaves the end of the body in doubt.
+a status line without a reason. It refuses a response if the end of its body is ambiguous.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _BODILESS = frozenset({_NO_CONTENT, 304})
 _MAX_CHUNK_LINE_BYTES = 16 * 1024
 _PLAIN_CHUNK_LINE_BYTES = 18
 _MAX_SHOWN = 60
+_NO_HEADERS = Headers()
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\x00\r]*)?").fullmatch
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*)").fullmatch
 _LENGTH = re.compile(r"[0-9]{1,18}").fullmatch
@@ -40,13 +41,14 @@ class ResponseParser:
 
     def __init__(self, on_body: _Body, *, is_head: bool = False) -> None:
         self.status = 0
-        self.headers = Headers()
+        self.headers = _NO_HEADERS
         self.is_complete = False
         self.can_reuse = False
         """Whether the connection can take another request after this response."""
         self._on_body = on_body
         self._is_head = is_head
-        self._read: Callable[[], bool] = self._read_head
+        # A function: a bound method would refer back to the parser, which would then live until a garbage collection.
+        self._read: Callable[[ResponseParser], bool] = ResponseParser._read_head
         self._buffer = b""
         self._at = 0  # where the unread part of the buffer begins; beyond 0 only between chunks
         self._searched = 0
@@ -61,13 +63,13 @@ class ResponseParser:
     def feed(self, data: bytes) -> None:
         """Read more bytes. Raises UnreadableResponse and ResponseTooLarge, and what `on_body` raises."""
         self._buffer = self._buffer + data if self._buffer else data
-        while not self.is_complete and self._read():
+        while not self.is_complete and self._read(self):
             pass
         self._drop_read()
 
     def feed_end(self) -> None:
         """Handle the end of the connection, which may be the end of the body."""
-        if self._read == self._read_until_close:
+        if self._read is ResponseParser._read_until_close:
             self.is_complete = True
 
     def _read_head(self) -> bool:
@@ -120,14 +122,14 @@ class ResponseParser:
         connection = ",".join(self.headers.all("connection")).lower() if "connection" in self.headers.names else ""
         self.can_reuse = minor == "1" and "close" not in connection
         if self._is_head or self.status in _BODILESS:
-            # A target that sends the body all the same would have it read as the next response.
+            # If a target sends the body anyway, it would be read as the next response.
             self.can_reuse = self.can_reuse and (self._is_head or not self._declares_body())
             self._complete()
         elif "transfer-encoding" in self.headers.names:
             self._begin_transfer_coding()
         elif "content-length" in self.headers.names:
             self._remaining = self._content_length()
-            self._read = self._read_length
+            self._read = ResponseParser._read_length
         else:
             self._begin_until_close()
 
@@ -143,7 +145,7 @@ class ResponseParser:
             raise UnreadableResponse("it has both content-length and transfer-encoding")
         codings = ",".join(self.headers.all("transfer-encoding")).lower()
         if codings.rpartition(",")[2].strip() == "chunked":
-            self._read = self._read_chunk_line
+            self._read = ResponseParser._read_chunk_line
         else:
             self._begin_until_close()
 
@@ -156,7 +158,7 @@ class ResponseParser:
 
     def _begin_until_close(self) -> None:
         self.can_reuse = False
-        self._read = self._read_until_close
+        self._read = ResponseParser._read_until_close
 
     def _read_until_close(self) -> bool:
         if self._buffer:
@@ -190,7 +192,7 @@ class ResponseParser:
         self._count(max(0, len(line) - _PLAIN_CHUNK_LINE_BYTES))
         self._at = end + 1
         self._remaining = int(match[1], 16)
-        self._read = self._read_chunk if self._remaining else self._read_trailer
+        self._read = ResponseParser._read_chunk if self._remaining else ResponseParser._read_trailer
         if not self._remaining:
             self._drop_read()
         return True
@@ -203,7 +205,7 @@ class ResponseParser:
             self._on_body(part)
         if self._remaining:
             return False
-        self._read = self._read_chunk_end
+        self._read = ResponseParser._read_chunk_end
         return True
 
     def _read_chunk_end(self) -> bool:
@@ -215,7 +217,7 @@ class ResponseParser:
                 f"{_shown(self._buffer[self._at : self._at + _MAX_CHUNK_LINE_BYTES])} follows a chunk"
             )
         self._at += 2 if found == b"\r\n" else 1
-        self._read = self._read_chunk_line
+        self._read = ResponseParser._read_chunk_line
         return True
 
     def _drop_read(self) -> None:

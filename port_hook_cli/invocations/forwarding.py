@@ -147,10 +147,12 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
 def relayed_headers(headers: Headers) -> Headers:
     """Return the header fields of a handler's response that are returned to Port."""
     dropped = _hop_by_hop(headers)
-    return Headers(tuple(item for item in headers if item[0].lower() not in dropped))
+    if dropped.isdisjoint(headers.names):  # nearly always
+        return headers
+    return headers.without(*dropped)
 
 
-def with_length(response: Response, *, method: str) -> Headers:
+def fields_with_length(response: Response, *, method: str) -> tuple[tuple[str, str], ...]:
     """Return the header fields of `response` to a request with `method`, with exactly one correct content length.
 
     If there is a body, its length replaces the received one. A response to HEAD or with status 304 has no body, and may
@@ -158,16 +160,19 @@ def with_length(response: Response, *, method: str) -> Headers:
     the listener's own responses, that of the body.
     """
     length = _length(response, method)
-    if "content-length" not in response.headers.names:
-        return response.headers if length is None else response.headers.plus(("content-length", length))
+    received, lengths = response.headers.items, response.headers.all("content-length")
+    if lengths == (length,):  # nearly every response of a handler
+        return received
+    if not lengths:
+        return received if length is None else (*received, ("content-length", length))
     items = []
-    for name, value in response.headers:
+    for name, value in received:
         if name.lower() != "content-length":
             items.append((name, value))
         elif length is not None:
             items.append((name, length))
             length = None
-    return Headers(tuple(items))
+    return tuple(items)
 
 
 def _length(response: Response, method: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 from port_hook_cli.invocations.changes import find_changes
 from port_hook_cli.invocations.models import Headers, Kind, Payload
 
-# Port does not document the length of a workflow node run's id. Longer texts are not taken for ids.
+# Port does not document the length of a workflow node run's id. Longer texts are not treated as ids.
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
 WORKFLOW_RUN_ID = re.compile(r"wfr_[A-Za-z0-9]{1,95}\Z")
 _NODE_RUN_PREFIX = "wfnr_"
@@ -123,7 +123,7 @@ def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
     """Return what the body of a workflow node says: the author's own, or the execution agent's wrapper around it.
 
     The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. Port adds nothing to an
-    author's body; where the names are is a habit of published workflows.
+    author's body; the places of the names are a convention of published workflows.
     """
     context = _dict(root, "context")
     config = _dict(context, "nodeConfig")

@@ -56,7 +56,7 @@ class JsonPath:
         while position < len(text):
             match = _STEP.match(text, position)
             if match is None or (steps and text[position] not in ".["):
-                raise UsageError(f"The path {text!r} cannot be read from {text[position:]!r} on.", hint=_SYNTAX)
+                raise UsageError(f"The path {text!r} is not valid from {text[position:]!r} on.", hint=_SYNTAX)
             steps.append(_step(match, text))
             position = match.end()
         if not steps:
@@ -167,7 +167,7 @@ def _opened(value: Any, path: JsonPath, depth: int) -> Any:
         return copy(value)
     raise UsageError(
         f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {_format_step(path.steps[depth])}.",
-        hint="Write [n] for an item of an array; everything else is a key of an object.",
+        hint="Write [n] for an item of an array; any other step is a key of an object.",
     )
 
 

@@ -87,9 +87,9 @@ class _NotPlain(Exception):
 
 
 def _write_plain(value: Any) -> str | None:
-    """Return what `write_json` returns, or None if only the slower `stringify` can tell.
+    """Return what `write_json` returns, or None if the slower `stringify` is needed.
 
-    Most documents need none of its rules, and Python's own encoder is five times as fast.
+    Most documents do not need it, and Python's own encoder is five times as fast.
     """
     try:
         text = _compact(_plain(value))
@@ -101,7 +101,7 @@ def _write_plain(value: Any) -> str | None:
 def _plain(value: Any) -> Any:
     """Return `value` with each number replaced by one that Python writes as JavaScript writes `value`'s.
 
-    Raises _NotPlain for other types, keys in another order, and numbers whose text differs in any case.
+    Raises _NotPlain for other types, keys in another order, and numbers that the two languages write differently.
     """
     kind = type(value)
     if kind is str or value is None or kind is bool:

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser
 
 from port_hook_cli.http.request_parser import RequestParser
-from port_hook_cli.invocations.forwarding import with_length
+from port_hook_cli.invocations.forwarding import fields_with_length
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.listener import responses
 
@@ -65,7 +65,7 @@ class _RefusingProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         response = responses.BUSY
-        transport.write(_head(response.status, with_length(response, method="GET").items, False) + response.body)
+        transport.write(_head(response.status, fields_with_length(response, method="GET"), False) + response.body)
         transport.close()
 
 
@@ -143,7 +143,7 @@ class WireResponse(web.StreamResponse):
         """Write the whole response."""
         response, method = self._response, self._request.method
         has_body = method != "HEAD" and response.status not in _NO_BODY
-        fields = with_length(response, method=method).items
+        fields = fields_with_length(response, method=method)
         await self._request.writer.write_eof(
             _head(response.status, fields, bool(self.keep_alive)) + (response.body if has_body else b"")
         )

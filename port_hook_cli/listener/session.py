@@ -39,12 +39,12 @@ _SWITCH_INTERVAL_S = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retarget:
-    """Actions to point at the listener while it runs; `yes` skips the question.
+    """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs; `yes` skips the question.
 
     A call to Port's API may take `api_timeout_s` seconds.
     """
 
-    actions: Sequence[str]
+    names: Sequence[str]
     settings: Settings
     yes: bool = False
     api_timeout_s: float = API_TIMEOUT_S
@@ -182,10 +182,10 @@ def _opening(session: Session, runtime: Runtime, observer: Observer, serving: Se
 
 
 async def _retarget(wanted: Retarget, runtime: Runtime, observer: Observer, stack: AsyncExitStack, url: str) -> Follow:
-    """Point the actions at `url` until `stack` is closed; return what points them at another URL."""
+    """Point actions and nodes at `url` until `stack` is closed; return the function that changes the URL later."""
     retargeting = await stack.enter_async_context(
         retargeted(
-            wanted.actions,
+            wanted.names,
             wanted.settings,
             runtime,
             url,

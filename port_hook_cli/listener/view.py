@@ -15,10 +15,15 @@ _MOST_RUNS = 5
 def ready_lines(
     policy: Policy, *, url: str, public_url: str | None, retargeted: bool = False, secret_place: str = ""
 ) -> Iterator[str]:
-    """Yield what a person needs to know when the listener is ready; `retargeted` means that actions point at it."""
+    """Yield what a person needs to know when the listener is ready.
+
+    `retargeted` means that `--retarget` has set its public URL in Port.
+    """
     yield f"Listening on  {url}"
     if public_url:
-        what_to_do = "the actions point here now" if retargeted else "<- paste this as the webhook URL of your action"
+        what_to_do = (
+            "set in Port until this listener ends" if retargeted else "<- paste this as the webhook URL of your action"
+        )
         yield f"Public URL    {public_url}   {what_to_do}"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NoReturn, Self
 from urllib.parse import quote
@@ -27,12 +28,14 @@ from port_hook_cli.port_api.responses import (
     read_object,
     read_token,
     run_ended,
+    workflow_problem,
 )
 from port_hook_cli.port_api.retries import MAX_TRIES, FailedAttempt, Retries
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
+from port_hook_cli.workflows.retargeting import workflow_path
 
 # A token is renewed this many seconds before it expires, so that it does not expire during a request.
 _EXPIRY_MARGIN_S = 30.0
@@ -138,7 +141,8 @@ class PortApi:
 
     async def get_action(self, identifier: str) -> dict[str, Any]:
         """Return the action or automation as Port shows it."""
-        action: dict[str, Any] = self._part(await self._send_of_action(identifier, "GET"), "action", dict)
+        response = await self._send_definition(action_path(identifier), "GET", partial(action_problem, identifier))
+        action: dict[str, Any] = self._part(response, "action", dict)
         return action
 
     async def put_action(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +150,23 @@ class PortApi:
 
         It is sent again if the response is lost: sending it twice has the same effect.
         """
-        shown = (await self._send_of_action(identifier, "PUT", body)).get("action")
+        explain = partial(action_problem, identifier)
+        shown = (await self._send_definition(action_path(identifier), "PUT", explain, body)).get("action")
+        return shown if isinstance(shown, dict) else dict(body)
+
+    async def get_workflow(self, identifier: str) -> dict[str, Any]:
+        """Return the workflow as Port shows it."""
+        response = await self._send_definition(workflow_path(identifier), "GET", partial(workflow_problem, identifier))
+        workflow: dict[str, Any] = self._part(response, "workflow", dict)
+        return workflow
+
+    async def put_workflow(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace the workflow with a new version, and return it as Port shows it afterward.
+
+        It is sent again if the response is lost: that may make another version, with the same content.
+        """
+        explain = partial(workflow_problem, identifier)
+        shown = (await self._send_definition(workflow_path(identifier), "PUT", explain, body)).get("workflow")
         return shown if isinstance(shown, dict) else dict(body)
 
     async def start_run(self, identifier: str, body: Mapping[str, Any], *, run_as: str | None = None) -> dict[str, Any]:
@@ -183,17 +203,17 @@ class PortApi:
             if outcome.unclear and not repeatable:
                 raise PortApiError(
                     f"It is not known whether Port acted on {method} {path}. {outcome.problem.message}",
-                    hint="Look in Port before you send it again.",
+                    hint="Check in Port before you send it again.",
                 ) from outcome.problem
             await retries.wait(outcome)
         return outcome
 
-    async def _send_of_action(
-        self, identifier: str, method: str, body: Mapping[str, Any] | None = None
+    async def _send_definition(
+        self, path: str, method: str, explain: Callable[..., PortApiError], body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         retries = Retries(self._sleep, self._on_retry, self._max_tries)
-        while isinstance(outcome := await self._try_authorized(method, action_path(identifier), body), FailedAttempt):
-            problem = action_problem(identifier, outcome.status, outcome.problem, changing=body is not None)
+        while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):
+            problem = explain(outcome.status, outcome.problem, changing=body is not None)
             await retries.wait(replace(outcome, problem=problem))
         return outcome
 

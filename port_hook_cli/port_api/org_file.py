@@ -40,7 +40,7 @@ class OrgFile:
         return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
 
     def choose(self, name: str | None) -> str | None:
-        """Return the organization to use: `name`, else the default, else the only one; None if there is a choice.
+        """Return the organization to use: `name`, else the default, else the only one; None if several are possible.
 
         Raises SettingsError for a name that the file does not have.
         """
@@ -71,7 +71,7 @@ def _document(path: Path, content: bytes) -> Any:
     import yaml
 
     try:
-        # The base loader reads every scalar as the text it is: a secret of digits stays a string.
+        # The base loader reads every scalar as text, so a secret of digits stays a string.
         return yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader builds str, list and dict only
     except yaml.MarkedYAMLError as error:
         # The parser's message may quote the value, which may be a secret.

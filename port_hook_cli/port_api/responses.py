@@ -112,23 +112,34 @@ def action_problem(identifier: str, status: int | None, problem: PortApiError, *
 
     `status` is None if there was no response; `changing` is True for a PUT and False for a GET.
     """
+    return _definition_problem("action", identifier, status, problem, changing=changing)
+
+
+def workflow_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
+    """Return an error about a workflow; the arguments are those of `action_problem`."""
+    return _definition_problem("workflow", identifier, status, problem, changing=changing)
+
+
+def _definition_problem(
+    kind: str, identifier: str, status: int | None, problem: PortApiError, *, changing: bool
+) -> PortApiError:
     doing = "change" if changing else "read"
     match status:
         case HTTPStatus.FORBIDDEN:
             return PortApiError(
-                f"These credentials have no permission to {doing} the action {identifier}. {problem.message}",
+                f"These credentials have no permission to {doing} the {kind} {identifier}. {problem.message}",
                 hint=f"Use credentials of a role that has it ({CREDENTIALS_IN_PORT}).",
             )
         case HTTPStatus.NOT_FOUND:
             return PortApiError(
-                f"Port has no action or automation {identifier}.",
+                f"Port has no {'action or automation' if kind == 'action' else kind} {identifier}.",
                 hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
                 " PORT_API_URL) are those of its organization.",
                 status=status,
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY:
             return PortApiError(
-                f"Port does not accept the changed action {identifier}. {problem.message}",
+                f"Port does not accept the changed {kind} {identifier}. {problem.message}",
                 hint="See Port's message above, or change the URL in Port yourself.",
             )
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

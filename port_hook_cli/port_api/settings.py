@@ -54,13 +54,13 @@ class Settings:
         return variable if place == PROJECT_FILE else ""
 
     def require_secret(self) -> Secret:
-        """Return the client secret; raises SettingsError with the places for it."""
+        """Return the client secret; raises SettingsError, whose hint says where to set it."""
         if self.client_secret is None:
             raise self._missing("client secret", SECRET_VARIABLE, "use --secret-file FILE, ")
         return self.client_secret
 
     def require_client_id(self) -> str:
-        """Return the client id; raises SettingsError with the places for it."""
+        """Return the client id; raises SettingsError, whose hint says where to set it."""
         if self.client_id is None:
             raise self._missing("client id", "PORT_CLIENT_ID", "")
         return self.client_id
@@ -85,7 +85,7 @@ class Settings:
         return SettingsError(
             f"No {what} is set.{gaps}",
             hint=f"Set {variable}, {flag}put it in .env or ~/.port/.env, or select an organization of "
-            f"~/.port/config.yaml with --org. You find it {CREDENTIALS_IN_PORT}.",
+            f"~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}.",
         )
 
 

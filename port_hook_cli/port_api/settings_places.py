@@ -34,7 +34,7 @@ class Found(NamedTuple):
         return f"{self.variable} in {self.place}" if self.variable else self.place
 
 
-# The settings by name, and why others are missing in the place.
+# The settings of a place by name, and why it lacks others.
 PlaceReading: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 
 
@@ -126,8 +126,9 @@ class SettingsPlaces:
     def _of_dotenv(self, file: DotenvFile) -> PlaceReading:
         self.warnings += file.warnings
         found, gaps = self._variables(file.values, file.name)
-        refused = (f"{file.name} was not used.",) if file.is_refused else ()
-        return found, (*gaps, *refused, *(f"Line {line} of {file.name} could not be read." for line in file.bad_lines))
+        unused = [f"{file.name} was not used."] if file.is_refused else []
+        unused += [f"{file.name} is a folder, so it was not read."] if file.is_folder else []
+        return found, (*gaps, *unused, *(f"Line {line} of {file.name} could not be read." for line in file.bad_lines))
 
     def _organization(self, org: str | None) -> PlaceReading:
         from port_hook_cli.port_api.org_file import read_org_file
@@ -184,7 +185,7 @@ def _secret_content(name: str, cwd: Path, home: Path) -> bytes:
 
 
 def _secret_text(place: str, content: bytes) -> str:
-    """Return the secret less one line end, which an editor or `echo` adds.
+    """Return the secret without one line end, which an editor or `echo` adds.
 
     Other white space stays: if it is wrong, the diagnosis of a signature can report it.
     """

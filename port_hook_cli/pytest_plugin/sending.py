@@ -13,11 +13,14 @@ from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.trigger.destination import destination
 
 
-def url_to(url: str, to: str | int | None) -> str:
-    """Return the URL to send to; raises UsageError if it is the action's URL and not on this machine."""
+def url_to(url: str, to: str | int | None, *, owner: str = "The action") -> str:
+    """Return the URL to send to; raises UsageError if it is the owner's URL and not on this machine.
+
+    `owner` begins the error's sentence.
+    """
     if to is None and not is_on_this_machine(url):
         raise UsageError(
-            f"The action's URL is {url}, which is not on this machine: give the address of the backend as `to`."
+            f"{owner}'s URL is {url}, which is not on this machine: give the address of the backend as `to`."
         )
     return destination(url, None if to is None else parse_target(str(to)))
 

@@ -69,7 +69,8 @@ class TestedWorkflow:
         """Send a node's request to the backend; raises UsageError for a URL that is not on this machine."""
         assert run.current is not None
         node_run_id = run.current.id
-        url = url_to(request.url, self._settings.routes.get(node.identifier, self._settings.to))
+        to = self._settings.routes.get(node.identifier, self._settings.to)
+        url = url_to(request.url, to, owner=f"The node {node.identifier}")
         stamp = TimestampUnit.SECONDS.stamp(self._world.now())
         fields = signed_headers(request.content, self._world.sandbox.client_secret, stamp)
         headers = Headers((*request.headers, *fields))

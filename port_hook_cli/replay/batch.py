@@ -16,10 +16,11 @@ from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
-from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.models import Delivery, Invocation, Kind
+from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
+from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
@@ -87,7 +88,23 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime)
+    if secret is not None:
+        asyncio.run(tell_sandbox(list(_deliveries(replays)), settings(), runtime))
     return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "")
+
+
+def _deliveries(replays: Sequence[Replay]) -> Iterator[dict[str, Any]]:
+    """Yield what a sandbox has to know of each run: its action, and the inputs as they are sent."""
+    for replay in {replay.run_id: replay for replay in replays}.values():
+        payload = read_payload(replay.draft.body, replay.draft.headers)
+        if payload.kind is Kind.ACTION_RUN and is_run_id(payload.run_id) and payload.action:
+            yield {
+                "runId": payload.run_id,
+                "action": payload.action,
+                "blueprint": payload.blueprint,
+                "entity": payload.entity,
+                "properties": payload.inputs,
+            }
 
 
 def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
@@ -150,8 +167,8 @@ async def _get_run(
 def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(
-            f"{source.name} has no signature that could be sent as captured.",
-            hint="Leave --as-captured out to sign it.",
+            f"{source.name} has no signature to send as captured.",
+            hint="Leave out --as-captured to sign it.",
         )
     to = plan.to or _default_target(source, runtime)
     notes = [*source.notes, *_notes(source, plan)]
@@ -168,7 +185,7 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
 def _default_target(source: ReplaySource, runtime: Runtime) -> str:
     """Return where a capture was forwarded to, or else the last listener's target, and say which.
 
-    Raises UsageError where that is unknown or elsewhere.
+    Raises UsageError if there is no such target on this machine.
     """
     to, reason = source.forwarded_to, "where the capture was forwarded"
     if to is None:

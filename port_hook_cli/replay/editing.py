@@ -1,16 +1,21 @@
-"""Changing a JSON body: `--set`, `--unset`, and the text that an editor shows."""
+"""Changes a JSON body: `--set`, `--unset`, and the text that an editor shows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.javascript.paths import JsonPath, set_at, split_assignment, unset_at
+from port_hook_cli.javascript.paths import MISSING, JsonPath, Step, get_at, set_at, split_assignment, unset_at
 from port_hook_cli.javascript.stringify import NotJson, stringify
+from port_hook_cli.text.safe import brief
 
+# Comparing names takes long for long names, and a body may have any number of them.
+_MOST_NAMES = 1000
+_LONGEST_NAME = 64
 _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that file."
 
 
@@ -52,20 +57,57 @@ class Edits:
         return bool(self.unset or self.assignments)
 
     def apply(self, body: bytes) -> tuple[bytes, tuple[str, ...]]:
-        """Return the edited body in `JSON.stringify` form, and a note for each `--unset` that found nothing.
+        """Return the edited body in `JSON.stringify` form, and notes.
 
-        Raises UsageError when the body is not JSON or a path does not fit it.
+        A note is about an `--unset` that found nothing, or a `--set` that added a name. Raises UsageError when the
+        body is not JSON or a path does not fit it.
         """
-        document = load_body(body)
+        document = captured = load_body(body)
         notes: list[str] = []
         for path in self.unset:
             shorter = unset_at(document, path)
             if shorter is document:
-                notes.append(f"--unset {path}: the payload has nothing there")
+                notes.append(f"--unset {path}: the body had no such value, so nothing was removed")
             document = shorter
         for assignment in self.assignments:
+            if _added_depth(captured, assignment.path) is not None:
+                notes += _notes_on_added_name(document, assignment.path)
             document = set_at(document, assignment.path, assignment.value)
         return _write(document), tuple(notes)
+
+
+def _added_depth(document: Any, path: JsonPath) -> int | None:
+    """Return the position of the first step of `path` that is a missing name, or None.
+
+    An item that `[]` or `[n]` adds to an array is not a missing name: no one writes that by mistake.
+    """
+    inner = document
+    for depth, step in enumerate(path.steps):
+        found = get_at(inner, JsonPath((step,)))
+        if found is MISSING:
+            return depth if isinstance(step, str) else None
+        inner = found
+    return None
+
+
+def _notes_on_added_name(document: Any, path: JsonPath) -> list[str]:
+    """Return a note if `--set` adds a name to `document`, with the most similar name that is there."""
+    depth = _added_depth(document, path)
+    if depth is None:
+        return []
+    note = f"--set {path}: the body had no {path.prefix(depth + 1)}, so it was added"
+    before = path.steps[:depth]
+    near = _most_similar(path.steps[depth], get_at(document, JsonPath(before)))
+    return [note if near is None else f"{note}; did you mean {brief(str(JsonPath((*before, near))))}?"]
+
+
+def _most_similar(name: Step, parent: Any) -> str | None:
+    if not (isinstance(name, str) and isinstance(parent, dict)) or len(name) > _LONGEST_NAME:
+        return None
+    from difflib import get_close_matches
+
+    names = [other for other in islice(parent, _MOST_NAMES) if len(other) <= _LONGEST_NAME]
+    return next(iter(get_close_matches(name, names, n=1)), None)
 
 
 def load_body(body: bytes) -> Any:

@@ -34,7 +34,7 @@ class Rewriting:
 def parse_method(text: str) -> str:
     """Return an HTTP method in capitals; raises UsageError for an invalid one."""
     if not _TOKEN.fullmatch(text):
-        raise UsageError(f"{text!r} is not an HTTP method.", hint="Write one such as POST or PUT.")
+        raise UsageError(f"{text!r} is not an HTTP method.", hint="Use a method such as POST or PUT.")
     return text.upper()
 
 
@@ -43,7 +43,9 @@ def parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
     if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-        raise UsageError(f"{name!r} does not begin a header field.", hint="Write it like --header 'x-tenant: blue'.")
+        raise UsageError(
+            f"--header {name!r} is not a valid header field.", hint="Write it like --header 'x-tenant: blue'."
+        )
     return name, value.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
@@ -64,7 +66,7 @@ def draft(invocation: Invocation, rewriting: Rewriting, *, url: str, body: bytes
 def finish(
     request: Invocation, rewriting: Rewriting, *, id_: str, now: float, secret: Secret | None, unit: TimestampUnit
 ) -> Invocation:
-    """Return a draft as it is sent at `now` (seconds since the epoch), signed if there is a secret."""
+    """Return the draft ready to send at `now` (seconds since the epoch), signed if there is a secret."""
     signed = () if secret is None else signed_headers(request.body, secret, unit.stamp(now))
     headers = request.headers.plus(*signed).without(*(name for name, _ in rewriting.headers))
     given = tuple((name, value) for name, value in rewriting.headers if value)
@@ -82,7 +84,7 @@ def _fresh_headers(invocation: Invocation, _url: str) -> Headers:
 
 
 def _captured_headers(invocation: Invocation, url: str) -> Headers:
-    """Return the captured fields in order, with the host of `url` and without a length that is not the body's."""
+    """Return the captured fields in order, with the host of `url`, and without a wrong content-length."""
     lengths = invocation.headers.all("content-length")
     headers = _end_to_end(invocation.headers)
     if lengths != (str(len(invocation.body)),):

@@ -16,7 +16,7 @@ from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file,
 from port_hook_cli.runs.updates import is_node_run
 
 LEAST_PREFIX = 4
-"""How many characters of a capture's id are needed: a single wrong letter must not send another request."""
+"""The least number of characters of a capture's id: with fewer, a typing error could send another request."""
 
 
 class Captures(Protocol):

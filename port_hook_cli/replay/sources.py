@@ -50,7 +50,7 @@ class ReplaySource:
 
 
 def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
-    """Return a capture as a source; raises StoreError if its body was not kept whole."""
+    """Return a capture as a source; raises StoreError if its body is incomplete."""
     invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id)
     return ReplaySource(
         name=name,

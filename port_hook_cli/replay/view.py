@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from port_hook_cli.replay.tally import DeliveryTally
 
 _PERCENTILES = (50, 90, 99)
-_REFUSED = "The target refused the request: does it verify with the same secret, over the exact body?"
+_REFUSED = "The target refused the request. Check that it verifies the exact body with the same secret."
 _SECONDS = "If it divides x-port-timestamp by 1000, it expects milliseconds: try --timestamp-unit ms."
 _HINTS = {
     400: _SECONDS,
@@ -35,7 +35,7 @@ _FAULT_HINTS = {
 
 
 def delivery_hint(delivery: Delivery, conflict: str = "") -> str:
-    """Return what to do about a replay that did not go well, or an empty string.
+    """Return what to do about a replay that failed, or an empty string.
 
     `conflict` says that two places have different secrets; it is added if the target refused the signature.
     """

@@ -1,56 +1,159 @@
-"""The journal's entry for one retargeted action, and its text format."""
+"""The journal's entry for one retargeted action or workflow node, and its text format."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum, unique
 from typing import Any, Self
 
-from port_hook_cli.actions.retargeting import Standing, standing
+from port_hook_cli.actions.retargeting import Refusal, Standing, UrlChange, plan_change, settable, standing, value_at
+from port_hook_cli.errors import UsageError
+from port_hook_cli.workflows.retargeting import (
+    changed_fields,
+    node_settings,
+    node_standing,
+    plan_node_change,
+    pointed_fields,
+    restored_workflow,
+)
 
 SCHEMA = "port-hook/retarget/1"
+# An earlier version of port-hook would take the entry of a node for one of an action, so it has to refuse it.
+_NODE_SCHEMA = "port-hook/retarget/2"
+_NODE_MARK = "#"
+_NOT_AN_ENTRY = "it is not an entry of the journal, or its version is newer"
 
 
 class BadEntry(ValueError):
     """A text that is not an entry of this version; the message says why."""
 
 
+@unique
+class EntryKind(StrEnum):
+    """What an entry is about."""
+
+    ACTION = "action"
+    WORKFLOW_NODE = "workflow-node"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Return the identifiers in `ACTION` or `WORKFLOW#NODE`; the second one is empty for an action.
+
+    Raises UsageError if one of them is missing.
+    """
+    identifier, mark, node = name.partition(_NODE_MARK)
+    if not identifier or (mark and not node):
+        raise UsageError(
+            f"--retarget {name} names no action and no workflow node.",
+            hint="Give the identifier of an action, or a workflow's node as WORKFLOW#NODE.",
+        )
+    return identifier, node
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An action that was, or is about to be, retargeted. It contains no credentials.
+    """An action or workflow node that was, or is about to be, retargeted. It contains no credentials of port-hook.
 
-    `original` is the action as Port showed it before the first change. `urls` are the URLs that it may have now: the
-    last one that was set, and the next one. `left` is the action as Port showed it after the last change. `at` is the
-    time of the first change in seconds since the epoch.
+    `identifier` is that of the action or workflow; `node` is empty for an action. `original` is the action as Port
+    showed it before the first change, or the `node_settings` of the node. `urls` are the URLs that it may have now: the
+    last one that was set, and the next one. `left` is like `original`, after the last change. `at` is the time of the
+    first change in seconds since the epoch.
     """
 
     identifier: str
     api_url: str
     original: Mapping[str, Any] = field(repr=False)
+    node: str = ""
     urls: tuple[str, ...] = ()
     left: Mapping[str, Any] | None = field(default=None, repr=False)
     pid: int = 0
     at: float = 0.0
 
+    @property
+    def kind(self) -> EntryKind:
+        """What the entry is about."""
+        return EntryKind.WORKFLOW_NODE if self.node else EntryKind.ACTION
+
+    @property
+    def name(self) -> str:
+        """The identifier of the action, or `WORKFLOW#NODE`, as in `--retarget`."""
+        return f"{self.identifier}{_NODE_MARK}{self.node}" if self.node else self.identifier
+
+    @property
+    def original_url(self) -> str:
+        """The URL before the first change."""
+        return str(value_at(self.original, ("config" if self.node else "invocationMethod", "url")))
+
+    @property
+    def owner_id(self) -> str:
+        """Port's id of the action, or of the workflow's organization: equal names occur in several organizations."""
+        return str(self.original.get("orgId" if self.node else "id") or "")
+
+    def beginning(self, shown: Mapping[str, Any]) -> Self:
+        """Return the entry with its original, taken from the action or workflow as Port shows it."""
+        return replace(self, original=self._kept(shown) or {})
+
     def intending(self, url: str) -> Self:
-        """Return the entry to write before the action is retargeted to `url`."""
+        """Return the entry to write before the URL is set to `url`."""
         return replace(self, urls=(*(known for known in self.urls if known != url), url))
 
-    def marked(self, url: str, left: Mapping[str, Any]) -> Self:
-        """Return the entry to write after Port has accepted `url` and shows the action as `left`."""
-        return replace(self, urls=(url,), left=left)
+    def marked(self, url: str, shown: Mapping[str, Any]) -> Self:
+        """Return the entry to write after Port has accepted `url` and shows the action or workflow as `shown`."""
+        return replace(self, urls=(url,), left=self._kept(shown))
 
     def standing_of(self, now: Mapping[str, Any]) -> Standing:
-        """Return how the action `now` compares with the entry."""
+        """Return how the action or workflow `now` compares with the entry."""
+        if self.node:
+            return node_standing(now, self.node, self.original, urls=self.urls, left=self.left)
         return standing(now, self.original, urls=self.urls, left=self.left)
+
+    def change_to(self, url: str, now: Mapping[str, Any]) -> UrlChange | Refusal:
+        """Return the change that sets the URL to `url`, or why that is not possible.
+
+        An action is changed from its original, a node in the workflow `now`.
+        """
+        if self.node:
+            return plan_node_change(now, self.node, url, original=self.original or None)
+        return plan_change(self.original, url)
+
+    def restored(self, now: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what PUT sends to restore the original: the whole action, or the workflow `now` with the old node."""
+        return restored_workflow(now, self.node, self.original) if self.node else settable(self.original)
+
+    def compared(self, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the part of an action or workflow that is compared: of a workflow, only the fields that are set."""
+        if not self.node:
+            return settable(shown)
+        settings = node_settings(shown, self.node)
+        return {} if settings is None else changed_fields(settings, self.original)
+
+    def compared_original(self) -> dict[str, Any]:
+        """Return the part of the original that is compared."""
+        return changed_fields(self.original, self.original) if self.node else settable(self.original)
+
+    def compared_left(self) -> dict[str, Any]:
+        """Return the part that is compared, as port-hook left it, or as it would have left it."""
+        if self.left is not None:
+            return changed_fields(self.left, self.original) if self.node else settable(self.left)
+        url = self.urls[-1] if self.urls else ""
+        if self.node:
+            return pointed_fields(self.original, url)
+        change = plan_change(self.original, url)
+        return dict(change.body) if isinstance(change, UrlChange) else {}
+
+    def _kept(self, shown: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return node_settings(shown, self.node) if self.node else shown
 
 
 def write_entry(entry: Entry) -> str:
     """Return the entry as a line of ASCII JSON. The documents are strings in it, so that they stay exactly as read."""
     document = {
-        "schema": SCHEMA,
+        "schema": _schema(entry.kind),
+        "kind": entry.kind,
         "identifier": entry.identifier,
+        "node": entry.node,
         "api_url": entry.api_url,
         "original": json.dumps(entry.original),
         "left": None if entry.left is None else json.dumps(entry.left),
@@ -62,24 +165,39 @@ def write_entry(entry: Entry) -> str:
 
 
 def read_entry(text: str) -> Entry:
-    """Return the entry from a text of `write_entry`; raises BadEntry for any other text."""
+    """Return the entry from a text of `write_entry`; raises BadEntry for any other text.
+
+    Earlier versions of port-hook wrote no `kind`; their entries are about actions.
+    """
     try:
         document = json.loads(text)
-        schema, entry = document["schema"], _entry(document)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise BadEntry("it is not an entry of the journal, or its version is newer") from None
-    texts = (entry.identifier, entry.api_url, *entry.urls)
+        schema, kind = document["schema"], document.get("kind", EntryKind.ACTION)
+        entry = _entry(document)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadEntry(_NOT_AN_ENTRY) from None
+    texts = (entry.identifier, entry.node, entry.api_url, *entry.urls)
     documents = (entry.original, {} if entry.left is None else entry.left)
     is_whole = all(isinstance(part, str) for part in texts) and all(isinstance(part, dict) for part in documents)
-    if schema != SCHEMA or not is_whole:
-        raise BadEntry("it is not an entry of the journal, or its version is newer")
+    if not is_whole or kind != entry.kind or schema != _schema(entry.kind) or not _has_settings(entry):
+        raise BadEntry(_NOT_AN_ENTRY)
     return entry
+
+
+def _schema(kind: EntryKind) -> str:
+    return _NODE_SCHEMA if kind is EntryKind.WORKFLOW_NODE else SCHEMA
+
+
+def _has_settings(entry: Entry) -> bool:
+    """Whether the settings of a node are complete; an action needs none."""
+    kept = [entry.original] if entry.left is None else [entry.original, entry.left]
+    return not entry.node or all(isinstance(value_at(each, ("config", "url")), str) for each in kept)
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
     left = document["left"]
     return Entry(
         identifier=document["identifier"],
+        node=document.get("node", ""),
         api_url=document["api_url"],
         original=json.loads(document["original"]),
         left=None if left is None else json.loads(left),

@@ -1,73 +1,90 @@
-"""Retargets actions to a listener and restores them: journal first, then Port, so that a kill can be undone.
+"""Retargets actions and workflow nodes to a listener and restores them: first the journal is written, then Port.
 
-Before each PUT, the journal has the original action and the next URL; after it, the action as Port shows it. An action
-is restored only if it is in one of these states, so that changes by other people are not overwritten.
+So a change can be undone even if the process is killed. Before each PUT, the journal has the original and the next URL;
+after it, what Port shows. An action or node is restored only if it is in one of these states, so that changes by other
+people are not overwritten.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from port_hook_cli.actions.retargeting import Refusal, Standing, plan_change, same, settable
+from port_hook_cli.actions.retargeting import Refusal, Standing
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
-from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.entry import Entry, split_name
 from port_hook_cli.retarget.outcome import End, Outcome
-from port_hook_cli.retarget.protocols import ActionApi, ActionClaim, ActionJournal
+from port_hook_cli.retarget.protocols import RetargetApi, RetargetClaim, RetargetJournal
 from port_hook_cli.retarget.view import change_lines
+from port_hook_cli.workflows.retargeting import workflow_version
 
 RESTORE_WITHIN_S = 10.0
+# One GET and one PUT, with their retries, of another listener that replaces the same workflow.
+TURN_WITHIN_S = 60.0
+_PAUSE_S = 0.02
+_KEPT_ENDS = {Standing.ANOTHER: End.ANOTHER, Standing.REMOVED: End.REMOVED}
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class _Held:
-    claim: ActionClaim
+    claim: RetargetClaim
     entry: Entry
     seen: Any
     is_written: bool = False
     outcome: Outcome | None = None
 
 
-async def put_back(
-    api: ActionApi, claim: ActionClaim, entry: Entry, *, overwrite: bool = False, dry_run: bool = False
+async def restore_entry(
+    api: RetargetApi,
+    claim: RetargetClaim,
+    entry: Entry,
+    *,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    turn_within_s: float = TURN_WITHIN_S,
 ) -> Outcome:
-    """Restore one action and delete its entry, unless someone else has changed the action. Never raises.
+    """Restore one action or node and delete its entry, unless someone else has changed it.
 
-    `overwrite` also undoes changes by someone else. `dry_run` changes nothing, and the outcome is the same. The caller
-    releases the claim.
+    Never raises PortHookError. `overwrite` also undoes changes by someone else. `dry_run` changes nothing, and the
+    outcome is the same. Restoring fails if another listener on this machine replaces the same workflow for longer than
+    `turn_within_s` seconds. The caller releases the claim.
     """
-    now = None
+    now, version = None, None
     try:
-        now = await api.get_action(entry.identifier)
-        found = entry.standing_of(now)
-        if found is Standing.ANOTHER:
-            return Outcome(entry=entry, end=End.ANOTHER, now=now)
-        if found is Standing.CHANGED and not overwrite:
-            return Outcome(entry=entry, end=End.CHANGED, now=now)
+        async with _turn(claim, entry, turn_within_s):
+            now = await _read(api, entry)
+            found = entry.standing_of(now)
+            if found in _KEPT_ENDS:
+                return Outcome(entry=entry, end=_KEPT_ENDS[found], now=now)
+            if found is Standing.CHANGED and not overwrite:
+                return Outcome(entry=entry, end=End.CHANGED, now=now)
+            if not dry_run and found is not Standing.ORIGINAL:
+                shown = await _put(api, entry, entry.restored(now))
+                version = workflow_version(shown) if entry.node else None
         if not dry_run:
-            if found is not Standing.ORIGINAL:
-                await api.put_action(entry.identifier, settable(entry.original))
             claim.finish()
     except PortHookError as problem:
         return Outcome(entry=entry, end=End.FAILED, now=now, problem=problem)
-    return Outcome(entry=entry, end=End.UNTOUCHED if found is Standing.ORIGINAL else End.RESTORED, now=now)
+    end = End.UNTOUCHED if found is Standing.ORIGINAL else End.RESTORED
+    return Outcome(entry=entry, end=end, now=now, version=version)
 
 
 class Retargeting:
-    """The actions of one listener: call `prepare`, show `lines`, `apply` each new URL, and `restore` at the end.
+    """The actions and workflow nodes of one listener.
 
-    `now` returns seconds since the epoch. `on_outcome` is called with the outcome of each restored action.
+    Call `prepare`, show `lines`, `apply` each new URL, and `restore` at the end. `now` returns seconds since the epoch.
+    `on_outcome` is called with the outcome of each action and node.
     """
 
     def __init__(
         self,
         *,
-        api: ActionApi,
-        journal: ActionJournal,
+        api: RetargetApi,
+        journal: RetargetJournal,
         api_url: str,
         now: Callable[[], float],
         pid: int = 0,
@@ -84,20 +101,26 @@ class Retargeting:
         self._applying: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[tuple[Outcome, ...]] | None = None
 
-    async def prepare(self, identifiers: Iterable[str]) -> None:
-        """Read the actions and claim them, without changing them.
+    async def prepare(self, names: Iterable[str]) -> None:
+        """Read the actions and nodes (`WORKFLOW#NODE`) and claim them, without changing them.
 
-        Raises RetargetError with each action that cannot be retargeted or that another process has retargeted,
-        PortApiError, and StoreError for an unusable journal. Call `restore` even then.
+        Raises RetargetError with each one that cannot be retargeted or that another process has retargeted,
+        PortApiError, StoreError for an unusable journal, and UsageError for an incomplete name. Call `restore` even
+        then.
         """
         refusals = []
-        for identifier in dict.fromkeys(identifiers):
-            action = await self._api.get_action(identifier)
-            planned = plan_change(action, "")
+        for name in dict.fromkeys(names):
+            identifier, node = split_name(name)
+            fresh = Entry(
+                identifier=identifier, node=node, api_url=self._api_url, original={}, pid=self._pid, at=self._now()
+            )
+            shown = await _read(self._api, fresh)
+            fresh = fresh.beginning(shown)
+            planned = fresh.change_to("", shown)
             if isinstance(planned, Refusal):
-                refusals.append(f"{identifier} {planned.reason}")
+                refusals.append(f"{name} {planned.reason}")
             elif not refusals:
-                self._held.append(self._hold(identifier, action))
+                self._held.append(self._hold(fresh, shown))
         if refusals:
             raise RetargetError(f"{'; '.join(refusals)}.", hint="Nothing was changed. Leave it out of --retarget.")
 
@@ -105,15 +128,15 @@ class Retargeting:
         """Return lines that describe what `apply` with this URL will change."""
         lines = []
         for held in self._held:
-            change = plan_change(held.entry.original, url)
+            change = held.entry.change_to(url, held.seen)
             if not isinstance(change, Refusal):
                 lines += change_lines(held.entry, held.seen, change)
         return lines
 
     async def apply(self, url: str) -> None:
-        """Retarget all actions to `url`. Call it again when the listener gets another URL.
+        """Retarget everything to `url`. Call it again when the listener gets another URL.
 
-        Raises RetargetError for an action that someone else has changed, PortApiError and StoreError, after all actions
+        Raises RetargetError for an action or node that someone else has changed, PortApiError and StoreError, after all
         were tried. Cancellation does not interrupt a PUT in progress.
         """
         self._applying = asyncio.create_task(self._apply(url))
@@ -121,31 +144,30 @@ class Retargeting:
         await asyncio.shield(self._applying)
 
     async def restore(self, *, within_s: float = RESTORE_WITHIN_S) -> tuple[Outcome, ...]:
-        """Restore all changed actions; a second call returns the same outcomes. Never raises PortHookError.
+        """Restore everything that was changed; a second call returns the same outcomes. Never raises PortHookError.
 
-        A cancellation is raised after the actions are restored. After `within_s` seconds, the remaining actions fail
-        and stay in the journal.
+        A cancellation is raised after everything is restored. After `within_s` seconds, what remains fails and stays in
+        the journal.
         """
         if self._restoring is None:
             self._restoring = asyncio.create_task(self._restore(within_s))
         return await _wait_uninterrupted(self._restoring)
 
-    def _hold(self, identifier: str, action: Any) -> _Held:
-        claim = self._journal.claim(self._api_url, str(action.get("id", "")), identifier)
-        fresh = Entry(identifier=identifier, api_url=self._api_url, original=action, pid=self._pid, at=self._now())
+    def _hold(self, fresh: Entry, shown: Mapping[str, Any]) -> _Held:
+        claim = self._journal.claim(self._api_url, fresh.owner_id, fresh.name)
         try:
             entry = claim.read()
-            found = Standing.ORIGINAL if entry is None else entry.standing_of(action)
-            if found in {Standing.CHANGED, Standing.ANOTHER}:
+            found = Standing.ORIGINAL if entry is None else entry.standing_of(shown)
+            if found not in {Standing.ORIGINAL, Standing.RETARGETED}:
                 raise RetargetError(
-                    f"An earlier listener retargeted {identifier}, and someone has changed it since then.",
-                    hint=f"Run `port-hook restore {identifier}` first.",
+                    f"An earlier listener retargeted {fresh.name}, and someone has changed it since then.",
+                    hint=f"Run `port-hook restore {fresh.name}` first.",
                 )
         except PortHookError:
             claim.release()
             raise
-        # An action that an earlier listener left is restored to that listener's original.
-        return _Held(claim, fresh if entry is None or found is Standing.ORIGINAL else entry, action)
+        # What an earlier listener left is restored to that listener's original.
+        return _Held(claim, fresh if entry is None or found is Standing.ORIGINAL else entry, shown)
 
     async def _apply(self, url: str) -> None:
         problems = []
@@ -163,20 +185,25 @@ class Retargeting:
             raise problems[0]
 
     async def _point(self, held: _Held, url: str) -> None:
-        entry = held.entry
-        now = await self._api.get_action(entry.identifier)
+        async with _turn(held.claim, held.entry):
+            now = await _read(self._api, held.entry)
+            self._check_unchanged(held.entry, now, url)
+            change = held.entry.change_to(url, now)
+            if isinstance(change, Refusal) or not (change.differences or held.entry.urls):
+                return  # it already has this URL
+            self._write(held, held.entry.intending(url))
+            shown = await _put(self._api, held.entry, change.body)
+        self._write(held, held.entry.marked(url, shown))
+
+    @staticmethod
+    def _check_unchanged(entry: Entry, now: Mapping[str, Any], url: str) -> None:
         found = entry.standing_of(now)
-        # Before the first change, ORIGINAL is expected. Later it means that someone has restored the action.
-        if found is not Standing.OURS and (found is not Standing.ORIGINAL or entry.left is not None):
+        # Before the first change, ORIGINAL is expected. Later it means that someone has restored the URL.
+        if found is not Standing.RETARGETED and (found is not Standing.ORIGINAL or entry.left is not None):
             raise RetargetError(
-                f"{entry.identifier} was changed in Port in the meantime, so it is not retargeted to {url}.",
-                hint="Check the action in Port, and restart the listener.",
+                f"{entry.name} was changed in Port in the meantime, so it is not retargeted to {url}.",
+                hint=f"Check the {'workflow' if entry.node else 'action'} in Port, and restart the listener.",
             )
-        change = plan_change(entry.original, url)
-        if isinstance(change, Refusal) or (same(settable(now), change.body) and not entry.urls):
-            return  # it already has this URL
-        self._write(held, entry.intending(url))
-        self._write(held, held.entry.marked(url, await self._api.put_action(entry.identifier, change.body)))
 
     def _write(self, held: _Held, entry: Entry) -> None:
         held.claim.write(entry)
@@ -199,11 +226,44 @@ class Retargeting:
         return tuple(held.outcome for held in self._held if held.outcome)
 
     async def _end(self, held: _Held) -> None:
-        self._record(held, await put_back(self._api, held.claim, held.entry))
+        self._record(held, await restore_entry(self._api, held.claim, held.entry))
 
     def _record(self, held: _Held, outcome: Outcome) -> None:
         held.outcome = outcome
         self._on_outcome(outcome)
+
+
+async def _read(api: RetargetApi, entry: Entry) -> Mapping[str, Any]:
+    return await (api.get_workflow if entry.node else api.get_action)(entry.identifier)
+
+
+async def _put(api: RetargetApi, entry: Entry, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return await (api.put_workflow if entry.node else api.put_action)(entry.identifier, body)
+
+
+@contextlib.asynccontextmanager
+async def _turn(claim: RetargetClaim, entry: Entry, within_s: float = TURN_WITHIN_S) -> AsyncIterator[None]:
+    """Let no other listener on this machine replace the workflow of `entry` between its GET and its PUT.
+
+    Each retargeted action has a claim of its own, so an action needs no turn.
+    """
+    if not entry.node:
+        yield
+        return
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + within_s
+    while (turn := claim.take_turn(entry)) is None:
+        if clock() > deadline:
+            raise RetargetError(
+                f"Another listener on this machine has been changing the workflow {entry.identifier} for"
+                f" {within_s:g} s.",
+                hint="Try again when it has finished.",
+            )
+        await asyncio.sleep(_PAUSE_S)
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 async def _wait_uninterrupted(task: asyncio.Task[T]) -> T:

@@ -1,8 +1,8 @@
-"""The journal of retargeted actions: each change is on disk before it is made in Port.
+"""The journal of retargeted actions and workflow nodes: each change is on disk before it is made in Port.
 
-There is one file per action in `~/.port-hook/retargets` (folder 0700, files 0600). It is replaced as a whole, and file
-and folder are synced, so that it survives a power cut. Beside it is a lock file that the listener keeps locked. The
-system releases the lock when the process ends in any way, so no process id has to be trusted.
+There is one file per action or node in `~/.port-hook/retargets` (folder 0700, files 0600). It is replaced as a whole,
+and file and folder are synced, so that it survives a power cut. Beside it is a lock file that the listener keeps
+locked. The system releases the lock when the process ends in any way, so no process id has to be trusted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Kept:
 
 
 class JournalClaim:
-    """The exclusive right to change one action, until `release`, `finish` or the end of the process."""
+    """The exclusive right to change one action or node, until `release`, `finish` or the end of the process."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
@@ -72,14 +72,14 @@ class JournalClaim:
             _sync_folder(self.path.parent)
 
     def finish(self) -> None:
-        """Delete the entry and release the action; raises StoreError if the file cannot be deleted."""
+        """Delete the entry and release the claim; raises StoreError if the file cannot be deleted."""
         with _store_errors(self.path):
             self.path.unlink(missing_ok=True)
             _sync_folder(self.path.parent)
         self.release()
 
     def release(self) -> None:
-        """Release the action; a written entry stays for `port-hook restore`."""
+        """Release the claim; a written entry stays for `port-hook restore`."""
         if self._lock is None:
             return
         if not self.path.exists():
@@ -89,6 +89,17 @@ class JournalClaim:
         os.close(self._lock)
         self._lock = None
 
+    def take_turn(self, entry: Entry) -> JournalClaim | None:
+        """Return the exclusive right to replace the workflow of `entry`, or None while another listener has it.
+
+        Listeners may retarget several nodes of one workflow, and each change replaces the whole workflow. Raises
+        StoreError.
+        """
+        path = _file(self.path.parent, "turn", entry.api_url, entry.owner_id, entry.identifier)
+        with _store_errors(path):
+            lock = _lock(_lock_path(path))
+        return None if lock is None else JournalClaim(path, lock)
+
 
 class Journal:
     """The journal in a home folder. The first claim creates its folder."""
@@ -96,42 +107,42 @@ class Journal:
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
 
-    def claim(self, api_url: str, original_id: str, identifier: str) -> JournalClaim:
-        """Return the claim on an action; raises RetargetError if another process has it.
+    def claim(self, api_url: str, owner_id: str, name: str) -> JournalClaim:
+        """Return the claim on an action or on a node (`WORKFLOW#NODE`); raises RetargetError if another process has it.
 
-        Actions of several organizations may have the same identifier; Port's id (`original_id`) distinguishes them.
+        Several organizations may have the same names; Port's id of the action or of the organization (`owner_id`)
+        distinguishes them.
         """
-        name = hashlib.sha256(f"{api_url}\n{original_id}\n{identifier}".encode("utf-8", "replace")).hexdigest()
-        path = self._folder / f"{name[:24]}{_SUFFIX}"
+        path = _file(self._folder, api_url, owner_id, name)
         with _store_errors(path):
             _create_folder(self._folder)
-            return self._claim(path, identifier)
+            return self._claim(path, name)
 
     def reclaim(self, kept: Kept) -> JournalClaim | None:
-        """Return the claim on an action that a process left behind, or None if another process has it."""
+        """Return the claim on an entry that a process left behind, or None if another process has it."""
         with _store_errors(kept.path):
             lock = _lock(_lock_path(kept.path))
         return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
-        """Return all files of the journal, sorted by action; `is_held` marks those in use."""
+        """Return all files of the journal, sorted by name; `is_held` marks those in use."""
         paths = [path for path in self._paths() if path.suffix == _SUFFIX]
         found = [kept for path in paths if (kept := _look(path))]
-        return tuple(sorted(found, key=lambda kept: (kept.entry.identifier if kept.entry else "", kept.path)))
+        return tuple(sorted(found, key=lambda kept: (kept.entry.name if kept.entry else "", kept.path)))
 
     def count_leftovers(self) -> int:
-        """Return the number of actions that ended listeners left behind. Never raises."""
+        """Return the number of entries that ended listeners left behind. Never raises."""
         return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._paths())
 
-    def _claim(self, path: Path, identifier: str) -> JournalClaim:
+    def _claim(self, path: Path, name: str) -> JournalClaim:
         for _ in range(_TRIES):
             lock = _lock(_lock_path(path))
             if lock is not None:
                 return JournalClaim(path, lock)
             time.sleep(_PAUSE_S)
         raise RetargetError(
-            f"Another listener on this machine has retargeted {identifier} and is still running.",
-            hint="Stop that listener first; it restores the action.",
+            f"Another listener on this machine has retargeted {name} and is still running.",
+            hint="Stop that listener first; it restores the URL.",
         )
 
     def _paths(self) -> list[Path]:
@@ -139,6 +150,11 @@ class Journal:
             return list(self._folder.iterdir())
         except OSError:
             return []
+
+
+def _file(folder: Path, *key: str) -> Path:
+    digest = hashlib.sha256("\n".join(key).encode("utf-8", "replace")).hexdigest()
+    return folder / f"{digest[:24]}{_SUFFIX}"
 
 
 def _look(path: Path) -> Kept | None:
@@ -158,7 +174,7 @@ def _lock_path(path: Path) -> Path:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a process has the lock; after an error, assume so, so that no action is restored by mistake."""
+    """Return whether a process has the lock. After an error, assume so: a running listener restores its own changes."""
     try:
         lock = _lock(_lock_path(path), create=False)
     except FileNotFoundError:
@@ -242,7 +258,7 @@ def _store_errors(path: Path) -> Iterator[None]:
     except BadEntry as bad:
         raise StoreError(
             f"{path} cannot be read: {bad}.",
-            hint="If a newer port-hook wrote it, restore the action with that version.",
+            hint="If a newer port-hook wrote it, run `port-hook restore` with that version.",
         ) from bad
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"

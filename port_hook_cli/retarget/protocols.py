@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from port_hook_cli.retarget.entry import Entry
 
 
-class ActionApi(Protocol):
-    """The part of Port's API that changes an action. Both methods raise PortApiError."""
+class RetargetApi(Protocol):
+    """The part of Port's API that changes actions and workflows. All methods raise PortApiError."""
 
     async def get_action(self, identifier: str, /) -> Mapping[str, Any]:
         """Return the action as Port shows it."""
@@ -19,9 +19,25 @@ class ActionApi(Protocol):
         """Replace the action and return it as Port shows it afterward."""
         ...
 
+    async def get_workflow(self, identifier: str, /) -> Mapping[str, Any]:
+        """Return the workflow as Port shows it."""
+        ...
 
-class ActionClaim(Protocol):
-    """The exclusive right to change one action, and its entry in the journal. All but `release` raise StoreError."""
+    async def put_workflow(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Replace the workflow with a new version and return it as Port shows it afterward."""
+        ...
+
+
+class RetargetTurn(Protocol):
+    """The exclusive right on this machine to replace a workflow."""
+
+    def release(self) -> None:
+        """Let other listeners replace the workflow."""
+        ...
+
+
+class RetargetClaim(Protocol):
+    """The exclusive right to change one action or node, and its entry. All methods but `release` raise StoreError."""
 
     def read(self) -> Entry | None:
         """Return the entry, or None if there is none."""
@@ -32,17 +48,21 @@ class ActionClaim(Protocol):
         ...
 
     def finish(self) -> None:
-        """Delete the entry and release the action."""
+        """Delete the entry and release the claim."""
+        ...
+
+    def take_turn(self, entry: Entry, /) -> RetargetTurn | None:
+        """Return the right to replace the workflow of `entry`, or None while another listener has it."""
         ...
 
     def release(self) -> None:
-        """Release the action; a written entry stays."""
+        """Release the claim; a written entry stays."""
         ...
 
 
-class ActionJournal(Protocol):
+class RetargetJournal(Protocol):
     """The journal that has each change before it is made in Port."""
 
-    def claim(self, api_url: str, original_id: str, identifier: str, /) -> ActionClaim:
-        """Return the claim on an action; raises RetargetError if another process has it."""
+    def claim(self, api_url: str, owner_id: str, name: str, /) -> RetargetClaim:
+        """Return the claim on an action or node; raises RetargetError if another process has it."""
         ...

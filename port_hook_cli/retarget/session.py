@@ -1,4 +1,4 @@
-"""`listen --retarget`: asks for confirmation, retargets the actions, and restores them at the end."""
+"""`listen --retarget`: asks for confirmation, retargets actions and workflow nodes, and restores them at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _QUESTION = "Change that in Port until this listener ends?"
 
 @asynccontextmanager
 async def retargeted(
-    actions: Sequence[str],
+    names: Sequence[str],
     settings: Settings,
     runtime: Runtime,
     url: str,
@@ -32,11 +32,13 @@ async def retargeted(
     notice: Callable[[str], None],
     api_timeout_s: float = API_TIMEOUT_S,
 ) -> AsyncIterator[Retargeting]:
-    """Retarget `actions` to the public `url` within the context; call `apply` on the result when the URL changes.
+    """Retarget actions and workflow nodes to the public `url`; call `apply` on the result when the URL changes.
+
+    `names` are identifiers of actions, and nodes as `WORKFLOW#NODE`.
 
     Shows the changes and asks for confirmation, unless `yes` is set. Raises UsageError if it has to ask and cannot,
-    RetargetError if the user declines or an action cannot be retargeted, SettingsError, PortApiError and StoreError.
-    On exit, also after an exception or a cancellation, the actions are restored within 10 s, with a notice for each.
+    RetargetError if the user declines or something cannot be retargeted, SettingsError, PortApiError and StoreError.
+    On exit, also after an exception or a cancellation, everything is restored within 10 s, with a notice for each.
     """
 
     def report(outcome: Outcome) -> None:
@@ -45,7 +47,7 @@ async def retargeted(
 
     if not (yes or can_ask(runtime)):
         raise UsageError(
-            "--retarget changes actions in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
+            "--retarget makes changes in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
         )
     async with open_port_api(settings, runtime, timeout_s=api_timeout_s, on_retry=notice) as api:
         retargeting = Retargeting(
@@ -57,7 +59,7 @@ async def retargeted(
             on_outcome=report,
         )
         try:
-            await retargeting.prepare(actions)
+            await retargeting.prepare(names)
             lines = retargeting.lines(url)
             if yes:
                 for line in lines:
@@ -72,14 +74,17 @@ async def retargeted(
 
 
 def outcome_lines(outcome: Outcome) -> list[str]:
-    """Return the notice about one action when the listener ends."""
-    name = printable(outcome.entry.identifier)
+    """Return the notice about one action or node when the listener ends."""
+    name = printable(outcome.entry.name)
     if outcome.end is End.CHANGED:
         conflict = conflict_lines(outcome.entry, outcome.now or {})
         return [
             f"{name} was changed in Port by someone else and is not restored:",
             *conflict,
-            f"port-hook restore {name}",
+            f"To undo this or to keep it: port-hook restore {name}",
         ]
     message = restore_message(outcome)
-    return [f"{name} {message}", *([] if outcome.is_done else [f"To restore it: port-hook restore {name}"])]
+    if outcome.is_done:
+        return [f"{name} {message}"]
+    next_step = "To try again" if outcome.end is End.REMOVED else "To restore it"
+    return [f"{name} {message}", f"{next_step}: port-hook restore {name}"]

@@ -1,4 +1,4 @@
-"""Messages about actions that are retargeted and restored. All text from Port is made printable."""
+"""Messages about actions and workflow nodes that are retargeted and restored. All text from Port is made printable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from port_hook_cli.actions.retargeting import ActionChange, differences, plan_change, settable, value_at
+from port_hook_cli.actions.retargeting import UrlChange, differences, value_at
 from port_hook_cli.invocations.masked_headers import SECRET_HEADERS
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.outcome import End, Outcome
@@ -17,69 +17,84 @@ _MAX_CHARACTERS = 120
 _MAX_LINES = 20
 
 
-def change_lines(entry: Entry, now: Mapping[str, Any], change: ActionChange) -> list[str]:
-    """Return the changes of retargeting an action: a line with its name, and one for each field."""
-    name = printable(entry.identifier)
-    changed = differences(settable(now), change.body)
+def change_lines(entry: Entry, now: Mapping[str, Any], change: UrlChange) -> list[str]:
+    """Return the changes of retargeting an action or node: a line with its name, and one for each field."""
+    name = printable(entry.name)
+    changed = differences(entry.compared(now), entry.compared(change.body))
     if not changed:
         return [f"{name} already has the listener's URL"]
     lines = [f"{name}:"]
     for each in changed:
         before, after = _value(each.keys, each.before), _value(each.keys, each.after)
         lines.append(f"  {_path(each.keys)}: {before} -> {after}")
+    if entry.node:
+        lines.append("  (makes a new version of the workflow, and another one when the listener ends)")
     if entry.urls:
-        url = brief(str(entry.original["invocationMethod"]["url"]))
-        lines.append(f"  (an earlier listener changed this action; at the end it is restored to {url})")
+        url = brief(entry.original_url)
+        lines.append(f"  (an earlier listener changed it; when this listener ends, it is restored to {url})")
     return lines
 
 
 def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
-    """Return the fields of an action that someone else changed, in three states: original, ours, now."""
-    original, ours, found = settable(entry.original), _ours(entry), settable(now)
+    """Return the fields that someone else changed, each in three states: original, as port-hook left it, and now."""
+    original = entry.compared_original()
     lines = []
-    for each in differences(ours, found):
+    for each in differences(entry.compared_left(), entry.compared(now)):
         lines += [
             f"  {_path(each.keys)}",
-            f"    original: {_value(each.keys, value_at(original, each.keys))}",
-            f"    ours:     {_value(each.keys, each.before)}",
-            f"    now:      {_value(each.keys, each.after)}",
+            f"    original:   {_value(each.keys, value_at(original, each.keys))}",
+            f"    retargeted: {_value(each.keys, each.before)}",
+            f"    now:        {_value(each.keys, each.after)}",
         ]
     return lines if len(lines) <= 4 * _MAX_LINES else [*lines[: 4 * _MAX_LINES], "  …"]
 
 
 def restore_message(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
-    """Return the outcome for one action, as a phrase that follows its name; `file` is its file in the journal."""
+    """Return the outcome for one action or node, as a phrase that follows its name.
+
+    `file` is its file in the journal.
+    """
+    entry = outcome.entry
     keep = f"; to keep it as it is, delete {file}" if file else ""
     match outcome.end:
         case End.RESTORED:
-            url = brief(str(value_at(outcome.entry.original, ("invocationMethod", "url"))))
-            return f"would be restored to {url}" if dry_run else f"is restored to {url}"
+            verb = "would be" if dry_run else "is"
+            return f"{verb} restored to {brief(entry.original_url)}{_in_version(outcome, dry_run=dry_run)}"
         case End.UNTOUCHED:
-            return "is as it was before"
+            return "already has its original URL" if entry.node else "is as it was before"
         case End.CHANGED:
             return f"was changed by someone else and is not restored; --overwrite restores it{keep}"
         case End.ANOTHER:
-            return f"is now another action, or one of another organization (--org), and is not restored{keep}"
+            what = "in a workflow" if entry.node else "another action, or one"
+            return f"is now {what} of another organization (--org), and is not restored{keep}"
+        case End.REMOVED:
+            gone = "is no longer a WEBHOOK node of the workflow and is not restored"
+            return f"{gone}; its original URL was {brief(entry.original_url)}{'.' if file else ''}{_give_up(file)}"
         case End.FAILED:
-            problem = outcome.problem
-            return (
-                f"was not restored: {problem.message} {problem.hint}".rstrip() + keep if problem else "was not restored"
-            )
+            return f"was not restored{_why(outcome)}{_give_up(file)}"
 
 
 def leftover_line(count: int) -> str:
-    """Return the note about `count` actions that ended listeners left behind."""
-    actions, them, have = ("action", "it", "has") if count == 1 else ("actions", "them", "have")
-    return (
-        f"note: {count} {actions} still {have} the URL of a listener that has ended; port-hook restore restores {them}"
-    )
+    """Return the note about `count` actions and workflow nodes that ended listeners left behind."""
+    left, them, have = ("action or node", "it", "has") if count == 1 else ("actions or nodes", "them", "have")
+    return f"note: {count} {left} still {have} the URL of a listener that has ended; port-hook restore restores {them}"
 
 
-def _ours(entry: Entry) -> dict[str, Any]:
-    if entry.left is not None:
-        return settable(entry.left)
-    change = plan_change(entry.original, entry.urls[-1] if entry.urls else "")
-    return dict(change.body) if isinstance(change, ActionChange) else {}
+def _in_version(outcome: Outcome, *, dry_run: bool) -> str:
+    if not outcome.entry.node:
+        return ""
+    if dry_run or outcome.version is None:
+        return ", in a new version of the workflow"
+    return f", in version {outcome.version} of the workflow"
+
+
+def _why(outcome: Outcome) -> str:
+    problem = outcome.problem
+    return f": {problem.message} {problem.hint}".rstrip() if problem else ""
+
+
+def _give_up(file: str) -> str:
+    return f" If it no longer needs to be restored, delete {file}." if file else ""
 
 
 def _path(keys: tuple[str, ...]) -> str:

@@ -20,7 +20,7 @@ class RunFate(StrEnum):
 
 
 OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS, RunFate.UNDOCUMENTED})
-"""Those after which the run may still take a report."""
+"""The fates after which the run may still accept a report."""
 
 
 def run_fate(payload: Payload, response: Response) -> RunFate:

@@ -24,7 +24,7 @@ def read_output(texts: Iterable[str]) -> dict[str, Any] | None:
 
 
 def set_path(value: Any, keys: list[str], found: Any) -> Any:
-    """Return `value` with `found` at the end of the path `keys`; what is not an object on the way is replaced."""
+    """Return `value` with `found` at the path `keys`; a value on the way that is not an object is replaced."""
     if not keys:
         return found
     known = value if isinstance(value, Mapping) else {}

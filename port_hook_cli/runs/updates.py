@@ -26,7 +26,7 @@ class RunStatus(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     FAILED = "failed"
-    """Workflow node runs say FAILED where action runs say FAILURE; either is understood for both."""
+    """Workflow node runs say FAILED where action runs say FAILURE; each is accepted for both."""
     CANCELLED = "cancelled"
     """Of workflow node runs only."""
 
@@ -171,7 +171,7 @@ def patch_call(run_id: str, fields: Mapping[str, Any]) -> Call:
 def log_calls(run_id: str, message: str, level: LogLevel | None = None) -> tuple[Call, ...]:
     """Return the calls that add `message` to the run's log: one, or several if it does not fit into 1 MiB.
 
-    `level` counts for workflow node runs; None stands for INFO.
+    `level` applies to workflow node runs only; None means INFO.
     """
     path = f"{run_path(run_id)}/logs"
     return tuple(

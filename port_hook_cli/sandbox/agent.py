@@ -10,7 +10,7 @@ from typing import Any
 
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 
@@ -23,17 +23,26 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return the runs that wait for the agent, now claimed by it."""
     _check_reserved(request)
     body = read_body(request, checks.CLAIM, required=("installationId", "invocationMethod"))
-    claimed = claim(state, body, lambda run: not is_node_run(run.id))
+    excluded = body.get("exclude", ())
+    claimed = claim(state, body, lambda run: not is_node_run(run.id) and run.action not in excluded)
     note = f"the agent claimed {', '.join(run.id for run in claimed)}" if claimed else "no runs to claim"
     return ApiResponse(status=200, document={"ok": True, "runs": [run.document() for run in claimed]}, note=note)
 
 
 def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Mark claimed runs as acknowledged, so that no agent can claim them again."""
+    """Mark claimed runs as acknowledged, so that no agent can claim them again.
+
+    Port's agent names them in `runIds`; its integrations name one in `runId`, which is 409 when another has taken it.
+    """
     _check_reserved(request)
-    body = read_body(request, checks.ACK, required=("runIds",))
-    runs = [state.runs[run_id] for run_id in dict.fromkeys(body["runIds"]) if run_id in state.runs]
+    body = read_body(request, checks.ACK)
+    if body.keys() & {"runIds", "runId"} == set():
+        raise invalid("body must have required property 'runIds'")
+    named = [*body.get("runIds", ()), *([body["runId"]] if "runId" in body else ())]
+    runs = [state.runs[run_id] for run_id in dict.fromkeys(named) if run_id in state.runs]
     acked = [run for run in runs if run.phase is Phase.CLAIMED]
+    if "runId" in body and body["runId"] not in {run.id for run in acked}:
+        raise Refused(409, "already_acknowledged", f'The run "{body["runId"]}" was taken already, or was not claimed')
     for run in acked:
         run.phase = Phase.ACKED
         run.claimed_until = None
@@ -65,7 +74,7 @@ def claim(state: SandboxState, body: Mapping[str, Any], matches: Callable[[Sandb
     claimed = waiting[: body.get("limit", _DEFAULT_CLAIMED)]
     for run in claimed:
         run.phase = Phase.CLAIMED
-        run.claimed_until = now + CLAIM_S
+        run.claimed_until = now + body.get("visibilityTimeoutMs", CLAIM_S * 1000) / 1000
         run.installation_id = body["installationId"]
         state.record_change("run", run.id, run)
     return claimed

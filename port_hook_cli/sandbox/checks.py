@@ -33,6 +33,17 @@ def _is_log(value: Any) -> bool:
     )
 
 
+def _is_logged(value: Any) -> bool:
+    """Whether a value is a log entry in the form that a PATCH of a node run has in Port's draft of its API."""
+    return (
+        isinstance(value, dict)
+        and value.get("logLevel") in _LEVELS
+        and isinstance(value.get("log", ""), str)
+        and isinstance(value.get("tags", {}), dict)
+        and not value.keys() - {"logLevel", "log", "tags", "createdAt", "updatedAt"}
+    )
+
+
 _STRING: Rule = (lambda value: isinstance(value, str)), "must be string"
 _OBJECT: Rule = (lambda value: isinstance(value, dict)), "must be object"
 _STRINGS: Rule = _is_list_of_strings, "must be array of strings"
@@ -57,6 +68,10 @@ NODE_PATCH: Fields = {
     "output": _OBJECT,
     "externalRunId": _STRING,
     "links": _STRINGS,
+    "logs": (
+        (lambda value: isinstance(value, list) and all(map(_is_logged, value))),
+        "must be array of logs, each with a logLevel of INFO, WARN, ERROR or DEBUG, and a log",
+    ),
 }
 NODE_LOGS: Fields = {
     "logs": (
@@ -106,21 +121,26 @@ _COUNT: Rule = (
     (lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1),
     "must be a whole number >= 1",
 )
-CLAIM: Fields = {"installationId": _STRING, "limit": _COUNT, "invocationMethod": _one_of("WEBHOOK")}
-ACK: Fields = {"runIds": _STRINGS}
+_VISIBILITY: Rule = (
+    # Port's draft of its API has these bounds.
+    (lambda value: isinstance(value, int) and not isinstance(value, bool) and 1000 <= value <= 600_000),  # noqa: PLR2004
+    "must be a whole number >= 1000 and <= 600000",
+)
+CLAIM: Fields = {
+    "installationId": _STRING,
+    "limit": _COUNT,
+    "visibilityTimeoutMs": _VISIBILITY,
+    "exclude": _STRINGS,
+    "invocationMethod": _one_of("WEBHOOK"),
+}
+ACK: Fields = {"runIds": _STRINGS, "runId": _STRING}
 OTHERS_ALLOWED = True
 """A workflow may have fields that port-hook does not know."""
 _LIST: Rule = (lambda value: isinstance(value, list)), "must be array"
 WORKFLOW: Fields = {"identifier": _STRING, "nodes": _LIST, "connections": _LIST}
 NEW_WORKFLOW_RUN: Fields = {"inputs": _OBJECT, "nodeIdentifier": _STRING}
 INPUT_RESPONSE: Fields = {"buttonIdentifier": _STRING, "inputs": _OBJECT}
-CLAIM_NODES: Fields = {
-    "installationId": _STRING,
-    "limit": _COUNT,
-    "visibilityTimeoutMs": _COUNT,
-    "exclude": _STRINGS,
-    "invocationMethod": _one_of("WEBHOOK"),
-}
+CLAIM_NODES: Fields = CLAIM
 ACK_NODE: Fields = {"nodeRunIdentifier": _STRING}
 ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
 

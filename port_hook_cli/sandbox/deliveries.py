@@ -1,4 +1,4 @@
-"""A delivery that was not sent by the sandbox: `trigger --to` tells it, so that the run has its action and inputs.
+"""A delivery that was not sent by the sandbox: `trigger` and `replay` tell it, so that the run has action and inputs.
 
 The route is the sandbox's own; Port does not have it.
 """

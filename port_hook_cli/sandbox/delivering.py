@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
+_REFUSALS = frozenset({400, 401, 403})
+_UNIT_HINT = (
+    "; if the handler divides x-port-timestamp by 1000, it expects milliseconds: "
+    "start the sandbox with --timestamp-unit ms"
+)
 _LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."
 # Matches the whole authority: URL parsers disagree on which host a URL with user information names.
 _is_loopback = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE).fullmatch
@@ -106,10 +111,16 @@ class Courier:
             return
         run.phase = Phase.SENT
         self._state.record_change("run", run.id, run)
-        self._state.add_event(run, f"responded {delivery.status} in {format_latency(delivery.latency_ms)}")
+        told = f"responded {delivery.status} in {format_latency(delivery.latency_ms)}"
+        self._state.add_event(run, f"{told}{self.unit_hint(delivery)}")
         if not run.ended:
             self._apply_response(run, delivery)
         self._try_to_commit()
+
+    def unit_hint(self, delivery: Delivery) -> str:
+        """Return what to try when a handler may have refused a timestamp in seconds, to follow a note; else ""."""
+        is_refused = delivery.status in _REFUSALS and self._sending.unit is TimestampUnit.SECONDS
+        return _UNIT_HINT if is_refused else ""
 
     async def _send(self, run: SandboxRun) -> None:
         try:

@@ -126,6 +126,7 @@ ROUTES = (
     Route("GET", _WORKFLOW_RUN, workflow_runs.show_run),
     Route("GET", f"{_WORKFLOW_RUN}/logs", workflow_runs.list_logs),
     Route("POST", f"{_WORKFLOW_RUN}/cancel", workflow_runs.cancel_run),
+    Route("PATCH", f"{_WORKFLOW_RUN}/nodes/{{node_run_id}}", node_runs.update_node_run_in),
     Route("GET", _WORKFLOW, definitions.show_workflow),
     Route("PUT", _WORKFLOW, definitions.replace_workflow),
     Route("DELETE", _WORKFLOW, definitions.delete_workflow),

@@ -13,6 +13,8 @@ from port_hook_cli.runs.updates import is_node_run
 IN_PROGRESS = "IN_PROGRESS"
 WAITING_FOR_APPROVAL = "WAITING_FOR_APPROVAL"
 DECLINED = "DECLINED"
+MAX_RUNS = 1000
+"""How many action runs, and how many workflow runs, are kept: as many as one call can list. The oldest are dropped."""
 UNKNOWN_ACTION = "unknown"
 """The action of a run that the sandbox made up, until a delivery tells it."""
 

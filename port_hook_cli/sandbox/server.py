@@ -70,7 +70,7 @@ class Sandbox:
         self._state = state
         self._initial = initial
         self._courier = Courier(state, invoker, self._commit, sending)
-        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit)
+        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit, self._courier.unit_hint)
         self._handlers = handlers
         self._file = file
         self._rate_limit = rate_limit
@@ -186,6 +186,11 @@ class Sandbox:
         async with self._changed:
             await self._changed.wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
         return self.runs[run_id]
+
+    @property
+    def workflows(self) -> dict[str, dict[str, Any]]:
+        """The workflows by identifier, as Port shows them."""
+        return self._state.workflows.documents
 
     @property
     def workflow_runs(self) -> dict[str, WorkflowRun]:

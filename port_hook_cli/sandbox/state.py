@@ -16,12 +16,13 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
-from port_hook_cli.sandbox.run import UNKNOWN_ACTION, Phase, SandboxRun
+from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRun
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
+_UNDER_WAY = frozenset({Phase.PENDING, Phase.SENDING})
 Row = tuple[str, str, Any]
 """A part of the state as a file stores it: kind, key, and a JSON value, or None if the part was deleted."""
 
@@ -141,7 +142,10 @@ class SandboxState:
             "entity": lambda key, value: self.entities.update({_entity_key(key): value}),
             "run": lambda key, value: self.runs.update({key: SandboxRun.restored(value)}),
             "log": lambda key, value: self.runs[key.partition("#")[0]].logs.append(value),
-            **{kind: partial(self.workflows.load, kind) for kind in ("workflow", "workflow_run", "node_report")},
+            **{
+                kind: partial(self.workflows.load, kind)
+                for kind in ("workflow", "workflow_run", "node_run", "node_report")
+            },
         }
         for kind, key, value in rows:
             try:
@@ -190,12 +194,18 @@ class SandboxState:
         return self.now() * 1000 < float(expiry.partition(".")[0])
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
-        """Add or restart a run in progress; `fields` are those of `SandboxRun`."""
+        """Add or restart a run in progress; `fields` are those of `SandboxRun`.
+
+        If there are then more than `MAX_RUNS` runs, the oldest that has ended is dropped, or the oldest of all. A run
+        whose request is pending or being sent is kept.
+        """
         now = self.now()
         if run_id in self.runs:
             self._forget_logs(self.runs[run_id])
         run = self.runs[run_id] = SandboxRun(id=run_id, created_at=now, updated_at=now, **fields)
         self.record_change("run", run_id, run)
+        if len(self.runs) > MAX_RUNS:
+            self._drop_one(run)
         return run
 
     def new_run_id(self) -> str:
@@ -276,6 +286,14 @@ class SandboxState:
         if run is None and is_run_id(name) and not self._strict_runs:
             return self.add_run(name, action=UNKNOWN_ACTION, made_up=True), True
         return run, False
+
+    def _drop_one(self, newest: SandboxRun) -> None:
+        others = [run for run in self.runs.values() if run is not newest and run.phase not in _UNDER_WAY]
+        dropped = next((run for run in others if run.ended), others[0] if others else None)
+        if dropped is not None:
+            del self.runs[dropped.id]
+            self.record_change("run", dropped.id, None)
+            self._forget_logs(dropped)
 
     def _forget_logs(self, run: SandboxRun) -> None:
         for number, _ in enumerate(run.logs):

@@ -1,4 +1,4 @@
-"""The clipboard: through a program of the desktop, or else through the terminal."""
+"""Copy text to the clipboard, with a program of the desktop or else through the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import TextIO
 
-# Each reads the text from its stdin and returns; those that have to stay for a later paste go to the background.
+# Each reads the text from its stdin and ends. A program that serves later pastes keeps running in the background.
 _PROGRAMS = (
     ("pbcopy",),
     ("wl-copy",),
@@ -21,9 +21,9 @@ _TIMEOUT_S = 3
 
 
 def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
-    """Put `text` on the clipboard by the first program on PATH that manages to, else through `terminal` (stderr).
+    """Copy `text` to the clipboard with the first program on PATH that succeeds, else through `terminal` (stderr).
 
-    Returns how it went, as a sentence. The terminal is asked with OSC 52, which not every one obeys and none
+    Returns the outcome as a sentence. The terminal gets the sequence OSC 52, which not every terminal supports and none
     confirms. Never raises; may take 3 seconds for each program that hangs.
     """
     for name, *options in _PROGRAMS:
@@ -39,7 +39,7 @@ def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = Non
 def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
     """Return whether the program accepted the text."""
     try:
-        # A program that stays in the background keeps its streams; with our pipes there we would wait for it.
+        # A program that stays in the background keeps its streams open. If they were pipes, we would wait for it.
         done = subprocess.run(  # noqa: S603 - a program found on PATH under one of the names above
             command,
             input=text.encode(),

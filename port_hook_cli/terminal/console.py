@@ -108,7 +108,7 @@ def message_lines(text: str) -> Iterator[Styled]:
 
 
 def emit(record: Mapping[str, Any], stream: TextIO) -> None:
-    """Write one record as a line of ASCII JSON and flush it, so that a reader downstream sees it now."""
+    """Write one record as a line of ASCII JSON and flush it, so that a reader sees it at once."""
     import json  # `--help` starts faster without
 
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")
@@ -116,7 +116,7 @@ def emit(record: Mapping[str, Any], stream: TextIO) -> None:
 
 
 def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
-    """Return a rich console on `stream` without markup, emoji codes or guesses about what to highlight.
+    """Return a rich console on `stream` without markup, emoji codes or automatic highlighting.
 
     NO_COLOR and COLUMNS are read from `environ`; without a terminal there is no color and the width is 100.
     """
@@ -124,7 +124,7 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 
     class PipedConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Let the failure pass: rich would exit with 1 where a reader such as `head` has all it wants."""
+            """Raise the error: rich would exit with code 1, but a reader such as `head` may stop early."""
             raise BrokenPipeError
 
     terminal = stream.isatty()

@@ -37,7 +37,7 @@ def typed_keys_hidden(runtime: Runtime) -> Iterator[None]:
 
 
 class _Terminal:
-    """The echo of the terminal behind a file descriptor. Only that setting is changed: others may belong to a shell."""
+    """The echo of the terminal behind a file descriptor. Other settings do not change: they may be a shell's."""
 
     def __init__(self, descriptor: int) -> None:
         import termios

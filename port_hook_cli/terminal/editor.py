@@ -19,10 +19,10 @@ _FALLBACK = "notepad" if os.name == "nt" else "vi"
 
 
 def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]) -> Edited:
-    """Return what `read` makes of `text` after the user has edited it in $VISUAL, $EDITOR or vi.
+    """Let the user edit `text` in $VISUAL, $EDITOR or vi, and return `read` of the edited text.
 
-    The file is the user's alone (0600) and is deleted, except when `read` raises ValueError: then its path is in
-    the hint of the UsageError raised, so that nothing written is lost. Raises UsageError when the editor fails, too.
+    The text is in a temporary file with mode 0600, which is deleted, unless `read` raises ValueError: then the hint of
+    the UsageError names the file, so that the user's text is not lost. Also raises UsageError if the editor fails.
     """
     path = _private_file(text)
     try:
@@ -30,7 +30,7 @@ def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]
         edited = read(_text_of(path))
     except ValueError as problem:
         raise UsageError(
-            f"What you wrote is not JSON: {_position(path) or problem}.",
+            f"The edited text is not JSON: {_position(path) or problem}.",
             hint=f"Your text is kept in {path}: fix it and replay that file.",
         ) from problem
     except BaseException:
@@ -50,7 +50,7 @@ def _private_file(text: str) -> Path:
 def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
     named = environ.get("VISUAL") or environ.get("EDITOR")
     if not named and not (sys.stdin and sys.stdin.isatty()):
-        raise UsageError("There is no terminal here to edit on.", hint="Set EDITOR, or change it with --set.")
+        raise UsageError("There is no terminal for the editor.", hint="Set EDITOR, or change it with --set.")
     command = named or _FALLBACK
     try:
         words = shlex.split(command, posix=os.name != "nt")
@@ -67,7 +67,9 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as problem:
-        raise UsageError(f"The edited file is gone: {problem}.", hint="Save it under the same name.") from problem
+        raise UsageError(
+            f"The edited file cannot be read: {problem}.", hint="Save it under the same name."
+        ) from problem
 
 
 def _position(path: Path) -> str:

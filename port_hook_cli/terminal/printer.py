@@ -21,6 +21,8 @@ _MOST_PENDING = 4_000
 _MOST_HELD_BYTES = 16 * 1024 * 1024
 # Items that arrive within this time are written together: waking the thread for each line would cost more.
 _GATHER_S = 0.02
+# In a rush, the thread renders this often. More often, it would take the interpreter from many of the requests.
+_PERIOD_S = 0.1
 
 Part = Callable[[bool], str]
 
@@ -51,7 +53,7 @@ class BackgroundWriter:
         self._left_out = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="printer", daemon=True)
         self._thread.start()
 
@@ -73,38 +75,34 @@ class BackgroundWriter:
 
     def close(self, timeout_s: float) -> None:
         """Write what is pending, for at most `timeout_s` seconds; a blocked reader does not delay the end."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        next_at = 0.0
         while True:
             self._wake.wait()
-            if not self._closing:
-                time.sleep(_GATHER_S)
+            self._closing.wait(max(_GATHER_S, next_at - time.monotonic()))
             self._wake.clear()
+            next_at = time.monotonic() + _PERIOD_S
             try:
                 self._drain()
             except OSError:
                 self._on_broken()
                 return
-            if self._closing and not self._pending:
+            if self._closing.is_set() and not self._pending:
                 return
 
     def _drain(self) -> None:
-        left_out = 0
-        while self._pending:
-            with self._lock:
-                batch, self._pending = [part for part, _ in self._pending], deque()
-                self._held = 0
-                left_out, self._left_out = left_out + self._left_out, 0
-            if self._lossless:
-                self._write("".join(part(False) for part in batch))
-            else:
-                self._write(self._render(batch, left_out))
-                left_out = 0
-        if left_out:
-            self._write(self._summarize(left_out))
+        with self._lock:
+            batch, self._pending = [part for part, _ in self._pending], deque()
+            self._held = 0
+            left_out, self._left_out = self._left_out, 0
+        if self._lossless:
+            self._write("".join(part(False) for part in batch) + (self._summarize(left_out) if left_out else ""))
+        else:
+            self._write(self._render(batch, left_out))
 
     def _render(self, batch: Sequence[Part], left_out: int) -> str:
         shown = batch[-COMPACT_ABOVE:] if left_out else batch
@@ -113,9 +111,9 @@ class BackgroundWriter:
 
 
 def _writer(stream: TextIO) -> Callable[[str], None]:
-    """Return a function that writes text to `stream` past Python's buffers.
+    """Return a function that writes text to `stream` without Python's buffers.
 
-    A thread that is stuck in a buffered write would keep the interpreter from ending; one stuck in `write(2)` does not.
+    A thread that is blocked in a buffered write would keep the interpreter from ending; one in `write(2)` does not.
     """
     encoding = stream.encoding or "utf-8"
     try:

@@ -13,23 +13,24 @@ def can_ask(runtime: Runtime) -> bool:
 
 
 def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
-    """Return the answer; Enter means `default`, the end of stdin and anything else no. `question` is printable.
+    """Return the answer to a yes-or-no question. `question` is printable.
 
-    Not for use in a running loop, which would have Ctrl-C wait for the answer.
+    Enter means `default`; the end of stdin and any other text mean no. In a running event loop, use `confirm_in_loop`:
+    there, Ctrl-C would take effect only after the answer.
     """
     _put(question, runtime, default=default)
     return _meaning(runtime.stdin.readline(), runtime, default=default)
 
 
 async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:
-    """Return the answer as `confirm` does, while the loop goes on and can be stopped."""
+    """Return the answer as `confirm` does, without blocking the event loop."""
     _put(question, runtime, default=default)
     line = await _line_in_loop(runtime)
     return _meaning(line, runtime, default=default)
 
 
 async def ask_in_loop(question: str, runtime: Runtime) -> str:
-    """Return the line that the user types, "" for an empty one and for the end of stdin. `question` is printable."""
+    """Return the line that the user types, or "" for an empty line or the end of stdin. `question` is printable."""
     print(f"{question} ", end="", file=runtime.stderr, flush=True)
     line = await _line_in_loop(runtime)
     if not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: as an event, so that a server can end in its own time, and what they do before and without it."""
+"""Handle Ctrl-C and SIGTERM: while a server starts, while it runs, and in commands without a server."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class _Terminated(SystemExit):
 def stopping_at_once() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the process with code 0, at once and silently, until `stop_signal` takes over.
 
-    For the start of a server, which has received nothing yet and leaves nothing behind. An exception would do for most
-    of it, but not in the callbacks of imports, where Python drops it. After `stop_signal` they do nothing: the server
-    is ending already, and what it ends with is its own.
+    For the start of a server, when it has received nothing and has nothing to clean up. The handler ends the process
+    instead of raising an exception, because Python drops exceptions in the callbacks of imports. After `stop_signal`,
+    the signals do nothing: the server is already ending and sets its own exit code.
     """
     before = {number: signal.getsignal(number) for number in _STOPPING}
     for number in _STOPPING:
@@ -66,9 +66,9 @@ def _unwind(*_: object) -> None:
 
 @contextmanager
 def stop_signal() -> Iterator[asyncio.Event]:
-    """Give an event that the first Ctrl-C or SIGTERM sets; must be entered in the main thread's running loop.
+    """Yield an event that the first Ctrl-C or SIGTERM sets. Enter it in the main thread while its event loop runs.
 
-    Windows' event loop takes no signal handlers; there the interpreter's own are used.
+    The event loop of Windows does not support signal handlers, so `signal.signal` is used there.
     """
     import asyncio
 
@@ -94,7 +94,7 @@ def stop_signal() -> Iterator[asyncio.Event]:
 
 def _install(number: signal.Signals, handler: object) -> None:
     try:
-        signal.signal(number, handler)  # type: ignore[arg-type] # what getsignal gave
+        signal.signal(number, handler)  # type: ignore[arg-type] # from getsignal
     except (TypeError, ValueError):
         # Not the main thread (a test), or a handler that Python did not install.
         return

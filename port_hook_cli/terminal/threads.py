@@ -10,21 +10,22 @@ from typing import Any
 
 
 class UnwaitedThreads(ThreadPoolExecutor):
-    """An event loop's default executor, for what cannot be stopped and changes nothing, such as looking up a name.
+    """A default executor for an event loop. Its threads do not delay the end of the process.
 
-    asyncio and the interpreter wait for the threads of theirs: without a network that is as long as a resolver has
-    patience, ten seconds and more after Ctrl-C. Here each piece of work has a thread of its own that ends with the
-    process. A ThreadPoolExecutor only because asyncio takes nothing else.
+    It is for work that cannot be stopped and changes nothing, such as looking up a host name. asyncio and the
+    interpreter wait for ordinary threads, so without a network, a lookup could delay the end by more than ten seconds
+    after Ctrl-C. Here each piece of work has its own daemon thread, which ends with the process. The class extends
+    ThreadPoolExecutor because asyncio accepts no other type.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Begin the work at once."""
+        """Start the work in a new thread at once."""
         future: Future[Any] = Future()
         Thread(target=_work, args=(future, partial(fn, *args, **kwargs)), daemon=True).start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave what is under way alone."""
+        """Do nothing: work in progress is not waited for."""
 
 
 def _work(future: Future[Any], work: Callable[[], Any]) -> None:

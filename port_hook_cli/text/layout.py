@@ -12,6 +12,8 @@ INDENT = 13
 
 _NARROWEST = 24
 _WORD = re.compile(r"\S+")
+# The parts of a heading are two spaces apart: `signature valid  -> 202`.
+_PART = re.compile(r"\S+(?: \S+)*")
 # A command in backticks stays whole, too, so that it can be copied.
 _WORD_OR_COMMAND = re.compile(r"\S*`[^`]+`\S*|\S+")
 
@@ -33,8 +35,9 @@ def wrap(
 ) -> Iterator[Styled]:
     """Yield a line in parts of at most `width` columns, all but the first indented.
 
-    A word that is wider than that is on a line of its own, or broken if `breaks_words` is set. The first `label`
-    characters (by default as many as `indent`) and the word after them stay together.
+    Text between two double spaces stays together if it fits. A word that is too wide is on a line of its own, or
+    broken if `breaks_words` is set. The first `label` characters (by default as many as `indent`) and the word after
+    them stay together.
     """
     plain, margin = line.plain, " " * indent
     for number, (start, end) in enumerate(
@@ -58,12 +61,19 @@ def _parts(plain: str, width: int, indent: int, label: int, *, breaks_words: boo
 
 
 def _whole_words(plain: str, start: int, width: int) -> Iterator[tuple[int, int]]:
-    """Yield where the words after `start` begin and end; a command that fits into `width` counts as one."""
-    for found in _WORD_OR_COMMAND.finditer(plain, start):
-        if cell_width(found.group()) <= width:
-            yield found.span()
-        else:
-            yield from (word.span() for word in _WORD.finditer(plain, *found.span()))
+    """Yield where the words after `start` begin and end.
+
+    A part of a heading, or a command in backticks, counts as one word if it fits into `width`.
+    """
+    for part in _PART.finditer(plain, start):
+        if cell_width(part.group()) <= width:
+            yield part.span()
+            continue
+        for found in _WORD_OR_COMMAND.finditer(plain, *part.span()):
+            if cell_width(found.group()) <= width:
+                yield found.span()
+            else:
+                yield from (word.span() for word in _WORD.finditer(plain, *found.span()))
 
 
 def _words(plain: str, start: int, width: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:

@@ -20,6 +20,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.snippet_formats import SnippetFormat
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
@@ -35,7 +36,6 @@ from port_hook_cli.trigger.invoker import Invoker, Unmet
 from port_hook_cli.trigger.last_outputs import LAST, last_outputs, refuse_missing_outputs
 from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
 from port_hook_cli.trigger.records import unmet_record
-from port_hook_cli.trigger.sandbox_notice import tell_sandbox
 
 _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
@@ -307,7 +307,7 @@ async def _trigger(
     if not plan.json:
         show_request(made, runtime)
     if not plan.no_sign and action.kind is ActionKind.SELF_SERVICE:
-        await tell_sandbox(_delivery(action, request, run_id, documents), settings(), runtime)
+        await tell_sandbox([_delivery(action, request, run_id, documents)], settings(), runtime)
     delivery = await _send(made, plan.timeout_s)
     conflict = "" if plan.no_sign else settings().conflict
     show_response(made, delivery, runtime, json=plan.json, conflict=conflict)

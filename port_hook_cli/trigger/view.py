@@ -18,26 +18,11 @@ from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.styled import Styled as Text
+from port_hook_cli.trigger.hints import response_hints
 
 _MAX_LINES = 24
 _MAX_EXCERPT_CHARACTERS = 2048
 _OK = 2  # the class of 2xx
-_REFUSED = "the handler refused the request; check that it verifies the unchanged body with the same secret"
-_SECONDS = "if the handler divides x-port-timestamp by 1000, it expects milliseconds: try --timestamp-unit ms"
-_HINTS = {
-    400: _SECONDS,
-    401: _REFUSED,
-    403: _REFUSED,
-    404: "the handler has no route for this path; a path in --to replaces the action's",
-    405: "the handler does not accept this method for this path",
-    415: "the handler needs another content-type; set it in the action's `headers`",
-}
-_FAULT_HINTS = {
-    "unreachable": "start your handler, or check --to",
-    "timeout": "increase --timeout; 0 waits indefinitely",
-    "broken": "see the handler's log",
-    "too-large": "make the handler return a smaller response",
-}
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _FATES = {
     RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
@@ -71,12 +56,8 @@ def response_lines(
         outcome = (format_status(delivery.status), style)
         yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(content)
-    if hint := _FAULT_HINTS.get(delivery.fault or "") or _HINTS.get(delivery.status or 0):
-        yield _line("hint", Text(hint))
-        if hint == _REFUSED:
-            yield _line("", Text(_SECONDS))
-        if conflict and hint == _REFUSED:
-            yield _line("", Text(conflict))
+    for number, hint in enumerate(response_hints(delivery, conflict)):
+        yield _line("" if number else "hint", Text(hint))
     if fate is RunFate.FAILURE and delivery.status is None:
         yield _line("in Port", Text("the run is synchronized: without a response it ends as FAILURE"))
     elif effect := _FATES.get(fate):

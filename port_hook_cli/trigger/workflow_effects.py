@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.errors import PortApiError, UsageError
+from port_hook_cli.errors import PortApiError, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.port_api.sandbox_notice import DELIVERIES
 from port_hook_cli.runs.updates import run_path
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
@@ -98,8 +100,10 @@ class HandlerEffects:
         url = None if step.request is None else self._url(step.node, step.request)
         self._observe(step, url)
 
-    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:  # noqa: ARG002
+    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
         """Send a node's request to the user's handler, also one that Port's agent would send."""
+        if self._options.wait_s and not request.synchronized and self._api is not None:
+            await self._announce(self._api, run, node, request)
         content, now = request.content, self._runtime.now()
         fields = signed_headers(content, self._secret(), self._options.unit.stamp(now)) if self._options.sign else ()
         invocation = Invocation(
@@ -134,6 +138,12 @@ class HandlerEffects:
             if clock() > deadline:
                 return None
             await asyncio.sleep(_PAUSE_S)
+
+    async def _announce(self, api: PortApi, run: WorkflowRun, node: Node, request: RenderedRequest) -> None:
+        """Add the node run to the sandbox, which the handler reports it to; with --strict-runs it takes no other."""
+        delivery = {"runId": request.run_id, "action": f"{run.workflow.identifier}#{node.identifier}", "properties": {}}
+        with contextlib.suppress(PortHookError):  # without it, the sandbox makes the run up when it is reported
+            await api.call("POST", DELIVERIES, delivery)
 
     async def _node_run(self, identifier: str) -> Mapping[str, Any]:
         assert self._api is not None

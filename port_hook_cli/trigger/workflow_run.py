@@ -205,7 +205,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
     plan, runtime = begin.plan, begin.runtime
     run = await begin.run(node)
     _print_notes(begin.workflow, node, runtime)
-    show = _Shower(plan, masker, runtime)
+    show = _Shower(plan, masker, runtime, lambda: "" if plan.no_sign else settings().conflict)
     show.begin(run)
     async with AsyncExitStack() as stack:
         api = await _sandbox(stack, begin, settings)
@@ -261,8 +261,11 @@ def _print_notes(workflow: Workflow, node: str | None, runtime: Runtime) -> None
 class _Shower:
     """Prints a run as it goes on, for people or as records."""
 
-    def __init__(self, plan: TriggerPlan, masker: Masker, runtime: Runtime) -> None:
+    def __init__(
+        self, plan: TriggerPlan, masker: Masker, runtime: Runtime, conflict: Callable[[], str] = lambda: ""
+    ) -> None:
         self._json = plan.json
+        self._conflict = conflict
         self._masker = masker
         self._runtime = runtime
         self._screen = Output(runtime.stdout, runtime.environ)
@@ -282,7 +285,7 @@ class _Shower:
         elif is_begun and step.request is not None:
             self._print([request_line(step, step.request, self._masker.text(url or ""))])
         else:
-            self._print(step_lines(step, self._masker))
+            self._print(step_lines(step, self._masker, self._conflict() if step.delivery is not None else ""))
 
     def end(self, run: WorkflowRun) -> None:
         if self._json:

@@ -15,6 +15,7 @@ from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
+from port_hook_cli.trigger.hints import response_hints
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
 from port_hook_cli.workflows.walk import Step
@@ -41,13 +42,18 @@ def request_line(step: Step, request: RenderedRequest, url: str) -> Styled:
     )
 
 
-def step_lines(step: Step, masker: Masker) -> Iterator[Styled]:
-    """Yield what came of a node: the response, its result and output, what Port does not document, what to do next."""
+def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Styled]:
+    """Yield what came of a node: the response, its result and output, what Port does not document, what to do next.
+
+    `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
+    """
     node_run = step.node_run
     if step.request is None:
         yield Styled.assemble((brief(step.node.identifier), "bold"), f"  {brief(step.node.type)}")
     if step.delivery is not None:
         yield _response_line(step.delivery, masker)
+        for number, hint in enumerate(response_hints(step.delivery, conflict)):
+            yield _line("" if number else "hint", Styled(hint))
     for error in step.errors:
         message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
         yield _line("warning", Styled(brief(masker.message(message), _MOST_OF_AN_OUTPUT), style="yellow"))

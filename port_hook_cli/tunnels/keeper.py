@@ -117,7 +117,7 @@ class Keeper:
         try:
             await self._moved(url)
         except Exception as error:  # noqa: BLE001 - the tunnel is open, and must be watched
-            self._notice(f"error: The retargeted actions could not be moved to the new URL: {_describe(error)}")
+            self._notice(f"error: --retarget could not set the new URL in Port: {_describe(error)}")
 
     async def _watch(self) -> str:
         """Probe at intervals, and whenever the tunnel's health changes; return why the tunnel must be reopened."""

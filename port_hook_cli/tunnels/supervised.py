@@ -24,7 +24,7 @@ _MAX_LINE = 300
 class SupervisedTunnel:
     """What the tunnels with a supervisor share; see `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`.
 
-    `log` holds the last lines of the program's log, unchanged. `problem` is the error with which it did not start, if
+    `log` holds the last lines of the program's log, unchanged. `problem` is the error that prevented its start, if
     any. After `close_timeout_s` seconds of closing, the processes are killed.
     """
 

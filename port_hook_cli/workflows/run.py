@@ -6,7 +6,7 @@ and times come from the caller, so that the same run can be kept in a file and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -179,30 +179,26 @@ def template_data(run: WorkflowRun, node_run: NodeRun, *, secrets: Mapping[str, 
 
 
 def saved(run: WorkflowRun) -> dict[str, Any]:
-    """Return a run as a JSON value, from which `restored` makes it again with its workflow."""
+    """Return a run without its node runs as a JSON value, from which `restored` makes it again with its workflow."""
+    return {"id": run.id, "createdAt": run.created_at, "by": run.by, "result": run.result}
+
+
+def saved_node_run(node_run: NodeRun) -> dict[str, Any]:
+    """Return a node run as a JSON value, from which `restored_node_run` makes it again."""
     return {
-        "id": run.id,
-        "createdAt": run.created_at,
-        "by": run.by,
-        "result": run.result,
-        "nodeRuns": [
-            {
-                "id": each.id,
-                "node": each.node,
-                "createdAt": each.created_at,
-                "updatedAt": each.updated_at,
-                "result": each.result,
-                "output": each.output,
-                "outlet": each.outlet,
-                "links": list(each.links),
-                "progress": each.progress,
-            }
-            for each in run.node_runs
-        ],
+        "id": node_run.id,
+        "node": node_run.node,
+        "createdAt": node_run.created_at,
+        "updatedAt": node_run.updated_at,
+        "result": node_run.result,
+        "output": node_run.output,
+        "outlet": node_run.outlet,
+        "links": list(node_run.links),
+        "progress": node_run.progress,
     }
 
 
-def restored(document: Mapping[str, Any], workflow: Workflow) -> WorkflowRun:
+def restored(document: Mapping[str, Any], workflow: Workflow, node_runs: Iterable[NodeRun] = ()) -> WorkflowRun:
     """Return the run that `saved` was made of; raises KeyError, TypeError or ValueError for another document."""
     return WorkflowRun(
         id=str(document["id"]),
@@ -210,20 +206,22 @@ def restored(document: Mapping[str, Any], workflow: Workflow) -> WorkflowRun:
         created_at=str(document["createdAt"]),
         by=document["by"],
         result=_result(document["result"]),
-        node_runs=tuple(
-            NodeRun(
-                id=str(each["id"]),
-                node=str(each["node"]),
-                created_at=str(each["createdAt"]),
-                updated_at=str(each["updatedAt"]),
-                result=_result(each["result"]),
-                output=each["output"],
-                outlet=each["outlet"],
-                links=tuple(each["links"]),
-                progress=Progress(each["progress"]),
-            )
-            for each in document["nodeRuns"]
-        ),
+        node_runs=tuple(node_runs),
+    )
+
+
+def restored_node_run(document: Mapping[str, Any]) -> NodeRun:
+    """Return the node run that `saved_node_run` was made of; raises KeyError, TypeError or ValueError for others."""
+    return NodeRun(
+        id=str(document["id"]),
+        node=str(document["node"]),
+        created_at=str(document["createdAt"]),
+        updated_at=str(document["updatedAt"]),
+        result=_result(document["result"]),
+        output=document["output"],
+        outlet=document["outlet"],
+        links=tuple(document["links"]),
+        progress=Progress(document["progress"]),
     )
 
 

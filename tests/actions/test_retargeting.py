@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from port_hook_cli.actions.retargeting import (
     SET_BY_PORT,
-    ActionChange,
     Refusal,
     Standing,
+    UrlChange,
     action_path,
     differences,
     plan_change,
@@ -78,9 +78,9 @@ def shuffled(value: Any) -> Any:
     return [shuffled(inner) for inner in value] if isinstance(value, list) else value
 
 
-def planned(action: dict[str, Any], url: str) -> ActionChange:
+def planned(action: dict[str, Any], url: str) -> UrlChange:
     change = plan_change(action, url)
-    assert isinstance(change, ActionChange)
+    assert isinstance(change, UrlChange)
     return change
 
 
@@ -178,25 +178,25 @@ def test_a_document_may_be_nested_deeper_than_pythons_stack() -> None:
 
 
 @given(ACTIONS, st.lists(st.sampled_from([ONE, TWO]), min_size=1))
-def test_standing_is_original_or_ours_for_any_url_that_was_set(action: dict[str, Any], urls: list[str]) -> None:
+def test_standing_is_original_or_retargeted_for_any_url_that_was_set(action: dict[str, Any], urls: list[str]) -> None:
     entry = Entry(identifier="a", api_url="u", original=action)
     assert entry.standing_of({**action, "updatedAt": "later"}) is Standing.ORIGINAL
     for url in urls:
         entry = entry.intending(url)
     for url in urls:
         now = {"id": "action_1", **shuffled(planned(action, url).body), "updatedBy": "us"}
-        assert entry.standing_of(now) is Standing.OURS
+        assert entry.standing_of(now) is Standing.RETARGETED
         assert entry.standing_of({**now, "title": ["changed"]}) is Standing.CHANGED
         assert entry.standing_of({**now, "id": "action_2"}) is Standing.ANOTHER
     assert len(entry.urls) == len(set(urls))
 
 
-def test_standing_is_ours_when_port_added_defaults_and_changed_for_an_earlier_url() -> None:
+def test_standing_is_retargeted_when_port_added_defaults_and_changed_for_an_earlier_url() -> None:
     action = with_what_port_sets(an_action())
     shown = {**planned(action, TWO).body, "allowAnyoneToViewRuns": True}
     entry = Entry(identifier="a", api_url="u", original=action).intending(ONE).intending(TWO)
     assert entry.standing_of(shown) is Standing.CHANGED
-    assert entry.marked(TWO, shown).standing_of(shown) is Standing.OURS
+    assert entry.marked(TWO, shown).standing_of(shown) is Standing.RETARGETED
     assert entry.marked(TWO, shown).standing_of(planned(action, ONE).body) is Standing.CHANGED
 
 
@@ -238,7 +238,9 @@ def test_a_conflict_is_shown_field_by_field_without_credentials_and_escapes() ->
     assert "other" not in shown.replace("others", "")
     url = shown[shown.index("invocationMethod.url") :].splitlines()[:4]
     assert [line.split()[-1] for line in url[1:]] == ["https://example.com", ONE, "https://theirs.example\\x1b[2J"]
-    assert "invocationMethod.headers.authorization\n    original: ***\n    ours:     ***\n    now:      ***" in shown
+    assert (
+        "invocationMethod.headers.authorization\n    original:   ***\n    retargeted: ***\n    now:        ***" in shown
+    )
     removed = "\n".join(conflict_lines(entry, {**now, "invocationMethod": {"type": "WEBHOOK", "url": ONE}}))
     assert "s3cret" not in removed
 

@@ -124,6 +124,16 @@ def test_the_limits_hold_when_several_listeners_share_a_file(opens: Opens) -> No
         assert kept(store) == (list(range(250, 300)), [299])
 
 
+def test_a_large_store_is_trimmed_after_a_twentieth_of_its_limit(opens: Opens) -> None:
+    with opens(max_captures=2_000) as store:
+        store.add([verified(number) for number in range(2_000)])  # trims, as the first write does
+        for number in range(2_000, 2_100):
+            store.add([verified(number)])
+        assert len(kept(store)[0]) == 2_100
+        store.add([verified(2_100)])
+        assert kept(store)[0] == list(range(101, 2_101))
+
+
 def test_an_unknown_id_is_not_called_dropped_when_numbers_have_gaps(opens: Opens) -> None:
     with opens(max_captures=10) as store:
         store.add([verified(1)])

@@ -29,4 +29,4 @@ def test_stdin_is_refused_when_two_inputs_are_read_from_it() -> None:
 def test_an_option_without_effect_is_refused_with_the_reason() -> None:
     with pytest.raises(UsageError, match=r"^--e sends nothing, so --f has no effect\.$") as caught:
         refuse_contradictions(pointless={"--e sends nothing": {"--g": False, "--f": True}})
-    assert caught.value.hint == "Leave --f out."
+    assert caught.value.hint == "Leave out --f."

@@ -177,7 +177,7 @@ def test_decrypted_values_cannot_control_the_terminal(run: Run, folder: Path) ->
         (("-", "--secret-file", "-"), ExitCode.USAGE, "stdin cannot be both"),
         (("-", "--private-key", "-"), ExitCode.USAGE, "stdin cannot be both"),
         (("p.json", "a", "--payload", "--json"), ExitCode.USAGE, "exclude each other"),
-        (("p.json", 'a"'), ExitCode.USAGE, "cannot be read"),
+        (("p.json", 'a"'), ExitCode.USAGE, "is not valid from"),
         (("none.json",), ExitCode.STORE, "There is no file none.json"),
         (("last",), ExitCode.STORE, "There is no capture store"),
         (("p.json", "--private-key", "none.pem"), ExitCode.SETTINGS, "none.pem cannot be read: No such file"),

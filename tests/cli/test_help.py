@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.help import EXAMPLES, GROUPS
 from tests.conftest import Run
 from tests.options import command, options
@@ -25,6 +26,18 @@ def test_the_help_shows_examples_and_then_the_groups(run: Run, name: str) -> Non
     assert titles == ["Examples", *arguments, *GROUPS[name], "Help"]
     for example in EXAMPLES[name]:
         assert f"  {example}\n" in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_names_each_value_as_a_user_does(run: Run, name: str) -> None:
+    out = run(name, "--help").out
+    assert re.findall(r"<\w+(?: range)?>", out) == []
+    assert re.findall(r"\{[A-Z][^|}]*\}|\.{4}", out) == []
+
+
+def test_the_usage_keeps_braces_around_alternatives_only(run: Run) -> None:
+    assert run("replay", "--help").out.startswith("Usage: port-hook replay [OPTIONS] SOURCE...\n")
+    assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] {ID|last}\n")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

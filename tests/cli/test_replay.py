@@ -212,7 +212,11 @@ def test_values_are_set_and_unset_and_the_result_is_signed(run: Run, folder: Pat
     sent = json.loads(request.body)["payload"]["properties"]
     assert sent == {"title": "dev-env", "cpu": 8, "region": "eu-north-1", "tags": ["x"]}
     assert accepts(request)
-    assert result.err == "note: payload.json: --unset no.such: the payload has nothing there\n"
+    assert result.err == (
+        "note: payload.json: --unset no.such: the body had no such value, so nothing was removed\n"
+        "note: payload.json: --set payload.properties.tags[]: the body had no payload.properties.tags, "
+        "so it was added\n"
+    )
 
 
 def test_a_path_that_does_not_fit_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
@@ -661,3 +665,30 @@ def test_the_port_of_the_scheme_is_named_when_nothing_listens(run: Run, folder: 
     result = run("replay", payload_file(folder), "--to", url, env=ENV)
     assert result.code == ExitCode.TARGET
     assert f"nothing listens on {named}" in result.err
+
+
+def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the_run(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    with a_sandbox() as sandbox, handler() as target:
+        result = run(
+            "replay", "payload.json", "--to", target.url, "--set", "payload.properties.cpu=8", env=environ_of(sandbox)
+        )
+        found = sandbox.runs[RUN_ID]
+    assert result.code == 0
+    assert (found.action, found.made_up, found.properties["cpu"]) == ("create_vm", True, 8)
+
+
+def test_replay_tells_a_sandbox_nothing_of_a_captured_signature_or_without_sending(run: Run, folder: Path) -> None:
+    store(folder)
+    with a_sandbox() as sandbox, handler() as target:
+        for option in ("--as-captured", "--dry-run"):
+            assert run("replay", "last", "--to", target.url, option, env=environ_of(sandbox)).code == 0
+        assert sandbox.runs == {}
+
+
+def test_replay_sends_all_the_same_when_nothing_listens_where_the_sandbox_should(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
+    with handler() as target:
+        result = run("replay", "payload.json", "--to", target.url, env=env)
+    assert (result.code, len(target.requests)) == (0, 1)

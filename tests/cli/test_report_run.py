@@ -300,7 +300,7 @@ def test_a_program_that_writes_is_not_cut_off_when_reporting_fails(tmp_path: Pat
     with a_sandbox() as sandbox, streaming(sandbox, tmp_path) as process:
         sandbox.add_run(RUN_ID, status="SUCCESS", ended_at=1.0)
         assert process.stderr
-        assert b"Reading on" in process.stderr.readline()
+        assert b"read but not sent" in process.stderr.readline()
         write(process, b"x" * 1_000_000)
         _, err = process.communicate(timeout=20)
     assert process.returncode == ExitCode.RUN_ENDED

@@ -14,17 +14,27 @@ from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.retarget.journal import Journal
 from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.workflows.retargeting import settable_workflow
 from tests.conftest import Run
 from tests.processes import environment
-from tests.retargets import ONE, MortalJournal, a_retargeting, an_action, journal_files, of_sandbox
+from tests.retargets import (
+    ONE,
+    MortalJournal,
+    a_retargeting,
+    a_workflow,
+    an_action,
+    journal_files,
+    node_config,
+    of_sandbox,
+)
 from tests.sandboxes import a_sandbox, environ_of
 
-NOTE = "note: 1 action still has the URL of a listener that has ended; port-hook restore restores it\n"
+NOTE = "note: 1 action or node still has the URL of a listener that has ended; port-hook restore restores it\n"
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with a_sandbox() as running:
+    with a_sandbox(workflows=[a_workflow()]) as running:
         running.add_action(an_action())
         running.add_action(an_action("delete_vm"))
         yield running
@@ -75,7 +85,7 @@ def test_restore_restores_only_the_named_action(sandbox: Sandbox, home: Path, ru
     killed(sandbox, home, ["create_vm", "delete_vm"])
     result = run("restore", "delete_vm", "other", env=environ_of(sandbox))
     assert (result.code, result.out) == (0, "delete_vm: is restored to https://example.com\n")
-    assert result.err == "note: nothing is left of other\n"
+    assert result.err == "note: other has nothing to restore\n"
     assert url(sandbox) == ONE
 
 
@@ -93,12 +103,96 @@ def test_records_say_the_same(sandbox: Sandbox, home: Path, run: Run) -> None:
     (record,) = run("restore", "--json", env=environ_of(sandbox)).records
     assert record == {
         "schema": "port-hook/restore/1",
+        "kind": "action",
         "action": "create_vm",
+        "workflow": None,
+        "node": None,
         "api_url": sandbox.url,
         "outcome": "restored",
         "message": "is restored to https://example.com",
+        "version": None,
         "dry_run": False,
     }
+
+
+def test_restore_restores_a_workflow_node_in_a_new_version(sandbox: Sandbox, home: Path, run: Run) -> None:
+    before = json.dumps(settable_workflow(sandbox.workflows["deploy_service"]))
+    killed(sandbox, home, ["deploy_service#check", "deploy_service#deploy"])
+    dry = run("restore", "--dry-run", "deploy_service#check", env=environ_of(sandbox))
+    assert dry.out == (
+        "deploy_service#check: would be restored to https://example.com, in a new version of the workflow\n"
+    )
+    first, second = run("restore", "--json", env=environ_of(sandbox)).records
+    assert first == {
+        "schema": "port-hook/restore/1",
+        "kind": "workflow-node",
+        "action": None,
+        "workflow": "deploy_service",
+        "node": "check",
+        "api_url": sandbox.url,
+        "outcome": "restored",
+        "message": "is restored to https://example.com, in version 4 of the workflow",
+        "version": 4,
+        "dry_run": False,
+    }
+    assert (second["node"], second["version"]) == ("deploy", 5)
+    assert json.dumps(settable_workflow(sandbox.workflows["deploy_service"])) == before
+    assert journal_files(home) == []
+
+
+def test_restore_tells_an_action_from_a_workflow_with_the_same_identifier(
+    sandbox: Sandbox, home: Path, run: Run
+) -> None:
+    sandbox.add_action(an_action("deploy_service"))
+    killed(sandbox, home, ["deploy_service", "deploy_service#check"])
+    result = run("restore", "deploy_service", env=environ_of(sandbox))
+    assert (result.code, result.out) == (0, "deploy_service: is restored to https://example.com\n")
+    again = run("restore", "deploy_service", env=environ_of(sandbox))
+    assert again.err == "note: deploy_service has nothing to restore; did you mean deploy_service#check?\n"
+    assert run("restore", "deploy_service#check", env=environ_of(sandbox)).code == 0
+    assert journal_files(home) == []
+
+
+def test_restore_overwrites_only_the_url_of_a_node_with_overwrite(sandbox: Sandbox, home: Path, run: Run) -> None:
+    killed(sandbox, home, ["deploy_service#check"])
+    sandbox.workflows["deploy_service"]["title"] = "Theirs"
+    check = node_config(sandbox.workflows["deploy_service"], "check")
+    check["url"] = "https://theirs.example"
+    kept = run("restore", env=environ_of(sandbox))
+    assert (kept.code, check["url"]) == (ExitCode.FAILED, "https://theirs.example")
+    assert kept.err == (
+        "deploy_service#check was changed by someone else after the listener set it:\n"
+        "  config.url\n"
+        "    original:   https://example.com\n"
+        f"    retargeted: {ONE}\n"
+        "    now:        https://theirs.example\n"
+    )
+    assert run("restore", "--overwrite", env=environ_of(sandbox)).code == 0
+    now = sandbox.workflows["deploy_service"]
+    assert (now["title"], node_config(now, "check")) == ("Theirs", node_config(a_workflow(), "check"))
+
+
+def test_restore_names_the_original_url_and_the_file_when_the_node_was_removed(
+    sandbox: Sandbox, home: Path, run: Run
+) -> None:
+    killed(sandbox, home, ["deploy_service#check"])
+    del sandbox.workflows["deploy_service"]["nodes"][1]
+    result = run("restore", "--overwrite", env=environ_of(sandbox))
+    (file,) = [path for path in journal_files(home) if path.suffix == ".json"]
+    assert result.code == ExitCode.FAILED
+    assert result.out == (
+        "deploy_service#check: is no longer a WEBHOOK node of the workflow and is not restored; its original URL was"
+        f" https://example.com. If it no longer needs to be restored, delete {file}.\n"
+    )
+
+
+def test_restore_restores_an_action_from_a_journal_without_kinds(sandbox: Sandbox, home: Path, run: Run) -> None:
+    killed(sandbox, home)
+    (file,) = [path for path in journal_files(home) if path.suffix == ".json"]
+    entry = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in entry.items() if name not in {"kind", "node"}}))
+    result = run("restore", env=environ_of(sandbox))
+    assert (result.code, result.out) == (0, "create_vm: is restored to https://example.com\n")
 
 
 @pytest.mark.parametrize("flags", [(), ("--yes",), ("--dry-run", "--overwrite")])
@@ -109,7 +203,7 @@ def test_restore_shows_and_keeps_the_change_of_another_user(
     sandbox.actions["create_vm"]["title"] = "Theirs"
     result = run("restore", *flags, env=environ_of(sandbox))
     assert (url(sandbox), sandbox.actions["create_vm"]["title"]) == (ONE, "Theirs")
-    assert "title\n    original: Create VM\n    ours:     Create VM\n    now:      Theirs\n" in result.err
+    assert "title\n    original:   Create VM\n    retargeted: Create VM\n    now:        Theirs\n" in result.err
     assert Journal(home).count_leftovers() == 1
     if "--overwrite" not in flags:
         assert result.code == ExitCode.FAILED
@@ -171,7 +265,7 @@ def test_restore_ignores_the_actions_of_a_running_listener(sandbox: Sandbox, hom
     journal = leave(sandbox, home)
     result = run("restore", "--overwrite", env=environ_of(sandbox))
     assert (result.code, url(sandbox)) == (0, ONE)
-    assert "create_vm is in use by a listener" in result.err
+    assert "create_vm is in use by a running listener, which restores it when it ends" in result.err
     assert run("restore", "create_vm", env=environ_of(sandbox)).code == ExitCode.FAILED
     assert "note" not in run("show", "last").err
     journal.die()

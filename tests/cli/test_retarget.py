@@ -12,19 +12,20 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.actions.retargeting import settable
-from port_hook_cli.errors import RetargetError, SettingsError, UsageError
+from port_hook_cli.errors import ExitCode, RetargetError, SettingsError, UsageError
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
-from tests.retargets import ONE, TWO, an_action, journal_files
+from tests.conftest import Run
+from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files, node_config
 
 ORIGINAL = "https://example.com"
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.start() as running:
+    async with Sandbox.start(workflows=[a_workflow()]) as running:
         running.add_action(an_action())
         yield running
 
@@ -57,6 +58,31 @@ async def test_actions_follow_the_url_and_go_back_and_each_step_is_told(
     ]
 
 
+async def test_a_workflow_node_follows_the_url_and_is_restored_in_a_new_version(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
+    told: list[str] = []
+    async with retargeted(
+        ["deploy_service#deploy"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append
+    ) as retargeting:
+        await retargeting.apply(TWO)
+        assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == TWO
+    assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == ORIGINAL
+    assert told == [
+        "deploy_service#deploy:",
+        f"  config.url: {ORIGINAL} -> {ONE}",
+        "  (makes a new version of the workflow, and another one when the listener ends)",
+        f"deploy_service#deploy is restored to {ORIGINAL}, in version 4 of the workflow",
+    ]
+
+
+def test_listen_refuses_an_incomplete_node_before_it_calls_port(run: Run) -> None:
+    environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
+    result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "deploy_service#", "--yes", env=environ)
+    assert result.code == ExitCode.USAGE
+    assert "--retarget deploy_service# names no action and no workflow node." in result.err
+
+
 @pytest.mark.parametrize("problem", [ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt])
 async def test_listen_restores_the_action_however_it_ends(
     sandbox: Sandbox, runtime: Callable[..., Runtime], problem: type[BaseException]
@@ -74,8 +100,20 @@ async def test_listen_shows_the_change_of_another_user_and_what_to_do(
     async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append):
         sandbox.actions["create_vm"]["title"] = "Theirs\x1b[2J"
     assert url(sandbox) == ONE
-    assert "    now:      Theirs\\x1b[2J" in told
-    assert told[-1] == "port-hook restore create_vm"
+    assert "    now:        Theirs\\x1b[2J" in told
+    assert told[-1] == "To undo this or to keep it: port-hook restore create_vm"
+
+
+async def test_listen_names_the_original_url_and_what_to_do_when_the_node_was_removed(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
+    told: list[str] = []
+    async with retargeted(["deploy_service#check"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append):
+        del sandbox.workflows["deploy_service"]["nodes"][1]
+    message, next_step = told[-2:]
+    assert message.startswith("deploy_service#check is no longer a WEBHOOK node of the workflow and is not restored;")
+    assert message.endswith(f"; its original URL was {ORIGINAL}")
+    assert next_step == "To try again: port-hook restore deploy_service#check"
 
 
 async def test_retarget_changes_nothing_when_it_cannot_ask(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,28 @@ def test_file_writes_a_capture_file(run: Run) -> None:
     assert result.raw.isascii()
     assert len(result.out.splitlines()) > 20
     assert read_capture(json.loads(result.out)) == EXCHANGE
+
+
+@pytest.mark.parametrize("name", ["capture.json", "a b.http"])
+@pytest.mark.parametrize("stored", [True, False])
+def test_show_names_the_commands_that_read_a_file(run: Run, folder: Path, name: str, stored: bool) -> None:
+    (folder / name).write_text("{}")
+    result = run("show", name, *(() if stored else ("--store", "none.db")))
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert f"{name} is a file" in result.err
+    for command in ("verify", "replay"):
+        assert f"`port-hook {command} {shlex.quote(name)}" in result.err
+
+
+@pytest.mark.parametrize("name", ["last", "01"])
+def test_show_reads_the_store_when_a_file_has_the_name_of_a_capture(run: Run, folder: Path, name: str) -> None:
+    (folder / name).write_text("{}")
+    assert run("show", name).code == ExitCode.OK
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a/b.json"])
+def test_show_exits_8_when_a_name_is_neither_a_capture_nor_a_file(run: Run, name: str) -> None:
+    assert run("show", name).code == ExitCode.STORE
 
 
 @pytest.mark.parametrize("options", [("--body", "--json"), ("--file", "--json"), ("--body", "--file")])

@@ -20,6 +20,7 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("replay x --times 0", "Invalid value for --times: 0 is not 1 or more.", "replay --help"),
         ("trigger x --origin y", "Invalid value for --origin: 'y' is not one of 'UI', 'API'.", "trigger --help"),
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
+        ("replay", "Missing argument SOURCE.", "replay --help"),
         ("demo x", "Unexpected argument: x.", "demo --help"),
         ("listen --once=1", "--once takes no value.", "--help"),
         ("listen --port", "--port needs a value.", "--help"),

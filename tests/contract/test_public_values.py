@@ -10,6 +10,7 @@ from port_hook_cli.actions.action import ActionKind
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.cli.trigger import Operation, RunOrigin
 from port_hook_cli.invocations.models import Kind, Status
+from port_hook_cli.retarget.entry import EntryKind
 from port_hook_cli.retarget.outcome import End
 from port_hook_cli.runs.updates import LogLevel, RunStatus
 from port_hook_cli.sandbox.run import Phase
@@ -22,7 +23,8 @@ from port_hook_cli.workflows.outcome import NodeResult
     ("values", "expected"),
     [
         (ActionKind, "self-service automation"),
-        (End, "restored untouched changed another failed"),
+        (End, "restored untouched changed another removed failed"),
+        (EntryKind, "action workflow-node"),
         (Kind, "action-run automation change-log workflow-node unknown"),
         (Operation, "CREATE DAY-2 DELETE"),
         (RunOrigin, "UI API"),

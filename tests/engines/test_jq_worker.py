@@ -276,3 +276,16 @@ def test_deeply_nested_result_is_returned_or_rejected(levels: int) -> None:
         except RenderError as error:
             refusal = error.message
     assert refusal in {"", "The result is nested too deep."}
+
+
+def test_many_expressions_over_large_data_take_little_longer_than_one(worker: JqWorker) -> None:
+    data = write_json({"pad": ["x" * 100] * 20_000})
+
+    def seconds(count: int) -> float:
+        programs = [f'.pad[{number}] + "{count}"' for number in range(count)]
+        started = time.perf_counter()
+        assert worker.evaluate(programs, data) == [f"{'x' * 100}{count}"] * count
+        return time.perf_counter() - started
+
+    seconds(1)  # starts jq
+    assert seconds(40) < 15 * min(seconds(1) for _ in range(3))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -99,6 +101,26 @@ def test_only_the_end_of_the_connection_ends_a_body_without_a_length() -> None:
     assert read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nall", at_end=True) == (200, b"all")
     assert read(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", at_end=True) == "incomplete"
     assert read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", at_end=True) == "incomplete"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nok",
+    ],
+)
+def test_a_parser_is_freed_without_a_garbage_collection(data: bytes) -> None:
+    gc.disable()
+    try:
+        parser = ResponseParser(bytearray().extend)
+        parser.feed(data)
+        freed = weakref.ref(parser)
+        del parser
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_a_response_to_head_has_no_body() -> None:

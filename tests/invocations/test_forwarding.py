@@ -10,13 +10,13 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import (
     BadTarget,
     Routes,
+    fields_with_length,
     forwarded_headers,
     is_below,
     join_target,
     parse_target,
     read_target,
     relayed_headers,
-    with_length,
 )
 from port_hook_cli.invocations.models import Headers, Response
 from tests.factories import an_invocation
@@ -141,7 +141,7 @@ def test_a_response_has_the_length_of_its_body_or_of_the_omitted_one(
     method: str, status: int, body: bytes, fields: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
 ) -> None:
     answer = Response(status=status, headers=Headers(fields), body=body)
-    assert with_length(answer, method=method).items == sent
+    assert fields_with_length(answer, method=method) == sent
 
 
 @given(st.text(), st.sampled_from(["/", "/a", "/a/b/"]))

@@ -23,7 +23,7 @@ def ready(*, public_url: str | None = None, **policy: Any) -> list[str]:
 
 def test_a_url_that_actions_were_pointed_at_is_not_to_be_pasted() -> None:
     lines = list(ready_lines(Policy(secret=SECRET), url=URL, public_url="https://a.example/", retargeted=True))
-    assert "Public URL    https://a.example/   the actions point here now" in lines
+    assert "Public URL    https://a.example/   set in Port until this listener ends" in lines
 
 
 def beside(label: str, lines: list[str]) -> list[str]:

@@ -181,9 +181,13 @@ def test_unreadable_line_is_reported_when_the_secret_is_missing(load: Load) -> N
     assert "unclosed" not in error.value.message + error.value.hint
 
 
-def test_folder_named_dotenv_is_ignored(load: Load, folder: Path) -> None:
+def test_a_folder_named_dotenv_is_reported_only_when_a_setting_is_missing(load: Load, folder: Path) -> None:
     (folder / ".env").mkdir()
-    assert load() == Settings()
+    with pytest.raises(SettingsError) as error:
+        load().require_secret()
+    assert error.value.message == "No client secret is set. ./.env is a folder, so it was not read."
+    settings = load(environ={"PORT_CLIENT_SECRET": "from the environment"}, needs=ONLY_THE_SECRET)
+    assert (secret_of(settings), settings.warnings) == ("from the environment", ())
 
 
 def test_dotenv_file_without_settings_cannot_be_faulty(load: Load) -> None:

@@ -13,7 +13,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Where `make bench` installs Express; nothing is installed for a test.
 PREPARED = ROOT / ".bench" / "express" / "node_modules"
-SUITES = {"aws-lambda": 3, "express": 3, "fastapi": 3, "flask": 4, "workflows": 4}
+SUITES = {
+    "aws-lambda": 3,
+    "express": 3,
+    "fastapi": 3,
+    "flask": 4,
+    "s3-bucket": 10,
+    "software-template": 11,
+    "workflows": 4,
+}
 
 
 def test_every_example_suite_is_tested() -> None:

@@ -16,9 +16,15 @@ import pytest
 from tests.processes import environment
 
 ROOT = Path(__file__).parents[2]
-_KEEPS_ITS_TERMINAL = re.compile(r"port-hook (sandbox|listen)\b|(handler)\.py\b")
-_READY = {"sandbox": "every call is shown", "listen": "Stop with Ctrl-C", "handler": "listening on"}
-_PORTS = {"8000": "handler", "8787": "listen"}
+_KEEPS_ITS_TERMINAL = re.compile(r"port-hook (sandbox|listen)\b|(handler)\.py\b|\b(flask|moto_server) ")
+_READY = {
+    "sandbox": "every call is shown",
+    "listen": "Stop with Ctrl-C",
+    "handler": "listening on",
+    "flask": "Running on",
+    "moto_server": "Running on",
+}
+_PORTS = {"8000": ("handler", "flask"), "8787": ("listen",), "8791": ("moto_server",)}
 
 
 class Terminals:
@@ -42,10 +48,14 @@ class Terminals:
             if re.match(r"umask |\. \S+$", line):
                 setup += f"\n{line}"
             elif match := _KEEPS_ITS_TERMINAL.search(line):
-                self._start(match[1] or match[2], setup, line)
+                self._start(next(filter(None, match.groups())), setup, line)
             elif line:
                 printed.append(self._finish(setup, line))
         return printed
+
+    def type_failing(self, line: str) -> str:
+        """Type a line whose command ends with an exit code other than 0; return what it has printed on stdout."""
+        return self._finish("set -e", f"! {{ {line}; }}")
 
     def wait_for(self, name: str, text: str) -> str:
         """Read what a running program prints up to a line with `text`; return it all."""
@@ -58,7 +68,7 @@ class Terminals:
         raise AssertionError(f"{name} ended without {text!r}:\n{''.join(seen)}")
 
     def close(self) -> None:
-        for name in list(self._running):
+        for name in reversed(list(self._running)):  # a listener restores its action in the sandbox
             self._stop(name)
 
     def _start(self, name: str, setup: str, line: str) -> None:
@@ -94,7 +104,10 @@ class Terminals:
         return done.stdout
 
     def _with_ports(self, line: str) -> str:
-        return re.sub(r"(?<=to )(8000|8787)\b", lambda match: self._ports[_PORTS[match[1]]], line)
+        return re.sub(r"(?<=to |\.1:)(8000|8787|8791)\b", lambda match: self._port(match[1]), line)
+
+    def _port(self, shown: str) -> str:
+        return next(self._ports[name] for name in _PORTS[shown] if name in self._ports)
 
     def _stop(self, name: str) -> None:
         process = self._running.pop(name)
@@ -145,6 +158,27 @@ def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None
     printed = terminals.type(trying)
     assert "responded  202 Accepted" in printed[0]
     terminals.wait_for("sandbox", "status SUCCESS")
+
+
+def test_the_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -> None:
+    [block] = blocks("examples/s3-bucket/README.md", "Run it in the sandbox")
+    [triggered] = terminals.type(block)
+    assert "Created arn:aws:s3:::invoices." in triggered
+    assert re.search(r"SUCCESS +The bucket invoices is ready\.$", triggered.strip())
+    again = terminals.type_failing(block.splitlines()[-1])
+    assert re.search(r"FAILURE +The name invoices is taken: ", again)
+
+
+def test_the_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:
+    prepare, run, look = blocks("examples/software-template/README.md", "Run it in the sandbox")
+    terminals.type(prepare)
+    [triggered] = terminals.type(run)
+    assert re.search(r"SUCCESS +The repository of billing is ready\.$", triggered.strip())
+    [log] = terminals.type(look)
+    assert "Create billing from the template" in log
+    assert "server.mjs" in log
+    again = terminals.type_failing(run.splitlines()[-1])
+    assert re.search(r"FAILURE +The repository of billing is not empty\.", again)
 
 
 def test_the_next_commands_of_the_demo_run_and_keep_the_secret_private(terminals: Terminals, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A process that is killed while it points an action elsewhere and back: whatever the moment, `restore` undoes it."""
+"""A process is killed while it retargets an action or a workflow node, at any moment: `restore` undoes the change."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ import pytest
 
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.sandbox import ApiEvent, Sandbox
+from port_hook_cli.workflows.retargeting import settable_workflow
 from tests.processes import KILLS, environment
-from tests.retargets import ONE, TWO, an_action, journal_files
+from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files, node_config
 from tests.sandboxes import a_sandbox, environ_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")
 
 POINTS = KILLS or 16
 ONE_IN = 4 if KILLS else 2  # so many are killed by a call, the others by a line
-# Forks a child for each line `IDENTIFIER LINE` on stdin. The child points the action at one URL, at another and back,
+# Forks a child for each line `NAME LINE` on stdin. The child points the action or node at one URL, at another and back,
 # as a listener does, and kills itself, with no chance to clean up, before the LINE-th line of port-hook's own code that
-# it runs (0: never). When it has ended, `IDENTIFIER PID STATUS LINES-RUN` is printed.
+# it runs (0: never). When it has ended, `NAME PID STATUS LINES-RUN` is printed.
 DRIVER = """
 import asyncio, os, signal, sys
 from pathlib import Path
@@ -54,28 +55,28 @@ def trace_until(last):
         return trace
     return trace
 
-async def listen(identifier):
+async def listen(name):
     async with a_retargeting(os.environ["PORT_API_URL"], Path.home(), client_id=os.environ["PORT_CLIENT_ID"],
                              client_secret=Secret(os.environ["PORT_CLIENT_SECRET"])) as flow:
-        await flow.prepare([identifier])
+        await flow.prepare([name])
         await flow.apply(ONE)
         await flow.apply(TWO)
         await flow.restore()
 
 for order in sys.stdin:
-    identifier, last = order.split()
+    name, last = order.split()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         sys.settrace(trace_until(int(last)))
-        asyncio.run(listen(identifier))
+        asyncio.run(listen(name))
         sys.settrace(None)
         os.write(writing, str(ran).encode())
         os._exit(0)
-    print(identifier, child, flush=True)
+    print(name, child, flush=True)
     os.close(writing)
     _, status = os.waitpid(child, 0)
-    print(identifier, child, status, os.read(reading, 20).decode() or 0, flush=True)
+    print(name, child, status, os.read(reading, 20).decode() or 0, flush=True)
     os.close(reading)
 """
 
@@ -89,7 +90,7 @@ class Driver:
         self._known = threading.Event()
         self._calls_left = 0
 
-    def run(self, identifier: str, *, line: int = 0, call: int = 0) -> tuple[int, int]:
+    def run(self, name: str, *, line: int = 0, call: int = 0) -> tuple[int, int]:
         """Let one child live, and return its status and how many lines it ran.
 
         It is killed before its line `line`, or when the sandbox has carried out its `call`th call but not answered it.
@@ -98,7 +99,7 @@ class Driver:
         assert self._process.stdout is not None
         self._calls_left = call
         self._known.clear()
-        self._process.stdin.write(f"{identifier} {line}\n")
+        self._process.stdin.write(f"{name} {line}\n")
         self._process.stdin.flush()
         self._child = int(self._process.stdout.readline().split()[1])
         self._known.set()
@@ -114,13 +115,13 @@ class Driver:
 
 
 @contextmanager
-def a_driver(home: Path) -> Iterator[tuple[Driver, Sandbox]]:
+def a_driver(home: Path, **options: Any) -> Iterator[tuple[Driver, Sandbox]]:
     drivers: list[Driver] = []
 
     def on_event(event: ApiEvent) -> None:
         drivers[0].on_event(event)
 
-    with a_sandbox(on_event=on_event) as sandbox:
+    with a_sandbox(on_event=on_event, **options) as sandbox:
         root = str(Path(__file__).parents[2])
         with subprocess.Popen(
             [sys.executable, "-c", DRIVER],
@@ -148,29 +149,40 @@ def restore(home: Path, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
 
 
 def texts(sandbox: Sandbox) -> dict[str, str]:
-    """Every action as JSON text, key by key, but for what Port sets itself."""
-    return {name: json.dumps({"id": action["id"], **settable(action)}) for name, action in sandbox.actions.items()}
+    """Every action and workflow as JSON text, key by key, but for what Port sets itself."""
+    actions = {name: json.dumps({"id": action["id"], **settable(action)}) for name, action in sandbox.actions.items()}
+    workflows = {name: json.dumps(settable_workflow(each)) for name, each in sandbox.workflows.items()}
+    return actions | {f"workflow {name}": text for name, text in workflows.items()}
 
 
 def urls(sandbox: Sandbox) -> Counter[Any]:
-    return Counter(action["invocationMethod"]["url"] for action in sandbox.actions.values())
+    nodes = [node_config(each, node)["url"] for each in sandbox.workflows.values() for node in ("check", "deploy")]
+    return Counter([*nodes, *(action["invocationMethod"]["url"] for action in sandbox.actions.values())])
 
 
-def test_kills_at_any_moment_leave_every_retargeted_action_correct(tmp_path: Path) -> None:
+def name_of(number: int) -> str:
+    """Return two actions, then the two nodes of one workflow, and so on."""
+    if number // 2 % 2 == 0:
+        return f"vm_{number}"
+    return f"flow_{number // 4}#{('check', 'deploy')[number % 2]}"
+
+
+def test_kills_at_any_moment_leave_every_retargeted_action_and_node_correct(tmp_path: Path) -> None:
     chance = random.Random(20261124)  # noqa: S311 - the same kills each time
-    with a_driver(tmp_path) as (driver, sandbox):
-        for number in range(POINTS + 1):
+    workflows = [a_workflow(f"flow_{number}") for number in range(POINTS // 4 + 1)]
+    with a_driver(tmp_path, workflows=workflows) as (driver, sandbox):
+        for number in (*range(POINTS), "last"):
             sandbox.add_action(an_action(f"vm_{number}"))
         before = texts(sandbox)
-        driver.run(f"vm_{POINTS}")  # makes the journal's folders, which the others find
-        status, lines = driver.run(f"vm_{POINTS}")
+        driver.run("vm_last")  # makes the journal's folders, which the others find
+        status, lines = driver.run("vm_last")
         assert (status, texts(sandbox)) == (0, before)
         assert lines > 200
         calls = 8  # token, GET; GET, PUT; GET, PUT; GET, PUT
         for number in range(POINTS):
             by_line = number % ONE_IN != 0
             status, _ = driver.run(
-                f"vm_{number}",
+                name_of(number),
                 line=chance.randint(1, lines) if by_line else 0,
                 call=0 if by_line else number // ONE_IN % calls + 1,
             )
@@ -187,4 +199,6 @@ def test_kills_at_any_moment_leave_every_retargeted_action_correct(tmp_path: Pat
         assert [path for path in journal_files(tmp_path) if path.suffix == ".json"] == []
         assert restore(tmp_path, sandbox).stdout == "Nothing to restore.\n"
     wrong = found[ONE] + found[TWO]
-    sys.stdout.write(f"\nretarget: {POINTS} kills, {wrong} actions left pointing elsewhere, 0 after `restore`\n")
+    sys.stdout.write(
+        f"\nretarget: {POINTS} kills, {wrong} actions and nodes left pointing elsewhere, 0 after `restore`\n"
+    )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from aiohttp import web
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, WorkflowNotEnded
-from tests.servers import Handler, handler
+from tests.servers import Handler, application, handler
 
-READY = b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"ready":true}'
+READY = b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{"ready":true}'
 OUTLETS = [{"identifier": "approve"}, {"identifier": "decline"}]
 
 
@@ -112,3 +117,204 @@ async def test_a_workflow_runs_in_the_event_loop_of_an_asynchronous_test(port_ho
 def test_a_workflow_that_port_would_refuse_is_refused(port_hook: PortHook, flow: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         port_hook.run_workflow(flow)
+
+
+# Routes and targets.
+
+
+def test_a_target_is_a_port_or_a_url_whose_path_replaces_that_of_the_node(
+    port_hook: PortHook, backend: Handler
+) -> None:
+    flow = a_workflow(a_webhook("a"), a_webhook("b"), a_webhook("c"))
+    routes: dict[str, str | int] = {"b": f"{backend.url}/other?x=1", "c": backend.port}
+    assert port_hook.run_workflow(flow, to=backend.port, routes=routes).result == "SUCCESS"
+    assert [request.line.split()[1] for request in backend.requests] == ["/a", "/other?x=1", "/c"]
+
+
+def test_a_node_on_another_machine_is_not_called_without_a_target(port_hook: PortHook, backend: Handler) -> None:
+    flow = a_workflow(a_webhook("near"), a_webhook("far"))
+    with pytest.raises(
+        UsageError, match=r"The node far's URL is https://example\.com/far, which is not on this machine"
+    ):
+        port_hook.run_workflow(flow, routes={"near": backend.url})
+    assert len(backend.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"routes": {"cal": 1}}, "`routes` names cal; flow has the nodes start, call"),
+        ({"outputs": {"cal": {}}}, "`outputs` names cal"),
+        ({"responses": {"cal": "yes"}}, "`responses` names cal"),
+    ],
+)
+def test_a_node_that_does_not_exist_is_named_before_anything_is_sent(
+    port_hook: PortHook, backend: Handler, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        port_hook.run_workflow(a_workflow(a_webhook()), to=backend.url, **options)
+    assert backend.requests == []
+
+
+def test_an_unknown_argument_of_a_workflow_is_rejected(port_hook: PortHook) -> None:
+    with pytest.raises(TypeError, match="unknown arguments: route; known are to, routes"):
+        port_hook.run_workflow(a_workflow(a_webhook()), route={})  # type: ignore[call-arg]
+
+
+# Triggers, inputs, events, users and secrets.
+
+
+def test_templates_see_the_user_and_the_secrets_that_a_test_gives(port_hook: PortHook, backend: Handler) -> None:
+    body = {"by": "{{ .workflowRun.trigger.by.email }}", "node": "{{ .workflowRun.trigger.identifier }}"}
+    flow = a_workflow(a_webhook(body=body, headers={"x-key": "{{ .secrets.HOOK }}"}))
+    user = {"user": {"email": "ada@example.com"}}
+    assert port_hook.run_workflow(flow, to=backend.url, by=user, secrets={"HOOK": "k1"}).result == "SUCCESS"
+    (request,) = backend.requests
+    assert (json.loads(request.body), request.value("x-key")) == ({"by": "ada@example.com", "node": "start"}, "k1")
+
+
+def test_a_file_with_several_triggers_needs_the_name_of_one(
+    port_hook: PortHook, backend: Handler, tmp_path: Path
+) -> None:
+    flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.diff.after }}"}))
+    flow["nodes"].append({"identifier": "changed", "config": {"type": "EVENT_TRIGGER"}})
+    flow["connections"].append({"sourceIdentifier": "changed", "targetIdentifier": "call"})
+    file = tmp_path / "flow.json"
+    file.write_text(json.dumps(flow), "utf-8")
+    with pytest.raises(UsageError, match="trigger"):
+        port_hook.run_workflow(file, to=backend.url)
+    outcome = port_hook.run_workflow(f"{file}#changed", to=backend.url, event={"diff": {"after": 3}})
+    assert (outcome.result, list(outcome.nodes)) == ("SUCCESS", ["changed", "call"])
+    assert json.loads(backend.requests[-1].body) == {"x": 3}
+
+
+def test_a_scheduled_workflow_needs_no_inputs(port_hook: PortHook, backend: Handler) -> None:
+    assert (
+        port_hook.run_workflow(a_workflow(a_webhook(), trigger="SCHEDULE_TRIGGER"), to=backend.url).result == "SUCCESS"
+    )
+
+
+def test_a_node_of_an_event_is_invoked_alone_with_its_event(
+    port_hook: PortHook, backend: Handler, tmp_path: Path
+) -> None:
+    flow = a_workflow(
+        a_webhook("first"), a_webhook(body={"x": "{{ .outputs.trigger.action }}"}), trigger="EVENT_TRIGGER"
+    )
+    file = tmp_path / "flow.json"
+    file.write_text(json.dumps(flow), "utf-8")
+    run = port_hook.invoke(f"{file}#call", to=backend.url, event={"action": "CREATE"})
+    assert (run.result, json.loads(backend.requests[-1].body), len(backend.requests)) == ("SUCCESS", {"x": "CREATE"}, 1)
+    with pytest.raises(UsageError, match="`entity` is for actions"):
+        port_hook.invoke(f"{file}#call", to=backend.url, entity={"identifier": "x"})
+
+
+# Responses of INPUT nodes.
+
+
+def test_a_response_that_is_no_outlet_is_refused_with_those_there_are(port_hook: PortHook) -> None:
+    ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
+    with pytest.raises(UsageError, match="has no outlet maybe, but approve, decline"):
+        port_hook.run_workflow(a_workflow(ask), responses={"ask": "maybe"})
+
+
+def test_later_nodes_see_the_outlet_that_was_chosen(port_hook: PortHook, backend: Handler) -> None:
+    ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
+    body = {"chosen": "{{ .outputs.ask.selectedOutlet.identifier }}", "of": "{{ .outputs.ask.responses | length }}"}
+    flow = a_workflow(ask, a_webhook(body=body), outlet="decline")
+    port_hook.run_workflow(flow, to=backend.url, responses={"ask": "decline"})
+    assert json.loads(backend.requests[-1].body) == {"chosen": "decline", "of": 1}
+
+
+# Time limits, failures, and reports.
+
+
+@pytest.mark.parametrize(
+    ("config", "result", "output"),
+    [
+        ({}, "FAILED", {"error": {"message": "The backend did not respond within 0.2 s."}}),
+        ({"onTimeout": "continue"}, "SUCCESS", {"timeout": True}),
+    ],
+)
+def test_a_backend_that_is_too_slow_ends_its_node_as_on_timeout_says(
+    port_hook: PortHook, config: dict[str, str], result: str, output: dict[str, Any]
+) -> None:
+    with handler(READY, delay_s=5) as slow:
+        began = time.monotonic()
+        outcome = port_hook.run_workflow(a_workflow(a_webhook(**config)), to=slow.url, timeout_s=0.2)
+        assert time.monotonic() - began < 4
+    assert (outcome.result, outcome.nodes["call"].output) == (result, output)
+
+
+@pytest.mark.parametrize(("on_failure", "result", "called"), [("terminate", "FAILED", 0), ("continue", "SUCCESS", 1)])
+def test_on_failure_decides_whether_later_nodes_run(
+    port_hook: PortHook, backend: Handler, on_failure: str, result: str, called: int
+) -> None:
+    with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n") as broken:
+        flow = a_workflow(a_webhook("fails", onFailure=on_failure), a_webhook())
+        outcome = port_hook.run_workflow(flow, to=backend.url, routes={"fails": broken.url})
+    assert (outcome.result, outcome.nodes["fails"].result, len(backend.requests)) == (result, "FAILED", called)
+
+
+def test_a_backend_that_does_not_run_fails_its_node(port_hook: PortHook) -> None:
+    with handler() as gone:
+        url = gone.url
+    outcome = port_hook.run_workflow(a_workflow(a_webhook()), to=url)
+    assert (outcome.result, "nothing listens on" in outcome.nodes["call"].output["error"]["message"]) == (
+        "FAILED",
+        True,
+    )
+
+
+class Reporting:
+    """A handler that reports its node to the sandbox: before it responds, or in a thread afterwards."""
+
+    def __init__(self, environ: Mapping[str, str], *, result: str, first: bool) -> None:
+        self.environ, self.result, self.first = environ, result, first
+        self.threads: list[threading.Thread] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        node_run_id = json.loads(await request.read())["node"]
+        if self.first:
+            await asyncio.to_thread(self.report, node_run_id)
+        else:
+            self.threads.append(threading.Thread(target=self.report, args=(node_run_id,)))
+            self.threads[-1].start()
+        return web.Response(status=202)
+
+    def report(self, node_run_id: str) -> None:
+        with httpx.Client(base_url=self.environ["PORT_API_URL"]) as client:
+            body = {"clientId": self.environ["PORT_CLIENT_ID"], "clientSecret": self.environ["PORT_CLIENT_SECRET"]}
+            token = client.post("/v1/auth/access_token", json=body).json()["accessToken"]
+            headers = {"authorization": f"Bearer {token}"}
+            path = f"/v1/workflows/nodes/runs/{node_run_id}"
+            begun = {"status": "IN_PROGRESS", "externalRunId": "job-7", "links": ["https://ci.example.com/7"]}
+            ended = {"status": "COMPLETED", "result": self.result, "output": {"n": 1}}
+            for document in (begun, ended):
+                client.patch(path, json=document, headers=headers).raise_for_status()
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("result", ["SUCCESS", "FAILED", "CANCELLED"])
+def test_an_asynchronous_node_ends_as_it_was_reported_before_or_after_the_response(
+    port_hook: PortHook, port_sandbox: PortSandbox, result: str, first: bool
+) -> None:
+    reporting, app = Reporting(port_sandbox.environ, result=result, first=first), web.Application()
+    app.router.add_route("*", "/{path:.*}", reporting.handle)
+    with application(app) as url:
+        body = {"node": "{{ .workflowNodeRun.identifier }}"}
+        outcome = port_hook.run_workflow(a_workflow(a_webhook(synchronized=False, body=body)), to=url)
+        for thread in reporting.threads:
+            thread.join(10)
+    node = outcome.nodes["call"]
+    assert (outcome.result, node.result, node.output) == (result, result, {"n": 1})
+    assert (node.external_run_id, node.link) == ("job-7", ["https://ci.example.com/7"])
+
+
+async def test_workflows_run_at_the_same_time_in_one_test(port_hook: PortHook, backend: Handler) -> None:
+    flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.action }}"}), trigger="EVENT_TRIGGER")
+    outcomes = await asyncio.gather(
+        *(port_hook.arun_workflow(flow, to=backend.url, event={"action": str(number)}) for number in range(5))
+    )
+    assert {outcome.result for outcome in outcomes} == {"SUCCESS"}
+    assert len({outcome.id for outcome in outcomes}) == 5
+    assert sorted(json.loads(request.body)["x"] for request in backend.requests) == ["0", "1", "2", "3", "4"]

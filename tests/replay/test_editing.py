@@ -88,7 +88,46 @@ def test_unset_comes_before_set() -> None:
 def test_an_unset_that_finds_nothing_is_noted() -> None:
     body, notes = Edits(unset=[JsonPath.parse("b.c")]).apply(b'{"a":1}')
     assert body == b'{"a":1}'
-    assert notes == ("--unset b.c: the payload has nothing there",)
+    assert notes == ("--unset b.c: the body had no such value, so nothing was removed",)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "note"),
+    [
+        ("payload.cpus=4", "the body had no payload.cpus, so it was added; did you mean payload.cpu?"),
+        ("paylod.cpu=4", "the body had no paylod, so it was added; did you mean payload?"),
+        ("payload.cpu2.x.y=4", "the body had no payload.cpu2, so it was added; did you mean payload.cpu?"),
+        ("payload.region[]=4", "the body had no payload.region, so it was added"),
+        ("big=4", "the body had no big, so it was added"),
+        ("tags[0].nam=4", "the body had no tags[0].nam, so it was added; did you mean tags[0].name?"),
+        ("none.x=4", "the body had no none.x, so it was added"),
+        ('payload["a.c"]=4', 'the body had no payload["a.c"], so it was added; did you mean payload["a.b"]?'),
+    ],
+)
+def test_set_notes_a_name_that_was_not_in_the_body(assignment: str, note: str) -> None:
+    body = b'{"payload":{"cpu":2,"a.b":1},"tags":[{"name":1}],"none":null}'
+    _, notes = Edits(assignments=[Assignment.parse(assignment)]).apply(body)
+    assert notes == (f"--set {assignment.rpartition('=')[0]}: {note}",)
+
+
+def test_set_notes_nothing_when_the_body_has_the_name() -> None:
+    edits = Edits(
+        unset=[JsonPath.parse("b")],
+        assignments=[Assignment.parse(text) for text in ("a.x=1", "b=2", "tags[]=3", "tags[0]=4", "tags[2]=5")],
+    )
+    assert edits.apply(b'{"a":{"x":null},"b":1,"tags":[1]}')[1] == ()
+
+
+def test_set_notes_an_added_name_only_once() -> None:
+    edits = Edits(assignments=[Assignment.parse(text) for text in ("new=[]", "new[]=1", "new[]=2")])
+    assert edits.apply(b"{}")[1] == ("--set new: the body had no new, so it was added",)
+
+
+def test_set_compares_a_bounded_number_of_short_names() -> None:
+    names = {**{f"n{number}": 0 for number in range(2_000)}, "last_name": 0, "x" * 100_000: 0}
+    for assignment in ("last_nam=1", f"{'x' * 99_999}=1"):
+        _, (note,) = Edits(assignments=[Assignment.parse(assignment)]).apply(json.dumps(names).encode())
+        assert note.endswith("so it was added")
 
 
 @given(DOCUMENTS, st.text(max_size=5), st.integers(-(10**14), 10**14))

@@ -1,4 +1,4 @@
-"""The journal survives a power cut: what is on disk when, in the eyes of the operating system."""
+"""The journal survives a power cut: when the operating system is asked to write which files to the disk."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def syncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Syncs:
     return recorder
 
 
-def test_an_entry_is_written_whole_and_synced_before_it_takes_its_name_and_the_folder_after(
-    tmp_path: Path, syncs: Syncs
-) -> None:
+def test_entry_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path: Path, syncs: Syncs) -> None:
     with Journal(tmp_path).claim(*KEY) as claim:
         syncs.calls.clear()
         claim.write(ENTRY)
@@ -53,7 +51,7 @@ def test_an_entry_is_written_whole_and_synced_before_it_takes_its_name_and_the_f
         assert names == {".json", ".lock"}
 
 
-def test_a_deleted_entry_is_gone_for_good(tmp_path: Path, syncs: Syncs) -> None:
+def test_finish_syncs_the_folder_of_a_deleted_entry(tmp_path: Path, syncs: Syncs) -> None:
     claim = Journal(tmp_path).claim(*KEY)
     claim.write(ENTRY)
     syncs.calls.clear()
@@ -61,14 +59,14 @@ def test_a_deleted_entry_is_gone_for_good(tmp_path: Path, syncs: Syncs) -> None:
     assert syncs.calls == [{".lock"}]
 
 
-def test_new_folders_are_synced_in_their_parents(tmp_path: Path, syncs: Syncs) -> None:
+def test_claim_syncs_the_parents_of_new_folders(tmp_path: Path, syncs: Syncs) -> None:
     Journal(tmp_path).claim(*KEY).release()
     assert len(syncs.calls) == 2
     Journal(tmp_path).claim(*KEY).release()
     assert len(syncs.calls) == 2
 
 
-def test_an_entry_without_its_lock_file_is_a_leftover_that_can_be_restored(tmp_path: Path) -> None:
+def test_entry_without_a_lock_file_is_a_leftover_and_can_be_reclaimed(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     with journal.claim(*KEY) as claim:
         claim.write(ENTRY)
@@ -83,7 +81,7 @@ def test_an_entry_without_its_lock_file_is_a_leftover_that_can_be_restored(tmp_p
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-def test_a_released_claim_without_an_entry_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_release_deletes_all_files_when_no_entry_was_written(tmp_path: Path) -> None:
     claim = Journal(tmp_path).claim(*KEY)
     claim.path.with_suffix(".new").write_text("{")
     claim.release()

@@ -1,4 +1,4 @@
-"""What a user reads of actions that are pointed at a listener and restored; what is secret is masked."""
+"""The messages about retargeted actions and nodes; credentials in them are masked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.actions.retargeting import plan_change
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.view import change_lines, conflict_lines, leftover_line
-from tests.retargets import ONE, TWO, an_action
+from tests.retargets import ONE, TWO, a_workflow, an_action
 
 
 def an_entry(original: dict[str, Any], *urls: str) -> Entry:
@@ -21,7 +21,7 @@ def change(action: dict[str, Any], url: str) -> Any:
     return plan_change(action, url)
 
 
-def test_each_changed_field_is_shown_before_and_after() -> None:
+def test_change_lines_show_each_changed_field_before_and_after() -> None:
     action = an_action(url="https://backend.example/")
     name, *fields = change_lines(an_entry(action), action, change(action, ONE))
     assert name == "create_vm:"
@@ -29,13 +29,13 @@ def test_each_changed_field_is_shown_before_and_after() -> None:
     assert all(line.startswith("  invocationMethod.") for line in fields)
 
 
-def test_an_action_that_is_there_already_is_one_line() -> None:
+def test_change_lines_are_one_line_when_the_action_already_has_the_url() -> None:
     action = an_action(url=ONE, agent=False)
     (line,) = change_lines(an_entry(action), action, change(action, ONE))
     assert line.startswith("create_vm ")
 
 
-def test_an_action_that_an_ended_listener_left_says_where_it_returns_to() -> None:
+def test_change_lines_name_the_original_url_when_an_ended_listener_left_the_action() -> None:
     original = an_action(url="https://backend.example/")
     now = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
     *_, last = change_lines(an_entry(original, ONE), now, change(now, TWO))
@@ -44,7 +44,7 @@ def test_an_action_that_an_ended_listener_left_says_where_it_returns_to() -> Non
     assert "https://backend.example/" not in last
 
 
-def test_a_conflict_shows_the_original_ours_and_the_current_value() -> None:
+def test_conflict_lines_show_the_original_retargeted_and_current_value() -> None:
     original = an_action(url="https://backend.example/")
     left = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
     now = {**left, "title": "Another title"}
@@ -55,7 +55,22 @@ def test_a_conflict_shows_the_original_ours_and_the_current_value() -> None:
     assert third.endswith("Another title")
 
 
-def test_a_value_that_is_absent_and_credentials_in_headers_are_not_shown() -> None:
+def test_conflict_lines_show_the_url_and_agent_of_a_node_that_a_killed_listener_was_about_to_set() -> None:
+    fresh = Entry(identifier="deploy_service", node="check", api_url="u", original={})
+    entry = fresh.beginning(a_workflow(url="https://backend.example/")).intending(ONE)
+    assert conflict_lines(entry, a_workflow(url=TWO, title="Theirs")) == [
+        "  config.url",
+        "    original:   https://backend.example/",
+        f"    retargeted: {ONE}",
+        f"    now:        {TWO}",
+        "  config.agent",
+        "    original:   true",
+        "    retargeted: false",
+        "    now:        true",
+    ]
+
+
+def test_conflict_lines_mask_credentials_in_headers() -> None:
     original = an_action(url="https://backend.example/")
     method = {**change(original, ONE).body["invocationMethod"]}
     left = {**original, "invocationMethod": method}
@@ -70,7 +85,7 @@ def test_a_value_that_is_absent_and_credentials_in_headers_are_not_shown() -> No
     assert "***" in lines
 
 
-def test_no_more_than_20_fields_of_a_conflict_are_shown() -> None:
+def test_conflict_lines_show_at_most_20_fields() -> None:
     original = an_action()
     left = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
     for count, lines in ((20, 80), (21, 81)):
@@ -81,6 +96,8 @@ def test_no_more_than_20_fields_of_a_conflict_are_shown() -> None:
         assert (found[-1].strip() == "…") is (count > 20)
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "1 action "), (2, "2 actions "), (11, "11 actions ")])
-def test_leftovers_are_counted(count: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 action or node "), (2, "2 actions or nodes "), (11, "11 actions ")]
+)
+def test_leftover_line_counts_the_leftovers(count: int, words: str) -> None:
     assert words in leftover_line(count)

@@ -153,6 +153,29 @@ async def test_ended_run_cannot_be_claimed() -> None:
         assert await claim(client) == []
 
 
+async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_run() -> None:
+    clock = [NOW]
+    own = CLAIM | {"installationId": "my-ocean", "visibilityTimeoutMs": 2000}
+
+    async def claimed(**change: Any) -> list[str]:
+        answer = await client.post("/v1/actions/runs/claim-pending", json=own | change, headers=RESERVED)
+        return [run["id"] for run in answer.json()["runs"]]
+
+    async with waiting("https://example.com/hook", clock) as (_, client, run_id):
+        assert await claimed(exclude=["create_vm"]) == []
+        assert await claimed() == [run_id]
+        clock[0] += 1.9
+        assert await claimed() == []
+        clock[0] += 0.2
+        assert await claimed() == [run_id]
+        path, body = "/v1/actions/runs/ack", {"runId": run_id}
+        assert (await client.patch(path, json=body, headers=RESERVED)).status_code == 200
+        again = client.patch(path, json=body, headers=RESERVED)
+        assert (await refusal(again))[:2] == (409, "already_acknowledged")
+        nothing = client.patch(path, json={}, headers=RESERVED)
+        assert "runIds" in (await refusal(nothing))[2]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -327,6 +327,53 @@ def test_the_agent_claims_acknowledges_and_reports_a_node(renderer: Renderer, ba
     asyncio.run(check())
 
 
+def test_a_node_for_the_agent_is_told_and_can_be_claimed_after_a_restart(renderer: Renderer, tmp_path: Path) -> None:
+    async def check() -> None:
+        told: list[str] = []
+        document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
+        state = tmp_path / "state.db"
+        async with running(renderer, document, state=state, on_run=lambda event: told.append(event.note)) as (
+            sandbox,
+            client,
+        ):
+            node_run_id = await waiting(sandbox, await started(client), "do")
+            assert told[-1] == f"do ({node_run_id}) waits for Port's agent"
+        async with running(renderer, state=state) as (_, client):
+            path, body = "/v1/workflows/runs/claim-pending", {"installationId": "_PORT_EXEC_AGENT"}
+            (claimed,) = (await client.post(path, json=body, headers=RESERVED)).json()["nodeRuns"]
+            assert claimed["identifier"] == node_run_id
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("milliseconds", [999, 600_001, 10**400, True])
+def test_a_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer, milliseconds: int) -> None:
+    async def check() -> None:
+        async with running(renderer) as (_, client):
+            body = {"installationId": "a", "visibilityTimeoutMs": milliseconds}
+            status, _, message = await refusal(client.post("/v1/workflows/runs/claim-pending", json=body))
+            assert (status, "visibilityTimeoutMs" in message) == (422, True)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, backend: Backend, is_known: bool) -> None:
+    async def check() -> None:
+        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+        async with running(renderer, document) as (sandbox, client):
+            known = await waiting(sandbox, await started(client), "do")
+            path = f"/v1/workflows/nodes/runs/{known if is_known else 'wfnr_QOz6WoOB1Q2lmhZZ'}"
+            logs = [{"logLevel": "WARN", "log": "slow", "tags": {"step": "1"}}, {"logLevel": "INFO"}]
+            assert (await client.patch(path, json={"status": "IN_PROGRESS", "logs": logs})).status_code == 200
+            kept = (await client.get(f"{path}/logs")).json()["logs"]
+            assert [(log["level"], log["message"]) for log in kept] == [("WARN", "slow"), ("INFO", "")]
+            wrong = {"logs": [{"level": "INFO", "message": "x"}]}
+            assert (await refusal(client.patch(path, json=wrong)))[0] == 422
+
+    asyncio.run(check())
+
+
 def test_a_claim_that_is_not_acknowledged_comes_back_after_its_time(renderer: Renderer) -> None:
     async def check() -> None:
         clock = [1_700_000_000.0]

@@ -81,7 +81,7 @@ def test_text_that_is_not_utf8_is_kept_too(tmp_path: Path, temporary: Path) -> N
 
 @pytest.mark.parametrize(
     ("program", "words"),
-    [("sys.exit(1)", "ended with code 1"), ("path.unlink()", "is gone")],
+    [("sys.exit(1)", "ended with code 1"), ("path.unlink()", "cannot be read")],
 )
 def test_an_editor_that_fails_ends_it(tmp_path: Path, temporary: Path, program: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -107,6 +107,6 @@ def test_without_a_terminal_and_a_named_editor_nothing_is_started(temporary: Pat
         text=True,
         check=False,
     )
-    assert "There is no terminal here to edit on." in done.stderr
+    assert "There is no terminal for the editor." in done.stderr
     assert done.stdout == ""
     assert list(temporary.iterdir()) == []

@@ -85,3 +85,18 @@ def test_no_text_is_wider_than_the_terminal_and_none_is_lost(value: str, width: 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "Mn"]), max_size=20))
 def test_cell_width_is_never_less_than_a_terminals(text: str) -> None:
     assert cell_width(text) >= cell_len(text)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_parts_of_a_heading_stay_whole(width: int) -> None:
+    parts = [
+        "22:13:20",
+        "provision_a_cluster CREATE",
+        "POST /webhooks/port",
+        "signature valid",
+        "-> 202",
+        "3f2a9c0b1d4e",
+    ]
+    lines = fitted(Styled("  ".join(parts)), width=width)
+    assert len(lines) > 1
+    assert [part for line in lines for part in line.strip().split("  ")] == parts

@@ -237,7 +237,7 @@ async def test_keeper_watches_a_new_url_when_announcing_it_fails(watch: Watch) -
     watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.end("It ended.")
     assert await watched.states(3) == [TunnelState.LOST, TunnelState.OPEN, TunnelState.REACHABLE]
-    assert watched.notices == ["error: The retargeted actions could not be moved to the new URL: KeyError: 'what'"]
+    assert watched.notices == ["error: --retarget could not set the new URL in Port: KeyError: 'what'"]
 
 
 async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails(watch: Watch) -> None:

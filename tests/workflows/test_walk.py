@@ -15,7 +15,17 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
-from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, cancel, restored, saved, start
+from port_hook_cli.workflows.run import (
+    NodeRun,
+    Progress,
+    WorkflowRun,
+    cancel,
+    restored,
+    restored_node_run,
+    saved,
+    saved_node_run,
+    start,
+)
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, read_workflow
 
@@ -176,9 +186,11 @@ def test_a_branch_without_a_connection_ends_the_run_without_an_error(renderer: R
 def test_a_run_that_was_kept_and_taken_up_sends_nothing_twice(renderer: Renderer) -> None:
     first = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
     waiting = walked(DEPLOY, renderer, first)
-    kept = json.loads(json.dumps(saved(waiting)))
+    run, nodes = json.loads(json.dumps([saved(waiting), [saved_node_run(each) for each in waiting.node_runs]]))
+    kept = restored(run, read_workflow(DEPLOY), map(restored_node_run, nodes))
+    assert kept == waiting
     second = Outside(reports={"ship": NodeOutcome(result=NodeResult.FAILED, output={})})
-    ended = asyncio.run(walk(restored(kept, read_workflow(DEPLOY)), renderer, second))
+    ended = asyncio.run(walk(kept, renderer, second))
     assert (ended.result, second.sent) == ("FAILED", [])
 
 

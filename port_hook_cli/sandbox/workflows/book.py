@@ -9,9 +9,20 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
-from port_hook_cli.workflows.run import NodeRun, WorkflowRun, restored, saved
+from port_hook_cli.workflows.run import (
+    NodeRun,
+    WorkflowRun,
+    restored,
+    restored_node_run,
+    saved,
+    saved_node_run,
+)
 from port_hook_cli.workflows.workflow import Workflow, read_workflow
+
+MAX_LOGS = 1000
+"""How many entries the log of a node run keeps, the newest."""
 
 _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updatedAt")
 
@@ -42,7 +53,8 @@ class NodeReport:
 class WorkflowBook:
     """Workflows by identifier, as Port shows them, and runs by id. `keep` notes each change for the state file.
 
-    `now` returns seconds since the epoch.
+    `now` returns seconds since the epoch. A run and each of its node runs are separate rows of the state file, so that
+    a step of a long run writes only what it changed.
     """
 
     keep: Callable[[str, str, Any], None]
@@ -51,6 +63,7 @@ class WorkflowBook:
     runs: dict[str, WorkflowRun] = field(default_factory=dict)
     reports: dict[str, NodeReport] = field(default_factory=dict)
     _definitions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _run_of: dict[str, str] = field(default_factory=dict)
 
     def put(self, document: Mapping[str, Any], *, org: str, by: str) -> dict[str, Any]:
         """Add a workflow, or a new version of one; raises BadWorkflow for one that Port would refuse."""
@@ -79,14 +92,29 @@ class WorkflowBook:
         self.keep("workflow", identifier, None)
 
     def save(self, run: WorkflowRun, *, definition: Mapping[str, Any] | None = None) -> None:
-        """Set a run as it is now. Its `definition` is kept with it, since the workflow may change while it runs."""
-        known = self._definitions.get(run.id) if definition is None else definition
-        self._definitions[run.id] = known or {}
+        """Set a run as it is now. Its `definition` is kept with it, since the workflow may change while it runs.
+
+        If there are then more than `MAX_RUNS` runs, another one is dropped with its node runs and their logs.
+        """
+        known = self.runs.get(run.id)
+        if definition is not None:
+            self._definitions[run.id] = definition
+        kept = self._definitions.setdefault(run.id, {})
         self.runs[run.id] = run
-        self.keep("workflow_run", run.id, {"run": saved(run), "workflow": self._definitions[run.id]})
+        if known is None or known.result is not run.result:
+            self.keep("workflow_run", run.id, {"run": saved(run), "workflow": kept})
+        written = known.node_runs if known is not None else ()
+        for index, each in enumerate(run.node_runs):
+            if index >= len(written) or written[index] is not each:
+                self._run_of[each.id] = run.id
+                self.keep("node_run", each.id, {"run": run.id, "number": index, "nodeRun": saved_node_run(each)})
+        if len(self.runs) > MAX_RUNS:
+            self._drop_one(run)
 
     def report(self, node_run_id: str, **fields: Any) -> NodeReport:
-        """Set fields of what was said about a node run, and return it."""
+        """Set fields of what was said about a node run, and return it; of its logs, the newest `MAX_LOGS` are kept."""
+        if "logs" in fields:
+            fields["logs"] = tuple(fields["logs"])[-MAX_LOGS:]
         found = replace(self.reports.get(node_run_id, NodeReport()), **fields)
         self.reports[node_run_id] = found
         self.keep("node_report", node_run_id, _saved_report(found))
@@ -94,10 +122,9 @@ class WorkflowBook:
 
     def find_node_run(self, node_run_id: str) -> tuple[WorkflowRun, NodeRun] | None:
         """Return a node run and the run that it belongs to, None for an unknown id."""
-        for run in self.runs.values():
-            if (found := run.node_run(node_run_id)) is not None:
-                return run, found
-        return None
+        run = self.runs.get(self._run_of.get(node_run_id, ""))
+        found = None if run is None else run.node_run(node_run_id)
+        return None if run is None or found is None else (run, found)
 
     def version_of(self, run: WorkflowRun) -> int:
         """Return the version of the workflow that a run began with."""
@@ -111,17 +138,31 @@ class WorkflowBook:
 
     def clear(self) -> None:
         """Forget everything."""
-        for kind, names in (
-            ("workflow", self.documents),
-            ("workflow_run", self.runs),
-            ("node_report", self.reports),
-        ):
-            for name in names:
-                self.keep(kind, name, None)
-        self.documents.clear()
-        self.runs.clear()
-        self.reports.clear()
-        self._definitions.clear()
+        for identifier in list(self.documents):
+            self.remove(identifier)
+        for run in list(self.runs.values()):
+            self._drop(run)
+        for node_run_id in list(self.reports):
+            self._drop_report(node_run_id)
+
+    def _drop_one(self, newest: WorkflowRun) -> None:
+        """Drop the oldest run that has ended, or the oldest if all are in progress, but never `newest`."""
+        others = [run for run in self.runs.values() if run.id != newest.id]
+        self._drop(next((run for run in others if run.result is not None), others[0]))
+
+    def _drop(self, run: WorkflowRun) -> None:
+        del self.runs[run.id]
+        self._definitions.pop(run.id, None)
+        self.keep("workflow_run", run.id, None)
+        for each in run.node_runs:
+            self._run_of.pop(each.id, None)
+            self.keep("node_run", each.id, None)
+            if each.id in self.reports:
+                self._drop_report(each.id)
+
+    def _drop_report(self, node_run_id: str) -> None:
+        del self.reports[node_run_id]
+        self.keep("node_report", node_run_id, None)
 
     def load(self, kind: str, key: str, value: Any) -> None:
         """Load a row of the state file; raises KeyError, TypeError or ValueError for a damaged one."""
@@ -130,9 +171,16 @@ class WorkflowBook:
             self.documents[key] = value
         elif kind == "workflow_run":
             self._definitions[key] = value["workflow"]
-            self.runs[key] = restored(value["run"], read_workflow(value["workflow"]))
+            self._add_loaded(restored(value["run"], read_workflow(value["workflow"])))
+        elif kind == "node_run":
+            run, found = self.runs[value["run"]], restored_node_run(value["nodeRun"])
+            self._add_loaded(replace(run, node_runs=(*run.node_runs[: value["number"]], found)))
         else:
             self.reports[key] = _restored_report(value)
+
+    def _add_loaded(self, run: WorkflowRun) -> None:
+        self.runs[run.id] = run
+        self._run_of.update((each.id, run.id) for each in run.node_runs)
 
 
 def _in_order(document: Mapping[str, Any], workflow: Workflow) -> list[Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox import logs as run_logs
 from port_hook_cli.sandbox.agent import claim
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_body
 from port_hook_cli.sandbox.run import SandboxRun
@@ -17,7 +16,16 @@ from port_hook_cli.sandbox.state import SandboxState
 
 def update_node_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return the response to a PATCH of a node run."""
-    return update(state, request, run_id, checks.NODE_PATCH)
+    response = update(state, request, run_id, checks.NODE_PATCH)
+    run, _ = find_run(state, run_id)
+    for log in logged(read_body(request, checks.NODE_PATCH)):
+        state.add_log(run, log)
+    return response
+
+
+def logged(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the `logs` of a PATCH, which have the form of Port's draft of its API, as the logs route has them."""
+    return [{"level": log["logLevel"], "message": log.get("log", "")} for log in body.get("logs", ())]
 
 
 def show_node_run(state: SandboxState, run_id: str) -> ApiResponse:
@@ -35,9 +43,10 @@ def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiR
     return run_response(run, is_new, {"logs": logs}, f"{len(logs)} logs", status=201)
 
 
-def list_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the log of a node run."""
-    return run_logs.list_logs(state, request, run_id)
+def list_node_logs(state: SandboxState, run_id: str) -> ApiResponse:
+    """Return the log of a node run, with the name that Port's own CLI reads; a log of an action run has another."""
+    run, is_new = find_run(state, run_id)
+    return run_response(run, is_new, {"logs": run.logs})
 
 
 def claimed(state: SandboxState, body: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:

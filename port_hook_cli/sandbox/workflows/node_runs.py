@@ -5,6 +5,7 @@ A node run that the sandbox does not know is made up (`made_up.py`), so that a h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
@@ -15,12 +16,14 @@ from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import made_up
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.documents import claimed_document, node_run_document
+from port_hook_cli.sandbox.workflows.made_up import logged
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
 from port_hook_cli.workflows.workflow import NodeType
 
 CLAIM_S = 60.0
 _DEFAULT_CLAIMED = 10
+_UNLISTED = "Port's API reference does not list this route; it has PATCH /v1/workflows/nodes/runs/{node_run_id}"
 
 
 def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
@@ -40,6 +43,9 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
         "external_run_id": body.get("externalRunId", report.external_run_id),
         "links": tuple(body.get("links", report.links)),
     }
+    if "logs" in body:
+        at = format_time(state.now())
+        fields["logs"] = (*report.logs, *({**each, "createdAt": at} for each in logged(body)))
     if body.get("status") == COMPLETED:
         fields["outcome"] = NodeOutcome(result=NodeResult(body["result"]), output=output or {})
     state.workflows.report(node_run_id, **fields)
@@ -51,6 +57,18 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
         note=note,
         walks=run.id,
     )
+
+
+def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, node_run_id: str) -> ApiResponse:
+    """Do what `update_node_run` does, under the path that names the run; 404 if that is the run of another node.
+
+    Only Port's page on workflow runs shows this route. Its API reference does not have it, so the note says so.
+    """
+    found = state.workflows.find_node_run(node_run_id)
+    if found is not None and found[0].id != run_id:
+        raise Refused(404, "not_found", f'The node run with identifier "{node_run_id}" was not found')
+    response = update_node_run(state, request, node_run_id)
+    return replace(response, note=f"{response.note}; {_UNLISTED}")
 
 
 def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
@@ -89,10 +107,10 @@ def add_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiR
     )
 
 
-def list_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
+def list_logs(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
     """Return the log of a node run."""
     if state.workflows.find_node_run(node_run_id) is None:
-        return made_up.list_node_logs(state, request, node_run_id)
+        return made_up.list_node_logs(state, node_run_id)
     logs = list(state.workflows.reports.get(node_run_id, NodeReport()).logs)
     return ApiResponse(status=200, document={"ok": True, "logs": logs}, run_id=node_run_id)
 

@@ -27,13 +27,23 @@ Deliver = Callable[[str, RenderedRequest], Awaitable[Delivery]]
 
 
 class WorkflowWalker:
-    """Walks the sandbox's workflow runs. `commit` saves and publishes what has changed; it raises PortHookError."""
+    """Walks the sandbox's workflow runs.
+
+    `commit` saves and publishes what has changed; it raises PortHookError. `hint` returns what to try after a delivery,
+    to follow a note, or "".
+    """
 
     def __init__(
-        self, state: SandboxState, renders: Renders | None, deliver: Deliver, commit: Callable[[], None]
+        self,
+        state: SandboxState,
+        renders: Renders | None,
+        deliver: Deliver,
+        commit: Callable[[], None],
+        hint: Callable[[Delivery], str],
     ) -> None:
         self._state = state
         self._renders = renders
+        self._hint = hint
         self._deliver = deliver
         self._commit = commit
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -79,18 +89,21 @@ class WorkflowWalker:
         if run is None:
             return
         if self._renders is None:
-            self._fail(run, "The sandbox cannot render templates: jq is not installed.")
+            self._fail(run_id, "The sandbox cannot render templates: jq is not installed.")
             return
         try:
-            await walk(run, self._renders, _SandboxEffects(self._state, self._deliver, self._commit))
+            await walk(run, self._renders, _SandboxEffects(self._state, self._deliver, self._commit, self._hint))
         except _Overtaken:
             return
         except PortHookError as problem:
-            self._fail(self._state.workflows.runs[run_id], problem.message)
+            self._fail(run_id, problem.message)
         except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
-            self._fail(self._state.workflows.runs[run_id], f"The sandbox has a bug: {type(bug).__name__}: {bug}")
+            self._fail(run_id, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
 
-    def _fail(self, run: WorkflowRun, reason: str) -> None:
+    def _fail(self, run_id: str, reason: str) -> None:
+        run = self._state.workflows.runs.get(run_id)
+        if run is None:
+            return
         now = format_time(self._state.now())
         ended = end_node(run, failed(reason), at=now, next_id=make_run_id(secrets.choice, "wfnr_"))
         self._state.workflows.save(ended)
@@ -103,8 +116,11 @@ class _Overtaken(Exception):
 
 
 class _SandboxEffects:
-    def __init__(self, state: SandboxState, deliver: Deliver, commit: Callable[[], None]) -> None:
+    def __init__(
+        self, state: SandboxState, deliver: Deliver, commit: Callable[[], None], hint: Callable[[Delivery], str]
+    ) -> None:
         self._state = state
+        self._hint = hint
         self._deliver = deliver
         self._commit = commit
 
@@ -123,13 +139,11 @@ class _SandboxEffects:
     def given_output(self, node: Node) -> Mapping[str, Any] | None:  # noqa: ARG002 - the sandbox runs all it can
         return None
 
-    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
+    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:  # noqa: ARG002
         current = run.current
         assert current is not None
         if request.agent:
-            self._state.workflows.report(current.id, is_for_agent=True, config=_config_of(request))
-            self._tell(run, f"{node.identifier} waits for Port's agent")
-            return None
+            return None  # the agent claims it; `observe` has recorded that
         try:
             return await self._deliver(current.id, request)
         except PortHookError as problem:
@@ -152,7 +166,9 @@ class _SandboxEffects:
         if known is None or known.result is not None:
             raise _Overtaken  # cancelled, or the sandbox was reset, while the request was under way
         self._state.workflows.save(step.run)
-        self._tell(step.run, _told(step))
+        if _is_for_agent(step) and step.request is not None:
+            self._state.workflows.report(step.node_run.id, is_for_agent=True, config=_config_of(step.request))
+        self._tell(step.run, f"{_told(step)}{'' if step.delivery is None else self._hint(step.delivery)}")
         self._commit()
 
     def _response(self, run: WorkflowRun, node: Node) -> Resolution | None:
@@ -200,10 +216,18 @@ def _config_of(request: RenderedRequest) -> dict[str, Any]:
     }
 
 
+def _is_for_agent(step: Step) -> bool:
+    """Whether the node waits from now on for Port's agent, which sends its request."""
+    is_unsent = step.request is not None and step.delivery is None
+    return is_unsent and step.node_run.progress is Progress.WAITING and step.node_run.result is None
+
+
 def _told(step: Step) -> str:
     node_run, name = step.node_run, brief(step.node.identifier)
     if step.delivery is None and step.request is not None and node_run.progress is Progress.SENDING:
         return f"{name} sends {brief(f'{step.request.method} {step.request.url}')}"
+    if _is_for_agent(step):
+        return f"{name} ({node_run.id}) waits for Port's agent"
     if node_run.result is None:
         return f"{name} ({node_run.id}) waits for a report"
     return f"{name} ended with {node_run.result}"

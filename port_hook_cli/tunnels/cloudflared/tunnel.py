@@ -34,7 +34,7 @@ _GRACE_S = 1.0
 
 
 class CloudflaredTunnel(SupervisedTunnel):
-    """A quick tunnel; see `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server says how it is."""
+    """A quick tunnel; see `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server reports its health."""
 
     program = "cloudflared"
 

@@ -161,7 +161,7 @@ class SmeeChannel:
             return response.status_code
 
     async def lost(self) -> str:
-        """Wait until the relay no longer has the channel; return that. A broken stream is only reconnected."""
+        """Wait until the relay no longer has the channel; return a sentence about it. A lost stream is reconnected."""
         return await asyncio.shield(self._lost)
 
     async def close(self, drain_s: float = _CLOSE_TIMEOUT_S) -> None:
@@ -244,7 +244,7 @@ class _Deliveries:
 
     @property
     def are_full(self) -> bool:
-        """Whether so much waits that no more events are read."""
+        """Whether the queue is full, so that no more events are read."""
         return self._waiting_bytes > _MAX_WAITING_BYTES
 
     async def start(self, request: RelayedRequest) -> None:

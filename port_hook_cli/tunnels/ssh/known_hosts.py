@@ -69,7 +69,7 @@ class KnownHosts:
             _load(self.all, text)
 
     def algorithms(self, host: str, port: int) -> list[str] | None:
-        """Return the key algorithms to key to `host`, the known ones first; None if it may have a certificate.
+        """Return the key algorithms to offer to `host`, the known ones first; None if it may have a certificate.
 
         asyncssh's default offers only the known ones, so a server with a new key would close the connection without
         showing it. Without a known authority, asyncssh would prefer certificates that it cannot verify.

@@ -1,0 +1,79 @@
+"""The time that a workflow of as many nodes as Port allows takes, without the time of its handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.measuring import PORT_HOOK, SECRET, interleaved, row, seconds_of
+from bench.servers import bare
+
+_BAR = "at most 1 s more"
+
+
+def workflow(rounds: int = 5) -> None:
+    """Run the chain through `trigger` and in a sandbox, and send as many signed requests without a workflow."""
+    from tests.long_workflows import a_chain
+
+    with bare() as address, tempfile.TemporaryDirectory() as folder:
+        document = a_chain(address.rstrip("/"))
+        file = Path(folder) / "chain.json"
+        file.write_text(json.dumps(document), "utf-8")
+        command = [*PORT_HOOK, "trigger", str(file), "--to-its-url", "--input", "service=cart"]
+        sent = [node["config"]["url"] for node in document["nodes"] if "url" in node["config"]]
+        taken = interleaved(
+            {
+                "trigger": seconds_of(command, folder),
+                "sandbox": lambda: asyncio.run(_in_a_sandbox(document, Path(folder) / "sandbox.db")),
+                "requests": lambda: asyncio.run(_requests(sent)),
+            },
+            rounds=rounds,
+        )
+    for name, place in (("trigger", "by trigger"), ("sandbox", "by a sandbox, --state")):
+        figures = f"{taken[name] * 1000:.0f} ms / {taken['requests'] * 1000:.0f} ms"
+        row(f"{len(sent)} nodes run {place} / requests alone", figures, taken[name] / taken["requests"], _BAR)
+
+
+async def _in_a_sandbox(document: dict[str, Any], state: Path) -> float:
+    import httpx
+
+    from port_hook_cli.engines.renderer import Renderer
+    from port_hook_cli.sandbox import Sandbox
+
+    with Renderer() as renders:
+        async with (
+            Sandbox.start(renders=renders, workflows=[document], state=state) as sandbox,
+            httpx.AsyncClient(base_url=sandbox.url) as client,
+        ):
+            credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
+            token = (await client.post("/v1/auth/access_token", json=credentials)).json()["accessToken"]
+            started = time.perf_counter()
+            begun = await client.post(
+                "/v1/workflows/chain/runs",
+                json={"inputs": {"service": "cart"}},
+                headers={"authorization": f"Bearer {token}"},
+            )
+            run = await sandbox.wait_for_workflow_run(begun.json()["workflowRun"]["identifier"])
+            assert run.result == "SUCCESS", run.node_runs[-1].output
+            return time.perf_counter() - started
+
+
+async def _requests(urls: list[str]) -> float:
+    from port_hook_cli.http.client import HttpClient
+    from port_hook_cli.invocations.models import Headers, Invocation
+    from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+    from port_hook_cli.text.secret import Secret
+
+    body = b'{"service":"cart"}'
+    started = time.perf_counter()
+    async with HttpClient(timeout_s=10) as client:
+        for url in urls:
+            fields = signed_headers(body, Secret(SECRET), TimestampUnit.SECONDS.stamp(0.0))
+            headers = Headers((("content-type", "application/json"), *fields))
+            request = Invocation(id="b", received_at=0.0, method="POST", target="/", headers=headers, body=body)
+            assert (await client.send(request, url)).ok
+    return time.perf_counter() - started

@@ -1,0 +1,112 @@
+"""What the tests of whole backends share: a program as a process, workflows for it, and the sandbox's steps."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import SECRET
+from tests.process.test_backends import Records
+
+PROGRAMS = Path(__file__).with_name("programs")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ACTION = str(EXAMPLES / "actions" / "create_vm.json")
+SIGNED_ALONE = {"PORT_CLIENT_ID": "tests", "PORT_CLIENT_SECRET": SECRET.reveal()}
+BY_IDS = {"workflowRunId": "{{ .workflowRun.identifier }}", "nodeRunId": "{{ .workflowNodeRun.identifier }}"}
+
+
+@contextmanager
+def a_program(name: str, *arguments: str, env: Mapping[str, str] = SIGNED_ALONE) -> Iterator[str]:
+    """Run a program of `programs/` with nothing but `env`, and yield the URL that it prints."""
+    process = subprocess.Popen(
+        [*_interpreter(name), str(PROGRAMS / name), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], **env},
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url, process.stderr.read() if process.stderr else ""
+        yield url
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run_program(name: str, *, env: Mapping[str, str]) -> list[str]:
+    """Run a program to its end, and return the lines that it prints."""
+    command = [*_interpreter(name), str(PROGRAMS / name)]
+    environ = {"PATH": os.environ["PATH"], **env}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def _interpreter(name: str) -> list[str]:
+    if not name.endswith(".js"):
+        return [sys.executable]
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not on this machine")
+    return [node]
+
+
+def environ_for(ready: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that make a backend, or port-hook, use a sandbox; `ready` is its first record."""
+    return {
+        "PORT_CLIENT_ID": ready["client_id"],
+        "PORT_CLIENT_SECRET": ready["client_secret"],
+        "PORT_API_URL": ready["url"],
+        "PORT_API_BASE_URL": ready["url"],
+    }
+
+
+def until(sandbox: Records, run_id: str, is_last: Callable[[str], bool]) -> str:
+    """Read the sandbox's records up to a step of a run whose note is the last one, and return the note."""
+    while True:
+        record = sandbox.record()
+        if record["type"] == "run" and record["run_id"] == run_id and is_last(str(record["note"])):
+            return str(record["note"])
+
+
+def one_webhook(url: str, **config: Any) -> dict[str, Any]:
+    """Return a workflow of a trigger with the inputs `name` and `replicas`, and the WEBHOOK node `scale`."""
+    inputs = {"name": {"type": "string"}, "replicas": {"type": "number"}}
+    body = {"name": "{{ .outputs.trigger.name }}", "replicas": "{{ .outputs.trigger.replicas }}"}
+    return {
+        "identifier": "scaling",
+        "nodes": [
+            {"identifier": "trigger", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": inputs}}},
+            {"identifier": "scale", "config": {"type": "WEBHOOK", "url": url, "body": body, **config}},
+        ],
+        "connections": [{"sourceIdentifier": "trigger", "targetIdentifier": "scale"}],
+    }
+
+
+def start_workflow(client: httpx.Client, document: Mapping[str, Any], **inputs: Any) -> str:
+    """Create a workflow in a sandbox, or a new version of it; start a run of it, and return its id."""
+    path = f"/v1/workflows/{document['identifier']}"
+    made = client.post("/v1/workflows", json=document)
+    if made.status_code == 409:
+        made = client.put(path, json=document)
+    made.raise_for_status()
+    started = client.post(f"{path}/runs", json={"inputs": inputs})
+    assert started.status_code == 201, started.text
+    return str(started.json()["workflowRun"]["identifier"])
+
+
+def workflow_run(client: httpx.Client, run_id: str) -> dict[str, Any]:
+    """Return a workflow run as the sandbox's API shows it."""
+    found: dict[str, Any] = client.get(f"/v1/workflows/runs/{run_id}").json()["workflowRun"]
+    return found

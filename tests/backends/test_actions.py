@@ -1,0 +1,268 @@
+"""Backends of actions, as people write them, run unchanged against the sandbox, `trigger` and `listen`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.errors import ExitCode
+from tests.backends.backends import ACTION, SIGNED_ALONE, a_program, environ_for, run_program, until
+from tests.conftest import Run
+from tests.factories import RUN_ID, a_body, a_document, signed
+from tests.process.test_backends import Records, a_sandbox_process, point, start
+from tests.processes import environment, listener
+
+VM = ("--input", "title=zoë")
+
+
+def now_signed(body: bytes, *, per_second: int = 1) -> Any:
+    return signed(body, timestamp=str(int(time.time() * per_second)))
+
+
+def shown_run(client: Any, run_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"/v1/actions/runs/{run_id}").json()["run"]
+    return found
+
+
+# The operation and the inputs, where published handlers read them: `payload.action.trigger`, `payload.properties`.
+
+
+def test_sandbox_sends_the_operation_and_the_inputs_where_handlers_read_them(
+    sandbox: Records, client: httpx.Client
+) -> None:
+    with (
+        a_program("operation_and_properties.py") as url,
+    ):
+        point(client, url, synchronized=True)
+        created = start(client, title="zoë", cpu=4)
+        until(sandbox, created, lambda note: note.startswith("responded"))
+        assert (shown_run(client, created)["status"], shown_run(client, created)["response"]) == (
+            "SUCCESS",
+            {"created": "zoë", "cpu": 4},
+        )
+        action = create_vm_action()
+        action["trigger"]["operation"] = "DAY-2"
+        action["invocationMethod"] |= {"url": url, "synchronized": True}
+        client.put("/v1/actions/create_vm", json=action).raise_for_status()
+        changed = start(client, title="zoë")
+        until(sandbox, changed, lambda note: note.startswith("responded"))
+        assert shown_run(client, changed)["response"] == {"error": "cannot do DAY-2"}
+
+
+@pytest.mark.parametrize(("operation", "code"), [("CREATE", ExitCode.OK), ("DELETE", ExitCode.FAILED)])
+def test_trigger_sends_the_operation_and_the_inputs_where_handlers_read_them(
+    run: Run, operation: str, code: ExitCode
+) -> None:
+    with a_program("operation_and_properties.py") as url:
+        result = run("trigger", ACTION, "--to", url, *VM, "--operation", operation, env=SIGNED_ALONE)
+    assert result.code == code
+    assert ('"created": "zoë", "cpu": 2' if code is ExitCode.OK else "cannot do DELETE") in " ".join(result.out.split())
+
+
+def test_listen_returns_the_response_of_the_handler_and_names_the_run(folder: Path) -> None:
+    with a_program("operation_and_properties.py") as url, listener(folder, "--forward-to", url) as listening:
+        status, answer = listening.post(a_body(), now_signed(a_body()))
+        record = listening.record()
+    assert (status, json.loads(answer)) == (200, {"created": "dev-env", "cpu": 2})
+    assert (record["run_id"], record["action"], record["delivery"]["status"]) == (RUN_ID, "create_vm", 200)
+
+
+# A handler that divides the timestamp by 1000.
+
+
+@pytest.mark.parametrize("command", ["trigger", "replay"])
+def test_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(run: Run, folder: Path, command: str) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    what = (ACTION, *VM) if command == "trigger" else ("payload.json", "--expect-status", "200")
+    with a_program("millisecond_clock.py") as url:
+        refused = run(command, *what, "--to", url, env=SIGNED_ALONE)
+        accepted = run(command, *what, "--to", url, "--timestamp-unit", "ms", env=SIGNED_ALONE)
+    assert refused.code == ExitCode.FAILED
+    assert "it expects milliseconds: try --timestamp-unit ms" in " ".join((refused.out + refused.err).split())
+    assert (accepted.code, accepted.err.count("error")) == (ExitCode.OK, 0)
+
+
+def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "sandbox.db"))
+    with (
+        a_sandbox_process(tmp_path, *state) as sandbox,
+        sandbox.client() as client,
+        a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
+    ):
+        point(client, url, synchronized=True)
+        run_id = start(client, title="x")
+        note = until(sandbox, run_id, lambda note: note.startswith("responded"))
+    assert note.startswith("responded 400")
+    assert note.endswith("start the sandbox with --timestamp-unit ms")
+    with (
+        a_sandbox_process(tmp_path, *state, "--timestamp-unit", "ms") as sandbox,
+        sandbox.client() as client,
+        a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
+    ):
+        point(client, url, synchronized=True)
+        run_id = start(client, title="x")
+        note = until(sandbox, run_id, lambda note: note.startswith("responded"))
+        assert note.startswith("responded 200")
+        assert "--timestamp-unit" not in note
+        assert shown_run(client, run_id)["status"] == "SUCCESS"
+
+
+def test_listen_explains_the_refusal_of_a_handler_of_milliseconds(folder: Path) -> None:
+    with a_program("millisecond_clock.py") as url:
+        command = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--forward-to", url, "--count", "2"]
+        listening = subprocess.Popen(
+            command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            assert listening.stdout is not None
+            lines = iter(listening.stdout.readline, "")
+            at = next(line for line in lines if "http://127.0.0.1:" in line).split("http://127.0.0.1:")[1]
+            to = f"http://127.0.0.1:{at.split()[0].split('/')[0]}"
+            shown = [to]
+            payload = folder / "payload.json"
+            payload.write_bytes(a_body())
+            for unit in ("s", "ms"):
+                replay = [sys.executable, "-m", "port_hook_cli", "replay", str(payload), "--to", to]
+                subprocess.run(
+                    [*replay, "--timestamp-unit", unit], env=environment(folder), capture_output=True, check=False
+                )
+            shown.extend(lines)
+        finally:
+            listening.kill()
+            listening.communicate()
+    text = " ".join(" ".join(shown).split())
+    assert "try `port-hook replay last --to URL --timestamp-unit ms`" in text
+    assert "400" in text
+    assert "200" in text
+
+
+# A handler that reports the run by `context.runId`, after it has responded.
+
+
+def test_sandbox_ends_the_run_that_a_handler_reports_by_context_run_id(sandbox: Records, client: httpx.Client) -> None:
+    with (
+        a_program("reports_by_ids.py", "reference", env=environ_for(sandbox.ready)) as url,
+    ):
+        point(client, url)
+        run_id = start(client, title="x")
+        until(sandbox, run_id, lambda note: note.startswith("ended"))
+        found = shown_run(client, run_id)
+        assert (found["status"], found["summary"]) == ("SUCCESS", "done")
+
+
+def test_a_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(
+    sandbox: Records, client: httpx.Client, run: Run
+) -> None:
+    environ = environ_for(sandbox.ready)
+    with a_program("reports_by_ids.py", "reference", env=environ) as url:
+        assert run("trigger", ACTION, "--to", url, *VM, "--run-id", RUN_ID, env=environ).code == 0
+        while (found := shown_run(client, RUN_ID))["status"] == "IN_PROGRESS":
+            sandbox.record()
+    assert (found["status"], found["action"]["identifier"]) == ("SUCCESS", "create_vm")
+    assert found["properties"]["title"] == "zoë"
+
+
+# An AWS Lambda function behind a function URL.
+
+
+@pytest.mark.parametrize(("title", "status"), [("zoë", "SUCCESS"), ("taken", "FAILURE")])
+def test_sandbox_ends_a_synchronized_run_by_the_response_of_a_lambda_function(
+    sandbox: Records, client: httpx.Client, title: str, status: str
+) -> None:
+    with (
+        a_program("lambda_runtime.py", env=environ_for(sandbox.ready)) as url,
+    ):
+        point(client, f"{url}/vms?stage=dev", synchronized=True)
+        run_id = start(client, title=title)
+        until(sandbox, run_id, lambda note: note.startswith("responded"))
+        found = shown_run(client, run_id)
+    response = {"arn": "arn:vm/zoë"} if status == "SUCCESS" else "the name is taken"
+    assert (found["status"], found["response"]) == (status, response)
+
+
+def test_trigger_and_listen_reach_a_lambda_function(folder: Path, run: Run) -> None:
+    with a_program("lambda_runtime.py") as url, listener(folder, "--forward-to", url) as listening:
+        assert run("trigger", ACTION, "--to", url, *VM, env=SIGNED_ALONE).code == 0
+        through = run("trigger", ACTION, "--to", str(listening.ready["url"]), *VM, env=SIGNED_ALONE)
+        assert (through.code, "arn:vm/zoë" in through.out) == (0, True)
+        assert listening.record()["verdict"]["status"] == "valid"
+        taken = a_document(payload={**a_document()["payload"], "properties": {"title": "taken"}})
+        assert listening.post(a_body(taken), now_signed(a_body(taken)))[0] == 409
+
+
+# Node with `crypto` and the raw body.
+
+
+def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(
+    sandbox: Records, client: httpx.Client, tmp_path: Path, run: Run
+) -> None:
+    with (
+        a_program("express_like.js", env=environ_for(sandbox.ready)) as url,
+    ):
+        point(client, url, synchronized=True)
+        run_id = start(client, title="zoë \u2028", cpu=2)
+        until(sandbox, run_id, lambda note: note.startswith("responded"))
+        assert shown_run(client, run_id)["response"] == {"title": "zoë \u2028", "isStable": True}
+        triggered = run("trigger", ACTION, "--to", url, *VM, env=environ_for(sandbox.ready))
+        assert (triggered.code, '"isStable": true' in triggered.out) == (0, True)
+    with (
+        a_program("express_like.js") as url,
+        listener(tmp_path, "--forward-to", url) as listening,
+    ):
+        assert listening.post(a_body(), now_signed(a_body()))[0] == 200
+
+
+# Port's execution agent in its polling mode.
+
+
+@pytest.mark.parametrize("synchronized", [True, False])
+@pytest.mark.parametrize("title", ["zoë", "taken"])
+def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
+    sandbox: Records, client: httpx.Client, title: str, synchronized: bool
+) -> None:
+    environ = environ_for(sandbox.ready)
+    with a_program("synchronous_node.py") as url:
+        path = "/empty" if title == "zoë" else "/failing"
+        point(client, url + path, agent=True, synchronized=synchronized)
+        run_id = start(client, title=title)
+        until(sandbox, run_id, lambda note: "agent" in note)
+        calls = [line for line in run_program("agent_actions.py", env=environ) if "access_token" not in line]
+        found, logs = shown_run(client, run_id), client.get(f"/v1/actions/runs/{run_id}/logs").json()["runLogs"]
+    answered = 200 if title == "zoë" else 503
+    assert calls[:3] == [
+        "PATCH /v1/organization 200",
+        "POST /v1/actions/runs/claim-pending 200",
+        "PATCH /v1/actions/runs/ack 200",
+    ]
+    assert f"POST {url}{path} {answered}" in calls
+    assert logs[0]["message"] == "An action message has been received"
+    expected = "FAILURE" if answered == 503 else "SUCCESS" if synchronized else "IN_PROGRESS"
+    assert found["status"] == expected
+    # The published agent reports a failure twice; the run has ended with the first.
+    assert [call for call in calls if call.startswith(f"PATCH /v1/actions/runs/{run_id} ")] == {
+        "FAILURE": [f"PATCH /v1/actions/runs/{run_id} 200", f"PATCH /v1/actions/runs/{run_id} 409"],
+        "SUCCESS": [f"PATCH /v1/actions/runs/{run_id} 200"],
+        "IN_PROGRESS": [],
+    }[expected]
+
+
+def test_listen_recognizes_what_the_agent_sends(sandbox: Records, client: httpx.Client, folder: Path) -> None:
+    with (
+        listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening,
+    ):
+        point(client, str(listening.ready["url"]), agent=True, synchronized=True)
+        run_id = start(client, title="zoë")
+        until(sandbox, run_id, lambda note: "agent" in note)
+        run_program("agent_actions.py", env=environ_for(sandbox.ready))
+        record = listening.record()
+        found = shown_run(client, run_id)
+    assert (record["run_id"], record["verdict"]["status"]) == (run_id, "reencoded")
+    assert (found["status"], found["response"]) == ("SUCCESS", {"ok": True})

@@ -1,0 +1,80 @@
+"""A workflow of as many nodes as Port allows does not take long. `make bench` measures it; these are wide guards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.workflows.workflow import MAX_NODES
+from tests.backends.backends import SIGNED_ALONE
+from tests.conftest import Run
+from tests.long_workflows import a_chain
+from tests.sandbox_clients import token_of
+from tests.servers import application
+
+GUARD_S = 10.0
+PADDING = "x" * 5_000
+
+
+class Counter:
+    """A handler that numbers its responses, and keeps what nodes sent of the one before."""
+
+    def __init__(self) -> None:
+        self.before: list[Any] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.before.append((json.loads(await request.read()).get("before") or {}).get("data", {}).get("number"))
+        return web.json_response({"number": len(self.before), "padding": PADDING})
+
+
+@pytest.fixture
+def counter() -> Iterator[tuple[Counter, str]]:
+    found, app = Counter(), web.Application()
+    app.router.add_route("*", "/{path:.*}", found.handle)
+    with application(app) as url:
+        yield found, url
+
+
+def test_trigger_runs_a_hundred_nodes_in_seconds(run: Run, folder: Path, counter: tuple[Counter, str]) -> None:
+    found, url = counter
+    (folder / "chain.json").write_text(json.dumps(a_chain("https://example.com")), "utf-8")
+    began = time.monotonic()
+    result = run("trigger", "chain.json", "--to", url, "--input", "service=cart", env=SIGNED_ALONE)
+    assert (result.code, time.monotonic() - began < GUARD_S) == (0, True)
+    assert found.before == [None, *range(1, MAX_NODES - 1)]
+
+
+def test_a_sandbox_with_a_state_file_runs_a_hundred_nodes_in_seconds(
+    tmp_path: Path, counter: tuple[Counter, str]
+) -> None:
+    found, url = counter
+    state = tmp_path / "sandbox.db"
+
+    async def check() -> None:
+        with Renderer() as renders:
+            async with (
+                Sandbox.start(renders=renders, workflows=[a_chain(url)], state=state) as sandbox,
+                httpx.AsyncClient(base_url=sandbox.url) as client,
+            ):
+                client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+                began = time.monotonic()
+                response = await client.post("/v1/workflows/chain/runs", json={"inputs": {"service": "cart"}})
+                run_id = response.json()["workflowRun"]["identifier"]
+                run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), GUARD_S)
+                assert time.monotonic() - began < GUARD_S
+            assert (run.result, len(run.node_runs)) == ("SUCCESS", MAX_NODES)
+            async with Sandbox.start(renders=renders, state=state) as again:
+                assert again.workflow_runs[run_id].node_runs == run.node_runs
+
+    asyncio.run(check())
+    assert found.before == [None, *range(1, MAX_NODES - 1)]

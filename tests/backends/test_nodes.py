@@ -1,0 +1,212 @@
+"""Backends of workflow nodes, as people write them, run unchanged against the sandbox, `trigger` and `listen`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.backends.backends import (
+    BY_IDS,
+    SIGNED_ALONE,
+    a_program,
+    environ_for,
+    one_webhook,
+    run_program,
+    start_workflow,
+    until,
+    workflow_run,
+)
+from tests.conftest import Run
+from tests.factories import a_body, signed
+from tests.process.test_backends import Records, a_sandbox_process
+from tests.processes import listener
+
+INPUTS = {"name": "zoë", "replicas": 2}
+WAITS = {"synchronized": False, "body": {"context": BY_IDS, "payload": {"name": "{{ .outputs.trigger.name }}"}}}
+
+
+def written(folder: Path, document: Mapping[str, Any]) -> str:
+    """Write a workflow's file and return its name."""
+    (folder / "workflow.json").write_text(json.dumps(document), "utf-8")
+    return "workflow.json"
+
+
+def given(inputs: Mapping[str, Any] = INPUTS) -> list[str]:
+    return [text for name, value in inputs.items() for text in ("--input", f"{name}={value}")]
+
+
+def has_ended(note: str) -> bool:
+    return note.startswith("scale ended with")
+
+
+# A handler that reports the node by `context.workflowRunId` and `context.nodeRunId`.
+
+
+@pytest.mark.parametrize("route", ["reference", "page"])
+def test_sandbox_ends_the_node_that_a_handler_reports_by_either_documented_route(
+    sandbox: Records, client: httpx.Client, route: str
+) -> None:
+    with (
+        a_program("reports_by_ids.py", route, env=environ_for(sandbox.ready)) as url,
+    ):
+        run_id = start_workflow(client, one_webhook(url, **WAITS), **INPUTS)
+        until(sandbox, run_id, has_ended)
+        found = workflow_run(client, run_id)
+        logs = client.get(f"/v1/workflows/runs/{run_id}/logs").json()["logs"]
+    assert (found["result"], found["nodeRuns"][-1]["output"]) == ("SUCCESS", {"id": "d-1"})
+    assert [log["message"] for log in logs] == (["done"] if route == "page" else [])
+
+
+def test_sandbox_says_which_route_the_api_reference_lists(sandbox: Records, client: httpx.Client) -> None:
+    with a_program("reports_by_ids.py", "page", env=environ_for(sandbox.ready)) as url:
+        run_id = start_workflow(client, one_webhook(url, **WAITS), **INPUTS)
+        while not (record := sandbox.record()).get("path", "").startswith(f"/v1/workflows/runs/{run_id}/nodes/"):
+            pass
+    assert "API reference does not list this route" in record["note"]
+    own, other = (start_workflow(client, one_webhook(url, **WAITS), **INPUTS) for _ in range(2))
+    node_run = workflow_run(client, own)["nodeRuns"][-1]["identifier"]
+    wrong = client.patch(f"/v1/workflows/runs/{other}/nodes/{node_run}", json={"status": "IN_PROGRESS"})
+    assert wrong.status_code == 404
+
+
+@pytest.mark.parametrize(("route", "options"), [("reference", ()), ("page", ()), ("reference", ("--strict-runs",))])
+def test_trigger_waits_for_the_report_by_either_documented_route(
+    tmp_path: Path, folder: Path, run: Run, route: str, options: tuple[str, ...]
+) -> None:
+    with a_sandbox_process(tmp_path, *options) as sandbox:
+        environ = environ_for(sandbox.ready)
+        with a_program("reports_by_ids.py", route, env=environ) as url:
+            name = written(folder, one_webhook("https://example.com/scale", **WAITS))
+            result = run("trigger", name, "--to", url, *given(), "--wait", "20", env=environ)
+    assert (result.code, result.err) == (0, "")
+    assert '{"id":"d-1"}' in result.out
+
+
+@pytest.mark.parametrize("route", ["reference", "page"])
+def test_listen_names_the_node_whose_handler_reports_it(
+    sandbox: Records, client: httpx.Client, folder: Path, route: str
+) -> None:
+    node_run = f"wfnr_{route:0<16}"
+    body = a_body(
+        {"context": {"workflowRunId": "wfr_QOz6WoOB1Q2lmhZZ", "nodeRunId": node_run}, "payload": {"name": "zoë"}}
+    )
+    environ = environ_for(sandbox.ready)
+    with (
+        a_program("reports_by_ids.py", route, env=environ) as url,
+        listener(folder, "--forward-to", url) as listening,
+    ):
+        assert listening.post(body, signed(body, timestamp=str(int(time.time()))))[0] == 202
+        record = listening.record()
+        while (found := client.get(f"/v1/workflows/nodes/runs/{node_run}").json()["nodeRun"])["result"] is None:
+            sandbox.record()
+    assert (record["run_id"], record["verdict"]["status"]) == (node_run, "valid")
+    assert (found["result"], found["output"]) == ("SUCCESS", {"id": "d-1"})
+
+
+# A synchronous handler, whose response becomes the node's output.
+
+
+@pytest.mark.parametrize(
+    ("path", "result", "output"),
+    [
+        ("/json", "SUCCESS", {"response": {"status": 200, "data": {"replicas": 3, "name": "zoë"}}}),
+        ("/text", "SUCCESS", {"response": {"status": 200, "data": "scaled"}}),
+        ("/empty", "SUCCESS", {"response": {"status": 200, "data": {}}}),
+        ("/failing", "FAILED", {"error": {"message": "The webhook responded with status 503."}}),
+    ],
+)
+def test_a_synchronous_response_is_the_output_in_sandbox_and_trigger(
+    sandbox: Records, client: httpx.Client, folder: Path, run: Run, path: str, result: str, output: dict[str, Any]
+) -> None:
+    with a_program("synchronous_node.py") as url:
+        run_id = start_workflow(client, one_webhook(url + path), **INPUTS)
+        until(sandbox, run_id, has_ended)
+        found = workflow_run(client, run_id)
+        name = written(folder, one_webhook(f"https://example.com{path}"))
+        triggered = run("trigger", name, "--to", url, *given(), "--json", env=SIGNED_ALONE)
+    assert (found["result"], found["nodeRuns"][-1]["output"]) == (result, output)
+    last = [record for record in triggered.records if record["type"] == "node"][-1]
+    assert (last["result"], last["output"]) == (result, output)
+    assert triggered.code == (ExitCode.OK if result == "SUCCESS" else ExitCode.FAILED)
+
+
+def test_listen_forwards_a_node_and_returns_the_response(folder: Path, run: Run) -> None:
+    with a_program("synchronous_node.py") as url, listener(folder, "--forward-to", url) as listening:
+        name = written(folder, one_webhook("https://example.com/json"))
+        result = run("trigger", name, "--to", str(listening.port), *given(), "--json", env=SIGNED_ALONE)
+        record = listening.record()
+    assert result.code == 0
+    assert (record["verdict"]["status"], record["path"], record["answer"]) == ("valid", "/json", {"status": 200})
+
+
+# A handler that divides the timestamp by 1000.
+
+
+def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it(
+    sandbox: Records, client: httpx.Client, folder: Path, run: Run
+) -> None:
+    name = written(folder, one_webhook("https://example.com/"))
+    with a_program("millisecond_clock.py") as url:
+        refused = run("trigger", name, "--to", url, *given(), env=SIGNED_ALONE)
+        accepted = run("trigger", name, "--to", url, *given(), "--timestamp-unit", "ms", env=SIGNED_ALONE)
+    assert (refused.code, accepted.code) == (ExitCode.FAILED, ExitCode.OK)
+    assert "it expects milliseconds: try --timestamp-unit ms" in " ".join(refused.out.split())
+    assert "--timestamp-unit" not in accepted.out
+    with (
+        a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
+    ):
+        run_id = start_workflow(client, one_webhook(url), **INPUTS)
+        note = until(sandbox, run_id, has_ended)
+    assert note.endswith("start the sandbox with --timestamp-unit ms")
+
+
+# Port's execution agent in its polling mode.
+
+
+@pytest.mark.parametrize(
+    ("synchronized", "path", "result"),
+    [(True, "/empty", "SUCCESS"), (True, "/failing", "FAILED"), (False, "/empty", None)],
+)
+def test_the_agent_claims_sends_and_reports_a_node(
+    sandbox: Records, client: httpx.Client, synchronized: bool, path: str, result: str | None
+) -> None:
+    with a_program("synchronous_node.py") as url:
+        document = one_webhook(url + path, agent=True, synchronized=synchronized, headers={"X-Team": "a"})
+        run_id = start_workflow(client, document, **INPUTS)
+        until(sandbox, run_id, lambda note: "waits for Port's agent" in note)
+        calls = [line for line in run_program("agent_nodes.py", env=environ_for(sandbox.ready)) if "token" not in line]
+        if result is not None:
+            until(sandbox, run_id, has_ended)
+        found = workflow_run(client, run_id)
+        again = [line for line in run_program("agent_nodes.py", env=environ_for(sandbox.ready)) if "token" not in line]
+    node_run = found["nodeRuns"][-1]
+    assert calls[:2] == ["POST /v1/workflows/runs/claim-pending 200", "PATCH /v1/workflows/runs/ack 200"]
+    assert f"POST {url}{path} {503 if path == '/failing' else 200}" in calls
+    assert (node_run["result"], found["result"]) == (result, result)
+    assert again == ["POST /v1/workflows/runs/claim-pending 200"]  # it is not claimed twice
+    reports = [call.split()[-1] for call in calls if call.startswith("PATCH /v1/workflows/nodes/runs/")]
+    # The published agent reports a failure twice; what Port responds to the second is not documented.
+    assert reports == {"SUCCESS": ["200"], "FAILED": ["200", "409"], None: []}[result]
+    if result == "SUCCESS":
+        assert node_run["output"] == {"response": {"status": 200, "data": {}}}
+
+
+def test_listen_recognizes_the_node_request_of_the_agent(sandbox: Records, client: httpx.Client, folder: Path) -> None:
+    with (
+        listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening,
+    ):
+        run_id = start_workflow(client, one_webhook(str(listening.ready["url"]), agent=True), **INPUTS)
+        until(sandbox, run_id, lambda note: "waits for Port's agent" in note)
+        run_program("agent_nodes.py", env=environ_for(sandbox.ready))
+        record = listening.record()
+        until(sandbox, run_id, has_ended)
+        found = workflow_run(client, run_id)
+    assert (record["run_id"], record["verdict"]["status"]) == (found["nodeRuns"][-1]["identifier"], "reencoded")
+    assert found["result"] == "SUCCESS"

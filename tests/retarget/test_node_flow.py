@@ -1,0 +1,313 @@
+"""Workflow nodes that are retargeted and restored, against the sandbox's workflow routes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.errors import PortApiError, RetargetError, UsageError
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.retarget.flow import Retargeting, restore_entry
+from port_hook_cli.retarget.journal import Journal
+from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.retarget.view import restore_message
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.workflows.retargeting import settable_workflow
+from tests.flaky_port import Fault, FlakyPort
+from tests.retargets import (
+    ONE,
+    TWO,
+    MortalJournal,
+    a_retargeting,
+    a_workflow,
+    an_action,
+    journal_files,
+    node_config,
+    of_sandbox,
+)
+
+ORIGINAL = "https://example.com"
+CHECK, DEPLOY = "deploy_service#check", "deploy_service#deploy"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.start(workflows=[a_workflow()]) as running:
+        yield running
+
+
+def workflow(sandbox: Sandbox) -> dict[str, Any]:
+    return sandbox.workflows["deploy_service"]
+
+
+def text(sandbox: Sandbox) -> str:
+    return json.dumps(settable_workflow(workflow(sandbox)))
+
+
+def urls(sandbox: Sandbox) -> tuple[str, str]:
+    check, deploy = (node_config(workflow(sandbox), node)["url"] for node in ("check", "deploy"))
+    return check, deploy
+
+
+async def retargeted(flow: Retargeting, *names: str, url: str = ONE) -> None:
+    await flow.prepare(names)
+    await flow.apply(url)
+
+
+async def left_behind(sandbox: Sandbox, home: Path, *names: str) -> None:
+    """Retarget nodes to ONE as a listener does that is killed then."""
+    mortal = MortalJournal(home)
+    async with a_retargeting(home=home, journal=mortal, **of_sandbox(sandbox)) as flow:
+        await retargeted(flow, *names)
+    mortal.die()
+
+
+async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: Sandbox, tmp_path: Path) -> None:
+    before, outcomes = text(sandbox), list[Outcome]()
+    async with a_retargeting(home=tmp_path, on_outcome=outcomes.append, **of_sandbox(sandbox)) as flow:
+        await flow.prepare([CHECK, DEPLOY, CHECK])
+        version = "  (makes a new version of the workflow, and another one when the listener ends)"
+        assert flow.lines(ONE) == [
+            f"{CHECK}:",
+            f"  config.url: {ORIGINAL} -> {ONE}",
+            "  config.agent: true -> false",
+            version,
+            f"{DEPLOY}:",
+            f"  config.url: {ORIGINAL} -> {ONE}",
+            version,
+        ]
+        for url in (ONE, TWO):
+            await flow.apply(url)
+            assert urls(sandbox) == (url, url)
+            assert not node_config(workflow(sandbox), "check")["agent"]
+        assert [outcome.end for outcome in await flow.restore()] == [End.RESTORED, End.RESTORED]
+    assert text(sandbox) == before
+    assert {outcome.version for outcome in outcomes} == {6, 7}
+    assert workflow(sandbox)["version"] == 7
+    assert restore_message(outcomes[0]).startswith(f"is restored to {ORIGINAL}, in version ")
+    assert journal_files(tmp_path) == []
+
+
+async def test_restore_keeps_what_someone_else_changed_in_the_workflow(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await retargeted(flow, CHECK)
+        workflow(sandbox)["title"] = "Theirs"
+        node_config(workflow(sandbox), "check")["method"] = "PUT"
+        await flow.apply(TWO)
+        workflow(sandbox)["category"] = "Deployments"
+        assert [outcome.end for outcome in await flow.restore()] == [End.RESTORED]
+    now = workflow(sandbox)
+    assert (now["title"], now["category"]) == ("Theirs", "Deployments")
+    assert node_config(now, "check") == node_config(a_workflow(method="PUT"), "check")
+
+
+async def test_restore_does_not_overwrite_the_url_of_someone_else(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await retargeted(flow, CHECK)
+        node_config(workflow(sandbox), "check")["url"] = "https://theirs.example"
+        with pytest.raises(RetargetError) as problem:
+            await flow.apply(TWO)
+        (outcome,) = await flow.restore()
+    assert f"{CHECK} was changed in Port" in problem.value.message
+    assert (outcome.end, urls(sandbox)[0]) == (End.CHANGED, "https://theirs.example")
+    assert Journal(tmp_path).count_leftovers() == 1
+
+
+@pytest.mark.parametrize("change", ["removed", "renamed", "retyped"])
+async def test_restore_keeps_the_entry_when_the_node_is_no_longer_there(
+    sandbox: Sandbox, tmp_path: Path, change: str
+) -> None:
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await retargeted(flow, CHECK)
+        node = workflow(sandbox)["nodes"][1]
+        if change == "removed":
+            workflow(sandbox)["nodes"].remove(node)
+        else:
+            node |= {"identifier": "build"} if change == "renamed" else {"config": {"type": "KAFKA"}}
+        theirs = text(sandbox)
+        (outcome,) = await flow.restore()
+    assert (outcome.end, text(sandbox)) == (End.REMOVED, theirs)
+    assert f"its original URL was {ORIGINAL}" in restore_message(outcome)
+    assert Journal(tmp_path).count_leftovers() == 1
+
+
+async def test_restore_keeps_the_entry_when_the_workflow_was_deleted(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await retargeted(flow, CHECK)
+        del sandbox.workflows["deploy_service"]
+        (outcome,) = await flow.restore()
+    assert outcome.end is End.FAILED
+    assert isinstance(outcome.problem, PortApiError)
+    assert outcome.problem.message == "Port has no workflow deploy_service."
+    assert Journal(tmp_path).count_leftovers() == 1
+
+
+async def test_restore_does_not_change_a_workflow_of_another_organization(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await retargeted(flow, CHECK)
+        workflow(sandbox)["orgId"] = "org_of_someone_else"
+        (outcome,) = await flow.restore()
+    assert (outcome.end, urls(sandbox)[0]) == (End.ANOTHER, ONE)
+
+
+async def test_two_listeners_retarget_two_nodes_of_one_workflow(sandbox: Sandbox, tmp_path: Path) -> None:
+    before = text(sandbox)
+    async with (
+        a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as one,
+        a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as two,
+    ):
+        await one.prepare([CHECK])
+        await two.prepare([DEPLOY])
+        await asyncio.gather(one.apply(ONE), two.apply(TWO))
+        assert urls(sandbox) == (ONE, TWO)
+        await asyncio.gather(one.apply(TWO), two.apply(ONE))
+        assert urls(sandbox) == (TWO, ONE)
+        ends = [outcome.end for outcomes in await asyncio.gather(one.restore(), two.restore()) for outcome in outcomes]
+    assert (ends, text(sandbox)) == ([End.RESTORED, End.RESTORED], before)
+    assert journal_files(tmp_path) == []
+
+
+async def test_a_listener_waits_while_another_one_replaces_the_workflow(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    # GET by each `prepare`; GET and PUT by the first `apply`, whose PUT waits.
+    async with FlakyPort((None, None, None, Fault(gate=gate))).serve() as port:
+        port.workflows["deploy_service"] = a_workflow()
+        async with a_retargeting(port.url, tmp_path) as one, a_retargeting(port.url, tmp_path) as two:
+            await one.prepare([CHECK])
+            await two.prepare([DEPLOY])
+            applying = asyncio.create_task(one.apply(ONE))
+            await port.hanging.wait()
+            waiting = asyncio.create_task(two.apply(TWO))
+            asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a GET that would be too early
+            await asyncio.gather(applying, waiting)
+        nodes = [node_config(port.workflows["deploy_service"], node)["url"] for node in ("check", "deploy")]
+    assert nodes == [ONE, TWO]
+    assert [call.method for call in port.calls] == ["GET", "GET", "GET", "PUT", "GET", "PUT"]
+
+
+async def test_second_listener_is_rejected_for_the_same_node(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with (
+        a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as one,
+        a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as two,
+    ):
+        await retargeted(one, CHECK)
+        with pytest.raises(RetargetError) as refusal:
+            await two.prepare([CHECK])
+        assert CHECK in refusal.value.message
+        await two.restore()
+        await one.restore()
+
+
+async def test_an_action_and_a_workflow_may_have_the_same_identifier(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.add_action(an_action("deploy_service"))
+    before = text(sandbox)
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await retargeted(flow, "deploy_service", DEPLOY)
+        assert sandbox.actions["deploy_service"]["invocationMethod"]["url"] == ONE
+        assert urls(sandbox) == (ORIGINAL, ONE)
+        names = {outcome.entry.name: outcome.end for outcome in await flow.restore()}
+    assert names == {"deploy_service": End.RESTORED, DEPLOY: End.RESTORED}
+    assert sandbox.actions["deploy_service"]["invocationMethod"]["url"] == ORIGINAL
+    assert text(sandbox) == before
+
+
+async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox: Sandbox, tmp_path: Path) -> None:
+    before = text(sandbox)
+    await left_behind(sandbox, tmp_path, CHECK)
+    assert urls(sandbox)[0] == ONE
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await flow.prepare([CHECK])
+        assert f"  config.url: {ONE} -> {TWO}" in flow.lines(TWO)
+        assert f"when this listener ends, it is restored to {ORIGINAL}" in flow.lines(TWO)[-1]
+        await flow.apply(TWO)
+        await flow.restore()
+    assert text(sandbox) == before
+    assert journal_files(tmp_path) == []
+
+
+async def test_prepare_rejects_a_leftover_that_was_changed(sandbox: Sandbox, tmp_path: Path) -> None:
+    await left_behind(sandbox, tmp_path, CHECK)
+    node_config(workflow(sandbox), "check")["url"] = TWO
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        with pytest.raises(RetargetError) as problem:
+            await flow.prepare([CHECK])
+    assert problem.value.hint == f"Run `port-hook restore {CHECK}` first."
+
+
+@pytest.mark.parametrize("fault", [Fault(status=503, after=True), Fault(lose=True, after=True), Fault(lose=True)])
+async def test_node_is_restored_when_the_response_to_the_change_was_lost(tmp_path: Path, fault: Fault) -> None:
+    async with FlakyPort((None, None, fault, None, None, fault)).serve() as port:
+        port.workflows["deploy_service"] = a_workflow()
+        async with a_retargeting(port.url, tmp_path) as flow:
+            await retargeted(flow, CHECK)
+            assert node_config(port.workflows["deploy_service"], "check")["url"] == ONE
+            (outcome,) = await flow.restore()
+        assert json.dumps(port.workflows["deploy_service"]) == json.dumps(a_workflow())
+    assert outcome.end is End.RESTORED
+    assert restore_message(outcome) == f"is restored to {ORIGINAL}, in a new version of the workflow"
+
+
+@pytest.mark.parametrize(
+    ("fault", "at_put", "expected"),
+    [
+        (Fault(status=403), False, "have no permission to read the workflow deploy_service"),
+        (Fault(status=404), False, "Port has no workflow deploy_service."),
+        (Fault(status=403), True, "have no permission to change the workflow deploy_service"),
+        (Fault(status=422), True, "Port does not accept the changed workflow deploy_service."),
+    ],
+)
+async def test_retargeting_leaves_no_entry_when_port_rejects_it(
+    tmp_path: Path, fault: Fault, at_put: bool, expected: str
+) -> None:
+    async with FlakyPort((None, None, fault) if at_put else (fault,)).serve() as port:
+        port.workflows["deploy_service"] = a_workflow()
+        async with a_retargeting(port.url, tmp_path) as flow:
+            with pytest.raises(PortApiError) as problem:
+                await retargeted(flow, CHECK)
+            assert [outcome.end for outcome in await flow.restore()] == [End.UNTOUCHED] * at_put
+    assert expected in problem.value.message
+    assert problem.value.hint
+    assert journal_files(tmp_path) == []
+
+
+async def test_prepare_fails_for_a_node_that_cannot_be_retargeted(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        with pytest.raises(RetargetError) as refusal:
+            await flow.prepare([CHECK, "deploy_service#trigger", "deploy_service#build"])
+        with pytest.raises(UsageError):
+            await flow.prepare(["deploy_service#"])
+        await flow.restore()
+    assert "deploy_service#trigger is a node of the type SELF_SERVE_TRIGGER" in refusal.value.message
+    assert "deploy_service#build does not exist" in refusal.value.message
+    assert workflow(sandbox)["version"] == 1
+    assert journal_files(tmp_path) == []
+
+
+async def test_node_that_already_has_the_url_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await flow.prepare([DEPLOY])
+        assert flow.lines(ORIGINAL) == [f"{DEPLOY} already has the listener's URL"]
+        await flow.apply(ORIGINAL)
+        assert await flow.restore() == ()
+    assert workflow(sandbox)["version"] == 1
+
+
+async def test_restore_entry_waits_at_most_its_time_for_another_listener(sandbox: Sandbox, tmp_path: Path) -> None:
+    await left_behind(sandbox, tmp_path, CHECK)
+    (kept,) = Journal(tmp_path).kept()
+    assert kept.entry is not None
+    claim = Journal(tmp_path).reclaim(kept)
+    assert claim is not None
+    turn = claim.take_turn(kept.entry)
+    assert turn is not None
+    async with PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret) as api:
+        outcome = await restore_entry(api, claim, kept.entry, turn_within_s=0.05)
+        assert outcome.end is End.FAILED
+        assert "Another listener on this machine" in str(outcome.problem)
+        turn.release()
+        assert (await restore_entry(api, claim, kept.entry)).end is End.RESTORED

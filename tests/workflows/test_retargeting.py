@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.retargeting import Refusal, Standing, UrlChange
+from port_hook_cli.workflows.retargeting import (
+    node_settings,
+    node_standing,
+    plan_node_change,
+    restored_workflow,
+    settable_workflow,
+    workflow_path,
+    workflow_version,
+)
+from tests.port_workflows_openapi import faults, require_workflows_openapi
+from tests.retargets import ONE, TWO, a_workflow, node_config
+
+ORIGINAL = "https://example.com"
+
+
+def shown(workflow: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return a workflow as Port shows it."""
+    dates = dict.fromkeys(("createdAt", "createdBy", "updatedAt", "updatedBy"), "2026-01-01T00:00:00Z")
+    return {**json.loads(json.dumps(workflow)), "id": "wf_1", "orgId": "org_1", "version": 3, **dates, **fields}
+
+
+def planned(workflow: dict[str, Any], node: str, url: str, **options: Any) -> UrlChange:
+    change = plan_node_change(workflow, node, url, **options)
+    assert isinstance(change, UrlChange)
+    return change
+
+
+def settings(workflow: dict[str, Any], node: str = "check") -> dict[str, Any]:
+    found = node_settings(workflow, node)
+    assert found is not None
+    return found
+
+
+def standing_of(now: dict[str, Any], *urls: str, left: dict[str, Any] | None = None) -> Standing:
+    return node_standing(now, "check", settings(shown(a_workflow())), urls=urls, left=left)
+
+
+def pointed(url: str, **fields: Any) -> dict[str, Any]:
+    return shown(a_workflow(url=url, agent=False), **fields)
+
+
+def test_plan_node_change_changes_only_the_url_and_a_true_agent() -> None:
+    change = planned(shown(a_workflow()), "check", ONE)
+    assert json.dumps(change.body) == json.dumps(a_workflow(agent=False, url=ONE))
+    assert {each.keys: (each.before, each.after) for each in change.differences} == {
+        ("config", "url"): (ORIGINAL, ONE),
+        ("config", "agent"): (True, False),
+    }
+    assert [each.keys for each in planned(shown(a_workflow()), "deploy", ONE).differences] == [("config", "url")]
+
+
+def test_plan_node_change_keeps_an_agent_that_someone_else_set() -> None:
+    now = shown(a_workflow(url=ONE, agent=True))
+    original = {"orgId": "org_1", "config": {"url": ORIGINAL}}
+    config = node_config(dict(planned(now, "check", TWO, original=original).body), "check")
+    assert (config["url"], config["agent"]) == (TWO, True)
+
+
+def test_settable_workflow_leaves_out_nulls_but_keeps_those_of_templates() -> None:
+    document = {**a_workflow(), "icon": None}
+    document["nodes"][1] |= {"description": None}
+    node_config(document, "check")["method"] = None
+    assert json.dumps(settable_workflow(shown(document))) == json.dumps(a_workflow())
+
+
+@pytest.mark.parametrize("extra", [{}, {"title": None, "category": None}])
+def test_what_is_put_is_valid_for_the_route(extra: dict[str, Any]) -> None:
+    document = require_workflows_openapi()
+    body = {"$ref": "#/components/schemas/WorkflowBody"}
+    now = {**shown(a_workflow()), **extra}
+    del node_config(now, "check")["body"]["é"]
+    for put in (planned(now, "check", ONE).body, restored_workflow(now, "check", settings(now))):
+        assert faults(document, put, body) == []
+        assert not put.keys() & {"orgId", "version", "id", "createdAt", "createdBy", "updatedAt", "updatedBy"}
+
+
+@pytest.mark.parametrize(
+    ("node", "config", "message"),
+    [
+        ("build", {}, "does not exist; the WEBHOOK nodes of the workflow are: check, deploy"),
+        ("trigger", {}, "is a node of the type SELF_SERVE_TRIGGER; only a WEBHOOK node has a URL to change"),
+        ("check", {"url": "https://{{ .outputs.trigger.host }}/x"}, "computes its `url` for each run"),
+        ("check", {"agent": "yes"}, "neither true nor false"),
+        ("check", {"url": None}, "has no URL that could be restored"),
+    ],
+)
+def test_plan_node_change_refuses_with_a_reason(node: str, config: dict[str, Any], message: str) -> None:
+    refusal = plan_node_change(shown(a_workflow(**config)), node, ONE)
+    assert isinstance(refusal, Refusal)
+    assert message in refusal.reason
+
+
+@pytest.mark.parametrize("document", [{}, {"nodes": 1}, {"nodes": [1, {}, {"identifier": "check", "config": 1}]}])
+def test_plan_node_change_refuses_a_malformed_workflow(document: dict[str, Any]) -> None:
+    assert isinstance(plan_node_change(document, "check", ONE), Refusal)
+    assert node_settings(document, "check") is None
+
+
+def test_node_standing_compares_only_the_fields_that_are_set() -> None:
+    assert standing_of(shown(a_workflow(), version=9, title="Theirs")) is Standing.ORIGINAL
+    assert standing_of(pointed(ONE, title="Theirs"), ONE) is Standing.RETARGETED
+    assert standing_of(pointed(TWO), ONE, TWO) is Standing.RETARGETED
+    assert standing_of(shown(a_workflow(url=ONE, agent=None)), ONE) is Standing.RETARGETED
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (pointed("https://theirs.example"), Standing.CHANGED),
+        (shown(a_workflow(url=ONE)), Standing.CHANGED),
+        (shown(a_workflow(agent=False)), Standing.CHANGED),
+        (pointed(ONE, orgId="org_2"), Standing.ANOTHER),
+        (pointed(ONE, id="wf_2"), Standing.RETARGETED),
+        (pointed(ONE, nodes=[]), Standing.REMOVED),
+        (shown(a_workflow(type="KAFKA")), Standing.REMOVED),
+    ],
+)
+def test_node_standing_tells_the_changes_of_someone_else_apart(now: dict[str, Any], expected: Standing) -> None:
+    assert standing_of(now, ONE) is expected
+
+
+def test_node_standing_is_retargeted_when_port_shows_another_form_of_the_url() -> None:
+    now = pointed(f"{ONE}/")
+    assert standing_of(now, ONE) is Standing.CHANGED
+    assert standing_of(now, ONE, left=settings(now)) is Standing.RETARGETED
+
+
+def test_restored_workflow_keeps_what_others_changed() -> None:
+    now = pointed(ONE, title="Theirs")
+    node_config(now, "check")["onFailure"] = "continue"
+    node_config(now, "deploy")["url"] = TWO
+    body = restored_workflow(now, "check", settings(shown(a_workflow())))
+    assert node_config(body, "check") == node_config(a_workflow(onFailure="continue"), "check")
+    assert (body["title"], node_config(body, "deploy")["url"]) == ("Theirs", TWO)
+
+
+def test_node_settings_hold_no_headers_and_no_body() -> None:
+    assert settings(shown(a_workflow())) == {"orgId": "org_1", "config": {"url": ORIGINAL, "agent": True}}
+    assert settings(shown(a_workflow()), "deploy") == {"orgId": "org_1", "config": {"url": ORIGINAL}}
+
+
+@pytest.mark.parametrize(("version", "expected"), [(3, 3), (None, None), (True, None), ("3", None)])
+def test_workflow_version_is_a_number_or_none(version: Any, expected: int | None) -> None:
+    assert workflow_version({"version": version}) == expected
+
+
+def test_workflow_path_quotes_the_identifier() -> None:
+    assert workflow_path("a/b é") == "/v1/workflows/a%2Fb%20%C3%A9"
+    assert workflow_path("..") == "/v1/workflows/%2E%2E"
