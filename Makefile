@@ -102,7 +102,7 @@ mutants: $(VENV)/.dev ## Mutate the package for MUTANTS_S seconds; prints the mu
 	$(BIN)/python tests/mutants/run.py --seconds $(MUTANTS_S) $(if $(SEED),--seed $(SEED))
 
 .PHONY: conformance
-conformance: $(VENV)/.dev ## Compare with Port's own engine and API document; needs npm and a C toolchain
+conformance: $(VENV)/.dev ## Compare with Port's own engine and API documents; needs npm and a C toolchain
 	PYTHONPATH=. $(BIN)/python tests/conformance/run.py
 	PORT_HOOK_CONFORMANCE=1 $(BIN)/pytest --quiet -p no:randomly tests/conformance
 

@@ -32,7 +32,7 @@ def plain_value(decryption: Decryption) -> str:
 
 
 def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) -> Iterator[str]:
-    """Yield errors and hints on what could not be decrypted. `tried` names the keys and where they come from."""
+    """Yield errors and hints for properties that could not be decrypted. `tried` names the keys with their places."""
     failed = [decryption for decryption in decryptions if decryption.problem is not None]
     for decryption in failed:
         yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.message)}"

@@ -29,7 +29,7 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 class Scheme(StrEnum):
-    """Port's names of the two schemes."""
+    """Port's names for the two schemes."""
 
     AES_GCM = "aes256-gcm"
     CLIENT_SIDE = "client-side"

@@ -33,7 +33,7 @@ _CORRECT = "Fix it, or the data that it is rendered with."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What templates know of one run.
+    """The data of one run that templates can use.
 
     `inputs` are the values for the templates, `properties` those that were sent to Port. In both, the inputs named in
     `encrypted` have encrypted values. `by` is the user who started the run, `at` the time in RFC 3339.

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 WEBHOOK = "WEBHOOK"
 # GET returns these, but PUT refuses them. All other fields are sent back unchanged, including those that are newer than
-# this program: without a field, PUT would unset it, and with a field that it refuses, it changes nothing (422).
+# this program: PUT unsets a field that is missing, and changes nothing (422) if there is a field that it refuses.
 SET_BY_PORT = frozenset({"id", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 _METHOD = "invocationMethod"
 _TEMPLATE = "{{"
@@ -32,9 +32,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlChange:
-    """An action, or a workflow with a node, that gets another URL.
+    """A change of the URL of an action, or of a node of a workflow.
 
-    `body` is what PUT sends. There are no differences if it has that URL already.
+    `body` is what PUT sends. There are no differences if the action already has the URL.
     """
 
     identifier: str
@@ -179,7 +179,8 @@ def pointed_at(method: Mapping[str, Any], url: str) -> dict[str, Any]:
     """Return an invocation method, or a node's config, whose requests Port itself sends to `url`."""
     pointed = {**method, "url": url}
     if method.get("agent") is True:
-        pointed["agent"] = False  # otherwise Port would hand the invocation to its execution agent instead of the URL
+        # Otherwise Port would send the invocation through its execution agent instead of to the URL.
+        pointed["agent"] = False
     return pointed
 
 

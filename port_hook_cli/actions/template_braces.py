@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-"""White space as JavaScript's `\\s` and `trim` have it, for a character class."""
+"""White space as JavaScript's `\\s` and `trim` define it, for a character class."""
 
 _TRIMMED = re.compile(rf"\A[{JS_SPACE}]+|[{JS_SPACE}]+\Z")
 _SPREAD = re.compile(rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}").fullmatch
@@ -78,7 +78,7 @@ class _Reading:
     def __init__(self, template: str) -> None:
         self._template = template
         self._quote = ""
-        self._start = 0  # of the open expression; an expression never starts before 2
+        self._start = 0  # where the open expression starts, after its braces; 0 if none is open
         self._spans: list[tuple[int, int]] = []
 
     def spans(self) -> list[tuple[int, int]]:

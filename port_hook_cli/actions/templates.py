@@ -119,7 +119,7 @@ class Prepared:
     def assemble(self, outcomes: Sequence[Outcome], *, strict: bool = False) -> Rendering:
         """Put the outcomes of `programs` into their places; raises what `render` raises.
 
-        Values are rendered in the order of Port's engine, so that the same one of several mistakes is reported. The
+        Values are rendered in the order of Port's engine, so that of several mistakes, the same one is reported. The
         values of dropped keys are not rendered.
         """
         assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)

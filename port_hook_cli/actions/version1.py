@@ -27,7 +27,7 @@ def is_version1(document: Any) -> bool:
 
 
 def converted(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an action of the old format in the present one; raises BadAction that names what cannot be converted."""
+    """Return an action of the old format in the current one; raises BadAction that names what cannot be converted."""
     operation = document.get("trigger")
     if operation not in OPERATIONS:
         raise BadAction(

@@ -30,7 +30,7 @@ COMMANDS = {
     "render": "Render a template of an action as Port does, with jq.",
     "trigger": "Invoke an action, automation or workflow as Port does: check, render, sign, send.",
     "verify": "Check whether a signature is valid, and explain why if it is not.",
-    "replay": "Send a saved or written payload again, freshly signed.",
+    "replay": "Send a captured request or a payload from a file, freshly signed.",
     "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
     "captures": "List captures, newest first.",
     "show": "Show one capture in full.",

@@ -49,7 +49,7 @@ def decrypt(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Where the values are: payload.properties.password, or an input's name. "
+            help="The path of a value, such as payload.properties.password, or an input's name. "
             "Default: the properties that the payload names as encrypted.",
             metavar="[PATH]...",
             show_default=False,
@@ -156,7 +156,7 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
 
 
 def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:
-    """Print the values; a single value goes into a pipe or a file byte for byte."""
+    """Print the values; a single value is written to a pipe or a file byte for byte."""
     if not alone:
         for line in decryption_lines(decryptions):
             print(line, file=runtime.stdout)

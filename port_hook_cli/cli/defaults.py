@@ -107,7 +107,7 @@ def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> di
 
 
 def name_variable(wrong: Any, runtime: Runtime) -> None:
-    """Make typer's error about a value name the variable that the value came from, if it came from one."""
+    """If the value in typer's error came from a variable, make the error name the variable."""
     source = wrong.ctx and wrong.param and wrong.ctx.get_parameter_source(wrong.param.name)
     if source and source.name == "DEFAULT_MAP":
         command = wrong.ctx.info_name

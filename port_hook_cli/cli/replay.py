@@ -39,7 +39,7 @@ def replay(
         typer.Option(
             "--to",
             metavar="URL|PORT",
-            help="The target; without a path, it gets the captured path and query. Default: the handler on this "
+            help="The target. If it has no path, the captured path and query are used. Default: the handler on this "
             "machine that the capture was forwarded to, or that the store's last `listen` forwarded to.",
         ),
     ] = None,
@@ -66,7 +66,9 @@ def replay(
     concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Send N requests at once.")] = 1,
     rate: Annotated[
         str | None,
-        typer.Option("--rate", metavar="N/s", help="Send at most N requests a second (N/s) or a minute (N/m), evenly."),
+        typer.Option(
+            "--rate", metavar="N/s", help="Send at most N requests a second (N/s) or a minute (N/m), evenly spaced."
+        ),
     ] = None,
     expect_status: Annotated[
         str | None,
@@ -92,9 +94,9 @@ def replay(
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
-    """Send a saved or written payload again, freshly signed.
+    """Send a captured request or a payload from a file, freshly signed.
 
-    A capture keeps its method, path, header fields and exact body; timestamp and signature are new.
+    A capture keeps its method, path, header fields and exact body. Its timestamp and signature are new.
     """
     if "" in sources:
         raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")

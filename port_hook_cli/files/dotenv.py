@@ -30,7 +30,7 @@ class DotenvFile:
 
 
 def project_dotenv(cwd: Path, home: Path, prefix: str = "PORT_") -> DotenvFile:
-    """Return the variables of the `.env` file in the working folder; in `~/.port`, that is the user's own."""
+    """Return the variables of the working folder's `.env`; none in `~/.port`, where that file is the user's own."""
     return DotenvFile(name=PROJECT_FILE) if cwd == home / ".port" else read_dotenv(cwd / ".env", prefix, PROJECT_FILE)
 
 
@@ -101,5 +101,5 @@ def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
 
 
 def _line(first: int, statement: str) -> int:
-    """Return the line on which a statement's text begins; for the parser, blank lines before it are part of it."""
+    """Return the line on which a statement's text begins. The parser includes the blank lines before it."""
     return first + statement[: len(statement) - len(statement.lstrip())].count("\n")

@@ -92,7 +92,7 @@ def _read(path: Path, shown: str) -> SettingsFile:
 
 
 def fault_of(mode: int, *, owner: int, user: int, is_private: Callable[[], bool]) -> tuple[str, str] | None:
-    """Return why a file with this mode and owner must not be used, and advice that its name completes; else None.
+    """Return why a file with this mode and owner must not be used, and advice that ends before its name; else None.
 
     A file that a group can write is accepted if `is_private` says that the group is its owner's alone.
     """

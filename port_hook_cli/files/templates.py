@@ -15,7 +15,7 @@ _MOST_SIZE = 50_000_000
 def read_template(text: str, *, name: str) -> Any:
     """Return the template in `text`: a JSON or YAML document, else the text itself if it contains double braces.
 
-    Raises UsageError for a text that begins like a JSON document but is not valid, and for any other text.
+    Raises UsageError for a text that begins like JSON but is not valid, and for a text that is not a template.
     """
     text = text.removeprefix("\ufeff")
     try:
@@ -57,7 +57,7 @@ def read_yaml(text: str) -> Any:
     try:
         document = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
         if _size(document, {}) > _MOST_SIZE:
-            raise NotJson("with its aliases written out it is too large")
+            raise NotJson("it is too large once its aliases are expanded")
         return read_json(write_json(document))
     except yaml.MarkedYAMLError as error:
         raise NotJson(_place_of(error)) from error

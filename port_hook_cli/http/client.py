@@ -99,7 +99,7 @@ class HttpClient:
         while connections:
             connection = connections.pop()
             if not connection.can_poll:
-                # What has arrived is read in the next turn of the loop, before the second one begins.
+                # Wait for two turns of the event loop: the first one reads data that has already arrived.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             is_fresh = time.monotonic() - connection.idle_since < _MAX_IDLE_S

@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         return self._poll is not None
 
     def has_input(self) -> bool:
-        """Return whether the target has sent something that was not read yet: the end of the connection, usually.
+        """Return whether the target has sent something that was not read yet, usually the end of the connection.
 
         The event loop handles it in its next turn, which is too late for a request that is sent in this one. Always
         False on Windows, and with TLS, where it may be a part of the protocol.
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
             self._complete()
 
     def eof_received(self) -> None:
-        """Handle the end of what the target sends: it ends a body without a length. The transport closes then."""
+        """Handle the end of the target's data, which ends a body without a length. Then the transport closes."""
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,7 +152,7 @@ async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext 
 
 
 async def _connect_to_any(origin: Origin, trust: ssl.SSLContext | None) -> Connection:
-    """Connect to the first address of `origin` that accepts a connection; raises what the first one raised if none."""
+    """Connect to the first address of `origin` that accepts; if none does, raise the error of the first address."""
     first_error: OSError | None = None
     addresses = await _addresses(origin)
     for number, address in enumerate(addresses, 1):

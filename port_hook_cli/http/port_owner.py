@@ -47,7 +47,7 @@ def _listeners(table: str, host: str, port: int) -> Iterator[str]:
 
 
 def _address(digits: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the address in a row: hexadecimal words of 32 bits in this machine's byte order."""
+    """Return the address in a row of /proc/net/tcp: hexadecimal 32-bit words in this machine's byte order."""
     words = (int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8))
     return ipaddress.ip_address(b"".join(words))
 
@@ -74,7 +74,7 @@ def by_lsof(port: int, path: str | None = None) -> str | None:
     if not lsof:
         return None
     command = [lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
-    answer = subprocess.run(command, capture_output=True, timeout=_LSOF_TIMEOUT_S, check=False)  # noqa: S603
-    # One field a line, its letter first; the first process comes first.
-    fields = {line[:1]: line[1:] for line in reversed(answer.stdout.decode(errors="replace").splitlines())}
+    listed = subprocess.run(command, capture_output=True, timeout=_LSOF_TIMEOUT_S, check=False)  # noqa: S603
+    # Each line is one field and begins with its letter. The fields of the first process come first.
+    fields = {line[:1]: line[1:] for line in reversed(listed.stdout.decode(errors="replace").splitlines())}
     return f"{printable(fields['c'])} (pid {fields['p']})" if {"c", "p"} <= fields.keys() else None

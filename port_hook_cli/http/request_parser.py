@@ -96,7 +96,7 @@ class RequestParser:
         self._payload.set_exception(error)
 
     def _left_over(self) -> _Found:
-        """Return the messages that the parser has kept, for which aiohttp asks after each body; nearly always none."""
+        """Return the messages that the parser has kept, nearly always none. aiohttp asks for them after each body."""
         found: _Found = self._parser.feed_data(b"")
         if found[0]:
             self._begin(found[0], in_body=False)

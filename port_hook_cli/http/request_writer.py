@@ -34,7 +34,7 @@ class Destination(NamedTuple):
 
 
 def read_destination(url: str) -> Destination:
-    """Return where a request to `url` goes; raises ValueError for a URL that cannot be sent to."""
+    """Return the destination of a request to `url`; raises ValueError for a URL that is not usable."""
     parts = urlsplit(url)
     port = parts.port  # raises ValueError for 65536 and more
     if parts.scheme not in _PORTS or not parts.hostname:
@@ -69,7 +69,7 @@ def write_request(request: Invocation, destination: Destination) -> bytes:
     else:
         _check_length(headers, body)
     fields = "".join(lines).encode("latin-1")
-    # A value with a line break would be well-formed fields, but more of them.
+    # A value with a line break can look like several well-formed fields.
     if not _FIELDS(fields) or fields.count(b"\n") != len(lines):
         raise UnsendableRequest(f"{_bad_field(lines)!a} is not a header field")
     return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), destination.target, fields, body)

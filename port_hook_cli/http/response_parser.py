@@ -221,7 +221,7 @@ class ResponseParser:
         return True
 
     def _drop_read(self) -> None:
-        """Drop the chunks that were read. Once for each arrival: once for each chunk would take quadratic time."""
+        """Drop the chunks that were read. Call this once for each arrival: once for each chunk takes quadratic time."""
         if self._at:
             self._buffer = self._buffer[self._at :]
             self._at = 0

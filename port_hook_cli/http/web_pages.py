@@ -59,7 +59,7 @@ class PublicNames:
 def find_foreign(
     host: str | None, origin: str | None, site: str | None, *, names: Container[str], checks_host: bool = True
 ) -> Foreign | None:
-    """Return why a request with these header fields is refused, or None; `names` are accepted beside local ones."""
+    """Return why a request with these header fields is refused, or None; `names` are accepted besides local ones."""
     if origin is None and site is None and (host is None or not checks_host or is_local_host(host)):
         return None  # true of nearly every request, so this comes first
     name = _host_name(host or "")

@@ -1,4 +1,4 @@
-"""Mask the header fields that hold credentials before they are stored."""
+"""Mask the header fields that contain credentials before they are stored."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Headers:
         """Return all values of the field `name`, in the order of the fields."""
         wanted = name.lower()
         count = self.names.count(wanted)
-        if count <= 1:  # nearly always, and on the listener's path
+        if count <= 1:  # the usual case, and the listener calls this for every request
             return (self.items[self.names.index(wanted)][1],) if count else ()
         return tuple([item[1] for key, item in zip(self.names, self.items, strict=True) if key == wanted])
 
@@ -65,7 +65,7 @@ class Headers:
 
 
 class Truncation(NamedTuple):
-    """A body that was not kept whole: its size in bytes, and its SHA-256 in hexadecimal."""
+    """A body that was not kept completely: its size in bytes, and its SHA-256 in hexadecimal."""
 
     size: int
     sha256: str

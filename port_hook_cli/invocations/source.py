@@ -11,7 +11,7 @@ from port_hook_cli.invocations.models import Invocation, Response
 Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response]]
 """The pipeline. It takes an invocation and the address of its sender, "unknown" if there is none.
 
-It returns the response when the invocation is saved. It raises StoreError if the invocation could not be saved: then
+It returns the response after the invocation is saved. It raises StoreError if the invocation could not be saved: then
 the source must not acknowledge it. When it is cancelled, it records the invocation as interrupted.
 """
 

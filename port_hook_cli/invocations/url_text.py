@@ -33,7 +33,7 @@ def sendable_url(url: str) -> str:
 
 
 def request_target(url: str) -> bytes:
-    """Return the path and query of `url` as they are sent: exactly, except that a space or a control is encoded.
+    """Return the path and query of `url` as they are sent: exactly, except that spaces and controls are encoded.
 
     Raises UnicodeEncodeError for a surrogate that does not stand for a byte.
     """

@@ -21,7 +21,7 @@ _MAX_INDEX = 2**32 - 2
 _has_long_number = re.compile(r"[0-9]{16}").search
 _is_index = re.compile(r"0|[1-9][0-9]{0,9}").fullmatch
 _LARGEST = int(1.7976931348623157e308)
-# Python and JavaScript write fractions from the first on, and numbers from the second on, in the same way.
+# Python and JavaScript write fractions from 1e-4 up, and all numbers from 1e21 up, in the same way.
 _SMALLEST_PLAIN, _SMALLEST_EXPONENT = 1e-4, 1e21
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _has_surrogate = re.compile("[\ud800-\udfff]").search

@@ -196,7 +196,7 @@ class PortApi:
     ) -> dict[str, Any]:
         """Make one call to a route of workflows or entities and return Port's response.
 
-        A call that is not `repeatable` is never sent again where Port may have acted on it.
+        A call that is not `repeatable` is never sent again if Port may have acted on it.
         """
         retries = Retries(self._sleep, self._on_retry, self._max_tries)
         while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):

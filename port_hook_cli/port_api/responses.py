@@ -160,7 +160,7 @@ def run_ended(run_id: str, status: str | None) -> RunEndedError:
 def asked_wait_s(status: int, headers: Mapping[str, str], now: float) -> float | None:
     """Return the pause in seconds that a response asks for, or None. `headers` have lower-case names.
 
-    `Retry-After` counts first. Without it, a 429 has the seconds until Port's rate limit is reset.
+    `Retry-After` takes precedence. Without it, a 429 has the seconds until Port's rate limit is reset.
     """
     wait_s = retry_after_s(headers.get("retry-after"), now)
     reset = headers.get("x-ratelimit-reset", "").strip()
@@ -185,7 +185,10 @@ def retry_after_s(value: str | None, now: float) -> float | None:
 
 
 def backoff_s(tries: int, chance: float) -> float:
-    """Return the pause in seconds after `tries` failed tries; `chance` in [0, 1) spreads it over its second half."""
+    """Return the pause in seconds after `tries` failed tries.
+
+    `chance` in [0, 1) chooses a pause between half of the backoff and all of it.
+    """
     pause: float = min(FIRST_BACKOFF_S * 2 ** (tries - 1), MAX_BACKOFF_S)
     return pause * (0.5 + chance / 2)
 

@@ -13,7 +13,7 @@ from port_hook_cli.javascript.paths import MISSING, JsonPath, Step, get_at, set_
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.text.safe import brief
 
-# Comparing names takes long for long names, and a body may have any number of them.
+# Comparing long names is slow, and a body may have any number of names.
 _MOST_NAMES = 1000
 _LONGEST_NAME = 64
 _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that file."

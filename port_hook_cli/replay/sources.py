@@ -27,9 +27,9 @@ _KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote
 class ReplaySource:
     """A request to replay. `name` is the name that the user gave, and `notes` are shown to the user.
 
-    `invocation.replay_of` names the capture it comes from, where it comes from one. `forwarded_to` is the URL on this
-    machine that the capture was forwarded to, and `listener_target` the one that the store's last listener forwarded
-    to. They are None where there is none: a store may come from a stranger, who must not choose another machine.
+    `invocation.replay_of` is the id of the capture that it comes from, if any. `forwarded_to` is the URL that the
+    capture was forwarded to, and `listener_target` the one that the store's last listener forwarded to. Both are None
+    unless they are URLs on this machine: a store may come from a stranger, who must not choose another machine.
     """
 
     name: str

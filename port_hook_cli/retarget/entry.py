@@ -15,6 +15,7 @@ from port_hook_cli.workflows.retargeting import (
     node_settings,
     node_standing,
     plan_node_change,
+    pointed_fields,
     restored_workflow,
 )
 
@@ -138,8 +139,7 @@ class Entry:
             return changed_fields(self.left, self.original) if self.node else settable(self.left)
         url = self.urls[-1] if self.urls else ""
         if self.node:
-            before = self.compared_original()["config"]
-            return {"config": {**before, "url": url} | ({"agent": False} if "agent" in before else {})}
+            return pointed_fields(self.original, url)
         change = plan_change(self.original, url)
         return dict(change.body) if isinstance(change, UrlChange) else {}
 

@@ -25,11 +25,11 @@ def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, A
     A part ends after its last line feed if it has one, and never inside a character. `envelope` is the request's body
     with an empty message (default: that of an action run's log). Raises ValueError if not one character fits.
     """
-    room = limit - len(encode_body({"message": ""} if envelope is None else envelope))
+    capacity = limit - len(encode_body({"message": ""} if envelope is None else envelope))
     parts = []
     start = 0
     while start < len(message):
-        end = _furthest_end(message, start, room)
+        end = _furthest_end(message, start, capacity)
         if end < len(message):
             end = message.rfind("\n", start, end) + 1 or end
         parts.append(message[start:end])
@@ -37,13 +37,13 @@ def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, A
     return tuple(parts)
 
 
-def _furthest_end(message: str, start: int, room: int) -> int:
-    """Return the end of the longest slice from `start` that takes at most `room` bytes as a JSON string."""
-    # A character takes at least one byte, so a slice with more characters than `room` cannot fit.
-    fits, too_far = start, min(len(message), start + max(room, 0)) + 1
+def _furthest_end(message: str, start: int, capacity: int) -> int:
+    """Return the end of the longest slice from `start` that takes at most `capacity` bytes as a JSON string."""
+    # A character takes at least one byte, so a slice with more characters than `capacity` cannot fit.
+    fits, too_far = start, min(len(message), start + max(capacity, 0)) + 1
     while too_far - fits > 1:
         middle = (fits + too_far) // 2
-        if _json_size(message[start:middle]) <= room:
+        if _json_size(message[start:middle]) <= capacity:
             fits = middle
         else:
             too_far = middle

@@ -211,7 +211,7 @@ def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
         "output": None if report.status is not None else report.output,
     }
     sent = {name: value for name, value in fields.items() if value is not None}
-    # A report that ends the node replaces the output of one before it, so the output goes with the end.
+    # A report that ends the node replaces the output of earlier reports, so the output is sent with the status.
     end = {"status": "COMPLETED", **({} if report.output is None else {"output": report.output})}
     return ReportPlan(
         run_id=run_id,

@@ -29,7 +29,7 @@ class Budget:
         return True
 
     def takes(self, size: int) -> bool:
-        """Use `size` bytes of the budget; return whether it had as many."""
+        """Use `size` bytes of the budget; return whether that many were left."""
         if not self.covers(size):
             return False
         self.room -= size

@@ -109,7 +109,7 @@ def _document_text(body: bytes, budget: Budget) -> str | None:
         return None
     text = _text(body)
     if text is not None and is_dense(text):
-        budget.leave_out("Other forms of the JSON were not tried: it holds too many values.")
+        budget.leave_out("Other forms of the JSON were not tried: it has too many values.")
         return None
     return text
 

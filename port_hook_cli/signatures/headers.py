@@ -27,7 +27,7 @@ _signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
 class SignatureHeaders(NamedTuple):
     """The signatures and timestamps of a request.
 
-    `is_joined` means that one field held several values, as Node joins a repeated header.
+    `is_joined` means that one field had several values, as Node joins a repeated header.
     """
 
     signatures: Sequence[str]

@@ -61,7 +61,7 @@ def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
     if len(text) > MAX_INDENTED_CHARACTERS:
         budget.leave_out("Indented forms were not tried: the body is larger than 256 KiB.")
     elif count_marks(text) > MAX_INDENTED_MARKS:
-        budget.leave_out("Indented forms were not tried: the body holds too many values.")
+        budget.leave_out("Indented forms were not tried: the body has too many values.")
     else:
         yield from _indented(js, unescaped, budget)
 
@@ -126,7 +126,7 @@ def _python_document(text: str, budget: Budget) -> Any:
 
 
 def _has_long_number(text: str) -> bool:
-    # Any run of this many digits has one at one of these positions, so the pattern does not have to read the rest.
+    # Any run of this many digits has a digit at one of these positions, so the pattern need not read the rest.
     for index, character in enumerate(text[MAX_DIGITS - 1 :: MAX_DIGITS]):
         start = index * MAX_DIGITS
         if "0" <= character <= "9" and _long_number(text[start : start + 2 * MAX_DIGITS - 1]):

@@ -72,7 +72,7 @@ def verify_signature(
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
     `seen` means that this signature was valid before. An empty secret matches nothing. The cause is searched for only
-    if the signature does not match the body as it arrived; `diagnosis` says what that costs.
+    if the signature does not match the body as it arrived; `diagnosis` describes its cost.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
@@ -114,7 +114,7 @@ def verify_without_diagnosis(
 
 
 def signature_key(headers: Headers) -> bytes | None:
-    """Return the 32 bytes of the first signature, by which to remember it; None if it does not hold 32 bytes.
+    """Return the 32 bytes of the first signature, which identify it; None if it does not contain 32 bytes.
 
     If `verify_signature` accepted the request, the first signature is the one that it accepted, and these bytes are
     the HMAC. So a request that is sent again has the same key, even if its header is then written differently.

@@ -109,7 +109,7 @@ def message_lines(text: str) -> Iterator[Styled]:
 
 def emit(record: Mapping[str, Any], stream: TextIO) -> None:
     """Write one record as a line of ASCII JSON and flush it, so that a reader sees it at once."""
-    import json  # `--help` starts faster without
+    import json  # imported here, so that `--help` starts faster
 
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")
     stream.flush()
@@ -124,7 +124,7 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 
     class PipedConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Raise the error: rich would exit with code 1, but a reader such as `head` may stop early."""
+            """Raise the error: rich would exit with code 1, although a reader such as `head` may stop early."""
             raise BrokenPipeError
 
     terminal = stream.isatty()

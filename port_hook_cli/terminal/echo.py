@@ -46,7 +46,7 @@ class _Terminal:
         self._descriptor = descriptor
 
     def hide(self) -> bool:
-        """Turn the echo off; False if it is off already or this process is in the background."""
+        """Turn the echo off; return False if it is already off or this process is in the background."""
         return self._is_in_foreground() and self._set_echo(on=False)
 
     def show(self) -> None:

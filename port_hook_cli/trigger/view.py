@@ -50,7 +50,7 @@ def response_lines(
 ) -> Iterator[Text]:
     """Yield the lines of the response with the body `content`, or the error, and the effect on the run in Port."""
     if delivery.status is None:
-        yield _line("no response", Text(brief(delivery.error or "it failed"), style="red"))
+        yield _line("failed", Text(brief(delivery.error or "it failed"), style="red"))
     else:
         style = _STYLES.get(delivery.status // 100, "")
         outcome = (format_status(delivery.status), style)

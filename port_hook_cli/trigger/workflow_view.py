@@ -135,7 +135,7 @@ def _took(step: Step) -> str:
 
 def _response_line(delivery: Delivery, masker: Masker) -> Styled:
     if delivery.status is None:
-        return _line("no response", Styled(brief(masker.text(delivery.error or "The request failed.")), style="red"))
+        return _line("failed", Styled(brief(masker.text(delivery.error or "The request failed.")), style="red"))
     return _line("responded", Styled(f"{format_status(delivery.status)} in {format_latency(delivery.latency_ms)}"))
 
 

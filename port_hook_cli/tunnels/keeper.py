@@ -14,7 +14,7 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
-# The interval between probes while the tunnel is not known to work, and between looks at the tunnel's own health.
+# The interval between probes while the tunnel is not known to work, and between checks of the tunnel's own health.
 _UNSURE_S = 0.5
 _HEALTH_S = 0.25
 # A tunnel counts as unreachable after this many failed probes in a row: a single one may be lost.

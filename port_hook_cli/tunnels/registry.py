@@ -53,8 +53,8 @@ class Provider:
     when the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns
     the address in a value, or None for a value that is not an address of this provider; it raises UsageError.
     `options` are the options of `listen` that only some providers take. `auto` is None for a provider that must be
-    chosen. A relay responds to Port itself, and feeds `Opening.source` with what it got. `page`, `needs` and `notes`
-    are for the docs.
+    chosen. A relay responds to Port itself, and feeds `Opening.source` with the requests that it received. `page`,
+    `needs` and `notes` are for the docs.
     """
 
     name: str

@@ -92,7 +92,7 @@ class SupervisedTunnel:
             return await output.readline()
         except ValueError:
             _kill(self._supervisor)
-            while await output.read(_BLOCK_BYTES):  # what it wrote before it ended is not a report either
+            while await output.read(_BLOCK_BYTES):  # the rest of the output is not a report either
                 pass
             return b""
 

@@ -60,7 +60,7 @@ def plan_node_change(
     assert config is not None
     start = node_settings(workflow, node) if original is None else original
     assert start is not None
-    after = {**config, **_pointed_fields(start, url)["config"]}
+    after = {**config, **pointed_fields(start, url)["config"]}
     return UrlChange(
         identifier=name,
         body=_with_config(workflow, node, after),
@@ -104,7 +104,7 @@ def node_standing(
     if same(found, changed_fields(original, original)):
         return Standing.ORIGINAL
     left_fields = [] if left is None else [changed_fields(left, original)]
-    expected = [_pointed_fields(original, url) for url in urls]
+    expected = [pointed_fields(original, url) for url in urls]
     is_retargeted = any(same(found, fields) for fields in [*left_fields, *expected])
     return Standing.RETARGETED if is_retargeted else Standing.CHANGED
 
@@ -118,6 +118,11 @@ def changed_fields(settings: Mapping[str, Any], original: Mapping[str, Any]) -> 
     return {"config": fields}
 
 
+def pointed_fields(original: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return the fields that retargeting a node sets to get from `original` to `url`."""
+    return changed_fields({"config": pointed_at(original["config"], url)}, original)
+
+
 def restored_workflow(now: Mapping[str, Any], node: str, original: Mapping[str, Any]) -> dict[str, Any]:
     """Return the workflow `now` with the original fields of `node`, as PUT accepts it."""
     return _with_config(now, node, {**(_config(now, node) or {}), **changed_fields(original, original)["config"]})
@@ -127,10 +132,6 @@ def workflow_version(workflow: Mapping[str, Any]) -> int | None:
     """Return the version in a response of Port, or None if there is none."""
     version = workflow.get("version")
     return version if isinstance(version, int) and not isinstance(version, bool) else None
-
-
-def _pointed_fields(original: Mapping[str, Any], url: str) -> dict[str, Any]:
-    return changed_fields({"config": pointed_at(original["config"], url)}, original)
 
 
 def _why_not(workflow: Mapping[str, Any], config: Mapping[str, Any] | None) -> str | None:

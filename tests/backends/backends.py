@@ -72,12 +72,12 @@ def environ_for(ready: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def until(sandbox: Records, is_last: Callable[[str], bool]) -> dict[str, Any]:
-    """Read the sandbox's records up to a step of a run whose note is the last one, and return it."""
+def until(sandbox: Records, run_id: str, is_last: Callable[[str], bool]) -> str:
+    """Read the sandbox's records up to a step of a run whose note is the last one, and return the note."""
     while True:
         record = sandbox.record()
-        if record["type"] == "run" and is_last(record["note"]):
-            return record
+        if record["type"] == "run" and record["run_id"] == run_id and is_last(str(record["note"])):
+            return str(record["note"])
 
 
 def one_webhook(url: str, **config: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
@@ -16,7 +17,7 @@ from port_hook_cli.errors import ExitCode
 from tests.backends.backends import ACTION, SIGNED_ALONE, a_program, environ_for, run_program, until
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, a_document, signed
-from tests.process.test_backends import a_sandbox_process, point, start
+from tests.process.test_backends import Records, a_sandbox_process, point, start
 from tests.processes import environment, listener
 
 VM = ("--input", "title=zoë")
@@ -34,15 +35,15 @@ def shown_run(client: Any, run_id: str) -> dict[str, Any]:
 # The operation and the inputs, where published handlers read them: `payload.action.trigger`, `payload.properties`.
 
 
-def test_sandbox_sends_the_operation_and_the_inputs_where_handlers_read_them(tmp_path: Path) -> None:
+def test_sandbox_sends_the_operation_and_the_inputs_where_handlers_read_them(
+    sandbox: Records, client: httpx.Client
+) -> None:
     with (
         a_program("operation_and_properties.py") as url,
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
     ):
         point(client, url, synchronized=True)
         created = start(client, title="zoë", cpu=4)
-        until(sandbox, lambda note: note.startswith("responded"))
+        until(sandbox, created, lambda note: note.startswith("responded"))
         assert (shown_run(client, created)["status"], shown_run(client, created)["response"]) == (
             "SUCCESS",
             {"created": "zoë", "cpu": 4},
@@ -52,7 +53,7 @@ def test_sandbox_sends_the_operation_and_the_inputs_where_handlers_read_them(tmp
         action["invocationMethod"] |= {"url": url, "synchronized": True}
         client.put("/v1/actions/create_vm", json=action).raise_for_status()
         changed = start(client, title="zoë")
-        until(sandbox, lambda note: note.startswith("responded"))
+        until(sandbox, changed, lambda note: note.startswith("responded"))
         assert shown_run(client, changed)["response"] == {"error": "cannot do DAY-2"}
 
 
@@ -97,8 +98,8 @@ def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(tmp_path: Pa
         a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
     ):
         point(client, url, synchronized=True)
-        start(client, title="x")
-        note = until(sandbox, lambda note: note.startswith("responded"))["note"]
+        run_id = start(client, title="x")
+        note = until(sandbox, run_id, lambda note: note.startswith("responded"))
     assert note.startswith("responded 400")
     assert note.endswith("start the sandbox with --timestamp-unit ms")
     with (
@@ -108,7 +109,7 @@ def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(tmp_path: Pa
     ):
         point(client, url, synchronized=True)
         run_id = start(client, title="x")
-        note = until(sandbox, lambda note: note.startswith("responded"))["note"]
+        note = until(sandbox, run_id, lambda note: note.startswith("responded"))
         assert note.startswith("responded 200")
         assert "--timestamp-unit" not in note
         assert shown_run(client, run_id)["status"] == "SUCCESS"
@@ -146,26 +147,25 @@ def test_listen_explains_the_refusal_of_a_handler_of_milliseconds(folder: Path) 
 # A handler that reports the run by `context.runId`, after it has responded.
 
 
-def test_sandbox_ends_the_run_that_a_handler_reports_by_context_run_id(tmp_path: Path) -> None:
+def test_sandbox_ends_the_run_that_a_handler_reports_by_context_run_id(sandbox: Records, client: httpx.Client) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         a_program("reports_by_ids.py", "reference", env=environ_for(sandbox.ready)) as url,
     ):
         point(client, url)
         run_id = start(client, title="x")
-        until(sandbox, lambda note: note.startswith("ended"))
+        until(sandbox, run_id, lambda note: note.startswith("ended"))
         found = shown_run(client, run_id)
         assert (found["status"], found["summary"]) == ("SUCCESS", "done")
 
 
-def test_a_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(tmp_path: Path, run: Run) -> None:
-    with a_sandbox_process(tmp_path) as sandbox, sandbox.client() as client:
-        environ = environ_for(sandbox.ready)
-        with a_program("reports_by_ids.py", "reference", env=environ) as url:
-            assert run("trigger", ACTION, "--to", url, *VM, "--run-id", RUN_ID, env=environ).code == 0
-            while (found := shown_run(client, RUN_ID))["status"] == "IN_PROGRESS":
-                sandbox.record()
+def test_a_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(
+    sandbox: Records, client: httpx.Client, run: Run
+) -> None:
+    environ = environ_for(sandbox.ready)
+    with a_program("reports_by_ids.py", "reference", env=environ) as url:
+        assert run("trigger", ACTION, "--to", url, *VM, "--run-id", RUN_ID, env=environ).code == 0
+        while (found := shown_run(client, RUN_ID))["status"] == "IN_PROGRESS":
+            sandbox.record()
     assert (found["status"], found["action"]["identifier"]) == ("SUCCESS", "create_vm")
     assert found["properties"]["title"] == "zoë"
 
@@ -175,16 +175,14 @@ def test_a_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(
 
 @pytest.mark.parametrize(("title", "status"), [("zoë", "SUCCESS"), ("taken", "FAILURE")])
 def test_sandbox_ends_a_synchronized_run_by_the_response_of_a_lambda_function(
-    tmp_path: Path, title: str, status: str
+    sandbox: Records, client: httpx.Client, title: str, status: str
 ) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         a_program("lambda_runtime.py", env=environ_for(sandbox.ready)) as url,
     ):
         point(client, f"{url}/vms?stage=dev", synchronized=True)
         run_id = start(client, title=title)
-        until(sandbox, lambda note: note.startswith("responded"))
+        until(sandbox, run_id, lambda note: note.startswith("responded"))
         found = shown_run(client, run_id)
     response = {"arn": "arn:vm/zoë"} if status == "SUCCESS" else "the name is taken"
     assert (found["status"], found["response"]) == (status, response)
@@ -203,15 +201,15 @@ def test_trigger_and_listen_reach_a_lambda_function(folder: Path, run: Run) -> N
 # Node with `crypto` and the raw body.
 
 
-def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(tmp_path: Path, run: Run) -> None:
+def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(
+    sandbox: Records, client: httpx.Client, tmp_path: Path, run: Run
+) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         a_program("express_like.js", env=environ_for(sandbox.ready)) as url,
     ):
         point(client, url, synchronized=True)
         run_id = start(client, title="zoë \u2028", cpu=2)
-        until(sandbox, lambda note: note.startswith("responded"))
+        until(sandbox, run_id, lambda note: note.startswith("responded"))
         assert shown_run(client, run_id)["response"] == {"title": "zoë \u2028", "isStable": True}
         triggered = run("trigger", ACTION, "--to", url, *VM, env=environ_for(sandbox.ready))
         assert (triggered.code, '"isStable": true' in triggered.out) == (0, True)
@@ -228,17 +226,16 @@ def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(tmp
 @pytest.mark.parametrize("synchronized", [True, False])
 @pytest.mark.parametrize("title", ["zoë", "taken"])
 def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
-    tmp_path: Path, title: str, synchronized: bool
+    sandbox: Records, client: httpx.Client, title: str, synchronized: bool
 ) -> None:
-    with a_sandbox_process(tmp_path) as sandbox, sandbox.client() as client:
-        environ = environ_for(sandbox.ready)
-        with a_program("synchronous_node.py") as url:
-            path = "/empty" if title == "zoë" else "/failing"
-            point(client, url + path, agent=True, synchronized=synchronized)
-            run_id = start(client, title=title)
-            until(sandbox, lambda note: "agent" in note)
-            calls = [line for line in run_program("agent_actions.py", env=environ) if "access_token" not in line]
-            found, logs = shown_run(client, run_id), client.get(f"/v1/actions/runs/{run_id}/logs").json()["runLogs"]
+    environ = environ_for(sandbox.ready)
+    with a_program("synchronous_node.py") as url:
+        path = "/empty" if title == "zoë" else "/failing"
+        point(client, url + path, agent=True, synchronized=synchronized)
+        run_id = start(client, title=title)
+        until(sandbox, run_id, lambda note: "agent" in note)
+        calls = [line for line in run_program("agent_actions.py", env=environ) if "access_token" not in line]
+        found, logs = shown_run(client, run_id), client.get(f"/v1/actions/runs/{run_id}/logs").json()["runLogs"]
     answered = 200 if title == "zoë" else 503
     assert calls[:3] == [
         "PATCH /v1/organization 200",
@@ -257,15 +254,13 @@ def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
     }[expected]
 
 
-def test_listen_recognizes_what_the_agent_sends(tmp_path: Path, folder: Path) -> None:
+def test_listen_recognizes_what_the_agent_sends(sandbox: Records, client: httpx.Client, folder: Path) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening,
     ):
         point(client, str(listening.ready["url"]), agent=True, synchronized=True)
         run_id = start(client, title="zoë")
-        until(sandbox, lambda note: "agent" in note)
+        until(sandbox, run_id, lambda note: "agent" in note)
         run_program("agent_actions.py", env=environ_for(sandbox.ready))
         record = listening.record()
         found = shown_run(client, run_id)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from port_hook_cli.errors import ExitCode
@@ -24,11 +25,10 @@ from tests.backends.backends import (
 )
 from tests.conftest import Run
 from tests.factories import a_body, signed
-from tests.process.test_backends import a_sandbox_process
+from tests.process.test_backends import Records, a_sandbox_process
 from tests.processes import listener
 
 INPUTS = {"name": "zoë", "replicas": 2}
-NODE_RUN, WORKFLOW_RUN = "wfnr_QOz6WoOB1Q2lmhZZ", "wfr_QOz6WoOB1Q2lmhZZ"
 WAITS = {"synchronized": False, "body": {"context": BY_IDS, "payload": {"name": "{{ .outputs.trigger.name }}"}}}
 
 
@@ -50,31 +50,30 @@ def has_ended(note: str) -> bool:
 
 
 @pytest.mark.parametrize("route", ["reference", "page"])
-def test_sandbox_ends_the_node_that_a_handler_reports_by_either_documented_route(tmp_path: Path, route: str) -> None:
+def test_sandbox_ends_the_node_that_a_handler_reports_by_either_documented_route(
+    sandbox: Records, client: httpx.Client, route: str
+) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         a_program("reports_by_ids.py", route, env=environ_for(sandbox.ready)) as url,
     ):
         run_id = start_workflow(client, one_webhook(url, **WAITS), **INPUTS)
-        until(sandbox, has_ended)
+        until(sandbox, run_id, has_ended)
         found = workflow_run(client, run_id)
         logs = client.get(f"/v1/workflows/runs/{run_id}/logs").json()["logs"]
     assert (found["result"], found["nodeRuns"][-1]["output"]) == ("SUCCESS", {"id": "d-1"})
     assert [log["message"] for log in logs] == (["done"] if route == "page" else [])
 
 
-def test_sandbox_says_which_route_the_api_reference_lists(tmp_path: Path) -> None:
-    with a_sandbox_process(tmp_path) as sandbox, sandbox.client() as client:
-        with a_program("reports_by_ids.py", "page", env=environ_for(sandbox.ready)) as url:
-            start_workflow(client, one_webhook(url, **WAITS), **INPUTS)
-            while not (record := sandbox.record()).get("path", "").startswith("/v1/workflows/runs/wfr_"):
-                pass
-        assert "API reference does not list this route" in record["note"]
-        own, other = (start_workflow(client, one_webhook(url, **WAITS), **INPUTS) for _ in range(2))
-        node_run = workflow_run(client, own)["nodeRuns"][-1]["identifier"]
-        wrong = client.patch(f"/v1/workflows/runs/{other}/nodes/{node_run}", json={"status": "IN_PROGRESS"})
-        assert wrong.status_code == 404
+def test_sandbox_says_which_route_the_api_reference_lists(sandbox: Records, client: httpx.Client) -> None:
+    with a_program("reports_by_ids.py", "page", env=environ_for(sandbox.ready)) as url:
+        run_id = start_workflow(client, one_webhook(url, **WAITS), **INPUTS)
+        while not (record := sandbox.record()).get("path", "").startswith(f"/v1/workflows/runs/{run_id}/nodes/"):
+            pass
+    assert "API reference does not list this route" in record["note"]
+    own, other = (start_workflow(client, one_webhook(url, **WAITS), **INPUTS) for _ in range(2))
+    node_run = workflow_run(client, own)["nodeRuns"][-1]["identifier"]
+    wrong = client.patch(f"/v1/workflows/runs/{other}/nodes/{node_run}", json={"status": "IN_PROGRESS"})
+    assert wrong.status_code == 404
 
 
 @pytest.mark.parametrize(("route", "options"), [("reference", ()), ("page", ()), ("reference", ("--strict-runs",))])
@@ -91,19 +90,23 @@ def test_trigger_waits_for_the_report_by_either_documented_route(
 
 
 @pytest.mark.parametrize("route", ["reference", "page"])
-def test_listen_names_the_node_whose_handler_reports_it(tmp_path: Path, folder: Path, route: str) -> None:
-    body = a_body({"context": {"workflowRunId": WORKFLOW_RUN, "nodeRunId": NODE_RUN}, "payload": {"name": "zoë"}})
-    with a_sandbox_process(tmp_path) as sandbox, sandbox.client() as client:
-        environ = environ_for(sandbox.ready)
-        with (
-            a_program("reports_by_ids.py", route, env=environ) as url,
-            listener(folder, "--forward-to", url) as listening,
-        ):
-            assert listening.post(body, signed(body, timestamp=str(int(time.time()))))[0] == 202
-            record = listening.record()
-            while (found := client.get(f"/v1/workflows/nodes/runs/{NODE_RUN}").json()["nodeRun"])["result"] is None:
-                sandbox.record()
-    assert (record["run_id"], record["verdict"]["status"]) == (NODE_RUN, "valid")
+def test_listen_names_the_node_whose_handler_reports_it(
+    sandbox: Records, client: httpx.Client, folder: Path, route: str
+) -> None:
+    node_run = f"wfnr_{route:0<16}"
+    body = a_body(
+        {"context": {"workflowRunId": "wfr_QOz6WoOB1Q2lmhZZ", "nodeRunId": node_run}, "payload": {"name": "zoë"}}
+    )
+    environ = environ_for(sandbox.ready)
+    with (
+        a_program("reports_by_ids.py", route, env=environ) as url,
+        listener(folder, "--forward-to", url) as listening,
+    ):
+        assert listening.post(body, signed(body, timestamp=str(int(time.time()))))[0] == 202
+        record = listening.record()
+        while (found := client.get(f"/v1/workflows/nodes/runs/{node_run}").json()["nodeRun"])["result"] is None:
+            sandbox.record()
+    assert (record["run_id"], record["verdict"]["status"]) == (node_run, "valid")
     assert (found["result"], found["output"]) == ("SUCCESS", {"id": "d-1"})
 
 
@@ -120,13 +123,12 @@ def test_listen_names_the_node_whose_handler_reports_it(tmp_path: Path, folder: 
     ],
 )
 def test_a_synchronous_response_is_the_output_in_sandbox_and_trigger(
-    tmp_path: Path, folder: Path, run: Run, path: str, result: str, output: dict[str, Any]
+    sandbox: Records, client: httpx.Client, folder: Path, run: Run, path: str, result: str, output: dict[str, Any]
 ) -> None:
     with a_program("synchronous_node.py") as url:
-        with a_sandbox_process(tmp_path) as sandbox, sandbox.client() as client:
-            run_id = start_workflow(client, one_webhook(url + path), **INPUTS)
-            until(sandbox, has_ended)
-            found = workflow_run(client, run_id)
+        run_id = start_workflow(client, one_webhook(url + path), **INPUTS)
+        until(sandbox, run_id, has_ended)
+        found = workflow_run(client, run_id)
         name = written(folder, one_webhook(f"https://example.com{path}"))
         triggered = run("trigger", name, "--to", url, *given(), "--json", env=SIGNED_ALONE)
     assert (found["result"], found["nodeRuns"][-1]["output"]) == (result, output)
@@ -148,7 +150,7 @@ def test_listen_forwards_a_node_and_returns_the_response(folder: Path, run: Run)
 
 
 def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it(
-    tmp_path: Path, folder: Path, run: Run
+    sandbox: Records, client: httpx.Client, folder: Path, run: Run
 ) -> None:
     name = written(folder, one_webhook("https://example.com/"))
     with a_program("millisecond_clock.py") as url:
@@ -158,12 +160,10 @@ def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it
     assert "it expects milliseconds: try --timestamp-unit ms" in " ".join(refused.out.split())
     assert "--timestamp-unit" not in accepted.out
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
     ):
-        start_workflow(client, one_webhook(url), **INPUTS)
-        note = until(sandbox, has_ended)["note"]
+        run_id = start_workflow(client, one_webhook(url), **INPUTS)
+        note = until(sandbox, run_id, has_ended)
     assert note.endswith("start the sandbox with --timestamp-unit ms")
 
 
@@ -175,15 +175,15 @@ def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it
     [(True, "/empty", "SUCCESS"), (True, "/failing", "FAILED"), (False, "/empty", None)],
 )
 def test_the_agent_claims_sends_and_reports_a_node(
-    tmp_path: Path, synchronized: bool, path: str, result: str | None
+    sandbox: Records, client: httpx.Client, synchronized: bool, path: str, result: str | None
 ) -> None:
-    with a_sandbox_process(tmp_path) as sandbox, sandbox.client() as client, a_program("synchronous_node.py") as url:
+    with a_program("synchronous_node.py") as url:
         document = one_webhook(url + path, agent=True, synchronized=synchronized, headers={"X-Team": "a"})
         run_id = start_workflow(client, document, **INPUTS)
-        until(sandbox, lambda note: "waits for Port's agent" in note)
+        until(sandbox, run_id, lambda note: "waits for Port's agent" in note)
         calls = [line for line in run_program("agent_nodes.py", env=environ_for(sandbox.ready)) if "token" not in line]
         if result is not None:
-            until(sandbox, has_ended)
+            until(sandbox, run_id, has_ended)
         found = workflow_run(client, run_id)
         again = [line for line in run_program("agent_nodes.py", env=environ_for(sandbox.ready)) if "token" not in line]
     node_run = found["nodeRuns"][-1]
@@ -198,17 +198,15 @@ def test_the_agent_claims_sends_and_reports_a_node(
         assert node_run["output"] == {"response": {"status": 200, "data": {}}}
 
 
-def test_listen_recognizes_the_node_request_of_the_agent(tmp_path: Path, folder: Path) -> None:
+def test_listen_recognizes_the_node_request_of_the_agent(sandbox: Records, client: httpx.Client, folder: Path) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening,
     ):
         run_id = start_workflow(client, one_webhook(str(listening.ready["url"]), agent=True), **INPUTS)
-        until(sandbox, lambda note: "waits for Port's agent" in note)
+        until(sandbox, run_id, lambda note: "waits for Port's agent" in note)
         run_program("agent_nodes.py", env=environ_for(sandbox.ready))
         record = listening.record()
-        until(sandbox, has_ended)
+        until(sandbox, run_id, has_ended)
         found = workflow_run(client, run_id)
     assert (record["run_id"], record["verdict"]["status"]) == (found["nodeRuns"][-1]["identifier"], "reencoded")
     assert found["result"] == "SUCCESS"

@@ -52,9 +52,8 @@ def has_ended(note: str) -> bool:
     return note.startswith("deploy ended with")
 
 
-def test_trigger_runs_the_workflow_to_its_end(tmp_path: Path, run: Run) -> None:
+def test_trigger_runs_the_workflow_to_its_end(sandbox: Records, run: Run) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
         a_program("deploying.py", env=environ_for(sandbox.ready)) as url,
     ):
         arguments = ("--to", url, "--input", "service=cart", "--wait", "20", "--json")
@@ -65,14 +64,12 @@ def test_trigger_runs_the_workflow_to_its_end(tmp_path: Path, run: Run) -> None:
     assert (ended[-1]["links"], result.records[-1]["result"]) == ([LINK], "SUCCESS")
 
 
-def test_the_sandbox_runs_the_workflow_to_its_end(tmp_path: Path) -> None:
+def test_the_sandbox_runs_the_workflow_to_its_end(sandbox: Records, client: httpx.Client, tmp_path: Path) -> None:
     with (
-        a_sandbox_process(tmp_path) as sandbox,
-        sandbox.client() as client,
         a_program("deploying.py", env=environ_for(sandbox.ready)) as url,
     ):
         run_id = started(sandbox, client, json.loads(Path(written(tmp_path, url)).read_text("utf-8")))
-        until(sandbox, has_ended)
+        until(sandbox, run_id, has_ended)
         assert outcome(client, run_id) == ("SUCCESS", EXPECTED, [LINK])
 
 
@@ -84,13 +81,13 @@ def test_a_killed_sandbox_takes_the_report_of_the_handler_after_its_restart(tmp_
         url = stack.enter_context(a_program("deploying.py", env=environ_for(sandbox.ready) | {"HOLD": "1"}))
         with sandbox.client() as client:
             run_id = started(sandbox, client, json.loads(Path(written(tmp_path, url)).read_text("utf-8")))
-        until(sandbox, lambda note: note.startswith("deploy (") and note.endswith("waits for a report"))
+        until(sandbox, run_id, lambda note: note.startswith("deploy (") and note.endswith("waits for a report"))
         for _ in range(kills):
             sandbox.process.send_signal(signal.SIGKILL)
             sandbox.process.wait(10)
             sandbox = stack.enter_context(a_sandbox_process(tmp_path, *state))
         httpx.post(f"{url}/release", json={"api": sandbox.ready["url"]}).raise_for_status()
-        until(sandbox, has_ended)
+        until(sandbox, run_id, has_ended)
         with sandbox.client() as client:
             assert outcome(client, run_id) == ("SUCCESS", EXPECTED, [LINK])
             logs = client.get(f"/v1/workflows/runs/{run_id}/logs").json()["logs"]

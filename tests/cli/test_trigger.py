@@ -129,7 +129,7 @@ def test_trigger_exits_6_when_the_handler_is_unreachable(run: Run) -> None:
         port = str(gone.port)
     result = run("trigger", CREATE_VM, "--to", port, "--input", "title=a", env=ENV)
     assert result.code == ExitCode.TARGET
-    assert "nothing listens on" in result.out
+    assert "  failed     nothing listens on" in result.out
 
 
 def test_trigger_route_overrides_to(run: Run, backend: Handler) -> None:

@@ -16,7 +16,7 @@ from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import SECRET
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import application
+from tests.servers import application, handler
 from tests.workflow_backend import Backend, Reporting
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -355,3 +355,11 @@ def test_a_secret_in_an_error_is_masked(run: Run, folder: Path) -> None:
     result = run("trigger", "leaky.json", "--secrets", "secrets.json", env=ENV)
     assert (result.code, "which is not on this machine" in result.err) == (ExitCode.USAGE, True)
     assert "a-very-secret-value" not in result.out + result.err
+
+
+def test_a_node_whose_handler_is_unreachable_fails_with_the_reason(run: Run) -> None:
+    with handler() as gone:
+        port = str(gone.port)
+    result = run("trigger", DEPLOY, "--to", port, *INPUTS, env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert f"  failed     nothing listens on 127.0.0.1:{port}" in result.out

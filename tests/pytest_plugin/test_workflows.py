@@ -19,7 +19,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, WorkflowNotEnded
 from tests.servers import Handler, application, handler
 
-READY = b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"ready":true}'
+READY = b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{"ready":true}'
 OUTLETS = [{"identifier": "approve"}, {"identifier": "decline"}]
 
 
@@ -249,7 +249,7 @@ def test_a_backend_that_is_too_slow_ends_its_node_as_on_timeout_says(
 def test_on_failure_decides_whether_later_nodes_run(
     port_hook: PortHook, backend: Handler, on_failure: str, result: str, called: int
 ) -> None:
-    with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") as broken:
+    with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n") as broken:
         flow = a_workflow(a_webhook("fails", onFailure=on_failure), a_webhook())
         outcome = port_hook.run_workflow(flow, to=backend.url, routes={"fails": broken.url})
     assert (outcome.result, outcome.nodes["fails"].result, len(backend.requests)) == (result, "FAILED", called)

@@ -16,6 +16,7 @@ def test_read_entry_takes_an_entry_without_a_kind_as_an_action() -> None:
     entry = Entry(identifier="create_vm", api_url="u", original=an_action(), urls=(ONE,), pid=7, at=1.5)
     document = json.loads(write_entry(entry))
     assert (document.pop("kind"), document.pop("node")) == ("action", "")
+    assert document["schema"] == "port-hook/retarget/1"
     assert read_entry(json.dumps(document)) == entry
     assert entry.kind is EntryKind.ACTION
 

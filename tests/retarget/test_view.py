@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.actions.retargeting import plan_change
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.view import change_lines, conflict_lines, leftover_line
-from tests.retargets import ONE, TWO, an_action
+from tests.retargets import ONE, TWO, a_workflow, an_action
 
 
 def an_entry(original: dict[str, Any], *urls: str) -> Entry:
@@ -53,6 +53,21 @@ def test_conflict_lines_show_the_original_retargeted_and_current_value() -> None
     assert first.endswith(original["title"])
     assert second.endswith(original["title"])
     assert third.endswith("Another title")
+
+
+def test_conflict_lines_show_the_url_and_agent_of_a_node_that_a_killed_listener_was_about_to_set() -> None:
+    fresh = Entry(identifier="deploy_service", node="check", api_url="u", original={})
+    entry = fresh.beginning(a_workflow(url="https://backend.example/")).intending(ONE)
+    assert conflict_lines(entry, a_workflow(url=TWO, title="Theirs")) == [
+        "  config.url",
+        "    original:   https://backend.example/",
+        f"    retargeted: {ONE}",
+        f"    now:        {TWO}",
+        "  config.agent",
+        "    original:   true",
+        "    retargeted: false",
+        "    now:        true",
+    ]
 
 
 def test_conflict_lines_mask_credentials_in_headers() -> None:

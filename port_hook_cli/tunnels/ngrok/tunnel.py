@@ -124,7 +124,7 @@ def _start_request(opening: Opening) -> StartRequest:
         token=token or None,
         upstream=opening.local_url,
         url=url,
-        # pyngrok's timeout comes second; it has no effect on a silent agent.
+        # Our own timeout ends first. pyngrok's has no effect on a silent agent.
         timeout_s=opening.timeout_s + 5,
         import_path=tuple(sys.path),
     )

@@ -70,7 +70,9 @@ async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIME
             again = replace(opening, address=opening.previous_url, previous_url=None)
             return await open_smee(again, silence_timeout_s=silence_timeout_s)
     if "@" in urlsplit(url).netloc:
-        raise TunnelError("A channel's URL with a password would show the password to everyone.", hint=_HINT)
+        raise TunnelError(
+            "The channel's URL contains a password, which everyone who sees the URL could read.", hint=_HINT
+        )
     timeout = httpx.Timeout(opening.timeout_s, read=silence_timeout_s)
     try:
         client = open_client(url, verify=system_trust(), timeout=timeout, headers={"user-agent": "port-hook"})

@@ -143,7 +143,7 @@ def _not_accepted(key: UnknownKey) -> TunnelError:
 def _wrong_fingerprint(key: UnknownKey, wanted: str) -> TunnelError:
     return TunnelError(
         f"The SSH server {printable(key.host)} has the key {key.description}, "
-        f"which is not the one to accept: {printable(wanted)}.",
+        f"not the one in --accept-host-key: {printable(wanted)}.",
         hint="Ask the server's administrator for the fingerprint that `ssh-keygen -lf` prints: SHA256:…",
     )
 

@@ -25,7 +25,7 @@ _LOOPBACK_ONLY = (
 class SshClient(asyncssh.SSHClient):
     """The events of one connection, and all output of the server.
 
-    It knows no password; with `empty_password`, it sends an empty one once, as public services require.
+    It has no password; with `empty_password`, it sends an empty one once, as public services require.
     """
 
     def __init__(self, *, empty_password: bool) -> None:
