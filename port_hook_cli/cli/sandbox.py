@@ -148,7 +148,7 @@ def _read_secrets(file: str | None, runtime: Runtime) -> dict[str, str]:
 
 async def _serve(given: dict[str, Any], teller: _Teller) -> None:
     from port_hook_cli.sandbox import Sandbox
-    from port_hook_cli.trigger.engines import SandboxInvoker, invoking
+    from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 
     up: list[Sandbox] = []
     with stop_signal() as stop, invoking(lambda: up[0].client_secret) as invoker:

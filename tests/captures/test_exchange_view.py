@@ -199,10 +199,10 @@ def test_accepted_request_with_a_401_response_shows_its_effect_in_port() -> None
 
 
 def test_reencoded_body_shows_the_matching_form_and_the_cause_as_a_warning() -> None:
-    verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialised-python", "w", "f"),))
+    verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialized-python", "w", "f"),))
     lines = lines_of(an_exchange(verdict=verdict, response=OK))
     assert value_at("signature", lines) == "matches another form of the same JSON: python"
-    assert value_at("warning", lines) == "reserialised-python: w"
+    assert value_at("warning", lines) == "reserialized-python: w"
 
 
 def test_accepted_replay_shows_a_warning() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.file import CAPTURE, to_capture
+from port_hook_cli.captures.capture_file import CAPTURE, to_capture
 from port_hook_cli.captures.request_file import NotARequest, capture_in, read_request
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
 from tests.factories import NOW, a_body, an_invocation

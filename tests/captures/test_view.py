@@ -93,7 +93,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
                 status=Status.REENCODED,
                 reading="python",
                 age_s=-2.0,
-                causes=(Cause("reserialised-python", "the body was written anew", "sign the bytes that are sent"),),
+                causes=(Cause("reserialized-python", "the body was written anew", "sign the bytes that are sent"),),
             ),
         )
     )
@@ -103,7 +103,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
         "POST /",
         "x-port-timestamp: 1700000000",
         "reencoded, matches the python form of the body, signed 2 s after it came",
-        "reserialised-python: the body was written anew",
+        "reserialized-python: the body was written anew",
         "sign the bytes that are sent",
         "action-run",
         "create_vm",

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
@@ -126,7 +126,7 @@ def test_verify_explains_a_reencoded_body_and_exits_3(written_out: Any) -> None:
     result = written_out(*AT_NOW, body=json.dumps(a_document()).encode())
     assert result.code == ExitCode.NOT_VALID
     assert result.out.startswith("reencoded: ")
-    assert "reserialised-js: " in result.out
+    assert "reserialized-js: " in result.out
     assert "  fix: " in result.out
 
 

@@ -21,7 +21,7 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError, Rendering
-from port_hook_cli.captures import file as capture_file
+from port_hook_cli.captures import capture_file
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status

@@ -363,30 +363,30 @@ class TestReserialized:
     @pytest.mark.parametrize(
         ("signed_body", "body", "reading", "slug"),
         [
-            (BODY, as_python(), "js", "reserialised-js"),
-            (BODY, as_python(indent=2, ensure_ascii=False), "js", "reserialised-js"),
-            (as_python(), BODY, "python", "reserialised-python"),
-            (as_python(ensure_ascii=False), BODY, "python-unescaped", "reserialised-python"),
-            (AGENT, as_python(), "python-compact", "reserialised-python-compact"),
+            (BODY, as_python(), "js", "reserialized-js"),
+            (BODY, as_python(indent=2, ensure_ascii=False), "js", "reserialized-js"),
+            (as_python(), BODY, "python", "reserialized-python"),
+            (as_python(ensure_ascii=False), BODY, "python-unescaped", "reserialized-python"),
+            (AGENT, as_python(), "python-compact", "reserialized-python-compact"),
             (
                 b'{"n":1.0,"s":"\xc3\xab"}',
                 b'{"n": 1.0, "s": "\\u00eb"}',
                 "python-compact-unescaped",
-                "reserialised-python-compact",
+                "reserialized-python-compact",
             ),
             *(
-                (as_python(indent=indent, ensure_ascii=False), BODY, f"js-indented-{name}", "reserialised-indented")
+                (as_python(indent=indent, ensure_ascii=False), BODY, f"js-indented-{name}", "reserialized-indented")
                 for name, indent in (("2", 2), ("4", 4), ("tab", "\t"))
             ),
             *(
-                (as_python(indent=indent), BODY, f"python-indented-{name}", "reserialised-indented")
+                (as_python(indent=indent), BODY, f"python-indented-{name}", "reserialized-indented")
                 for name, indent in (("2", 2), ("4", 4), ("tab", "\t"))
             ),
             (
                 b'[\n  1.0,\n  "\xc3\xab"\n]',
                 b'[1.0,"\xc3\xab"]',
                 "python-indented-unescaped-2",
-                "reserialised-indented",
+                "reserialized-indented",
             ),
         ],
     )
@@ -400,20 +400,20 @@ class TestReserialized:
         compact = json.dumps(ASCII_DOCUMENT, separators=(",", ":")).encode()
         from_python = verdict_on(signed(compact), json.dumps(ASCII_DOCUMENT).encode())
         assert from_python.reading == "python-compact"
-        assert from_python.slugs == ("reserialised-python-compact", "reserialised-js")
+        assert from_python.slugs == ("reserialized-python-compact", "reserialized-js")
         from_elsewhere = verdict_on(signed(compact), json.dumps(ASCII_DOCUMENT, indent=1).encode())
         assert from_elsewhere.reading == "js"
-        assert from_elsewhere.slugs == ("reserialised-js", "reserialised-python-compact")
+        assert from_elsewhere.slugs == ("reserialized-js", "reserialized-python-compact")
 
     def test_another_form_outside_the_tolerance_is_stale_with_both_causes(self) -> None:
         verdict = verdict_on(signed(AGENT), as_python(), now=NOW + 900)
         assert (verdict.status, verdict.reading) == (Status.STALE, "python-compact")
-        assert verdict.slugs == ("clock-skew", "reserialised-python-compact")
+        assert verdict.slugs == ("clock-skew", "reserialized-python-compact")
 
     def test_another_form_and_a_line_break_are_both_reported(self) -> None:
         verdict = verdict_on(signed(as_python(indent=2, ensure_ascii=False) + b"\n"))
         assert (verdict.status, verdict.reading) == (Status.REENCODED, "js-indented-2+with-trailing-newline")
-        assert verdict.slugs == ("reserialised-indented", "trailing-newline")
+        assert verdict.slugs == ("reserialized-indented", "trailing-newline")
 
     def test_json_that_only_python_accepts_is_compared_in_pythons_forms(self) -> None:
         assert verdict_on(signed(b'{"a":NaN}'), b'{"a": NaN}').status is Status.REENCODED
@@ -472,7 +472,7 @@ class TestMeaning:
 
     def test_the_reading_is_reported_when_the_document_changed(self) -> None:
         verdict = verdict_on(signed(b'{"id":12345678901234567000}'), b'{"id":12345678901234567890}')
-        assert (verdict.reading, verdict.slugs) == ("js", ("reserialised-js", "meaning-changed"))
+        assert (verdict.reading, verdict.slugs) == ("js", ("reserialized-js", "meaning-changed"))
 
     def test_body_with_a_changed_meaning_is_invalid_even_outside_the_tolerance(self) -> None:
         verdict = verdict_on(signed(b"[0]"), b"[1e-400]", now=NOW + 900)
@@ -566,7 +566,7 @@ class TestBytes:
 
     def test_byte_order_mark_and_another_form_are_both_reported(self) -> None:
         verdict = verdict_on(signed(BODY), b"\xef\xbb\xbf" + as_python())
-        assert (verdict.reading, verdict.slugs) == ("without-bom+js", ("bom", "reserialised-js"))
+        assert (verdict.reading, verdict.slugs) == ("without-bom+js", ("bom", "reserialized-js"))
 
     @pytest.mark.parametrize(
         ("encoding", "body"),
@@ -660,7 +660,7 @@ class TestBytes:
 
     def test_a_declared_character_set_is_ignored_when_the_body_is_utf_8(self) -> None:
         headers = signed(BODY).plus(("content-type", "application/json; charset=latin-1"))
-        assert verdict_on(headers, as_python(ensure_ascii=False)).slugs == ("reserialised-js",)
+        assert verdict_on(headers, as_python(ensure_ascii=False)).slugs == ("reserialized-js",)
 
 
 class TestRepeats:
@@ -669,7 +669,7 @@ class TestRepeats:
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("replayed",))
 
     def test_a_reencoded_signature_seen_before_has_a_warning(self) -> None:
-        assert verdict_on(signed(AGENT), as_python(), seen=True).slugs == ("reserialised-python-compact", "replayed")
+        assert verdict_on(signed(AGENT), as_python(), seen=True).slugs == ("reserialized-python-compact", "replayed")
 
     def test_duplicate_headers_with_equal_values_are_valid_with_a_warning(self) -> None:
         verdict = verdict_on(signed(BODY).plus(*sent(sign(BODY, SECRET, STAMP))))
@@ -709,7 +709,7 @@ class TestCombinations:
             "prefix-missing",
             "hex-encoded",
             "timestamp-unit",
-            "reserialised-python-compact",
+            "reserialized-python-compact",
         )
 
     def test_wrong_notation_and_clock_skew_are_both_reported(self) -> None:
@@ -726,7 +726,7 @@ class TestCombinations:
         padded = Secret(f"{KEY}\n")
         assert verdict_on(signed(body, secret=padded), body + b"\n").slugs == ("secret-whitespace", "trailing-newline")
         indented = json.dumps(document, indent="\t").encode()
-        assert verdict_on(signed(indented), body).slugs == ("reserialised-indented",)
+        assert verdict_on(signed(indented), body).slugs == ("reserialized-indented",)
         assert verdict_on(signed(indented, secret=padded), body).slugs == ("wrong-secret",)
 
 

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.file import CAPTURE, NotACapture, capture_summary, is_capture, read_capture, to_capture
+from port_hook_cli.captures.capture_file import (
+    CAPTURE,
+    NotACapture,
+    capture_summary,
+    is_capture,
+    read_capture,
+    to_capture,
+)
 from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from tests.factories import RUN_ID, a_body, an_exchange
