@@ -76,6 +76,13 @@ def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
         assert "valid" in line
 
 
+def test_table_drops_no_column_when_all_fit_exactly() -> None:
+    widest = table(a_full_one(), width=200)
+    width = max(map(len, widest.splitlines()))
+    assert table(a_full_one(), width=width) == widest
+    assert table(a_full_one(), width=width - 1) != widest
+
+
 def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> None:
     today = captures_lines([an_exchange()])[1].split()[2]
     day = captures_lines([an_exchange()])[1].split()[1]
@@ -115,6 +122,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
         '"resourceType": "run"',
         "http://127.0.0.1:8000/ 500 in 12.3 ms",
         "Server: sample",
+        "\n  responded  500",
         '"oops": 1',
         "X-Answer: yes",
         "ff fe",

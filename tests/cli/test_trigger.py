@@ -165,6 +165,15 @@ def test_trigger_options_set_the_user_origin_operation_and_timestamp_unit(
     assert "a DELETE action needs an entity" in result.err
 
 
+def test_trigger_says_what_it_does_not_check_of_an_action(run: Run, folder: Path, backend: Handler) -> None:
+    condition = {"type": "SEARCH", "rules": [], "combinator": "and"}
+    document = {**an_action(), "requiredApproval": True}
+    document["trigger"] = {**document["trigger"], "condition": condition}
+    result = run("trigger", write(folder, "a.json", document), "--to", backend.url, "--input", "title=a", env=ENV)
+    assert "note: the action's condition, which selects entities, is not checked" in result.err
+    assert "note: Port sends this after an approval; trigger sends it immediately" in result.err
+
+
 def test_trigger_without_a_secret_exits_4_or_sends_unsigned_with_no_sign(run: Run, backend: Handler) -> None:
     args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=a")
     refused = run(*args)
