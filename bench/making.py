@@ -57,7 +57,7 @@ async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, flo
     from port_hook_cli.invocations.models import Headers, Invocation
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
     from port_hook_cli.text.secret import Secret
-    from port_hook_cli.trigger.engines import invoking
+    from port_hook_cli.trigger.open_invoker import invoking
     from tests.conformance.cases import BODY, DATA
 
     document = json.loads((HERE.parent / "examples" / "actions" / "create_vm.json").read_text())

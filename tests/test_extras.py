@@ -16,7 +16,7 @@ from port_hook_cli.extras import install_command
         ("pyvenv.cfg", f"{sys.executable} -m pip install jq jsonschema"),
     ],
 )
-def test_the_command_fits_how_port_hook_was_installed(tmp_path: Path, mark: str, command: str) -> None:
+def test_install_command_matches_how_port_hook_was_installed(tmp_path: Path, mark: str, command: str) -> None:
     prefix = tmp_path / "port-hook"
     prefix.mkdir()
     (prefix / mark).touch()

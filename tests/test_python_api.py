@@ -30,7 +30,7 @@ def test_a_signed_request_is_valid(payload: object) -> None:
     assert verify(headers, body, SECRET).status is Status.VALID
 
 
-def test_bytes_are_signed_as_they_are_and_text_as_port_writes_it() -> None:
+def test_sign_keeps_bytes_unchanged_and_serializes_other_payloads_as_port_does() -> None:
     assert sign(b'{ "a": 1.0 }', SECRET)[1] == b'{ "a": 1.0 }'
     assert sign('{ "a": 1.0 }', SECRET)[1] == b'{"a":1}'
     assert sign({"a": 1.0, "é": [None]}, SECRET)[1] == '{"a":1,"é":[null]}'.encode()
@@ -44,7 +44,7 @@ def test_sign_uses_the_timestamp_of_the_caller() -> None:
     assert (late.status, late.slugs) == ("stale", ("clock-skew",))
 
 
-def test_a_verdict_says_what_is_wrong_and_takes_any_kind_of_headers() -> None:
+def test_verify_accepts_any_kind_of_headers_and_names_the_cause() -> None:
     headers, body = sign({"a": 1}, SECRET)
     pairs = [(name.upper(), value) for name, value in headers.items()]
     assert verify(pairs, body, SECRET).status is Status.VALID
@@ -80,11 +80,11 @@ def test_an_undefined_result_differs_from_null() -> None:
     assert render("{{ null }}", {}) is None
 
 
-def test_a_number_beyond_the_range_is_null() -> None:
+def test_render_returns_null_for_a_number_out_of_range() -> None:
     assert render(["{{ infinite }}", {"a": "{{ -infinite }}"}, "x{{ 1e1000 }}"], {}) == [None, {"a": None}, "xnull"]
 
 
-def test_threads_share_one_process_of_jq() -> None:
+def test_threads_share_one_jq_process() -> None:
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda number: render("{{ .a }}", {"a": number}), range(100)))
     assert results == list(range(100))
@@ -109,7 +109,7 @@ def test_a_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> 
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-def test_importing_the_package_loads_nothing_of_it() -> None:
+def test_importing_the_package_loads_none_of_its_modules() -> None:
     program = "import sys, port_hook_cli; print(sorted(n for n in sys.modules if n.startswith('port_hook_cli')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['port_hook_cli']"

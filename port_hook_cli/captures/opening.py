@@ -9,9 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from port_hook_cli.captures.files import FOLDER, LOG, beside, make, secure
 from port_hook_cli.captures.problems import store_problem
 from port_hook_cli.captures.schema import MIGRATIONS, ForeignDatabase, NewerSchema, PlantedSchema, check_schema, migrate
+from port_hook_cli.captures.store_files import FOLDER, LOG, beside, make, secure
 from port_hook_cli.errors import StoreError
 
 BUSY_TIMEOUT_S = 5.0

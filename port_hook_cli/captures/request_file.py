@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from port_hook_cli.captures.file import NotACapture, is_capture, read_capture
+from port_hook_cli.captures.capture_file import NotACapture, is_capture, read_capture
 from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.models import Exchange

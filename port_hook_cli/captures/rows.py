@@ -8,7 +8,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from port_hook_cli.captures.file_fields import Fields, NotACapture, maybe_number, maybe_text, text
+from port_hook_cli.captures.capture_fields import Fields, NotACapture, maybe_number, maybe_text, text
 from port_hook_cli.captures.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
 from port_hook_cli.invocations.masked_headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from port_hook_cli.captures import statements
-from port_hook_cli.captures.files import Files, regrow
 from port_hook_cli.captures.opening import BUSY_TIMEOUT_S, Access, connect, store_path
 from port_hook_cli.captures.problems import store_problem
 from port_hook_cli.captures.rows import (
@@ -22,6 +21,7 @@ from port_hook_cli.captures.rows import (
     read_row,
     text_column,
 )
+from port_hook_cli.captures.store_files import Files, regrow
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.payload import is_run_id

@@ -61,7 +61,7 @@ def captures(
 
 
 def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
-    from port_hook_cli.captures.file import capture_summary
+    from port_hook_cli.captures.capture_file import capture_summary
     from port_hook_cli.terminal.console import emit
 
     count = 0

@@ -164,7 +164,7 @@ def _ignore(*_: object) -> None:
 
 async def _serve(given: dict[str, Any], teller: _Teller, shown: SandboxInspector | None) -> None:
     from port_hook_cli.sandbox import Sandbox
-    from port_hook_cli.trigger.engines import SandboxInvoker, invoking
+    from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 
     up: list[Sandbox] = []
     with stop_signal() as stop, invoking(lambda: up[0].client_secret) as invoker:

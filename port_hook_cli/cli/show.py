@@ -80,7 +80,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
 
 def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
     """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
-    from port_hook_cli.captures.file import to_capture
+    from port_hook_cli.captures.capture_file import to_capture
     from port_hook_cli.terminal.console import emit
 
     if indented:

@@ -17,7 +17,7 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox import SandboxRequest
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.trigger.documents import read_by
-from port_hook_cli.trigger.engines import as_sent
+from port_hook_cli.trigger.open_invoker import as_sent
 
 
 class RunOptions(TypedDict, total=False):

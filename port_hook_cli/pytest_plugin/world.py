@@ -24,8 +24,8 @@ from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNo
 from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
 from port_hook_cli.sandbox.definition_files import read_actions
 from port_hook_cli.text.secret import MASK
-from port_hook_cli.trigger.engines import SandboxInvoker, invoking
 from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Exception)

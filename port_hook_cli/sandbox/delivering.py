@@ -20,7 +20,7 @@ from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.sandbox.invoking import RequestMaker, SandboxRequest, message_and_hint
+from port_hook_cli.sandbox.request_maker import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers

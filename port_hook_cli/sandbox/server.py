@@ -22,9 +22,9 @@ from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending
-from port_hook_cli.sandbox.invoking import RequestMaker
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
 from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
+from port_hook_cli.sandbox.request_maker import RequestMaker
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData, RunEvent, SandboxState

@@ -18,10 +18,10 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "undiagnosed": "the cause was not searched for: too many requests without a good signature arrived at once",
         "secret-whitespace": "there is white space around the secret, where it signs or where it verifies",
         "secret-quoted": "there are quotation marks around the secret, where it signs or where it verifies",
-        "reserialised-js": "the signature matches the body as JSON.stringify writes it",
-        "reserialised-python": "the signature matches the body as Python's json.dumps writes it",
-        "reserialised-python-compact": "the signature matches the body as json.dumps writes it without spaces",
-        "reserialised-indented": "the signature matches the body written with indentation",
+        "reserialized-js": "the signature matches the body as JSON.stringify writes it",
+        "reserialized-python": "the signature matches the body as Python's json.dumps writes it",
+        "reserialized-python-compact": "the signature matches the body as json.dumps writes it without spaces",
+        "reserialized-indented": "the signature matches the body written with indentation",
         "meaning-changed": "the body that arrived is not the signed document, at least for some parsers",
         "trailing-newline": "a line break at the end of the body was added or removed",
         "timestamp-unit": "the timestamp is in milliseconds, or it was signed in another unit than it was sent",
@@ -76,24 +76,24 @@ SECRET_IN_QUOTES = Cause(
     "Remove the quotation marks from the secret where the request is signed.",
 )
 RESERIALIZED_JS = Cause(
-    "reserialised-js",
+    "reserialized-js",
     "The signature matches the body as JSON.stringify writes it, not the bytes that arrived.",
     "Something on the way rewrote the JSON. Send the signed bytes unchanged, or verify JSON.stringify(body).",
 )
 RESERIALIZED_PYTHON = Cause(
-    "reserialised-python",
+    "reserialized-python",
     "The signature matches the body as Python's json.dumps writes it, with a space after each comma and colon.",
     "Sign the bytes that are sent: send data=body instead of json=document.",
 )
 RESERIALIZED_PYTHON_COMPACT = Cause(
-    "reserialised-python-compact",
+    "reserialized-python-compact",
     "The signature matches the body as json.dumps(body, separators=(',', ':')) writes it. Port's execution agent signs "
     "that form, but sends one with spaces.",
     "If requests come from the agent, verify json.dumps(json.loads(body), separators=(',', ':')). Otherwise sign the "
     "bytes that are sent.",
 )
 RESERIALIZED_PYTHON_UNESCAPED = Cause(
-    "reserialised-python-compact",
+    "reserialized-python-compact",
     "The signature matches the body as json.dumps(body, separators=(',', ':'), ensure_ascii=False) writes it. Port "
     "signs its Kafka messages in that form.",
     "Verify that form of the parsed body, or sign the bytes that are sent.",
@@ -234,7 +234,7 @@ HEADER_AMBIGUOUS = Cause(
 def reserialized_indented(style: str) -> Cause:
     """Return the cause for a body that was signed in the indented form that `style` describes."""
     return Cause(
-        "reserialised-indented",
+        "reserialized-indented",
         f"The signature matches the body {style}, not the bytes that arrived.",
         "Sign the bytes that are sent, and indent JSON only to display it.",
     )

@@ -95,14 +95,24 @@ class BackgroundWriter:
                 return
 
     def _drain(self) -> None:
+        batch, left_out = self._take()
+        if not self._lossless:
+            self._write(self._render(batch, left_out))
+            return
+        while batch:  # its items are rendered already
+            self._write("".join(part(False) for part in batch))
+            batch, more = self._take()
+            left_out += more
+        if left_out:
+            self._write(self._summarize(left_out))
+
+    def _take(self) -> tuple[Sequence[Part], int]:
+        """Take what is pending; return the items, and how many were left out."""
         with self._lock:
             batch, self._pending = [part for part, _ in self._pending], deque()
             self._held = 0
             left_out, self._left_out = self._left_out, 0
-        if self._lossless:
-            self._write("".join(part(False) for part in batch) + (self._summarize(left_out) if left_out else ""))
-        else:
-            self._write(self._render(batch, left_out))
+        return batch, left_out
 
     def _render(self, batch: Sequence[Part], left_out: int) -> str:
         shown = batch[-COMPACT_ABOVE:] if left_out else batch

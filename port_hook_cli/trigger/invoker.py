@@ -32,7 +32,7 @@ class Invoker:
     """Makes the requests that Port sends for runs of actions and automations.
 
     An invoker may make several requests at once. With `strict`, an expression that fails raises RenderError instead of
-    becoming null. trigger/engines.py creates one with its engines.
+    becoming null. trigger/open_invoker.py creates one with its engines.
     """
 
     def __init__(self, renderer: Renders, *, check: Check, encrypt: Encrypt, strict: bool = False) -> None:

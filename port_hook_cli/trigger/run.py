@@ -30,10 +30,10 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
-from port_hook_cli.trigger.engines import invoking
 from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_object
 from port_hook_cli.trigger.invoker import Invoker, Unmet
 from port_hook_cli.trigger.last_outputs import LAST, last_outputs, refuse_missing_outputs
+from port_hook_cli.trigger.open_invoker import invoking
 from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
 from port_hook_cli.trigger.records import unmet_record
 

@@ -56,7 +56,7 @@ def run_workflow(
 
     The code is 1 when the run fails, or has not ended within --wait. Raises UsageError, RenderError, SettingsError.
     """
-    from port_hook_cli.trigger.engines import invoking
+    from port_hook_cli.trigger.open_invoker import invoking
 
     with invoking(lambda: settings().require_secret(), strict=plan.strict) as invoker:
         begin = _Beginning(workflow, documents, plan, invoker, runtime, new_id)

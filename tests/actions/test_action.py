@@ -61,7 +61,7 @@ def test_an_approval_is_read_in_both_of_its_forms(approval: Any) -> None:
         ({**AUTOMATION, "invocationMethod": {"type": "WEBHOOK"}}, "has no `url`"),
     ],
 )
-def test_a_document_is_refused_with_a_reason_when_it_is_not_an_action(document: Any, words: str) -> None:
+def test_document_that_is_not_an_action_is_refused_with_a_reason(document: Any, words: str) -> None:
     with pytest.raises(BadAction, match=words):
         read_action(document)
 

@@ -60,17 +60,17 @@ def opened(plaintext: bytes, path: str = "inputs.password") -> Decryption:
         ({"inputs": {"pw": SEALED}}, []),
     ],
 )
-def test_named_places_are_found_in_any_form_of_payload(document: Any, paths: list[str]) -> None:
+def test_named_places_finds_encrypted_properties_in_any_form_of_payload(document: Any, paths: list[str]) -> None:
     assert found(document) == dict.fromkeys(paths, SEALED)
 
 
-def test_named_places_include_inputs_whatever_their_value_is() -> None:
+def test_named_places_includes_inputs_with_any_value() -> None:
     document = copy.deepcopy(OLD_SHAPE)
     document["payload"]["properties"]["password"] = "never encrypted"
     assert found(document) == {"payload.properties.password": "never encrypted"}
 
 
-def test_named_places_include_other_keys_only_when_their_value_looks_encrypted() -> None:
+def test_named_places_includes_other_keys_only_when_their_value_looks_encrypted() -> None:
     document = {**OLD_SHAPE, "schema": {"password": {"type": "string"}}, "help": {"password": "the root password"}}
     assert found(document) == {"payload.properties.password": SEALED}
 
@@ -80,7 +80,7 @@ def test_a_named_property_is_missing_when_it_is_not_found_and_ignored_when_it_is
     assert found(document) == {"gone": MISSING}
 
 
-def test_place_at_finds_a_path_and_the_input_of_a_bare_name() -> None:
+def test_place_at_finds_a_path_or_an_input_by_its_name() -> None:
     document = {**OLD_SHAPE, "cpu": 1}
     assert place_at(document, JsonPath.parse("payload.properties.password")).value == SEALED
     assert str(place_at(document, JsonPath.parse("password")).path) == "payload.properties.password"
@@ -90,14 +90,14 @@ def test_place_at_finds_a_path_and_the_input_of_a_bare_name() -> None:
         assert (str(place.path), place.value) == (path, MISSING)
 
 
-def test_likely_paths_are_those_of_values_that_look_encrypted_up_to_a_limit() -> None:
+def test_likely_paths_returns_values_that_look_encrypted_up_to_a_limit() -> None:
     document = {"a": SEALED, "b": ["short", SEALED, 17], "c": "no base64 at all, though long enough to be some"}
     assert list(map(str, likely_paths(document, most=5))) == ["a", "b[1]"]
     assert list(map(str, likely_paths(document, most=1))) == ["a"]
     assert likely_paths(SEALED, most=5) == []
 
 
-def test_a_hostile_document_is_searched_up_to_a_limit() -> None:
+def test_wide_or_deep_document_is_searched_only_up_to_a_limit() -> None:
     wide = naming("pw", wide=[0] * 200_000, last={"pw": SEALED})
     assert found(wide) == {"pw": MISSING}
     deep: Any = {"pw": SEALED}
@@ -129,7 +129,7 @@ def test_a_decrypted_value_is_an_object_or_text(plaintext: bytes, value: Any) ->
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())))
-def test_a_decrypted_object_is_the_encrypted_one(document: dict[str, Any]) -> None:
+def test_decrypted_object_equals_the_encrypted_one(document: dict[str, Any]) -> None:
     assert opened(json.dumps(document).encode()).value == document
 
 
@@ -158,7 +158,7 @@ def test_a_decryption_record_has_bytes_in_base64_when_they_are_not_text() -> Non
     assert (record["value"], record["value_base64"]) == (None, "/wA=")
 
 
-def test_decrypted_values_are_put_into_a_copy() -> None:
+def test_with_decrypted_replaces_values_in_a_copy() -> None:
     document = copy.deepcopy(OLD_SHAPE)
     failed = Decryption(path=JsonPath.parse("payload.properties.cpu"), problem=Problem.NOT_ENCRYPTED)
     result = with_decrypted(document, [opened(b'{"a":1}', "payload.properties.password"), failed])
@@ -166,5 +166,5 @@ def test_decrypted_values_are_put_into_a_copy() -> None:
     assert document == OLD_SHAPE
 
 
-def test_a_decryption_does_not_print_its_plaintext() -> None:
+def test_repr_of_a_decryption_does_not_contain_the_plaintext() -> None:
     assert "s3cret" not in repr(opened(b"s3cret"))

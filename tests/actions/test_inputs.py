@@ -53,12 +53,12 @@ JQ = {"jqQuery": ".form.cpu"}
         ("unknown:=null", "unknown", None),
     ],
 )
-def test_an_input_is_read_by_its_declared_type(text: str, name: str, value: Any) -> None:
+def test_parse_input_converts_a_value_to_its_declared_type(text: str, name: str, value: Any) -> None:
     assert parse_input(text, DECLARED) == (name, value)
 
 
 @pytest.mark.parametrize("text", ["", "name", "=4", ":=4", "cpu:=s3cret"])
-def test_an_input_in_another_form_is_refused_without_quoting_its_value(text: str) -> None:
+def test_parse_input_refuses_another_form_without_quoting_the_value(text: str) -> None:
     with pytest.raises(UsageError, match="--input") as refused:
         parse_input(text, DECLARED)
     assert "s3cret" not in refused.value.message
@@ -79,17 +79,17 @@ def test_rule_queries_finds_each_program_once() -> None:
     assert rule_queries(declared, {"jqQuery": "req"}) == ("req", ".form.cpu", ".user")
 
 
-def test_the_texts_of_encrypted_inputs_are_secrets() -> None:
+def test_secret_texts_returns_the_strings_of_encrypted_inputs() -> None:
     declared = {"a": {"encryption": "aes256-gcm"}, "b": {"encryption": {"algorithm": "client-side"}}, "c": {}}
     values = {"a": "x", "b": {"k": ["y", 1, {"l": "z"}]}, "c": "open"}
     assert list(secret_texts(declared, values)) == ["x", "y", "z"]
 
 
-def test_a_computed_empty_enum_allows_no_value() -> None:
+def test_enum_computed_as_empty_allows_no_value() -> None:
     assert settle({"a": {"enum": JQ}}, (), {".form.cpu": []}).declared == {"a": {"enum": []}}
 
 
-def test_results_replace_their_programs() -> None:
+def test_settle_replaces_jq_programs_by_their_results() -> None:
     declared = {"a": {"type": "string", "enum": JQ}, "b": {"items": {"enum": JQ}}, "c": {"enum": {"jqQuery": "bad"}}}
     rules = settle(declared, {"jqQuery": "req"}, {".form.cpu": ["x"], "req": ["a", 7, "no"], "bad": None})
     assert rules.declared == {"a": {"type": "string", "enum": ["x"]}, "b": {"items": {"enum": ["x"]}}, "c": {}}
@@ -120,7 +120,7 @@ def test_an_input_can_declare_itself_required() -> None:
     assert settle(declared, (), {"yes": True, "no": False}).required == ("a", "c")
 
 
-def test_null_is_a_missing_value_and_undeclared_inputs_are_violations() -> None:
+def test_null_input_counts_as_missing_and_undeclared_input_is_a_violation() -> None:
     rules = Rules(declared={"a": {}, "b": {}}, required=("a", "b"))
     assert list(missing(rules, {"a": None, "b": 0, "c": 1})) == [
         Violation("a", "is required"),
@@ -128,7 +128,7 @@ def test_null_is_a_missing_value_and_undeclared_inputs_are_violations() -> None:
     ]
 
 
-def test_an_entity_is_seen_as_an_object_and_sent_as_its_identifier() -> None:
+def test_entity_input_is_an_object_in_templates_and_an_identifier_in_the_payload() -> None:
     one = {"type": "string", "format": "entity", "blueprint": "service"}
     many = {"type": "array", "items": one}
     seen = {"identifier": "a", "title": "a", "blueprint": "service"}
@@ -152,6 +152,6 @@ def test_encryption_of_accepts_only_ports_two_schemes() -> None:
             encryption_of("a", {"encryption": wrong})
 
 
-def test_an_object_is_encrypted_as_its_json() -> None:
+def test_plaintext_of_serializes_an_object_as_json() -> None:
     assert plaintext_of("zoë") == "zoë".encode()
     assert plaintext_of({"b": 1.0, "2": "ü"}) == '{"2":"ü","b":1}'.encode()

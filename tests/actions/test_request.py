@@ -40,7 +40,7 @@ def test_an_action_without_a_body_sends_the_default_payload() -> None:
     assert rendered().content.startswith(b'{"action":"create_vm","resourceType":"run","status":"TRIGGERED",')
 
 
-def test_an_entity_is_whole_in_the_payload_and_named_in_its_context() -> None:
+def test_payload_has_the_whole_entity_and_the_context_its_identifier() -> None:
     entity = {"identifier": "checkout", "title": "Checkout"}
     request = assemble(ACTION, replace(RUN, entity=entity, encrypted=("key",)), request_template(ACTION))
     assert request.body["context"]["entity"] == "checkout"
@@ -48,7 +48,7 @@ def test_an_entity_is_whole_in_the_payload_and_named_in_its_context() -> None:
     assert request.body["payload"]["censoredProperties"] == ["key"]
 
 
-def test_templates_see_what_the_contract_says() -> None:
+def test_template_data_has_the_documented_keys() -> None:
     data = template_data(ACTION, replace(RUN, encrypted=("key",), secrets={"s": "x"}))
     assert data == {
         "inputs": RUN.inputs,
@@ -78,7 +78,7 @@ def test_a_get_has_a_body_only_when_the_action_declares_one() -> None:
     assert rendered(method="GET", body={}).content == b"{}"
 
 
-def test_a_url_loses_the_characters_that_node_removes() -> None:
+def test_url_is_sent_without_the_characters_that_node_removes() -> None:
     assert rendered(url=" http://h/a\r\nx: y\tz\n").url == "http://h/ax: yz"
 
 
@@ -91,7 +91,7 @@ def test_headers_that_port_sets_are_not_taken_from_the_action() -> None:
 @pytest.mark.parametrize(
     ("said", "meant"), [(True, True), (False, False), ("true", True), ("false", False), (None, False)]
 )
-def test_flags_are_truth_values_or_their_names(said: Any, meant: bool) -> None:
+def test_flags_are_read_from_booleans_and_their_names(said: Any, meant: bool) -> None:
     request = rendered(synchronized=said, agent=said)
     assert (request.synchronized, request.agent) == (meant, meant)
 
@@ -112,13 +112,13 @@ def test_flags_are_truth_values_or_their_names(said: Any, meant: bool) -> None:
         ({"agent": []}, "`agent` rendered to"),
     ],
 )
-def test_a_part_of_a_request_is_refused_by_name_when_it_cannot_be_sent(fields: dict[str, Any], words: str) -> None:
+def test_invalid_part_of_a_request_is_refused_and_named(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(RenderError) as refused:
         rendered(**fields)
     assert words in refused.value.message
 
 
-def test_a_url_that_became_null_says_which_expression_failed() -> None:
+def test_error_about_a_null_url_names_the_failed_expression() -> None:
     error = JqError(" .x.y ", "run-time", "jq: error: Cannot index string")
     with pytest.raises(RenderError, match=r"rendered to nothing.*\{\{ \.x\.y \}\} failed: jq: error: Cannot index"):
         assemble(ACTION, RUN, {}, (error,))

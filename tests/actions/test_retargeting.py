@@ -107,7 +107,7 @@ def with_what_port_sets(action: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("empty", [{}, {"icon": None}])
-def test_the_body_of_a_change_is_valid_for_the_route(empty: dict[str, Any]) -> None:
+def test_body_of_a_change_is_valid_for_the_put_route(empty: dict[str, Any]) -> None:
     action = with_what_port_sets({**an_action(), **empty})
     for body in (planned(action, ONE).body, settable(action)):
         assert faults(body, PUT_SCHEMA) == []
@@ -142,12 +142,12 @@ def test_plan_change_refuses_with_a_reason_when_the_url_cannot_be_changed(method
 
 
 @given(JSON)
-def test_values_are_the_same_in_any_order_of_keys(value: Any) -> None:
+def test_same_ignores_the_order_of_keys(value: Any) -> None:
     assert same(value, shuffled(value))
 
 
 @given(JSON, JSON)
-def test_two_values_are_the_same_when_their_json_is(one: Any, other: Any) -> None:
+def test_same_agrees_with_the_comparison_of_canonical_json(one: Any, other: Any) -> None:
     def canonical(value: Any) -> str:
         return json.dumps(floated(value), sort_keys=True)
 
@@ -165,12 +165,12 @@ def test_two_values_are_the_same_when_their_json_is(one: Any, other: Any) -> Non
 @pytest.mark.parametrize(
     ("one", "other"), [(1, True), (0, False), (None, False), ("1", 1), ([], {}), ([1], [True]), ({"a": 1}, {"a": True})]
 )
-def test_values_are_not_the_same_when_only_python_calls_them_equal(one: Any, other: Any) -> None:
+def test_same_distinguishes_values_that_are_equal_only_in_python(one: Any, other: Any) -> None:
     assert not same(one, other)
     assert same(1, 1.0)
 
 
-def test_a_document_may_be_nested_deeper_than_pythons_stack() -> None:
+def test_same_compares_documents_nested_deeper_than_the_recursion_limit() -> None:
     deep: Any = 1
     for _ in range(100_000):
         deep = [deep]
@@ -201,7 +201,7 @@ def test_standing_is_retargeted_when_port_added_defaults_and_changed_for_an_earl
 
 
 @given(ACTIONS, st.none() | ACTIONS)
-def test_a_journal_entry_is_read_as_it_was_written(original: dict[str, Any], left: dict[str, Any] | None) -> None:
+def test_journal_entry_reads_back_as_written(original: dict[str, Any], left: dict[str, Any] | None) -> None:
     entry = Entry(identifier="a/é", api_url="u", original=original, left=left, urls=(ONE, TWO), pid=7, at=1.5)
     again = read_entry(write_entry(entry))
     assert again == entry
@@ -209,7 +209,7 @@ def test_a_journal_entry_is_read_as_it_was_written(original: dict[str, Any], lef
 
 
 @given(st.text() | JSON.map(json.dumps) | st.just(write_entry(Entry(identifier="a", api_url="", original={}))[:-9]))
-def test_other_text_is_not_a_journal_entry(text: str) -> None:
+def test_text_that_is_not_a_journal_entry_is_refused(text: str) -> None:
     with pytest.raises(BadEntry):
         read_entry(text)
 
@@ -221,12 +221,12 @@ def test_a_journal_entry_of_a_newer_version_is_refused() -> None:
 
 
 @given(st.text())
-def test_a_path_stays_below_the_actions_whatever_the_identifier(identifier: str) -> None:
+def test_action_path_is_one_segment_for_any_identifier(identifier: str) -> None:
     assert action_path(identifier).count("/") == 3
     assert action_path("..") == "/v1/actions/%2E%2E"
 
 
-def test_a_conflict_is_shown_field_by_field_without_credentials_and_escapes() -> None:
+def test_conflict_lines_show_each_field_without_credentials_and_control_characters() -> None:
     action = an_action()
     entry = Entry(identifier="create_vm", api_url="u", original=action).intending(ONE)
     now = dict(planned(action, ONE).body)
@@ -246,7 +246,7 @@ def test_a_conflict_is_shown_field_by_field_without_credentials_and_escapes() ->
 
 
 @pytest.mark.parametrize("end", End)
-def test_every_end_has_a_message(end: End) -> None:
+def test_every_outcome_of_a_restore_has_a_message(end: End) -> None:
     entry = Entry(identifier="a", api_url="u", original=an_action())
     assert restore_message(Outcome(entry=entry, end=end), file="f")
 

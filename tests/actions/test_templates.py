@@ -96,7 +96,7 @@ def test_a_template_is_refused_with_the_message_of_ports_engine(template: Any, w
         ("{ }", ()),
     ],
 )
-def test_braces_in_quotes_do_not_count(template: str, expressions: tuple[str, ...]) -> None:
+def test_braces_in_quotes_do_not_end_an_expression(template: str, expressions: tuple[str, ...]) -> None:
     assert split(template).expressions == expressions
 
 
@@ -113,7 +113,7 @@ def test_braces_in_quotes_do_not_count(template: str, expressions: tuple[str, ..
         ("'\ud800'", '"\ufffd"'),
     ],
 )
-def test_single_quotes_at_the_edge_of_a_word_become_double(expression: str, program: str) -> None:
+def test_single_quotes_at_word_boundaries_become_double_quotes(expression: str, program: str) -> None:
     assert requote(expression) == program
 
 
@@ -128,7 +128,7 @@ def test_strict_rendering_raises_the_first_failure_in_the_result() -> None:
         render({"{{ empty }}": "{{ bad }}", "a": "{{ worse }}"}, evaluate, strict=True)
 
 
-def test_each_expression_is_evaluated_once_and_a_spread_is_not_an_expression() -> None:
+def test_each_expression_is_evaluated_once_and_a_spread_is_not_evaluated() -> None:
     prepared = prepare({"{{ spreadValue() }}": {"{{ s }}": ["{{ s }}", "{{ s }}{{ 'x' }}"]}})
     assert prepared.programs == [" s ", ' "x" ']
 
@@ -157,7 +157,7 @@ def test_a_template_without_braces_is_not_changed(template: Any) -> None:
 
 
 @given(st.text(alphabet="{}'\"\\ a😀\n"))
-def test_the_pieces_and_expressions_of_a_text_join_to_the_text(text: str) -> None:
+def test_pieces_and_expressions_of_a_template_join_to_the_template(text: str) -> None:
     try:
         parts = split(text)
     except BadTemplate as error:

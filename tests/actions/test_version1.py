@@ -19,7 +19,7 @@ OLD: dict[str, Any] = {
 }
 
 
-def test_an_old_action_becomes_a_present_one() -> None:
+def test_version_1_action_is_converted_to_the_current_format() -> None:
     assert is_version1(OLD)
     action = converted(OLD)
     assert action == {
@@ -44,7 +44,7 @@ def test_an_old_action_becomes_a_present_one() -> None:
     )
 
 
-def test_a_present_action_is_not_taken_for_an_old_one() -> None:
+def test_current_action_is_not_recognized_as_version_1() -> None:
     assert not is_version1(converted(OLD))
     assert not is_version1({"identifier": "x", "nodes": []})
     assert not is_version1([])
@@ -58,6 +58,6 @@ def test_a_present_action_is_not_taken_for_an_old_one() -> None:
         ({"userInputs": {"properties": 1}}, "`userInputs`"),
     ],
 )
-def test_what_cannot_be_converted_names_the_field(fields: dict[str, Any], field: str) -> None:
+def test_conversion_error_names_the_field_that_cannot_be_converted(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(BadAction, match=field):
         converted({**OLD, **fields})

@@ -17,7 +17,7 @@ def a_capture(number: int) -> Exchange:
     return an_exchange(an_invocation(id=f"{number:04}"))
 
 
-async def test_a_save_that_is_cancelled_before_its_commit_disturbs_no_other(folder: Path) -> None:
+async def test_save_canceled_before_its_commit_does_not_affect_other_saves(folder: Path) -> None:
     writer = StoreWriter(open_store(None, folder, create=True), asyncio.get_running_loop())
     cancelled, other = writer.save(a_capture(1)), writer.save(a_capture(2))
     cancelled.cancel()
@@ -25,7 +25,7 @@ async def test_a_save_that_is_cancelled_before_its_commit_disturbs_no_other(fold
     await writer.close()
 
 
-async def test_a_save_that_is_cancelled_while_the_file_is_locked_disturbs_no_other(folder: Path) -> None:
+async def test_save_canceled_while_the_file_is_locked_does_not_affect_other_saves(folder: Path) -> None:
     store = open_store(None, folder, create=True)
     writer = StoreWriter(store, asyncio.get_running_loop())
     with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:

@@ -32,7 +32,7 @@ def with_body(body: bytes, **fields: Any) -> Exchange:
     ("body", "problem"),
     [(b"", "empty"), (b"hello", "not JSON (line 1, column 1)"), (b"a\xff", "not UTF-8 text (at byte 1)")],
 )
-def test_a_body_that_cannot_be_read_is_shown_with_the_reason(body: bytes, problem: str) -> None:
+def test_body_with_a_problem_is_shown_with_the_reason(body: bytes, problem: str) -> None:
     assert value_of("problem", with_body(body)) == problem
     assert value_of("body", with_body(body)) == f"{len(body):,} bytes"
 
@@ -41,7 +41,7 @@ def test_a_body_that_can_be_read_has_no_problem() -> None:
     assert value_of("problem", an_exchange()) is None
 
 
-def test_action_operation_and_run_are_shown() -> None:
+def test_capture_shows_the_action_operation_and_run() -> None:
     exchange = an_exchange()
     assert value_of("action", exchange) == "create_vm"
     assert value_of("operation", exchange) == "CREATE"
@@ -51,7 +51,7 @@ def test_action_operation_and_run_are_shown() -> None:
     assert value_of("event", with_body(a_body(event))) == "UPDATE"
 
 
-def test_whether_the_run_is_synchronized_is_shown_where_the_payload_says_so() -> None:
+def test_capture_shows_whether_the_run_is_synchronized_when_the_payload_says_so() -> None:
     document = a_document()
     method = document["payload"]["action"]["invocationMethod"]
     lines = [value_of("sync", with_body(a_body({**document, "synchronized": None})))]
@@ -66,7 +66,7 @@ def test_whether_the_run_is_synchronized_is_shown_where_the_payload_says_so() ->
 @pytest.mark.parametrize(
     ("age_s", "side"), [(2.25, "2.2 s before"), (0.0, "0(.0)? s before"), (-3.0, "3(.0)? s after")]
 )
-def test_the_verdict_says_how_long_before_or_after_the_arrival_the_request_was_signed(age_s: float, side: str) -> None:
+def test_verdict_shows_the_time_between_signing_and_receipt(age_s: float, side: str) -> None:
     verdict = Verdict(status=Status.VALID, reading="raw", age_s=age_s)
     line = value_of("verdict", an_exchange(verdict=verdict))
     assert line is not None
@@ -75,7 +75,7 @@ def test_the_verdict_says_how_long_before_or_after_the_arrival_the_request_was_s
     assert "raw" in line
 
 
-def test_a_truncated_body_is_shown_with_both_sizes_and_the_hash_of_the_whole() -> None:
+def test_truncated_body_shows_both_sizes_and_the_hash_of_the_whole() -> None:
     invocation = truncate(an_invocation(b"x" * 300_000))
     assert invocation.truncated is not None
     exchange = an_exchange(invocation, refused=True)
@@ -86,7 +86,7 @@ def test_a_truncated_body_is_shown_with_both_sizes_and_the_hash_of_the_whole() -
     assert (value_of("sha-256", exchange) or "").startswith(invocation.truncated.sha256)
 
 
-def test_bytes_that_are_not_text_are_shown_in_hexadecimal_beside_their_printable_characters() -> None:
+def test_binary_body_is_shown_as_a_hex_dump_with_printable_characters() -> None:
     text = shown(with_body(b"\xff\x00A~ \x7f" + bytes(range(16))))
     assert "00000000  ff 00 41 7e 20 7f 00 01 02 03 04 05 06 07 08 09  ..A~ ..........." in text
     assert "00000010  0a 0b 0c 0d 0e 0f                                ......" in text
@@ -108,7 +108,7 @@ def test_a_delivery_is_shown_with_url_status_latency_headers_and_body() -> None:
     assert value_of("forwarded", an_exchange(delivery=failed)) == "http://127.0.0.1:8000/ unreachable in 12.3 ms"
 
 
-def test_a_long_response_says_how_long_it_is_and_with_which_option_it_is_shown_whole() -> None:
+def test_long_response_shows_its_size_and_the_option_that_shows_all() -> None:
     delivery = Delivery(url="http://h/", status=200, body=b"x" * 100_000)
     last = shown(an_exchange(delivery=delivery)).splitlines()[-1]
     assert "--json" in last

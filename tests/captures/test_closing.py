@@ -13,14 +13,14 @@ def ids(folder: Path) -> list[str]:
         return sorted(exchange.invocation.id for exchange in store.find())
 
 
-def test_closing_drops_the_oldest_captures_over_the_limit(folder: Path) -> None:
+def test_close_drops_the_oldest_captures_over_the_limit(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=5) as store:
         for number in range(20):
             store.add([an_exchange(an_invocation(id=f"{number:04}"))])
     assert ids(folder) == ["0015", "0016", "0017", "0018", "0019"]
 
 
-def test_closing_a_store_that_added_nothing_drops_nothing(folder: Path) -> None:
+def test_close_drops_nothing_when_the_store_added_nothing(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange(an_invocation(id=f"{number:04}")) for number in range(20)])
     with open_store(None, folder, create=True, max_captures=5) as store:

@@ -72,7 +72,7 @@ def is_safe(text: str) -> bool:
     )
 
 
-def test_a_valid_action_is_shown_from_who_to_the_line_to_type_next() -> None:
+def test_valid_action_run_shows_all_fields_and_the_report_run_command() -> None:
     delivery = Delivery(url=URL, status=202, latency_ms=12.34)
     assert lines_of(an_exchange(delivery=delivery, response=Response(status=202))) == [
         f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  -> 202  0123456789ab",
@@ -96,7 +96,7 @@ def test_an_exchange_without_a_response_shows_no_response() -> None:
     assert not any(line.startswith(("  responded", "  in Port")) for line in lines)
 
 
-def test_an_entity_and_the_names_of_encrypted_inputs_are_shown() -> None:
+def test_exchange_shows_the_entity_and_the_names_of_encrypted_inputs() -> None:
     document = a_document(context={"entity": "vm-1", "blueprint": "vm", "runId": RUN_ID})
     document["payload"]["censoredProperties"] = ["password", "token"]
     lines = lines_of(of(document))
@@ -104,7 +104,7 @@ def test_an_entity_and_the_names_of_encrypted_inputs_are_shown() -> None:
     assert value_at("encrypted", lines) == "password, token"
 
 
-def test_decrypted_inputs_are_marked_as_such_and_harmless() -> None:
+def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
     document = a_document()
     document["payload"]["censoredProperties"] = ["password"]
     plaintexts = {"payload.properties.password": HOSTILE, "a": '{"b":1}', "long": "x" * 1000}
@@ -128,7 +128,7 @@ def test_decrypted_inputs_are_marked_as_such_and_harmless() -> None:
     assert all(map(is_safe, lines))
 
 
-def test_many_inputs_are_cut_with_their_number() -> None:
+def test_inputs_are_truncated_with_the_number_of_the_rest_when_there_are_many() -> None:
     document = a_document()
     document["payload"]["properties"] = {f"input-{number}": number for number in range(45)}
     lines = lines_of(of(document))
@@ -137,7 +137,7 @@ def test_many_inputs_are_cut_with_their_number() -> None:
     assert any("and 5 more" in line and "port-hook show" in line for line in lines)
 
 
-def test_a_long_input_is_cut_with_an_ellipsis() -> None:
+def test_long_input_is_truncated_with_an_ellipsis() -> None:
     document = a_document()
     document["payload"]["properties"] = {"a": "x" * 1000}
     value = value_at("inputs", lines_of(of(document)))
@@ -156,7 +156,7 @@ AUTOMATION = {
 }
 
 
-def test_an_automation_shows_its_event_and_what_changed() -> None:
+def test_automation_shows_its_event_and_the_changed_values() -> None:
     assert lines_of(of(AUTOMATION)) == [
         f"{clock_time(NOW)}  automation UPDATE service/checkout  POST /  signature valid  -> 200  0123456789ab",
         "  by         auth0|1 from API",
@@ -168,12 +168,12 @@ def test_an_automation_shows_its_event_and_what_changed() -> None:
     ]
 
 
-def test_a_change_log_is_named_as_one() -> None:
+def test_change_log_delivery_is_labeled_change_log() -> None:
     line = lines_of(of({"changelogDestination": {}, "action": "DELETE", "context": {"blueprint": "vm"}, "diff": {}}))[0]
     assert "  change log DELETE vm  POST /" in line
 
 
-def test_of_very_many_changes_the_first_are_shown() -> None:
+def test_changes_beyond_the_first_20_are_not_shown() -> None:
     diff = {"before": {}, "after": {str(number): number for number in range(100)}}
     lines = lines_of(of({"event": {"action": "UPDATE", "diff": diff}}))
     assert sum(" null -> " in line for line in lines) == 20
@@ -182,7 +182,7 @@ def test_of_very_many_changes_the_first_are_shown() -> None:
 UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("clock-skew", "late", "set the clock")))
 
 
-def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported() -> None:
+def test_unverified_request_shows_each_cause_with_its_fix_and_no_report_run_command() -> None:
     lines = lines_of(an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
     assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
     assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.explanation}"
@@ -192,26 +192,26 @@ def test_what_is_not_verified_shows_each_cause_with_its_fix_and_is_not_reported(
     assert not any(line.startswith("  in Port") or REPORT in line for line in lines)
 
 
-def test_an_accepted_request_with_a_401_shows_what_port_makes_of_it() -> None:
+def test_accepted_request_with_a_401_response_shows_its_effect_in_port() -> None:
     lines = lines_of(an_exchange(response=Response(status=401)))
     assert value_at("responded", lines) == "401"
     assert any(line.startswith("  in Port") for line in lines)
 
 
-def test_a_reencoded_body_names_the_form_that_matches_and_the_cause_is_a_warning() -> None:
-    verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialised-python", "w", "f"),))
+def test_reencoded_body_shows_the_matching_form_and_the_cause_as_a_warning() -> None:
+    verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialized-python", "w", "f"),))
     lines = lines_of(an_exchange(verdict=verdict, response=OK))
     assert value_at("signature", lines) == "matches another form of the same JSON: python"
-    assert value_at("warning", lines) == "reserialised-python: w"
+    assert value_at("warning", lines) == "reserialized-python: w"
 
 
-def test_a_replay_that_is_let_through_is_a_warning() -> None:
+def test_accepted_replay_shows_a_warning() -> None:
     lines = lines_of(an_exchange(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), response=OK))
     assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.explanation}"
     assert REPORT in lines[-1]
 
 
-def test_a_handlers_failure_shows_its_body_and_a_hint() -> None:
+def test_handler_failure_shows_its_body_and_a_hint() -> None:
     delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=b"too\tmany CPUs\nsee\x1b[2J log")
     lines = lines_of(an_exchange(delivery=delivery, response=Response(status=422)))
     start = lines.index("  forwarded  http://127.0.0.1:8000/  422 in 3.0 ms")
@@ -226,30 +226,30 @@ def failure(body: bytes) -> list[str]:
     return [line[13:] for line in lines[start + 1 : lines.index(f"  hint       {value_at('hint', lines)}")]]
 
 
-def test_json_of_a_handlers_failure_is_indented() -> None:
+def test_handler_failure_body_is_indented_when_it_is_json() -> None:
     assert failure(b'{"cpu":["too","many"]}') == ["{", '  "cpu": [', '    "too",', '    "many"', "  ]", "}"]
 
 
-def test_what_is_no_text_of_a_handlers_failure_is_counted() -> None:
+def test_handler_failure_body_shows_only_its_size_when_it_is_not_text() -> None:
     assert failure(b"\xff\x00" * 1024) == ["(2,048 bytes that are not UTF-8 text)"]
 
 
-def test_of_a_handlers_failure_24_lines_are_shown_and_where_the_rest_is() -> None:
+def test_handler_failure_body_is_truncated_after_24_lines_with_a_pointer_to_show() -> None:
     assert failure(b"line\n" * 24) == ["line"] * 24
     assert failure(b"line\n" * 25) == ["line"] * 24 + ["and more; `port-hook show ID` shows it"]
 
 
-def test_of_a_handlers_long_failure_2_kb_are_shown() -> None:
+def test_handler_failure_body_is_truncated_after_2_kb() -> None:
     assert failure(b"~" * 100_000) == ["~" * 2047 + "…", "and more; `port-hook show ID` shows it"]
 
 
-def test_a_handlers_success_does_not_show_its_body() -> None:
+def test_successful_handler_response_does_not_show_its_body() -> None:
     delivery = Delivery(url=URL, status=200, body=b"a secret of the handler")
     assert not any("secret" in line for line in lines_of(an_exchange(delivery=delivery, response=OK)))
 
 
 @pytest.mark.parametrize(("fault", "hint"), [("unreachable", "replay last"), ("timeout", "--forward-timeout")])
-def test_a_handler_that_gave_no_answer_is_explained(fault: str, hint: str) -> None:
+def test_missing_handler_response_shows_the_fault_and_a_hint(fault: str, hint: str) -> None:
     delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing answers here")
     lines = lines_of(an_exchange(delivery=delivery, response=answering.undelivered(delivery)))
     assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"
@@ -264,32 +264,32 @@ def synchronized(value: bool | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE"), (302, "FAILURE")])
-def test_a_synchronized_run_ends_with_the_answer_and_needs_no_report(status: int, end: str) -> None:
+def test_synchronized_run_ends_with_the_response_and_shows_no_report_run_command(status: int, end: str) -> None:
     lines = lines_of(of(synchronized(True), response=Response(status=status)))
     assert value_at("in Port", lines) == f"the run is synchronized: this response ends it as {end}"
     assert not any("report-run" in line for line in lines)
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
-def test_a_run_that_may_be_synchronized_shows_both_ends(status: int, end: str) -> None:
+def test_run_that_may_be_synchronized_shows_both_outcomes(status: int, end: str) -> None:
     lines = lines_of(of(synchronized(None), response=Response(status=status)))
     assert f"ends with this response ({end}); any other may still be waiting for a report" in value_at("in Port", lines)
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
 
 
-def test_after_an_answer_that_is_no_success_a_failure_is_what_to_report() -> None:
+def test_report_run_command_has_status_failure_when_the_handler_is_unreachable() -> None:
     delivery = Delivery(url=URL, fault="unreachable", error="refused")
     lines = lines_of(an_exchange(delivery=delivery, response=answering.undelivered(delivery)))
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status failure"
 
 
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (202, False), (302, True), (404, True), (502, True)])
-def test_the_line_to_type_is_the_one_of_the_summary(status: int, failed: bool) -> None:
+def test_report_run_command_equals_that_of_the_summary(status: int, failed: bool) -> None:
     *_, line = summary_lines(Tally(waiting=OrderedDict({RUN_ID: failed})))
     assert lines_of(an_exchange(response=Response(status=status)))[-1].strip() == line.strip()
 
 
-def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
+def test_unknown_json_payload_is_shown_as_indented_json() -> None:
     assert lines_of(of({"hello": {"wörld": [1.0, None]}})) == [
         f"{clock_time(NOW)}  (no action)  POST /  signature valid  -> 200  0123456789ab",
         "  body       {",
@@ -313,7 +313,7 @@ def test_json_of_an_unknown_shape_is_shown_as_it_is() -> None:
         (b"[" * 100_000, "nested too deeply", "[" * 2047 + "…"),
     ],
 )
-def test_what_is_not_json_says_so_and_is_shown_as_text(body: bytes, problem: str, shown: str | None) -> None:
+def test_non_json_body_shows_the_problem_and_the_text(body: bytes, problem: str, shown: str | None) -> None:
     lines = lines_of(of(body))
     assert problem in value_at("body", lines)
     assert shown is None or any(line.endswith(shown) for line in lines)
@@ -324,7 +324,7 @@ def links(lines: Sequence[Styled]) -> list[tuple[str, str]]:
     return [(span.text, span.link) for line in lines for span in line.spans if span.link]
 
 
-def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
+def test_run_id_links_to_its_page_when_the_app_url_is_known() -> None:
     exchange = an_exchange(response=OK)
     assert links(list(exchange_lines(exchange, app_url=APP))) == [(RUN_ID, f"{APP}/organization/run?runId={RUN_ID}")]
     assert links(list(exchange_lines(exchange, app_url=None))) == []
@@ -334,7 +334,7 @@ def test_a_run_is_a_link_to_its_page_where_that_is_known() -> None:
 @pytest.mark.parametrize(
     "run_id", [HOSTILE, "r_\x1b]0;PWNED\x07\x1b[2J", "r_1&runId=r_2", "wfnr_" + "a" * 1000, "x" * 10_000]
 )
-def test_an_invalid_run_id_is_not_a_link_and_not_in_a_command(run_id: str) -> None:
+def test_invalid_run_id_has_no_link_and_no_report_run_command(run_id: str) -> None:
     exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK)
     lines = list(exchange_lines(exchange, app_url=APP))
     assert links(lines) == []
@@ -343,17 +343,17 @@ def test_an_invalid_run_id_is_not_a_link_and_not_in_a_command(run_id: str) -> No
 
 
 @pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])
-def test_an_id_that_a_shell_or_an_option_parser_would_read_is_not_part_of_a_line_to_type(run_id: str) -> None:
+def test_report_run_command_is_omitted_when_the_run_id_is_unsafe_in_a_shell(run_id: str) -> None:
     lines = lines_of(an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK))
     assert not any("report-run" in line for line in lines)
 
 
-def test_the_words_are_the_same_with_a_link() -> None:
+def test_link_does_not_change_the_text() -> None:
     exchange = an_exchange(response=OK)
     assert lines_of(exchange, app_url=APP) == lines_of(exchange, app_url=None)
 
 
-def test_the_line_to_type_is_never_broken_or_cut() -> None:
+def test_report_run_command_is_never_wrapped_or_truncated() -> None:
     node_run = "wfnr_" + "A1b2" * 20
     lines = list(exchange_lines(of(a_document(context={"runId": node_run}, **{"x" * 200: "y" * 10_000})), app_url=None))
     assert lines[-1].plain.strip() == f"port-hook report-run {node_run} --status success"
@@ -382,7 +382,7 @@ def hostile_documents() -> list[Any]:
 
 @pytest.mark.parametrize("document", hostile_documents(), ids=["action", "event", "unknown", "text"])
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_hostile_text_in_any_field_is_written_out_on_the_line_it_belongs_to(document: Any, ascii_only: bool) -> None:
+def test_hostile_text_in_any_field_is_escaped_on_its_own_line(document: Any, ascii_only: bool) -> None:
     body = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     exchange = an_exchange(
         an_invocation(body, target=f"/{HOSTILE}", headers=Headers((("run_id", HOSTILE),))),
@@ -428,7 +428,7 @@ def endless() -> Exchange:
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_nothing_from_the_wire_fills_the_screen(kind: Kind) -> None:
+def test_exchange_from_an_oversized_request_is_truncated(kind: Kind) -> None:
     exchange = endless()
     exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
     lines = lines_of(exchange, app_url=APP)
@@ -438,20 +438,20 @@ def test_nothing_from_the_wire_fills_the_screen(kind: Kind) -> None:
     assert len(lines) < 30
 
 
-def test_a_compact_line_is_bounded() -> None:
+def test_compact_line_is_truncated() -> None:
     line = compact_line(endless()).plain
     assert len(line) < 450
     assert "signature reencoded" in line
     assert "-> 502" in line
 
 
-def test_a_name_of_an_input_takes_40_columns_at_most() -> None:
+def test_input_name_is_truncated_to_40_columns() -> None:
     lines = lines_of(of(a_document(payload={"properties": {"n" * 1000: 1, "b": 2}})))
     assert value_at("inputs", lines) == "n" * 39 + "…  1"
     assert "             " + "b".ljust(40) + "  2" in lines
 
 
-def test_words_of_our_own_are_never_cut() -> None:
+def test_causes_and_fixes_are_never_truncated() -> None:
     # The longest is this one, when sentences on all that was left untried follow it.
     cause = replace(
         causes.WRONG_SECRET,
@@ -462,7 +462,7 @@ def test_words_of_our_own_are_never_cut() -> None:
     assert value_at("fix", lines) == cause.fix
 
 
-def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None:
+def test_compact_line_shows_action_signature_causes_handler_response_and_ids() -> None:
     delivery = Delivery(url=URL, status=500, latency_ms=2.0)
     verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
     line = compact_line(an_exchange(verdict=verdict, delivery=delivery, response=Response(status=500))).plain
@@ -472,7 +472,7 @@ def test_a_compact_line_has_all_that_tells_one_invocation_from_another() -> None
     )
 
 
-def test_a_compact_line_of_what_says_nothing_is_short_and_of_a_long_path_is_cut() -> None:
+def test_compact_line_of_an_empty_body_has_placeholders_and_truncates_a_long_path() -> None:
     invocation = an_invocation(b"", target="/" + "p" * 500)
     line = compact_line(an_exchange(invocation, payload=read_payload(b"", Headers()))).plain
     path = f"/{'p' * 78}…"
@@ -480,7 +480,7 @@ def test_a_compact_line_of_what_says_nothing_is_short_and_of_a_long_path_is_cut(
 
 
 @pytest.mark.parametrize(("latency_ms", "words"), [(999.94, "999.9 ms"), (1000.0, "1 s"), (30_012.0, "30 s")])
-def test_a_latency_of_a_second_and_more_is_in_seconds(latency_ms: float, words: str) -> None:
+def test_latency_is_shown_in_seconds_from_one_second_on(latency_ms: float, words: str) -> None:
     delivery = Delivery(url=URL, status=200, latency_ms=latency_ms)
     assert value_at("forwarded", lines_of(an_exchange(delivery=delivery, response=OK))) == f"{URL}  200 in {words}"
 
@@ -495,7 +495,7 @@ def test_every_status_and_kind_can_be_shown(status: Status, kind: Kind) -> None:
     assert len(list(payload_lines(exchange.payload, b"{}", app_url=APP))) == (kind is Kind.UNKNOWN)
 
 
-def test_no_secret_is_shown() -> None:
+def test_exchange_shows_neither_the_secret_nor_the_signature() -> None:
     exchange = an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED))
     shown = "\n".join([*lines_of(exchange), compact_line(exchange).plain])
     assert SECRET.reveal() not in shown
@@ -525,7 +525,7 @@ deliveries = st.builds(
 
 
 @given(port_like, st.sampled_from(Status), st.none() | deliveries, st.integers(100, 599), any_text)
-def test_any_document_can_be_shown_and_none_commands_the_terminal(
+def test_any_document_is_shown_without_terminal_escapes(
     document: Any, status: Status, delivery: Delivery | None, answered: int, target: str
 ) -> None:
     body = json.dumps(document).encode()
@@ -542,5 +542,5 @@ def test_any_document_can_be_shown_and_none_commands_the_terminal(
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_can_be_shown_and_none_command_the_terminal(body: bytes) -> None:
+def test_any_bytes_are_shown_without_terminal_escapes(body: bytes) -> None:
     assert all(is_safe(line.replace("\t", "")) for line in lines_of(of(body)))

@@ -49,7 +49,7 @@ def size_on_disk(store: CaptureStore) -> int:
     return sum(path.stat().st_size for path in store.path.parent.glob("captures.db*") if path.suffix != ".db-shm")
 
 
-def test_unverified_captures_never_push_out_a_verified_one(opens: Opens) -> None:
+def test_unverified_captures_never_evict_a_verified_one(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         store.add([verified(number) for number in range(90)])
         for number in range(500):
@@ -58,7 +58,7 @@ def test_unverified_captures_never_push_out_a_verified_one(opens: Opens) -> None
         assert kept(store) == (list(range(90)), list(range(490, 500)))
 
 
-def test_verified_captures_push_out_the_oldest_unverified_ones_first(opens: Opens) -> None:
+def test_verified_captures_evict_the_oldest_unverified_ones_first(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         refuse(store, *(unverified(number) for number in range(100)))
         store.add([verified(number) for number in range(60)])
@@ -86,7 +86,7 @@ def test_a_refused_replay_counts_as_unverified(opens: Opens) -> None:
         assert kept(store)[0] == [*range(10), 199]
 
 
-def test_the_file_stays_near_its_limit_and_verified_captures_stay_in_it(opens: Opens) -> None:
+def test_store_file_stays_near_its_limit_and_keeps_verified_captures(opens: Opens) -> None:
     limit = 24 * MIB
     with opens(max_size=limit) as store:
         store.add([verified(number, os.urandom(MIB)) for number in range(5)])
@@ -134,7 +134,7 @@ def test_a_large_store_is_trimmed_after_a_twentieth_of_its_limit(opens: Opens) -
         assert kept(store)[0] == list(range(101, 2_101))
 
 
-def test_an_unknown_id_is_not_called_dropped_when_numbers_have_gaps(opens: Opens) -> None:
+def test_unknown_id_error_mentions_no_dropped_captures_when_numbers_have_gaps(opens: Opens) -> None:
     with opens(max_captures=10) as store:
         store.add([verified(1)])
         refuse(store, *(unverified(number) for number in range(100)))

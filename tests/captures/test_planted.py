@@ -56,7 +56,7 @@ def child(script: str, *args: object) -> subprocess.Popen[str]:
 @POSIX
 @pytest.mark.parametrize("access", EVERY_ACCESS)
 @pytest.mark.parametrize("name", ["captures.db", "captures.db-wal", "captures.db-shm", "captures.db-journal"])
-def test_a_symbolic_link_in_the_place_of_a_file_is_refused(
+def test_symbolic_link_instead_of_a_store_file_is_refused(
     path: Path, folder: Path, name: str, access: dict[str, bool]
 ) -> None:
     elsewhere = folder / "elsewhere"
@@ -72,7 +72,7 @@ def test_a_symbolic_link_in_the_place_of_a_file_is_refused(
 
 @POSIX
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_link_in_the_place_of_the_folder_is_refused(folder: Path, exists: bool) -> None:
+def test_symbolic_link_instead_of_the_store_folder_is_refused(folder: Path, exists: bool) -> None:
     if exists:
         (folder / "elsewhere").mkdir()
     (folder / ".port-hook").symlink_to(folder / "elsewhere")
@@ -82,7 +82,7 @@ def test_a_link_in_the_place_of_the_folder_is_refused(folder: Path, exists: bool
 
 
 @POSIX
-def test_a_link_in_the_place_of_the_gitignore_is_refused_and_not_written_through(folder: Path) -> None:
+def test_symbolic_link_instead_of_the_gitignore_is_refused_and_not_followed(folder: Path) -> None:
     (folder / ".port-hook").mkdir(mode=0o700)
     (folder / ".port-hook" / ".gitignore").symlink_to(folder / "victim")
     with pytest.raises(StoreError, match="gitignore is a symbolic link"):
@@ -142,7 +142,7 @@ def test_files_of_another_user_are_shown_unless_more_users_may_write_them(path: 
 
 
 @POSIX
-def test_a_pipe_in_the_place_of_the_store_is_refused(folder: Path) -> None:
+def test_pipe_instead_of_the_store_is_refused(folder: Path) -> None:
     os.mkfifo(folder / "captures.db", 0o600)
     with pytest.raises(StoreError, match="not a regular file"):
         open_store(Path("captures.db"), folder)
@@ -171,7 +171,7 @@ def test_a_database_with_unknown_objects_is_refused_and_not_changed(
     assert path.read_bytes() == before
 
 
-def test_a_view_in_the_place_of_the_table_is_refused(path: Path, folder: Path) -> None:
+def test_database_with_a_view_instead_of_the_table_is_refused(path: Path, folder: Path) -> None:
     endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS seq FROM c"
     with closing(sqlite3.connect(path)) as editor:
         editor.execute("DROP TABLE captures")
@@ -295,7 +295,7 @@ def found(folder: Path) -> list[str]:
 
 @POSIX
 @pytest.mark.parametrize("removed", [("-wal",), ("-shm",), ("-wal", "-shm")], ids=["log", "index", "both"])
-def test_a_log_or_index_that_is_removed_under_a_listener_costs_no_capture(
+def test_listener_loses_no_capture_when_the_log_or_index_is_removed(
     store: CaptureStore, folder: Path, removed: tuple[str, ...]
 ) -> None:
     store.add([an_exchange(an_invocation(id="aa"))])
@@ -329,7 +329,7 @@ store.close()
     ("names", "left"),
     [(["captures.db-shm"], 201), (["captures.db-wal"], 1), (["captures.db-shm", "captures.db-wal"], 1)],
 )
-def test_an_index_or_log_that_is_emptied_under_a_listener_does_not_kill_it(
+def test_listener_survives_when_the_index_or_log_is_emptied(
     folder: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], left: int
 ) -> None:
     monkeypatch.chdir(folder)
@@ -475,7 +475,7 @@ def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: P
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, 0, -5])
-def test_a_capture_with_a_number_that_port_hook_never_gives_is_refused(path: Path, folder: Path, number: int) -> None:
+def test_capture_with_a_number_outside_the_valid_range_is_refused(path: Path, folder: Path, number: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE captures SET seq = ?", [number])
     with pytest.raises(StoreError, match=f"a capture with the number {number} that port-hook did not make"):
@@ -483,7 +483,7 @@ def test_a_capture_with_a_number_that_port_hook_never_gives_is_refused(path: Pat
 
 
 @POSIX
-def test_a_store_with_a_second_name_is_refused(path: Path, folder: Path) -> None:
+def test_store_with_a_second_hard_link_is_refused(path: Path, folder: Path) -> None:
     os.link(path, folder / "second")
     with pytest.raises(StoreError, match="hard link"):
         open_store(None, folder)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.file import CAPTURE, to_capture
+from port_hook_cli.captures.capture_file import CAPTURE, to_capture
 from port_hook_cli.captures.request_file import NotARequest, capture_in, read_request
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
 from tests.factories import NOW, a_body, an_invocation
@@ -20,13 +20,13 @@ def a_capture(body: bytes = b"{}") -> bytes:
     ).encode()
 
 
-def test_a_capture_file_gives_its_request_and_when_it_was_received() -> None:
+def test_capture_file_has_a_request_and_its_time_of_receipt() -> None:
     saved = read_request(a_capture(a_body()))
     assert (saved.body, saved.received_at) == (a_body(), NOW)
     assert saved.headers == an_invocation(a_body()).headers
 
 
-def test_a_raw_request_gives_its_request_and_no_time() -> None:
+def test_raw_request_file_has_a_request_and_no_time_of_receipt() -> None:
     saved = read_request(b"POST / HTTP/1.1\nx-port-timestamp: 17\n\n{}")
     assert (saved.body, saved.received_at) == (b"{}", None)
     assert saved.headers.get("X-Port-Timestamp") == "17"
@@ -42,16 +42,16 @@ def test_a_raw_request_gives_its_request_and_no_time() -> None:
         (json.dumps({"schema": CAPTURE}).encode(), "it is a damaged capture file"),
     ],
 )
-def test_the_error_says_what_another_file_contains(content: bytes, words: str) -> None:
+def test_error_says_what_the_file_contains_when_it_has_no_request(content: bytes, words: str) -> None:
     with pytest.raises(NotARequest, match=words):
         read_request(content)
 
 
 @given(st.one_of(st.binary(), st.text(alphabet='[]{}",:0 a').map(str.encode)))
-def test_any_bytes_are_a_request_or_raise_not_a_request(content: bytes) -> None:
+def test_any_bytes_are_read_as_a_request_or_raise_not_a_request(content: bytes) -> None:
     with suppress(NotARequest):
         assert read_request(content).body in content
 
 
-def test_ten_thousand_levels_are_no_capture() -> None:
+def test_document_nested_10000_levels_deep_is_not_a_capture() -> None:
     assert capture_in(b"[" * 10_000 + b"]" * 10_000) is None

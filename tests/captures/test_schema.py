@@ -43,7 +43,7 @@ def test_an_empty_file_gets_the_newest_schema(database: sqlite3.Connection) -> N
     assert read_version(database, len(HISTORY)) == 3
 
 
-def test_an_older_file_goes_through_what_it_has_missed_and_keeps_its_captures(database: sqlite3.Connection) -> None:
+def test_older_file_is_migrated_and_keeps_its_captures(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY[:1])
     database.execute("INSERT INTO captures (body) VALUES ('kept')")
     migrate(database, HISTORY)
@@ -52,7 +52,7 @@ def test_an_older_file_goes_through_what_it_has_missed_and_keeps_its_captures(da
     assert read_version(database, len(HISTORY)) == 3
 
 
-def test_a_migration_that_fails_leaves_the_file_as_it_was(database: sqlite3.Connection) -> None:
+def test_failed_migration_leaves_the_file_unchanged(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY[:1])
     with pytest.raises(sqlite3.OperationalError, match="nonsense"):
         migrate(database, (*HISTORY[:2], ("nonsense",)))
@@ -77,7 +77,7 @@ def test_a_file_of_another_program_is_refused(database: sqlite3.Connection, trac
         migrate(database, HISTORY)
 
 
-def test_two_that_open_an_older_file_at_once_migrate_it_once(database: sqlite3.Connection, tmp_path: Path) -> None:
+def test_older_file_is_migrated_once_when_two_processes_open_it(database: sqlite3.Connection, tmp_path: Path) -> None:
     migrate(database, HISTORY[:1])
     with closing(sqlite3.connect(tmp_path / "captures.db", isolation_level=None)) as other:
         seen: list[str] = []
@@ -94,7 +94,7 @@ def test_two_that_open_an_older_file_at_once_migrate_it_once(database: sqlite3.C
     assert columns(database) == ["seq", "body", "remark"]
 
 
-def test_a_store_of_version_0_is_brought_up_to_date_when_it_is_opened(folder: Path) -> None:
+def test_store_of_version_0_is_migrated_when_it_is_opened(folder: Path) -> None:
     path = folder / "captures.db"
     path.touch()
     with open_store(path, folder) as store:
@@ -115,7 +115,7 @@ def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> No
     assert "--store" in caught.value.hint
 
 
-def test_a_store_of_version_1_keeps_its_captures_and_knows_which_were_verified(folder: Path) -> None:
+def test_store_of_version_1_keeps_its_captures_and_marks_the_verified_ones(folder: Path) -> None:
     path = folder / "captures.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         migrate(database, MIGRATIONS[:1])

@@ -58,7 +58,7 @@ def output(process: subprocess.Popen[bytes]) -> bytes:
 # --- the file
 
 
-def test_the_target_of_the_last_session_replaces_the_one_before(tmp_path: Path) -> None:
+def test_last_target_is_that_of_the_latest_session(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store:
         assert store.last_target() is None
         for target in ("http://127.0.0.1:8000", "http://127.0.0.1:9000", None):
@@ -67,23 +67,23 @@ def test_the_target_of_the_last_session_replaces_the_one_before(tmp_path: Path) 
                 assert reader.last_target() == target
 
 
-def test_the_store_is_in_the_folder_unless_another_is_named(tmp_path: Path) -> None:
+def test_store_path_is_in_the_working_folder_unless_another_is_named(tmp_path: Path) -> None:
     assert store_path(None, tmp_path) == tmp_path / ".port-hook" / "captures.db"
     assert store_path(Path("other.db"), tmp_path) == tmp_path / "other.db"
     assert store_path(tmp_path / "other.db", Path("elsewhere")) == tmp_path / "other.db"
 
 
-def test_git_passes_the_folder_over(store: CaptureStore, folder: Path) -> None:
+def test_store_folder_is_ignored_by_git(store: CaptureStore, folder: Path) -> None:
     assert (folder / ".port-hook" / ".gitignore").read_text() == "*\n"
 
 
-def test_a_folder_of_the_users_own_gets_no_gitignore(folder: Path) -> None:
+def test_store_in_a_folder_of_the_user_gets_no_gitignore(folder: Path) -> None:
     open_store(Path("mine/captures.db"), folder, create=True).close()
     assert [path.name for path in (folder / "mine").iterdir()] == ["captures.db"]
 
 
 @POSIX
-def test_only_the_owner_can_read_it(store: CaptureStore, folder: Path) -> None:
+def test_store_files_are_readable_only_by_their_owner(store: CaptureStore, folder: Path) -> None:
     store.add([a_capture("aa")])
     kept = folder / ".port-hook"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o700
@@ -91,14 +91,14 @@ def test_only_the_owner_can_read_it(store: CaptureStore, folder: Path) -> None:
     assert modes == {"captures.db": 0o600, "captures.db-wal": 0o600, "captures.db-shm": 0o600}
 
 
-def test_a_store_that_is_not_there_is_not_made_by_looking(folder: Path) -> None:
+def test_open_store_does_not_create_a_missing_store_when_only_reading(folder: Path) -> None:
     with pytest.raises(StoreError, match="no capture store at") as caught:
         open_store(None, folder)
     assert "port-hook listen" in caught.value.hint
     assert not list(folder.iterdir())
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(folder: Path) -> None:
+def test_file_that_is_not_a_database_is_refused_and_unchanged(folder: Path) -> None:
     path = folder / "notes.txt"
     path.write_text("remember the milk\n" * 100)
     for create in (True, False):
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(folder: Path) -> N
     assert path.read_text() == "remember the milk\n" * 100
 
 
-def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> None:
+def test_database_of_another_program_is_refused_and_unchanged(folder: Path) -> None:
     path = folder / "other.db"
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE captures (of_butterflies TEXT)")
@@ -118,18 +118,18 @@ def test_another_programs_database_is_refused_and_left_alone(folder: Path) -> No
     assert [entry.name for entry in folder.iterdir()] == ["other.db"]
 
 
-def test_a_folder_in_the_stores_place_is_refused(folder: Path) -> None:
+def test_open_store_refuses_a_folder(folder: Path) -> None:
     with pytest.raises(StoreError, match="could not be"):
         open_store(Path(), folder)
 
 
-def test_a_place_where_nothing_can_be_made_is_refused(folder: Path) -> None:
+def test_open_store_fails_when_the_store_cannot_be_created(folder: Path) -> None:
     (folder / "file").write_text("")
     with pytest.raises(StoreError, match="could not be made"):
         open_store(Path("file/captures.db"), folder, create=True)
 
 
-def test_a_store_may_be_opened_in_one_thread_and_used_in_another(store: CaptureStore) -> None:
+def test_store_can_be_used_from_another_thread_than_it_was_opened_in(store: CaptureStore) -> None:
     thread = threading.Thread(target=store.add, args=[[a_capture("aa")]])
     thread.start()
     thread.join()
@@ -166,7 +166,7 @@ def two(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection
         yield first, second
 
 
-def test_a_lock_is_waited_for(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+def test_execute_patiently_waits_for_a_lock(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
     holder, other = two
     holder.execute("BEGIN IMMEDIATE")
     release = threading.Timer(0.1, lambda: holder.execute("COMMIT"))
@@ -176,14 +176,16 @@ def test_a_lock_is_waited_for(two: tuple[sqlite3.Connection, sqlite3.Connection]
     assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("made",)]
 
 
-def test_a_lock_is_not_waited_for_for_ever(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+def test_execute_patiently_fails_when_the_lock_outlasts_the_timeout(
+    two: tuple[sqlite3.Connection, sqlite3.Connection],
+) -> None:
     holder, other = two
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         execute_patiently(other, "CREATE TABLE made (a)", timeout_s=0.05)
 
 
-def test_what_is_no_lock_is_not_waited_for(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+def test_execute_patiently_raises_other_errors_at_once(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
     with pytest.raises(sqlite3.OperationalError, match="syntax"):
         execute_patiently(two[0], "nonsense", timeout_s=3600)
 
@@ -246,7 +248,9 @@ def outcomes(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(exchanges(), outcomes())
-def test_a_capture_comes_out_as_it_went_in(store: CaptureStore, exchange: Exchange, outcome: dict[str, Any]) -> None:
+def test_capture_read_from_the_store_equals_the_saved_one(
+    store: CaptureStore, exchange: Exchange, outcome: dict[str, Any]
+) -> None:
     store.add([exchange])
     assert store.get("last") == exchange
     completed = replace(exchange, **outcome)
@@ -254,14 +258,14 @@ def test_a_capture_comes_out_as_it_went_in(store: CaptureStore, exchange: Exchan
     assert store.get("last") == completed
 
 
-def test_header_order_case_and_duplicates_are_kept(store: CaptureStore) -> None:
+def test_store_keeps_header_order_case_and_duplicates(store: CaptureStore) -> None:
     headers = Headers((("X-A", "1"), ("x-b", "2"), ("x-a", "3"), ("X-A", "1")))
     store.add([an_exchange(an_invocation(headers=headers))])
     assert store.get("last").invocation.headers == headers
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff" * 1000, b"{" * 10_000, os.urandom(1_000_000)])
-def test_bodies_are_kept_exactly(store: CaptureStore, body: bytes) -> None:
+def test_store_keeps_bodies_exactly(store: CaptureStore, body: bytes) -> None:
     store.add([an_exchange(an_invocation(body))])
     assert store.get("last").invocation.body == body
 
@@ -292,13 +296,13 @@ def test_credentials_in_headers_are_masked_and_the_signature_is_not(store: Captu
     assert not [path for path in folder.rglob("*") if path.is_file() and b"abc123" in path.read_bytes()]
 
 
-def test_credentials_are_kept_on_request(folder: Path) -> None:
+def test_store_keeps_credentials_with_keep_secrets(folder: Path) -> None:
     with open_store(None, folder, create=True, keep_secrets=True) as store:
         store.add([with_secrets()])
         assert store.get("last") == with_secrets()
 
 
-def test_of_a_response_the_first_64_kib_are_kept(store: CaptureStore) -> None:
+def test_response_body_is_truncated_to_64_kib(store: CaptureStore) -> None:
     body = os.urandom(100_000)
     delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
     store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
@@ -308,21 +312,21 @@ def test_of_a_response_the_first_64_kib_are_kept(store: CaptureStore) -> None:
     assert kept.delivery.body == kept.response.body == body[:65_536]
 
 
-def test_the_same_body_passed_on_is_stored_once(store: CaptureStore, folder: Path) -> None:
+def test_response_body_equal_to_that_of_the_handler_is_stored_once(store: CaptureStore, folder: Path) -> None:
     body = os.urandom(60_000)
     delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
     store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
     assert sum(path.stat().st_size for path in folder.rglob("*") if "shm" not in path.name) < 110_000
 
 
-def test_an_outcome_for_a_capture_that_is_gone_is_passed_over(store: CaptureStore) -> None:
+def test_outcome_of_a_dropped_capture_is_ignored(store: CaptureStore) -> None:
     store.add([a_capture("aa")])
     store.complete([a_capture("bb", response=Response(status=200)), a_capture("aa", response=Response(status=201))])
     assert ids(store.find()) == ["aa"]
     assert store.get("aa").response == Response(status=201)
 
 
-def test_more_captures_than_one_statement_takes_are_one_transaction(store: CaptureStore, folder: Path) -> None:
+def test_captures_beyond_the_limit_of_one_statement_are_all_saved(store: CaptureStore, folder: Path) -> None:
     exchanges = [a_capture(f"{number:04x}") for number in range(100)]
     store.add(exchanges)
     store.complete([replace(exchange, response=Response(status=200)) for exchange in exchanges])
@@ -331,7 +335,7 @@ def test_more_captures_than_one_statement_takes_are_one_transaction(store: Captu
         assert all(exchange.response == Response(status=200) for exchange in reader.find())
 
 
-def test_a_transaction_that_fails_on_the_way_leaves_nothing_behind(store: CaptureStore) -> None:
+def test_failed_transaction_saves_nothing(store: CaptureStore) -> None:
     rows = [store.row(a_capture(f"{number:04x}")) for number in range(40)]
     no_body = (*rows[-1][:-1], None)
     with pytest.raises(StoreError, match="NOT NULL"):
@@ -402,24 +406,22 @@ def test_captures_are_found_newest_first(several: CaptureStore, filters: dict[st
 
 
 @pytest.mark.parametrize(("name", "found"), [("last", "cd03"), ("ab01", "ab01"), ("c", "cd03"), ("ab02", "ab02")])
-def test_a_capture_is_named_by_its_id_the_start_of_it_or_as_the_last(
-    several: CaptureStore, name: str, found: str
-) -> None:
+def test_get_finds_a_capture_by_its_id_a_prefix_or_last(several: CaptureStore, name: str, found: str) -> None:
     assert several.get(name).invocation.id == found
 
 
-def test_an_id_that_is_also_the_start_of_others_names_itself(several: CaptureStore) -> None:
+def test_get_prefers_an_exact_id_to_a_prefix_of_others(several: CaptureStore) -> None:
     several.add([a_capture("ab01ff")])
     assert several.get("ab01").invocation.id == "ab01"
 
 
-def test_an_ambiguous_start_lists_what_it_could_mean(several: CaptureStore) -> None:
+def test_ambiguous_prefix_error_lists_the_matching_ids(several: CaptureStore) -> None:
     with pytest.raises(StoreError, match=r"several captures: ab02, ab01\.") as caught:
         several.get("ab")
     assert "more of the id" in caught.value.hint
 
 
-def test_a_very_ambiguous_start_lists_some(several: CaptureStore) -> None:
+def test_ambiguous_prefix_error_lists_at_most_5_ids(several: CaptureStore) -> None:
     several.add([a_capture(f"ef{number}") for number in range(9)])
     with pytest.raises(StoreError, match=r"(ef\d, ){5}…\."):
         several.get("ef")
@@ -431,7 +433,7 @@ def test_an_unknown_id_raises_store_error(several: CaptureStore) -> None:
             several.get(name)
 
 
-def test_a_runs_id_is_told_from_a_captures(several: CaptureStore) -> None:
+def test_run_id_error_points_to_the_run_option(several: CaptureStore) -> None:
     with pytest.raises(StoreError, match="id of a run") as caught:
         several.get(RUN_ID)
     assert f"captures --run {RUN_ID}" in caught.value.hint
@@ -443,21 +445,21 @@ def test_an_empty_store_raises_store_error(store: CaptureStore, name: str) -> No
         store.get(name)
 
 
-def test_an_id_that_may_have_been_dropped_is_said_to_be(folder: Path) -> None:
+def test_unknown_id_error_says_how_many_captures_have_been_dropped(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=2) as store:
         store.add([a_capture(f"{number:04x}") for number in range(5)])
     with open_store(None, folder) as store, pytest.raises(StoreError, match="3 older ones have been dropped"):
         store.get("0000")
 
 
-def test_a_signature_seen_before_is_known(several: CaptureStore) -> None:
+def test_seen_finds_a_signature_of_an_earlier_capture(several: CaptureStore) -> None:
     signature = several.get("ab01").invocation.headers.get("x-port-signature") or ""
     assert several.seen(signature, NOW)
     assert not several.seen(signature, NOW + 1)
     assert not several.seen("v1,other", 0)
 
 
-def test_recent_signatures_are_those_that_were_good_with_their_times(several: CaptureStore) -> None:
+def test_recent_signatures_returns_accepted_signatures_with_their_times(several: CaptureStore) -> None:
     first = several.get("ab01").invocation.headers.get("x-port-signature")
     assert several.recent_signatures(NOW) == [(first, NOW)]
     assert several.recent_signatures(NOW + 5) == []
@@ -466,7 +468,7 @@ def test_recent_signatures_are_those_that_were_good_with_their_times(several: Ca
 # --- the limit
 
 
-def test_the_oldest_are_dropped_over_the_limit(folder: Path) -> None:
+def test_oldest_captures_are_dropped_when_the_limit_is_exceeded(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=100) as store:
         for number in range(500):
             store.add([a_capture(f"{number:04x}", at=NOW - number)])  # a clock that runs backwards changes nothing
@@ -475,7 +477,7 @@ def test_the_oldest_are_dropped_over_the_limit(folder: Path) -> None:
         assert ids(store.find()) == [f"{number:04x}" for number in range(499, 399, -1)]
 
 
-def test_looking_at_a_store_drops_nothing(folder: Path) -> None:
+def test_reading_a_store_drops_no_captures(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([a_capture(f"{number:04x}") for number in range(10)])
     with open_store(None, folder, create=True, max_captures=2) as store:
@@ -522,7 +524,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @POSIX
-def test_what_was_saved_survives_a_kill(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_captures_survive_a_kill(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     process = child(KILL_ITSELF)
     output(process)
@@ -568,7 +570,7 @@ print(*saved)
 
 
 @POSIX
-def test_a_file_that_may_not_grow_is_a_problem_and_nothing_saved_is_lost(
+def test_write_beyond_the_file_size_limit_fails_and_loses_no_saved_capture(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.file import NotACapture, capture_summary, read_capture, to_capture
+from port_hook_cli.captures.capture_file import NotACapture, capture_summary, read_capture, to_capture
 from port_hook_cli.captures.saved_request import from_exchange as saved_request
 from port_hook_cli.captures.truncation import REFUSED_BODY_LIMIT, require_whole, truncate
 from port_hook_cli.errors import StoreError

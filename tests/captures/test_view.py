@@ -51,7 +51,7 @@ def is_harmless(text: str) -> bool:
     return not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
 
 
-def test_lines_are_aligned_under_their_headers() -> None:
+def test_captures_lines_are_aligned_under_their_headers() -> None:
     header, first, second = captures_lines([a_full_one(), an_exchange(an_invocation(b"?", id="f", headers=Headers()))])
     assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "answer", "handler"]
     assert len(re.split(r" {2,}", first)) == len(COLUMNS)
@@ -61,12 +61,12 @@ def test_lines_are_aligned_under_their_headers() -> None:
     assert second.endswith("  (no action)       -                   -       -")
 
 
-def test_a_handler_that_gave_no_status_shows_why() -> None:
+def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:
     failed = an_exchange(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
     assert captures_lines([failed])[1].endswith("-       unreachable")
 
 
-def test_a_narrow_terminal_keeps_what_is_typed_again() -> None:
+def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
     lines = table(a_full_one(), an_exchange(delivery=Delivery(url="http://x", fault="unreachable"))).splitlines()
     assert len(lines) == 3
     assert all(len(line) <= 80 for line in lines)
@@ -76,7 +76,14 @@ def test_a_narrow_terminal_keeps_what_is_typed_again() -> None:
         assert "valid" in line
 
 
-def test_what_came_today_shows_its_time_and_older_ones_the_day() -> None:
+def test_table_drops_no_column_when_all_fit_exactly() -> None:
+    widest = table(a_full_one(), width=200)
+    width = max(map(len, widest.splitlines()))
+    assert table(a_full_one(), width=width) == widest
+    assert table(a_full_one(), width=width - 1) != widest
+
+
+def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> None:
     today = captures_lines([an_exchange()])[1].split()[2]
     day = captures_lines([an_exchange()])[1].split()[1]
     assert f" {today} " in table(an_exchange())
@@ -85,7 +92,7 @@ def test_what_came_today_shows_its_time_and_older_ones_the_day() -> None:
     assert today not in later
 
 
-def test_one_capture_is_shown_in_full() -> None:
+def test_full_view_shows_every_part_of_a_capture() -> None:
     text = full(
         replace(
             a_full_one(),
@@ -93,7 +100,7 @@ def test_one_capture_is_shown_in_full() -> None:
                 status=Status.REENCODED,
                 reading="python",
                 age_s=-2.0,
-                causes=(Cause("reserialised-python", "the body was written anew", "sign the bytes that are sent"),),
+                causes=(Cause("reserialized-python", "the body was written anew", "sign the bytes that are sent"),),
             ),
         )
     )
@@ -103,7 +110,7 @@ def test_one_capture_is_shown_in_full() -> None:
         "POST /",
         "x-port-timestamp: 1700000000",
         "reencoded, matches the python form of the body, signed 2 s after it came",
-        "reserialised-python: the body was written anew",
+        "reserialized-python: the body was written anew",
         "sign the bytes that are sent",
         "action-run",
         "create_vm",
@@ -115,6 +122,7 @@ def test_one_capture_is_shown_in_full() -> None:
         '"resourceType": "run"',
         "http://127.0.0.1:8000/ 500 in 12.3 ms",
         "Server: sample",
+        "\n  responded  500",
         '"oops": 1',
         "X-Answer: yes",
         "ff fe",
@@ -123,28 +131,28 @@ def test_one_capture_is_shown_in_full() -> None:
     assert text.count('"resourceType"') == 1
 
 
-def test_a_replay_names_what_it_repeats() -> None:
+def test_full_view_of_a_replay_names_the_replayed_capture() -> None:
     assert "replay of  fedcba" in full(an_exchange(an_invocation(replay_of="fedcba")))
 
 
-def test_a_document_of_no_known_kind_is_shown_once() -> None:
+def test_unknown_document_is_shown_once() -> None:
     assert full(an_exchange(an_invocation(b'{"unheard":"of"}'))).count("unheard") == 1
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00binary", b"no json at all", b""])
-def test_a_body_that_is_no_json_says_so_and_is_shown(body: bytes) -> None:
+def test_non_json_body_is_shown_with_its_problem(body: bytes) -> None:
     text = full(an_exchange(an_invocation(body)))
     assert f"{len(body)} bytes" in text
     assert "problem" in text
     assert body.decode("ascii", "ignore").strip("\x00")[-4:] in text
 
 
-def test_a_run_named_in_a_header_is_shown_though_the_body_says_nothing() -> None:
+def test_run_id_is_shown_when_only_a_header_has_it() -> None:
     invocation = an_invocation(b"no json", headers=Headers((("RUN_ID", RUN_ID),)))
     assert f"  run        {RUN_ID}" in full(an_exchange(invocation))
 
 
-def test_of_a_binary_body_an_excerpt_is_shown() -> None:
+def test_binary_body_is_shown_as_a_truncated_hex_dump() -> None:
     body = b"\xff" + b"\x1b[2J" + os.urandom(1000)
     text = full(an_exchange(an_invocation(body)))
     assert "00000000  ff 1b 5b 32 4a" in text
@@ -152,13 +160,13 @@ def test_of_a_binary_body_an_excerpt_is_shown() -> None:
     assert "… 749 more bytes" in text
 
 
-def test_a_huge_body_is_cut_with_a_word_about_the_rest() -> None:
+def test_large_body_is_truncated_with_a_pointer_to_the_body_option() -> None:
     text = full(an_exchange(an_invocation(b"x" * 100_000)))
     assert len(text) < 70_000
     assert "and more; --body has all 100,000 bytes" in text
 
 
-def test_of_huge_answers_it_is_said_where_they_are_whole() -> None:
+def test_large_responses_are_truncated_with_a_pointer_to_the_json_option() -> None:
     exchange = an_exchange(
         delivery=Delivery(url="http://h/", status=200, body=b"y" * 100_000),
         response=Response(status=200, body=b"z" * 90_000),
@@ -168,7 +176,7 @@ def test_of_huge_answers_it_is_said_where_they_are_whole() -> None:
     assert len(text) < 140_000
 
 
-def test_no_field_fills_the_screen() -> None:
+def test_every_long_field_is_truncated() -> None:
     long = "\x1b" * 100_000
     headers = Headers(((long, long),))
     text = full(
@@ -183,24 +191,24 @@ def test_no_field_fills_the_screen() -> None:
     assert len(text) < 8000
 
 
-def test_a_long_header_in_utf8_is_cut_and_still_read_as_that() -> None:
+def test_long_header_in_utf8_is_truncated_and_still_decoded() -> None:
     value = ("é" * 500).encode().decode("latin-1")
     text = full(an_exchange(an_invocation(headers=Headers((("x-long", value),)))))
     assert f"x-long: {'é' * 199}…" in text
 
 
-def test_a_body_nested_too_deeply_is_shown_as_it_is() -> None:
+def test_deeply_nested_body_is_shown_unchanged() -> None:
     assert "[" * 1000 in full(an_exchange(an_invocation(b"[" * 10_000 + b"]" * 10_000)))
 
 
-def test_nothing_that_came_from_outside_reaches_the_terminal_unwritten() -> None:
+def test_control_characters_of_a_capture_are_escaped_in_every_view() -> None:
     for text in (full(hostile()), table(hostile()), "\n".join(captures_lines([hostile()]))):
         assert is_harmless(text)
         assert r"\x1b[2J" in text
 
 
 @given(st.binary(max_size=60), st.text(st.characters() | st.characters(categories=["Cs", "Cc"]), max_size=10))
-def test_any_body_and_target_can_be_shown(body: bytes, target: str) -> None:
+def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, target: str) -> None:
     text = full(an_exchange(an_invocation(body, target=target)))
     assert is_harmless(text)
     assert f"{len(body)} bytes" in text

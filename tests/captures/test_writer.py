@@ -79,13 +79,13 @@ def saved(folder: Path) -> dict[str, Exchange]:
         return {exchange.invocation.id: exchange for exchange in reader.find()}
 
 
-async def test_a_save_returns_when_others_can_read_it(writer: StoreWriter, folder: Path) -> None:
+async def test_save_returns_after_the_capture_is_readable_by_others(writer: StoreWriter, folder: Path) -> None:
     for number in range(5):
         await writer.save(a_capture(number))
         assert f"{number:04}" in saved(folder)
 
 
-async def test_saves_at_once_share_a_commit(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
+async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
     await asyncio.gather(*(writer.save(a_capture(number)) for number in range(50)))
     assert store.commits == [(50, 0)]
     assert len(saved(folder)) == 50
@@ -114,9 +114,7 @@ async def test_a_save_does_not_wait_for_a_single_outcome(
     assert saved(folder)["0001"].response == OK
 
 
-async def test_outcomes_are_saved_soon_even_when_nothing_follows(
-    writer: StoreWriter, store: CountedStore, folder: Path
-) -> None:
+async def test_outcomes_are_saved_without_another_save(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
     await asyncio.gather(writer.save(a_capture(1)), writer.save(a_capture(2)))
     writer.complete(replace(a_capture(1), response=OK))
     writer.complete(replace(a_capture(2), response=OK))
@@ -125,7 +123,7 @@ async def test_outcomes_are_saved_soon_even_when_nothing_follows(
     assert {exchange.response for exchange in saved(folder).values()} == {OK}
 
 
-async def test_closing_writes_what_is_waiting(store: CountedStore, folder: Path) -> None:
+async def test_close_writes_pending_saves_and_outcomes(store: CountedStore, folder: Path) -> None:
     writer = StoreWriter(store, asyncio.get_running_loop())
     await writer.save(a_capture(0))
     saves = [asyncio.ensure_future(writer.save(a_capture(number))) for number in range(1, 200)]
@@ -137,7 +135,7 @@ async def test_closing_writes_what_is_waiting(store: CountedStore, folder: Path)
     assert saved(folder)["0000"].response == OK
 
 
-async def test_closing_twice_is_closing_once(store: CountedStore, folder: Path) -> None:
+async def test_close_can_be_called_twice(store: CountedStore, folder: Path) -> None:
     writer = StoreWriter(store, asyncio.get_running_loop())
     await writer.save(a_capture(0))
     await writer.close()
@@ -145,7 +143,7 @@ async def test_closing_twice_is_closing_once(store: CountedStore, folder: Path) 
     assert list(saved(folder)) == ["0000"]
 
 
-async def test_after_closing_nothing_is_acknowledged(store: CountedStore) -> None:
+async def test_save_fails_after_close(store: CountedStore) -> None:
     writer = StoreWriter(store, asyncio.get_running_loop())
     await writer.close()
     writer.complete(a_capture(1))
@@ -153,7 +151,7 @@ async def test_after_closing_nothing_is_acknowledged(store: CountedStore) -> Non
         await writer.save(a_capture(1))
 
 
-async def test_a_save_that_is_given_up_disturbs_no_other(writer: StoreWriter, folder: Path) -> None:
+async def test_canceled_save_does_not_affect_other_saves(writer: StoreWriter, folder: Path) -> None:
     given_up = asyncio.ensure_future(writer.save(a_capture(1)))
     other = asyncio.ensure_future(writer.save(a_capture(2)))
     await asyncio.sleep(0)
@@ -163,7 +161,7 @@ async def test_a_save_that_is_given_up_disturbs_no_other(writer: StoreWriter, fo
     assert {"0002", "0003"} <= saved(folder).keys()
 
 
-async def test_a_failed_commit_fails_each_of_its_saves_and_later_ones_work(
+async def test_failed_commit_fails_all_its_saves_and_later_saves_succeed(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     store.failure = StoreError("There is no space left.", hint="Free some.")
@@ -179,7 +177,7 @@ async def test_a_failed_commit_fails_each_of_its_saves_and_later_ones_work(
     assert writer.problem.message == "There is no space left."
 
 
-async def test_a_failed_outcome_is_counted(writer: StoreWriter, store: CountedStore) -> None:
+async def test_unsaved_outcome_is_counted_as_a_failure(writer: StoreWriter, store: CountedStore) -> None:
     await writer.save(a_capture(1))
     store.failure = StoreError("There is no space left.")
     writer.complete(replace(a_capture(1), response=OK))
@@ -188,7 +186,9 @@ async def test_a_failed_outcome_is_counted(writer: StoreWriter, store: CountedSt
     assert writer.problem is not None
 
 
-async def test_a_bug_in_the_thread_settles_all_futures(writer: StoreWriter, store: CountedStore) -> None:
+async def test_unexpected_exception_in_the_thread_fails_the_save_and_later_saves_succeed(
+    writer: StoreWriter, store: CountedStore
+) -> None:
     store.failure = RuntimeError("a bug")
     with pytest.raises(StoreError, match="a bug"):
         await writer.save(a_capture(1))
@@ -196,7 +196,7 @@ async def test_a_bug_in_the_thread_settles_all_futures(writer: StoreWriter, stor
     await writer.save(a_capture(2))
 
 
-async def test_the_loop_runs_on_while_another_program_holds_the_file(
+async def test_event_loop_is_not_blocked_while_another_program_locks_the_file(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
@@ -216,7 +216,7 @@ async def test_the_loop_runs_on_while_another_program_holds_the_file(
     assert "0001" in saved(folder)
 
 
-def test_a_loop_that_goes_away_does_not_keep_the_file_open(folder: Path) -> None:
+def test_store_is_closed_when_the_event_loop_ends_without_close(folder: Path) -> None:
     loop = asyncio.new_event_loop()
     store = CountedStore(folder / ".port-hook" / "captures.db")
 
@@ -293,7 +293,7 @@ asyncio.run(main())
     sys.platform != "linux" or not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("unshare"),
     reason="a disk of its own takes Linux, root and unshare",
 )
-def test_a_full_disk_acknowledges_nothing_until_there_is_space_again_and_a_read_only_one_is_refused(
+def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_refused(
     folder: Path,
 ) -> None:
     result = subprocess.run(
@@ -314,9 +314,7 @@ def test_a_full_disk_acknowledges_nothing_until_there_is_space_again_and_a_read_
     assert "captures.db could not be" in report["read_only"]
 
 
-async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
-    writer: StoreWriter, store: CountedStore
-) -> None:
+async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: StoreWriter, store: CountedStore) -> None:
     before = store.path.stat().st_size
     async with asyncio.timeout(50):
         for number in range(700):  # far from where SQLite would do it by itself, in the middle of a commit
@@ -326,7 +324,7 @@ async def test_a_long_run_is_copied_from_the_log_into_the_file_by_the_thread(
     assert len(saved(store.path.parents[1])) == 700
 
 
-async def test_a_large_refused_body_is_truncated_in_the_thread_and_hashed_whole(
+async def test_large_refused_body_is_truncated_and_its_hash_covers_the_whole(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     body = os.urandom(2_000_000)
@@ -338,7 +336,7 @@ async def test_a_large_refused_body_is_truncated_in_the_thread_and_hashed_whole(
     assert saved(folder)["whole"].invocation.body == body
 
 
-async def test_waiting_large_bodies_are_committed_in_portions(writer: StoreWriter, store: CountedStore) -> None:
+async def test_pending_large_bodies_are_committed_in_several_batches(writer: StoreWriter, store: CountedStore) -> None:
     saves = []
     for number in range(12):
         saves.append(writer.save(an_exchange(an_invocation(bytes(5_000_000), id=f"{number:04}"))))

@@ -40,7 +40,7 @@ def shown(lines: str) -> list[str]:
     return [line.split()[0] for line in lines.splitlines()[1:]]
 
 
-def test_captures_are_listed_newest_first(run: Run, kept: None) -> None:
+def test_captures_lists_the_newest_first(run: Run, kept: None) -> None:
     result = run("captures")
     assert result.code == ExitCode.OK
     assert result.err == ""
@@ -60,12 +60,14 @@ def test_captures_are_listed_newest_first(run: Run, kept: None) -> None:
         (("--limit", "0"), ["bb0000000002", "aa0000000001"]),
     ],
 )
-def test_filters_narrow_the_list(run: Run, kept: None, options: tuple[str, ...], found: list[str]) -> None:
+def test_captures_lists_only_the_captures_that_match_the_filters(
+    run: Run, kept: None, options: tuple[str, ...], found: list[str]
+) -> None:
     assert shown(run("captures", *options).out) == found
     assert [record["id"] for record in run("captures", *options, "--json").records] == found
 
 
-def test_a_duration_counts_back_from_now(runtime: Callable[..., Runtime], kept: None) -> None:
+def test_captures_since_accepts_a_duration_before_now(runtime: Callable[..., Runtime], kept: None) -> None:
     world = replace(runtime(), now=lambda: NOW + 3600 + 60)
     assert main(["captures", "--since", "10m", "--json"], world) == ExitCode.OK
     output = world.stdout.buffer
@@ -102,7 +104,7 @@ def test_captures_prints_a_table_on_a_terminal(runtime: Callable[..., Runtime], 
     assert b"bb0000000002 11-1" in screen.getvalue()
 
 
-def test_captures_says_what_to_do_when_the_store_is_empty(run: Run, folder: Path) -> None:
+def test_captures_prints_a_hint_when_the_store_is_empty(run: Run, folder: Path) -> None:
     open_store(None, folder, create=True).close()
     result = run("captures")
     assert result.code == ExitCode.OK
@@ -111,7 +113,7 @@ def test_captures_says_what_to_do_when_the_store_is_empty(run: Run, folder: Path
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_captures_says_what_to_do_when_no_capture_matches(run: Run, kept: None, as_json: tuple[str, ...]) -> None:
+def test_captures_prints_a_hint_when_no_capture_matches(run: Run, kept: None, as_json: tuple[str, ...]) -> None:
     result = run("captures", "--action", "unheard-of", *as_json)
     assert result.code == ExitCode.OK
     assert result.out == ""
@@ -125,14 +127,14 @@ def test_captures_exits_8_when_there_is_no_store(run: Run, folder: Path) -> None
     assert not list(folder.iterdir())
 
 
-def test_another_store_can_be_named(run: Run, folder: Path) -> None:
+def test_captures_reads_the_store_named_by_an_option(run: Run, folder: Path) -> None:
     with open_store(Path("other.db"), folder, create=True) as store:
         store.add(LISTENED[:1])
     assert shown(run("captures", "--store", "other.db").out) == ["aa0000000001"]
 
 
 @pytest.mark.parametrize("options", [("--since", "soon"), ("--status", "fine"), ("--limit", "-1")])
-def test_captures_refuses_values_that_are_not_valid(run: Run, kept: None, options: tuple[str, ...]) -> None:
+def test_captures_refuses_invalid_option_values(run: Run, kept: None, options: tuple[str, ...]) -> None:
     result = run("captures", *options)
     assert result.code == ExitCode.USAGE
     assert result.out == ""

@@ -15,7 +15,7 @@ def test_options_that_do_not_contradict_each_other_are_accepted() -> None:
     )
 
 
-def test_exclusive_options_are_refused_by_their_names() -> None:
+def test_exclusive_options_are_refused_and_named() -> None:
     with pytest.raises(UsageError, match=r"^--a, --b and --d exclude each other\.$") as caught:
         refuse_contradictions({"--x": True}, {"--a": True, "--b": True, "--c": False, "--d": True})
     assert caught.value.hint == "Give only one of them."

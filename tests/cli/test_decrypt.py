@@ -11,7 +11,7 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]
 import pytest
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
@@ -48,7 +48,7 @@ def write(folder: Path, document: Any) -> str:
     return "payload.json"
 
 
-def test_the_properties_that_a_capture_names_are_decrypted_and_the_store_stays_as_it_was(
+def test_decrypt_decrypts_the_encrypted_properties_of_a_capture_without_changing_the_store(
     run: Run, folder: Path
 ) -> None:
     keep(folder, payload_with(password=encrypted(run, "s3cret"), token=encrypted(run, '{"a": "hidden"}')))
@@ -78,7 +78,7 @@ def test_decrypt_reads_payloads_from_captures_files_and_stdin(run: Run, folder: 
     assert [record["value"] for record in result.records] == ["s3cret"]
 
 
-def test_json_has_a_record_for_each_property(run: Run, folder: Path) -> None:
+def test_decrypt_json_prints_a_record_for_each_property(run: Run, folder: Path) -> None:
     name = write(folder, payload_with(password=encrypted(run, '{"a": [1]}'), cut=encrypted(run, "s3cret")[:-3], no="!"))
     result = run("decrypt", name, "--json", env=ENV)
     assert result.code == ExitCode.FAILED
@@ -124,7 +124,7 @@ def test_decrypt_needs_both_keys_when_a_payload_has_both_schemes(run: Run, folde
     ]
 
 
-def test_decrypt_names_the_place_of_a_wrong_secret(run: Run, folder: Path) -> None:
+def test_decrypt_error_names_the_source_of_a_wrong_secret(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, payload_with(password=encrypted(run, "s3cret"))), env=OTHER)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert f"error: {PASSWORD}: the client secret does not decrypt it: another key was used, or the value" in result.err
@@ -187,7 +187,9 @@ def test_decrypted_values_cannot_control_the_terminal(run: Run, folder: Path) ->
         (("p.json", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said(run: Run, folder: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_invalid_arguments_are_refused_with_the_reason(
+    run: Run, folder: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
     (folder / "p.json").write_text('{"a":1}')
     (folder / "text.json").write_text("no json")
     (folder / "http.json").write_text("POST / HTTP/1.1\r\nno header\r\n\r\n{}")
@@ -197,7 +199,7 @@ def test_what_is_wrong_is_said(run: Run, folder: Path, arguments: tuple[str, ...
     assert words in result.err
 
 
-def test_decrypt_says_where_to_put_a_secret_or_key_when_there_is_none(run: Run, folder: Path) -> None:
+def test_decrypt_error_lists_the_places_for_a_secret_when_none_is_set(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, a_document()))
     assert result.code == ExitCode.SETTINGS
     assert "No client secret is set" in result.err
@@ -233,7 +235,7 @@ def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
 
 
 class TestEncrypt:
-    def test_json_names_the_scheme(self, run: Run, folder: Path) -> None:
+    def test_encrypt_json_has_the_scheme(self, run: Run, folder: Path) -> None:
         write_keys(folder)
         (ours,) = run("encrypt", "s3cret", "--json", env=ENV).records
         (theirs,) = run("encrypt", "s3cret", "--public-key", "public.pem", "--json").records
@@ -254,18 +256,20 @@ class TestEncrypt:
             ("x" * 5000, "x" * 5000),
         ],
     )
-    def test_a_string_stays_as_it_is_and_an_object_is_written_as_port_does(
+    def test_encrypt_keeps_a_string_unchanged_and_serializes_an_object_as_port_does(
         self, run: Run, folder: Path, given: str, plaintext: str
     ) -> None:
         name = write(folder, {"it": encrypted(run, given)})
         assert run("decrypt", name, "it", env=ENV).raw == plaintext.encode()
 
     @pytest.mark.parametrize(("content", "plaintext"), [(b"a\n", b"a"), (b"a\r\n\r\n", b"a\r\n"), (b"", b"")])
-    def test_stdin_less_one_line_end(self, run: Run, folder: Path, content: bytes, plaintext: bytes) -> None:
+    def test_encrypt_removes_one_line_break_at_the_end_of_stdin(
+        self, run: Run, folder: Path, content: bytes, plaintext: bytes
+    ) -> None:
         value = run("encrypt", "-", env=ENV, stdin=content).out.strip()
         assert run("decrypt", write(folder, {"it": value}), "it", env=ENV).raw == plaintext
 
-    def test_a_file_is_said_to_have_been_read(self, run: Run, folder: Path) -> None:
+    def test_encrypt_prints_a_note_when_it_reads_a_file(self, run: Run, folder: Path) -> None:
         (folder / "value").write_text("s3cret\n")
         result = run("encrypt", "value", env=ENV)
         assert result.err == "note: the content of the file value is encrypted\n"
@@ -282,7 +286,7 @@ class TestEncrypt:
             (("x", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
         ],
     )
-    def test_what_is_wrong_is_said(
+    def test_invalid_arguments_are_refused_with_the_reason(
         self, run: Run, folder: Path, arguments: tuple[str, ...], code: int, words: str
     ) -> None:
         write_keys(folder)
@@ -293,7 +297,7 @@ class TestEncrypt:
         assert words in result.err
 
 
-def test_an_encrypted_value_can_be_replayed(run: Run, folder: Path) -> None:
+def test_value_from_encrypt_can_be_replayed(run: Run, folder: Path) -> None:
     keep(folder, payload_with(password="x"))
     value = encrypted(run, "s3cret")
     result = run("replay", "last", "--to", "1", "--set", f"{PASSWORD}={value}", "--dry-run", env=ENV)

@@ -33,12 +33,12 @@ def test_an_option_overrides_its_variable(run: Run) -> None:
     assert "x-port-timestamp: 18" in result.out
 
 
-def test_a_flag_is_set_by_a_variable_that_means_yes(run: Run) -> None:
+def test_flag_is_set_by_a_true_environment_variable(run: Run) -> None:
     assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "1"}).code == 0
     assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "false"}).code == ExitCode.USAGE
 
 
-def test_an_empty_variable_sets_nothing(run: Run) -> None:
+def test_empty_environment_variable_is_ignored(run: Run) -> None:
     assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": ""}).code == 0
 
 
@@ -51,7 +51,7 @@ def test_the_variable_of_a_command_overrides_the_shared_one(run: Run, folder: Pa
     assert signed_with("secret-b", "17") in run("sign", "-", stdin=b"{}", env=env).out
 
 
-def test_dotenv_files_set_defaults_too_the_environment_before_the_folder_before_home(run: Run, folder: Path) -> None:
+def test_defaults_come_from_the_environment_then_the_folder_then_the_home(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=curl\n")
@@ -62,27 +62,27 @@ def test_dotenv_files_set_defaults_too_the_environment_before_the_folder_before_
     assert result.out.startswith("x-port-signature: ")
 
 
-def test_a_wrong_value_is_refused_by_the_variables_name(run: Run) -> None:
+def test_invalid_value_of_a_variable_is_refused_with_the_name_of_the_variable(run: Run) -> None:
     result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "xml"})
     assert result.code == ExitCode.USAGE
     assert "Invalid value for PORT_HOOK_SIGN_FORMAT: 'xml' is not one of 'headers'" in result.err
 
 
-def test_a_wrong_value_on_the_command_line_is_refused_by_the_options_name(run: Run) -> None:
+def test_invalid_value_on_the_command_line_is_refused_with_the_name_of_the_option(run: Run) -> None:
     result = run("sign", "-", "--format", "xml", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "xml"})
     assert "Invalid value for --format" in result.err
 
 
-def test_an_argument_has_no_variable(run: Run) -> None:
+def test_argument_has_no_environment_variable(run: Run) -> None:
     assert run("sign", env={**ENV, "PORT_HOOK_SIGN_PAYLOAD": "-"}, stdin=b"{}").code == ExitCode.USAGE
 
 
-def test_a_dotenv_file_that_cannot_be_read_does_not_break_the_help(run: Run, folder: Path) -> None:
+def test_help_works_when_a_dotenv_file_cannot_be_read(run: Run, folder: Path) -> None:
     (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_FORMAT=\xff")
     assert run("sign", "--help").code == 0
 
 
-def test_an_option_that_repeats_takes_several_words(run: Run) -> None:
+def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run) -> None:
     env = {"PORT_HOOK_LISTEN_ROUTE": "buy_boat=9000 nonsense"}
     result = run("listen", "--no-verify", env=env)
     assert result.code == ExitCode.USAGE
@@ -98,7 +98,9 @@ def test_an_option_that_repeats_takes_several_words(run: Run) -> None:
         ("verify", "tolerance", ("PORT_HOOK_VERIFY_TOLERANCE", "PORT_HOOK_TOLERANCE")),
     ],
 )
-def test_variables_are_named_after_command_and_option(command: str, option: str, names: tuple[str, ...]) -> None:
+def test_variable_names_consist_of_the_command_and_the_option(
+    command: str, option: str, names: tuple[str, ...]
+) -> None:
     assert variable_names(command, option) == names
 
 
@@ -135,7 +137,7 @@ def test_the_folder_cannot_set_an_option_that_is_not_listed(
 @pytest.mark.parametrize(
     ("command", "option"), [(command, parameter) for command in COMMANDS for parameter in options(command)]
 )
-def test_every_option_can_be_set_by_the_environment_and_the_home(
+def test_environment_and_home_can_set_every_option(
     runtime: Callable[..., Runtime], folder: Path, command: str, option: Any
 ) -> None:
     (name, *_) = variable_names(command, option.opts[0].removeprefix("--"))
@@ -146,12 +148,12 @@ def test_every_option_can_be_set_by_the_environment_and_the_home(
     assert option.name in default_map(command, options(command), runtime())
 
 
-def test_the_list_has_only_options_that_exist() -> None:
+def test_folder_options_list_has_only_existing_options() -> None:
     existing = {name: {parameter.opts[0].removeprefix("--") for parameter in options(name)} for name in COMMANDS}
     assert [name for name, listed in HARMLESS.items() if not listed.keys() <= existing[name]] == []
 
 
-def test_the_list_names_no_file_host_target_question_or_check() -> None:
+def test_folder_options_list_has_no_option_for_files_hosts_targets_prompts_or_checks() -> None:
     listed = {option for of_command in HARMLESS.values() for option in of_command}
     dangerous = {
         "host", "forward-to", "route", "to", "to-its-url", "tunnel", "public-url", "domain", "accept-host-key", "copy",
@@ -214,12 +216,12 @@ def test_the_folder_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> N
     assert "only signatures over the raw bytes are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
 
 
-def test_the_environment_wins_over_the_folder_under_either_name(run: Run, folder: Path) -> None:
+def test_environment_overrides_the_folder_for_both_names_of_a_variable(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_LISTEN_TOLERANCE=200\n")
     assert "timestamps within 9 s" in run(*LISTEN[:-1], env={**ENV, "PORT_HOOK_TOLERANCE": "9"}).err
 
 
-def test_a_broken_file_in_the_folder_does_not_hide_the_one_in_the_home(run: Run, folder: Path) -> None:
+def test_home_file_is_read_when_the_folder_file_is_unreadable(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")

@@ -15,7 +15,7 @@ from tests.conftest import Run
 from tests.processes import environment
 
 
-def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: Run, folder: Path) -> None:
+def test_demo_shows_a_successful_run_and_a_refused_request(run: Run, folder: Path) -> None:
     result = run("demo")
 
     assert result.code == 0
@@ -37,7 +37,7 @@ def test_the_demo_shows_a_run_from_its_invocation_to_success_and_a_refusal(run: 
     assert list(folder.iterdir()) == []
 
 
-def test_the_demo_needs_no_setting_and_ignores_all_settings(run: Run) -> None:
+def test_demo_needs_no_settings_and_ignores_them(run: Run) -> None:
     env = {"PORT_CLIENT_SECRET": "of-someone", "PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "of-someone"}
     result = run("demo", env=env)
     assert result.code == 0
@@ -45,7 +45,7 @@ def test_the_demo_needs_no_setting_and_ignores_all_settings(run: Run) -> None:
     assert "of-someone" not in result.out
 
 
-def test_the_demo_keeps_its_made_up_secret_and_token_out_of_a_crash_report(
+def test_demo_registers_its_generated_secret_and_token_for_masking(
     runtime: Callable[..., Runtime], folder: Path
 ) -> None:
     world = runtime()
@@ -55,7 +55,7 @@ def test_the_demo_keeps_its_made_up_secret_and_token_out_of_a_crash_report(
     assert token.count(".") == 2
 
 
-def test_the_demo_in_a_pipe_is_plain_text(run: Run) -> None:
+def test_demo_prints_plain_text_when_its_output_is_a_pipe(run: Run) -> None:
     assert [character for character in run("demo").out if not (character.isprintable() or character == "\n")] == []
 
 

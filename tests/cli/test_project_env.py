@@ -129,7 +129,7 @@ def test_an_exported_secret_with_the_value_of_the_file_goes_to_its_address(run: 
     assert (result.code, result.err) == (ExitCode.OK, "note: using PORT_API_URL from ./.env\n")
 
 
-def test_nothing_is_reported_when_the_environment_gives_everything(run: Run, folder: Path) -> None:
+def test_no_source_is_printed_when_all_settings_come_from_the_environment(run: Run, folder: Path) -> None:
     with a_sandbox(runs=[RUN_ID]) as sandbox:
         environ = environ_of(sandbox)
         write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ.items()))
@@ -176,12 +176,12 @@ def test_the_folder_cannot_choose_the_files_of_the_home(run: Run, folder: Path, 
 # --- which secret verifies ------------------------------------------------------------------------------------------
 
 
-def test_sign_says_that_its_secret_comes_from_the_folder(run: Run, folder: Path) -> None:
+def test_sign_prints_a_note_when_its_secret_comes_from_the_folder(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     assert run("sign", "-", stdin=b"{}").err == "note: client secret from ./.env\n"
 
 
-def test_verify_says_once_where_its_secret_comes_from(run: Run, folder: Path) -> None:
+def test_verify_prints_the_source_of_its_secret_once(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     (folder / "body").write_text("{}")
     result = run("verify", "--body", "body", "--signature", "v1,x", "--timestamp", "1")
@@ -196,7 +196,7 @@ def test_verify_says_once_where_its_secret_comes_from(run: Run, folder: Path) ->
         ("--secret-file secret", {}, ("--secret-file", "secret")),
     ],
 )
-def test_listen_says_once_where_its_secret_comes_from(
+def test_listen_prints_the_source_of_its_secret_once(
     run: Run, folder: Path, place: str, env: dict[str, str], options: tuple[str, ...]
 ) -> None:
     write(folder / "secret", REAL)
@@ -235,7 +235,7 @@ def test_a_folder_secret_that_differs_from_the_organization_is_reported_when_tha
 
 
 @pytest.mark.parametrize("content", [b"PORT_CLIENT_SECRET=\xff", b"PORT_CLIENT_SECRET='unclosed\n"])
-def test_a_broken_file_that_is_read_only_to_compare_is_ignored(
+def test_unreadable_file_is_ignored_when_it_is_only_compared(
     run: Run, folder: Path, port_home: Path, content: bytes
 ) -> None:
     (port_home / ".env").write_bytes(content)
@@ -285,7 +285,7 @@ def test_a_file_without_port_variables_may_belong_to_anyone(run: Run, folder: Pa
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
-def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(run: Run, folder: Path) -> None:
+def test_command_does_not_wait_for_a_pipe_instead_of_the_dotenv_file(run: Run, folder: Path) -> None:
     os.mkfifo(folder / ".env")
     result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
     assert result.code == ExitCode.OK

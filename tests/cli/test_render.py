@@ -20,24 +20,24 @@ def _data(folder: Path) -> None:
     (folder / "data.json").write_text(json.dumps(DATA))
 
 
-def test_render_renders_a_text(run: Run) -> None:
+def test_render_prints_a_rendered_text_template(run: Run) -> None:
     result = run("render", "run {{ .run.id }} with {{ .inputs.cpu }}", "--data", "data.json")
     assert (result.code, result.out, result.err) == (0, '"run r_QOz6WoOB1Q2lmhZZ with 64"\n', "")
 
 
-def test_a_json_file_is_rendered_and_written_as_node_would(run: Run, folder: Path) -> None:
+def test_render_serializes_a_json_template_as_node_does(run: Run, folder: Path) -> None:
     (folder / "body.json").write_text('{"id": "{{ .run.id }}", "2": "{{ .inputs.big }}", "{{ empty }}": 1, "one": 1.0}')
     result = run("render", "body.json", "--data", "data.json")
     assert result.out == '{\n  "2": 12345678901234567000,\n  "id": "r_QOz6WoOB1Q2lmhZZ",\n  "one": 1\n}\n'
 
 
-def test_a_yaml_file_is_a_template_whose_dates_stay_text(run: Run, folder: Path) -> None:
+def test_render_keeps_dates_in_a_yaml_template_as_text(run: Run, folder: Path) -> None:
     (folder / "body.yaml").write_text('on_day: 2026-01-02\nid: "{{ .run.id }}"\nlist:\n  - "{{ .inputs.cpu }}"\n')
     result = run("render", "body.yaml", "--data", "data.json", "--json")
     assert result.records[0]["result"] == {"on_day": "2026-01-02", "id": "r_QOz6WoOB1Q2lmhZZ", "list": [64]}
 
 
-def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(run: Run, folder: Path) -> None:
+def test_render_refuses_yaml_whose_expanded_aliases_are_too_large(run: Run, folder: Path) -> None:
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 30))]
     (folder / "bomb.yaml").write_text("\n".join(lines))
     result = run("render", "bomb.yaml", "--data", "data.json")
@@ -104,7 +104,7 @@ def test_render_prints_a_note_when_the_result_is_undefined(run: Run) -> None:
     assert run("render", "{{ empty }}", "--data", "data.json", "--json").records[0]["undefined"] is True
 
 
-def test_unbalanced_braces_name_their_place(run: Run) -> None:
+def test_render_error_has_the_position_of_unbalanced_braces(run: Run) -> None:
     result = run("render", "run {{ .run.id", "--data", "data.json")
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert "error: Found opening double braces in index 4 without closing double braces" in result.err
@@ -129,13 +129,15 @@ def test_render_stops_an_endless_expression(run: Run) -> None:
         (("{{ . }}",), b"", "--data"),
     ],
 )
-def test_what_cannot_be_read_is_wrong_usage(run: Run, arguments: tuple[str, ...], stdin: bytes, words: str) -> None:
+def test_render_exits_2_when_an_input_cannot_be_parsed(
+    run: Run, arguments: tuple[str, ...], stdin: bytes, words: str
+) -> None:
     result = run("render", *arguments, stdin=stdin)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
 
 
-def test_a_file_that_is_not_there(run: Run) -> None:
+def test_render_exits_8_when_the_template_file_does_not_exist(run: Run) -> None:
     assert run("render", "body.json", "--data", "data.json").code == ExitCode.STORE
 
 
@@ -144,7 +146,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("template", "result"), examples())
-def test_the_examples_of_the_page_are_true(template: str, result: str, run: Run, folder: Path) -> None:
+def test_examples_on_the_templates_page_match_the_program(template: str, result: str, run: Run, folder: Path) -> None:
     data = re.search(r"```json\n(.+?)```", TEMPLATES_PAGE.read_text("utf-8"), re.DOTALL)
     assert data
     (folder / "page.json").write_text(data[1], "utf-8")

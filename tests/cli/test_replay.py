@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
@@ -77,7 +77,7 @@ def accepts(request: RawRequest, secret: str = SECRET.reveal(), *, unit: int = 1
     return is_fresh and hmac.compare_digest(given, base64.b64encode(digest).decode())
 
 
-def test_a_payload_is_sent_as_port_would_and_accepted(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sends_a_payload_with_a_valid_signature(run: Run, folder: Path, target: Handler) -> None:
     result = run("replay", payload_file(folder), "--to", f"{target.url}/hook", env=ENV)
     assert (result.code, result.err) == (0, "")
     (request,) = target.requests
@@ -92,25 +92,25 @@ def test_a_payload_is_sent_as_port_would_and_accepted(run: Run, folder: Path, ta
     assert body == '{"ok": true}'
 
 
-def test_replay_rewrites_a_payload_as_port_does_and_says_so(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_serializes_a_payload_as_port_does_and_prints_a_note(run: Run, folder: Path, target: Handler) -> None:
     result = run("replay", payload_file(folder, b'{ "a": 1.0 }\n'), "--to", target.url, env=ENV)
     assert target.requests[0].body == b'{"a":1}'
     assert accepts(target.requests[0])
     assert result.err.startswith("note: payload.json: it is sent as compact JSON")
 
 
-def test_a_payload_comes_from_stdin(run: Run, target: Handler) -> None:
+def test_replay_reads_a_payload_from_stdin(run: Run, target: Handler) -> None:
     assert run("replay", "-", "--to", target.url, stdin=b"[1]", env=ENV).code == 0
     assert target.requests[0].body == b"[1]"
 
 
-def test_the_timestamp_can_be_in_milliseconds(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_signs_with_a_timestamp_in_milliseconds_on_request(run: Run, folder: Path, target: Handler) -> None:
     run("replay", payload_file(folder), "--to", target.url, "--timestamp-unit", "ms", env=ENV)
     assert accepts(target.requests[0], unit=1000)
 
 
 @pytest.mark.parametrize("name", ["last", "0123456789ab", "0123", RUN_ID])
-def test_a_capture_is_sent_to_its_path_with_its_exact_body_freshly_signed(
+def test_replay_sends_a_capture_to_its_path_with_its_exact_body_and_a_new_signature(
     run: Run, folder: Path, target: Handler, name: str
 ) -> None:
     body = b'{ "context": {"runId": "%s"}, "n": 1.0 }' % RUN_ID.encode()
@@ -124,29 +124,27 @@ def test_a_capture_is_sent_to_its_path_with_its_exact_body_freshly_signed(
     assert len([key for key, _ in request.fields if key.lower().startswith("x-port-")]) == 2
 
 
-def test_a_capture_file_is_sent_like_the_capture(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sends_a_capture_file(run: Run, folder: Path, target: Handler) -> None:
     (folder / "c.json").write_text(json.dumps(to_capture(an_exchange(an_invocation(b"\xff{}")))))
     assert run("replay", "c.json", "--to", target.url, env=ENV).code == 0
     assert target.requests[0].body == b"\xff{}"
     assert accepts(target.requests[0])
 
 
-def test_another_store_can_be_named(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_reads_the_store_named_by_an_option(run: Run, folder: Path, target: Handler) -> None:
     with open_store(Path("other.db"), folder, create=True) as captures:
         captures.add([an_exchange()])
     assert run("replay", "last", "--to", target.url, "--store", "other.db", env=ENV).code == 0
     assert run("replay", "last", "--to", target.url, "--store", "none.db", env=ENV).code == 8
 
 
-def test_a_capture_that_was_not_valid_is_noted(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: Path, target: Handler) -> None:
     store(folder, exchange=an_exchange(verdict=Verdict(status=Status.STALE)))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert (result.code, result.err) == (0, "note: last: its signature was stale when it was captured\n")
 
 
-def test_credentials_that_the_store_masked_are_left_out_and_can_be_given(
-    run: Run, folder: Path, target: Handler
-) -> None:
+def test_replay_omits_masked_credentials_and_accepts_new_ones(run: Run, folder: Path, target: Handler) -> None:
     store(folder, headers=Headers((("Authorization", "Bearer geheim"), ("X-A", "1"))))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert "masks Authorization" in result.err
@@ -156,7 +154,7 @@ def test_credentials_that_the_store_masked_are_left_out_and_can_be_given(
     assert target.requests[1].value("authorization") == "Bearer neu"
 
 
-def test_as_captured_is_exact_and_needs_no_secret(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_as_captured_sends_the_exact_request_without_a_secret(run: Run, folder: Path, target: Handler) -> None:
     body = b'{ "a": 1.0 }'
     fields = (
         ("Host", "x.ngrok.app"),
@@ -184,13 +182,13 @@ def test_replay_refuses_as_captured_when_there_is_no_signature(run: Run, folder:
 
 
 @pytest.mark.parametrize("options", [["--set", "a=1"], ["--unset", "a"], ["--edit"]])
-def test_as_captured_and_an_edit_contradict_each_other(run: Run, folder: Path, options: list[str]) -> None:
+def test_replay_refuses_edits_with_as_captured(run: Run, folder: Path, options: list[str]) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--as-captured", *options)
     assert result.code == 2
     assert "--as-captured" in result.err
 
 
-def test_values_are_set_and_unset_and_the_result_is_signed(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_signs_the_payload_after_set_and_unset(run: Run, folder: Path, target: Handler) -> None:
     result = run(
         "replay",
         payload_file(folder),
@@ -219,7 +217,7 @@ def test_values_are_set_and_unset_and_the_result_is_signed(run: Run, folder: Pat
     )
 
 
-def test_a_path_that_does_not_fit_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sends_nothing_when_the_path_of_set_does_not_exist(run: Run, folder: Path, target: Handler) -> None:
     result = run("replay", payload_file(folder), "--to", target.url, "--set", "action.x=1", env=ENV)
     assert result.code == 2
     assert "action is a string" in result.err
@@ -232,7 +230,7 @@ def an_editor(folder: Path, program: str) -> dict[str, str]:
     return {**ENV, "EDITOR": f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}"}
 
 
-def test_an_edited_payload_is_sent_in_the_form_of_json_stringify(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_serializes_an_edited_payload_as_json_stringify_does(run: Run, folder: Path, target: Handler) -> None:
     program = "path.write_text(path.read_text().replace('\"a\": 1', '\"a\": 2.0'))"
     store(folder, body=b'{"a": 1}')
     assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, program)).code == 0
@@ -240,13 +238,15 @@ def test_an_edited_payload_is_sent_in_the_form_of_json_stringify(run: Run, folde
     assert accepts(target.requests[0])
 
 
-def test_a_payload_that_the_editor_left_alone_keeps_its_exact_bytes(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_keeps_the_exact_bytes_when_the_editor_changes_nothing(run: Run, folder: Path, target: Handler) -> None:
     store(folder, body=b'{ "a": 1.0 }')
     assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, "")).code == 0
     assert target.requests[0].body == b'{ "a": 1.0 }'
 
 
-def test_edited_text_that_is_not_json_sends_nothing_and_is_kept(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sends_nothing_and_keeps_the_file_when_edited_text_is_not_json(
+    run: Run, folder: Path, target: Handler
+) -> None:
     env = an_editor(folder, "path.write_text('{')")
     result = run("replay", payload_file(folder), "--to", target.url, "--edit", env=env)
     assert result.code == 2
@@ -257,7 +257,7 @@ def test_edited_text_that_is_not_json_sends_nothing_and_is_kept(run: Run, folder
     assert target.requests == []
 
 
-def test_method_and_fields_can_be_set(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sets_the_method_and_header_fields(run: Run, folder: Path, target: Handler) -> None:
     options = ["--method", "delete", "--header", "RUN_ID: r_1", "--header", "content-type:"]
     run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     (request,) = target.requests
@@ -287,14 +287,14 @@ def test_replay_gets_a_run_from_ports_api_when_it_was_not_captured(run: Run, tar
     assert result.records[0]["run_id"] == RUN_ID
 
 
-def test_a_run_that_port_does_not_know_is_a_problem_of_the_api(run: Run) -> None:
+def test_replay_exits_7_when_port_does_not_know_the_run(run: Run) -> None:
     with a_sandbox(strict_runs=True) as sandbox:
         result = run("replay", RUN_ID, "--to", "1", env=environ_of(sandbox))
     assert result.code == 7
     assert "no capture of that run here" in result.err
 
 
-def test_an_unknown_source_says_where_it_was_looked_for(run: Run, folder: Path) -> None:
+def test_unknown_source_error_lists_the_places_that_were_searched(run: Run, folder: Path) -> None:
     result = run("replay", "nothing", "--to", "1", env=ENV)
     assert result.code == 8
     assert "no file nothing, and this folder has no capture store" in result.err
@@ -305,7 +305,7 @@ def test_an_unknown_source_says_where_it_was_looked_for(run: Run, folder: Path) 
     assert run("replay", "x" * 5000, "--to", "1", env=ENV).code == 8
 
 
-def test_an_empty_name_is_not_the_start_of_every_capture(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_refuses_an_empty_source_name(run: Run, folder: Path, target: Handler) -> None:
     store(folder)
     result = run("replay", "last", "", "--to", target.url, env=ENV)
     assert result.code == 2
@@ -323,7 +323,7 @@ def test_replay_does_not_ask_port_for_a_workflow_node_run(run: Run, target: Hand
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf"])
-def test_a_timeout_is_a_number_of_seconds(run: Run, folder: Path, seconds: str) -> None:
+def test_replay_refuses_a_timeout_that_is_not_finite(run: Run, folder: Path, seconds: str) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--timeout", seconds, env=ENV)
     assert result.code == 2
     assert f"{seconds} is not a number of seconds" in result.err
@@ -342,7 +342,7 @@ def test_replay_fails_when_there_is_no_secret(run: Run, folder: Path) -> None:
     assert "PORT_CLIENT_SECRET" in result.err
 
 
-def test_the_secret_can_come_from_a_file(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_reads_the_secret_from_a_file(run: Run, folder: Path, target: Handler) -> None:
     (folder / "secret").write_text("from a file\n")
     assert run("replay", payload_file(folder), "--to", target.url, "--secret-file", "secret").code == 0
     assert accepts(target.requests[0], "from a file")
@@ -354,7 +354,7 @@ def test_replay_exits_6_when_the_target_is_unreachable(run: Run, folder: Path, c
     assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your handler running?\nhint:")
 
 
-def test_replay_exits_6_when_one_of_many_sends_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
+def test_replay_exits_6_when_the_target_of_a_series_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, "--times", "3", env=ENV)
     assert result.code == 6
     assert "nothing listens" in result.out
@@ -369,7 +369,7 @@ def test_replay_exit_code_follows_expect_status(
     assert (f"did not get {expected}" in result.err) == bool(code)
 
 
-def test_a_refusal_is_shown_with_a_hint_and_is_no_failure_of_the_replay(run: Run, folder: Path) -> None:
+def test_replay_exits_0_with_a_hint_when_the_target_responds_401(run: Run, folder: Path) -> None:
     with handler(b"HTTP/1.1 401 x\r\ncontent-length: 5\r\n\r\n\x1b[2Jx") as target:
         result = run("replay", payload_file(folder), "--to", target.url, env=ENV)
     assert result.code == 0
@@ -378,14 +378,14 @@ def test_a_refusal_is_shown_with_a_hint_and_is_no_failure_of_the_replay(run: Run
     assert "same secret" in result.err
 
 
-def test_a_target_that_is_too_slow_fails(run: Run, folder: Path) -> None:
+def test_replay_exits_1_when_the_target_exceeds_the_timeout(run: Run, folder: Path) -> None:
     with handler(OK, delay_s=5) as target:
         result = run("replay", payload_file(folder), "--to", target.url, "--timeout", "0.05", env=ENV)
     assert result.code == 1
     assert "no response within 0.05 s" in result.err
 
 
-def test_a_series_ends_with_a_table(run: Run, folder: Path) -> None:
+def test_series_output_ends_with_a_table(run: Run, folder: Path) -> None:
     statuses = iter([200, 500] * 10)
 
     async def answer(_: web.Request) -> web.Response:
@@ -421,14 +421,14 @@ def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, targe
     assert second["status"] == 200
 
 
-def test_a_record_tells_why_there_is_no_status(run: Run, folder: Path, closed_port: str) -> None:
+def test_replay_record_has_an_error_when_there_is_no_response(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, "--json", env=ENV)
     assert result.code == 6
     assert result.records[0]["status"] is None
     assert "nothing listens" in result.records[0]["error"]
 
 
-def test_a_dry_run_prints_the_signed_request_and_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_dry_run_prints_the_signed_request_and_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
     store(folder, body=b'{"\xff": 1}', target="/x")
     result = run("replay", "last", "--to", target.url, "--dry-run", env=ENV)
     assert result.code == 0
@@ -441,7 +441,7 @@ def test_a_dry_run_prints_the_signed_request_and_sends_nothing(run: Run, folder:
     assert SECRET.reveal().encode() not in result.raw
 
 
-def test_what_a_dry_run_prints_can_be_replayed_and_verified(run: Run, folder: Path, target: Handler) -> None:
+def test_output_of_a_dry_run_can_be_replayed_and_verified(run: Run, folder: Path, target: Handler) -> None:
     printed = run("replay", payload_file(folder), "--to", target.url, "--dry-run", env=ENV)
     (folder / "request.http").write_bytes(printed.raw)
     assert run("verify", "request.http", env=ENV).code == 0
@@ -465,11 +465,11 @@ def test_what_a_dry_run_prints_can_be_replayed_and_verified(run: Run, folder: Pa
         [],
     ],
 )
-def test_options_that_cannot_be_understood_are_a_usage_error(run: Run, folder: Path, options: list[str]) -> None:
+def test_replay_exits_2_for_invalid_options(run: Run, folder: Path, options: list[str]) -> None:
     assert run("replay", payload_file(folder), *options, env=ENV).code == 2
 
 
-def test_stdin_is_not_both_payload_and_secret(run: Run) -> None:
+def test_replay_refuses_stdin_for_both_payload_and_secret(run: Run) -> None:
     assert run("replay", "-", "--to", "1", "--secret-file", "-", stdin=b"x").code == 2
 
 
@@ -498,7 +498,7 @@ def counting(most: int) -> Iterator[tuple[str, threading.Event]]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
-def test_ctrl_c_stops_a_series_and_shows_what_was_sent(folder: Path) -> None:
+def test_ctrl_c_ends_a_series_and_prints_the_results_so_far(folder: Path) -> None:
     with counting(10) as (url, reached), replaying(folder, "--to", url) as process:
         assert reached.wait(20)
         process.send_signal(signal.SIGINT)
@@ -509,7 +509,7 @@ def test_ctrl_c_stops_a_series_and_shows_what_was_sent(folder: Path) -> None:
     assert err == b""
 
 
-def test_a_reader_that_leaves_ends_a_series_quietly(folder: Path) -> None:
+def test_series_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
     with counting(1) as (url, _), replaying(folder, "--to", url, "--json") as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -520,7 +520,7 @@ def test_a_reader_that_leaves_ends_a_series_quietly(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_a_terminal_shows_progress_and_no_escape_of_the_payload(folder: Path) -> None:
+def test_terminal_shows_progress_and_escapes_control_characters_of_the_payload(folder: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     env = {**environment(folder), "TERM": "xterm", "COLUMNS": "80"}
     name = payload_file(folder, '{"x":"a\u009bb"}'.encode())
@@ -539,7 +539,7 @@ def test_a_terminal_shows_progress_and_no_escape_of_the_payload(folder: Path) ->
     assert (series.exitstatus, dry_run.exitstatus) == (0, 0)
 
 
-def test_an_old_capture_is_sent_with_a_new_timestamp(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sends_an_old_capture_with_a_new_timestamp(run: Run, folder: Path, target: Handler) -> None:
     store(folder)
     run("replay", "last", "--to", target.url, env=ENV)
     assert int(target.requests[0].value("x-port-timestamp") or 0) > NOW + 1000
@@ -643,14 +643,16 @@ def test_a_target_of_the_last_listener_that_is_not_text_is_not_used(run: Run, fo
     assert run("replay", "last", env=ENV).code == ExitCode.USAGE
 
 
-def test_a_file_needs_a_target(run: Run, folder: Path) -> None:
+def test_replay_of_a_file_needs_a_target(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), env=ENV)
     assert result.code == ExitCode.USAGE
     assert "Missing option --to" in result.err
 
 
 @pytest.mark.parametrize("name", ["0", "012"])
-def test_less_than_4_characters_of_an_id_send_nothing(run: Run, folder: Path, target: Handler, name: str) -> None:
+def test_replay_refuses_an_id_prefix_of_less_than_4_characters(
+    run: Run, folder: Path, target: Handler, name: str
+) -> None:
     store(folder)
     result = run("replay", name, "--to", target.url, env=ENV)
     assert (result.code, target.requests) == (ExitCode.USAGE, [])
@@ -658,7 +660,7 @@ def test_less_than_4_characters_of_an_id_send_nothing(run: Run, folder: Path, ta
 
 
 @pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])
-def test_the_port_of_the_scheme_is_named_when_nothing_listens(run: Run, folder: Path, url: str, named: str) -> None:
+def test_unreachable_error_names_the_default_port_of_the_scheme(run: Run, folder: Path, url: str, named: str) -> None:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 80)) == 0:
             pytest.skip("something listens on port 80")

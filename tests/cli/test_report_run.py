@@ -39,7 +39,7 @@ def messages(sandbox: Sandbox, run_id: str = RUN_ID) -> list[str]:
     return [log["message"] for log in sandbox.runs[run_id].logs]
 
 
-def test_a_run_is_reported_in_full(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_sends_logs_fields_and_status(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
     result = run(
         "report-run",
         RUN_ID,
@@ -57,7 +57,7 @@ def test_a_run_is_reported_in_full(run: Run, sandbox: Sandbox, env: dict[str, st
     assert messages(sandbox) == ["one", "two"]
 
 
-def test_report_run_json_says_what_port_accepted(run: Run, env: dict[str, str]) -> None:
+def test_report_run_json_has_what_was_reported(run: Run, env: dict[str, str]) -> None:
     result = run("report-run", RUN_ID, "--json", "--status", "failure", "--log", "x", "--summary", "s", env=env)
     assert result.records == [
         {
@@ -80,14 +80,16 @@ def test_report_run_exits_9_when_the_run_has_ended(run: Run, sandbox: Sandbox, e
     assert messages(sandbox) == []
 
 
-def test_stdin_is_sent_as_log_before_the_status(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_sends_stdin_as_a_log_before_the_status(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
     result = run("report-run", RUN_ID, "--log-file", "-", "--status", "success", stdin=b"one\ntwo\n", env=env)
     assert result.code == ExitCode.OK
     assert messages(sandbox) == ["one\ntwo"]
     assert sandbox.runs[RUN_ID].status == "SUCCESS"
 
 
-def test_a_log_file_over_the_limit_arrives_whole(run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path) -> None:
+def test_log_file_over_the_limit_is_sent_completely(
+    run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
+) -> None:
     text = "".join(f"line {number} ä\n" for number in range(100_000))
     (folder / "build.log").write_text(text, encoding="utf-8")
     assert run("report-run", RUN_ID, "--log-file", "build.log", env=env).code == ExitCode.OK
@@ -95,7 +97,7 @@ def test_a_log_file_over_the_limit_arrives_whole(run: Run, sandbox: Sandbox, env
     assert "".join(messages(sandbox)) == text.rstrip("\n")
 
 
-def test_a_log_of_no_known_encoding_is_sent_as_far_as_it_can_be_read(
+def test_log_file_that_is_not_utf8_is_sent_with_replacement_characters(
     run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
 ) -> None:
     (folder / "build.log").write_bytes(b"\xff\xfe\x00\x1b[2J\n")
@@ -103,20 +105,22 @@ def test_a_log_of_no_known_encoding_is_sent_as_far_as_it_can_be_read(
     assert messages(sandbox) == ["\ufffd\ufffd\x00\x1b[2J"]
 
 
-def test_a_summary_can_come_from_a_file(run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path) -> None:
+def test_report_run_reads_a_summary_from_a_file(run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path) -> None:
     (folder / "summary.md").write_text("# Dönè\n", encoding="utf-8")
     assert run("report-run", RUN_ID, "--summary", "@summary.md", env=env).code == ExitCode.OK
     assert sandbox.runs[RUN_ID].summary == "# Dönè\n"
 
 
 @pytest.mark.parametrize("options", [("--summary", "@nowhere"), ("--log-file", "nowhere")])
-def test_a_file_that_is_not_there_is_told_before_any_call(run: Run, options: tuple[str, str]) -> None:
+def test_report_run_exits_8_before_any_call_when_a_file_does_not_exist(run: Run, options: tuple[str, str]) -> None:
     result = run("report-run", RUN_ID, *options)
     assert result.code == ExitCode.STORE
     assert "nowhere" in result.err
 
 
-def test_a_node_run_is_reported_in_its_own_words(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_sends_a_node_run_the_fields_and_statuses_of_workflows(
+    run: Run, sandbox: Sandbox, env: dict[str, str]
+) -> None:
     options = ("--status", "failure", "--label", "Broken", "--log", "x", "--link", "https://x.example")
     result = run("report-run", NODE_RUN, *options, env=env)
     assert result.code == ExitCode.OK
@@ -127,7 +131,7 @@ def test_a_node_run_is_reported_in_its_own_words(run: Run, sandbox: Sandbox, env
     assert messages(sandbox, NODE_RUN) == ["x", "Label: Broken"]
 
 
-def test_a_dry_run_prints_each_call_in_order_and_needs_no_credentials(run: Run) -> None:
+def test_report_run_dry_run_prints_each_call_in_order_without_credentials(run: Run) -> None:
     result = run(
         "report-run",
         RUN_ID,
@@ -149,7 +153,7 @@ def test_a_dry_run_prints_each_call_in_order_and_needs_no_credentials(run: Run) 
     ]
 
 
-def test_a_dry_run_as_a_record_holds_the_calls(run: Run) -> None:
+def test_report_run_dry_run_record_has_the_calls(run: Run) -> None:
     result = run("report-run", RUN_ID, "--dry-run", "--json", "--status", "failure")
     url = f"https://api.port.io/v1/actions/runs/{RUN_ID}"
     (record,) = result.records
@@ -157,7 +161,7 @@ def test_a_dry_run_as_a_record_holds_the_calls(run: Run) -> None:
     assert record["calls"] == [{"method": "PATCH", "url": url, "body": {"status": "FAILURE"}}]
 
 
-def test_nothing_to_report_is_a_usage_error(run: Run) -> None:
+def test_report_run_exits_2_when_there_is_nothing_to_report(run: Run) -> None:
     result = run("report-run", RUN_ID)
     assert result.code == ExitCode.USAGE
     assert "nothing to report" in result.err
@@ -168,13 +172,15 @@ def test_report_run_refuses_stdin_for_two_inputs(run: Run) -> None:
     assert result.code == ExitCode.USAGE
 
 
-def test_a_pasted_address_is_answered_before_any_call(run: Run) -> None:
+def test_report_run_suggests_the_run_id_in_a_pasted_url_before_any_call(run: Run) -> None:
     result = run("report-run", f"https://app.port.io/organization/run?runId={RUN_ID}", "--log", "x")
     assert result.code == ExitCode.USAGE
     assert f"Did you mean {RUN_ID}?" in result.err
 
 
-def test_an_odd_run_id_is_doubted_and_then_tried(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_prints_a_note_and_continues_when_the_run_id_is_unusual(
+    run: Run, sandbox: Sandbox, env: dict[str, str]
+) -> None:
     sandbox.runs[RUN_ID].external_run_id = "gh-7"
     result = run("report-run", "gh-7", "--log", "x", env=env)
     assert result.code == ExitCode.OK
@@ -182,7 +188,7 @@ def test_an_odd_run_id_is_doubted_and_then_tried(run: Run, sandbox: Sandbox, env
     assert messages(sandbox) == ["x"]
 
 
-def test_an_unknown_run_is_told_with_what_to_check(run: Run, env: dict[str, str]) -> None:
+def test_report_run_names_what_to_check_when_port_does_not_know_the_run(run: Run, env: dict[str, str]) -> None:
     result = run("report-run", RUN_ID[:-1], "--log", "x", env=env)
     assert result.code == ExitCode.PORT_API
     assert "404 Not Found" in result.err
@@ -195,7 +201,7 @@ def test_report_run_names_missing_credentials(run: Run) -> None:
     assert "PORT_CLIENT_ID" in result.err
 
 
-def test_no_credential_is_ever_shown(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_never_prints_credentials(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
     secret = sandbox.client_secret.reveal()
     good = run("report-run", RUN_ID, "--log", "x", "--json", env=env)
     bad = run("report-run", RUN_ID, "--log", "x", env={**env, "PORT_CLIENT_ID": "wrong"})
@@ -206,14 +212,14 @@ def test_no_credential_is_ever_shown(run: Run, sandbox: Sandbox, env: dict[str, 
         assert "Bearer" not in shown
 
 
-def test_the_secret_can_come_from_stdin(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_reads_the_secret_from_stdin(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
     secret = env.pop("PORT_CLIENT_SECRET")
     result = run("report-run", RUN_ID, "--log", "x", "--secret-file", "-", stdin=secret.encode(), env=env)
     assert result.code == ExitCode.OK
     assert messages(sandbox) == ["x"]
 
 
-def test_last_is_the_run_of_the_newest_capture_that_has_one(
+def test_report_run_last_means_the_run_of_the_newest_capture_with_a_run_id(
     run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
 ) -> None:
     bodies = {"old": b'{"context":{"runId":"r_0000000000000000"}}', "new": None, "none": b"{}"}
@@ -296,7 +302,7 @@ def test_ctrl_c_while_streaming_leaves_the_run_in_progress(tmp_path: Path) -> No
     assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
 
 
-def test_a_program_that_writes_is_not_cut_off_when_reporting_fails(tmp_path: Path) -> None:
+def test_report_run_reads_stdin_to_the_end_when_reporting_fails(tmp_path: Path) -> None:
     with a_sandbox() as sandbox, streaming(sandbox, tmp_path) as process:
         sandbox.add_run(RUN_ID, status="SUCCESS", ended_at=1.0)
         assert process.stderr
@@ -310,7 +316,7 @@ def test_a_program_that_writes_is_not_cut_off_when_reporting_fails(tmp_path: Pat
 # --- workflow node runs ---------------------------------------------------------------------------------------------
 
 
-def test_a_node_run_is_reported_with_its_output_links_and_log_level(
+def test_report_run_sends_the_output_links_and_log_level_of_a_node_run(
     run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
 ) -> None:
     (folder / "output.json").write_text('{"url": "https://vm.example", "size": 1}', "utf-8")
@@ -331,14 +337,16 @@ def test_a_node_run_is_reported_with_its_output_links_and_log_level(
 @pytest.mark.parametrize(
     ("status", "result"), [("failed", "FAILED"), ("failure", "FAILED"), ("cancelled", "CANCELLED")]
 )
-def test_a_node_run_ends_in_the_words_of_workflows(
+def test_report_run_ends_a_node_run_with_a_result_of_workflows(
     run: Run, sandbox: Sandbox, env: dict[str, str], status: str, result: str
 ) -> None:
     assert run("report-run", NODE_RUN, "--status", status, env=env).code == ExitCode.OK
     assert (sandbox.runs[NODE_RUN].status, sandbox.runs[NODE_RUN].result) == ("COMPLETED", result)
 
 
-def test_an_action_run_that_failed_may_be_called_failed(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_report_run_accepts_failed_as_the_status_of_an_action_run(
+    run: Run, sandbox: Sandbox, env: dict[str, str]
+) -> None:
     assert run("report-run", RUN_ID, "--status", "failed", env=env).code == ExitCode.OK
     assert sandbox.runs[RUN_ID].status == "FAILURE"
 
@@ -354,7 +362,7 @@ def test_an_action_run_that_failed_may_be_called_failed(run: Run, sandbox: Sandb
         (NODE_RUN, ("--log-level", "error"), "There is nothing to report."),
     ],
 )
-def test_what_a_run_cannot_take_is_refused_before_anything_is_sent(
+def test_report_run_refuses_options_that_do_not_fit_the_run_before_any_call(
     run: Run, sandbox: Sandbox, env: dict[str, str], run_id: str, options: tuple[str, ...], message: str
 ) -> None:
     result = run("report-run", run_id, *options, env=env)

@@ -67,7 +67,7 @@ def url(sandbox: Sandbox, identifier: str = "create_vm") -> str:
     return str(sandbox.actions[identifier]["invocationMethod"]["url"])
 
 
-def test_restore_restores_what_a_killed_listener_left(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_restores_the_actions_of_a_killed_listener(sandbox: Sandbox, home: Path, run: Run) -> None:
     before = {name: json.dumps(settable(action)) for name, action in sandbox.actions.items()}
     killed(sandbox, home, ["create_vm", "delete_vm"])
     result = run("restore", env=environ_of(sandbox))
@@ -89,7 +89,7 @@ def test_restore_restores_only_the_named_action(sandbox: Sandbox, home: Path, ru
     assert url(sandbox) == ONE
 
 
-def test_a_dry_run_changes_nothing(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_dry_run_changes_nothing(sandbox: Sandbox, home: Path, run: Run) -> None:
     killed(sandbox, home)
     result = run("restore", "--dry-run", env=environ_of(sandbox))
     assert (result.code, result.out) == (0, "create_vm: would be restored to https://example.com\n")
@@ -97,7 +97,7 @@ def test_a_dry_run_changes_nothing(sandbox: Sandbox, home: Path, run: Run) -> No
     assert Journal(home).count_leftovers() == 1
 
 
-def test_records_say_the_same(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_json_prints_a_record_for_each_action(sandbox: Sandbox, home: Path, run: Run) -> None:
     assert (run("restore", "--json").out, run("restore", "--json").err) == ("", "Nothing to restore.\n")
     killed(sandbox, home)
     (record,) = run("restore", "--json", env=environ_of(sandbox)).records
@@ -196,7 +196,7 @@ def test_restore_restores_an_action_from_a_journal_without_kinds(sandbox: Sandbo
 
 
 @pytest.mark.parametrize("flags", [(), ("--yes",), ("--dry-run", "--overwrite")])
-def test_restore_shows_and_keeps_the_change_of_another_user(
+def test_restore_shows_and_does_not_overwrite_the_change_of_another_user(
     sandbox: Sandbox, home: Path, run: Run, flags: tuple[str, ...]
 ) -> None:
     killed(sandbox, home)
@@ -220,7 +220,9 @@ def test_restore_overwrites_the_change_of_another_user_with_overwrite(sandbox: S
     assert json.dumps(settable(sandbox.actions["create_vm"])) == before
 
 
-def test_an_action_that_was_put_back_by_hand_is_only_forgotten(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_only_deletes_the_entry_when_the_action_was_restored_by_hand(
+    sandbox: Sandbox, home: Path, run: Run
+) -> None:
     original = sandbox.actions["create_vm"]
     killed(sandbox, home)
     sandbox.actions["create_vm"] = original
@@ -230,7 +232,7 @@ def test_an_action_that_was_put_back_by_hand_is_only_forgotten(sandbox: Sandbox,
     assert journal_files(home) == []
 
 
-def test_another_action_of_that_name_is_left(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_does_not_change_an_action_of_another_organization(sandbox: Sandbox, home: Path, run: Run) -> None:
     killed(sandbox, home)
     sandbox.actions["create_vm"]["id"] = "action_of_another_organization"
     result = run("restore", "--overwrite", env=environ_of(sandbox))
@@ -239,7 +241,9 @@ def test_another_action_of_that_name_is_left(sandbox: Sandbox, home: Path, run: 
     assert url(sandbox) == ONE
 
 
-def test_a_port_that_cannot_be_reached_or_knows_no_such_action_is_said(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_exits_7_when_port_rejects_the_credentials_or_the_action_is_gone(
+    sandbox: Sandbox, home: Path, run: Run
+) -> None:
     killed(sandbox, home)
     kept = sandbox.actions.pop("create_vm")
     result = run("restore", env=environ_of(sandbox))
@@ -252,7 +256,7 @@ def test_a_port_that_cannot_be_reached_or_knows_no_such_action_is_said(sandbox: 
     assert Journal(home).count_leftovers() == 1
 
 
-def test_settings_of_another_api_put_nothing_back(sandbox: Sandbox, home: Path, run: Run) -> None:
+def test_restore_exits_1_when_the_settings_are_for_another_api(sandbox: Sandbox, home: Path, run: Run) -> None:
     killed(sandbox, home)
     with a_sandbox() as other:
         result = run("restore", env=environ_of(other))
@@ -272,7 +276,7 @@ def test_restore_ignores_the_actions_of_a_running_listener(sandbox: Sandbox, hom
     assert run("show", "last").err.startswith(NOTE)
 
 
-def test_every_other_command_says_what_was_left_and_restore_and_help_do_not(
+def test_every_command_but_restore_and_help_prints_a_note_about_unrestored_actions(
     sandbox: Sandbox, home: Path, run: Run
 ) -> None:
     killed(sandbox, home)
@@ -283,7 +287,7 @@ def test_every_other_command_says_what_was_left_and_restore_and_help_do_not(
     assert "note" not in run("show", "last").err
 
 
-def test_a_damaged_journal_is_named(home: Path, sandbox: Sandbox, run: Run) -> None:
+def test_restore_error_names_a_damaged_journal_entry(home: Path, sandbox: Sandbox, run: Run) -> None:
     killed(sandbox, home)
     journal_files(home)[0].write_text("{")
     result = run("restore", env=environ_of(sandbox))
@@ -316,7 +320,7 @@ def ask(folder: Path, sandbox: Sandbox, answers: bytes, *flags: str) -> tuple[in
     ("answers", "code", "left"),
     [(b"n\n", 1, True), (b"\x04", 1, True), (b"\n\n", 1, True), (b"\ny\n", 0, False), (b"y\nyes\n", 0, False)],
 )
-def test_on_a_terminal_it_asks_before_and_again_before_a_change_of_somebody_else(
+def test_restore_asks_again_before_it_overwrites_the_change_of_another_user(
     sandbox: Sandbox, tmp_path: Path, answers: bytes, code: int, left: bool
 ) -> None:
     killed(sandbox, tmp_path)

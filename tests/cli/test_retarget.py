@@ -38,7 +38,7 @@ def url(sandbox: Sandbox) -> str:
     return str(sandbox.actions["create_vm"]["invocationMethod"]["url"])
 
 
-async def test_actions_follow_the_url_and_go_back_and_each_step_is_told(
+async def test_retargeted_actions_get_each_url_and_are_restored_with_a_notice_for_each_step(
     sandbox: Sandbox, runtime: Callable[..., Runtime]
 ) -> None:
     before = json.dumps(settable(sandbox.actions["create_vm"]))
@@ -93,7 +93,7 @@ async def test_listen_restores_the_action_however_it_ends(
     assert url(sandbox) == ORIGINAL
 
 
-async def test_listen_shows_the_change_of_another_user_and_what_to_do(
+async def test_listen_shows_the_change_of_another_user_and_the_restore_command(
     sandbox: Sandbox, runtime: Callable[..., Runtime]
 ) -> None:
     told: list[str] = []
@@ -116,7 +116,9 @@ async def test_listen_names_the_original_url_and_what_to_do_when_the_node_was_re
     assert next_step == "To try again: port-hook restore deploy_service#check"
 
 
-async def test_retarget_changes_nothing_when_it_cannot_ask(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
+async def test_retargeting_changes_nothing_when_no_one_can_confirm(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
     with pytest.raises(UsageError) as problem:
         async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=False, notice=print):
             pytest.fail("nobody was asked")
@@ -124,7 +126,9 @@ async def test_retarget_changes_nothing_when_it_cannot_ask(sandbox: Sandbox, run
     assert url(sandbox) == ORIGINAL
 
 
-async def test_it_needs_both_credentials(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
+async def test_retargeting_fails_when_a_credential_is_missing(
+    sandbox: Sandbox, runtime: Callable[..., Runtime]
+) -> None:
     settings = replace(settings_of(sandbox), client_id=None)
     with pytest.raises(SettingsError):
         async with retargeted(["create_vm"], settings, runtime(), ONE, yes=True, notice=print):
@@ -142,7 +146,7 @@ def on_a_terminal(runtime: Runtime) -> Iterator[tuple[Runtime, int]]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 @pytest.mark.parametrize(("typed", "agreed"), [(b"y\n", True), (b"\n", False), (b"no\n", False), (b"\x04", False)])
-async def test_on_a_terminal_it_shows_what_will_change_and_asks(
+async def test_retargeting_shows_the_changes_and_asks_on_a_terminal(
     sandbox: Sandbox, runtime: Callable[..., Runtime], typed: bytes, agreed: bool
 ) -> None:
     with on_a_terminal(runtime()) as (world, person):
@@ -160,7 +164,7 @@ async def test_on_a_terminal_it_shows_what_will_change_and_asks(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
-async def test_being_stopped_while_it_asks_changes_nothing(
+async def test_retargeting_changes_nothing_when_it_is_interrupted_at_the_prompt(
     sandbox: Sandbox, runtime: Callable[..., Runtime], tmp_path: Path
 ) -> None:
     with on_a_terminal(runtime()) as (world, person):

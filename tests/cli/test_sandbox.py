@@ -50,7 +50,7 @@ def exports(process: Process) -> dict[str, str]:
     return dict(pair.split("=", 1) for export, pair in words if export == "export")
 
 
-def test_the_printed_lines_point_port_hook_at_the_sandbox(run: Run, tmp_path: Path) -> None:
+def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path: Path) -> None:
     with a_process(tmp_path) as process:
         env = exports(process)
         result = run("report-run", RUN_ID, "--log", "hi \x1b[2J", "--status", "success", env=env)
@@ -70,7 +70,7 @@ def test_the_printed_lines_point_port_hook_at_the_sandbox(run: Run, tmp_path: Pa
     assert env["PORT_CLIENT_SECRET"] not in err
 
 
-def test_records_give_the_credentials_first_and_then_each_call(run: Run, tmp_path: Path) -> None:
+def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run: Run, tmp_path: Path) -> None:
     with a_process(tmp_path, "--json", "--strict-runs", "--run", RUN_ID) as process:
         ready: dict[str, Any] = json.loads(line(process))
         env = {
@@ -96,7 +96,7 @@ def test_records_give_the_credentials_first_and_then_each_call(run: Run, tmp_pat
     assert ready["client_secret"] not in out
 
 
-def test_sandbox_says_what_to_do_when_the_port_is_in_use(run: Run) -> None:
+def test_sandbox_error_has_a_hint_when_the_port_is_in_use(run: Run) -> None:
     with a_sandbox() as other:
         result = run("sandbox", "--port", other.url.rpartition(":")[2])
     assert result.code == ExitCode.LISTEN
@@ -105,11 +105,11 @@ def test_sandbox_says_what_to_do_when_the_port_is_in_use(run: Run) -> None:
 
 
 @pytest.mark.parametrize("run_id", ["", "a b"])
-def test_a_run_that_no_run_can_be_is_refused(run: Run, run_id: str) -> None:
+def test_sandbox_refuses_an_invalid_run_id(run: Run, run_id: str) -> None:
     assert run("sandbox", "--run", run_id).code == ExitCode.USAGE
 
 
-def test_a_run_is_told_from_its_start_to_its_end(tmp_path: Path) -> None:
+def test_sandbox_prints_each_step_of_a_run(tmp_path: Path) -> None:
     action = {**create_vm_action(), "identifier": "nowhere"}
     (tmp_path / "action.json").write_text(json.dumps(action))
     with a_process(tmp_path, "--actions", "action.json") as process:
@@ -125,7 +125,7 @@ def test_a_run_is_told_from_its_start_to_its_end(tmp_path: Path) -> None:
     assert lines[4].startswith(f"run {run_id} nowhere FAILURE  ended ")
 
 
-def test_the_steps_of_a_run_are_records(tmp_path: Path) -> None:
+def test_sandbox_json_prints_a_record_for_each_step_of_a_run(tmp_path: Path) -> None:
     with a_process(tmp_path, "--json") as process:
         ready = json.loads(line(process))
         body = {"clientId": ready["client_id"], "clientSecret": ready["client_secret"]}
@@ -139,21 +139,21 @@ def test_the_steps_of_a_run_are_records(tmp_path: Path) -> None:
     assert last.keys() == {"schema", "type", "at", "run_id", "action", "status", "note"}
 
 
-def test_a_bad_file_of_actions_is_named(run: Run, folder: Path) -> None:
+def test_sandbox_error_names_an_invalid_file_of_actions(run: Run, folder: Path) -> None:
     (folder / "bad.json").write_text("{")
     result = run("sandbox", "--actions", "bad.json")
     assert result.code == ExitCode.USAGE
     assert "bad.json" in result.err
 
 
-def test_a_file_that_is_no_state_is_left_alone(run: Run, folder: Path) -> None:
+def test_sandbox_refuses_a_state_file_of_another_kind_and_does_not_change_it(run: Run, folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     result = run("sandbox", "--state", "notes.txt")
     assert result.code == ExitCode.STORE
     assert (folder / "notes.txt").read_text() == "mine"
 
 
-def test_a_rate_that_cannot_be_read_is_refused(run: Run) -> None:
+def test_sandbox_refuses_an_invalid_rate_limit(run: Run) -> None:
     result = run("sandbox", "--rate-limit", "5/h")
     assert result.code == ExitCode.USAGE
     assert "'5/h' is not N, N/m or N/s" in result.err

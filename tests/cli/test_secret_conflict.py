@@ -51,7 +51,7 @@ def test_verify_says_which_secret_it_used_when_the_signature_does_not_match(run:
     assert_says_which_secret_was_used(details[0]["fix"])
 
 
-def test_verify_says_nothing_of_other_secrets_when_the_signature_is_valid(run: Run, conflict: Path) -> None:
+def test_verify_mentions_no_other_secret_when_the_signature_is_valid(run: Run, conflict: Path) -> None:
     result = run("verify", "last", env={"PORT_CLIENT_SECRET": CURRENT})
     assert result.code == ExitCode.OK
     assert "differs" not in result.out + result.err
@@ -64,7 +64,7 @@ def test_report_run_says_which_secret_it_used_when_port_responds_401(run: Run, c
     assert_says_which_secret_was_used(result.err)
 
 
-def test_a_401_says_nothing_of_other_secrets_when_there_is_one(run: Run, folder: Path) -> None:
+def test_response_401_mentions_no_other_secret_when_only_one_is_set(run: Run, folder: Path) -> None:
     with handler(UNAUTHORIZED) as port:
         result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
     assert result.code == ExitCode.PORT_API
@@ -97,7 +97,7 @@ def test_trigger_says_which_secret_it_used_when_the_handler_responds_401(run: Ru
         "PORT_CLIENT_ID={used}\nexport PORT_CLIENT_SECRET='another-secret'\n",
     ],
 )
-def test_a_secret_that_is_only_a_part_of_the_file_is_another(run: Run, folder: Path, file: str) -> None:
+def test_secret_that_is_only_part_of_the_one_in_the_file_is_a_conflict(run: Run, folder: Path, file: str) -> None:
     used = "a-secret-in-use"
     (folder / ".env").write_text(file.format(used=used), "utf-8")
     (folder / ".env").chmod(0o600)
@@ -109,7 +109,7 @@ def test_a_secret_that_is_only_a_part_of_the_file_is_another(run: Run, folder: P
 @pytest.mark.parametrize(
     "line", ["PORT_CLIENT_SECRET={used}", "export PORT_CLIENT_SECRET = '{used}'", '  PORT_CLIENT_SECRET="{used}"']
 )
-def test_the_same_secret_in_another_notation_is_no_conflict(run: Run, folder: Path, line: str) -> None:
+def test_same_secret_in_another_notation_is_not_a_conflict(run: Run, folder: Path, line: str) -> None:
     used = "a-secret-in-use"
     (folder / ".env").write_text(line.format(used=used) + "\n", "utf-8")
     (folder / ".env").chmod(0o600)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.file import read_capture
+from port_hook_cli.captures.capture_file import read_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
@@ -31,7 +31,7 @@ def kept(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["0123456789ab", "01"])
-def test_a_capture_is_shown_in_full(run: Run, name: str) -> None:
+def test_show_prints_every_part_of_a_capture(run: Run, name: str) -> None:
     result = run("show", name)
     assert result.code == ExitCode.OK
     assert result.err == ""
@@ -39,7 +39,7 @@ def test_a_capture_is_shown_in_full(run: Run, name: str) -> None:
         assert part in result.out
 
 
-def test_an_empty_name_is_not_the_start_of_every_id(run: Run) -> None:
+def test_show_refuses_an_empty_name(run: Run) -> None:
     result = run("show", "")
     assert (result.code, result.out) == (2, "")
     assert "name is empty" in result.err
@@ -49,20 +49,20 @@ def test_show_escapes_control_characters(run: Run) -> None:
     assert "\x1b" not in run("show", "last").out
 
 
-def test_body_writes_the_exact_bytes_and_nothing_else(run: Run) -> None:
+def test_show_body_writes_only_the_exact_bytes(run: Run) -> None:
     result = run("show", "last", "--body")
     assert result.code == ExitCode.OK
     assert result.raw == BYTES
 
 
-def test_json_is_the_whole_capture_on_one_line(run: Run) -> None:
+def test_show_json_prints_the_whole_capture_on_one_line(run: Run) -> None:
     (record,) = run("show", "01", "--json").records
     assert record["schema"] == "port-hook/capture/1"
     assert record["run_id"] == RUN_ID
     assert read_capture(record) == EXCHANGE
 
 
-def test_file_writes_a_capture_file(run: Run) -> None:
+def test_show_file_prints_a_capture_file(run: Run) -> None:
     result = run("show", "01", "--file")
     assert result.raw.isascii()
     assert len(result.out.splitlines()) > 20
@@ -106,12 +106,12 @@ def test_show_exits_8_when_no_capture_has_the_name(run: Run, name: str, words: s
     assert words in result.err
 
 
-def test_a_capture_is_needed(run: Run) -> None:
+def test_show_exits_2_without_a_capture_name(run: Run) -> None:
     assert run("show").code == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("arguments", [("show", "last"), ("captures",), ("show", "last", "--json")])
-def test_a_reader_that_leaves_ends_a_command_quietly(folder: Path, arguments: tuple[str, ...]) -> None:
+def test_command_ends_quietly_when_its_output_is_closed(folder: Path, arguments: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "port_hook_cli", *arguments]

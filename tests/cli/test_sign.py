@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
 from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS
@@ -98,7 +98,7 @@ def payload(folder: Path, content: bytes) -> str:
 # --- what is signed -------------------------------------------------------------------------------------------------
 
 
-def test_the_headers_are_those_that_port_sends(run: Run, folder: Path) -> None:
+def test_sign_prints_the_headers_that_port_sends(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, a_body()), "--timestamp", "1700000000", env=ENV)
     assert result.out.splitlines() == [
         f"x-port-signature: {sign(a_body(), SECRET, '1700000000')}",
@@ -107,7 +107,7 @@ def test_the_headers_are_those_that_port_sends(run: Run, folder: Path) -> None:
     assert (result.code, result.err) == (0, "")
 
 
-def test_a_pretty_file_is_signed_as_port_would_send_it_and_that_is_said(run: Run, folder: Path) -> None:
+def test_sign_signs_indented_json_as_compact_json_and_prints_a_note(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"a": 1.0}'), "--timestamp", "17", env=ENV)
     assert sign(b'{"a":1}', SECRET, "17") in result.out
     assert result.err == (
@@ -116,40 +116,40 @@ def test_a_pretty_file_is_signed_as_port_would_send_it_and_that_is_said(run: Run
     )
 
 
-def test_only_the_line_end_is_mentioned_where_only_that_differs(run: Run, folder: Path) -> None:
+def test_sign_note_mentions_only_the_line_break_when_nothing_else_differs(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"a":1}\n'), env=ENV)
     assert "signed payload.json without the line break at the end of the file" in result.err
     assert "JSON.stringify" not in result.err
 
 
-def test_raw_signs_the_exact_bytes(run: Run, folder: Path) -> None:
+def test_sign_raw_signs_the_exact_bytes(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b"\xff not json\n"), "--raw", "--timestamp", "17", env=ENV)
     assert sign(b"\xff not json\n", SECRET, "17") in result.out
     assert result.err == ""
 
 
-def test_stdin_is_a_payload_too(run: Run) -> None:
+def test_sign_reads_a_payload_from_stdin(run: Run) -> None:
     assert sign(b"[]", SECRET, "17") in run("sign", "-", "--timestamp", "17", stdin=b"[]", env=ENV).out
 
 
-def test_a_capture_file_gives_its_body(run: Run, folder: Path) -> None:
+def test_sign_signs_the_body_of_a_capture_file(run: Run, folder: Path) -> None:
     exchange = Exchange(invocation=an_invocation(), verdict=Verdict(status=Status.VALID), payload=Payload())
     result = run("sign", payload(folder, json.dumps(to_capture(exchange)).encode()), "--timestamp", "17", env=ENV)
     assert sign(a_body(), SECRET, "17") in result.out
 
 
-def test_a_payload_that_only_mentions_a_capture_is_signed_itself(run: Run, folder: Path) -> None:
+def test_sign_signs_a_payload_that_only_mentions_the_capture_schema(run: Run, folder: Path) -> None:
     body = b'{"note":"port-hook/capture/1"}'
     assert sign(body, SECRET, "17") in run("sign", payload(folder, body), "--timestamp", "17", env=ENV).out
 
 
-def test_a_damaged_capture_file_is_not_signed(run: Run, folder: Path) -> None:
+def test_sign_refuses_a_damaged_capture_file(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"schema":"port-hook/capture/1"}'), env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "damaged capture" in result.err
 
 
-def test_a_unit_for_a_timestamp_that_is_given_as_text_is_refused_and_not_ignored(run: Run) -> None:
+def test_sign_refuses_a_timestamp_unit_when_the_timestamp_is_given(run: Run) -> None:
     result = run("sign", "-", "--timestamp", "1700000000", "--timestamp-unit", "ms", stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (2, "")
     assert "--timestamp-unit" in result.err
@@ -158,14 +158,14 @@ def test_a_unit_for_a_timestamp_that_is_given_as_text_is_refused_and_not_ignored
     assert (result.code, result.out.split()[-1]) == (0, "1700000000")
 
 
-def test_the_timestamp_is_now_in_the_unit_asked_for(run: Run) -> None:
+def test_sign_uses_the_current_time_in_the_requested_unit(run: Run) -> None:
     seconds = run("sign", "-", stdin=b"{}", env=ENV).out.split()[-1]
     milliseconds = run("sign", "-", "--timestamp-unit", "ms", stdin=b"{}", env=ENV).out.split()[-1]
     assert (len(seconds), len(milliseconds)) == (10, 13)
     assert 0 <= int(milliseconds) / 1000 - int(seconds) < 60
 
 
-def test_a_timestamp_is_taken_as_it_is_and_an_odd_one_remarked_on(run: Run) -> None:
+def test_sign_uses_an_unusual_timestamp_unchanged_and_prints_a_warning(run: Run) -> None:
     result = run("sign", "-", "--timestamp", "1.7e9", stdin=b"{}", env=ENV)
     assert sign(b"{}", SECRET, "1.7e9") in result.out
     assert result.err.startswith("warning: Port sends digits as the timestamp; 1.7e9")
@@ -181,14 +181,14 @@ def test_sign_refuses_a_timestamp_that_a_header_cannot_have(run: Run, timestamp:
 # --- what is wrong --------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_not_json_is_refused_with_the_place_and_the_way_out(run: Run, folder: Path) -> None:
+def test_sign_refuses_a_file_that_is_not_json_with_the_position_and_a_hint(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"a":\n 1,}'), env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.startswith("error: payload.json is not JSON: ")
     assert "hint: Fix the JSON, or sign its exact bytes with --raw." in result.err
 
 
-def test_a_file_that_is_not_there_is_named(run: Run) -> None:
+def test_sign_names_a_file_that_does_not_exist(run: Run) -> None:
     result = run("sign", "none.json", env=ENV)
     assert result.code == ExitCode.STORE
     assert "There is no file none.json." in result.err
@@ -205,7 +205,7 @@ def test_sign_names_every_place_for_a_secret_when_there_is_none(run: Run) -> Non
         assert place in result.err
 
 
-def test_stdin_cannot_be_payload_and_secret(run: Run) -> None:
+def test_sign_refuses_stdin_for_both_payload_and_secret(run: Run) -> None:
     result = run("sign", "-", "--secret-file", "-", stdin=b"x")
     assert result.code == ExitCode.USAGE
     assert "stdin" in result.err
@@ -218,7 +218,7 @@ def test_sign_refuses_a_target_that_is_not_a_url(run: Run, to: str) -> None:
     assert "--to" in result.err
 
 
-def test_the_secret_is_never_printed(run: Run, folder: Path) -> None:
+def test_sign_never_prints_the_secret(run: Run, folder: Path) -> None:
     for form in ("headers", "json", *(row.name for row in SNIPPET_FORMATS)):
         result = run("sign", payload(folder, b'{"a": 1}'), "--format", form, env=ENV)
         assert result.code == 0
@@ -228,7 +228,7 @@ def test_the_secret_is_never_printed(run: Run, folder: Path) -> None:
 # --- forms ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_record_holds_all_that_is_sent(run: Run) -> None:
+def test_sign_json_has_the_whole_request(run: Run) -> None:
     (record,) = run(
         "sign", "-", "--format", "json", "--to", "9000", "--timestamp", "17", stdin=b"{}\n", env=ENV
     ).records
@@ -256,7 +256,7 @@ def test_sign_json_has_bytes_that_are_not_text_as_base64(run: Run) -> None:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 @pytest.mark.parametrize("name", AWKWARD)
-async def test_the_curl_command_is_accepted_by_both_documented_verifiers(
+async def test_request_of_the_curl_command_is_accepted_by_both_documented_verifiers(
     name: str, run: Run, folder: Path, receiver: Receiver
 ) -> None:
     file = payload(folder, AWKWARD[name])
@@ -271,7 +271,7 @@ async def test_the_curl_command_is_accepted_by_both_documented_verifiers(
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 @pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
-async def test_the_curl_command_sends_raw_bytes_as_they_are(
+async def test_curl_command_sends_the_exact_bytes_with_raw(
     name: str, run: Run, folder: Path, receiver: Receiver
 ) -> None:
     content = (AWKWARD | ONLY_RAW)[name]
@@ -284,7 +284,7 @@ async def test_the_curl_command_sends_raw_bytes_as_they_are(
 
 @pytest.mark.skipif(not shutil.which("http"), reason="HTTPie is not installed")
 @pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
-async def test_the_httpie_command_sends_raw_bytes_as_they_are(
+async def test_httpie_command_sends_the_exact_bytes_with_raw(
     name: str, run: Run, folder: Path, receiver: Receiver
 ) -> None:
     content = (AWKWARD | ONLY_RAW)[name]
@@ -295,7 +295,7 @@ async def test_the_httpie_command_sends_raw_bytes_as_they_are(
 
 
 @pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
-async def test_the_python_program_sends_raw_bytes_as_they_are(
+async def test_python_program_sends_the_exact_bytes_with_raw(
     name: str, run: Run, folder: Path, receiver: Receiver
 ) -> None:
     content = (AWKWARD | ONLY_RAW)[name]
@@ -305,7 +305,7 @@ async def test_the_python_program_sends_raw_bytes_as_they_are(
     assert receiver.bodies == [content]
 
 
-async def test_the_python_program_shows_a_refusal(run: Run, folder: Path, receiver: Receiver) -> None:
+async def test_python_program_prints_a_401_response(run: Run, folder: Path, receiver: Receiver) -> None:
     other = {"PORT_CLIENT_SECRET": "another"}
     program = run("sign", "-", "--format", "python", "--to", receiver.url, stdin=b"{}", env=other).raw
     assert (await output_of(sys.executable, "-", stdin=program)).startswith(b"401 Unauthorized")

@@ -63,7 +63,7 @@ def test_captures_shows_every_column_when_the_terminal_is_wide(folder: Path) -> 
 
 
 @WIDTHS
-def test_verify_breaks_no_word_of_a_cause(folder: Path, width: int) -> None:
+def test_verify_wraps_a_cause_only_between_words(folder: Path, width: int) -> None:
     body = a_body()
     capture(folder, invocation=an_invocation(body, headers=signed(b"another body")))
     env = {"COLUMNS": str(width), "PORT_CLIENT_SECRET": "a-test-secret"}
@@ -74,7 +74,7 @@ def test_verify_breaks_no_word_of_a_cause(folder: Path, width: int) -> None:
 
 
 @WIDTHS
-def test_an_error_breaks_no_word_and_no_command(folder: Path, width: int) -> None:
+def test_error_is_wrapped_only_between_words_and_keeps_commands_whole(folder: Path, width: int) -> None:
     shown = on_terminal(folder, "captures", env={"COLUMNS": str(width)})
     assert shown.code == 8
     screen = screen_of(shown, width)
@@ -98,7 +98,7 @@ def test_a_usage_error_is_wrapped_at_words(folder: Path, width: int) -> None:
 
 @WIDTHS
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_breaks_no_token(folder: Path, command: str, width: int) -> None:
+def test_help_keeps_every_token_whole(folder: Path, command: str, width: int) -> None:
     shown = on_terminal(folder, command, "--help", env={"COLUMNS": str(width)})
     assert shown.code == 0
     assert max(map(len, shown.text.splitlines())) <= width

@@ -55,7 +55,7 @@ def sent(backend: Handler) -> tuple[RawRequest, Any]:
 # --- sending --------------------------------------------------------------------------------------------------------
 
 
-def test_create_vm_is_sent_in_the_contracts_first_shape(run: Run, backend: Handler) -> None:
+def test_trigger_sends_create_vm_with_the_default_payload(run: Run, backend: Handler) -> None:
     inputs = ("--input", "title=dev-env", "--input", "cpu=2", "--input", "memory=4", "--input", "region=eu-west-1")
     result = run("trigger", CREATE_VM, "--to", backend.url, "--run-id", RUN_ID, *inputs, env=ENV)
     assert (result.code, result.err) == (0, "")
@@ -74,7 +74,7 @@ def test_create_vm_is_sent_in_the_contracts_first_shape(run: Run, backend: Handl
     assert f"port-hook report-run {RUN_ID} --status success" in result.out
 
 
-def test_both_documented_verifiers_and_ours_accept_it(run: Run, backend: Handler) -> None:
+def test_triggered_request_is_accepted_by_every_verifier(run: Run, backend: Handler) -> None:
     assert run("trigger", CREATE_VM, "--to", backend.url, "--input", "title=Zoë 🚢 \u2028", env=ENV).code == 0
     request, _ = sent(backend)
     signature, timestamp = request.value("x-port-signature"), request.value("x-port-timestamp")
@@ -89,9 +89,7 @@ def test_both_documented_verifiers_and_ours_accept_it(run: Run, backend: Handler
         assert node.verify(signature, timestamp, request.body.decode(), SECRET.reveal())
 
 
-def test_an_action_with_templates_is_rendered_encrypted_and_sent_where_it_says(
-    run: Run, folder: Path, backend: Handler
-) -> None:
+def test_trigger_renders_encrypts_and_sends_an_action_with_templates(run: Run, folder: Path, backend: Handler) -> None:
     entity = write(folder, "e.json", {"identifier": "checkout", "title": "Checkout"})
     inputs = write(folder, "inputs.yaml", "replicas: 3\napi_key: s3cret\n")
     result = run("trigger", SCALE, "--to", backend.url, "--inputs", inputs, "--entity", entity, env=ENV)
@@ -144,13 +142,17 @@ def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -
     assert "https://example.com, which is not on this machine, so the request was not sent" in result.err
 
 
-def test_an_action_that_points_here_needs_no_target(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_needs_no_target_when_the_actions_url_is_on_this_machine(
+    run: Run, folder: Path, backend: Handler
+) -> None:
     action = write(folder, "a.json", an_action(url=f"{backend.url}/here?a=1"))
     assert run("trigger", action, "--input", "title=a", env=ENV).code == 0
     assert sent(backend)[0].line == "POST /here?a=1 HTTP/1.1"
 
 
-def test_the_run_is_as_the_options_say(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_options_set_the_user_origin_operation_and_timestamp_unit(
+    run: Run, folder: Path, backend: Handler
+) -> None:
     body = {"by": "{{ .trigger.by.user.email }}", "o": "{{ .trigger.origin }} {{ .trigger.operation }}"}
     action = write(folder, "a.json", an_action(body=body))
     user = write(folder, "u.json", {"email": "ada@example.com"})
@@ -163,7 +165,16 @@ def test_the_run_is_as_the_options_say(run: Run, folder: Path, backend: Handler)
     assert "a DELETE action needs an entity" in result.err
 
 
-def test_without_a_secret_it_says_where_one_is_looked_for_or_is_not_signed(run: Run, backend: Handler) -> None:
+def test_trigger_says_what_it_does_not_check_of_an_action(run: Run, folder: Path, backend: Handler) -> None:
+    condition = {"type": "SEARCH", "rules": [], "combinator": "and"}
+    document = {**an_action(), "requiredApproval": True}
+    document["trigger"] = {**document["trigger"], "condition": condition}
+    result = run("trigger", write(folder, "a.json", document), "--to", backend.url, "--input", "title=a", env=ENV)
+    assert "note: the action's condition, which selects entities, is not checked" in result.err
+    assert "note: Port sends this after an approval; trigger sends it immediately" in result.err
+
+
+def test_trigger_without_a_secret_exits_4_or_sends_unsigned_with_no_sign(run: Run, backend: Handler) -> None:
     args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=a")
     refused = run(*args)
     assert refused.code == ExitCode.SETTINGS
@@ -176,7 +187,7 @@ def test_without_a_secret_it_says_where_one_is_looked_for_or_is_not_signed(run: 
 # --- automations ----------------------------------------------------------------------------------------------------
 
 
-def test_an_automation_is_sent_for_its_event(run: Run, backend: Handler) -> None:
+def test_trigger_sends_an_automation_for_an_event(run: Run, backend: Handler) -> None:
     result = run("trigger", TIER, "--to", backend.url, "--event", EVENT, env=ENV)
     assert result.code == 0
     request, document = sent(backend)
@@ -186,7 +197,9 @@ def test_an_automation_is_sent_for_its_event(run: Run, backend: Handler) -> None
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_condition_that_is_not_met_sends_nothing(run: Run, folder: Path, backend: Handler, as_json: bool) -> None:
+def test_trigger_sends_nothing_when_the_condition_is_not_met(
+    run: Run, folder: Path, backend: Handler, as_json: bool
+) -> None:
     event = write(folder, "event.json", {"diff": {"before": {}, "after": {}}})
     options = ("--json",) if as_json else ()
     result = run("trigger", TIER, "--to", backend.url, "--event", event, *options, env=ENV)
@@ -201,7 +214,7 @@ def test_a_condition_that_is_not_met_sends_nothing(run: Run, folder: Path, backe
         assert f"  {expression} is false" in result.err.splitlines()
 
 
-def test_an_automation_without_an_event_says_so(run: Run) -> None:
+def test_trigger_exits_2_when_an_automation_has_no_event(run: Run) -> None:
     result = run("trigger", TIER, "--to", "1", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "--event" in result.err
@@ -210,7 +223,7 @@ def test_an_automation_without_an_event_says_so(run: Run) -> None:
 # --- printing -------------------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_prints_the_request_and_sends_nothing(run: Run, backend: Handler) -> None:
+def test_trigger_dry_run_prints_the_request_and_sends_nothing(run: Run, backend: Handler) -> None:
     result = run("trigger", CREATE_VM, "--to", f"{backend.url}/x", "--input", "title=a", "--dry-run", env=ENV)
     assert (result.code, backend.requests) == (0, [])
     head, _, body = result.raw.partition(b"\r\n\r\n")
@@ -219,7 +232,7 @@ def test_a_dry_run_prints_the_request_and_sends_nothing(run: Run, backend: Handl
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-def test_the_curl_command_sends_what_would_be_sent(run: Run, backend: Handler) -> None:
+def test_curl_command_sends_the_request_that_trigger_would_send(run: Run, backend: Handler) -> None:
     args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=it's", "--format", "curl")
     script = run(*args, env=ENV).raw
     done = subprocess.run(["sh"], input=script, capture_output=True, check=True)
@@ -230,12 +243,12 @@ def test_the_curl_command_sends_what_would_be_sent(run: Run, backend: Handler) -
     assert verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=stamp).status is Status.VALID
 
 
-def test_the_httpie_command_is_printed(run: Run) -> None:
+def test_trigger_prints_an_httpie_command(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--input", "title=a", "--format", "httpie", env=ENV)
     assert "http POST 'https://example.com'" in result.out
 
 
-def test_the_record_holds_the_request_the_answer_and_the_status(run: Run, backend: Handler) -> None:
+def test_trigger_json_has_the_request_the_response_and_the_run_status(run: Run, backend: Handler) -> None:
     args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=a", "--run-id", RUN_ID, "--json")
     (record,) = run(*args, env=ENV).records
     assert record["schema"] == "port-hook/trigger/1"
@@ -248,7 +261,7 @@ def test_the_record_holds_the_request_the_answer_and_the_status(run: Run, backen
 
 
 @pytest.mark.parametrize("form", [".env", "json"])
-def test_secrets_are_sent_and_never_shown(run: Run, folder: Path, form: str) -> None:
+def test_trigger_sends_secrets_and_never_prints_them(run: Run, folder: Path, form: str) -> None:
     secret = 'pa"ss wörd'
     content = json.dumps({"KEY": secret}) if form == "json" else f"KEY='{secret}'\n"
     secrets = write(folder, "secrets", content)
@@ -293,7 +306,7 @@ LONG = "correct-horse-battery-staple"
         {"headers": {"{{ .secrets.KEY }}": "a"}, "url": "http://127.0.0.1:9/"},
     ],
 )
-def test_no_error_shows_a_secret(run: Run, folder: Path, method: dict[str, Any]) -> None:
+def test_trigger_errors_never_contain_a_secret(run: Run, folder: Path, method: dict[str, Any]) -> None:
     action = write(folder, "a.json", an_action(**method))
     secrets = write(folder, "s.json", {"KEY": LONG})
     for more in ((), ("--strict",), ("--json",), ("--dry-run",), ("--dry-run", "--json"), ("--format", "curl")):
@@ -302,7 +315,7 @@ def test_no_error_shows_a_secret(run: Run, folder: Path, method: dict[str, Any])
         assert "***" in result.out + result.err or method.get("body") or method.get("headers")
 
 
-def test_no_warning_shows_an_input_that_is_encrypted(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_warnings_never_contain_an_encrypted_input(run: Run, folder: Path, backend: Handler) -> None:
     action = an_action()
     action["trigger"]["userInputs"]["properties"] |= {
         "key": {"type": "string", "encryption": "aes256-gcm"},
@@ -321,7 +334,7 @@ def test_no_warning_shows_an_input_that_is_encrypted(run: Run, folder: Path, bac
 # --- inputs and jq --------------------------------------------------------------------------------------------------
 
 
-def test_every_violation_is_named_with_its_input(run: Run, backend: Handler) -> None:
+def test_trigger_error_lists_every_violation_with_its_input(run: Run, backend: Handler) -> None:
     inputs = ("--input", "cpu=3", "--input", "memory=x", "--input", "region=EU", "--input", "foo=1")
     result = run("trigger", CREATE_VM, "--to", backend.url, *inputs, env=ENV)
     assert (result.code, result.out, backend.requests) == (ExitCode.USAGE, "", [])
@@ -336,7 +349,7 @@ def test_every_violation_is_named_with_its_input(run: Run, backend: Handler) -> 
     ]
 
 
-def test_an_input_on_the_command_line_goes_before_one_in_a_file(run: Run, folder: Path, backend: Handler) -> None:
+def test_input_on_the_command_line_overrides_the_one_in_a_file(run: Run, folder: Path, backend: Handler) -> None:
     inputs = write(folder, "i.json", create_vm(RUN_ID, at=""))
     args = ("trigger", CREATE_VM, "--to", backend.url, "--inputs", inputs, "--input", "cpu:=8")
     assert run(*args, env=ENV).code == 0
@@ -344,7 +357,7 @@ def test_an_input_on_the_command_line_goes_before_one_in_a_file(run: Run, folder
     assert properties == {"title": "dev-env", "cpu": 8, "memory": 4, "region": "eu-west-1"}
 
 
-def test_a_failed_expression_is_warned_of_or_with_strict_an_error(run: Run, folder: Path, backend: Handler) -> None:
+def test_failed_expression_is_a_warning_or_an_error_with_strict(run: Run, folder: Path, backend: Handler) -> None:
     action = write(folder, "a.json", an_action(body={"a": "{{ .run.id.x }}"}))
     args = ("trigger", action, "--to", backend.url, "--input", "title=a")
     result = run(*args, env=ENV)
@@ -360,13 +373,15 @@ def test_a_failed_expression_is_warned_of_or_with_strict_an_error(run: Run, fold
 # --- which action ---------------------------------------------------------------------------------------------------
 
 
-def test_one_of_an_array_is_named_behind_the_file(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_finds_an_action_in_an_array_by_the_fragment_of_the_file_name(
+    run: Run, folder: Path, backend: Handler
+) -> None:
     several = write(folder, "all.json", [an_action(), {**an_action(), "identifier": "other"}])
     assert run("trigger", f"{several}#other", "--to", backend.url, "--input", "title=a", env=ENV).code == 0
     assert sent(backend)[1]["action"] == "other"
 
 
-def test_an_action_on_stdin(run: Run, backend: Handler) -> None:
+def test_trigger_reads_an_action_from_stdin(run: Run, backend: Handler) -> None:
     stdin = json.dumps(an_action()).encode()
     assert run("trigger", "-", "--to", backend.url, "--input", "title=a", stdin=stdin, env=ENV).code == 0
     assert sent(backend)[1]["action"] == "create_vm"
@@ -383,7 +398,7 @@ def test_an_action_on_stdin(run: Run, backend: Handler) -> None:
         ("a: {{ .x }}\nb: [", "a.json is neither JSON nor YAML: "),
     ],
 )
-def test_a_file_that_holds_no_action_to_send_says_why(run: Run, folder: Path, content: Any, words: str) -> None:
+def test_trigger_error_says_why_a_file_has_no_action_to_send(run: Run, folder: Path, content: Any, words: str) -> None:
     result = run("trigger", write(folder, "a.json", content), "--to", "1", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
@@ -391,7 +406,7 @@ def test_a_file_that_holds_no_action_to_send_says_why(run: Run, folder: Path, co
 
 
 @pytest.mark.parametrize("name", ["none.json", "folder/none", "none.yaml#a", ""])
-def test_a_file_that_is_not_there_is_named(run: Run, name: str) -> None:
+def test_trigger_error_names_a_file_that_does_not_exist(run: Run, name: str) -> None:
     result = run("trigger", name, "--to", "1", env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "There is no file" in result.err
@@ -409,7 +424,9 @@ def test_a_file_that_is_not_there_is_named(run: Run, name: str) -> None:
         ("--secrets", "=s3cret\n", "d is neither JSON nor a .env file: line 1"),
     ],
 )
-def test_a_document_of_another_shape_is_named(run: Run, folder: Path, option: str, content: str, words: str) -> None:
+def test_trigger_refuses_an_invalid_document_without_quoting_its_values(
+    run: Run, folder: Path, option: str, content: str, words: str
+) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", option, write(folder, "d", content), env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
@@ -438,7 +455,7 @@ def test_trigger_refuses_options_that_contradict_each_other(run: Run, args: tupl
 # --- Port -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_identifier_is_read_from_port(run: Run, backend: Handler) -> None:
+def test_trigger_reads_an_action_from_port_by_its_identifier(run: Run, backend: Handler) -> None:
     with a_sandbox(actions=[an_action()]) as sandbox:
         args = ("trigger", "create_vm", "--to", backend.url, "--input", "title=a")
         assert run(*args, env=environ_of(sandbox)).code == 0
@@ -464,7 +481,7 @@ def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, f
     ]
 
 
-def test_via_port_the_real_action_runs_and_is_followed(run: Run, backend: Handler) -> None:
+def test_trigger_via_port_starts_a_run_and_follows_it(run: Run, backend: Handler) -> None:
     with a_sandbox(actions=[an_action(url=backend.url, synchronized=True)]) as sandbox:
         args = ("trigger", "create_vm", "--via-port", "--wait", "20", "--input", "title=a", "--input", "cpu=4")
         result = run(*args, env=environ_of(sandbox))
@@ -477,7 +494,7 @@ def test_via_port_the_real_action_runs_and_is_followed(run: Run, backend: Handle
     assert (record["type"], record["status"]) == ("run", "SUCCESS")
 
 
-def test_via_port_a_run_that_failed_or_does_not_end_ends_with_1(run: Run) -> None:
+def test_trigger_via_port_exits_1_when_the_run_fails_or_does_not_end(run: Run) -> None:
     with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") as backend:
         actions = [an_action(url=backend.url, synchronized=True), {**an_action(url=backend.url), "identifier": "slow"}]
         with a_sandbox(actions=actions) as sandbox:
@@ -492,14 +509,14 @@ def test_via_port_a_run_that_failed_or_does_not_end_ends_with_1(run: Run) -> Non
     assert started.code == 0
 
 
-def test_via_port_port_checks_the_inputs(run: Run) -> None:
+def test_trigger_via_port_exits_7_when_port_rejects_the_inputs(run: Run) -> None:
     with a_sandbox(actions=[an_action()]) as sandbox:
         result = run("trigger", "create_vm", "--via-port", env=environ_of(sandbox))
     assert result.code == ExitCode.PORT_API
     assert "title" in result.err
 
 
-def test_via_port_no_error_shows_an_input_that_is_encrypted(run: Run, folder: Path) -> None:
+def test_trigger_via_port_errors_never_contain_an_encrypted_input(run: Run, folder: Path) -> None:
     action = an_action()
     action["trigger"]["userInputs"]["properties"]["key"] = {"type": "string", "encryption": "aes256-gcm"}
     write(folder, "a.json", action)
@@ -514,7 +531,7 @@ def test_via_port_no_error_shows_an_input_that_is_encrypted(run: Run, folder: Pa
     assert LONG not in result.err
 
 
-def test_an_automation_is_not_run_via_port(run: Run) -> None:
+def test_trigger_via_port_refuses_an_automation(run: Run) -> None:
     result = run("trigger", TIER, "--via-port", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "started by its event" in result.err
@@ -523,7 +540,7 @@ def test_an_automation_is_not_run_via_port(run: Run) -> None:
 # --- directories ----------------------------------------------------------------------------------------------------
 
 
-def test_an_action_in_a_directory_is_named_behind_it(run: Run, backend: Handler) -> None:
+def test_trigger_finds_an_action_in_a_directory_by_the_fragment_of_its_name(run: Run, backend: Handler) -> None:
     directory = str(EXAMPLES / "actions")
     result = run("trigger", f"{directory}#create_vm", "--to", backend.url, "--input", "title=x", env=ENV)
     assert result.code == 0
@@ -531,7 +548,7 @@ def test_an_action_in_a_directory_is_named_behind_it(run: Run, backend: Handler)
 
 
 @pytest.mark.parametrize("name", ["actions/", "./actions", "actions#create_vm"])
-def test_the_only_action_in_a_directory_needs_no_name(run: Run, folder: Path, backend: Handler, name: str) -> None:
+def test_trigger_sends_the_only_action_in_a_directory(run: Run, folder: Path, backend: Handler, name: str) -> None:
     (folder / "actions").mkdir()
     write(folder / "actions", "vm.json", create_vm_action())
     write(folder / "actions", "notes.txt", "not an action")
@@ -547,19 +564,19 @@ def test_the_only_action_in_a_directory_needs_no_name(run: Run, folder: Path, ba
         (str(EXAMPLES / "express" / "..") + "#nope", "contains no .json, .yaml or .yml file"),
     ],
 )
-def test_a_directory_without_the_one_action_says_so(run: Run, name: str, words: str) -> None:
+def test_trigger_error_says_that_a_directory_does_not_have_the_action(run: Run, name: str, words: str) -> None:
     result = run("trigger", name, "--to", "1", env=ENV)
     assert result.code == ExitCode.USAGE
     assert words in result.err
 
 
-def test_a_directory_of_inputs_is_called_a_directory(run: Run) -> None:
+def test_trigger_error_says_that_the_inputs_are_a_directory(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", "--inputs", str(EXAMPLES), env=ENV)
     assert result.code == ExitCode.STORE
     assert f"{EXAMPLES} is a directory; a file is needed." in result.err
 
 
-def test_an_action_of_the_format_before_version_2_is_converted_and_said_so(
+def test_trigger_converts_an_action_in_the_old_format_and_prints_a_note(
     run: Run, backend: Handler, folder: Path
 ) -> None:
     old = {
@@ -579,7 +596,7 @@ def test_an_action_of_the_format_before_version_2_is_converted_and_said_so(
     assert document["payload"]["properties"] == {"name": "logs"}
 
 
-def test_trigger_tells_a_sandbox_the_action_and_the_inputs_of_the_run(run: Run, backend: Handler) -> None:
+def test_trigger_sends_the_action_and_inputs_of_the_run_to_the_sandbox(run: Run, backend: Handler) -> None:
     with a_sandbox() as sandbox:
         inputs = ("--input", "title=dev-env", "--input", "cpu=2")
         result = run("trigger", CREATE_VM, "--to", backend.url, "--run-id", RUN_ID, *inputs, env=environ_of(sandbox))
@@ -589,7 +606,7 @@ def test_trigger_tells_a_sandbox_the_action_and_the_inputs_of_the_run(run: Run, 
     assert made_up.properties.items() >= {"title": "dev-env", "cpu": 2}.items()
 
 
-def test_trigger_sends_although_no_sandbox_listens(run: Run, backend: Handler) -> None:
+def test_trigger_sends_the_request_when_the_sandbox_is_unreachable(run: Run, backend: Handler) -> None:
     with a_sandbox() as sandbox:
         gone = environ_of(sandbox)
     result = run("trigger", CREATE_VM, "--to", backend.url, "--input", "title=x", env=gone)

@@ -39,7 +39,7 @@ def records(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_the_graph_runs_node_by_node_and_waits_for_the_report_of_the_last(run: Run, backend: Backend) -> None:
+def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, backend: Backend) -> None:
     result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
     assert result.code == 0
     assert backend.paths == ["/builds/check", "/deploy"]
@@ -56,14 +56,14 @@ def test_the_graph_runs_node_by_node_and_waits_for_the_report_of_the_last(run: R
     assert result.err == "note: `permissions` are not checked here; Port checks them\n"
 
 
-def test_the_requests_of_nodes_are_signed_like_those_of_actions(run: Run, backend: Backend) -> None:
+def test_node_requests_have_valid_signatures(run: Run, backend: Backend) -> None:
     run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
     for _, body, headers in backend.requests:
         now = float(headers.get("x-port-timestamp") or 0)
         assert verify_signature(headers, body, SECRET, now=now).status is Status.VALID
 
 
-def test_a_failed_node_ends_the_run_with_exit_1(run: Run, backend: Backend) -> None:
+def test_trigger_exits_1_when_a_node_fails(run: Run, backend: Backend) -> None:
     backend.status = 503
     result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
     assert result.code == ExitCode.FAILED
@@ -71,21 +71,21 @@ def test_a_failed_node_ends_the_run_with_exit_1(run: Run, backend: Backend) -> N
     assert backend.paths == ["/builds/check"]
 
 
-def test_a_branch_that_ends_is_a_success(run: Run, backend: Backend) -> None:
+def test_run_succeeds_when_its_branch_ends(run: Run, backend: Backend) -> None:
     backend.ready = False
     result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
     assert (result.code, backend.paths) == (0, ["/builds/check"])
     assert "SUCCESS  the fallback" in result.out
 
 
-def test_inputs_are_checked_before_anything_is_sent(run: Run, backend: Backend) -> None:
+def test_trigger_sends_nothing_when_inputs_are_invalid(run: Run, backend: Backend) -> None:
     result = run("trigger", DEPLOY, "--to", backend.url, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "service is required" in result.err
     assert backend.requests == []
 
 
-def test_one_node_runs_alone_over_given_outputs(run: Run, backend: Backend) -> None:
+def test_trigger_runs_only_the_named_node(run: Run, backend: Backend) -> None:
     result = run("trigger", f"{DEPLOY}#deploy", "--to", backend.url, *INPUTS, env=ENV)
     assert (result.code, backend.paths) == (0, ["/deploy"])
     body = json.loads(backend.requests[0][1])
@@ -94,7 +94,7 @@ def test_one_node_runs_alone_over_given_outputs(run: Run, backend: Backend) -> N
     assert body["nodeRunId"].startswith("wfnr_")
 
 
-def test_outputs_come_from_a_file_and_from_options(run: Run, backend: Backend, folder: Path) -> None:
+def test_outputs_are_read_from_a_file_and_from_options(run: Run, backend: Backend, folder: Path) -> None:
     document = {
         "identifier": "two",
         "nodes": [
@@ -123,20 +123,20 @@ def test_the_outlet_of_a_given_output_is_shown(run: Run, backend: Backend, folde
     assert (result.code, "SUCCESS  the outlet ready" in result.out) == (0, True)
 
 
-def test_each_node_has_its_own_target(run: Run, backend: Backend) -> None:
+def test_route_sends_a_node_to_its_own_target(run: Run, backend: Backend) -> None:
     routes = ("--route", f"check={backend.url}/mine", "--to", backend.url)
     backend.ready = True
     run("trigger", DEPLOY, *routes, *INPUTS, env=ENV)
     assert backend.paths[0] == "/mine"
 
 
-def test_another_machine_is_not_called_unless_the_user_says_so(run: Run) -> None:
+def test_trigger_exits_2_when_a_node_url_is_on_another_machine(run: Run) -> None:
     result = run("trigger", DEPLOY, *INPUTS, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "The node check's URL is https://hooks.example.com/builds/check, which is not on this machine" in result.err
 
 
-def test_an_input_node_is_answered_by_an_option(run: Run, folder: Path) -> None:
+def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> None:
     outlets = [{"identifier": "approve"}, {"identifier": "decline"}]
     document = {
         "identifier": "ask",
@@ -167,7 +167,7 @@ def test_an_input_node_is_answered_by_an_option(run: Run, folder: Path) -> None:
     assert (wrong.code, "has no outlet maybe; it has: approve, decline" in wrong.err) == (ExitCode.USAGE, True)
 
 
-def test_an_event_trigger_needs_its_event(run: Run, folder: Path, backend: Backend) -> None:
+def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, backend: Backend) -> None:
     document = {
         "identifier": "on_update",
         "nodes": [
@@ -197,12 +197,14 @@ def test_an_event_trigger_needs_its_event(run: Run, folder: Path, backend: Backe
         ((str(EXAMPLES / "actions" / "create_vm.json"), "--to", "1", "--respond", "a=b"), "--respond is for workflows"),
     ],
 )
-def test_a_mistake_is_told_before_anything_runs(run: Run, arguments: tuple[str, ...], message: str) -> None:
+def test_invalid_arguments_are_refused_before_anything_is_sent(
+    run: Run, arguments: tuple[str, ...], message: str
+) -> None:
     result = run("trigger", *arguments, env={**ENV, "PORT_CLIENT_ID": "x"})
     assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
 
 
-def test_secrets_are_masked_in_what_is_shown(run: Run, backend: Backend, folder: Path) -> None:
+def test_workflow_output_masks_secrets(run: Run, backend: Backend, folder: Path) -> None:
     document = {
         "identifier": "leaky",
         "nodes": [
@@ -222,9 +224,7 @@ def test_secrets_are_masked_in_what_is_shown(run: Run, backend: Backend, folder:
 
 
 @pytest.mark.parametrize("option", [["--dry-run"], ["--format", "curl"]])
-def test_a_workflow_is_not_sent_with_an_option_that_only_actions_have(
-    run: Run, backend: Backend, option: list[str]
-) -> None:
+def test_trigger_refuses_options_for_actions_with_a_workflow(run: Run, backend: Backend, option: list[str]) -> None:
     result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, *option, env={**ENV, "PORT_CLIENT_ID": "id"})
     assert result.code == ExitCode.USAGE
     assert f"{option[0]} is for actions" in result.err
@@ -270,7 +270,7 @@ def reporting() -> Iterator[Reporting]:
         yield found
 
 
-def test_wait_goes_on_when_the_sandbox_was_told_the_result(run: Run, reporting: Reporting) -> None:
+def test_wait_continues_when_the_result_is_reported_to_the_sandbox(run: Run, reporting: Reporting) -> None:
     result = run("trigger", DEPLOY, "--to", reporting.url, *INPUTS, "--wait", "20", env=dict(reporting.api))
     assert result.code == 0, result.err
     assert '{"runId":7}' in result.out
@@ -278,13 +278,13 @@ def test_wait_goes_on_when_the_sandbox_was_told_the_result(run: Run, reporting: 
     assert result.out.rstrip().endswith("SUCCESS")
 
 
-def test_a_reported_failure_ends_the_run_with_exit_1(run: Run, reporting: Reporting) -> None:
+def test_trigger_exits_1_when_a_failure_is_reported(run: Run, reporting: Reporting) -> None:
     reporting.result = "FAILED"
     result = run("trigger", DEPLOY, "--to", reporting.url, *INPUTS, "--wait", "20", env=dict(reporting.api))
     assert (result.code, result.out.rstrip().endswith("FAILED")) == (ExitCode.FAILED, True)
 
 
-def test_wait_ends_when_nothing_is_reported(run: Run, reporting: Reporting) -> None:
+def test_wait_exits_1_after_its_timeout_when_nothing_is_reported(run: Run, reporting: Reporting) -> None:
     reporting.result = None
     result = run("trigger", DEPLOY, "--to", reporting.url, *INPUTS, "--wait", "0.3", env=dict(reporting.api))
     assert result.code == ExitCode.FAILED
@@ -303,7 +303,7 @@ def an_upsert(**mapping: Any) -> dict[str, Any]:
     }
 
 
-def test_an_entity_is_saved_in_the_sandbox(run: Run, folder: Path) -> None:
+def test_upsert_node_saves_its_entity_in_the_sandbox(run: Run, folder: Path) -> None:
     (folder / "save.json").write_text(json.dumps(an_upsert(identifier="vm1", properties={"cpu": 2})), "utf-8")
     with a_sandbox() as sandbox:
         found = records(run("trigger", "save.json", "--json", env=environ_of(sandbox)).out)
@@ -311,7 +311,7 @@ def test_an_entity_is_saved_in_the_sandbox(run: Run, folder: Path) -> None:
     assert found[0]["output"]["entity"]["identifier"] == "vm1"
 
 
-def test_an_entity_that_the_sandbox_refuses_fails_the_node(run: Run, folder: Path) -> None:
+def test_upsert_node_fails_when_the_sandbox_rejects_the_entity(run: Run, folder: Path) -> None:
     (folder / "save.json").write_text(json.dumps(an_upsert(identifier="vm1", properties="none")), "utf-8")
     with a_sandbox() as sandbox:
         result = run("trigger", "save.json", "--json", env=environ_of(sandbox))
@@ -319,14 +319,14 @@ def test_an_entity_that_the_sandbox_refuses_fails_the_node(run: Run, folder: Pat
     assert "properties" in records(result.out)[0]["output"]["error"]["message"]
 
 
-def test_an_entity_is_not_saved_anywhere_without_a_sandbox(run: Run, folder: Path) -> None:
+def test_upsert_node_saves_nothing_without_a_sandbox(run: Run, folder: Path) -> None:
     (folder / "save.json").write_text(json.dumps(an_upsert(identifier="vm1")), "utf-8")
     found = records(run("trigger", "save.json", "--json", env=ENV).out)
     assert found[0]["result"] == "SUCCESS"
     assert any("was not saved" in remark for remark in found[0]["remarks"])
 
 
-def test_a_node_for_ports_agent_is_sent_once_and_told_once(run: Run, backend: Backend, folder: Path) -> None:
+def test_agent_node_is_sent_once_and_printed_once(run: Run, backend: Backend, folder: Path) -> None:
     document = {
         "identifier": "internal",
         "nodes": [
@@ -341,7 +341,7 @@ def test_a_node_for_ports_agent_is_sent_once_and_told_once(run: Run, backend: Ba
     assert backend.paths == ["/do"]
 
 
-def test_a_secret_in_an_error_is_masked(run: Run, folder: Path) -> None:
+def test_error_masks_a_secret_in_a_node_url(run: Run, folder: Path) -> None:
     document = {
         "identifier": "leaky",
         "nodes": [

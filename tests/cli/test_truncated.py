@@ -29,7 +29,7 @@ def kept(folder: Path) -> None:
         store.write([store.row(replace(exchange, refused=True))], [])
 
 
-def test_show_says_how_much_was_kept(run: Run) -> None:
+def test_show_prints_the_kept_and_the_original_size(run: Run) -> None:
     out = run("show", "aa").out
     assert "the first 262,144 of 600,008 bytes" in out
     assert sha256(BODY).hexdigest() in out
@@ -41,7 +41,7 @@ def test_captures_marks_a_truncated_body(run: Run) -> None:
     assert (record["body_truncated"], record["body_size"]) == (True, 600_008)
 
 
-def test_show_body_writes_what_was_kept_and_says_that_it_is_truncated(run: Run) -> None:
+def test_show_body_writes_the_kept_bytes_and_prints_a_note_that_they_are_truncated(run: Run) -> None:
     result = run("show", "aa", "--body")
     assert result.raw == BODY[:262_144]
     assert "note: the body is truncated" in result.err
@@ -75,14 +75,14 @@ def test_a_truncated_body_is_not_verified_decrypted_or_sent(
         (("--max-store", "1k", "--max-body", "10"), "too small"),
     ],
 )
-def test_an_invalid_store_limit_is_wrong_usage(run: Run, options: tuple[str, ...], words: str) -> None:
+def test_invalid_store_limit_exits_2(run: Run, options: tuple[str, ...], words: str) -> None:
     result = run("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "0", *options)
     assert result.code == ExitCode.USAGE
     assert words in result.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_a_store_that_others_could_read_is_made_private_with_a_note(run: Run, folder: Path) -> None:
+def test_store_that_other_users_can_read_is_made_private_with_a_note(run: Run, folder: Path) -> None:
     (folder / ".port-hook" / "captures.db").chmod(0o644)
     result = run("captures")
     assert result.code == ExitCode.OK
@@ -91,7 +91,7 @@ def test_a_store_that_others_could_read_is_made_private_with_a_note(run: Run, fo
     assert run("captures").err == ""
 
 
-def test_a_row_without_its_delivery_body_is_reported(run: Run, folder: Path) -> None:
+def test_capture_without_its_delivery_body_is_reported_as_damaged(run: Run, folder: Path) -> None:
     editor = sqlite3.connect(folder / ".port-hook" / "captures.db")
     editor.execute(
         "UPDATE captures SET delivery_body = NULL, delivery = ?",

@@ -29,9 +29,7 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("lisen", "No such command 'lisen'. Did you mean 'listen'?", "port-hook --help"),
     ],
 )
-def test_a_command_line_that_is_not_understood_is_refused_in_one_style(
-    run: Run, line: str, error: str, hint: str
-) -> None:
+def test_invalid_command_line_prints_one_error_and_one_hint(run: Run, line: str, error: str, hint: str) -> None:
     result = run(*line.split())
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     first, second = result.err.splitlines()
@@ -40,7 +38,7 @@ def test_a_command_line_that_is_not_understood_is_refused_in_one_style(
     assert second.endswith(f"{hint}` for usage.")
 
 
-def test_a_mistyped_option_names_what_it_may_have_meant(run: Run) -> None:
+def test_mistyped_option_gets_a_suggestion(run: Run) -> None:
     assert "hint: Did you mean --strict? Run `port-hook" in run("listen", "--stric").err
 
 
@@ -59,13 +57,13 @@ def test_a_control_character_of_the_command_line_is_escaped(run: Run) -> None:
         "trigger x --to 1 --to 2",
     ],
 )
-def test_two_targets_are_refused(run: Run, line: str) -> None:
+def test_target_given_twice_is_refused(run: Run, line: str) -> None:
     result = run(*line.split())
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert " is given more than once." in result.err
 
 
-def test_a_target_may_override_that_of_the_environment(run: Run) -> None:
+def test_target_option_overrides_the_environment(run: Run) -> None:
     env = {"PORT_CLIENT_SECRET": "x", "PORT_HOOK_REPLAY_TO": "1"}
     assert run("replay", "-", "--to", "2", "--dry-run", stdin=b"{}", env=env).code == 0
 
@@ -85,7 +83,7 @@ README = "# Title\n\n```sh\nmake\n```\n"
         ("render {{.}} --data README.md", "README.md is not JSON: a value was expected"),
     ],
 )
-def test_a_file_that_is_not_json_is_described_without_the_libraries_words(
+def test_error_about_a_file_that_is_not_json_has_no_message_of_a_library(
     run: Run, folder: Path, line: str, error: str
 ) -> None:
     (folder / "README.md").write_text(README)
@@ -94,7 +92,7 @@ def test_a_file_that_is_not_json_is_described_without_the_libraries_words(
 
 
 @pytest.mark.parametrize("value", ["abc", "3"])
-def test_an_input_that_is_refused_is_named_without_the_defaults_computed_from_it(run: Run, value: str) -> None:
+def test_error_about_an_input_does_not_mention_defaults_computed_from_it(run: Run, value: str) -> None:
     inputs = ("--input", "title=x", "--input", f"cpu={value}")
     result = run("trigger", CREATE_VM, "--dry-run", "--no-sign", *inputs)
     assert result.code == ExitCode.USAGE
@@ -102,7 +100,7 @@ def test_an_input_that_is_refused_is_named_without_the_defaults_computed_from_it
     assert "memory" not in result.err
 
 
-def test_ports_api_that_cannot_be_found_is_described_without_an_error_number(run: Run) -> None:
+def test_error_about_an_unresolvable_api_has_no_error_number(run: Run) -> None:
     env = {"PORT_CLIENT_SECRET": "x", "PORT_CLIENT_ID": "y", "PORT_API_URL": "http://nope.invalid"}
     result = run("replay", RUN_ID, "--to", "1", "--insecure-api", env=env)
     assert result.code == ExitCode.PORT_API

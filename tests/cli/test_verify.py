@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
@@ -57,7 +57,7 @@ def test_verify_verifies_a_signature_given_as_options(written_out: Any) -> None:
     assert result.err == "note: client secret from the environment\n"
 
 
-def test_a_body_comes_from_stdin_too(run: Run) -> None:
+def test_verify_reads_a_body_from_stdin(run: Run) -> None:
     signature = sign(b"{}", SECRET, STAMP)
     command = ("verify", "--body", "-", "--signature", signature, "--timestamp", STAMP, *AT_NOW)
     assert run(*command, stdin=b"{}", env=ENV).code == ExitCode.OK
@@ -73,7 +73,7 @@ def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Pat
     assert "note: the age is the one at the time of receipt, 2023-11-14T22:13:32.000Z" in result.err
 
 
-def test_a_capture_of_another_store_is_found(run: Run, folder: Path) -> None:
+def test_verify_reads_the_store_named_by_an_option(run: Run, folder: Path) -> None:
     with open_store(Path("other.db"), folder, create=True) as store:
         store.add([an_exchange()])
     assert run("verify", "last", "--store", "other.db", env=ENV).code == ExitCode.OK
@@ -87,7 +87,7 @@ def test_verify_now_overrides_the_time_of_receipt(run: Run, folder: Path) -> Non
     assert "receipt" not in result.err
 
 
-def test_a_capture_file_is_taken_by_its_name_or_from_stdin(run: Run, folder: Path) -> None:
+def test_verify_reads_a_capture_file_or_stdin(run: Run, folder: Path) -> None:
     content = json.dumps(to_capture(an_exchange())).encode()
     (folder / "capture").write_bytes(content)
     assert run("verify", "capture", "--received-at", env=ENV).code == ExitCode.OK
@@ -103,7 +103,7 @@ def test_verify_checks_the_age_of_a_raw_request_now(run: Run, folder: Path, line
     assert run("verify", "request.http", env=ENV).code == ExitCode.OK
 
 
-def test_an_old_raw_request_is_stale_until_the_tolerance_is_raised(run: Run, folder: Path) -> None:
+def test_old_raw_request_is_stale_unless_the_tolerance_is_increased(run: Run, folder: Path) -> None:
     (folder / "request.http").write_bytes(raw(an_invocation()))
     result = run("verify", "request.http", env=ENV)
     assert result.code == ExitCode.NOT_VALID
@@ -111,7 +111,7 @@ def test_an_old_raw_request_is_stale_until_the_tolerance_is_raised(run: Run, fol
     assert run("verify", "request.http", "--tolerance", "1e10", env=ENV).code == ExitCode.OK
 
 
-def test_what_does_not_fit_in_a_raw_request_is_said(run: Run, folder: Path) -> None:
+def test_verify_prints_a_note_when_content_length_of_a_raw_request_is_wrong(run: Run, folder: Path) -> None:
     invocation = an_invocation(headers=an_invocation().headers.plus(("content-length", str(len(a_body())))))
     (folder / "request.http").write_bytes(raw(invocation, extra=b"\n"))
     result = run("verify", "request.http", *AT_NOW, env=ENV)
@@ -122,11 +122,11 @@ def test_what_does_not_fit_in_a_raw_request_is_said(run: Run, folder: Path) -> N
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 
-def test_a_reencoded_body_is_explained_and_not_valid(written_out: Any) -> None:
+def test_verify_explains_a_reencoded_body_and_exits_3(written_out: Any) -> None:
     result = written_out(*AT_NOW, body=json.dumps(a_document()).encode())
     assert result.code == ExitCode.NOT_VALID
     assert result.out.startswith("reencoded: ")
-    assert "reserialised-js: " in result.out
+    assert "reserialized-js: " in result.out
     assert "  fix: " in result.out
 
 
@@ -152,7 +152,7 @@ def test_verify_escapes_control_characters(written_out: Any) -> None:
     assert "\x1b" not in result.out + result.err
 
 
-def test_the_secret_is_never_printed(written_out: Any) -> None:
+def test_verify_never_prints_the_secret(written_out: Any) -> None:
     result = written_out(*AT_NOW, signature="nonsense")
     assert SECRET.reveal() not in result.out + result.err
 
@@ -174,13 +174,13 @@ def test_the_secret_is_never_printed(written_out: Any) -> None:
         (("-", "--now", "nan"), "not a point in time"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_words(run: Run, arguments: tuple[str, ...], words: str) -> None:
+def test_verify_refuses_invalid_options_with_the_reason(run: Run, arguments: tuple[str, ...], words: str) -> None:
     result = run("verify", *arguments, stdin=b"POST / HTTP/1.1\n\n", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
 
 
-def test_without_a_secret_nothing_is_verified(written_out: Any) -> None:
+def test_verify_exits_4_without_a_secret(written_out: Any) -> None:
     result = written_out(env={})
     assert (result.code, result.out) == (ExitCode.SETTINGS, "")
 
@@ -193,7 +193,7 @@ def test_without_a_secret_nothing_is_verified(written_out: Any) -> None:
         (b"\x00", "payload.json does not contain a request: it is neither"),
     ],
 )
-def test_a_file_without_a_request_is_told_what_it_is_and_what_would_do(
+def test_verify_error_says_what_a_file_without_a_request_contains(
     run: Run, folder: Path, content: bytes, words: str
 ) -> None:
     (folder / "payload.json").write_bytes(content)
@@ -203,13 +203,13 @@ def test_a_file_without_a_request_is_told_what_it_is_and_what_would_do(
     assert "--body FILE --signature S --timestamp T" in result.err
 
 
-def test_a_path_that_is_not_there_is_a_missing_file(run: Run) -> None:
+def test_verify_error_names_a_file_that_does_not_exist(run: Run) -> None:
     result = run("verify", "requests/none.http", env=ENV)
     assert result.code == ExitCode.STORE
     assert "There is no file requests/none.http." in result.err
 
 
-def test_a_name_that_is_neither_capture_nor_file_is_said_to_be_neither(run: Run, folder: Path) -> None:
+def test_verify_error_says_that_a_name_is_neither_a_capture_nor_a_file(run: Run, folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange()])
     result = run("verify", "fedc", env=ENV)

@@ -46,7 +46,7 @@ def test_no_option_takes_a_secret(name: str) -> None:
     assert taking <= FILES_OF_SECRETS
 
 
-def test_only_options_that_mean_the_same_share_a_variable() -> None:
+def test_only_options_with_the_same_meaning_share_an_environment_variable() -> None:
     variables = Counter(
         variable
         for name in COMMANDS
@@ -64,7 +64,7 @@ def test_the_help_lists_every_command_with_its_summary(run: Run) -> None:
     assert all(f"{name} {line}" in words for name, line in COMMANDS.items())
 
 
-def test_without_arguments_the_help_is_shown(run: Run) -> None:
+def test_help_is_shown_without_arguments(run: Run) -> None:
     result = run()
     assert "Usage: port-hook" in result.out + result.err
 
@@ -79,14 +79,14 @@ def test_the_version_is_printed(run: Run) -> None:
     assert re.fullmatch(r"port-hook \d+\.\d+\.\d+\S*\n", run("--version").out)
 
 
-def test_the_page_of_exit_codes_matches_the_code() -> None:
+def test_exit_codes_page_matches_the_code() -> None:
     rows = re.findall(
         r"^\| +(\d+) \| (.+) \|$", (DOCS / "reference" / "exit-codes.md").read_text("utf-8"), re.MULTILINE
     )
     assert [(int(code), meaning) for code, meaning in rows] == [(int(code), code.meaning) for code in ExitCode]
 
 
-def test_the_page_of_settings_lists_every_variable() -> None:
+def test_settings_page_lists_every_environment_variable() -> None:
     page = (DOCS / "reference" / "settings.md").read_text("utf-8")
     variables = [
         "PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION", "PORT_CONFIG_FILE",
@@ -95,7 +95,7 @@ def test_the_page_of_settings_lists_every_variable() -> None:
     assert [variable for variable in variables if f"`{variable}`" not in page] == []
 
 
-def test_the_page_on_bad_signatures_lists_existing_causes() -> None:
+def test_bad_signature_page_names_only_existing_causes() -> None:
     page = (DOCS / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
     slugs = {
         slug for row in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE) for slug in re.findall("`([^`]+)`", row)

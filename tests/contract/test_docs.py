@@ -21,7 +21,7 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError, Rendering
-from port_hook_cli.captures import file as capture_file
+from port_hook_cli.captures import capture_file
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
@@ -71,7 +71,7 @@ def test_picture_loads_nothing_from_elsewhere() -> None:
     assert re.findall(r"@font-face|@import|<script|href|url\((?!#)", picture) == []
 
 
-def test_demo_in_the_readme_keeps_different_servers_and_requests_apart() -> None:
+def test_demo_in_the_readme_names_different_servers_and_requests_differently() -> None:
     demo = (ROOT / "README.md").read_text("utf-8").split("<!-- demo:", 1)[1].split("\n2. ", 1)
     servers = re.findall(r"http://127\.0\.0\.1:(\d+)", demo[0])
     requests = re.findall(r"(?m)-> \d{3}  ([0-9a-f]{12})$", demo[1])
@@ -123,11 +123,11 @@ def test_verdicts_on_pages_match_the_program(secret: str, lines: list[str], run:
     assert result.code == (0 if lines[1].startswith("valid") else 3)
 
 
-def test_both_verdicts_are_checked() -> None:
+def test_pages_show_a_valid_and_a_reencoded_verdict() -> None:
     assert [lines[1].split(":")[0] for _, lines in shown_verdicts()] == ["valid", "reencoded"]
 
 
-def test_the_page_without_port_opens_no_tunnel() -> None:
+def test_page_about_use_without_port_opens_no_tunnel() -> None:
     page = (ROOT / "docs" / "how-to" / "use-without-port.md").read_text("utf-8")
     listeners = re.findall(r"^port-hook listen.*", page, re.MULTILINE)
     assert listeners

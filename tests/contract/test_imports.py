@@ -30,14 +30,14 @@ def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("--version",), ("sign", "--help"), ("sign", "-"), ("sign", "-", "--format", "curl")]
 )
-def test_a_light_command_imports_nothing_heavy(folder: Path, arguments: tuple[str, ...]) -> None:
+def test_light_command_imports_no_heavy_library(folder: Path, arguments: tuple[str, ...]) -> None:
     packages = imported(folder, *arguments, stdin=b"{}")
     assert "typer" in packages
     assert packages & HEAVY == set()
 
 
 @pytest.mark.parametrize("arguments", [("show", "last"), ("captures",), ("verify", "last")])
-def test_a_command_that_reads_captures_imports_sqlite3_and_nothing_else_heavy(
+def test_command_that_reads_captures_imports_no_heavy_library_but_sqlite3(
     folder: Path, arguments: tuple[str, ...]
 ) -> None:
     body = a_body()
@@ -46,7 +46,7 @@ def test_a_command_that_reads_captures_imports_sqlite3_and_nothing_else_heavy(
     assert imported(folder, *arguments) & HEAVY == {"sqlite3"}
 
 
-def test_a_dotenv_file_without_settings_imports_nothing(folder: Path) -> None:
+def test_dotenv_file_without_settings_does_not_import_dotenv(folder: Path) -> None:
     (folder / ".env").write_text("DATABASE_URL=x\n")
     assert "dotenv" not in imported(folder, "sign", "-", stdin=b"{}")
 

@@ -13,7 +13,7 @@ import port_hook_cli
 
 PACKAGE = Path(port_hook_cli.__file__).parent
 TESTS = Path(__file__).parents[1]
-# The causes `reserialised-...` are published names, which scripts compare.
+# The causes `reserialized-...` are published names, which scripts compare.
 BRITISH = re.compile(
     r"\w*(?:organi[s]|synchroni[s]|seriali[s](?!ed-)|normali[s]|recogni[s]|summari[s]e|behavio[u]r|colo[u]r|labell[e]d)\w*",
     re.IGNORECASE,

@@ -45,10 +45,10 @@ def messages() -> str:
 
 
 @pytest.mark.parametrize(("page", "quote"), list(quotes()))
-def test_message_that_a_page_quotes_is_one_of_the_program(page: str, quote: str) -> None:
+def test_message_quoted_on_a_page_exists_in_the_program(page: str, quote: str) -> None:
     parts = [part.strip(" ,;:.") for part in _VALUE.split(quote)]
     assert [part for part in parts if part.lower() not in messages()] == [], f"docs/{page} quotes other words"
 
 
-def test_every_page_with_messages_is_read() -> None:
+def test_every_page_with_quoted_messages_is_checked() -> None:
     assert len({page for page, _ in quotes()}) >= 8

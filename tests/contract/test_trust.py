@@ -18,5 +18,5 @@ def callers_of(name: str) -> Iterator[str]:
                 yield path.relative_to(PACKAGE).as_posix()
 
 
-def test_a_client_of_port_s_api_is_made_where_its_address_is_checked() -> None:
+def test_port_api_client_is_created_only_where_its_address_is_checked() -> None:
     assert list(callers_of("PortApi")) == ["port_api/credentials.py"]

@@ -64,12 +64,12 @@ def test_first_result_is_returned(worker: JqWorker, program: str, result: Any) -
 
 
 @pytest.mark.parametrize("comment", ["# \\", "# \\\r", "# \\\\\\"])
-def test_comment_ends_with_its_expression(worker: JqWorker, comment: str) -> None:
+def test_comment_in_an_expression_does_not_affect_the_next_one(worker: JqWorker, comment: str) -> None:
     for _ in range(3):  # a backslash leads a comment on to the next line, and there must be nothing of another's
         assert worker.evaluate([f"1 {comment}", "2", "3"], "null") == [1, 2, 3]
 
 
-def test_timeout_can_be_disabled() -> None:
+def test_worker_accepts_a_practically_infinite_timeout() -> None:
     worker = JqWorker(timeout_s=1e300)
     try:
         assert one(worker, ".a") == 1
@@ -89,7 +89,7 @@ def test_timeout_can_be_disabled() -> None:
         (f'"x" * {MAX_RESULT_BYTES}', "run-time", "the result is longer than"),
     ],
 )
-def test_error_has_its_kind(worker: JqWorker, program: str, kind: str, message: str) -> None:
+def test_failed_expression_has_the_kind_of_its_error(worker: JqWorker, program: str, kind: str, message: str) -> None:
     for _ in range(3):
         before, error, after = worker.evaluate([".a", program, ".a"], '{"a":1}')
         assert (before, after) == (1, 1)
@@ -156,7 +156,7 @@ def test_endless_expression_is_stopped_and_the_next_one_runs() -> None:
 
 @posix_only
 @pytest.mark.parametrize("program", ["def f: 1 + f; f", '[range(200000) | "x" * (. % 7 + 9999)] | length'])
-def test_memory_is_limited(program: str) -> None:
+def test_expression_is_stopped_when_it_exceeds_the_memory_limit(program: str) -> None:
     worker = JqWorker(timeout_s=20, memory=2**28)
     try:
         with pytest.raises(RenderError, match="jq ran out of memory"):

@@ -136,7 +136,7 @@ async def _too_late(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("run_id", [b"5", b"null", b'""', b'"\\ud800"', b'"a\\nb"', b'"%s"' % (b"x" * 5000)])
-async def test_a_new_run_without_a_usable_id_is_not_ports(run_id: bytes) -> None:
+async def test_new_run_without_a_usable_id_is_not_a_response_of_port(run_id: bytes) -> None:
     async with (
         HostileApi(lambda connection: connection.answer(b'{"run": {"id": %s}}' % run_id)).serve() as server,
         client(server.url) as api,
@@ -145,7 +145,7 @@ async def test_a_new_run_without_a_usable_id_is_not_ports(run_id: bytes) -> None
             await api.start_run("create_vm", {})
 
 
-async def test_a_log_that_holds_anything_but_entries_is_not_ports() -> None:
+async def test_log_with_anything_but_entries_is_not_a_response_of_port() -> None:
     async with (
         HostileApi(lambda connection: connection.answer(b'{"runLogs": [{"message": "x"}, null]}')).serve() as server,
         client(server.url) as api,
@@ -164,7 +164,7 @@ async def test_a_response_is_read_up_to_8_mib(trick: Trick) -> None:
 
 
 @pytest.mark.parametrize("trick", [endless_field, endless_fields, endless_trailers])
-async def test_endless_header_fields_are_not_read_for_long(trick: Trick) -> None:
+async def test_endless_header_fields_are_read_only_up_to_a_limit(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(10):
         problem = await failure(server)
     assert "could not be reached" in problem.message
@@ -182,7 +182,7 @@ async def test_a_compressed_response_is_refused_and_not_decompressed(trick: Tric
 
 
 @pytest.mark.parametrize("trick", [deep_json, json_too_deep_to_write])
-async def test_json_that_nests_too_deeply_is_not_ports(trick: Trick) -> None:
+async def test_json_that_nests_too_deeply_is_not_a_response_of_port(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
     assert problem.message == f"{server.url} responded, but not as Port's API does."

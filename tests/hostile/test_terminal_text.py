@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
@@ -148,7 +148,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("args", COMMANDS, ids=[ascii(" ".join(args))[:70] for args in COMMANDS])
-def test_a_terminal_gets_visible_text(planted: Path, backend: Handler, args: tuple[str, ...]) -> None:
+def test_hostile_text_is_escaped_on_a_terminal(planted: Path, backend: Handler, args: tuple[str, ...]) -> None:
     env = {**ENV, "PORT_API_URL": backend.url, "PORT_HOOK_LISTEN_PORT": HOSTILE_FIELD}  # no listener starts
     shown = on_terminal(planted, *(word.replace("URL", backend.url) for word in args), env=env)
     assert shown.unseen == []
@@ -236,7 +236,7 @@ def test_a_decrypted_payload_stays_json_on_a_terminal(planted: Path) -> None:
     assert document["payload"]["properties"]["password"] == HOSTILE
 
 
-def test_a_pipe_gets_the_exact_bytes(run: Run, planted: Path) -> None:
+def test_hostile_bytes_are_written_exactly_to_a_pipe(run: Run, planted: Path) -> None:
     written = HOSTILE.replace("\x1b", "\\u001b").replace("\x07", "\\u0007").encode()
     assert written in run("render", "template.json", "--data", "data.json").raw
     assert run("show", "last", "--body").raw == (planted / "payload.json").read_bytes().replace(b"\\u009b", b"")
@@ -260,6 +260,6 @@ def test_the_pasted_curl_command_sends_what_trigger_sends(planted: Path, shell: 
 
 
 @pytest.mark.parametrize("output", ["curl", "httpie"])
-def test_a_piped_command_is_visible_text_too(run: Run, planted: Path, output: str) -> None:
+def test_printed_command_is_visible_text_in_a_pipe(run: Run, planted: Path, output: str) -> None:
     result = run("trigger", "action.json", "--input", "title=a", "--format", output, env=ENV)
     assert all(map(is_visible, result.out.splitlines()))

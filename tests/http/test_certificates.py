@@ -7,7 +7,7 @@ import pytest
 from port_hook_cli.http.certificates import system_trust
 
 
-def test_certifis_authorities_are_trusted_when_the_system_has_none(
+def test_certificate_authorities_of_certifi_are_trusted_when_the_system_has_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     empty = tmp_path / "none.pem"

@@ -204,7 +204,7 @@ def test_any_fields_and_any_body_arrive_unchanged(fields: list[tuple[str, bytes]
     ],
     ids=["length", "chunked", "until close", "1.0", "100", "102, 103", "204", "304", "302", "bare", "odd", "encoded"],
 )  # fmt: skip
-async def test_a_response_is_read_however_it_is_framed(answer: bytes, status: int, body: bytes) -> None:
+async def test_response_is_read_with_any_framing(answer: bytes, status: int, body: bytes) -> None:
     async with serving(once(answer)) as server:
         delivery = await forward(request(), f"{server.url}/p")
     assert (delivery.status, delivery.body, delivery.error) == (status, body, None)
@@ -229,7 +229,7 @@ async def test_a_long_header_field_of_a_response_is_read() -> None:
     assert len(delivery.headers.get("x") or "") == 100_000
 
 
-async def test_doubled_and_many_fields_of_a_response_are_read() -> None:
+async def test_duplicate_and_numerous_header_fields_of_a_response_are_read() -> None:
     many = [("X", str(number)) for number in range(5_000)]
     items = [("Content-Type", "a"), ("content-type", "b"), ("Server", "1"), ("Server", "2"), *many]
     head = "".join(f"{name}: {value}\r\n" for name, value in (*items, ("content-length", "2")))
@@ -239,7 +239,7 @@ async def test_doubled_and_many_fields_of_a_response_are_read() -> None:
     assert list(delivery.headers)[:-1] == items
 
 
-async def test_a_response_to_head_has_a_length_and_no_body_and_the_connection_is_reused() -> None:
+async def test_connection_is_reused_after_a_response_to_head_with_a_length_and_no_body() -> None:
     talk, requests = always(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n", OK)
     async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
         invocation = request(b"", method="HEAD")
@@ -303,7 +303,7 @@ async def test_a_connection_that_the_response_ends_is_not_reused(answer: bytes) 
     assert [number for number, _ in requests] == [0, 1, 2]
 
 
-async def test_a_late_response_is_never_taken_for_that_of_the_next_request() -> None:
+async def test_late_response_is_never_used_for_the_next_request() -> None:
     answers = asyncio.Queue[bytes]()
 
     async def late(connection: Connection) -> None:
@@ -323,7 +323,7 @@ async def test_a_late_response_is_never_taken_for_that_of_the_next_request() -> 
     assert len(server.connections) == 2
 
 
-async def test_a_cancelled_send_closes_the_connection_and_is_raised() -> None:
+async def test_canceled_send_closes_the_connection_and_raises() -> None:
     asked = asyncio.Event()
 
     async def never(connection: Connection) -> None:
@@ -411,7 +411,7 @@ async def test_concurrent_requests_each_get_their_own_response() -> None:
     assert len(server.connections) <= 100
 
 
-async def test_leaving_the_context_closes_idle_connections() -> None:
+async def test_client_closes_idle_connections_when_its_context_ends() -> None:
     talk, _ = always(OK)
     async with serving(talk) as server:
         async with HttpClient(timeout_s=5, whole_body=True) as client:
@@ -571,13 +571,13 @@ async def test_a_target_without_tls_is_unreachable_over_https() -> None:
 # --- what a replay keeps, and what a client must not do
 
 
-async def test_the_beginning_of_a_long_body_is_kept_to_be_shown() -> None:
+async def test_only_the_beginning_of_a_long_body_is_kept() -> None:
     async with serving(once(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"ab" * 100_000)) as server:
         delivery = await show(request(), server.url)
     assert delivery.body == (b"ab" * 100_000)[:SHOWN_BYTES]
 
 
-async def test_a_compressed_body_is_decompressed_to_be_shown_and_unchanged_otherwise() -> None:
+async def test_compressed_body_is_decompressed_only_for_display() -> None:
     body = gzip.compress(b"hello", mtime=0).replace(b"|", b"")
     talk, _ = always(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     async with serving(talk) as server:
@@ -621,7 +621,9 @@ async def test_latency_lasts_from_the_first_byte_sent_to_the_last_byte_received(
     assert 55 < delivery.latency_ms < 5_000
 
 
-async def test_latency_does_not_include_the_connect(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_latency_does_not_include_the_connection_setup(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def serve() -> None:
         connection, _ = listening.accept()
         time.sleep(0.5)  # before the TLS handshake

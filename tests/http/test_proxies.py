@@ -24,7 +24,7 @@ from port_hook_cli.http.proxies import is_this_machine
         "[::ffff:127.0.0.1]",
     ],
 )
-def test_loopback_is_this_machine_in_any_notation(host: str) -> None:
+def test_loopback_address_is_recognized_in_any_notation(host: str) -> None:
     assert is_this_machine(f"http://{host}:3000/v1")
     assert is_this_machine(f"https://{host}")
 
@@ -43,5 +43,5 @@ def test_loopback_is_this_machine_in_any_notation(host: str) -> None:
         "",
     ],
 )
-def test_any_other_host_is_not_this_machine(url: str) -> None:
+def test_other_host_is_not_recognized_as_this_machine(url: str) -> None:
     assert not is_this_machine(url)

@@ -27,7 +27,7 @@ def test_a_request_is_written_exactly() -> None:
     )
 
 
-def test_only_host_and_length_are_added() -> None:
+def test_request_writer_adds_only_host_and_content_length() -> None:
     assert written(b"123", ("a", "b")) == (
         b"POST /hook HTTP/1.1\r\nHost: 127.0.0.1:8000\r\na: b\r\nContent-Length: 3\r\n\r\n123"
     )
@@ -43,7 +43,7 @@ def test_only_host_and_length_are_added() -> None:
         ("PUT", b"", b"Content-Length: 0\r\n\r\n"),
     ],
 )
-def test_a_length_is_added_where_there_is_a_body_or_the_method_expects_one(
+def test_content_length_is_added_when_there_is_a_body_or_the_method_expects_one(
     method: str, body: bytes, end: bytes
 ) -> None:
     assert written(body, HOST, method=method).endswith(end)
@@ -60,7 +60,7 @@ def test_a_length_is_added_where_there_is_a_body_or_the_method_expects_one(
         ("http://user:secret@h/x", b"/x"),
     ],
 )
-def test_the_target_is_written_exactly_except_for_spaces_and_controls(url: str, target: bytes) -> None:
+def test_request_target_is_written_exactly_except_for_spaces_and_control_characters(url: str, target: bytes) -> None:
     assert written(b"", HOST, url=url).startswith(b"POST " + target + b" HTTP/1.1\r\n")
 
 
@@ -74,7 +74,9 @@ def test_the_target_is_written_exactly_except_for_spaces_and_controls(url: str, 
         ("http://zo\xeb.example:8", Origin("http", "zo\xeb.example", 8), "xn--zo-ija.example:8"),
     ],
 )
-def test_a_url_names_a_server_and_a_host_field(url: str, origin: Origin, authority: str) -> None:
+def test_read_destination_returns_the_server_and_the_host_field_of_a_url(
+    url: str, origin: Origin, authority: str
+) -> None:
     destination = read_destination(url)
     assert (destination.origin, destination.authority) == (origin, authority)
 
@@ -101,13 +103,13 @@ def test_a_body_whose_transfer_coding_is_chunked_is_sent_as_one_chunk() -> None:
         [("x", "\u20ac")],
     ],
 )
-def test_fields_that_http_forbids_are_not_written(fields: list[tuple[str, str]]) -> None:
+def test_header_field_that_http_forbids_is_refused(fields: list[tuple[str, str]]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - UnsendableRequest, or UnicodeEncodeError
         written(b"{}", *fields)
 
 
 @pytest.mark.parametrize("method", ["", "PO ST", "P\xd6ST", "GET / HTTP/1.1\r\nx: y\r\n\r\nPOST"])
-def test_a_method_that_http_forbids_is_not_written(method: str) -> None:
+def test_method_that_http_forbids_is_refused(method: str) -> None:
     with pytest.raises(UnsendableRequest, match="the method"):
         written(method=method)
 
@@ -119,7 +121,7 @@ def test_a_method_that_http_forbids_is_not_written(method: str) -> None:
     st.text(st.characters(exclude_categories=[]), max_size=12),
     st.binary(max_size=20),
 )
-def test_no_field_method_or_path_adds_a_line(
+def test_header_field_method_or_path_never_adds_a_line(
     fields: list[tuple[str, str]], method: str, path: str, body: bytes
 ) -> None:
     try:

@@ -58,7 +58,7 @@ def read(*parts: bytes, at_end: bool = False, is_head: bool = False) -> tuple[in
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n", "incomplete"),
     ],
 )  # fmt: skip
-def test_a_response_is_read_whole_and_byte_by_byte(data: bytes, expected: tuple[int, bytes] | str) -> None:
+def test_response_is_read_at_once_or_byte_by_byte(data: bytes, expected: tuple[int, bytes] | str) -> None:
     assert read(data) == expected
     assert read(*(data[at : at + 1] for at in range(len(data)))) == expected
 
@@ -167,7 +167,7 @@ def feed_again(parser: ResponseParser, piece: bytes) -> None:
     ],
     ids=["interim", "fields", "field", "trailers", "trailer", "chunk extensions"],
 )
-def test_what_surrounds_the_body_is_limited(begin: bytes, piece: bytes) -> None:
+def test_head_chunk_lines_and_trailers_are_limited_in_size(begin: bytes, piece: bytes) -> None:
     parser = ResponseParser(lambda _: None)
     parser.feed(begin)
     with pytest.raises(ResponseTooLarge):
@@ -181,7 +181,7 @@ def test_a_chunk_line_without_an_end_is_unreadable() -> None:
         feed_again(parser, b"x" * 1024)
 
 
-def test_32_interim_responses_are_skipped() -> None:
+def test_interim_responses_are_skipped_up_to_32() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\n" * MAX_INTERIM
     assert read(interim + b"HTTP/1.1 204 No Content\r\n\r\n") == (204, b"")
 
@@ -248,7 +248,7 @@ def test_a_response_is_read_as_aiohttp_reads_it(
 
 @settings(deadline=None)
 @given(LINES, FIELDS, BODIES, st.lists(st.integers(0, 200), max_size=5))
-def test_a_response_is_read_the_same_however_it_is_cut(
+def test_response_is_read_the_same_in_any_segmentation(
     line: bytes, fields: list[bytes], body: bytes, cuts: list[int]
 ) -> None:
     data = line + b"".join(fields) + b"\r\n" + body
@@ -261,7 +261,7 @@ def test_a_response_is_read_the_same_however_it_is_cut(
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=4), st.booleans())
-def test_no_bytes_raise_another_exception(parts: list[bytes], is_headed: bool) -> None:
+def test_parser_raises_only_its_own_exceptions_for_any_bytes(parts: list[bytes], is_headed: bool) -> None:
     read(*([b"HTTP/1.1 200 OK\r\n"] if is_headed else []), *parts, at_end=True)
 
 
@@ -282,7 +282,7 @@ def test_a_connection_is_not_reused_when_a_response_without_a_body_announces_one
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
-def test_the_time_for_small_chunks_grows_with_their_number_only(end: bytes) -> None:
+def test_small_chunks_are_parsed_in_linear_time(end: bytes) -> None:
     stream = (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
         + (b"1" + end + b"x" + end) * 400_000

@@ -99,7 +99,7 @@ def test_a_long_origin_or_host_is_truncated() -> None:
     assert len(found.message) < 400
 
 
-def test_the_latest_public_names_are_known() -> None:
+def test_latest_public_host_names_are_accepted() -> None:
     names = PublicNames()
     for number in range(10):
         names.add(f"https://{number}.example")

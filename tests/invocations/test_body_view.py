@@ -33,7 +33,7 @@ def of(document: Any) -> Payload:
 
 
 @given(json_values.filter(lambda value: value is not None), st.integers(1, 100))
-def test_the_beginning_of_a_document_is_shown_indented(document: Any, limit: int) -> None:
+def test_body_text_shows_the_beginning_of_an_indented_document(document: Any, limit: int) -> None:
     shown = body_text(of(document), b"", limit=limit)
     assert shown is not None
     whole = body_text(of(document), b"", limit=100_000)
@@ -45,11 +45,11 @@ def test_the_beginning_of_a_document_is_shown_indented(document: Any, limit: int
         assert whole.startswith(shown)
 
 
-def test_json_is_indented_and_its_text_stays_readable() -> None:
+def test_bytes_text_indents_json_without_escaping_its_text() -> None:
     assert bytes_text('{"é":[1]}'.encode(), limit=100) == '{\n  "é": [\n    1\n  ]\n}'
 
 
-def test_other_text_is_shown_with_control_characters_as_escapes() -> None:
+def test_bytes_text_escapes_control_characters_of_other_text() -> None:
     assert bytes_text(b"a\x1b[2J\n\tb", limit=100) == "a\\x1b[2J\n\tb"
     assert bytes_text(b"", limit=100) == ""
 
@@ -64,27 +64,27 @@ def test_bytes_text_is_none_when_the_body_is_not_utf8(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("limit", range(1, 9))
-def test_a_large_body_may_be_cut_within_a_character(limit: int) -> None:
+def test_bytes_text_keeps_whole_characters_of_a_truncated_body(limit: int) -> None:
     body = ("a" + "🚢" * 50_000).encode()
     assert bytes_text(body, limit=limit) == "a" + "🚢" * limit
 
 
-def test_large_json_of_a_handler_is_shown_unchanged() -> None:
+def test_bytes_text_shows_large_json_unindented() -> None:
     body = json.dumps(["x" * 70_000]).encode()
     assert bytes_text(body, limit=4) == '["xxx'
 
 
-def test_a_deep_document_is_shown_from_its_beginning() -> None:
+def test_body_text_shows_the_beginning_of_a_deeply_nested_document() -> None:
     assert body_text(of(nested(100_000)), b"", limit=10) == "[\n  [\n    ["
     assert value_text(nested(100_000)) == "[" * 199 + "…"
 
 
-def test_a_string_of_json_is_shown_on_one_line_with_its_escapes() -> None:
+def test_value_text_shows_a_value_on_one_line_with_escapes() -> None:
     assert value_text("a\nb\x1b\u202e") == r'"a\nb\u001b\u202e"'
     assert value_text({"a": [1, None, True, "é"]}) == '{"a": [1, null, true, "é"]}'
 
 
-def test_a_value_is_cut_at_200_characters() -> None:
+def test_value_text_truncates_a_value_to_200_characters() -> None:
     assert value_text("x" * 198) == f'"{"x" * 198}"'
     assert value_text("x" * 199) == f'"{"x" * 198}…'
     assert len(value_text("\x7f" * 199)) == 200
@@ -103,7 +103,7 @@ def many_keys() -> bytes:
 @pytest.mark.parametrize(
     "body", [deep_and_wide(), many_keys(), json.dumps(["\x1b" * 500_000]).encode()], ids=["deep", "keys", "string"]
 )
-def test_the_part_of_a_body_that_is_not_shown_takes_no_time(body: bytes, limit: int) -> None:
+def test_omitted_part_of_a_body_takes_no_processing_time(body: bytes, limit: int) -> None:
     payload = read_payload(body, Headers())
     start = time.process_time()
     shown = body_text(payload, body, limit=limit)

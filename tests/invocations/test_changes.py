@@ -36,13 +36,13 @@ def test_changes_have_paths_in_the_order_of_the_document(
     assert find_changes(before, after) == changes
 
 
-def test_updated_at_and_by_are_changes_only_as_properties() -> None:
+def test_find_changes_ignores_updated_at_and_updated_by_outside_properties() -> None:
     before = {"updatedAt": "1", "updatedBy": "a", "properties": {"updatedAt": "1"}}
     after = {"updatedAt": "2", "updatedBy": "b", "properties": {"updatedAt": "2"}}
     assert find_changes(before, after) == (EventChange("properties.updatedAt", "1", "2"),)
 
 
-def test_at_most_200_changes_are_found() -> None:
+def test_find_changes_returns_at_most_200_changes() -> None:
     wide = {str(number): number for number in range(1000)}
     found = find_changes(wide, dict.fromkeys(wide, -1))
     assert len(found) == 200
@@ -69,7 +69,7 @@ values = st.recursive(
 
 
 @given(values, values)
-def test_swapping_the_sides_swaps_each_change(before: Any, after: Any) -> None:
+def test_find_changes_swaps_each_change_when_its_arguments_are_swapped(before: Any, after: Any) -> None:
     there, back = find_changes(before, after), find_changes(after, before)
     assert sorted((c.path, repr(c.before), repr(c.after)) for c in there) == sorted(
         (c.path, repr(c.after), repr(c.before)) for c in back

@@ -33,7 +33,7 @@ URL = "http://127.0.0.1:8000/"
         (599, "log"),
     ],
 )
-def test_a_failure_says_where_to_look_first(status: int, word: str) -> None:
+def test_error_status_has_a_hint_that_says_where_to_look(status: int, word: str) -> None:
     assert word in delivery_hint(Delivery(url=URL, status=status))
 
 
@@ -58,7 +58,7 @@ def test_a_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, word
         Delivery(url=URL, fault="of a later version"),
     ],
 )
-def test_a_delivery_has_no_hint_when_nothing_is_known(delivery: Delivery) -> None:
+def test_delivery_has_no_hint_when_the_cause_is_unknown(delivery: Delivery) -> None:
     assert delivery_hint(delivery) == ""
 
 

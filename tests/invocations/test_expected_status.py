@@ -9,19 +9,19 @@ from port_hook_cli.invocations.expected_status import Expectation
 
 
 @given(st.integers(100, 599), st.integers(100, 599))
-def test_a_code_expects_itself_and_no_other(code: int, other: int) -> None:
+def test_expected_code_is_met_only_by_that_code(code: int, other: int) -> None:
     expectation = Expectation.parse(str(code))
     assert expectation.met_by(code)
     assert expectation.met_by(other) == (code == other)
 
 
 @given(st.integers(1, 5), st.integers(100, 599), st.sampled_from(["xx", "XX", "xX"]))
-def test_a_class_expects_every_status_of_it(digit: int, status: int, letters: str) -> None:
+def test_expected_class_is_met_by_every_status_of_the_class(digit: int, status: int, letters: str) -> None:
     assert Expectation.parse(f"{digit}{letters}").met_by(status) == (status // 100 == digit)
 
 
 @pytest.mark.parametrize("text", ["200", "2xx", " 2XX "])
-def test_a_missing_response_meets_no_expectation(text: str) -> None:
+def test_expectation_is_not_met_by_a_missing_response(text: str) -> None:
     assert not Expectation.parse(text).met_by(None)
 
 

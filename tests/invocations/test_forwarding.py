@@ -65,7 +65,7 @@ def test_join_target_keeps_the_path_unless_the_base_has_one(base: str, target: s
     assert join_target(base, target, mount=mount) == url
 
 
-def test_an_action_with_a_route_of_its_own_goes_there() -> None:
+def test_action_with_its_own_route_is_forwarded_there() -> None:
     routes = Routes(default="http://d", by_action={"scale": "http://s"})
     assert routes.url_for("scale", "/x") == "http://s/x"
     assert routes.url_for("other", "/x") == "http://d/x"
@@ -145,11 +145,11 @@ def test_a_response_has_the_length_of_its_body_or_of_the_omitted_one(
 
 
 @given(st.text(), st.sampled_from(["/", "/a", "/a/b/"]))
-def test_no_target_makes_joining_raise(target: str, mount: str) -> None:
+def test_join_target_never_raises_for_any_request_target(target: str, mount: str) -> None:
     assert join_target("http://h:1/api", f"/{target}", mount=mount).startswith("http://h:1/")
 
 
-def test_a_target_of_an_option_is_a_url_or_a_usage_error_that_names_the_option() -> None:
+def test_invalid_target_of_an_option_is_a_usage_error_that_names_the_option() -> None:
     assert read_target("8001/hook", "--to") == "http://127.0.0.1:8001/hook"
     with pytest.raises(UsageError, match=r"--to: 'ftp://x' does not start with http"):
         read_target("ftp://x", "--to")

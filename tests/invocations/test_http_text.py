@@ -25,7 +25,7 @@ def a_request(*lines: bytes, body: bytes = b"", line_end: bytes = b"\r\n") -> by
 
 
 @given(TOKENS, st.binary(min_size=1, max_size=20), FIELDS, st.binary(), LINE_ENDS)
-def test_a_written_request_is_parsed_as_it_was(
+def test_written_request_parses_back_to_the_same_request(
     method: str, target: bytes, fields: list[tuple[bytes, bytes]], body: bytes, line_end: bytes
 ) -> None:
     target = b"/" + target.translate(None, b" \t\n\r\v\f")
@@ -38,7 +38,7 @@ def test_a_written_request_is_parsed_as_it_was(
 
 
 @given(st.binary())
-def test_any_bytes_are_a_request_or_raise_not_http(content: bytes) -> None:
+def test_any_bytes_are_parsed_as_a_request_or_raise_not_http(content: bytes) -> None:
     if is_request(content):
         with suppress(NotHttp):
             parse_request(content)
@@ -58,7 +58,7 @@ def test_empty_lines_before_the_request_are_skipped() -> None:
     assert parse_request(b"\r\n\n" + a_request(body=b"{}")).body == b"{}"
 
 
-def test_a_body_ends_where_content_length_says() -> None:
+def test_body_ends_at_content_length_with_a_remark_about_the_rest() -> None:
     request = parse_request(a_request(b"Content-Length: 2", body=b"{}\n"))
     assert request.body == b"{}"
     assert request.remarks == ("content-length is 2; the rest (1 B) was left out",)
@@ -78,7 +78,7 @@ def test_a_content_length_is_ignored_when_it_is_not_a_number(length: bytes) -> N
 
 
 @given(st.lists(st.binary(min_size=1), max_size=4), LINE_ENDS)
-def test_chunks_are_put_together(chunks: list[bytes], line_end: bytes) -> None:
+def test_chunks_of_a_body_are_joined(chunks: list[bytes], line_end: bytes) -> None:
     parts = [f"{len(chunk):x};name=value".encode() + line_end + chunk + line_end for chunk in chunks]
     body = b"".join((*parts, b"0", line_end, line_end))
     request = parse_request(a_request(b"Transfer-Encoding: chunked", body=body))
@@ -93,7 +93,7 @@ def test_a_body_is_used_unchanged_when_it_is_not_chunked_as_declared(body: bytes
     assert "chunked" in request.remarks[0]
 
 
-def test_a_folded_value_is_one_value() -> None:
+def test_folded_header_value_is_joined_with_a_space() -> None:
     request = parse_request(a_request(b"X-Long: one", b"\t two ", body=b""))
     assert request.headers.get("x-long") == "one two"
 
@@ -116,6 +116,6 @@ def test_other_files_are_not_requests(content: bytes) -> None:
         parse_request(content)
 
 
-def test_a_line_of_spaces_is_read_in_no_time() -> None:
+def test_header_value_with_many_spaces_is_parsed_quickly() -> None:
     value = b" " * 200_000 + b"x" + b" " * 200_000
     assert parse_request(a_request(b"A:" + value)).headers.get("a") == "x"

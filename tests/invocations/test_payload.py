@@ -60,7 +60,7 @@ def test_a_rendered_body_with_a_port_context_is_read() -> None:
     assert payload.synchronized is None
 
 
-def test_an_entity_object_is_known_by_its_identifier() -> None:
+def test_entity_object_is_reduced_to_its_identifier() -> None:
     document = a_document(context={"entity": {"identifier": "vm-1", "title": "VM 1"}, "runId": RUN_ID})
     assert read(document).entity == "vm-1"
 
@@ -84,7 +84,7 @@ def test_the_run_id_is_searched_in_the_documented_order(document: Any, headers: 
     assert read(document, headers).run_id == expected
 
 
-def test_an_automation_shows_its_event_and_what_changed() -> None:
+def test_automation_payload_has_its_event_and_the_changed_values() -> None:
     payload = read(
         {
             "event": {
@@ -107,13 +107,13 @@ def test_an_automation_shows_its_event_and_what_changed() -> None:
     assert payload.changes == (EventChange("properties.tier", "silver", "gold"),)
 
 
-def test_a_change_log_delivery_carries_no_run() -> None:
+def test_change_log_payload_has_no_run_id() -> None:
     payload = read({"changelogDestination": {"type": "WEBHOOK"}, "diff": {"before": None, "after": {}}, "x": RUN_ID})
     assert payload.kind is Kind.CHANGE_LOG
     assert payload.run_id is None
 
 
-def test_a_created_entity_is_a_change_as_a_whole() -> None:
+def test_created_entity_is_one_change_of_the_whole_entity() -> None:
     assert find_changes(None, {"a": 1}) == (EventChange(".", None, {"a": 1}),)
 
 
@@ -127,7 +127,7 @@ def test_a_created_entity_is_a_change_as_a_whole() -> None:
         (b"[" * 10_000 + b"]" * 10_000, "JSON that is nested too deeply to read"),
     ],
 )
-def test_a_body_that_cannot_be_read_says_why(body: bytes, problem: str) -> None:
+def test_unreadable_body_has_a_problem_that_says_why(body: bytes, problem: str) -> None:
     payload = read_payload(body, NONE)
     assert payload.kind is Kind.UNKNOWN
     assert payload.problem == problem
@@ -143,7 +143,7 @@ def test_is_run_id_refuses_text_that_is_too_short_too_long_or_contains_more(text
     assert not is_run_id(text)
 
 
-def test_a_number_of_5000_digits_does_not_hide_the_rest() -> None:
+def test_payload_with_a_number_of_5000_digits_is_read() -> None:
     body = b'{"context":{"runId":"' + RUN_ID.encode() + b'"},"n":' + b"9" * 5000 + b"}"
     assert read_payload(body, NONE).run_id == RUN_ID
 
@@ -175,5 +175,5 @@ def test_read_payload_never_raises_for_documents_with_ports_keys(document: Any) 
 
 
 @given(json_values)
-def test_a_document_does_not_differ_from_itself(document: Any) -> None:
+def test_find_changes_finds_nothing_between_a_document_and_itself(document: Any) -> None:
     assert find_changes(document, document) == ()

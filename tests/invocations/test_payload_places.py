@@ -97,7 +97,9 @@ PLACES: list[tuple[str, list[tuple[str, Any]], Any]] = [
 
 
 @pytest.mark.parametrize(("field", "places", "absent"), PLACES)
-def test_the_first_place_that_has_a_value_wins(field: str, places: list[tuple[str, Any]], absent: Any) -> None:
+def test_field_is_read_from_the_first_place_that_has_a_value(
+    field: str, places: list[tuple[str, Any]], absent: Any
+) -> None:
     for number, (_, value) in enumerate(places):
         wanted = tuple(value) if isinstance(value, list) else value
         # The order of the keys in the document must not matter.
@@ -118,7 +120,9 @@ AUTOMATION: list[tuple[str, list[tuple[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("field", "places"), AUTOMATION)
-def test_the_first_place_that_has_a_value_wins_in_an_automation(field: str, places: list[tuple[str, Any]]) -> None:
+def test_field_of_an_automation_is_read_from_the_first_place_that_has_a_value(
+    field: str, places: list[tuple[str, Any]]
+) -> None:
     for number, (_, value) in enumerate(places):
         document = document_with([("event.diff", {"before": None, "after": {}}), *places[number:]])
         payload = read(document)
@@ -138,5 +142,5 @@ def test_the_first_place_that_has_a_value_wins_in_an_automation(field: str, plac
         ({"changelogDestination": {}}, Kind.CHANGE_LOG),
     ],
 )
-def test_the_kind_of_a_payload_follows_from_its_keys(document: Any, kind: Kind) -> None:
+def test_payload_kind_is_determined_by_its_keys(document: Any, kind: Kind) -> None:
     assert read(document).kind is kind

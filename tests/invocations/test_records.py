@@ -38,7 +38,7 @@ VERDICT = Verdict(
         (-0.5, "1969-12-31T23:59:59.500Z"),
     ],
 )
-def test_a_time_is_utc_with_milliseconds(epoch_s: float, text: str) -> None:
+def test_time_is_written_in_utc_with_milliseconds(epoch_s: float, text: str) -> None:
     assert records.format_time(epoch_s) == text
 
 
@@ -85,7 +85,7 @@ def test_a_delivery_record_has_an_error_when_there_is_no_response() -> None:
     assert (record["status"], record["error"], record["run_id"]) == (None, "nothing answers", None)
 
 
-def test_an_invocation_is_one_flat_record() -> None:
+def test_invocation_event_is_one_flat_record() -> None:
     exchange = an_exchange(response=Response(status=202), delivery=DELIVERED)
     assert records.invocation_event(exchange) == {
         "schema": "port-hook/event/1",
@@ -108,7 +108,7 @@ def test_an_invocation_event_has_null_for_steps_that_did_not_happen() -> None:
 
 
 @given(st.binary(max_size=200), st.text(st.characters(), max_size=30))
-def test_an_invocation_of_any_bytes_is_a_record_on_one_line(body: bytes, target: str) -> None:
+def test_invocation_event_of_any_bytes_is_one_line(body: bytes, target: str) -> None:
     invocation = an_invocation(body, target=target)
     exchange = an_exchange(invocation, payload=read_payload(body, invocation.headers), verdict=VERDICT)
     line = json.dumps(records.invocation_event(exchange))
@@ -120,7 +120,7 @@ def a_request(body: bytes) -> SignedRequest:
     return SignedRequest(url="http://h/", headers=signed(body).items, body=body)
 
 
-def test_a_signed_request_holds_its_body_as_text() -> None:
+def test_signature_record_has_the_body_as_text() -> None:
     record = signature_records.signature_record(a_request(a_body()), form="js")
     headers = dict(signed(a_body()).items)
     assert record == {
@@ -144,7 +144,7 @@ def test_a_signature_record_contains_a_body_of_any_bytes(body: bytes) -> None:
     assert (b64decode(encoded) if text is None else text.encode()) == body
 
 
-def test_the_first_record_says_where_the_listener_is() -> None:
+def test_ready_event_has_the_addresses_of_the_listener() -> None:
     assert listener_records.ready_event(url="http://127.0.0.1:8787/", public_url=None) == {
         "schema": "port-hook/event/1",
         "type": "ready",
@@ -153,7 +153,7 @@ def test_the_first_record_says_where_the_listener_is() -> None:
     }
 
 
-def test_the_last_record_counts_and_names_the_runs_that_wait() -> None:
+def test_summary_event_has_the_counts_and_the_waiting_runs() -> None:
     tally = Tally(
         received=9, verified=5, refused=3, passed_over=1, handler_failures=2, waiting=OrderedDict({RUN_ID: False})
     )
@@ -170,7 +170,7 @@ def test_the_last_record_counts_and_names_the_runs_that_wait() -> None:
     }
 
 
-def test_a_change_of_the_tunnel_is_a_record_and_its_last_one_part_of_the_summary() -> None:
+def test_tunnel_change_is_a_record_and_the_last_one_is_in_the_summary() -> None:
     report = TunnelReport(
         state=TunnelState.REACHABLE,
         url="https://two.example/",
@@ -187,6 +187,6 @@ def test_a_change_of_the_tunnel_is_a_record_and_its_last_one_part_of_the_summary
     assert listener_records.summary_event(Tally(), tunnel=report)["tunnel"] == fields
 
 
-def test_the_run_id_of_a_record_is_not_taken_from_a_header_first() -> None:
+def test_run_id_of_a_record_comes_from_the_body_before_the_header() -> None:
     invocation = an_invocation(headers=Headers((("run_id", "r_0000000000000000"),)))
     assert records.invocation_event(an_exchange(invocation))["run_id"] == RUN_ID

@@ -49,7 +49,7 @@ def test_printf_writes_exactly_the_body(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_here_writes_every_byte(shell: str) -> None:
+def test_printf_writes_every_byte_in_each_installed_shell(shell: str) -> None:
     body = bytes(range(256)) * 2 + "'Zoë' 100%".encode()
     assert in_shell(f"printf {printf_arguments(body)}", shell) == body
 
@@ -58,7 +58,7 @@ def test_every_shell_here_writes_every_byte(shell: str) -> None:
 @example("-n\x1b!\n\n")
 @example("\n")
 @example("a'b\u202e\\%s$HOME`id`")
-def test_a_quoted_word_is_one_visible_word(text: str) -> None:
+def test_shell_quoted_text_is_one_visible_word(text: str) -> None:
     assert in_shell(f"printf %s {shell_quoted(text)}") == text.encode()
     assert all(map(is_visible, shell_quoted(text).split("\n")))
 
@@ -71,25 +71,25 @@ def test_every_installed_shell_reads_a_quoted_word(shell: str) -> None:
 
 @given(st.one_of(st.binary(), st.text().map(str.encode)))
 @example("\u3164\ufe01\U000e0101".encode())
-def test_what_is_printed_is_visible(body: bytes) -> None:
+def test_snippets_contain_only_visible_characters(body: bytes) -> None:
     assert is_visible(printf_arguments(body))
     assert is_visible(python_bytes(body))
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode)))
-def test_the_python_expression_is_the_body(body: bytes) -> None:
+def test_python_expression_evaluates_to_the_body(body: bytes) -> None:
     assert eval(python_bytes(body), {"__builtins__": {}}) == body  # noqa: S307 - the text is our own
 
 
-def test_printf_shows_json_unchanged() -> None:
+def test_printf_argument_has_json_unescaped() -> None:
     assert printf_arguments('{"name":"Zoë"}'.encode()) == """'%s' '{"name":"Zoë"}'"""
 
 
-def test_the_headers_are_the_two_that_port_adds() -> None:
+def test_format_headers_prints_the_two_headers_of_port() -> None:
     assert format_headers(a_request()) == "x-port-signature: v1,abc=\nx-port-timestamp: 17"
 
 
-def test_curl_does_not_read_a_url_as_a_pattern() -> None:
+def test_curl_command_disables_globbing_when_the_url_has_brackets() -> None:
     assert "--globoff" in format_curl(a_request(url="http://[::1]:8000/{a}"))
     assert "--globoff" not in format_curl(a_request())
 
@@ -102,7 +102,7 @@ def test_httpie_gets_the_body_on_stdin() -> None:
 
 
 @given(st.binary(max_size=20))
-def test_the_python_program_is_python(body: bytes) -> None:
+def test_python_program_is_valid_and_has_the_body(body: bytes) -> None:
     _, _, assigned, *_ = ast.parse(format_python(a_request(body))).body
     assert isinstance(assigned, ast.Assign)
     assert eval(ast.unparse(assigned.value)) == body  # noqa: S307 - our own program

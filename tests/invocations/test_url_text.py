@@ -20,19 +20,19 @@ from port_hook_cli.text.unseen import is_visible
         ("/path\x00", "/path%00"),
     ],
 )
-def test_a_url_is_encoded_as_it_is_sent(url: str, sent: str) -> None:
+def test_percent_encoded_encodes_a_url_as_it_is_sent(url: str, sent: str) -> None:
     assert percent_encoded(url) == sent
 
 
 @given(st.text(st.characters(exclude_categories=[])))
-def test_a_path_becomes_visible_ascii_and_stays_so(text: str) -> None:
+def test_percent_encoded_returns_visible_ascii_and_is_idempotent(text: str) -> None:
     encoded = percent_encoded(f"http://h/{text}")
     assert encoded.isascii()
     assert is_visible(encoded)
     assert percent_encoded(encoded) == encoded
 
 
-def test_a_url_that_a_person_wrote_is_sent_encoded_and_without_its_fragment() -> None:
+def test_sendable_url_encodes_a_url_and_removes_its_fragment() -> None:
     assert sendable_url("http://h/zoë?q=a b#part") == "http://h/zo%C3%AB?q=a%20b"
 
 
@@ -45,5 +45,5 @@ def test_a_url_that_a_person_wrote_is_sent_encoded_and_without_its_fragment() ->
         ("http://h/a b\r\n\x00\x7f", b"/a%20b%0D%0A%00%7F"),
     ],
 )
-def test_a_request_target_is_exact_except_for_spaces_and_controls(url: str, target: bytes) -> None:
+def test_request_target_is_unchanged_except_for_spaces_and_control_characters(url: str, target: bytes) -> None:
     assert request_target(url) == target

@@ -15,13 +15,13 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize(("opener", "closer"), [("[", "]"), ('{"a":', "}")])
-def test_the_limit_is_the_same_under_every_python(opener: str, closer: str) -> None:
+def test_nesting_limit_is_the_same_in_every_python_version(opener: str, closer: str) -> None:
     for levels, too_deep in ((MOST_LEVELS, False), (MOST_LEVELS + 1, True)):
         assert nests_too_deep(opener * levels + "1" + closer * levels) is too_deep
     json.loads("[" * MOST_LEVELS + "]" * MOST_LEVELS)
 
 
 @given(JSON)
-def test_brackets_in_strings_and_beside_each_other_do_not_count(document: object) -> None:
+def test_brackets_in_strings_and_siblings_do_not_count_as_nesting(document: object) -> None:
     text = json.dumps([document, "[" * 1000, "{\\" * 1000, [[] for _ in range(MOST_LEVELS)]])
     assert not nests_too_deep(text)

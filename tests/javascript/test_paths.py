@@ -40,7 +40,7 @@ def path(text: str) -> JsonPath:
         ("a-b_c d", ("a-b_c d",)),
     ],
 )
-def test_a_path_is_read_as_its_steps(text: str, steps: tuple[Any, ...]) -> None:
+def test_path_is_parsed_into_its_steps(text: str, steps: tuple[Any, ...]) -> None:
     assert path(text).steps == steps
 
 
@@ -98,7 +98,7 @@ def test_an_assignment_without_equals_sign_is_refused(text: str) -> None:
         (None, "a", {"a": 9}),
     ],
 )
-def test_setting_replaces_appends_and_creates_what_is_missing(document: Any, where: str, after: Any) -> None:
+def test_set_at_replaces_appends_and_creates_missing_values(document: Any, where: str, after: Any) -> None:
     assert set_at(document, path(where), 9) == after
 
 
@@ -114,7 +114,7 @@ def test_setting_replaces_appends_and_creates_what_is_missing(document: Any, whe
         ([1], "x", "the document is an array"),
     ],
 )
-def test_an_error_names_the_part_of_the_path_that_does_not_fit(document: Any, where: str, words: str) -> None:
+def test_set_at_error_names_the_part_of_the_path_that_does_not_fit(document: Any, where: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         set_at(document, path(where), 9)
 
@@ -153,6 +153,6 @@ def test_get_at_finds_nothing_after_the_last_item() -> None:
     assert unset_at(document, path("a[]")) is document
 
 
-def test_a_path_may_have_ten_thousand_steps() -> None:
+def test_path_with_10000_steps_can_be_set_and_read() -> None:
     long = JsonPath(("a",) * 10_000)
     assert get_at(set_at({}, long, 1), long) == 1

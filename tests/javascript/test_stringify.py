@@ -28,7 +28,7 @@ def ours(text: str, indent: str = "") -> str | None:
 @given(JSON_TEXTS)
 @example(r'{"a":{"1":1,"0":{"b":2,"b":3}},"a":[{"2":1,"1":[]}]}')
 @example('["\ud83d\\ude00","\\ud83d\ude00",{"\ud83d\\ude00":1,"😀":2}]')
-def test_every_json_text_is_written_as_node_writes_it(node: Node, text: str) -> None:
+def test_stringify_serializes_every_json_text_as_node_does(node: Node, text: str) -> None:
     written = node.stringify(text)
     assert written is not None
     assert stringify(text) == written
@@ -49,7 +49,7 @@ def test_stringify_refuses_the_text_that_node_refuses(node: Node, text: str) -> 
 
 @settings(max_examples=80, deadline=None)
 @given(NUMBERS)
-def test_every_number_is_written_as_node_writes_it(node: Node, text: str) -> None:
+def test_format_number_writes_every_number_as_node_does(node: Node, text: str) -> None:
     assert format_number(text) == node.stringify(text)
 
 
@@ -83,7 +83,7 @@ def test_stringify_does_not_change_its_own_result(text: str) -> None:
         (f"0.{'3' * 5_000}", "0.3333333333333333"),
     ],
 )
-def test_numbers_are_laid_out_as_javascript_does_it(text: str, written: str) -> None:
+def test_format_number_uses_the_notation_of_javascript(text: str, written: str) -> None:
     assert format_number(text) == written
     assert stringify(f"[{text}]") == f"[{written}]"
 
@@ -106,11 +106,11 @@ def test_numbers_are_laid_out_as_javascript_does_it(text: str, written: str) -> 
         ("[[],{}]", "[[],{}]"),
     ],
 )
-def test_text_is_written_by_the_rules_of_json_stringify(text: str, written: str) -> None:
+def test_stringify_follows_the_rules_of_json_stringify(text: str, written: str) -> None:
     assert stringify(text) == written
 
 
-def test_indented_text_has_a_value_per_line_and_nothing_in_empty_containers() -> None:
+def test_stringify_with_indent_writes_a_value_per_line_and_empty_containers_on_one() -> None:
     assert stringify('{"b":[1,{}],"a":[]}', "  ") == '{\n  "b": [\n    1,\n    {}\n  ],\n  "a": []\n}'
 
 
@@ -130,18 +130,18 @@ def test_stringify_raises_not_json_when_json_parse_throws(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1 ", "01", "NaN", "1e", "0x1", "1\n"])
-def test_only_json_numbers_are_formatted(text: str) -> None:
+def test_format_number_refuses_text_that_is_not_a_json_number(text: str) -> None:
     with pytest.raises(NotJson):
         format_number(text)
 
 
-def test_nesting_is_read_to_the_limit_whatever_the_recursion_limit() -> None:
+def test_stringify_accepts_nesting_up_to_the_limit_and_refuses_more() -> None:
     assert stringify("[" * MAX_DEPTH + "]" * MAX_DEPTH) == "[" * MAX_DEPTH + "]" * MAX_DEPTH
     with pytest.raises(NotJson, match="deeper"):
         stringify("[" * 10_000 + "1" + "]" * 10_000)
 
 
-def test_a_result_beyond_the_limit_is_refused_before_it_is_built() -> None:
+def test_stringify_refuses_a_result_beyond_the_size_limit() -> None:
     with pytest.raises(NotJson):
         stringify("[1,2,3]", limit=6)
     assert stringify("[1,2,3]", limit=7) == "[1,2,3]"
@@ -157,7 +157,7 @@ def test_a_result_beyond_the_limit_is_refused_before_it_is_built() -> None:
         ("[" + '"\\"' * 20_000, "[" + '"\\"' * 160_000),
     ],
 )
-def test_eight_times_the_text_takes_no_more_than_a_fraction_of_64_times_the_work(few: str, many: str) -> None:
+def test_stringify_takes_less_than_quadratic_time(few: str, many: str) -> None:
     def best_s(text: str) -> float:
         times = []
         for _ in range(5):

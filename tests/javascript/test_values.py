@@ -30,7 +30,7 @@ _values = st.recursive(
 
 
 @given(_values)
-def test_value_is_written_as_its_text_is(value: object) -> None:
+def test_write_json_writes_a_value_as_stringify_writes_its_text(value: object) -> None:
     assert write_json(value) == stringify(json.dumps(value, ensure_ascii=False))
 
 
@@ -51,5 +51,5 @@ def test_value_is_written_as_its_text_is(value: object) -> None:
         ("\ud83d\ude00", '"😀"'),
     ],
 )
-def test_value_is_written_as_in_node(value: object, text: str) -> None:
+def test_write_json_writes_a_value_as_node_does(value: object, text: str) -> None:
     assert write_json(value) == text

@@ -14,9 +14,7 @@ from tests.receivers import FINE, receiving, request
 
 
 @pytest.mark.parametrize(("status", "again"), [(499, 401), (500, 200), (501, 200), (503, 200)])
-async def test_after_a_server_error_and_after_nothing_else_the_same_request_may_be_sent_again(
-    status: int, again: int
-) -> None:
+async def test_same_request_is_accepted_again_only_after_a_5xx_response(status: int, again: int) -> None:
     world = World(status=status)
     async with listening(world, refuse_replays=True) as flow:
         assert (await flow.receive(an_invocation(), "c")).status == status
@@ -24,7 +22,7 @@ async def test_after_a_server_error_and_after_nothing_else_the_same_request_may_
         assert (await flow.receive(an_invocation(), "c")).status == again
 
 
-async def test_fail_first_fails_as_many_invocations_as_it_says_and_not_one_more() -> None:
+async def test_fail_first_fails_exactly_the_given_number_of_invocations() -> None:
     world = World()
     async with listening(world, fail_first=3) as flow:
         responses = [await flow.receive(_numbered(number), "c") for number in range(5)]
@@ -41,7 +39,7 @@ async def test_fail_first_does_not_count_refused_requests() -> None:
     assert (refused.status, statuses) == (401, [500, 200])
 
 
-async def test_a_request_that_is_made_to_fail_may_be_sent_again() -> None:
+async def test_request_failed_by_fail_first_is_accepted_again() -> None:
     async with listening(World(), fail_first=1, refuse_replays=True) as flow:
         assert [(await flow.receive(an_invocation(), "c")).status for _ in range(3)] == [500, 200, 401]
 
@@ -75,7 +73,7 @@ class SlowStore(World):
             raise
 
 
-async def test_a_request_that_the_end_of_the_listener_interrupts_is_counted_and_its_save_is_given_up() -> None:
+async def test_request_interrupted_by_the_end_of_the_listener_is_counted_and_its_save_is_canceled() -> None:
     world = SlowStore(hold=asyncio.Event())
     async with listening(world) as flow:
         task = asyncio.ensure_future(flow.receive(an_invocation(), "c"))

@@ -45,7 +45,7 @@ async def test_a_client_that_half_closes_gets_its_response_and_is_disconnected(s
     assert len(world.received) == 1
 
 
-async def test_each_request_that_was_sent_ahead_is_answered_after_a_half_close() -> None:
+async def test_each_pipelined_request_gets_a_response_after_a_half_close() -> None:
     async with receiving() as world:
         answer = await half_closed(world, b"".join(OPEN % number for number in range(40)))
     assert [invocation.target for invocation in world.received] == [f"/{number}" for number in range(40)]
@@ -54,7 +54,7 @@ async def test_each_request_that_was_sent_ahead_is_answered_after_a_half_close()
     assert answer.count(b"connection: close") <= 1
 
 
-async def test_a_body_that_breaks_off_after_a_complete_request_is_not_captured() -> None:
+async def test_truncated_body_after_a_complete_request_is_not_captured() -> None:
     async with receiving() as world:
         world.hold = asyncio.Event()
         answered = asyncio.create_task(half_closed(world, OPEN % 1 + OPEN[:-1] % 2))
@@ -67,7 +67,7 @@ async def test_a_body_that_breaks_off_after_a_complete_request_is_not_captured()
     assert any("disconnected during POST /2" in notice for notice in world.notices)
 
 
-async def test_a_head_that_breaks_off_after_a_complete_request_is_not_captured() -> None:
+async def test_truncated_head_after_a_complete_request_is_not_captured() -> None:
     async with receiving() as world:
         answer = await half_closed(world, OPEN % 1 + BARE[:20])
     assert answer.count(b"HTTP/1.1 ") == 1

@@ -59,7 +59,7 @@ async def test_a_chunked_body_gets_a_503_as_soon_as_it_is_over_the_common_limit(
     assert "/chunked" not in [invocation.target for invocation in world.received]
 
 
-async def test_a_saturated_listener_says_so_once_per_period() -> None:
+async def test_saturated_listener_prints_one_notice_per_period() -> None:
     async with receiving(context={"max_body": BODY}) as world:
         for times in (1, 2):
             async with filled(world):
@@ -84,7 +84,7 @@ async def test_clients_that_are_too_slow_release_what_they_held() -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_bodies_count_until_their_requests_are_answered(chunked: bool) -> None:
+async def test_bodies_count_towards_the_limit_until_the_response_is_sent(chunked: bool) -> None:
     whole = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY)) if chunked else request(bytes(BODY))
     async with receiving(context={"max_body": BODY}) as world:
         world.hold = asyncio.Event()
@@ -122,7 +122,7 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
     ]
 
 
-async def test_bodies_that_are_only_announced_take_no_room() -> None:
+async def test_announced_bodies_do_not_count_towards_the_common_limit() -> None:
     async with receiving(context={"max_body": BODY}) as world:
         writers = [(await asyncio.open_connection("127.0.0.1", world.port))[1] for _ in range(8)]
         for writer in writers:

@@ -51,7 +51,7 @@ class Broken(Observer):
         raise RuntimeError(exchange.invocation.id)
 
 
-def test_observers_are_all_told_everything_in_order() -> None:
+def test_observers_receive_every_event_in_order() -> None:
     first, second, third = Everything(), NoticesOnly(), Everything()
     observers = Observers([first, second, third])
     report = TunnelReport(state=TunnelState.OPEN, url="https://a.example/")

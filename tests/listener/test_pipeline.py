@@ -68,7 +68,7 @@ async def listening(world: World, seen: Mapping[bytes, float] | None = None, **p
         flow.close()
 
 
-async def test_a_valid_invocation_is_saved_forwarded_answered_and_completed() -> None:
+async def test_valid_invocation_is_saved_forwarded_responded_to_and_completed() -> None:
     world = World(status=202)
     async with listening(world) as flow:
         answer = await flow.receive(an_invocation(), "1.2.3.4")
@@ -79,7 +79,7 @@ async def test_a_valid_invocation_is_saved_forwarded_answered_and_completed() ->
     assert (flow.tally.received, flow.tally.verified, len(flow.tally.waiting)) == (1, 1, 1)
 
 
-async def test_of_a_run_that_waits_its_latest_answer_is_remembered() -> None:
+async def test_tally_keeps_the_latest_response_of_a_waiting_run() -> None:
     world = World(status=500)
     async with listening(world) as flow:
         await flow.receive(an_invocation(), "1.2.3.4")
@@ -144,7 +144,7 @@ async def test_repeats_do_not_evict_other_signatures() -> None:
         assert (await flow.receive(an_invocation(), "c")).status == 401
 
 
-async def test_a_signature_of_an_earlier_listener_is_refused_while_it_could_be_accepted() -> None:
+async def test_signature_of_an_earlier_listener_is_refused_within_its_tolerance() -> None:
     known = {key: NOW for key in [signature_key(sent_at(NOW, ahead_s=300).headers)] if key}
     world = World()
     async with listening(world, known, refuse_replays=True) as flow:
@@ -152,7 +152,7 @@ async def test_a_signature_of_an_earlier_listener_is_refused_while_it_could_be_a
     assert world.shown[0].verdict.slugs == ("replayed",)
 
 
-async def test_an_empty_signature_in_front_hides_no_replay() -> None:
+async def test_replay_is_refused_when_an_empty_signature_precedes_the_real_one() -> None:
     world = World()
     doubled = Headers((("x-port-signature", ""), *signed(a_body())))
     async with listening(world, refuse_replays=True) as flow:
@@ -160,7 +160,7 @@ async def test_an_empty_signature_in_front_hides_no_replay() -> None:
         assert (await flow.receive(an_invocation(headers=doubled), "c")).status == 401
 
 
-async def test_signatures_that_are_not_good_are_not_remembered() -> None:
+async def test_rejected_signatures_are_not_remembered() -> None:
     world = World()
     async with listening(world, refuse_replays=True) as flow:
         tampered = an_invocation(a_body() + b" ", headers=signed(a_body(a_document(other=1))))
@@ -169,7 +169,7 @@ async def test_signatures_that_are_not_good_are_not_remembered() -> None:
         assert (await flow.receive(an_invocation(), "c")).status == 200
 
 
-async def test_what_failed_may_be_sent_again() -> None:
+async def test_request_is_accepted_again_when_the_handler_failed() -> None:
     world = World(status=503)
     async with listening(world, refuse_replays=True) as flow:
         assert (await flow.receive(an_invocation(), "c")).status == 503
@@ -177,7 +177,7 @@ async def test_what_failed_may_be_sent_again() -> None:
         assert (await flow.receive(an_invocation(), "c")).status == 200
 
 
-async def test_two_at_once_with_one_signature_are_one_and_a_replay() -> None:
+async def test_second_of_two_concurrent_requests_with_one_signature_is_a_replay() -> None:
     world = World(hold=asyncio.Event())
     async with listening(world, refuse_replays=True) as flow:
         first = asyncio.ensure_future(flow.receive(an_invocation(), "c"))
@@ -189,14 +189,14 @@ async def test_two_at_once_with_one_signature_are_one_and_a_replay() -> None:
 
 
 @pytest.mark.parametrize("size", [20_000, 2_000_000])
-async def test_two_large_ones_at_once_with_one_signature_are_one_and_a_replay(size: int) -> None:
+async def test_second_of_two_concurrent_large_requests_with_one_signature_is_a_replay(size: int) -> None:
     body = a_body(a_document(filler="x" * size))
     async with listening(World(), refuse_replays=True) as flow:
         answers = await asyncio.gather(*(flow.receive(an_invocation(body), "c") for _ in range(2)))
     assert sorted(answer.status for answer in answers) == [200, 401]
 
 
-async def test_whoever_sends_rubbish_waits_for_other_rubbish_only() -> None:
+async def test_valid_request_does_not_wait_for_the_diagnosis_of_invalid_ones() -> None:
     world = World()
     rubbish = an_invocation(b'{"a":[' + b"[1.5]," * 20_000 + b"1]}", headers=signed(b"{}"))
     body = a_body(a_document(filler="x" * 100_000))
@@ -209,7 +209,7 @@ async def test_whoever_sends_rubbish_waits_for_other_rubbish_only() -> None:
     assert {answer.status for answer in answers} == {401}
 
 
-async def test_when_too_many_wait_for_a_diagnosis_the_next_is_refused_without_one() -> None:
+async def test_request_is_refused_undiagnosed_when_too_many_wait_for_a_diagnosis() -> None:
     world = World()
     rubbish = an_invocation(a_body() + b" ", headers=signed(b"{}"))
     async with listening(world) as flow:
@@ -219,7 +219,7 @@ async def test_when_too_many_wait_for_a_diagnosis_the_next_is_refused_without_on
     assert len(world.saved) == 40
 
 
-async def test_a_missing_signature_is_called_missing_however_many_come() -> None:
+async def test_missing_signature_is_reported_as_missing_for_many_concurrent_requests() -> None:
     world = World()
     unsigned = an_invocation(a_body(a_document(filler="x" * 20_000)), headers=Headers())
     async with listening(world) as flow:
@@ -227,7 +227,7 @@ async def test_a_missing_signature_is_called_missing_however_many_come() -> None
     assert {exchange.verdict.status for exchange in world.shown} == {Status.MISSING}
 
 
-async def test_what_the_end_cuts_off_is_shown_and_kept_as_interrupted() -> None:
+async def test_canceled_request_is_shown_and_saved_as_interrupted() -> None:
     world = World(hold=asyncio.Event())
     async with listening(world) as flow:
         task = asyncio.ensure_future(flow.receive(an_invocation(), "c"))
@@ -242,7 +242,7 @@ async def test_what_the_end_cuts_off_is_shown_and_kept_as_interrupted() -> None:
         assert exchange.delivery.fault == "interrupted"
 
 
-async def test_what_is_passed_over_waits_for_no_report() -> None:
+async def test_run_of_an_ignored_action_is_not_counted_as_waiting() -> None:
     world = World()
     async with listening(world, only=frozenset({"another"})) as flow:
         assert (await flow.receive(an_invocation(), "c")).status == 200

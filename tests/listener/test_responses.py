@@ -43,7 +43,7 @@ def no_file(name: str) -> bytes:
         ("599:[1,", 599, b"[1,", TEXT),
     ],
 )
-def test_an_answer_is_a_status_and_what_follows_the_first_colon(
+def test_parse_response_splits_status_and_body_at_the_first_colon(
     text: str, status: int, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> None:
     answer = parse_response(text, no_file)
@@ -51,7 +51,9 @@ def test_an_answer_is_a_status_and_what_follows_the_first_colon(
 
 
 @pytest.mark.parametrize(("content", "headers"), [(b'{"a": 1}', JSON), (b"\x00\xff", TEXT), (b"[" * 100_000, TEXT)])
-def test_a_body_can_come_from_a_file_byte_for_byte(content: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+def test_parse_response_reads_a_body_from_a_file_byte_for_byte(
+    content: bytes, headers: tuple[tuple[str, str], ...]
+) -> None:
     asked: list[str] = []
 
     def read(name: str) -> bytes:
@@ -63,14 +65,14 @@ def test_a_body_can_come_from_a_file_byte_for_byte(content: bytes, headers: tupl
 
 
 @pytest.mark.parametrize("text", ["", ":", "ok", "199", "600", "-200", "+200", " 200", "20²", "2e2", "200 OK", "@x"])
-def test_what_is_no_final_status_is_refused_by_name(text: str) -> None:
+def test_parse_response_refuses_an_invalid_status_and_quotes_it(text: str) -> None:
     with pytest.raises(BadResponse) as caught:
         parse_response(text, no_file)
     assert f"'{text.partition(':')[0]}'" in str(caught.value)
 
 
 @given(st.one_of(texts, st.builds("{}:{}".format, st.integers(-1, 9999), texts)), st.binary())
-def test_no_text_raises_anything_but_bad_answer(text: str, content: bytes) -> None:
+def test_parse_response_raises_only_bad_response_for_any_text(text: str, content: bytes) -> None:
     try:
         answer = parse_response(text, lambda _: content)
     except BadResponse:
@@ -78,13 +80,13 @@ def test_no_text_raises_anything_but_bad_answer(text: str, content: bytes) -> No
     assert 200 <= answer.status <= 599
 
 
-def test_a_status_without_a_body_takes_none() -> None:
+def test_parse_response_refuses_a_body_for_a_status_without_one() -> None:
     with pytest.raises(BadResponse, match="has no body"):
         parse_response("204:x", no_file)
 
 
 @given(st.integers(200, 599).filter(lambda status: status not in {204, 304}), st.binary(max_size=200))
-def test_a_body_from_a_file_is_never_changed(status: int, content: bytes) -> None:
+def test_parse_response_never_changes_a_body_from_a_file(status: int, content: bytes) -> None:
     answer = parse_response(f"{status}:@f", lambda _: content)
     assert (answer.status, answer.body) == (status, content)
 
@@ -112,7 +114,7 @@ REFUSALS: list[tuple[Response, int, str, str]] = [
 
 
 @pytest.mark.parametrize(("answer", "status", "error", "message"), REFUSALS)
-def test_every_answer_of_ours_that_is_no_success_is_json_with_a_reason(
+def test_every_error_response_of_the_listener_is_json_with_a_reason(
     answer: Response, status: int, error: str, message: str
 ) -> None:
     document = json.loads(answer.body)
@@ -129,16 +131,16 @@ def test_every_answer_of_ours_that_is_no_success_is_json_with_a_reason(
         (answering.too_large(1), "raise the limit with --max-body"),
     ],
 )
-def test_where_something_can_be_done_it_is_said(answer: Response, hint: str) -> None:
+def test_error_response_has_a_hint_when_the_problem_can_be_fixed(answer: Response, hint: str) -> None:
     assert json.loads(answer.body)["hint"] == hint
 
 
-def test_where_nothing_can_be_done_no_hint_is_made_up() -> None:
+def test_error_response_has_no_hint_when_there_is_no_fix() -> None:
     assert "hint" not in json.loads(answering.refused(Verdict(status=Status.STALE)).body)
 
 
 @given(st.text())
-def test_a_reason_of_any_characters_makes_an_answer(reason: str) -> None:
+def test_error_response_contains_a_reason_of_any_characters(reason: str) -> None:
     answers: list[Callable[[str], Response]] = [answering.not_saved, answering.outside]
     for make in answers:
         assert reason in json.loads(make(reason).body)["message"]
@@ -163,7 +165,7 @@ def test_a_reason_of_any_characters_makes_an_answer(reason: str) -> None:
         (None, Kind.AUTOMATION, None, 200, RunFate.NO_RUN),
     ],
 )
-def test_what_becomes_of_a_run_depends_on_synchronized_and_the_class_of_the_status(
+def test_run_fate_depends_on_synchronized_and_the_status_class(
     run_id: str | None, kind: Kind, synchronized: bool | None, status: int, fate: RunFate
 ) -> None:
     payload = Payload(kind=kind, run_id=run_id, synchronized=synchronized)
@@ -180,13 +182,15 @@ def test_what_becomes_of_a_run_depends_on_synchronized_and_the_class_of_the_stat
         *((status, strict, False) for status in UNBELIEVABLE for strict in (False, True)),
     ],
 )
-def test_only_a_good_signature_is_accepted(status: Status, strict: bool, accepted: bool) -> None:
+def test_is_accepted_is_true_only_for_an_accepted_signature_status(
+    status: Status, strict: bool, accepted: bool
+) -> None:
     assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=False) is accepted
     assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=True) is accepted
 
 
 @pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED])
-def test_a_replay_is_accepted_unless_replays_are_refused(status: Status) -> None:
+def test_is_accepted_is_true_for_a_replay_unless_replays_are_refused(status: Status) -> None:
     verdict = Verdict(status=status, causes=(REPLAYED,))
     assert is_accepted(verdict, strict=False, refuse_replays=False)
     assert not is_accepted(verdict, strict=False, refuse_replays=True)

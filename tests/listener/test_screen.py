@@ -121,7 +121,7 @@ def in_full(exchange: Exchange) -> str:
     return "".join(f"{line.plain}\n" for line in exchange_lines(exchange, app_url=None)) + "\n"
 
 
-def test_an_exchange_is_text_on_stdout_without_a_code_of_the_terminal(streams: Streams) -> None:
+def test_text_screen_prints_an_exchange_without_escape_sequences_to_a_pipe(streams: Streams) -> None:
     streams.start_reading()
     screen = text_screen(streams)
     exchange = an_exchange(response=OK)
@@ -133,7 +133,7 @@ def test_an_exchange_is_text_on_stdout_without_a_code_of_the_terminal(streams: S
     assert err == ""
 
 
-def test_a_compact_screen_has_a_line_for_each(streams: Streams) -> None:
+def test_compact_screen_prints_one_line_for_each_exchange(streams: Streams) -> None:
     streams.start_reading()
     screen = text_screen(streams, compact=True)
     exchanges = [numbered(number) for number in range(3)]
@@ -143,7 +143,7 @@ def test_a_compact_screen_has_a_line_for_each(streams: Streams) -> None:
     assert streams.end()[0].splitlines() == [compact_line(exchange).plain for exchange in exchanges]
 
 
-def test_what_is_decrypted_for_the_screen_is_shown_there_and_not_put_into_the_exchange(
+def test_decrypted_inputs_are_shown_on_the_screen_and_not_added_to_the_exchange(
     streams: Streams, tmp_path: Path
 ) -> None:
     threads: list[str] = []
@@ -165,7 +165,7 @@ def test_what_is_decrypted_for_the_screen_is_shown_there_and_not_put_into_the_ex
     assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.glob("captures.db*"))
 
 
-def test_nothing_is_decrypted_for_a_line_that_does_not_show_it(streams: Streams) -> None:
+def test_compact_screen_decrypts_nothing(streams: Streams) -> None:
     revealed: list[Exchange] = []
 
     def reveal(exchange: Exchange) -> list[Decryption]:
@@ -181,7 +181,7 @@ def test_nothing_is_decrypted_for_a_line_that_does_not_show_it(streams: Streams)
 
 
 @pytest.mark.parametrize("build", [text_screen, json_screen])
-def test_notices_go_to_stderr_a_line_each_and_written_out(
+def test_notices_are_printed_to_stderr_on_one_line_each_with_escapes(
     streams: Streams, build: Callable[[Streams], TextScreen | JsonScreen]
 ) -> None:
     streams.start_reading()
@@ -192,7 +192,7 @@ def test_notices_go_to_stderr_a_line_each_and_written_out(
     assert streams.end() == ("", "one\na\\x1b[2Jb\\nc\\u202e\n")
 
 
-def test_records_are_nothing_to_a_text_screen(streams: Streams) -> None:
+def test_text_screen_ignores_events(streams: Streams) -> None:
     streams.start_reading()
     screen = text_screen(streams)
     screen.event(ready_event(url="http://h/", public_url=None))
@@ -200,7 +200,7 @@ def test_records_are_nothing_to_a_text_screen(streams: Streams) -> None:
     assert streams.end() == ("", "")
 
 
-def test_a_json_screen_prints_a_record_a_line_and_nothing_else_on_stdout(streams: Streams) -> None:
+def test_json_screen_prints_only_one_record_per_line_on_stdout(streams: Streams) -> None:
     streams.start_reading()
     screen = json_screen(streams)
     ready = ready_event(url="http://h/", public_url=None)
@@ -216,7 +216,7 @@ def test_a_json_screen_prints_a_record_a_line_and_nothing_else_on_stdout(streams
     assert err == "in between\n"
 
 
-def test_a_json_screen_loses_nothing_in_a_rush(streams: Streams) -> None:
+def test_json_screen_prints_every_record_of_a_burst(streams: Streams) -> None:
     streams.start_reading()
     screen = json_screen(streams)
     for number in range(3000):
@@ -225,7 +225,7 @@ def test_a_json_screen_loses_nothing_in_a_rush(streams: Streams) -> None:
     assert [json.loads(line)["id"] for line in streams.end()[0].splitlines()] == [f"{n:012}" for n in range(3000)]
 
 
-def test_what_a_reader_that_stalled_made_it_drop_is_a_record(streams: Streams) -> None:
+def test_json_screen_prints_a_record_of_dropped_records_when_the_reader_stalls(streams: Streams) -> None:
     screen = json_screen(streams)
     record: dict[str, Any] = {"filler": "x" * 1000}
     count = MOST_PENDING * 3
@@ -240,7 +240,7 @@ def test_what_a_reader_that_stalled_made_it_drop_is_a_record(streams: Streams) -
     assert last == {"schema": "port-hook/event/1", "type": "dropped", "count": count - len(kept)}
 
 
-def test_a_rush_on_a_text_screen_is_counted_and_says_where_the_rest_is(streams: Streams) -> None:
+def test_text_screen_counts_the_omitted_exchanges_of_a_burst_with_a_pointer_to_captures(streams: Streams) -> None:
     screen = text_screen(streams)
     for number in range(MOST_PENDING * 2):
         screen.exchanged(numbered(number))
@@ -255,7 +255,7 @@ def test_a_rush_on_a_text_screen_is_counted_and_says_where_the_rest_is(streams: 
 
 
 @pytest.mark.parametrize("build", [text_screen, json_screen])
-def test_a_reader_of_stdout_that_has_gone_is_told_of_and_notices_go_on(
+def test_closed_stdout_is_reported_and_notices_continue(
     streams: Streams, build: Callable[[Streams], TextScreen | JsonScreen]
 ) -> None:
     screen = build(streams)
@@ -271,7 +271,7 @@ def test_a_reader_of_stdout_that_has_gone_is_told_of_and_notices_go_on(
     assert os.read(err, 100) == b"still here\n"
 
 
-def test_a_reader_of_stderr_that_has_gone_ends_nothing(streams: Streams) -> None:
+def test_closed_stderr_does_not_stop_the_screen(streams: Streams) -> None:
     screen = json_screen(streams)
     out, err = streams.ends
     spare, unused = os.pipe()
@@ -379,9 +379,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("run_id", [RUN_ID, COMMANDS, "r_1&x=y", "wfnr_abc"])
 @pytest.mark.parametrize("width", [60, 120])
-def test_of_all_that_is_painted_only_our_styles_and_links_command_the_terminal(
-    kind: Kind, run_id: str, width: int
-) -> None:
+def test_screen_sends_the_terminal_only_its_own_styles_and_links(kind: Kind, run_id: str, width: int) -> None:
     terminal = Terminal(width)
     text = terminal.show(hostile(kind, run_id))
     assert b"\x1b" in terminal.painted
@@ -394,7 +392,7 @@ def test_of_all_that_is_painted_only_our_styles_and_links_command_the_terminal(
 
 
 @posix
-def test_a_compact_line_on_a_terminal_commands_nothing() -> None:
+def test_compact_line_on_a_terminal_has_no_escape_sequences_from_the_payload() -> None:
     left = STYLE_OR_LINK.sub("", Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True))
     assert left.replace("\r\n", "").isprintable()
     assert len(left) < 500
@@ -402,7 +400,7 @@ def test_a_compact_line_on_a_terminal_commands_nothing() -> None:
 
 @posix
 @pytest.mark.parametrize("width", [60, 80])
-def test_on_a_narrow_terminal_words_stay_whole_below_their_value(width: int) -> None:
+def test_words_are_wrapped_below_their_value_on_a_narrow_terminal(width: int) -> None:
     words = (
         "The signature matches neither the body as it arrived nor any other form of it, or it was changed on its way."
     )
@@ -419,7 +417,7 @@ def test_on_a_narrow_terminal_words_stay_whole_below_their_value(width: int) -> 
 
 @posix
 @pytest.mark.parametrize("width", [60, 80])
-def test_on_a_narrow_terminal_a_line_to_type_is_one_line_to_the_terminal(width: int) -> None:
+def test_report_run_command_is_not_wrapped_on_a_narrow_terminal(width: int) -> None:
     command = f"port-hook report-run {RUN_ID} --status success"
     document = a_document(context={"runId": RUN_ID, "entity": "東京 " * 30})
     terminal = Terminal(width)
@@ -437,7 +435,7 @@ def columns_of(screen: pyte.Screen, text: str) -> tuple[int, int]:
 
 @posix
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_compact_lines_have_color_and_break_no_word(width: int) -> None:
+def test_compact_lines_have_color_and_are_wrapped_only_between_words(width: int) -> None:
     terminal = Terminal(width)
     verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "words", "fix"),))
     delivery = Delivery(url="http://h/", status=503)
@@ -455,7 +453,7 @@ def test_compact_lines_have_color_and_break_no_word(width: int) -> None:
 
 @posix
 @pytest.mark.parametrize("width", [60, 80])
-def test_a_message_is_wrapped_at_words_and_its_label_has_color(width: int) -> None:
+def test_message_is_wrapped_between_words_and_its_label_has_color(width: int) -> None:
     terminal = Terminal(width)
     text = "error: The tunnel was lost and did not come back within 60 s. Start it again with `port-hook listen`."
     terminal.say(text)

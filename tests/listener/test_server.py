@@ -237,7 +237,7 @@ async def test_a_pipelined_body_that_looks_like_fields_is_not_read_as_a_head() -
     assert "'Host'" in world.notices[0]
 
 
-async def test_thousands_of_fields_arrive() -> None:
+async def test_thousands_of_header_fields_arrive() -> None:
     fields = tuple(f"X-{number}: {number}" for number in range(10_000))
     async with receiving() as world:
         answer = await world.exchange(request(b"hi", *fields))
@@ -251,7 +251,7 @@ async def test_thousands_of_fields_arrive() -> None:
     [b"POST / HTTP/1.1\r\n", TWICE[: TWICE.index(b"Content-Length")], CHUNKED[: CHUNKED.index(b"Trailer")]],
     ids=["head", "head with doubled fields", "trailers"],
 )
-async def test_server_responds_400_to_endless_fields_and_says_so(begun: bytes, field: bytes) -> None:
+async def test_server_responds_400_to_endless_header_fields_with_a_notice(begun: bytes, field: bytes) -> None:
     sent = len(begun)
     async with receiving() as world, asyncio.timeout(50):
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -318,7 +318,7 @@ async def test_start_raises_for_an_address_of_another_machine() -> None:
 
 
 @pytest.mark.parametrize("line", ["CONNECT @127.0.0.1:9 HTTP/1.1", "GET http://h/x HTTP/1.1", "OPTIONS * HTTP/1.1"])
-async def test_a_proxys_request_is_refused_and_not_captured(line: str) -> None:
+async def test_request_for_a_proxy_is_refused_and_not_captured(line: str) -> None:
     async with receiving() as world:
         answer = await world.exchange(
             f"{line}\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()

@@ -118,7 +118,7 @@ class Seen(Observer):
         self.bodies.append(exchange.invocation.body)
 
 
-async def test_every_source_feeds_the_same_pipeline(runtime: Callable[..., Runtime]) -> None:
+async def test_invocations_of_every_source_reach_the_same_pipeline(runtime: Callable[..., Runtime]) -> None:
     opened, seen = [], Seen()
 
     async def open_list(context: SourceContext, *bodies: bytes) -> Source:

@@ -21,7 +21,7 @@ def ready(*, public_url: str | None = None, **policy: Any) -> list[str]:
     return list(ready_lines(Policy(**{"secret": SECRET} | policy), url=URL, public_url=public_url))
 
 
-def test_a_url_that_actions_were_pointed_at_is_not_to_be_pasted() -> None:
+def test_ready_lines_say_that_the_retargeted_actions_use_the_public_url() -> None:
     lines = list(ready_lines(Policy(secret=SECRET), url=URL, public_url="https://a.example/", retargeted=True))
     assert "Public URL    https://a.example/   set in Port until this listener ends" in lines
 
@@ -30,7 +30,7 @@ def beside(label: str, lines: list[str]) -> list[str]:
     return [line[14:] for line in lines if line[:14].rstrip() == label]
 
 
-def test_a_listener_says_where_it_is_what_it_answers_and_how_to_stop_it() -> None:
+def test_ready_lines_show_the_address_the_response_and_how_to_stop() -> None:
     assert ready() == [
         "Listening on  http://127.0.0.1:8787/",
         'Responding    200 {"ok": true} (no --forward-to)',
@@ -40,16 +40,16 @@ def test_a_listener_says_where_it_is_what_it_answers_and_how_to_stop_it() -> Non
     ]
 
 
-def test_a_public_url_stands_alone_to_be_copied() -> None:
+def test_ready_lines_show_the_public_url_as_a_word_of_its_own() -> None:
     (line,) = beside("Public URL", ready(public_url="https://x.ngrok.app/hooks"))
     assert line.split()[0] == "https://x.ngrok.app/hooks"
 
 
-def test_one_handler_takes_everything() -> None:
+def test_ready_lines_show_that_everything_is_forwarded_to_the_only_handler() -> None:
     assert beside("Forwarding", ready(routes=Routes(default="http://h:1"))) == ["everything -> http://h:1"]
 
 
-def test_a_handler_beside_routes_takes_what_they_leave() -> None:
+def test_ready_lines_show_that_everything_else_is_forwarded_to_the_default_handler() -> None:
     routes = Routes(default="http://h:1", by_action={"scale": "http://h:2", "drop": "http://h:3"})
     assert beside("Forwarding", ready(routes=routes)) == [
         "scale -> http://h:2",
@@ -58,13 +58,13 @@ def test_a_handler_beside_routes_takes_what_they_leave() -> None:
     ]
 
 
-def test_with_routes_alone_the_rest_is_answered_here() -> None:
+def test_ready_lines_show_the_listeners_own_response_when_there_are_only_routes() -> None:
     lines = ready(routes=Routes(by_action={"scale": "http://h:2"}))
     assert beside("Forwarding", lines) == ["scale -> http://h:2"]
     assert beside("Responding", lines)[0].startswith("200 ")
 
 
-def test_of_a_made_up_answer_the_status_is_said_and_its_bytes_are_not_shown() -> None:
+def test_ready_lines_show_the_status_but_not_a_binary_body_of_the_response() -> None:
     lines = ready(respond=Response(status=503, body=b"\xff\x1b[2J"))
     assert beside("Responding", lines) == ["503 (no --forward-to)"]
 
@@ -78,11 +78,11 @@ def test_of_a_made_up_answer_the_status_is_said_and_its_bytes_are_not_shown() ->
         ({"tolerance_s": 12.5}, "timestamps within 12.5 s"),
     ],
 )
-def test_what_is_verified_is_said(policy: dict[str, Any], words: str) -> None:
+def test_ready_lines_describe_what_is_verified(policy: dict[str, Any], words: str) -> None:
     assert words in beside("Verifying", ready(**policy))[0]
 
 
-def test_the_secret_is_not_said() -> None:
+def test_ready_lines_never_contain_the_secret() -> None:
     assert not any(SECRET.reveal() in line for line in ready())
 
 
@@ -90,36 +90,36 @@ def waiting(count: int) -> OrderedDict[str, bool]:
     return OrderedDict((f"r_{number:016}", False) for number in range(count))
 
 
-def test_a_summary_counts_and_says_no_more_when_nothing_waits() -> None:
+def test_summary_is_one_line_of_counts_when_no_run_waits() -> None:
     tally = Tally(received=7, verified=4, refused=3, handler_failures=1)
     assert list(summary_lines(tally)) == ["7 received, 4 verified, 3 refused, 1 handler failure"]
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_handlers_that_failed_are_counted_in_good_english(count: int) -> None:
+def test_summary_uses_the_plural_of_handler_failures(count: int) -> None:
     (line,) = summary_lines(Tally(handler_failures=count))
     assert line.endswith(f", {count} handler failures")
 
 
-def test_what_is_made_up_is_said() -> None:
+def test_ready_lines_describe_fail_first_and_delay() -> None:
     lines = ready(fail_first=2, delay_s=1.5)
     assert beside("Failing", lines) == ["the first 2 invocations with 500 (--fail-first)"]
     assert beside("Delaying", lines) == ["each response by 1.5 s (--delay)"]
     assert beside("Failing", ready()) == beside("Delaying", ready()) == []
 
 
-def test_what_was_passed_over_is_told() -> None:
+def test_summary_counts_ignored_requests() -> None:
     (line,) = summary_lines(Tally(received=1, passed_over=1))
     assert line.endswith(", 1 ignored (--only)")
 
 
-def test_one_run_that_waits_has_its_line_to_type() -> None:
+def test_summary_has_the_report_run_command_of_a_waiting_run() -> None:
     _, told, line = summary_lines(Tally(waiting=waiting(1)))
     assert told == "1 run may still be waiting for a report of success or failure:"
     assert line == "  port-hook report-run r_0000000000000000 --status success"
 
 
-def test_a_run_whose_handler_failed_has_a_failure_to_type_and_says_that_both_can_be_reported() -> None:
+def test_summary_suggests_status_failure_for_a_run_whose_handler_failed() -> None:
     _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
     assert told == "2 runs may still be waiting for a report of success or failure:"
     assert lines == [
@@ -128,7 +128,7 @@ def test_a_run_whose_handler_failed_has_a_failure_to_type_and_says_that_both_can
     ]
 
 
-def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted() -> None:
+def test_summary_names_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
     _, told, *lines = summary_lines(Tally(waiting=waiting(12)))
     assert told.startswith("12 runs may still be waiting ")
     assert [line.split()[2] for line in lines[:5]] == [f"r_{number:016}" for number in range(7, 12)]
@@ -138,7 +138,7 @@ def test_of_many_runs_that_wait_the_latest_five_are_named_and_the_rest_counted()
 @pytest.mark.parametrize(
     "run_id", ["$(reboot)", "r_1; reboot", "--help", "r_\x1b]0;owned\x07\x1b[2J\u202e", "r" * 100_000]
 )
-def test_an_id_that_nobody_should_paste_is_named_without_a_command(run_id: str) -> None:
+def test_summary_names_an_unsafe_run_id_without_a_command(run_id: str) -> None:
     _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
     assert told.startswith("1 run may still be waiting ")
     assert line.startswith("  run ")

@@ -69,7 +69,7 @@ async def test_a_request_without_a_host_is_accepted() -> None:
         assert (await world.exchange(request().replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_off_loopback_web_pages_are_refused_and_the_host_is_not_checked() -> None:
+async def test_web_pages_are_refused_and_the_host_is_not_checked_when_listening_beyond_loopback() -> None:
     async with receiving(host="0.0.0.0") as world:  # noqa: S104 - what is tested
         assert (await world.exchange(request("Host: my-machine"))).startswith(b"HTTP/1.1 200 ")
         answer = await world.exchange(request("Host: my-machine", "Origin: https://page.example"))

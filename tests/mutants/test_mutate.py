@@ -57,9 +57,9 @@ def test_each_mutation_is_one_small_change(source: str, mutants: list[str]) -> N
         "@d('a', 1)\ndef f(): ...",
     ],
 )
-def test_what_no_user_can_notice_is_left_alone(source: str) -> None:
+def test_code_without_effect_for_users_is_not_mutated(source: str) -> None:
     assert mutants_of(source) == []
 
 
-def test_a_mutation_changes_only_its_own_place_behind_text_that_is_not_ascii() -> None:
+def test_mutation_changes_only_its_own_place_after_non_ascii_text() -> None:
     assert mutants_of("x = é  # ü\nif a == b:  # ß\n    pass\n") == ["x = é  # ü\nif (a != b):  # ß\n    pass\n"]

@@ -14,27 +14,27 @@ BUSY = Fault(status=503)
 LOST = Fault(lose=True)
 
 
-async def test_a_status_that_port_refused_for_now_is_sent_again_without_a_look() -> None:
+async def test_rate_limited_status_is_sent_again_without_reading_the_run() -> None:
     async with flaky(LIMITED) as (port, api, _):
         await api.patch_run(RUN_ID, {"status": "SUCCESS"})
         assert port.lines == [f"PATCH {RUN_ID}", f"PATCH {RUN_ID}"]
 
 
 @pytest.mark.parametrize("fault", [BUSY, LOST])
-async def test_a_field_that_ends_no_run_is_sent_again_without_a_look(fault: Fault) -> None:
+async def test_update_that_does_not_end_the_run_is_sent_again_without_reading_the_run(fault: Fault) -> None:
     async with flaky(fault) as (port, api, _):
         await api.patch_run(RUN_ID, {"summary": "half way"})
         assert port.lines == [f"PATCH {RUN_ID}", f"PATCH {RUN_ID}"]
 
 
 @pytest.mark.parametrize("fault", [BUSY, LOST, LIMITED])
-async def test_a_run_is_read_again_and_nothing_else_is(fault: Fault) -> None:
+async def test_reading_a_run_is_retried_without_other_calls(fault: Fault) -> None:
     async with flaky(fault) as (port, api, _):
         assert (await api.get_run(RUN_ID))["id"] == RUN_ID
         assert port.lines == [f"GET {RUN_ID}"] * 2
 
 
-async def test_a_run_that_had_ended_before_the_first_try_is_refused_even_with_the_same_status() -> None:
+async def test_status_is_refused_when_the_run_ended_with_the_same_status_before_the_first_try() -> None:
     async with flaky() as (port, api, _):
         port.run["status"] = "SUCCESS"
         with pytest.raises(RunEndedError, match="already ended with SUCCESS"):
@@ -42,7 +42,7 @@ async def test_a_run_that_had_ended_before_the_first_try_is_refused_even_with_th
         assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
 
 
-async def test_a_log_to_a_run_that_ended_with_a_status_is_refused_after_a_lost_try_too() -> None:
+async def test_log_to_an_ended_run_is_refused_after_a_lost_response() -> None:
     async with flaky(LOST) as (port, api, _):
         port.run["status"] = "SUCCESS"
         with pytest.raises(RunEndedError, match="already ended with SUCCESS"):

@@ -27,7 +27,7 @@ def port() -> Iterator[Handler]:
         yield it
 
 
-async def test_each_call_has_the_fields_that_port_wants_and_json_only_where_there_is_a_body(port: Handler) -> None:
+async def test_call_has_the_headers_that_port_requires_and_a_content_type_only_with_a_body(port: Handler) -> None:
     async with PortApi(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
         await api.get_run(RUN_ID)
         await api.add_log(RUN_ID, "ünïcode")
@@ -43,7 +43,7 @@ async def test_each_call_has_the_fields_that_port_wants_and_json_only_where_ther
     assert {request.value("authorization") for request in (run, log, status)} == {"Bearer a-token"}
 
 
-async def test_bodies_are_compact_json_in_utf_8(port: Handler) -> None:
+async def test_request_bodies_are_compact_json_in_utf_8(port: Handler) -> None:
     async with PortApi(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
         await api.add_log(RUN_ID, "ünïcode")
     token, log = port.requests

@@ -156,7 +156,7 @@ def test_a_body_just_below_the_limit_is_accepted(listening: Listening) -> None:
     assert (status, len(capture.invocation.body)) == (200, 10 * MIB)
 
 
-def test_listen_responds_413_to_50_mib_before_they_are_sent(listening: Listening) -> None:
+def test_listen_responds_413_to_an_announced_body_of_50_mib_before_it_is_sent(listening: Listening) -> None:
     with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
         connection.settimeout(20)
         connection.sendall(b"POST /huge HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (50 * MIB))

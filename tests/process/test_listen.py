@@ -35,7 +35,7 @@ def listening(folder: Path) -> Iterator[Listener]:
         yield running
 
 
-def test_a_signed_invocation_is_verified_saved_and_answered(listening: Listener, folder: Path) -> None:
+def test_signed_invocation_is_verified_saved_and_gets_a_response(listening: Listener, folder: Path) -> None:
     status, answer = listening.post(a_body(), now_signed(a_body()), target="/hooks?x=1")
 
     assert (status, json.loads(answer)) == (200, {"ok": True})
@@ -53,7 +53,7 @@ def test_a_signed_invocation_is_verified_saved_and_answered(listening: Listener,
     assert capture.invocation.target == "/hooks?x=1"
 
 
-def test_the_first_record_is_ready_and_the_last_a_summary(listening: Listener) -> None:
+def test_first_record_is_a_ready_event_and_the_last_a_summary(listening: Listener) -> None:
     assert listening.ready["schema"] == "port-hook/event/1"
     assert listening.ready["type"] == "ready"
     assert listening.ready["public_url"] is None
@@ -101,7 +101,7 @@ def test_a_client_that_half_closes_gets_the_response_of_the_handler(folder: Path
     assert answer.endswith(b"\r\n\r\nok")
 
 
-def test_forwarding_is_byte_exact(folder: Path) -> None:
+def test_listen_forwards_requests_byte_for_byte(folder: Path) -> None:
     body = '{"b": 1.0, "a":"\\u00e9 é"}\n'.encode()
     extra = (
         ("X-Twice", "1"),
@@ -308,7 +308,7 @@ def test_actions_are_routed_to_their_own_handlers(folder: Path) -> None:
     assert [request.line for request in second.requests] == ["POST /scale HTTP/1.1"]
 
 
-def test_with_only_other_actions_are_neither_shown_nor_forwarded(folder: Path) -> None:
+def test_only_ignores_other_actions(folder: Path) -> None:
     other = a_body(a_document(action="scale"))
     with handler() as target, listener(folder, "--only", "scale", "--forward-to", target.url) as running:
         assert running.post(a_body(), now_signed(a_body()))[0] == 200
@@ -338,7 +338,7 @@ def test_respond_delay_and_fail_first_set_the_response(folder: Path) -> None:
     assert time.monotonic() - started >= 0.4
 
 
-def test_once_exits_by_whether_the_status_was_expected(folder: Path) -> None:
+def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
     for expected, code in (("2xx", 0), ("204", 1)):
         with listener(folder, "--once", "--expect-status", expected) as running:
             running.post(a_body(), now_signed(a_body()))
@@ -394,7 +394,7 @@ def test_contradictory_and_invalid_options_are_usage_errors(folder: Path, option
 
 @pytest.mark.parametrize("option", ["--tolerance", "--timeout", "--delay", "--forward-timeout"])
 @pytest.mark.parametrize("seconds", ["nan", "inf"])
-def test_a_duration_is_a_number_of_seconds(run: Run, option: str, seconds: str) -> None:
+def test_listen_refuses_a_duration_that_is_not_finite(run: Run, option: str, seconds: str) -> None:
     result = run("listen", option, seconds)
     assert result.code == 2
     assert option in result.err
@@ -502,7 +502,7 @@ def test_expected_invocations_that_do_not_arrive_are_reported(folder: Path) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a POSIX shell")
 @pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-"])
-def test_a_closed_stream_is_not_a_bug(folder: Path, closing: str) -> None:
+def test_listen_exits_0_when_a_standard_stream_is_closed(folder: Path, closing: str) -> None:
     command = f'"{sys.executable}" -m port_hook_cli listen --port 0 --timeout 0.2 {closing}'
     done = subprocess.run(
         ["sh", "-c", command], cwd=folder, env=environment(folder), capture_output=True, timeout=30, check=False
@@ -549,7 +549,7 @@ def listen_and_fail(
     )
 
 
-def test_the_store_knows_where_the_last_listener_forwarded(folder: Path) -> None:
+def test_store_has_the_target_of_the_last_listener(folder: Path) -> None:
     for target in ("http://127.0.0.1:9001", None):
         with listener(folder, *(("--forward-to", target) if target else ())) as running:
             running.stop()

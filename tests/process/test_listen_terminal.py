@@ -144,7 +144,7 @@ def test_a_handler_failure_is_red_and_its_body_is_shown(folder: Path) -> None:
     assert any(line.strip() == r"\x1b[2Joops" for line in terminal.screen().display)
 
 
-def test_no_color_is_respected(folder: Path) -> None:
+def test_listen_prints_no_color_when_no_color_is_set(folder: Path) -> None:
     with a_terminal(folder, NO_COLOR="1") as terminal:
         terminal.post(a_document())
         terminal.end()
@@ -199,7 +199,7 @@ def test_an_unverified_request_cannot_control_the_terminal(folder: Path) -> None
     assert "[/x][blink]" in left
 
 
-def test_a_pipe_gets_plain_text(folder: Path) -> None:
+def test_listen_prints_plain_text_to_a_pipe(folder: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--once"],
         cwd=folder,

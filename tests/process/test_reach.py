@@ -98,7 +98,7 @@ def test_listen_reports_that_the_public_url_works_and_that_it_no_longer_works(
     assert records[-1]["tunnel"]["state"] == "unreachable"
 
 
-def test_probes_are_neither_counted_nor_saved(listening: Listener, relay: Relay, run: Any) -> None:
+def test_listen_neither_counts_nor_saves_its_probes(listening: Listener, relay: Relay, run: Any) -> None:
     relay.upstream = listening.port
     until_reachable(listening)
     _, records = listening.stop()
@@ -117,7 +117,7 @@ def test_another_server_at_the_public_url_is_reported(listening: Listener, relay
     assert "another server" in record["reason"]
 
 
-def test_a_public_url_of_the_user_is_used_again_after_another_server_had_it(
+def test_public_url_of_the_user_is_used_again_after_another_server_responded_there(
     listening: Listener, relay: Relay, tmp_path: Path
 ) -> None:
     relay.upstream = listening.port

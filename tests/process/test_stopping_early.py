@@ -70,7 +70,7 @@ def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
         assert (ended.stdout, ended.stderr) == (b"", b"sent\n")
 
 
-def test_replay_leaves_no_payload_and_no_editor_behind_when_it_is_terminated(folder: Path) -> None:
+def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(folder: Path) -> None:
     temporary = folder / "tmp"
     temporary.mkdir()
     (folder / "payload.json").write_bytes(a_body())

@@ -159,7 +159,7 @@ class Cut:
 class TestATunnelThroughSsh:
     OPTIONS = ("--probe-interval", "0.2", "--tunnel")
 
-    def test_loses_nothing_acknowledged_when_it_is_cut_in_a_burst_and_returns_to_the_same_url(
+    def test_tunnel_cut_in_a_burst_loses_no_acknowledged_capture_and_keeps_its_url(
         self, folder: Path, sshd: Sshd
     ) -> None:
         def cut() -> None:
@@ -188,7 +188,7 @@ class TestATunnelThroughSsh:
         with open_store(None, folder) as store:
             assert burst.acknowledged <= {capture.invocation.body for capture in store.find()}
 
-    def test_is_replaced_when_the_server_stops_responding(self, folder: Path, sshd: Sshd) -> None:
+    def test_tunnel_is_replaced_when_the_server_stops_responding(self, folder: Path, sshd: Sshd) -> None:
         with (
             handler(NEW_ANSWER) as local,
             telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
@@ -208,7 +208,7 @@ class TestATunnelThroughSsh:
             assert told.invoke(moved["url"]) == (202, b"done")
             assert told.end()["tunnel"]["url"] == moved["url"]
 
-    def test_is_reopened_when_it_ended_while_the_listener_was_suspended(self, folder: Path, sshd: Sshd) -> None:
+    def test_tunnel_is_reopened_when_it_ended_while_the_listener_was_suspended(self, folder: Path, sshd: Sshd) -> None:
         sshd.settings += ["ClientAliveInterval 1", "ClientAliveCountMax 1"]
         with (
             handler(NEW_ANSWER) as local,
@@ -228,7 +228,7 @@ class TestATunnelThroughSsh:
             assert told.invoke(told.url) == (202, b"done")
             told.end()
 
-    def test_that_ends_repeatedly_makes_listen_exit_10(self, folder: Path, sshd: Sshd) -> None:
+    def test_listen_exits_10_when_the_tunnel_ends_repeatedly(self, folder: Path, sshd: Sshd) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))  # behind the public URL there is nobody
             number = closed.getsockname()[1]
@@ -289,7 +289,7 @@ def test_a_tunnel_leads_to_the_address_of_the_listener(folder: Path, cloudflared
 
 
 class TestATunnelWithAnotherUrl:
-    def test_is_announced_as_a_record(self, folder: Path, cloudflared: Cloudflared) -> None:
+    def test_changed_public_url_is_announced_as_a_record(self, folder: Path, cloudflared: Cloudflared) -> None:
         with (
             handler(NEW_ANSWER) as local,
             telling(
@@ -309,7 +309,7 @@ class TestATunnelWithAnotherUrl:
             assert told.invoke(moved["url"]) == (202, b"done")
             told.end()
 
-    def test_is_announced_on_the_terminal(self, folder: Path, cloudflared: Cloudflared) -> None:
+    def test_changed_public_url_is_announced_on_the_terminal(self, folder: Path, cloudflared: Cloudflared) -> None:
         command = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "cloudflared"]
         environ = environment(folder, **cloudflared.environ)
         process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -356,7 +356,7 @@ def ssh_leads_to(folder: Path, port: int) -> None:
 
 
 class TestAuto:
-    def test_uses_an_installed_provider_and_says_why(
+    def test_auto_uses_an_installed_provider_and_says_why(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         with telling(folder, "--probe-interval", "0.2", env=only_loopback) as told:
@@ -370,7 +370,7 @@ class TestAuto:
             in told.err
         )
 
-    def test_uses_the_next_provider_when_the_first_fails_and_tells_the_handler_about_https(
+    def test_auto_uses_the_next_provider_when_the_first_fails_and_forwards_https_as_the_scheme(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         cloudflared.mode("offline")
@@ -390,7 +390,7 @@ class TestAuto:
         assert not_by.startswith("The tunnel with cloudflared did not open: ")
         assert "Opening a tunnel with localhost.run because the ssh extra is installed." in told.err
 
-    def test_listens_locally_when_there_is_no_provider(
+    def test_auto_listens_locally_when_there_is_no_provider(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         (cloudflared.folder / "bin" / "cloudflared").unlink()
@@ -406,7 +406,7 @@ class TestAuto:
         ("typed", "follows"),
         [("n", "No tunnel is open, so Port cannot call"), ("y", "The tunnel with localhost.run did not open")],
     )
-    def test_asks_before_it_uses_a_third_party_service(
+    def test_auto_asks_before_it_uses_a_third_party_service(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str], typed: str, follows: str
     ) -> None:
         (cloudflared.folder / "bin" / "cloudflared").unlink()
@@ -428,7 +428,7 @@ class TestAuto:
             child.close(force=True)
         assert child.exitstatus == 0
 
-    def test_is_not_used_with_tunnel_none(self, folder: Path, only_loopback: dict[str, str]) -> None:
+    def test_auto_is_not_used_with_tunnel_none(self, folder: Path, only_loopback: dict[str, str]) -> None:
         with telling(folder, "--tunnel", "none", env=only_loopback) as told:
             assert told.listening.ready["public_url"] is None
             told.end()

@@ -68,7 +68,7 @@ def ended(client: httpx.Client, run_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kills", [0, 1, 3])
-def test_a_run_of_a_killed_sandbox_ends_as_it_would_have(
+def test_run_of_a_killed_sandbox_ends_correctly_after_a_restart(
     tmp_path: Path, backend: tuple[Backend, str], kills: int
 ) -> None:
     handler, url = backend

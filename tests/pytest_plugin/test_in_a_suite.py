@@ -32,7 +32,7 @@ class Webhook(BaseHTTPRequestHandler):
             credentials = {"clientId": os.environ["PORT_CLIENT_ID"], "clientSecret": os.environ["PORT_CLIENT_SECRET"]}
             token = call("POST", "/auth/access_token", credentials)["accessToken"]
             run = "/actions/runs/" + json.loads(body)["context"]["runId"]
-            call("PATCH", run, {"status": "SUCCESS", "summary": "up"}, token)
+            call("PATCH", run, {"status": "SUCCESS", "summary": "up", "statusLabel": "Ready"}, token)
         self.send_response(202 if good else 401)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -116,6 +116,7 @@ def test_failure_report_shows_request_and_response_without_secrets(suite: pytest
             "  responded 401*",
             "*port-hook*",
             "r_* of create_vm: SUCCESS",
+            "  label     Ready",
             "  summary   up",
             "  call      PATCH /v1/actions/runs/r_* 200*",
         ]

@@ -50,7 +50,9 @@ def a_webhook(identifier: str = "call", **config: Any) -> dict[str, Any]:
     return {"identifier": identifier, "config": config}
 
 
-def test_nodes_have_their_own_routes_and_given_outputs_do_not_run(port_hook: PortHook, backend: Handler) -> None:
+def test_run_workflow_uses_routes_of_nodes_and_skips_nodes_with_given_outputs(
+    port_hook: PortHook, backend: Handler
+) -> None:
     body = {"ready": "{{ .outputs.given.ready }}"}
     flow = a_workflow(a_webhook("given"), a_webhook("called", body=body))
     outcome = port_hook.run_workflow(
@@ -62,7 +64,7 @@ def test_nodes_have_their_own_routes_and_given_outputs_do_not_run(port_hook: Por
     assert json.loads(request.body) == {"ready": "yes"}
 
 
-def test_an_event_trigger_gets_its_event(port_hook: PortHook, backend: Handler) -> None:
+def test_run_workflow_needs_an_event_for_an_event_trigger(port_hook: PortHook, backend: Handler) -> None:
     flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.diff.after }}"}), trigger="EVENT_TRIGGER")
     with pytest.raises(UsageError, match="needs an event"):
         port_hook.run_workflow(flow, to=backend.url)
@@ -81,7 +83,7 @@ def test_an_input_node_takes_the_outlet_of_its_response(port_hook: PortHook, bac
         port_hook.run_workflow(flow, to=backend.url)
 
 
-def test_an_asynchronous_node_that_is_not_reported_raises_with_what_was_sent(
+def test_run_workflow_raises_with_the_sent_requests_when_a_node_is_not_reported(
     port_hook: PortHook, backend: Handler, tmp_path: Path
 ) -> None:
     flow = a_workflow(a_webhook(synchronized=False))

@@ -59,7 +59,7 @@ def test_a_value_that_only_begins_like_json_is_refused(text: str) -> None:
         Assignment.parse(text)
 
 
-def test_an_edited_body_is_in_the_form_of_json_stringify() -> None:
+def test_edited_body_is_serialized_as_json_stringify_does() -> None:
     assert edited('{ "b": 1.0, "é": "\\u00e9", "1": 1e21 }', "a=0.1") == '{"1":1e+21,"b":1,"é":"é","a":0.1}'
 
 
@@ -81,11 +81,11 @@ def test_numbers_are_written_as_node_writes_them(number: str, written: str) -> N
     assert edited(f'{{"kept":{number}}}', f"set={number}") == f'{{"kept":{written},"set":{written}}}'
 
 
-def test_unset_comes_before_set() -> None:
+def test_unset_is_applied_before_set() -> None:
     assert edited('{"a":[1,2],"b":0}', "a[]=3", unset=("a", "b")) == '{"a":[3]}'
 
 
-def test_an_unset_that_finds_nothing_is_noted() -> None:
+def test_unset_of_a_missing_value_adds_a_note() -> None:
     body, notes = Edits(unset=[JsonPath.parse("b.c")]).apply(b'{"a":1}')
     assert body == b'{"a":1}'
     assert notes == ("--unset b.c: the body had no such value, so nothing was removed",)
@@ -140,12 +140,12 @@ def test_an_edit_changes_only_its_path(document: dict[str, Any], key: str, value
 
 
 @given(DOCUMENTS)
-def test_setting_the_same_value_writes_the_form_of_json_stringify(document: dict[str, Any]) -> None:
+def test_setting_an_equal_value_serializes_the_body_as_json_stringify_does(document: dict[str, Any]) -> None:
     text = json.dumps({**document, "k": 1})
     assert edited(text, "k=1") == stringify(text)
 
 
-def test_lone_surrogates_survive() -> None:
+def test_lone_surrogates_are_kept_by_an_edit() -> None:
     assert edited('{"s":"\\ud800"}', "a=1") == '{"s":"\\ud800","a":1}'
     assert edited('{"s":"\\ud83d\\ude00"}', "a=1") == '{"s":"😀","a":1}'
 
@@ -172,7 +172,7 @@ def test_a_body_nested_too_deeply_for_this_python_is_refused(depth: int) -> None
     assert is_edited or (depth > 100 and "nested" in result)
 
 
-def test_an_edit_may_not_nest_a_body_too_deeply() -> None:
+def test_edit_that_nests_a_body_too_deeply_is_refused() -> None:
     with pytest.raises(UsageError, match="nested"):
         edited("{}", "a" + ".a" * 5_000 + "=1")
 
@@ -189,7 +189,7 @@ def test_the_text_in_the_editor_reads_back_as_the_same_body(document: dict[str, 
     assert from_editor(shown).decode() == stringify(text)
 
 
-def test_the_editor_shows_one_member_a_line() -> None:
+def test_editor_shows_one_member_per_line() -> None:
     assert for_editor(b'{"a":1.0,"b":[true]}') == '{\n  "a": 1,\n  "b": [\n    true\n  ]\n}\n'
 
 

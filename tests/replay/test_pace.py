@@ -50,15 +50,15 @@ def test_turns_are_evenly_spaced() -> None:
     assert paced(4, [0.0] * 5) == [100.0, 100.25, 100.5, 100.75, 101.0]
 
 
-def test_the_first_turn_comes_at_once() -> None:
+def test_first_turn_does_not_wait() -> None:
     assert paced(0.001, [0.0]) == [100.0]
 
 
-def test_work_that_is_faster_than_the_pace_does_not_slow_it() -> None:
+def test_pace_is_kept_when_the_work_is_faster_than_the_interval() -> None:
     assert paced(4, [0.1] * 3) == [100.0, 100.25, 100.5]
 
 
-def test_lost_time_does_not_cause_a_burst() -> None:
+def test_pace_causes_no_burst_after_a_delay() -> None:
     assert paced(4, [2.0, 0.0, 0.0, 0.0]) == pytest.approx([100.0, 102.0, 102.25, 102.5])
 
 

@@ -56,7 +56,7 @@ def test_the_timestamp_can_be_in_milliseconds() -> None:
     assert is_signed_with(request, SECRET.reveal())
 
 
-def test_a_replay_is_a_new_value_and_the_capture_is_unchanged() -> None:
+def test_replay_does_not_change_the_capture() -> None:
     captured = an_invocation(replay_of="0123456789ab")
     before = (captured.headers, captured.received_at, captured.id)
     request = sent(captured)
@@ -65,7 +65,7 @@ def test_a_replay_is_a_new_value_and_the_capture_is_unchanged() -> None:
     assert (request.method, request.target) == (captured.method, captured.target)
 
 
-def test_fields_of_the_first_connection_are_removed_and_the_others_kept_in_order() -> None:
+def test_connection_fields_of_the_capture_are_removed_and_the_others_kept_in_order() -> None:
     captured = an_invocation(
         headers=Headers(
             (
@@ -122,7 +122,7 @@ def test_as_captured_keeps_every_field_in_its_place_with_the_targets_host() -> N
 
 
 @pytest.mark.parametrize("lengths", [("7",), ("8", "8"), ("eight",)])
-def test_a_captured_length_that_is_not_the_bodys_is_removed(lengths: tuple[str, ...]) -> None:
+def test_captured_content_length_that_differs_from_the_body_is_removed(lengths: tuple[str, ...]) -> None:
     fields = tuple(("content-length", length) for length in lengths)
     assert sent(an_invocation(b"12345678", headers=Headers(fields)), EXACT).headers.items == ()
 
@@ -137,7 +137,7 @@ def test_method_and_header_fields_can_be_replaced() -> None:
     assert request.headers.get("y") == "1"
 
 
-def test_a_signature_in_an_option_replaces_the_new_one() -> None:
+def test_signature_given_as_a_header_option_replaces_the_new_one() -> None:
     request = sent(an_invocation(), Rewriting(headers=(("X-Port-Signature", "v1,forged"),)))
     assert request.headers.all("x-port-signature") == ("v1,forged",)
 
@@ -170,12 +170,12 @@ def test_a_target_without_a_path_gets_the_captured_one(to: str, target: str, url
 
 
 @given(st.text(max_size=30))
-def test_no_captured_path_changes_the_host(target: str) -> None:
+def test_captured_path_never_changes_the_host(target: str) -> None:
     assert urlsplit(target_url("http://127.0.0.1:8000", target)).netloc == "127.0.0.1:8000"
 
 
 @pytest.mark.parametrize("text", ["post", "POST"])
-def test_a_method_is_written_in_capitals(text: str) -> None:
+def test_parse_method_returns_uppercase(text: str) -> None:
     assert parse_method(text) == "POST"
 
 
@@ -194,7 +194,7 @@ def test_an_invalid_method_is_refused(text: str) -> None:
         ("a:é", ("a", "Ã©")),
     ],
 )
-def test_a_header_field_is_name_colon_value(text: str, field: tuple[str, str]) -> None:
+def test_parse_header_splits_name_and_value_at_the_colon(text: str, field: tuple[str, str]) -> None:
     assert parse_header(text) == field
 
 

@@ -61,13 +61,13 @@ def places(
     )
 
 
-async def test_a_file_wins_over_a_capture_of_the_same_name() -> None:
+async def test_file_takes_precedence_over_a_capture_of_the_same_name() -> None:
     shelf = Shelf(an_exchange(an_invocation(id="abcd")))
     assert (await find_source("abcd", places(shelf, files={"abcd": b"[1]"}))).invocation.body == b"[1]"
     assert (await find_source("abcd", places(shelf))).invocation.replay_of == "abcd"
 
 
-async def test_a_file_wins_over_a_run() -> None:
+async def test_file_takes_precedence_over_a_run_of_the_same_name() -> None:
     assert (await find_source(RUN_ID, places(files={RUN_ID: b"[1]"}))).invocation.body == b"[1]"
 
 
@@ -115,7 +115,7 @@ async def test_a_node_run_is_replayed_from_its_capture() -> None:
     assert (await find_source(NODE_RUN, places(shelf))).invocation.replay_of == "node"
 
 
-async def test_without_credentials_a_run_that_was_not_captured_is_a_settings_problem() -> None:
+async def test_uncaptured_run_raises_settings_error_without_credentials() -> None:
     with pytest.raises(SettingsError, match="no capture of that run") as caught:
         await find_source(RUN_ID, places())
     assert caught.value.hint == "Set PORT_CLIENT_ID."
@@ -217,7 +217,7 @@ async def test_an_exception_in_on_sent_ends_the_series_and_is_raised() -> None:
     assert len(target.bodies) < 20
 
 
-async def test_a_cancelled_series_leaves_nothing_running() -> None:
+async def test_canceled_series_leaves_no_request_running() -> None:
     target = Target(free=False)
     series = Series(times=9, concurrency=3)
     task = asyncio.ensure_future(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.errors import PortApiError, PortHookError, StoreError
 from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
@@ -15,7 +15,7 @@ from port_hook_cli.replay.sources import from_exchange, from_file, from_run
 from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
 
 
-def test_a_capture_is_kept_complete_and_named_as_the_origin() -> None:
+def test_source_from_a_capture_has_its_whole_request_and_id() -> None:
     captured = an_invocation(method="PUT", target="/a?b=c")
     source = from_exchange("last", an_exchange(captured))
     replayed = source.invocation
@@ -40,11 +40,11 @@ def test_a_capture_is_kept_complete_and_named_as_the_origin() -> None:
         (Verdict(status=Status.UNCHECKED), "its signature was not checked when it was captured"),
     ],
 )
-def test_a_capture_that_was_not_valid_is_noted(verdict: Verdict, words: str) -> None:
+def test_source_from_an_invalid_capture_has_a_note(verdict: Verdict, words: str) -> None:
     assert from_exchange("x", an_exchange(verdict=verdict)).notes == (words,)
 
 
-def test_a_capture_file_is_a_capture() -> None:
+def test_source_from_a_capture_file_has_its_body_and_id() -> None:
     captured = an_invocation(b"\xff\x00 not json")
     document = json.dumps(to_capture(an_exchange(captured)), indent=2)
     source = from_file("c.json", document.encode())
@@ -58,7 +58,7 @@ def test_a_damaged_capture_file_is_refused() -> None:
         from_file("c.json", b'{"schema": "port-hook/capture/1"}')
 
 
-def test_a_payload_is_posted_as_json_in_the_form_that_port_sends() -> None:
+def test_payload_is_posted_as_json_serialized_as_port_does() -> None:
     source = from_file("p.json", b'\xef\xbb\xbf{ "a": 1.0 }\n')
     assert source.invocation.body == b'{"a":1}'
     assert (source.invocation.method, source.invocation.target) == ("POST", "/")
@@ -67,7 +67,7 @@ def test_a_payload_is_posted_as_json_in_the_form_that_port_sends() -> None:
     assert "as compact JSON" in source.notes[0]
 
 
-def test_a_payload_already_in_that_form_has_no_note() -> None:
+def test_payload_already_serialized_as_port_does_has_no_note() -> None:
     source = from_file("p.json", a_body())
     assert (source.invocation.body, source.notes, source.run_id) == (a_body(), (), RUN_ID)
 
@@ -91,7 +91,7 @@ def test_any_other_file_is_refused(content: bytes) -> None:
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_bytes_are_a_source_or_a_store_error(content: bytes) -> None:
+def test_any_bytes_are_read_as_a_source_or_raise_an_error_of_port_hook(content: bytes) -> None:
     try:
         source = from_file("x", content)
     except PortHookError:
@@ -104,7 +104,7 @@ def a_run(**payload: Any) -> dict[str, Any]:
     return {"id": RUN_ID, "payload": {**kept, **payload}}
 
 
-def test_the_request_that_port_keeps_is_sent_unchanged() -> None:
+def test_request_stored_by_port_is_sent_unchanged() -> None:
     source = from_run(RUN_ID, a_run(headers={"RUN_ID": RUN_ID, "Content-Type": "application/x", "n": 1, "u": "é"}))
     invocation = source.invocation
     assert (invocation.method, invocation.target) == ("PUT", "/hook?a=1")
@@ -130,7 +130,7 @@ def test_a_body_from_port_that_is_text_is_sent_as_text() -> None:
 
 
 @pytest.mark.parametrize(("url", "target"), [("", "/"), ("https://h", "/"), ("http://[", "/"), ("https://h/x", "/x")])
-def test_path_and_query_come_from_the_url_that_port_keeps(url: str, target: str) -> None:
+def test_path_and_query_are_those_of_the_url_stored_by_port(url: str, target: str) -> None:
     assert from_run(RUN_ID, a_run(url=url, method=None)).invocation.target == target
 
 

@@ -22,7 +22,7 @@ def failed(words: str | None, latency_ms: float = 9999.0) -> Delivery:
 
 
 @given(LATENCIES, st.floats(0, 100))
-def test_a_percentile_is_a_value_that_this_many_do_not_exceed(ascending: list[float], percent: float) -> None:
+def test_percentile_is_the_smallest_latency_that_covers_the_given_share(ascending: list[float], percent: float) -> None:
     value = percentile(ascending, percent)
     assert value in ascending
     assert value is not None
@@ -33,18 +33,18 @@ def test_a_percentile_is_a_value_that_this_many_do_not_exceed(ascending: list[fl
 
 
 @given(LATENCIES)
-def test_percentiles_grow_and_end_at_the_slowest(ascending: list[float]) -> None:
+def test_percentiles_increase_up_to_the_slowest_latency(ascending: list[float]) -> None:
     values = [percentile(ascending, percent) or 0.0 for percent in (0, 50, 90, 99, 100)]
     assert all(before <= after for before, after in pairwise(values))
     assert values[-1] == ascending[-1]
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 50), (90, 90), (99, 99), (100, 100), (0, 1)])
-def test_the_nearest_rank_of_one_to_a_hundred_is_the_number_itself(percent: float, expected: float) -> None:
+def test_percentile_of_1_to_100_is_the_percentage_itself(percent: float, expected: float) -> None:
     assert percentile([float(number) for number in range(1, 101)], percent) == expected
 
 
-def test_there_is_no_percentile_without_latencies() -> None:
+def test_percentile_is_none_without_latencies() -> None:
     assert percentile([], 50) is None
 
 
@@ -64,6 +64,6 @@ def test_only_responses_have_a_latency() -> None:
     assert tally.percentile(100) == 3.0
 
 
-def test_a_series_that_took_no_time_has_no_rate() -> None:
+def test_rate_is_zero_when_no_time_has_elapsed() -> None:
     assert tally_deliveries([], elapsed_s=0.0).rate_per_s == 0.0
     assert not math.isinf(tally_deliveries([answered(200)], elapsed_s=0.0).rate_per_s)

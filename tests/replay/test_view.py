@@ -44,13 +44,13 @@ def test_a_long_body_is_truncated_with_a_note() -> None:
 
 
 @given(st.binary(max_size=100))
-def test_no_control_character_of_a_response_reaches_the_terminal(body: bytes) -> None:
+def test_control_characters_of_a_response_are_escaped(body: bytes) -> None:
     text = lines(Delivery(url="http://h/\x1b[2J", status=200, body=body))
     assert {character for character in text if category(character) == "Cc"} <= {"\n", "\t"}
 
 
 @pytest.mark.parametrize(("status", "words"), [(200, "200 OK"), (499, "499"), (999, "999")])
-def test_a_status_has_its_phrase_where_there_is_one(status: int, words: str) -> None:
+def test_status_is_shown_with_its_reason_phrase_when_there_is_one(status: int, words: str) -> None:
     assert format_status(status) == words
 
 
@@ -73,7 +73,7 @@ def test_a_status_has_its_phrase_where_there_is_one(status: int, words: str) -> 
         (Delivery(url=URL, fault="broken"), "log"),
     ],
 )
-def test_each_failure_has_its_hint(delivery: Delivery, word: str) -> None:
+def test_each_known_failure_has_a_hint(delivery: Delivery, word: str) -> None:
     assert word in delivery_hint(delivery)
 
 
@@ -94,7 +94,7 @@ def test_a_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
     assert format_latencies(tally) == "latency  p50 50.0 ms  p90 90.0 ms  p99 99.0 ms  max 99.0 ms"
 
 
-def test_there_are_no_latencies_without_responses() -> None:
+def test_latencies_are_empty_without_responses() -> None:
     assert format_latencies(tally_deliveries([], elapsed_s=1.0)) == ""
 
 
@@ -107,13 +107,13 @@ def test_a_request_is_shown_as_http_text_that_reads_back() -> None:
     assert parse_request(text).body == invocation.body
 
 
-def test_a_request_repeats_neither_host_nor_length() -> None:
+def test_request_text_adds_no_second_host_or_content_length() -> None:
     fields = (("host", "x"), ("content-length", "2"))
     text = request_text(an_invocation(b"{}", headers=Headers(fields)), "http://h")
     assert text == b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 
 
-def test_credentials_are_masked() -> None:
+def test_request_text_masks_credentials() -> None:
     text = request_text(an_invocation(headers=Headers((("Authorization", "Bearer geheim"),))), URL)
     assert b"geheim" not in text
     assert b"Authorization: ***" in text

@@ -11,7 +11,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.reporting.stream_chunks import StreamChunks
 
 
-async def test_chunks_arrive_as_written_and_the_end_repeats() -> None:
+async def test_stream_returns_chunks_as_written_and_then_the_end_repeatedly() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stream:
         chunks = StreamChunks(stream)

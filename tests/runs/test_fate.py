@@ -48,7 +48,7 @@ def fate(document: Any, status: int) -> tuple[RunFate, str]:
         (SYNC, 200, RunFate.SUCCESS, "the node is synchronized: this response ends it as SUCCESS"),
     ],
 )
-def test_a_workflow_nodes_fate_is_told_in_the_terms_of_workflows(
+def test_fate_of_a_workflow_node_is_described_in_the_terms_of_workflows(
     document: Any, status: int, expected: RunFate, message: str
 ) -> None:
     found, told = fate(document, status)
@@ -64,14 +64,14 @@ def test_the_agent_fails_an_asynchronous_action_run_whose_request_is_refused(syn
     assert fate(document, 202)[0] is (RunFate.DEPENDS if synchronized is None else RunFate.WAITS)
 
 
-def test_the_agents_wrapper_is_read_as_the_authors_body() -> None:
+def test_body_wrapped_by_the_agent_is_read_as_the_original_body() -> None:
     payload = read_payload(write_json(AGENT).encode(), Headers())
     assert (payload.kind, payload.run_id) == (Kind.WORKFLOW_NODE, NODE_RUN)
     assert payload.inputs == {"service": "cart", "workflowRun": RUN}
     assert (payload.workflow_run, payload.via_agent, payload.synchronized) == (RUN, True, False)
 
 
-def test_an_authors_own_body_says_what_it_says() -> None:
+def test_body_of_a_node_with_its_own_template_is_read_from_its_context() -> None:
     document = {
         "context": {
             "workflowRunId": RUN,

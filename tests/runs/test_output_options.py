@@ -15,7 +15,7 @@ KEYS = st.text(
 )
 
 
-def test_without_options_there_is_no_output() -> None:
+def test_read_output_returns_none_without_options() -> None:
     assert read_output([]) is None
 
 
@@ -30,12 +30,12 @@ def test_without_options_there_is_no_output() -> None:
         (["{}"], {}),
     ],
 )
-def test_objects_and_paths_are_merged_in_their_order(texts: list[str], output: Any) -> None:
+def test_read_output_merges_objects_and_paths_in_order(texts: list[str], output: Any) -> None:
     assert read_output(texts) == output
 
 
 @pytest.mark.parametrize("text", ["", "a", "=1", "a..b=1", "a=text", "[1]", "{", '"x"'])
-def test_anything_else_is_refused(text: str) -> None:
+def test_read_output_refuses_other_text(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--output"):
         read_output([text])
 
@@ -45,12 +45,12 @@ INTEGERS = st.integers(-(2**53), 2**53)
 
 
 @given(st.lists(KEYS, min_size=1, max_size=4), INTEGERS | st.text(st.characters(codec="utf-8")))
-def test_a_value_is_found_at_its_path(keys: list[str], value: Any) -> None:
+def test_read_output_sets_a_value_at_its_path(keys: list[str], value: Any) -> None:
     found: Any = read_output([f"{'.'.join(keys)}={json.dumps(value)}"])
     for key in keys:
         found = found[key]
     assert found == value
 
 
-def test_a_number_is_rounded_as_port_rounds_it() -> None:
+def test_read_output_rounds_a_number_as_port_does() -> None:
     assert read_output(["id=9007199254740993"]) == {"id": 9007199254740992}

@@ -42,7 +42,7 @@ def said(run_id: str, report: RunReport) -> list[tuple[str, object]]:
     return [(f"{call.method} {call.path}", call.body) for call in (*plan.logs, *plan.last_calls)]
 
 
-def test_logs_go_before_fields_and_the_status_goes_last_and_alone() -> None:
+def test_report_sends_logs_then_fields_and_then_the_status_alone() -> None:
     run = f"/v1/actions/runs/{RUN_ID}"
     assert said(RUN_ID, EVERYTHING) == [
         (f"POST {run}/logs", {"message": "one"}),
@@ -68,7 +68,7 @@ def test_empty_fields_of_a_report_are_not_sent() -> None:
     assert said(RUN_ID, RunReport()) == []
 
 
-def test_only_an_empty_report_is_empty() -> None:
+def test_report_is_empty_only_without_any_field() -> None:
     assert RunReport().is_empty
     assert not RunReport(label="").is_empty
 
@@ -121,7 +121,7 @@ def test_a_blank_log_is_refused() -> None:
         plan_report(RUN_ID, RunReport(logs=(" \n",)))
 
 
-def test_only_a_patch_that_ends_a_run_wants_a_status() -> None:
+def test_patch_call_has_a_wanted_status_only_when_it_ends_the_run() -> None:
     assert patch_call(RUN_ID, {"status": "SUCCESS"}).wanted == "SUCCESS"
     assert patch_call(RUN_ID, {"summary": "x"}).wanted is None
     assert patch_call(NODE_RUN, {"status": "IN_PROGRESS"}).wanted is None
@@ -139,7 +139,7 @@ def test_only_a_patch_that_ends_a_run_wants_a_status() -> None:
         ({}, None),
     ],
 )
-def test_a_run_has_ended_by_its_status_or_by_its_end(run: dict[str, str], status: str | None) -> None:
+def test_ended_status_returns_the_final_status_of_an_ended_run(run: dict[str, str], status: str | None) -> None:
     assert ended_status(run) == status
 
 
@@ -147,7 +147,7 @@ def test_a_run_has_ended_by_its_status_or_by_its_end(run: dict[str, str], status
 @example("../../organization")
 @example(".")
 @example("...")
-def test_a_run_id_is_one_path_segment_whatever_it_contains(run_id: str) -> None:
+def test_run_path_encodes_any_run_id_as_one_segment(run_id: str) -> None:
     segment = run_path(run_id.encode("utf-8", "replace").decode()).removeprefix("/v1/actions/runs/")
     assert not set(segment) & set("/?# ")
     assert segment.isascii()
@@ -157,7 +157,7 @@ def test_a_run_id_is_one_path_segment_whatever_it_contains(run_id: str) -> None:
 @given(TEXT, st.integers(60, 200), st.sampled_from([None, {"logs": [{"level": "INFO", "message": ""}]}]))
 @example('"' * 300, 40, None)
 @example("\x00\n\U0001f600" * 60, 60, None)
-def test_every_part_of_a_log_fits_and_together_they_are_the_log(
+def test_parts_of_a_split_log_fit_the_limit_and_join_to_the_log(
     message: str, limit: int, envelope: dict[str, object] | None
 ) -> None:
     parts = split_log(message, limit, envelope)
@@ -167,7 +167,7 @@ def test_every_part_of_a_log_fits_and_together_they_are_the_log(
         assert len(encode_body(body)) <= limit
 
 
-def test_a_log_is_split_after_a_line_where_one_ends() -> None:
+def test_log_is_split_at_line_breaks() -> None:
     assert split_log("one\ntwo\nthree", limit=len(b'{"message":"one\\ntwo"}')) == ("one\n", "two\n", "three")
 
 
@@ -184,13 +184,13 @@ def test_a_log_is_never_split_inside_a_character() -> None:
     assert b"".join(part.encode() for part in parts) == smileys.encode()
 
 
-def test_a_node_runs_log_is_split_by_its_own_envelope() -> None:
+def test_log_of_a_node_run_is_split_with_regard_to_its_envelope() -> None:
     sizes = [len(encode_body(call.body or {})) for call in log_calls(NODE_RUN, "x" * 3_000_000)]
     assert len(sizes) == 3
     assert max(sizes) == REQUEST_LIMIT
 
 
-def test_a_limit_without_room_is_refused_instead_of_looping() -> None:
+def test_split_log_refuses_a_limit_too_small_for_one_character() -> None:
     with pytest.raises(ValueError, match="too small for a single character"):
         split_log("é", limit=len(b'{"message":""}') + 1)
 
@@ -217,14 +217,14 @@ def test_check_run_id_refuses_text_that_cannot_be_an_id_and_shows_the_form(text:
     assert "16 letters and digits" in caught.value.hint
 
 
-def test_an_unusual_run_id_is_accepted_with_a_doubt() -> None:
+def test_unusual_run_id_is_accepted_with_a_remark() -> None:
     assert check_run_id("gh-7") == "gh-7"
     assert "external id" in str(doubt_about("gh-7"))
     assert "15 characters" in str(doubt_about(RUN_ID[:-1]))
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("0", 0), ("12", 12), (" 3 ", 3), ("9" * 5000, 9999999999)])
-def test_retry_after_in_seconds(value: str, seconds: float) -> None:
+def test_retry_after_is_read_as_seconds(value: str, seconds: float) -> None:
     assert retry_after_s(value, NOW) == seconds
 
 
@@ -247,7 +247,7 @@ def test_any_retry_after_is_read_without_an_exception(value: str) -> None:
 
 
 @given(st.integers(1, 50), st.floats(0, 1, exclude_max=True))
-def test_a_backoff_grows_to_a_ceiling_and_is_spread_over_its_second_half(tries: int, chance: float) -> None:
+def test_backoff_grows_up_to_a_maximum_with_jitter(tries: int, chance: float) -> None:
     assert backoff_s(tries, 0) <= backoff_s(tries, chance) <= 2 * backoff_s(tries, 0) <= 8
     assert backoff_s(tries, chance) <= backoff_s(tries + 1, chance)
 
@@ -255,13 +255,13 @@ def test_a_backoff_grows_to_a_ceiling_and_is_spread_over_its_second_half(tries: 
 @given(st.integers(300, 999), st.binary(max_size=200))
 @example(404, b'{"error": 1, "message": ["\x1b[2J"]}')
 @example(500, b"[" * 100_000)
-def test_any_error_response_becomes_a_problem(status: int, body: bytes) -> None:
+def test_problem_of_any_error_response_is_a_port_api_error(status: int, body: bytes) -> None:
     problem = problem_of(status, body)
     assert isinstance(problem, PortApiError)
     assert str(status) in problem.message
 
 
 @given(st.binary(max_size=50))
-def test_reading_an_object_never_raises(body: bytes) -> None:
+def test_read_object_never_raises(body: bytes) -> None:
     document = read_object(body)
     assert document == {} or document == json.loads(body.decode("utf-8-sig"))

@@ -25,15 +25,15 @@ from port_hook_cli.runs.urls import (
         "  https://api.port.io/v1\n",
     ],
 )
-def test_the_version_and_trailing_slashes_are_removed(text: str) -> None:
+def test_parse_api_url_removes_the_version_and_trailing_slashes(text: str) -> None:
     assert parse_api_url(text) == "https://api.port.io"
 
 
-def test_a_path_before_the_version_stays() -> None:
+def test_parse_api_url_keeps_a_path_before_the_version() -> None:
     assert parse_api_url("http://127.0.0.1:8080/port/v1/") == "http://127.0.0.1:8080/port"
 
 
-def test_a_path_that_only_ends_like_a_version_stays() -> None:
+def test_parse_api_url_keeps_a_path_that_only_ends_like_a_version() -> None:
     assert parse_api_url("http://127.0.0.1/dev1") == "http://127.0.0.1/dev1"
 
 
@@ -110,7 +110,7 @@ def test_a_run_has_a_page_when_there_is_a_web_app() -> None:
 
 
 @pytest.mark.parametrize("run_id", ["r_\x1b]0;owned\x07\x1b[2J", "a&b=c#d/e?f", "a b%20", "é\ud800", "\u202e"])
-def test_a_run_id_is_the_value_of_one_query_field_whatever_it_contains(run_id: str) -> None:
+def test_run_page_encodes_any_run_id_as_one_query_value(run_id: str) -> None:
     page = run_page("https://app.port.io", run_id)
     value = page.removeprefix("https://app.port.io/organization/run?runId=")
     assert re.fullmatch(r"[A-Za-z0-9_.~%-]+", value)
@@ -132,7 +132,7 @@ def test_a_run_of_a_sandbox_has_no_page() -> None:
         "https://x",
     ],
 )
-def test_an_address_is_private_with_https_or_on_this_machine(url: str) -> None:
+def test_address_with_https_or_on_this_machine_is_not_in_the_clear(url: str) -> None:
     assert not sends_in_the_clear(url)
 
 
@@ -163,5 +163,5 @@ def test_plain_http_to_another_machine_is_in_the_clear(url: str) -> None:
         ("https://api.port.io.example.com", False),
     ],
 )
-def test_port_has_four_addresses(url: str, own: bool) -> None:
+def test_is_ports_own_accepts_only_the_four_addresses_of_port(url: str, own: bool) -> None:
     assert is_ports_own(url) is own

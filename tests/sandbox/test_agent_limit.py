@@ -17,7 +17,7 @@ RESERVED = {"x-port-reserved-usage": "true"}
 
 
 @pytest.mark.parametrize(("limit", "counts"), [(1, [1, 1, 1, 0]), (2, [2, 1, 0]), (3, [3, 0])])
-async def test_an_agent_gets_as_many_runs_as_it_asks_for_the_oldest_first(limit: int, counts: list[int]) -> None:
+async def test_claim_returns_the_oldest_runs_up_to_the_requested_limit(limit: int, counts: list[int]) -> None:
     waiting: asyncio.Queue[str] = asyncio.Queue()
 
     def on_run(event: RunEvent) -> None:

@@ -83,7 +83,7 @@ def test_workflows_are_read_from_files_folders_and_responses_of_the_api(tmp_path
     assert [each["identifier"] for each in read_workflows([tmp_path])] == ["a", "b", "c"]
 
 
-def test_a_workflow_that_is_not_one_is_refused_with_the_file_and_the_reason(tmp_path: Path) -> None:
+def test_invalid_workflow_is_refused_with_the_file_and_the_reason(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     file.write_text('{"identifier": "x", "nodes": []}', "utf-8")
     with pytest.raises(UsageError, match=r"bad\.json: the workflow has no `nodes`\."):

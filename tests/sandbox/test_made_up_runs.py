@@ -29,7 +29,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_unknown_run_is_made_up_without_an_action(client: httpx.AsyncClient) -> None:
+async def test_unknown_run_is_created_without_an_action(client: httpx.AsyncClient) -> None:
     run = (await client.get(RUN)).json()["run"]
     assert (run["madeUp"], run["action"]["identifier"], run["properties"]) == (True, "unknown", {})
 

@@ -459,7 +459,7 @@ async def test_path_without_the_version_gets_the_same_response(client: httpx.Asy
     assert (await refusal(client.get("/actions/create_vm", headers=invalid_token)))[0] == 401
 
 
-async def test_empty_entity_name_is_shown() -> None:
+async def test_run_with_an_empty_entity_identifier_shows_it() -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         sandbox.add_run(RUN_ID, entity="", blueprint="")
         run = (await client.get(RUN)).json()["run"]
@@ -494,18 +494,20 @@ async def test_every_response_shows_the_rate_limit() -> None:
         assert (await client.get("/")).headers["x-ratelimit-remaining"] == "1"
 
 
-async def test_sandbox_without_a_limit_shows_that_calls_remain(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def test_response_without_a_rate_limit_shows_that_calls_remain(
+    sandbox: Sandbox, client: httpx.AsyncClient
+) -> None:
     fields = (await client.get(RUN)).headers
     assert fields["x-ratelimit-remaining"] == fields["x-ratelimit-limit"] == "1000000"
 
 
 @pytest.mark.parametrize(("text", "rate"), [("0", (0, 60)), ("10", (10, 60)), ("10/m", (10, 60)), ("5/s", (5, 1))])
-def test_rate_is_read(text: str, rate: tuple[int, int]) -> None:
+def test_parse_rate_reads_a_rate_with_or_without_a_unit(text: str, rate: tuple[int, int]) -> None:
     assert parse_rate(text) == CallRate(*rate)
 
 
 @pytest.mark.parametrize("text", ["", "-1", "x", "5/h", "5/", "1.5", "٣"])
-def test_rate_that_cannot_be_read_is_rejected(text: str) -> None:
+def test_parse_rate_rejects_an_invalid_rate(text: str) -> None:
     with pytest.raises(ValueError, match="N/s"):
         parse_rate(text)
 

@@ -47,7 +47,7 @@ async def approve(client: Any, run_id: str) -> None:
     assert response.status_code == 201, response.text
 
 
-async def test_an_approved_run_that_was_not_sent_before_the_sandbox_ended_is_sent_after_its_restart(
+async def test_approved_run_that_was_not_sent_is_sent_after_a_restart(
     tmp_path: Path,
 ) -> None:
     file, held = tmp_path / "sandbox.db", Held()
@@ -64,7 +64,7 @@ async def test_an_approved_run_that_was_not_sent_before_the_sandbox_ended_is_sen
     assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [run_id]
 
 
-async def test_a_run_that_waits_for_approval_still_waits_after_a_restart_and_is_sent_when_it_is_approved(
+async def test_run_waiting_for_approval_still_waits_after_a_restart_and_is_sent_when_approved(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "sandbox.db"
@@ -84,7 +84,7 @@ async def test_a_run_that_waits_for_approval_still_waits_after_a_restart_and_is_
     assert len(webhook.requests) == 1
 
 
-async def test_a_run_whose_action_is_gone_when_it_is_approved_fails_and_says_so() -> None:
+async def test_run_fails_with_the_reason_when_its_action_is_gone_at_approval() -> None:
     with handler() as webhook:
         action = an_action(webhook.url, requiredApproval=True)
         async with Sandbox.start(actions=[action]) as sandbox, a_client(sandbox) as client:

@@ -176,7 +176,7 @@ def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Renderer) -> 
     asyncio.run(check())
 
 
-def test_a_workflow_that_port_would_refuse_is_422_with_the_reason(renderer: Renderer) -> None:
+def test_sandbox_responds_422_with_the_reason_to_a_workflow_that_port_would_reject(renderer: Renderer) -> None:
     async def check() -> None:
         async with running(renderer) as (_, client):
             document = deploy("http://127.0.0.1:1")
@@ -187,7 +187,7 @@ def test_a_workflow_that_port_would_refuse_is_422_with_the_reason(renderer: Rend
     asyncio.run(check())
 
 
-def test_a_run_goes_through_its_graph_and_ends_when_its_asynchronous_node_is_reported(
+def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_reported(
     renderer: Renderer, backend: Backend
 ) -> None:
     async def check() -> None:
@@ -220,7 +220,7 @@ def test_a_run_goes_through_its_graph_and_ends_when_its_asynchronous_node_is_rep
     asyncio.run(check())
 
 
-def test_completed_needs_a_result(renderer: Renderer, backend: Backend) -> None:
+def test_report_of_completed_without_a_result_is_rejected(renderer: Renderer, backend: Backend) -> None:
     async def check() -> None:
         document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
         async with running(renderer, document) as (sandbox, client):
@@ -232,7 +232,7 @@ def test_completed_needs_a_result(renderer: Renderer, backend: Backend) -> None:
     asyncio.run(check())
 
 
-def test_inputs_are_checked_and_a_workflow_that_is_not_there_is_404(renderer: Renderer) -> None:
+def test_start_responds_422_to_invalid_inputs_and_404_to_an_unknown_workflow(renderer: Renderer) -> None:
     async def check() -> None:
         async with running(renderer, deploy("http://127.0.0.1:1")) as (_, client):
             path = "/v1/workflows/deploy/runs"
@@ -243,7 +243,7 @@ def test_inputs_are_checked_and_a_workflow_that_is_not_there_is_404(renderer: Re
     asyncio.run(check())
 
 
-def test_runs_are_listed_newest_first_by_filters_and_without_outputs(renderer: Renderer, backend: Backend) -> None:
+def test_run_list_is_filtered_and_sorted_newest_first_without_outputs(renderer: Renderer, backend: Backend) -> None:
     async def check() -> None:
         document = one_node(type="WEBHOOK", url=f"{backend.url}/do", body={})
         async with running(renderer, document, deploy(backend.url)) as (sandbox, client):
@@ -262,7 +262,7 @@ def test_runs_are_listed_newest_first_by_filters_and_without_outputs(renderer: R
     asyncio.run(check())
 
 
-def test_a_cancelled_run_ends_and_takes_nothing_more(renderer: Renderer, backend: Backend) -> None:
+def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, backend: Backend) -> None:
     async def check() -> None:
         document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
         async with running(renderer, document) as (sandbox, client):
@@ -277,7 +277,7 @@ def test_a_cancelled_run_ends_and_takes_nothing_more(renderer: Renderer, backend
     asyncio.run(check())
 
 
-def test_an_input_node_waits_for_as_many_responses_as_its_outlet_needs(renderer: Renderer) -> None:
+def test_input_node_waits_for_the_number_of_responders_of_its_outlet(renderer: Renderer) -> None:
     async def check() -> None:
         outlets = [{"identifier": "approve", "title": "Approve", "numOfResponders": 2}]
         async with running(renderer, one_node(type="INPUT", outlets=outlets)) as (sandbox, client):
@@ -374,7 +374,7 @@ def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, backend: B
     asyncio.run(check())
 
 
-def test_a_claim_that_is_not_acknowledged_comes_back_after_its_time(renderer: Renderer) -> None:
+def test_unacknowledged_claim_is_offered_again_after_its_visibility_timeout(renderer: Renderer) -> None:
     async def check() -> None:
         clock = [1_700_000_000.0]
         document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
@@ -391,9 +391,7 @@ def test_a_claim_that_is_not_acknowledged_comes_back_after_its_time(renderer: Re
     asyncio.run(check())
 
 
-def test_a_sandbox_that_is_started_again_goes_on_with_its_runs(
-    renderer: Renderer, backend: Backend, tmp_path: Path
-) -> None:
+def test_restarted_sandbox_continues_its_workflow_runs(renderer: Renderer, backend: Backend, tmp_path: Path) -> None:
     async def check() -> None:
         state = tmp_path / "state.db"
         async with running(renderer, deploy(backend.url), state=state) as (sandbox, client):
@@ -409,9 +407,7 @@ def test_a_sandbox_that_is_started_again_goes_on_with_its_runs(
     asyncio.run(check())
 
 
-def test_a_workflow_that_changes_while_it_runs_keeps_the_version_of_the_run(
-    renderer: Renderer, backend: Backend
-) -> None:
+def test_run_keeps_the_workflow_version_that_it_was_started_with(renderer: Renderer, backend: Backend) -> None:
     async def check() -> None:
         async with running(renderer, deploy(backend.url)) as (sandbox, client):
             run_id = await started(client, "deploy", service="cart")
@@ -428,7 +424,7 @@ def test_a_workflow_that_changes_while_it_runs_keeps_the_version_of_the_run(
     asyncio.run(check())
 
 
-def test_a_host_elsewhere_is_not_called_without_leave(renderer: Renderer) -> None:
+def test_node_fails_when_its_url_is_on_another_machine(renderer: Renderer) -> None:
     async def check() -> None:
         document = one_node(type="WEBHOOK", url="https://hooks.example.com/do", body={})
         async with running(renderer, document) as (sandbox, client):
@@ -440,13 +436,13 @@ def test_a_host_elsewhere_is_not_called_without_leave(renderer: Renderer) -> Non
     asyncio.run(check())
 
 
-def test_the_documents_schemas_are_used() -> None:
+def test_schemas_of_the_workflows_openapi_document_detect_an_invalid_run() -> None:
     document = require_workflows_openapi()
     schema = {"$ref": "#/components/schemas/WorkflowRun"}
     assert faults(document, {"identifier": "wfr_short", "status": "IN_PROGRESS"}, schema) != []
 
 
-def test_the_state_file_does_not_keep_the_organizations_secrets(renderer: Renderer, tmp_path: Path) -> None:
+def test_state_file_does_not_contain_secrets_of_the_organization(renderer: Renderer, tmp_path: Path) -> None:
     async def check() -> None:
         headers = {"Authorization": "Bearer {{ .secrets.HOOK }}"}
         document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True, headers=headers)

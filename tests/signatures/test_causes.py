@@ -22,15 +22,15 @@ def first_column(heading: str) -> set[str]:
     return {slug for row in rows for slug in re.findall("`([a-z0-9-]+)`", row.split("|")[1])}
 
 
-def test_the_page_lists_exactly_the_causes_there_are() -> None:
+def test_signatures_page_lists_exactly_the_existing_causes() -> None:
     assert first_column("Causes") == set(CAUSES)
 
 
-def test_the_page_lists_exactly_the_statuses_there_are() -> None:
+def test_signatures_page_lists_exactly_the_existing_statuses() -> None:
     assert first_column("Statuses") == {str(status) for status in Status}
 
 
-def test_the_page_lists_every_reading() -> None:
+def test_signatures_page_lists_every_reading() -> None:
     found = {
         rendering.reading for text in ('{"n": 1.0, "s": "ë"}', "[1]") for rendering in serializations(text, Budget())
     }
@@ -41,7 +41,7 @@ def test_the_page_lists_every_reading() -> None:
 
 
 @pytest.mark.parametrize("cause", EVERY_CAUSE, ids=lambda cause: cause.slug)
-def test_every_cause_says_what_was_seen_and_what_to_do_in_sentences(cause: Cause) -> None:
+def test_every_cause_has_an_explanation_and_a_fix_in_full_sentences(cause: Cause) -> None:
     assert cause.slug in CAUSES
     assert cause.explanation.endswith(".")
     assert cause.fix.endswith(".")

@@ -33,7 +33,7 @@ def written(text: str) -> list[Serialization]:
     return list(serializations(text, Budget()))
 
 
-def test_a_document_is_written_as_each_serializer_does_it() -> None:
+def test_forms_include_the_output_of_each_serializer() -> None:
     document = {"n": 1.0, "s": "ë", "e": []}
     found = {serialization.reading: serialization.text for serialization in written(json.dumps(document))}
     assert found["js"] == '{"n":1,"s":"ë","e":[]}'
@@ -58,13 +58,13 @@ def test_indented_python_forms_are_those_of_json_dumps(text: str) -> None:
     assert json.dumps(document, indent=4, ensure_ascii=False) in found
 
 
-def test_deep_nesting_leaves_pythons_forms_out() -> None:
+def test_deeply_nested_document_has_no_python_forms() -> None:
     assert {serialization.reading for serialization in written("[" * 3_900 + "]" * 3_900)} >= {"js"}
     assert written("[" * 100_000 + "]" * 100_000) == []
 
 
 @pytest.mark.parametrize("depth", [960, 975, 980, 985, 990, 3_000, 9_900, 9_990])
-def test_nesting_around_pythons_limits_is_survived(depth: int) -> None:
+def test_nesting_around_the_limits_of_python_raises_no_exception(depth: int) -> None:
     # The depth at which Python fails depends on its version, and differs between reading and writing.
     text = "[" * depth + "]" * depth
     found = written(text)
@@ -81,14 +81,14 @@ def test_only_one_of_two_byte_order_marks_is_removed() -> None:
     assert found["without-bom"] == b"\xef\xbb\xbf"
 
 
-def test_indentation_that_would_explode_is_left_out() -> None:
+def test_indented_forms_are_omitted_when_they_would_be_too_large() -> None:
     text = "[" * 900 + "1," * 30_000 + "1" + "]" * 900
     found = {serialization.reading for serialization in written(text)}
     assert "js" in found
     assert not {reading for reading in found if "indented" in reading}
 
 
-def test_long_texts_are_not_indented() -> None:
+def test_long_texts_have_no_indented_forms() -> None:
     found = {serialization.reading for serialization in written(f'["{"x" * MAX_INDENTED_CHARACTERS}"]')}
     assert found == {"js", "python", "python-compact", "python-unescaped"}
 
@@ -103,7 +103,7 @@ def test_the_body_itself_is_not_among_its_forms() -> None:
     assert all(form.body != b"[1,2]\n" for form in in_bytes(b"[1,2]\n"))
 
 
-def test_steps_are_named_in_order() -> None:
+def test_reading_names_the_steps_in_order() -> None:
     body = gzip.compress('\ufeff{"a": "ë"}'.encode("utf-16"))
     found = [form.reading for form in in_bytes(body)]
     assert found[:2] == ["decoded-gzip", "decoded-gzip+decoded-utf-16"]
@@ -117,7 +117,7 @@ def test_steps_are_named_in_order() -> None:
     st.sampled_from(["", "gzip", "deflate", "br"]),
     st.one_of(st.text(), st.sampled_from(["text/plain; charset=latin1", "a/b;charset=utf-7", "charset=punycode"])),
 )
-def test_any_bytes_have_forms(body: bytes, encoding: str, content_type: str) -> None:
+def test_forms_of_any_bytes_have_causes_and_are_never_raw(body: bytes, encoding: str, content_type: str) -> None:
     headers = Headers((("content-encoding", encoding), ("content-type", content_type)))
     forms = [*in_bytes(body, headers), *in_json(body, headers)]
     assert all(form.causes and form.reading != "raw" for form in forms)

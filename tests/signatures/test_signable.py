@@ -10,19 +10,19 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.signatures.signable import as_port_sends, as_written
 
 
-def test_a_payload_in_the_form_of_node_is_signed_unchanged() -> None:
+def test_payload_already_serialized_as_node_does_is_signed_unchanged() -> None:
     signable = as_port_sends('{"a":"Zoë"}'.encode())
     assert (signable.body, signable.difference) == ('{"a":"Zoë"}'.encode(), "")
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\n\n"])
-def test_the_difference_is_only_the_line_end_when_nothing_else_differs(end: bytes) -> None:
+def test_difference_mentions_only_the_line_break_when_nothing_else_differs(end: bytes) -> None:
     signable = as_port_sends(b'{"a":1}' + end)
     assert signable.body == b'{"a":1}'
     assert signable.difference == "without the line break at the end of the file"
 
 
-def test_the_difference_has_both_lengths() -> None:
+def test_difference_has_both_sizes() -> None:
     signable = as_port_sends(b'{"a": 1.0}')
     assert signable.body == b'{"a":1}'
     assert signable.difference == "as compact JSON, as Port does (7 bytes; the file has 10)"
@@ -33,7 +33,7 @@ def test_a_byte_order_mark_is_not_signed() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{'a':1}", b"\xff", b"NaN", b'{"a":1}}'])
-def test_what_is_not_json_is_refused(content: bytes) -> None:
+def test_content_that_is_not_json_is_refused(content: bytes) -> None:
     with pytest.raises(NotJson):
         as_port_sends(content)
 
@@ -44,12 +44,12 @@ def test_a_byte_that_is_not_utf8_is_reported() -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers(-999, 999) | st.text(), st.lists, max_leaves=5))
-def test_the_signed_form_is_the_same_document_and_does_not_change_again(document: object) -> None:
+def test_signed_form_is_the_same_document_and_stays_unchanged_when_signed_again(document: object) -> None:
     signed = as_port_sends(json.dumps(document).encode())
     assert json.loads(signed.body) == document
     assert as_port_sends(signed.body).difference == ""
 
 
 @given(st.binary())
-def test_any_bytes_can_be_signed_as_they_are(content: bytes) -> None:
+def test_any_bytes_can_be_signed_unchanged(content: bytes) -> None:
     assert (as_written(content).body, as_written(content).difference) == (content, "")

@@ -35,7 +35,7 @@ def test_verdict_lines_leave_out_unknown_values() -> None:
     assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: the signature or the timestamp is missing"]
 
 
-def test_a_cause_cannot_command_the_terminal() -> None:
+def test_control_characters_of_a_cause_are_escaped() -> None:
     lines = verdict_lines(Verdict(status=Status.INVALID, causes=(Cause("a\x1b[2J", "b\nc", "\x9b"),)))
     assert all(printable(line) == line for line in lines)
 

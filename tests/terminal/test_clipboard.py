@@ -34,14 +34,14 @@ def path(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_program_on_path_gets_the_exact_text_and_its_options(path: Path) -> None:
+def test_copy_passes_the_exact_text_and_options_to_the_program_on_path(path: Path) -> None:
     standin(path, "xclip", 'echo "$@" > "$0.options"; cat > "$0.got"; echo noise; echo noise >&2')
     assert copy(TEXT, environ={"PATH": str(path)}) == "Copied to the clipboard."
     assert (path / "xclip.got").read_bytes() == TEXT.encode()
     assert (path / "xclip.options").read_text() == "-selection clipboard\n"
 
 
-def test_the_next_program_is_tried_when_one_fails(path: Path) -> None:
+def test_copy_tries_the_next_program_when_one_fails(path: Path) -> None:
     standin(path, "wl-copy", "exit 1")
     standin(path, "xclip", "exec /absent/interpreter")
     standin(path, "xsel", 'cat > "$0.got"')
@@ -49,20 +49,20 @@ def test_the_next_program_is_tried_when_one_fails(path: Path) -> None:
     assert (path / "xsel.got").read_bytes() == TEXT.encode()
 
 
-def test_a_program_that_stays_in_the_background_is_not_waited_for(path: Path) -> None:
+def test_copy_does_not_wait_for_a_program_that_stays_in_the_background(path: Path) -> None:
     standin(path, "xclip", 'cat > "$0.got"; sleep 30 & echo $! > "$0.pid"')
     assert copy(TEXT, environ={"PATH": str(path)}) == "Copied to the clipboard."
     os.kill(int((path / "xclip.pid").read_text()), 9)
 
 
-def test_the_terminal_is_asked_when_no_program_works(path: Path) -> None:
+def test_copy_asks_the_terminal_when_no_program_works(path: Path) -> None:
     terminal = Terminal()
     sentence = copy(TEXT, environ={"PATH": str(path), "TERM": "xterm"}, terminal=terminal)
     assert sentence == "Asked the terminal to copy it to the clipboard."
     assert terminal.getvalue() == f"\x1b]52;c;{base64.b64encode(TEXT.encode()).decode()}\x07"
 
 
-def test_without_program_and_terminal_a_sentence_says_so(path: Path) -> None:
+def test_copy_says_that_nothing_was_copied_without_a_program_and_a_terminal(path: Path) -> None:
     (path / "xclip").write_text("not a program")
     (path / "xclip").chmod(0o755)
     for terminal, term in ((io.StringIO(), "xterm"), (Terminal(), "dumb")):
@@ -71,7 +71,7 @@ def test_without_program_and_terminal_a_sentence_says_so(path: Path) -> None:
         assert terminal.getvalue() == ""
 
 
-def test_copying_raises_nothing_when_the_terminal_is_closed(path: Path) -> None:
+def test_copy_raises_no_exception_when_the_terminal_is_closed(path: Path) -> None:
     class Gone(Terminal):
         def flush(self) -> None:
             raise OSError(5, "Input/output error")

@@ -36,28 +36,28 @@ def editor(folder: Path, program: str) -> str:
 REPLACE = 'path.write_text(path.read_text(encoding="utf-8").replace("old", "né"), encoding="utf-8")'
 
 
-def test_what_the_user_writes_is_read(tmp_path: Path, temporary: Path) -> None:
+def test_edit_returns_what_the_user_wrote(tmp_path: Path, temporary: Path) -> None:
     assert edit("old", str.upper, environ={"EDITOR": editor(tmp_path, REPLACE)}) == "NÉ"
     assert list(temporary.iterdir()) == []
 
 
-def test_visual_comes_before_editor(tmp_path: Path) -> None:
+def test_visual_takes_precedence_over_editor(tmp_path: Path) -> None:
     environ = {"VISUAL": editor(tmp_path, REPLACE), "EDITOR": "false"}
     assert edit("old", str, environ=environ) == "né"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
+def test_edited_file_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_text(oct(stat.S_IMODE(path.stat().st_mode)))")}
     assert edit("old", str, environ=environ) == oct(stat.S_IRUSR | stat.S_IWUSR)
 
 
-def test_a_byte_order_mark_that_an_editor_adds_is_dropped(tmp_path: Path) -> None:
+def test_byte_order_mark_added_by_the_editor_is_removed(tmp_path: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_text('{}', encoding='utf-8-sig')")}
     assert edit("old", str, environ=environ) == "{}"
 
 
-def test_invalid_json_is_told_with_its_position_and_the_file_is_kept(tmp_path: Path, temporary: Path) -> None:
+def test_invalid_json_error_has_the_position_and_the_file_is_kept(tmp_path: Path, temporary: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_text('{\\n  \"a\": 1,\\n}')")}
     with pytest.raises(UsageError, match=r"not JSON: line 3 column 1|not JSON: line 2 column 9") as caught:
         edit("{}", from_editor, environ=environ)
@@ -66,13 +66,13 @@ def test_invalid_json_is_told_with_its_position_and_the_file_is_kept(tmp_path: P
     assert kept.read_text() == '{\n  "a": 1,\n}'
 
 
-def test_json_that_only_python_takes_is_refused_in_words(tmp_path: Path) -> None:
+def test_json_that_only_python_accepts_is_refused(tmp_path: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_text('[NaN]')")}
     with pytest.raises(UsageError, match="a value was expected at character 1"):
         edit("{}", from_editor, environ=environ)
 
 
-def test_text_that_is_not_utf8_is_kept_too(tmp_path: Path, temporary: Path) -> None:
+def test_file_is_kept_when_its_text_is_not_utf8(tmp_path: Path, temporary: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_bytes(b'\\xff')")}
     with pytest.raises(UsageError, match="utf-8"):
         edit("{}", from_editor, environ=environ)
@@ -83,20 +83,22 @@ def test_text_that_is_not_utf8_is_kept_too(tmp_path: Path, temporary: Path) -> N
     ("program", "words"),
     [("sys.exit(1)", "ended with code 1"), ("path.unlink()", "cannot be read")],
 )
-def test_an_editor_that_fails_ends_it(tmp_path: Path, temporary: Path, program: str, words: str) -> None:
+def test_edit_fails_and_deletes_the_file_when_the_editor_fails(
+    tmp_path: Path, temporary: Path, program: str, words: str
+) -> None:
     with pytest.raises(UsageError, match=words):
         edit("{}", from_editor, environ={"EDITOR": editor(tmp_path, program)})
     assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["/no/such/editor", "'unbalanced"])
-def test_an_editor_that_cannot_start_is_told(temporary: Path, command: str) -> None:
+def test_edit_fails_when_the_editor_cannot_be_started(temporary: Path, command: str) -> None:
     with pytest.raises(UsageError, match="cannot be started"):
         edit("{}", from_editor, environ={"EDITOR": command})
     assert list(temporary.iterdir()) == []
 
 
-def test_without_a_terminal_and_a_named_editor_nothing_is_started(temporary: Path) -> None:
+def test_edit_starts_no_editor_without_a_terminal_and_a_named_editor(temporary: Path) -> None:
     # vi would throw its escape sequences into whatever reads the output.
     program = "from port_hook_cli.terminal.editor import edit; edit('{}', str, environ={})"
     done = subprocess.run(

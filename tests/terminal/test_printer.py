@@ -91,21 +91,21 @@ def written(pipe: Pipe, writer: BackgroundWriter) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, COMPACT_ABOVE])
-def test_few_items_are_written_in_full_and_in_order(pipe: Pipe, count: int) -> None:
+def test_few_pending_items_are_written_in_full_and_in_order(pipe: Pipe, count: int) -> None:
     writer = pipe.writer()
     queue(writer, count)
     assert written(pipe, writer) == [f"full {number}" for number in range(count)]
 
 
 @pytest.mark.parametrize("count", [COMPACT_ABOVE + 1, COUNT_ABOVE])
-def test_many_items_are_written_compact(pipe: Pipe, count: int) -> None:
+def test_many_pending_items_are_written_in_compact_form(pipe: Pipe, count: int) -> None:
     writer = pipe.writer()
     queue(writer, count)
     assert written(pipe, writer) == [f"compact {number}" for number in range(count)]
 
 
 @pytest.mark.parametrize("count", [COUNT_ABOVE + 1, MOST_PENDING + 25])
-def test_of_very_many_items_the_latest_are_written_and_the_rest_is_counted(pipe: Pipe, count: int) -> None:
+def test_latest_items_are_written_and_the_rest_counted_when_very_many_are_pending(pipe: Pipe, count: int) -> None:
     writer = pipe.writer()
     queue(writer, count)
     assert written(pipe, writer) == [
@@ -126,7 +126,7 @@ def test_an_item_larger_than_the_whole_limit_is_written(pipe: Pipe) -> None:
     assert written(pipe, writer) == ["full 0"]
 
 
-def test_after_a_rush_items_are_full_again(pipe: Pipe) -> None:
+def test_items_are_written_in_full_again_after_a_burst(pipe: Pipe) -> None:
     writer = pipe.writer()
     queue(writer, 100)
     assert "compact 99" in pipe.read(until=b"compact 99\n")
@@ -157,7 +157,7 @@ def test_a_lossless_writer_writes_everything_in_full(pipe: Pipe) -> None:
     assert written(pipe, writer) == [f"full {number}" for number in range(1000)]
 
 
-def test_what_a_full_queue_could_not_take_is_counted(pipe: Pipe) -> None:
+def test_items_beyond_the_capacity_of_the_queue_are_counted(pipe: Pipe) -> None:
     writer = pipe.writer(lossless=True)
     queue(writer, MOST_PENDING + 25)
     lines = written(pipe, writer)
@@ -172,7 +172,7 @@ def test_an_item_is_written_without_waiting_for_another(pipe: Pipe) -> None:
     writer.close(10)
 
 
-def test_a_reader_that_does_not_read_holds_up_neither_put_nor_close(pipe: Pipe) -> None:
+def test_stalled_reader_blocks_neither_put_nor_close(pipe: Pipe) -> None:
     writer = pipe.writer(lossless=True)
     started = time.monotonic()
     for _ in range(20_000):
@@ -184,17 +184,17 @@ def test_a_reader_that_does_not_read_holds_up_neither_put_nor_close(pipe: Pipe) 
     assert pipe.broken.wait(10)
 
 
-def test_closing_writes_what_is_pending(pipe: Pipe) -> None:
+def test_close_writes_pending_items(pipe: Pipe) -> None:
     writer = pipe.writer()
     writer.put(part(1))
     assert written(pipe, writer) == ["full 1"]
 
 
-def test_closing_a_writer_that_had_nothing_to_write_writes_nothing(pipe: Pipe) -> None:
+def test_close_writes_nothing_when_nothing_is_pending(pipe: Pipe) -> None:
     assert written(pipe, pipe.writer()) == []
 
 
-def test_a_closed_reader_is_reported_once_and_ends_the_writing(pipe: Pipe) -> None:
+def test_closed_reader_is_reported_once_and_stops_the_writer(pipe: Pipe) -> None:
     calls = []
 
     def note() -> None:
@@ -220,7 +220,7 @@ def test_a_reader_that_closes_during_a_blocked_write_is_reported(pipe: Pipe) -> 
     writer.close(10)
 
 
-def test_a_long_text_is_written_whole_although_a_pipe_takes_less_at_once(pipe: Pipe) -> None:
+def test_text_longer_than_the_pipe_buffer_is_written_completely(pipe: Pipe) -> None:
     text = "ü" * 1_000_000
     writer = pipe.writer()
     writer.put(lambda _: text + "\n")
@@ -228,7 +228,7 @@ def test_a_long_text_is_written_whole_although_a_pipe_takes_less_at_once(pipe: P
     writer.close(10)
 
 
-def test_what_the_streams_encoding_lacks_is_written_out() -> None:
+def test_characters_outside_the_encoding_of_the_stream_are_escaped() -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="ascii") as stream, os.fdopen(reading, "rb") as end:
         writer = BackgroundWriter(stream, summarize=str, on_broken=lambda: None)
@@ -237,7 +237,7 @@ def test_what_the_streams_encoding_lacks_is_written_out() -> None:
         writer.close(10)
 
 
-def test_a_stream_without_a_descriptor_is_written_to_all_the_same() -> None:
+def test_stream_without_a_file_descriptor_is_written_to() -> None:
     stream = io.StringIO()
     writer = BackgroundWriter(stream, summarize=str, on_broken=lambda: None)
     writer.put(part(1))
@@ -245,7 +245,7 @@ def test_a_stream_without_a_descriptor_is_written_to_all_the_same() -> None:
     assert stream.getvalue() == "full 1\n"
 
 
-def test_items_of_many_threads_are_all_written(pipe: Pipe) -> None:
+def test_items_from_several_threads_are_all_written(pipe: Pipe) -> None:
     writer = pipe.writer(lossless=True)
 
     def put_hundred(first: int) -> None:

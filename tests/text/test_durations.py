@@ -18,22 +18,22 @@ from tests.factories import NOW
     ("text", "seconds"),
     [("90s", 90), ("10m", 600), ("2h", 7200), ("3d", 259_200), ("1w", 604_800), ("1.5h", 5400), (" 10 m ", 600)],
 )
-def test_a_duration_counts_back_from_now(text: str, seconds: float) -> None:
+def test_parse_since_reads_a_duration_before_now(text: str, seconds: float) -> None:
     assert parse_since(text, now=NOW) == NOW - seconds
 
 
 @pytest.mark.parametrize("text", ["2023-11-14T22:13:20Z", "2023-11-14T23:13:20+01:00", "2023-11-14 22:13:20+00:00"])
-def test_a_time_with_an_offset_is_that_moment(text: str) -> None:
+def test_parse_since_reads_a_time_with_an_offset(text: str) -> None:
     assert parse_since(text, now=0) == NOW
 
 
 @pytest.mark.parametrize("text", ["2023-11-14", "2023-11-14T22:13", "20231114T221320"])
-def test_a_time_without_an_offset_is_local(text: str) -> None:
+def test_parse_since_reads_a_time_without_an_offset_as_local_time(text: str) -> None:
     assert parse_since(text, now=0) == datetime.fromisoformat(text).astimezone().timestamp()
 
 
 @pytest.mark.parametrize("text", ["", "soon", "10", "10 parsecs", "-5m", "m", "٣m", "2023-13-01", "9999999999d"])
-def test_anything_else_is_refused_with_examples(text: str) -> None:
+def test_parse_since_refuses_other_text_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_since(text, now=NOW)
     assert repr(text) in caught.value.message
@@ -42,7 +42,7 @@ def test_anything_else_is_refused_with_examples(text: str) -> None:
 
 
 @given(st.text())
-def test_any_text_is_a_moment_or_a_usage_error(text: str) -> None:
+def test_parse_since_returns_a_finite_time_or_raises_usage_error_for_any_text(text: str) -> None:
     with contextlib.suppress(UsageError):
         assert math.isfinite(parse_since(text, now=NOW))
 
@@ -83,7 +83,7 @@ def test_a_duration_is_shown_in_its_two_largest_units(duration_s: float, text: s
 
 
 @given(DURATIONS)
-def test_a_formatted_duration_is_at_most_one_smallest_unit_short(duration_s: float) -> None:
+def test_formatted_duration_differs_by_less_than_its_smallest_unit(duration_s: float) -> None:
     text = format_duration(duration_s)
     smallest_s = {"min": 60, "h": 3600, "d": 3600, "years": UNITS_S["years"]}.get(text.split()[-1], 1)
     assert duration_s - smallest_s <= seconds_in(text) <= duration_s + 1e-6

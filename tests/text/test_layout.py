@@ -22,7 +22,7 @@ def fitted(*lines: Styled, width: int) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_words_stay_whole_and_wrap_below_their_value(width: int) -> None:
+def test_text_is_wrapped_between_words_below_its_value(width: int) -> None:
     first, *others = fitted(labeled("cause", WORDS), width=width)
     assert first.startswith("  cause      The ")
     assert others
@@ -36,23 +36,23 @@ def test_a_line_that_fits_is_not_changed() -> None:
     assert fitted(*lines, width=60) == [line.plain for line in lines]
 
 
-def test_a_line_to_be_copied_stays_whole() -> None:
+def test_no_wrap_line_is_not_wrapped() -> None:
     command = labeled("", f"port-hook report-run wfnr_{'a' * 60} --status success", no_wrap=True)
     assert fitted(command, width=60) == [command.plain]
 
 
-def test_a_word_wider_than_the_terminal_is_broken_without_loss() -> None:
+def test_word_wider_than_the_terminal_is_split_without_loss() -> None:
     lines = fitted(labeled("by", "x" * 200), width=60)
     assert {len(line) for line in lines[:-1]} == {60}
     assert sum(line.count("x") for line in lines) == 200
 
 
-def test_on_a_terminal_too_narrow_to_indent_the_terminal_wraps() -> None:
+def test_line_is_not_wrapped_when_the_terminal_is_too_narrow_to_indent() -> None:
     line = labeled("cause", WORDS)
     assert fitted(line, width=30) == [line.plain]
 
 
-def test_wide_characters_count_twice() -> None:
+def test_wide_characters_count_as_two_cells() -> None:
     lines = fitted(labeled("by", "東京 " * 40), width=60)
     assert len(lines) > 1
     assert all(cell_len(line) <= 60 for line in lines)
@@ -60,13 +60,13 @@ def test_wide_characters_count_twice() -> None:
     assert all("東京" in line and line.count("東") == line.count("京") for line in lines)
 
 
-def test_a_headline_with_wide_characters_in_the_place_of_a_label_fits() -> None:
+def test_headline_with_wide_characters_is_wrapped_to_the_width() -> None:
     lines = fitted(Styled(f"12:00:00  {'東京' * 60}  POST /  signature valid"), width=60)
     assert len(lines) > 1
     assert all(cell_len(line) <= 60 for line in lines)
 
 
-def test_styles_survive_the_wrapping() -> None:
+def test_styles_are_kept_in_wrapped_lines() -> None:
     line = Styled.assemble(labeled("cause", ""), (WORDS, "red"))
     parts = list(fit([line], 60))
     assert len(parts) > 1
@@ -76,14 +76,14 @@ def test_styles_survive_the_wrapping() -> None:
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=300), st.integers(40, 120))
-def test_no_text_is_wider_than_the_terminal_and_none_is_lost(value: str, width: int) -> None:
+def test_wrapped_text_fits_the_terminal_and_is_complete(value: str, width: int) -> None:
     lines = fitted(labeled("by", value), width=width)
     assert all(cell_len(line) <= width for line in lines)
     assert "".join("".join(lines).split()) == "".join(f"by{value}".split())
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "Mn"]), max_size=20))
-def test_cell_width_is_never_less_than_a_terminals(text: str) -> None:
+def test_cell_width_is_never_less_than_cell_len(text: str) -> None:
     assert cell_width(text) >= cell_len(text)
 
 

@@ -12,7 +12,7 @@ from port_hook_cli.text.masking import Masker
 
 
 @given(st.text(min_size=8).filter(lambda text: "*" not in text and len(text.strip()) >= 8), st.text())
-def test_no_secret_is_left_in_text_json_or_a_url(secret: str, around: str) -> None:
+def test_secret_is_masked_in_text_json_and_urls(secret: str, around: str) -> None:
     masker = Masker([secret])
     for form in (
         secret,
@@ -36,7 +36,7 @@ def test_a_value_too_short_to_be_secret_is_not_masked() -> None:
     assert Masker([]).value({"a": ["b"]}) == {"a": ["b"]}
 
 
-def test_bytes_that_are_no_text_stay() -> None:
+def test_bytes_that_are_not_text_are_kept_when_a_secret_is_masked() -> None:
     assert Masker(["sécret-1"]).content("sécret-1".encode() + b"\xff") == b"***\xff"
 
 
@@ -46,7 +46,7 @@ def test_a_secret_that_jq_truncated_is_masked() -> None:
     assert masker.message("cor...") == "cor..."
 
 
-def test_a_secret_is_masked_without_the_characters_that_urls_and_fields_lose() -> None:
+def test_secret_is_masked_without_the_characters_that_urls_and_header_fields_remove() -> None:
     masker = Masker([" a-to\nken-x \n"])
     assert masker.text("http://e/?a=a-token-x ") == "http://e/?a=*** "
     assert masker.text("x: a-to\nken-x.") == "x: ***."
@@ -59,11 +59,11 @@ def test_a_long_secret_is_masked_quickly() -> None:
     assert time.monotonic() - started < 30  # guards against a hang: with one pattern per line it takes minutes
 
 
-def test_lone_surrogates_are_masked() -> None:
+def test_secret_with_a_lone_surrogate_is_masked() -> None:
     assert Masker(["secret\ud800b"]).content(b'"secret\\ud800b"') == b'"***"'
 
 
-def test_a_deep_value_is_masked() -> None:
+def test_deeply_nested_value_is_masked() -> None:
     deep: Any = "a-secret"
     for _ in range(5000):
         deep = [deep]

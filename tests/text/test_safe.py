@@ -70,7 +70,7 @@ def test_invisible_and_direction_characters_are_shown_as_escapes(first: int, las
 
 
 @given(ANY_TEXT, st.integers(1, 50))
-def test_a_brief_text_is_printable_and_keeps_the_limit(text: str, limit: int) -> None:
+def test_brief_returns_printable_text_within_the_limit(text: str, limit: int) -> None:
     short = brief(text, limit)
     assert len(short) <= limit
     assert printable(short) == short
@@ -78,42 +78,42 @@ def test_a_brief_text_is_printable_and_keeps_the_limit(text: str, limit: int) ->
 
 
 @given(ANY_TEXT)
-def test_no_control_character_gets_through_and_any_stream_can_encode_the_rest(text: str) -> None:
+def test_printable_returns_encodable_text_without_control_characters(text: str) -> None:
     shown = printable(text)
     assert not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in shown)
     shown.encode("utf-8")
 
 
 @given(ANY_TEXT)
-def test_lines_keep_their_line_feeds_and_tabs_and_nothing_else(text: str) -> None:
+def test_printable_lines_keeps_only_line_feeds_and_tabs_of_the_control_characters(text: str) -> None:
     shown = printable_lines(text)
     assert shown.count("\n") == text.count("\n")
     assert printable(shown.replace("\n", "").replace("\t", "")) == shown.replace("\n", "").replace("\t", "")
 
 
 @given(st.dictionaries(st.text(), st.lists(st.text())))
-def test_json_made_visible_has_the_same_value(document: Any) -> None:
+def test_printable_json_has_the_same_value(document: Any) -> None:
     shown = printable_json(json.dumps(document, ensure_ascii=False, indent=2))
     assert json.loads(shown) == document
     assert printable_lines(shown) == shown
 
 
-def test_bytes_are_shown_as_text() -> None:
+def test_printable_bytes_shows_bytes_as_text_with_escapes() -> None:
     assert printable_bytes(b"a\r\nb\xff\x1b\r\xe2\x80\xae") == "a\nb\\xff\\x1b\\r\\u202e"
 
 
 @given(st.binary())
-def test_a_header_value_of_any_bytes_can_be_shown(value: bytes) -> None:
+def test_wire_text_of_any_header_value_is_printable(value: bytes) -> None:
     assert printable(wire_text(value.decode("latin-1"))) == wire_text(value.decode("latin-1"))
 
 
-def test_a_header_value_in_utf8_is_shown_as_its_sender_meant_it() -> None:
+def test_wire_text_decodes_a_header_value_in_utf8() -> None:
     assert wire_text("Zoë".encode().decode("latin-1")) == "Zoë"
     assert wire_text("Zoë") == "Zoë"
 
 
 @given(st.text(), st.integers(1, 50))
-def test_a_shortened_text_keeps_its_beginning_and_the_limit(text: str, limit: int) -> None:
+def test_shorten_keeps_the_beginning_within_the_limit(text: str, limit: int) -> None:
     short = shorten(text, limit)
     assert len(short) <= limit
     assert short == text or (short.endswith("…") and text.startswith(short[:-1]))

@@ -25,7 +25,7 @@ def test_secrets_are_equal_when_their_values_are() -> None:
 
 
 @given(HEADERS)
-def test_masking_touches_the_values_of_credentials_only(headers: Headers) -> None:
+def test_mask_headers_masks_only_the_values_of_credentials(headers: Headers) -> None:
     masked = mask_headers(headers)
     assert [name for name, _ in masked] == [name for name, _ in headers]
     for (name, before), (_, after) in zip(headers, masked, strict=True):
@@ -33,5 +33,5 @@ def test_masking_touches_the_values_of_credentials_only(headers: Headers) -> Non
 
 
 @given(HEADERS)
-def test_masking_twice_is_masking_once(headers: Headers) -> None:
+def test_mask_headers_is_idempotent(headers: Headers) -> None:
     assert mask_headers(mask_headers(headers)) == mask_headers(headers)

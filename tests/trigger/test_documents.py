@@ -39,7 +39,7 @@ def test_read_event_accepts_a_captured_payload() -> None:
         ({"id": "x", "email": "b"}, {**SOMEBODY, "userId": "x", "user": {"id": "x", "email": "b"}}),
     ],
 )
-def test_read_by_puts_a_user_in_the_default(document: Any, by: Any) -> None:
+def test_read_by_merges_a_user_into_the_default(document: Any, by: Any) -> None:
     assert read_by(document, SOMEBODY) == by
 
 

@@ -21,8 +21,8 @@ from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.signatures.verification import verify_signature
-from port_hook_cli.trigger.engines import SandboxInvoker, invoking
 from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.conformance.cases import DATA, GUIDES
 from tests.factories import NOW, RUN_ID, SECRET
 from tests.keys import an_rsa_key, public_pem

@@ -24,7 +24,7 @@ def write_action(folder: Path, **method: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["X-Port-Signature", "x-port-timestamp", "Content-Length", "Host", "Transfer-Encoding", "transfer-encoding"]
 )
-def test_a_field_that_port_sets_itself_is_not_taken_from_the_action(run: Run, folder: Path, name: str) -> None:
+def test_header_that_port_sets_is_not_taken_from_the_action(run: Run, folder: Path, name: str) -> None:
     write_action(folder, headers={name: "of the action", "X-Team": "a"})
     with handler() as backend:
         result = run("trigger", "action.json", "--to", backend.url, "--input", "title=a", env=ENV)
@@ -34,7 +34,7 @@ def test_a_field_that_port_sets_itself_is_not_taken_from_the_action(run: Run, fo
     assert "of the action" not in request.head.decode()
 
 
-def test_an_action_on_stdin_that_is_not_one_is_reported_as_stdin(run: Run) -> None:
+def test_error_about_an_invalid_action_on_stdin_names_stdin(run: Run) -> None:
     result = run("trigger", "-", "--to", "http://127.0.0.1:9", stdin=b"{}", env=ENV)
     assert result.code == 2
     assert result.err.startswith("error: stdin ")

@@ -224,7 +224,9 @@ async def test_nothing_is_printed_or_written_to_the_users_home(
         ("exits", "cloudflared ended before the tunnel was open.", "--public-url"),
     ],
 )
-async def test_an_error_comes_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
+async def test_known_error_of_cloudflared_is_reported_with_its_fix(
+    agent: Standin, mode: str, happened: str, hint: str
+) -> None:
     problem = await agent.failure(mode)
     assert happened in problem.message
     assert hint in problem.hint

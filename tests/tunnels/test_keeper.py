@@ -201,7 +201,7 @@ async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) 
     assert watched.tunnel.closed == 1
 
 
-async def test_keeper_reports_a_defect_of_a_provider_and_goes_on(watch: Watch) -> None:
+async def test_keeper_reports_an_unexpected_exception_of_a_provider_and_continues(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
     watched.following = [FakeTunnel()]

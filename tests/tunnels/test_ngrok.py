@@ -331,7 +331,9 @@ async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
         ("other-program", "unknown flag: --none", "--public-url"),
     ],
 )
-async def test_an_error_comes_with_its_fix(agent: Standin, mode: str, happened: str, hint: str) -> None:
+async def test_known_error_of_ngrok_is_reported_with_its_fix(
+    agent: Standin, mode: str, happened: str, hint: str
+) -> None:
     problem = await agent.failure(mode)
     assert happened in problem.message
     assert hint in problem.hint
@@ -558,7 +560,7 @@ class TestFindAgent:
         assert find_agent({"PATH": f"{tmp_path / 'venv'}:{tmp_path / 'bin'}"}, tmp_path) == expected
         assert find_agent({"PATH": str(tmp_path / "venv")}, tmp_path) is None
 
-    def test_the_program_that_the_user_names_comes_first(self, tmp_path: Path) -> None:
+    def test_program_named_by_the_user_takes_precedence(self, tmp_path: Path) -> None:
         program(tmp_path / "bin" / "ngrok")
         named = program(tmp_path / "mine")
         environ = {"PATH": str(tmp_path / "bin"), "PYNGROK_NGROK_PATH": str(named)}
@@ -566,7 +568,7 @@ class TestFindAgent:
         with pytest.raises(TunnelError, match="does not exist"):
             find_agent({**environ, "PYNGROK_NGROK_PATH": str(tmp_path / "absent")}, tmp_path)
 
-    def test_the_program_that_pyngrok_installed_comes_last(self, tmp_path: Path) -> None:
+    def test_program_installed_by_pyngrok_is_used_last(self, tmp_path: Path) -> None:
         managed = program(tmp_path / ".config" / "ngrok" / "ngrok")
         assert find_agent({"PATH": str(tmp_path)}, tmp_path) == managed
         on_path = program(tmp_path / "bin" / "ngrok")
@@ -593,7 +595,7 @@ class TestFindConfig:
         assert find_config(environ, tmp_path, platform) == expected
         assert managed_agent(environ, tmp_path, platform).parent == expected.parent
 
-    def test_the_file_in_ngrok_config_comes_first_and_must_exist(self, tmp_path: Path) -> None:
+    def test_settings_file_named_by_ngrok_config_takes_precedence_and_must_exist(self, tmp_path: Path) -> None:
         named = program(tmp_path / "mine.yml")
         assert find_config({"NGROK_CONFIG": str(named)}, tmp_path) == named
         with pytest.raises(TunnelError, match="NGROK_CONFIG"):

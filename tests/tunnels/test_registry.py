@@ -52,7 +52,7 @@ ROOT = Path(__file__).parents[2]
         ("ssh://[::1]:22/", TunnelChoice("ssh", "ssh://[::1]:22/")),
     ],
 )
-def test_a_value_names_a_provider_and_its_address(text: str, choice: TunnelChoice) -> None:
+def test_tunnel_value_is_parsed_into_a_provider_and_its_address(text: str, choice: TunnelChoice) -> None:
     assert parse_tunnel(text) == choice
 
 
@@ -74,14 +74,14 @@ def test_a_value_names_a_provider_and_its_address(text: str, choice: TunnelChoic
         ("https://[smee", "--tunnel 'https://[smee' is not a valid URL."),
     ],
 )
-def test_a_bad_value_is_refused_with_the_reason_and_a_hint(text: str, message: str) -> None:
+def test_invalid_tunnel_value_is_refused_with_the_reason_and_a_hint(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_tunnel(text)
     assert caught.value.message == message
     assert caught.value.hint.endswith(".")
 
 
-def test_an_unknown_value_is_answered_with_the_known_ones() -> None:
+def test_unknown_tunnel_error_lists_the_known_values() -> None:
     with pytest.raises(UsageError) as caught:
         parse_tunnel("ngrokk")
     assert all(value in caught.value.hint for value in all_values())
@@ -153,26 +153,26 @@ def test_only_smee_is_a_relay() -> None:
 
 @pytest.mark.parametrize("row", PROVIDERS, ids=lambda row: row.name)
 class TestRow:
-    def test_names_an_opener_that_takes_an_opening(self, row: Provider) -> None:
+    def test_row_names_an_opener_that_takes_an_opening(self, row: Provider) -> None:
         opener = resolve_name(row.opener)
         assert inspect.iscoroutinefunction(opener)
         required = [it.name for it in inspect.signature(opener).parameters.values() if it.default is it.empty]
         assert required == ["opening"]
 
-    def test_names_a_check_that_finds_nothing_on_an_empty_machine(self, row: Provider, tmp_path: Path) -> None:
+    def test_row_names_a_check_that_finds_nothing_on_an_empty_machine(self, row: Provider, tmp_path: Path) -> None:
         if row.auto:
             assert resolve_name(row.auto.check)({"PATH": str(tmp_path)}, tmp_path, can_ask=False) is None
 
-    def test_has_a_page_and_values_that_parse_to_it(self, row: Provider) -> None:
+    def test_row_has_a_page_and_values_that_parse_to_it(self, row: Provider) -> None:
         assert (ROOT / "docs" / "how-to" / row.page).is_file()
         assert {parse_tunnel(value).provider for value in row.values} == {row.name}
 
-    def test_is_in_the_help_and_in_the_message_of_auto(self, row: Provider) -> None:
+    def test_row_is_in_the_help_and_in_the_message_of_auto(self, row: Provider) -> None:
         assert all(value in tunnel_help() for value in row.values)
         if row.auto:
             assert row.auto.setup in "".join(no_tunnel_lines())
 
-    def test_cannot_be_changed(self, row: Provider) -> None:
+    def test_row_cannot_be_changed(self, row: Provider) -> None:
         with pytest.raises(FrozenInstanceError):
             row.name = "other"  # type: ignore[misc] # that is the point
 

@@ -194,7 +194,7 @@ async def test_open_tunnel_opens_a_channel() -> None:
         await tunnel.close()
 
 
-async def test_a_burst_arrives_completely_and_at_most_32_at_once() -> None:
+async def test_burst_arrives_completely_with_at_most_32_invocations_at_once() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.gate.clear()
         for n in range(200):
@@ -255,7 +255,7 @@ async def test_the_same_channel_is_used_again_after_the_relay_was_down(gosmee: b
         assert (await world.arrival()).body == BODY
 
 
-async def test_a_silent_stream_counts_as_down() -> None:
+async def test_silent_stream_is_reported_as_down() -> None:
     async with Relay.serve() as relay, opened(relay.channel, silence_timeout_s=0.2) as world:
         await world.until(lambda: "it stopped sending data" in world.channel.health())
         await world.until(lambda: not world.channel.health())
@@ -349,7 +349,7 @@ async def test_an_event_that_is_too_large_ends_the_stream() -> None:
         assert (await world.arrival()).body == BODY
 
 
-async def test_a_defect_behind_the_pipeline_is_reported_once_and_does_not_end_the_channel() -> None:
+async def test_unexpected_exception_in_the_pipeline_is_reported_once_and_the_channel_stays_open() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.problem = ZeroDivisionError("a bug")
         for _ in range(50):
@@ -425,7 +425,7 @@ async def test_a_stream_that_the_relay_ends_is_reconnected() -> None:
         assert (await world.arrival()).body == BODY
 
 
-async def test_opening_can_be_cancelled() -> None:
+async def test_open_smee_can_be_canceled() -> None:
     async with Relay.serve(trouble="mute") as relay:
         task = asyncio.create_task(open_smee(opening(address=relay.channel)))
         await asyncio.wait_for(relay.until(streams=1), 5)
@@ -459,7 +459,7 @@ async def test_open_smee_reports_a_relay_that_is_unreachable_or_a_url_with_a_pas
     assert "password" in (await failure("http://user:pass@127.0.0.1/channel")).message
 
 
-async def test_closing_disconnects_and_cancels_what_exceeds_the_drain_time() -> None:
+async def test_close_disconnects_and_cancels_invocations_that_exceed_the_drain_time() -> None:
     async with Relay.serve() as relay, opened(relay.channel, delay_s=30) as world:
         await post(relay.channel)
         await world.arrival()

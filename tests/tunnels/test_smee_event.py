@@ -104,7 +104,7 @@ def test_an_invalid_event_is_refused_quickly_with_the_reason(data: str) -> None:
     assert why(data)
 
 
-def test_the_last_one_of_duplicate_keys_counts_as_in_javascript() -> None:
+def test_last_of_duplicate_keys_is_used_as_in_javascript() -> None:
     event = read('{"body":1,"x-a":"1","bod\\u0079":{"b":2},"x-a":"2"}')
     assert (event.body, event.headers.items) == (b'{"b":2}', (("x-a", "2"),))
 
@@ -160,7 +160,7 @@ def test_a_value_outside_the_encoding_becomes_utf_8(body: str) -> None:
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.lists(st.text(), min_size=1))))
-def test_the_query_has_the_same_meaning(query: dict[str, str | list[str]]) -> None:
+def test_query_keeps_its_meaning(query: dict[str, str | list[str]]) -> None:
     pairs = [(name, one) for name, v in query.items() for one in (v if isinstance(v, list) else [v])]
     again = read(json.dumps({"body": {}, "query": query})).query
     assert parse_qsl(again, keep_blank_values=True, strict_parsing=bool(pairs)) == pairs

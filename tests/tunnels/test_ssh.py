@@ -142,7 +142,7 @@ def lock(key: Path) -> None:
 
 @needs_sshd
 class TestAnOpensshServer:
-    async def test_forwards_bodies_byte_for_byte(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_forwards_bodies_byte_for_byte(self, sshd: Sshd, user: User) -> None:
         body = bytes(range(256)) * 4000
         answer = b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer"
         with handler(answer) as local:
@@ -157,7 +157,7 @@ class TestAnOpensshServer:
             assert request.value("x-port") == "a  b"
         assert user.questions == []
 
-    async def test_forwards_many_requests_at_once(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_forwards_many_requests_at_once(self, sshd: Sshd, user: User) -> None:
         with handler() as local:
             async with (
                 closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel,
@@ -167,14 +167,14 @@ class TestAnOpensshServer:
                 assert {response.status_code for response in await asyncio.gather(*posts)} == {200}
             assert sorted(int(request.body) for request in local.requests) == list(range(500))
 
-    async def test_ends_the_tunnel_at_once_when_it_is_killed(self, sshd: Sshd, user: User) -> None:
+    async def test_tunnel_ends_at_once_when_the_openssh_server_is_killed(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             sshd.signal(signal.SIGKILL)
             words = await asyncio.wait_for(tunnel.lost(), 20)
             assert words == "The SSH connection to 127.0.0.1 has ended: the server closed the connection."
             assert tunnel.health() == "the server closed the connection"
 
-    async def test_is_reported_when_it_stops_responding_and_does_not_delay_closing(
+    async def test_unresponsive_openssh_server_is_reported_and_does_not_delay_closing(
         self, sshd: Sshd, user: User
     ) -> None:
         async with closing(await open_ssh(user.opening(keepalive_s=0.1, address=sshd.address))) as tunnel:
@@ -184,14 +184,16 @@ class TestAnOpensshServer:
             words = await asyncio.wait_for(tunnel.lost(), 20)
             assert words == "The SSH connection to 127.0.0.1 has ended: the server no longer responds."
 
-    async def test_does_not_delay_closing_when_it_no_longer_responds(self, sshd: Sshd, user: User) -> None:
+    async def test_close_is_not_delayed_when_the_openssh_server_no_longer_responds(
+        self, sshd: Sshd, user: User
+    ) -> None:
         tunnel = await open_ssh(user.opening(address=sshd.address))
         sshd.signal(signal.SIGSTOP)
         closing_it = asyncio.create_task(tunnel.close())
         done, _ = await asyncio.wait({closing_it}, timeout=30)  # it guards against a hang
         assert done == {closing_it}
 
-    async def test_forwards_the_requested_or_the_previous_port(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_forwards_the_requested_or_the_previous_port(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as first:
             port = urlsplit(first.url).port
             problem = await user.problem(f"{sshd.address}/{port}")
@@ -206,7 +208,7 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address=f"{sshd.address}/{port}"))) as named:
             assert named.url == first.url
 
-    async def test_forwards_the_port_behind_the_users_public_url(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_forwards_the_port_behind_the_users_public_url(self, sshd: Sshd, user: User) -> None:
         problem = await user.problem(sshd.address, user.opening(public_url="https://hooks.example.com"))
         assert "--tunnel ssh://127.0.0.1/PORT" in problem.hint
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -218,32 +220,38 @@ class TestAnOpensshServer:
                 async with httpx.AsyncClient() as client:
                     assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
 
-    async def test_is_reported_when_it_forbids_forwarding(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_that_forbids_forwarding_is_reported(self, sshd: Sshd, user: User) -> None:
         sshd.settings = ["AllowTcpForwarding no"]
         problem = await user.problem(sshd.address)
         assert problem.message == "127.0.0.1 forwards no port."
         assert "AllowTcpForwarding" in problem.hint
 
-    async def test_is_reported_with_the_tried_keys_when_it_denies_access(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_that_denies_access_is_reported_with_the_tried_keys(
+        self, sshd: Sshd, user: User
+    ) -> None:
         (sshd.folder / "authorized_keys").write_text("")
         problem = await user.problem(sshd.address)
         assert f"Tried {user.ssh / 'id_ed25519'}" in problem.message
         assert "ssh-copy-id" in problem.hint
 
-    async def test_gets_no_key_with_a_passphrase_and_the_hint_names_the_agent(self, sshd: Sshd, user: User) -> None:
+    async def test_key_with_a_passphrase_is_not_offered_and_the_hint_names_the_agent(
+        self, sshd: Sshd, user: User
+    ) -> None:
         lock(user.ssh / "id_ed25519")
         problem = await user.problem(sshd.address)
         assert "has a passphrase" in problem.message
         assert problem.hint == f"Run `ssh-add {user.ssh / 'id_ed25519'}`."
 
-    async def test_accepts_a_key_that_only_the_agent_has(self, sshd: Sshd, user: User, agent: Path) -> None:
+    async def test_openssh_server_accepts_a_key_that_only_the_agent_has(
+        self, sshd: Sshd, user: User, agent: Path
+    ) -> None:
         add_to(agent, user.ssh / "id_ed25519").unlink()
         assert "denied access to this user" in (await user.problem(sshd.address)).message
         user.environ["SSH_AUTH_SOCK"] = str(agent)
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             assert tunnel.health() == ""
 
-    async def test_is_found_by_its_name_in_ssh_config(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_is_found_by_its_name_in_ssh_config(self, sshd: Sshd, user: User) -> None:
         (user.ssh / "id_ed25519").rename(user.ssh / "for_the_box")
         (user.ssh / "config").write_text(
             f"Host MyBox\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {getpass.getuser()}\n"
@@ -252,21 +260,23 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address="ssh://MyBox"))) as tunnel:
             assert tunnel.url.startswith("http://127.0.0.1:")
 
-    async def test_may_accept_only_its_own_connections_when_a_probe_fails(self, sshd: Sshd, user: User) -> None:
+    async def test_probe_failure_says_that_the_server_may_accept_only_its_own_connections(
+        self, sshd: Sshd, user: User
+    ) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             # Nothing listens at the local end, which a probe cannot distinguish.
             found = await tunnel.probe("/probe", "token")
             assert found.connectivity is Connectivity.UNREACHABLE
             assert "GatewayPorts" in found.message
 
-    async def test_is_probed_through_the_tunnel(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_is_probed_through_the_tunnel(self, sshd: Sshd, user: User) -> None:
         with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\ntoken") as local:
             async with closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel:
                 found = await tunnel.probe("/probe", "token")
             assert found.connectivity is Connectivity.REACHABLE
             assert local.requests[0].line == "GET /probe HTTP/1.1"
 
-    async def test_forwards_signed_invocations_and_returns_the_responses(
+    async def test_openssh_server_forwards_signed_invocations_and_returns_the_responses(
         self, sshd: Sshd, user: User, folder: Path
     ) -> None:
         shutil.copytree(user.ssh, folder / ".ssh")
@@ -295,7 +305,9 @@ class TestAnUnknownKey:
         with ssh_server(SshServer("own")) as it:
             yield it
 
-    async def test_is_shown_to_the_user_and_saved_for_this_user_only(self, server: SshServer, user: User) -> None:
+    async def test_unknown_host_key_is_shown_to_the_user_and_saved_for_this_user_only(
+        self, server: SshServer, user: User
+    ) -> None:
         user.answer = True
         async with closing(await open_ssh(user.opening(address=server.address))):
             (question,) = user.questions
@@ -308,20 +320,22 @@ class TestAnUnknownKey:
         async with closing(await open_ssh(user.opening(address=server.address))):
             assert len(user.questions) == 1, "the key was saved"
 
-    async def test_is_not_accepted_without_a_yes(self, server: SshServer, user: User) -> None:
+    async def test_unknown_host_key_is_not_accepted_without_a_yes(self, server: SshServer, user: User) -> None:
         problem = await user.problem(server.address)
         assert server.fingerprint in problem.message
         assert f"--accept-host-key {server.fingerprint}" in problem.hint
         assert not user.own_known_hosts.exists()
         assert server.users == [], "no user name was sent to an unknown server"
 
-    async def test_is_accepted_once_with_accept_host_key(self, server: SshServer, user: User) -> None:
+    async def test_unknown_host_key_is_accepted_once_with_accept_host_key(self, server: SshServer, user: User) -> None:
         opening = user.opening(accept_host_key=server.fingerprint)
         async with closing(await open_ssh(replace(opening, address=server.address))):
             assert user.questions == []
         assert not user.own_known_hosts.exists()
 
-    async def test_is_refused_when_accept_host_key_names_another(self, server: SshServer, user: User) -> None:
+    async def test_unknown_host_key_is_refused_when_accept_host_key_names_another(
+        self, server: SshServer, user: User
+    ) -> None:
         user.answer = True
         problem = await user.problem(server.address, user.opening(accept_host_key="SHA256:another"))
         assert server.fingerprint in problem.message
@@ -329,7 +343,7 @@ class TestAnUnknownKey:
         assert user.questions == []
 
     @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
-    async def test_is_always_refused_when_another_key_of_the_host_is_known(
+    async def test_unknown_host_key_is_always_refused_when_another_key_of_the_host_is_known(
         self, server: SshServer, user: User, kind: str
     ) -> None:
         known = asyncssh.generate_private_key(kind).export_public_key().decode()
@@ -343,12 +357,16 @@ class TestAnUnknownKey:
         assert user.questions == []
         assert server.users == []
 
-    async def test_is_unknown_when_only_another_port_of_the_host_is_known(self, server: SshServer, user: User) -> None:
+    async def test_host_key_is_unknown_when_only_another_port_of_the_host_is_known(
+        self, server: SshServer, user: User
+    ) -> None:
         user.knows(f"127.0.0.1 {asyncssh.generate_private_key('ssh-ed25519').export_public_key().decode()}")
         problem = await user.problem(server.address)
         assert "is unknown" in problem.message
 
-    async def test_is_found_in_a_file_with_invalid_lines(self, server: SshServer, user: User) -> None:
+    async def test_host_key_is_found_in_a_known_hosts_file_with_invalid_lines(
+        self, server: SshServer, user: User
+    ) -> None:
         user.knows("nonsense\n@odd x y\n|1|bad ssh-ed25519 AAAA\n" + server.known_as)
         async with closing(await open_ssh(user.opening(address=server.address))):
             assert user.questions == []
@@ -364,7 +382,7 @@ def at(user: User, server: SshServer) -> str:
 
 class TestAService:
     @pytest.mark.parametrize("service", BANNERS)
-    async def test_prints_a_url_and_gets_no_key(self, user: User, service: str) -> None:
+    async def test_service_prints_a_url_and_gets_no_key(self, user: User, service: str) -> None:
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
         with handler() as local, ssh_server(SshServer(service)) as server:
             async with closing(await open_ssh(user.opening(local.url, address=at(user, server)))) as tunnel:
@@ -380,46 +398,46 @@ class TestAService:
             assert getpass.getuser() not in server.users
             assert server.terminals == [None]
 
-    async def test_gets_the_keys_when_the_user_names_a_user(self, user: User) -> None:
+    async def test_service_gets_the_keys_when_the_address_has_a_user(self, user: User) -> None:
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(user.ssh / "id_ed25519")
         with ssh_server(SshServer("serveo.net")) as server:
             async with closing(await open_ssh(user.opening(address=f"ssh://me@{at(user, server)}"))):
                 assert set(server.users) == {"me"}
                 assert server.keys_shown == 1
 
-    async def test_can_connect_only_to_the_listener(self, user: User) -> None:
+    async def test_service_can_connect_only_to_the_listener(self, user: User) -> None:
         with handler() as local, handler() as other, ssh_server(SshServer("serveo.net")) as server:
             async with closing(await open_ssh(user.opening(local.url, address=at(user, server)))):
                 assert await server.open_channel("127.0.0.1", other.port) == "No such listener"
             assert other.requests == []
 
-    async def test_without_https_gives_its_http_url(self, user: User) -> None:
+    async def test_service_without_https_gives_its_http_url(self, user: User) -> None:
         says = "\x1b]0;x\x07HTTP at http://abc.serveo.net now\n"
         with ssh_server(SshServer("serveo.net", says=says)) as server:
             async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 assert tunnel.url == "http://abc.serveo.net"
 
-    async def test_without_a_url_is_quoted_in_printable_characters(self, user: User) -> None:
+    async def test_service_output_without_a_url_is_quoted_in_printable_characters(self, user: User) -> None:
         says = "Welcome to https://evil.example\n\x1b[31mtoo many tunnels\n"
         with ssh_server(SshServer("serveo.net", says=says, ends_session=True)) as server:
             problem = await user.problem(at(user, server))
         assert problem.message == r"serveo.net did not print a public URL. Its last output: \x1b[31mtoo many tunnels"
 
-    async def test_without_output_is_reported_after_the_timeout(self, user: User) -> None:
+    async def test_service_without_output_is_reported_after_the_timeout(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", says="")) as server:
             problem = await user.problem(at(user, server), user.opening(timeout_s=0.3))
         assert problem.message == "serveo.net did not print a public URL."
 
-    async def test_is_reported_when_it_refuses_to_forward(self, user: User) -> None:
+    async def test_service_that_refuses_to_forward_is_reported(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", refuses=True)) as server:
             problem = await user.problem(at(user, server))
         assert problem.message.startswith("serveo.net did not print a public URL.")
 
-    async def test_is_reported_when_it_denies_access(self, user: User) -> None:
+    async def test_service_that_denies_access_is_reported(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", lets_in=False)) as server:
             assert "denied access" in (await user.problem(at(user, server))).message
 
-    async def test_is_reported_when_it_closes_the_connection(self, user: User) -> None:
+    async def test_service_that_closes_the_connection_is_reported(self, user: User) -> None:
         with ssh_server(SshServer("pinggy.io")) as server:
             async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 await server.hang_up()
@@ -461,7 +479,7 @@ class TestConnectionErrors:
         problem = await user.problem("ssh://me@127.0.0.1")
         assert "~/.ssh/config" in problem.hint
 
-    async def test_cancelling_disconnects(self, user: User) -> None:
+    async def test_canceled_opening_disconnects(self, user: User) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             opening = asyncio.create_task(open_ssh(user.opening(address=f"ssh://me@127.0.0.1:{mute.getsockname()[1]}")))
             accepted = await asyncio.to_thread(mute.accept)

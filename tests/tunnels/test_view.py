@@ -34,7 +34,7 @@ def test_a_tunnel_that_does_not_work_is_shown_in_capitals_with_the_reason(state:
     assert f" {state.name}" in one_line(state)
 
 
-def test_a_long_reason_is_truncated_and_made_visible() -> None:
+def test_long_reason_is_truncated_and_escaped() -> None:
     line = one_line(TunnelState.UNREACHABLE, reason="\x1b[2J" + "x" * 1000)
     assert "\x1b" not in line
     assert len(line) < 450

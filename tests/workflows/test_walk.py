@@ -156,7 +156,7 @@ def walked(document: Mapping[str, Any], renderer: Renderer, outside: Outside) ->
     return asyncio.run(walk(begun(document, outside), renderer, outside))
 
 
-def test_a_run_goes_through_its_nodes_and_waits_for_the_report_of_an_asynchronous_one(renderer: Renderer) -> None:
+def test_run_follows_its_nodes_and_waits_for_the_report_of_an_asynchronous_node(renderer: Renderer) -> None:
     outside = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
     run = walked(DEPLOY, renderer, outside)
     check, ship = [request for _, request in outside.sent]
@@ -178,12 +178,12 @@ def test_a_run_goes_through_its_nodes_and_waits_for_the_report_of_an_asynchronou
     assert len(outside.sent) == 2
 
 
-def test_a_branch_without_a_connection_ends_the_run_without_an_error(renderer: Renderer) -> None:
+def test_run_succeeds_when_its_branch_has_no_connection(renderer: Renderer) -> None:
     run = walked(DEPLOY, renderer, Outside(handlers={"check": answering(200, {"ready": False})}))
     assert (run.result, run.node_runs[-1].node) == ("SUCCESS", "is_ready")
 
 
-def test_a_run_that_was_kept_and_taken_up_sends_nothing_twice(renderer: Renderer) -> None:
+def test_restored_run_sends_no_request_twice(renderer: Renderer) -> None:
     first = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
     waiting = walked(DEPLOY, renderer, first)
     run, nodes = json.loads(json.dumps([saved(waiting), [saved_node_run(each) for each in waiting.node_runs]]))
@@ -194,7 +194,7 @@ def test_a_run_that_was_kept_and_taken_up_sends_nothing_twice(renderer: Renderer
     assert (ended.result, second.sent) == ("FAILED", [])
 
 
-def test_a_request_that_was_under_way_when_the_process_ended_is_not_sent_again(renderer: Renderer) -> None:
+def test_request_in_progress_when_the_process_ended_is_not_sent_again(renderer: Renderer) -> None:
     outside = Outside()
     walked(one_node(), renderer, outside)
     under_way = next(step.run for step in outside.steps if step.node_run.progress is Progress.SENDING)
@@ -211,7 +211,7 @@ def test_a_synchronized_node_fails_when_the_response_is_not_2xx(renderer: Render
     assert run.node_runs[-1].output == {"error": {"message": f"The webhook responded with status {status}."}}
 
 
-def test_the_run_goes_on_after_a_failure_when_the_node_says_so(renderer: Renderer) -> None:
+def test_run_continues_after_a_failed_node_with_on_failure_continue(renderer: Renderer) -> None:
     outside = Outside(handlers={"do": answering(500)})
     run = walked(one_node(onFailure="continue"), renderer, outside)
     assert [(each.node, each.result) for each in run.node_runs[1:]] == [("do", "FAILED"), ("after", "SUCCESS")]
@@ -226,7 +226,7 @@ def test_the_run_goes_on_after_a_failure_when_the_node_says_so(renderer: Rendere
         ({"onTimeout": "continue", "synchronized": False}, None, {}),
     ],
 )
-def test_on_timeout_decides_what_a_timeout_does(
+def test_on_timeout_determines_the_result_of_a_timeout(
     renderer: Renderer, config: dict[str, Any], result: str | None, output: dict[str, Any]
 ) -> None:
     late = Delivery(url="https://hooks.example.com/do", fault="timeout", error="No response within 1 s.")
@@ -242,14 +242,14 @@ def test_variables_replace_the_output_of_a_node(renderer: Renderer) -> None:
     assert run.node_runs[1].output == {"size": 3}
 
 
-def test_a_condition_whose_expression_fails_fails_the_run(renderer: Renderer) -> None:
+def test_run_fails_when_the_expression_of_a_condition_fails(renderer: Renderer) -> None:
     document = one_node("CONDITION", outlets=[{"identifier": "yes", "expression": ".outputs.trigger.service / 2"}])
     run = walked(document, renderer, Outside())
     assert run.result == "FAILED"
     assert "The expression of the outlet yes of do failed" in run.node_runs[-1].output["error"]["message"]
 
 
-def test_an_input_node_waits_and_then_takes_the_outlet_of_its_button(renderer: Renderer) -> None:
+def test_input_node_waits_and_then_follows_the_selected_outlet(renderer: Renderer) -> None:
     document = one_node("INPUT", outlets=[{"identifier": "approve"}, {"identifier": "decline"}])
     document["connections"][1]["sourceOutletIdentifier"] = "approve"
     waiting = walked(document, renderer, Outside())
@@ -270,19 +270,19 @@ def test_a_node_with_a_given_output_does_not_run(renderer: Renderer) -> None:
     assert run.node_runs[1].output == {"response": {"status": 200, "data": "made up"}}
 
 
-def test_a_node_for_the_agent_waits(renderer: Renderer) -> None:
+def test_agent_node_waits(renderer: Renderer) -> None:
     run = walked(one_node(agent=True), renderer, Outside())
     assert run.current is not None
     assert (run.current.node, run.current.progress) == ("do", Progress.WAITING)
 
 
-def test_a_template_that_port_would_refuse_fails_the_node_with_the_reason(renderer: Renderer) -> None:
+def test_node_fails_with_the_reason_when_a_template_renders_an_invalid_value(renderer: Renderer) -> None:
     run = walked(one_node(method="BREW"), renderer, Outside())
     assert run.result == "FAILED"
     assert 'The node do\'s `method` rendered to "BREW"' in run.node_runs[-1].output["error"]["message"]
 
 
-def test_an_expression_that_fails_becomes_null_and_is_told(renderer: Renderer) -> None:
+def test_failed_expression_becomes_null_and_is_reported(renderer: Renderer) -> None:
     outside = Outside()
     walked(one_node(body={"n": "{{ .outputs.trigger.service / 2 }}"}), renderer, outside)
     assert outside.sent[0][1].content == b'{"n":null}'
@@ -291,7 +291,7 @@ def test_an_expression_that_fails_becomes_null_and_is_told(renderer: Renderer) -
     ]
 
 
-def test_a_cancelled_run_ends_with_its_node(renderer: Renderer) -> None:
+def test_canceled_run_ends_together_with_its_node(renderer: Renderer) -> None:
     run = cancel(walked(one_node(agent=True), renderer, Outside()), at=AT)
     assert (run.result, run.node_runs[-1].result) == ("CANCELLED", "CANCELLED")
     assert asyncio.run(walk(run, renderer, Outside())) == run

@@ -37,7 +37,7 @@ def changed(change: Any) -> dict[str, Any]:
     return document
 
 
-def test_nodes_come_in_topological_order() -> None:
+def test_nodes_are_read_in_topological_order() -> None:
     order = list(read_workflow(DEPLOY).nodes)
     assert order.index("start") < order.index("check") < order.index("ready") < order.index("ship")
 
@@ -48,25 +48,25 @@ def test_a_response_of_the_api_is_unwrapped() -> None:
     assert not is_workflow({"identifier": "create_vm", "trigger": {}})
 
 
-def test_an_outlet_leads_to_its_node_and_none_to_the_fallback() -> None:
+def test_next_node_follows_an_outlet_or_the_fallback_without_one() -> None:
     workflow = read_workflow(DEPLOY)
     ready = workflow.nodes["ready"]
     following = [workflow.next_node(ready, outlet) for outlet in ("yes", None)]
     assert [node.identifier for node in following if node] == ["ship", "stop"]
 
 
-def test_a_branch_ends_when_its_outlet_has_no_connection() -> None:
+def test_next_node_is_none_when_the_outlet_has_no_connection() -> None:
     document = changed(lambda d: d["connections"].pop(0))
     workflow = read_workflow(document)
     assert workflow.next_node(workflow.nodes["ready"], "yes") is None
 
 
-def test_a_webhook_node_is_synchronized_unless_it_says_otherwise() -> None:
+def test_webhook_node_is_synchronized_by_default() -> None:
     nodes = read_workflow(DEPLOY).nodes
     assert (nodes["check"].is_synchronized, nodes["ship"].is_synchronized) == (True, False)
 
 
-def test_older_names_of_outlets_are_read() -> None:
+def test_outlets_are_read_under_their_older_names() -> None:
     def older(document: dict[str, Any]) -> None:
         config = document["nodes"][1]["config"]
         config["options"] = config.pop("outlets")

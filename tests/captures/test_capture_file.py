@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.file import CAPTURE, NotACapture, capture_summary, is_capture, read_capture, to_capture
+from port_hook_cli.captures.capture_file import (
+    CAPTURE,
+    NotACapture,
+    capture_summary,
+    is_capture,
+    read_capture,
+    to_capture,
+)
 from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from tests.factories import RUN_ID, a_body, an_exchange
@@ -62,7 +69,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
 
 
 @given(exchanges())
-def test_what_is_read_is_what_was_written(exchange: Exchange) -> None:
+def test_capture_file_reads_back_as_the_written_exchange(exchange: Exchange) -> None:
     assert read_capture(json.loads(json.dumps(to_capture(exchange)))) == exchange
 
 
@@ -104,24 +111,24 @@ def test_a_capture_of_another_version_is_recognized_and_refused() -> None:
         read_capture(document)
 
 
-def test_a_body_is_kept_exactly_and_as_text() -> None:
+def test_capture_file_has_the_body_as_text_and_as_base64() -> None:
     document = to_capture(an_exchange())
     assert document["body"].encode() == a_body()
     assert document["body_base64"] == b64encode(a_body()).decode()
 
 
-def test_a_binary_body_has_no_text_field() -> None:
+def test_capture_file_has_no_text_of_a_binary_body() -> None:
     invocation = read_capture({"schema": CAPTURE, "method": "POST", "body_base64": "gP8="}).invocation
     assert invocation.body == b"\x80\xff"
     assert "body" not in to_capture(an_exchange(invocation))
 
 
-def test_an_edited_body_is_refused_and_the_way_to_edit_is_named() -> None:
+def test_edited_body_is_refused_with_a_pointer_to_replay_set() -> None:
     with pytest.raises(NotACapture, match="replay --set"):
         read_capture(a_document(body="{}"))
 
 
-def test_a_capture_written_by_hand_needs_a_method_and_a_body() -> None:
+def test_handwritten_capture_needs_only_a_method_and_a_body() -> None:
     exchange = read_capture({"schema": CAPTURE, "method": "PUT", "body": f'{{"runId":"{RUN_ID}"}}'})
     assert exchange.invocation.method == "PUT"
     assert exchange.invocation.target == "/"
@@ -154,12 +161,12 @@ def test_a_capture_written_by_hand_needs_a_method_and_a_body() -> None:
         ({"delivery": {"body": ""}}, 'no "url"'),
     ],
 )
-def test_what_is_wrong_is_said(changes: dict[str, Any], words: str) -> None:
+def test_invalid_field_is_named_in_the_error(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(NotACapture, match=words):
         read_capture(a_document(**changes))
 
 
-def test_the_summary_has_the_fields_of_a_listeners_record() -> None:
+def test_capture_summary_has_the_fields_of_a_listener_record() -> None:
     summary = capture_summary(an_exchange(response=Response(status=202)))
     assert summary["schema"] == "port-hook/capture-summary/1"
     assert summary["type"] == "capture"

@@ -10,7 +10,7 @@ import binascii
 from base64 import b64decode, b64encode
 from typing import Any
 
-from port_hook_cli.captures.file_fields import (
+from port_hook_cli.captures.capture_fields import (
     Fields,
     NotACapture,
     listed,
