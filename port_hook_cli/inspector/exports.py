@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from port_hook_cli.captures.file import to_capture
+from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.invocations.delivery_view import request_text
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Response

@@ -39,7 +39,7 @@ class Actions:
 
     async def request(self, identifier: str, inputs: Mapping[str, Any]) -> Invocation:
         """Return the signed request of a run of an action; raises UsageError for inputs that Port would refuse."""
-        from port_hook_cli.trigger.engines import invoking
+        from port_hook_cli.trigger.open_invoker import invoking
 
         if self._secret is None:
             raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
