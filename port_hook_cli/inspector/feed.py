@@ -10,33 +10,45 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from port_hook_cli.captures.index import Step
+from port_hook_cli.captures.index import IndexStep
 from port_hook_cli.captures.query import CaptureQuery
-from port_hook_cli.errors import PortHookError
-from port_hook_cli.inspector.reading import Captures
+from port_hook_cli.errors import StoreError
+from port_hook_cli.inspector.reading import CaptureReader
 
 MAX_ROWS = 200
 """How many rows one event has at most. A page that is further behind loads its list again."""
 
+_MAX_CHANGED = 5 * MAX_ROWS
 _POLL_S = 0.2
 _BEHIND_S = 0.001
 _BETWEEN_S = 0.04
 _HEARTBEAT_S = 15.0
 
 
+@dataclass(slots=True)
+class _Place:
+    """What a page knows: captures up to number `at`, and changes up to `version`."""
+
+    at: int
+    version: int
+    resets: int
+
+
 class Feed:
     """Follows the store and wakes the pages. The listener calls `touch`; without one, the store is polled."""
 
-    def __init__(self, captures: Captures, session: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, captures: CaptureReader, session: Callable[[], Mapping[str, Any]]) -> None:
         self._captures = captures
         self._session = session
         self._touched = asyncio.Event()
-        self._news = asyncio.Condition()
+        self._woken = asyncio.Condition()
         self._version = 0
         self._resets = 0
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
+        self._forgotten = 0  # the version of the latest change that is not in the list any more
         self._task: asyncio.Task[None] | None = None
         self.problem = ""
 
@@ -55,44 +67,47 @@ class Feed:
         """Say that the store has changed."""
         self._touched.set()
 
-    async def announce(self) -> None:
-        """Wake all pages, as the session has changed."""
-        await self._wake()
-
     async def stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
         """Send events from `after` (None: from now) until cancelled or `send` raises."""
-        at = await self._captures.newest() if after is None else after
-        version, resets = self._version, self._resets
-        session = self._session()
-        await send(event("session", session, at))
+        newest = await self._captures.newest()
+        place = _Place(newest if after is None else after, self._version, self._resets)
+        session: Mapping[str, Any] | None = None
         while True:
             if self._session() != session:
                 session = self._session()
-                await send(event("session", session, at))
-            changed = [seq for since, seq in self._changed if since > version and seq <= at]
+                await send(event("session", session, place.at))
             version = self._version
-            if self._resets != resets:
-                resets, at = self._resets, await self._captures.newest()
-                await send(event("reset", {}, at))
+            try:
+                content = await self._news(query, place)
+            except StoreError:  # the session tells the page about it
+                await asyncio.sleep(_POLL_S)
                 continue
-            added, is_more = await self._captures.arrivals(query, after=at, limit=MAX_ROWS)
-            rows = await self._captures.rows(changed[-MAX_ROWS:]) if changed else []
-            newest = await self._captures.newest()
-            if is_more:
-                at = newest
-                await send(event("reset", {}, at))
-            elif added or rows:
-                at = max([at, *(row["seq"] for row in added)])
-                await send(event("captures", {"added": added, "changed": rows}, at))
+            if content:
+                await send(content)
+            place.version = version
             # Pages get at most 25 events a second, however fast captures arrive.
             await asyncio.sleep(_BETWEEN_S)
             if not await self._news_since(version):
                 await send(b": still here\n\n")
 
+    async def _news(self, query: CaptureQuery, place: _Place) -> bytes:
+        """Return the event for a page at `place`, which moves on; empty if there is none for it."""
+        changed = [seq for since, seq in self._changed if since > place.version and seq <= place.at]
+        has_lost = place.resets != self._resets or place.version < self._forgotten or len(changed) > MAX_ROWS
+        place.resets = self._resets
+        found = await self._captures.news(query, after=place.at, changed=changed[:MAX_ROWS], limit=MAX_ROWS)
+        has_lost = has_lost or found.is_more or found.is_moved or found.newest < place.at
+        place.at = found.newest
+        if has_lost:
+            return event("reset", {}, place.at)
+        if found.added or found.changed:
+            return event("captures", {"added": found.added, "changed": found.changed}, place.at)
+        return b""
+
     async def _news_since(self, version: int) -> bool:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_HEARTBEAT_S), self._news:
-                await self._news.wait_for(lambda: self._version != version)
+            async with asyncio.timeout(_HEARTBEAT_S), self._woken:
+                await self._woken.wait_for(lambda: self._version != version)
             return True
         return False
 
@@ -100,30 +115,36 @@ class Feed:
         while True:
             self._touched.clear()
             behind = await self._catch_up()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._touched.wait(), _BEHIND_S if behind else _POLL_S)
+            await asyncio.sleep(_BEHIND_S if behind else _BETWEEN_S)
+            if not behind:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._touched.wait(), _POLL_S)
 
     async def _catch_up(self) -> bool:
+        known, step = self.problem, IndexStep()
         try:
             step = await self._captures.catch_up()
-        except PortHookError as error:
+            self.problem = ""
+        except StoreError as error:
             self.problem = error.message
-            return False
-        self.problem = ""
-        if step.has_new or step.changed or step.is_reset:
+        except Exception as error:  # noqa: BLE001 - the pages would wait indefinitely
+            self.problem = f"The index of the captures failed: {error}."
+        if step.has_new or step.changed or step.is_reset or self.problem != known:
             self._note(step)
             await self._wake()
         return step.is_behind
 
-    def _note(self, step: Step) -> None:
+    def _note(self, step: IndexStep) -> None:
         self._resets += step.is_reset
         self._changed += [(self._version + 1, seq) for seq in step.changed]
-        del self._changed[: -5 * MAX_ROWS]
+        if len(self._changed) > _MAX_CHANGED:
+            self._forgotten = self._changed[-_MAX_CHANGED - 1][0]
+            del self._changed[:-_MAX_CHANGED]
 
     async def _wake(self) -> None:
-        async with self._news:
+        async with self._woken:
             self._version += 1
-            self._news.notify_all()
+            self._woken.notify_all()
 
 
 def event(name: str, data: Mapping[str, Any], at: int) -> bytes:

@@ -11,8 +11,9 @@ from pathlib import Path
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.inspector.api import Inspector, InspectorSetup
 from port_hook_cli.inspector.port_side import PortSide
-from port_hook_cli.inspector.reading import Captures
-from port_hook_cli.inspector.sending import Destination, ThroughTheListener, ToTheHandler
+from port_hook_cli.inspector.reading import CaptureReader
+from port_hook_cli.inspector.remembered import recall, remember
+from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Payload
@@ -64,14 +65,14 @@ async def inspecting_listener(
     destination = ThroughTheListener(context, urls()[0])
     async with _opened(options, runtime, store, "listen", destination, urls) as (inspector, _):
         observer.attach(inspector.feed.touch)
-        async with serving(inspector, port=options.port) as running:
+        async with _served(inspector, options, runtime, store) as running:
             yield running
 
 
 @asynccontextmanager
 async def inspecting_store(options: InspectorOptions, runtime: Runtime, store: Path) -> AsyncIterator[OpenInspector]:
     """Serve an inspector over a store: its replays go straight to the handler. Raises PortHookError."""
-    captures = Captures(store)
+    captures = CaptureReader(store)
     await captures.open()
     try:
         destination = ToTheHandler(store, options.secret, await captures.last_target())
@@ -79,8 +80,18 @@ async def inspecting_store(options: InspectorOptions, runtime: Runtime, store: P
         await captures.close()
     async with (
         _opened(options, runtime, store, "store", destination, lambda: (None, None)) as (inspector, _),
-        serving(inspector, port=options.port) as running,
+        _served(inspector, options, runtime, store) as running,
     ):
+        yield running
+
+
+@asynccontextmanager
+async def _served(
+    inspector: Inspector, options: InspectorOptions, runtime: Runtime, store: Path
+) -> AsyncIterator[OpenInspector]:
+    """Serve at the address that the store's last inspector had, if that is possible, and remember this one's."""
+    async with serving(inspector, port=options.port, remembered=recall(runtime.home, store)) as running:
+        remember(runtime.home, store, running.address)
         yield running
 
 
@@ -90,10 +101,10 @@ async def _opened(
     runtime: Runtime,
     store: Path,
     mode: str,
-    destination: Destination,
+    destination: ReplayDestination,
     urls: Callable[[], tuple[str | None, str | None]],
-) -> AsyncIterator[tuple[Inspector, Captures]]:
-    captures = Captures(store)
+) -> AsyncIterator[tuple[Inspector, CaptureReader]]:
+    captures = CaptureReader(store)
     await captures.open()
     try:
         setup = InspectorSetup(
