@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -89,7 +90,7 @@ async def _inspect(
                 "The inspector is open until Ctrl-C. The URL lets its holder read and send captures: keep it.", runtime
             )
             if opens:
-                open_page(serving.url)
+                _open_soon(serving.url)
             await stop.wait()
     return ExitCode.OK
 
@@ -124,7 +125,7 @@ def beside_listener(
         async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls) as opened:
             _refuse_to_inspect_itself(plan, opened.port)
             if opens:
-                open_page(opened.url)
+                _open_soon(opened.url)
             yield f"Inspector {opened.url}"
 
     return observer, companion
@@ -151,6 +152,11 @@ def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
     for target in (routes.default, *routes.by_action.values()):
         if target and is_on_this_machine(target) and urlsplit(target).port == port:
             raise UsageError(f"{target} is the inspector itself.", hint="Give the port that your handler listens on.")
+
+
+def _open_soon(url: str) -> None:
+    """Open the page in a thread of its own: a browser in the terminal would hold up the event loop until it ends."""
+    Thread(target=open_page, args=(url,), name="port-hook-browser", daemon=True).start()
 
 
 def open_page(url: str) -> None:

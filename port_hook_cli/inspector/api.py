@@ -223,7 +223,7 @@ class Inspector:
         return message({"actions": await self._setup.actions.forms()})
 
     async def _sent(self, sent: Resent) -> dict[str, Any]:
-        self.feed.touch()
+        await self.feed.refresh()  # so that the page can load the new capture at once
         request = sent.request
         return message(
             {

@@ -67,6 +67,10 @@ class Feed:
         """Say that the store has changed."""
         self._touched.set()
 
+    async def refresh(self) -> None:
+        """Bring the index up to date now, and wake the pages."""
+        await self._catch_up()
+
     async def stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
         """Send events from `after` (None: from now) until cancelled or `send` raises."""
         newest = await self._captures.newest()

@@ -58,13 +58,13 @@ def read_number(parameters: Parameters, name: str, default: int | None, *, most:
 
 def read_resend(body: Mapping[str, Any]) -> Resend:
     """Return how to send a capture again; raises UsageError."""
-    text, values, to = body.get("body"), body.get("set") or {}, body.get("to")
+    text, values, to = body.get("body"), body.get("set"), body.get("to")
     for name, value, kind in (("body", text, str), ("to", to, str), ("set", values, dict)):
         if value is not None and not isinstance(value, kind):
             raise UsageError(f'"{name}" has the wrong type.', hint="See docs/reference/inspector-api.md.")
     if not isinstance(body.get("sign", True), bool):
         raise UsageError('"sign" has the wrong type.', hint="Write true or false.")
-    return Resend(body=text, values=values, is_signed=body.get("sign") is not False, to=to or None)
+    return Resend(body=text, values=values or {}, is_signed=body.get("sign") is not False, to=to or None)
 
 
 def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:

@@ -211,27 +211,44 @@ def _with_value(document: Any, pointer: str, value: Any) -> Any:
 
     if not pointer:
         return value
-    parent, _, token = pointer.rpartition("/")
+    parent, slash, token = pointer.rpartition("/")
     try:
-        container = value_at(document, parent)
+        container = value_at(document, parent if slash else pointer)
     except NoSuchValue as error:
-        raise UsageError(f"The body has nothing at {pointer}.", hint="Use the path that the page shows.") from error
+        raise UsageError(
+            f"The body has nothing at {pointer[:200]}.", hint="Use the path that the page shows."
+        ) from error
     key = token.replace("~1", "/").replace("~0", "~")
     if isinstance(container, dict):
         container[key] = value
     elif isinstance(container, list) and is_index(key, container):
         container[int(key)] = value
     else:
-        raise UsageError(f"The body has nothing at {pointer}.", hint="Use the path that the page shows.")
+        raise UsageError(f"The body has nothing at {pointer[:200]}.", hint="Use the path that the page shows.")
     return document
 
 
 def _stringified(text: str) -> bytes:
     try:
+        # A lone surrogate is written as an escape, so the result is always UTF-8.
         return stringify(text).encode()
     except NotJson as error:
-        line, column = getattr(error, "line", 0), getattr(error, "column", 0)
-        raise BadJson(f"The body is {error}.", line, column) from error
+        line, column = _place_of_fault(text)
+        at = f" (line {line}, column {column})" if line else ""
+        raise BadJson(f"The body is not JSON{at}: {error.fault}.", line, column) from error
+
+
+def _place_of_fault(text: str) -> tuple[int, int]:
+    """Return line and column of the fault in a text that is not JSON, 0 where Python's parser finds none."""
+    import json
+
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.lineno, error.colno
+    except (ValueError, RecursionError):
+        pass
+    return 0, 0
 
 
 def _target(to: str | None, default: str | None, source: Invocation, refused_ports: frozenset[int]) -> str:
