@@ -48,6 +48,7 @@ from port_hook_cli.captures.query import (
     text_condition,
 )
 from port_hook_cli.captures.rows import read_row, text_column
+from port_hook_cli.captures.schema import MIGRATIONS
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Payload, Status, Verdict
 
@@ -294,6 +295,7 @@ class CaptureIndex:
         before = self._rows.high
         changed: tuple[int, ...] = ()
         if is_changed:
+            self._refuse_newer()
             changed = self._refresh()
             self._fill_new(rows)
         is_behind = self._rows.high - before >= rows
@@ -319,6 +321,16 @@ class CaptureIndex:
         self._open()
         old.close()
         return True
+
+    def _refuse_newer(self) -> None:
+        """Raise StoreError if a newer port-hook has changed the store's tables since it was opened."""
+        version = self._value("PRAGMA main.user_version")
+        if version > len(MIGRATIONS):
+            self._version = -1
+            raise StoreError(
+                f"{self.path} has been changed by a newer port-hook (schema {version}).",
+                hint="Start the inspector of that version.",
+            )
 
     def _is_same(self, found: Files) -> bool:
         known = self._files

@@ -112,6 +112,7 @@ def beside_listener(
     secret, observer = plan.policy.secret, InspectorObserver()
     inspector = InspectorOptions(
         port=port,
+        avoided_ports=frozenset(parsed for url in _handlers_here(plan) if (parsed := urlsplit(url).port)),
         actions=[runtime.cwd / path for path in actions],
         secret=secret,
         settings=settings,
@@ -148,10 +149,15 @@ def _decrypt(
 
 
 def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
-    routes = plan.policy.routes
-    for target in (routes.default, *routes.by_action.values()):
-        if target and is_on_this_machine(target) and urlsplit(target).port == port:
+    for target in _handlers_here(plan):
+        if urlsplit(target).port == port:
             raise UsageError(f"{target} is the inspector itself.", hint="Give the port that your handler listens on.")
+
+
+def _handlers_here(plan: ListenPlan) -> list[str]:
+    """Return the targets of a listener that are on this machine."""
+    routes = plan.policy.routes
+    return [url for url in (routes.default, *routes.by_action.values()) if url and is_on_this_machine(url)]
 
 
 def _open_soon(url: str) -> None:

@@ -219,7 +219,12 @@ def _enter(request: web.Request, asker: Asker, token: str) -> web.Response | Non
         refused = _NOT_VALID
     if refused:
         return _note(refused)
-    response = web.Response(status=303, headers={"location": _clean_address(request), **SECURITY_HEADERS})
+    # After a redirect, the browser would still name the page that the link was on, and send no strict cookie.
+    if asker.site in {None, "none", "same-origin"}:
+        response = web.Response(status=303, headers={"location": _clean_address(request), **SECURITY_HEADERS})
+    else:
+        response = web.Response(text="Opening…", headers={"refresh": f"0; url={_clean_address(request)}"})
+        response.headers.update(SECURITY_HEADERS)
     response.set_cookie(cookie_name(token), token, httponly=True, samesite="Strict", path="/")
     return response
 

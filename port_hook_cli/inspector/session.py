@@ -28,9 +28,13 @@ __all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "insp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorOptions:
-    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and Port's settings."""
+    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and Port's settings.
+
+    `avoided_ports` are those of handlers: a remembered port is not used if it is one of them.
+    """
 
     port: int = 0
+    avoided_ports: frozenset[int] = frozenset()
     actions: Sequence[Path] = ()
     secret: Secret | None = None
     settings: Callable[[], Settings] = field(default=Settings, repr=False)
@@ -90,7 +94,10 @@ async def _served(
     inspector: Inspector, options: InspectorOptions, runtime: Runtime, store: Path
 ) -> AsyncIterator[OpenInspector]:
     """Serve at the address that the store's last inspector had, if that is possible, and remember this one's."""
-    async with serving(inspector, port=options.port, remembered=recall(runtime.home, store)) as running:
+    known = recall(runtime.home, store)
+    if known is not None and known.port in options.avoided_ports:
+        known = None
+    async with serving(inspector, port=options.port, remembered=known) as running:
         remember(runtime.home, store, running.address)
         yield running
 

@@ -271,6 +271,43 @@ def test_store_of_a_newer_port_hook_is_reported(path: Path) -> None:
             index.catch_up()
 
 
+def test_store_that_a_newer_port_hook_changes_is_reported_until_it_is_changed_back(path: Path) -> None:
+    fill(path, exchanges([b"{}"]))
+    with indexed(path) as index, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute("PRAGMA user_version = 99")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="newer port-hook"):
+                index.catch_up()
+        connection.execute(f"PRAGMA user_version = {version}")
+        complete(index)
+        assert seqs(index) == [1]
+
+
+def test_emptied_index_file_of_sqlite_does_not_end_the_process(path: Path) -> None:
+    with open_store(path, path.parent, create=True) as store:
+        store.add(exchanges([b"needle"]))
+        with indexed(path) as index:
+            path.with_name(path.name + "-shm").write_bytes(b"")
+            assert index.get("last")[0] == 1
+            path.with_name(path.name + "-shm").write_bytes(b"")
+            store.add(exchanges([b"needle"], 1))
+            complete(index)
+            assert seqs(index, text="needle") == [2, 1]
+
+
+def test_full_text_part_is_made_again_when_most_of_it_was_dropped(path: Path) -> None:
+    with open_store(path, path.parent, create=True, max_captures=100) as store:
+        store.add(exchanges([b"old"] * 100))
+        with indexed(path) as index:
+            for start in range(100, 12_100, 600):
+                store.add(exchanges([b"needle"] * 600, start))
+                complete(index)
+            kept = index.state.captures
+            assert index.spans(CaptureQuery(text="needle")).matches == kept
+            assert index.state.indexed == kept
+
+
 PLANTED: dict[str, list[Any]] = {
     "received_at": ["x", b"\xff", 1e300, float("inf"), -5, None],
     "id": [b"\xff\xfe", "../../x", "y" * 5_000, 17],

@@ -124,9 +124,7 @@ async def test_malformed_host_causes_no_error_of_the_server(client: InspectorCli
 
 async def test_opening_the_url_sets_a_cookie_and_removes_the_token_from_the_address(client: InspectorClient) -> None:
     async with httpx.AsyncClient() as browser:
-        response = await browser.get(
-            f"{client.opened.url}&capture=a%26b&x=%C3%A9", headers={"sec-fetch-site": "cross-site"}
-        )
+        response = await browser.get(f"{client.opened.url}&capture=a%26b&x=%C3%A9", headers={"sec-fetch-site": "none"})
         assert (response.status_code, response.headers["location"]) == (303, "/?capture=a%26b&x=%C3%A9")
         cookie = response.headers["set-cookie"].lower()
         assert "httponly" in cookie
@@ -136,6 +134,14 @@ async def test_opening_the_url_sets_a_cookie_and_removes_the_token_from_the_addr
         assert page.headers["content-type"].startswith("text/html")
         assert client.opened.address.token not in page.text
         assert (await browser.get(f"http://127.0.0.1:{client.opened.port}/api/session")).status_code == 200
+
+
+async def test_link_on_another_site_opens_the_page_without_a_redirect(client: InspectorClient) -> None:
+    async with httpx.AsyncClient() as browser:
+        response = await browser.get(f"{client.opened.url}&x=1", headers={"sec-fetch-site": "cross-site"})
+    assert (response.status_code, response.headers["refresh"]) == (200, "0; url=/?x=1")
+    assert "set-cookie" in response.headers
+    assert client.opened.address.token not in response.text
 
 
 @pytest.mark.parametrize(

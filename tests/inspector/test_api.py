@@ -384,7 +384,13 @@ async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> N
             found = await client.post(f"/api/runs/{run_id}/report", report)
             assert (found["run"]["status"], found["run"]["link"]) == ("SUCCESS", ["https://ci.example/1"])
             assert [entry["text"] for entry in found["logs"]] == ["done"]
-            wrong = (("status", "BAD"), ("status", 1), ("link", "https://x"), ("link", [1]), ("message", {}))
+            wrong: tuple[tuple[str, Any], ...] = (
+                ("status", "BAD"),
+                ("status", 1),
+                ("link", "https://x"),
+                ("link", [1]),
+                ("message", {}),
+            )
             for name, value in wrong:
                 await client.post(f"/api/runs/{run_id}/report", {name: value}, expect=400)
 

@@ -68,6 +68,13 @@ async def test_token_is_not_used_at_another_port(runtime: MakeRuntime, store: Pa
         assert client.opened.address.token != first.address.token
 
 
+async def test_remembered_port_that_a_handler_has_now_is_avoided(runtime: MakeRuntime, store: Path) -> None:
+    async with over_store(runtime(), store) as client:
+        first = client.opened
+    async with over_store(runtime(), store, avoided_ports=frozenset({first.port})) as client:
+        assert client.opened.port != first.port
+
+
 async def test_each_store_has_its_own_address(runtime: MakeRuntime, store: Path) -> None:
     other = store.with_name("other.db")
     keep(other, [an_exchange()])
