@@ -10,12 +10,32 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from heapq import merge
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
+from port_hook_cli.captures.index_tables import (
+    COUNTS,
+    DROP_TEXTS,
+    FAILED,
+    FILL_NEW,
+    FILL_OLD,
+    FILL_TEXTS,
+    FORGET_DROPPED,
+    REFRESH,
+    ROW_COLUMNS,
+    SEARCHABLE,
+    SETTINGS,
+    SIZE,
+    TABLES,
+    TEXTS,
+    WHOLE_COLUMNS,
+    decoded,
+    searchable,
+)
 from port_hook_cli.captures.opening import Access, connect
 from port_hook_cli.captures.problems import store_problem
 from port_hook_cli.captures.query import (
@@ -26,7 +46,9 @@ from port_hook_cli.captures.query import (
     match_expression,
     text_condition,
 )
-from port_hook_cli.captures.rows import CAPTURE_COLUMNS, read_row, text_column
+from port_hook_cli.captures.rows import read_row, text_column
+from port_hook_cli.captures.schema import MIGRATIONS
+from port_hook_cli.captures.store_files import Files, regrow
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Payload, Status, Verdict
 
@@ -36,80 +58,26 @@ MAX_SPANS = 100_000
 MAX_MATCHES = 20_000
 """How many matches of a text are counted: each is read to be sure of it."""
 
-# A row shows who invoked it, which is in the body. Larger bodies are not read for a row of a list.
-_LARGEST_BODY_OF_A_ROW = 256 * 1024
-# A body is indexed up to here. The rest of a larger one is not found by its text.
-_INDEXED_BYTES = 1024 * 1024
+# A step indexes texts in parts of so many captures, and begins no further part after so many seconds.
+_TEXTS_PER_PART = 5
+_STEP_S = 0.1
 # Rows without a response are read again until they have one, but only the latest: some never get one.
 _LATEST = 2_000
-
-_RESPONSE = "CASE WHEN json_valid(answer) THEN json_extract(answer, '$.status') END"
-_HANDLER = "CASE WHEN json_valid(delivery) THEN json_extract(delivery, '$.status') END"
-_FAULT = (
-    "CASE WHEN json_valid(delivery) AND json_extract(delivery, '$.status') IS NULL "
-    "THEN coalesce(json_extract(delivery, '$.fault'), 'failed') END"
-)
-_OUTCOME = f"{_RESPONSE} AS response, {_HANDLER} AS handler, {_FAULT} AS fault"
-
-# The index is lost with the process, so nothing has to survive a crash.
-_SETTINGS = (
-    "PRAGMA seen.journal_mode = OFF",
-    "PRAGMA seen.synchronous = OFF",
-    "PRAGMA seen.cache_size = -65536",
-)
-_TABLES = (
-    """
-    CREATE TABLE seen.rows (
-        seq INTEGER PRIMARY KEY, received_at REAL, id TEXT, replay_of TEXT, run_id TEXT, action TEXT,
-        verdict TEXT, is_verified INTEGER, response INTEGER, handler INTEGER, fault TEXT
-    )
-    """,
-    "CREATE INDEX seen.open_rows ON rows (seq) WHERE response IS NULL AND fault IS NULL",
-    "CREATE INDEX seen.ids ON rows (id)",
-    "CREATE INDEX seen.runs ON rows (run_id) WHERE run_id IS NOT NULL",
-    "CREATE INDEX seen.replays ON rows (replay_of) WHERE replay_of IS NOT NULL",
-)
-_TEXTS = "CREATE VIRTUAL TABLE seen.texts USING fts5(text, content='', tokenize='trigram', detail='none', columnsize=0)"
-_FILL = f"""
-    INSERT INTO seen.rows
-    SELECT seq, received_at, id, replay_of, run_id, action, status, is_verified, {_RESPONSE}, {_HANDLER}, {_FAULT}
-    FROM main.captures
-"""  # noqa: S608 - names of our own
-_FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
-_FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-_FILL_TEXTS = f"""
-    INSERT INTO seen.texts (rowid, text)
-    SELECT seq, CAST(target AS TEXT) || char(10) || CAST(headers AS TEXT) || char(10)
-        || CAST(substr(body, 1, {_INDEXED_BYTES}) AS TEXT)
-    FROM main.captures WHERE seq BETWEEN ? AND ?
-"""  # noqa: S608
-_REFRESH = f"""
-    UPDATE seen.rows SET response = found.response, handler = found.handler, fault = found.fault
-    FROM (
-        SELECT seq, {_OUTCOME} FROM main.captures
-        WHERE seq IN (SELECT seq FROM seen.rows INDEXED BY open_rows
-                      WHERE response IS NULL AND fault IS NULL AND seq > ?)
-          AND (answer IS NOT NULL OR delivery IS NOT NULL)
-    ) AS found
-    WHERE rows.seq = found.seq RETURNING rows.seq
-"""  # noqa: S608
-_FAILED = "(NOT rows.is_verified OR rows.response >= 400 OR rows.fault IS NOT NULL)"
-
-_COLUMNS_OF_A_ROW = ", ".join(
-    f"CASE WHEN length(body) <= {_LARGEST_BODY_OF_A_ROW} THEN body ELSE x'' END"
-    if name == "body"
-    else f"CASE WHEN {name} IS NULL THEN NULL ELSE x'' END"
-    if name in {"delivery_body", "answer_body"}
-    else name
-    for name in CAPTURE_COLUMNS
-)
-_SIZE = "coalesce(body_size, length(body))"
-_WHOLE = ", ".join(CAPTURE_COLUMNS)
+# The full-text part is made again when it has more captures that were dropped than ones that are there.
+_MOST_DROPPED = 5_000
 _ROW_PARAMETERS = 500
 _AFTER_ANY_ID = "\U0010ffff"
 
 
-class Step(NamedTuple):
+class NoSuchCapture(StoreError):
+    """No capture has the id."""
+
+
+class AmbiguousCapture(StoreError):
+    """Several captures have ids that begin so."""
+
+
+class IndexStep(NamedTuple):
     """What one step of `catch_up` did.
 
     `newest` is the number of the newest capture, and `has_new` says that captures arrived. `changed` are the numbers of
@@ -117,7 +85,7 @@ class Step(NamedTuple):
     again. `is_behind` says that there is more to do.
     """
 
-    newest: int
+    newest: int = 0
     has_new: bool = False
     changed: tuple[int, ...] = ()
     is_reset: bool = False
@@ -170,10 +138,14 @@ class _Range:
 
 
 class CaptureIndex:
-    """An open index. It may be used in several threads, by one at a time. All methods raise StoreError."""
+    """An open index. It may be used in several threads, by one at a time. All methods raise StoreError.
 
-    def __init__(self, path: Path) -> None:
+    Without `uses_texts`, texts are searched for row by row, as where SQLite has no FTS5.
+    """
+
+    def __init__(self, path: Path, *, uses_texts: bool = True) -> None:
         self.path = path
+        self._uses_texts = uses_texts
         self._open()
 
     def close(self) -> None:
@@ -195,7 +167,7 @@ class CaptureIndex:
         """The number of the newest capture in the index, 0 for none."""
         return self._rows.high
 
-    def catch_up(self, *, rows: int = ROWS_PER_STEP, texts: int = TEXTS_PER_STEP) -> Step:
+    def catch_up(self, *, rows: int = ROWS_PER_STEP, texts: int = TEXTS_PER_STEP) -> IndexStep:
         """Bring the index up to date with the store in one bounded step."""
         try:
             return self._step(rows, texts)
@@ -204,8 +176,8 @@ class CaptureIndex:
 
     def catch_up_rows(self) -> None:
         """Bring everything but the full-text part up to date."""
-        while not self._has_history or self.catch_up(texts=0).has_new:
-            self.catch_up(texts=0)
+        while self.catch_up(texts=0).has_new or not self._has_history:
+            pass
 
     def page(
         self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
@@ -213,6 +185,13 @@ class CaptureIndex:
         """Return the numbers of at most `limit` matches, newest first: those up to `newest` and above `after`."""
         top = self._rows.high if newest is None else min(newest, self._rows.high)
         return list(islice(self._seqs(query, top, after, limit, oldest_first=oldest_first), limit))
+
+    def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
+        """Return those of at most 500 numbers that match, in ascending order."""
+        conditions = [Condition(f"rows.seq IN ({','.join('?' * len(seqs))})", tuple(seqs)), *index_conditions(query)]
+        if query.text:
+            conditions.append(text_condition(query.text))
+        return list(self._from_scan(conditions, self._rows.high, 0, -1, "ASC"))
 
     def spans(self, query: CaptureQuery, *, max_spans: int = MAX_SPANS) -> Spans:
         """Return the numbers of all matches as spans."""
@@ -241,7 +220,7 @@ class CaptureIndex:
         since = until if since is None else min(float(since), until)
         width = max((until - since) / buckets, 1e-9)
         counted = self._all(
-            f"SELECT min(CAST((rows.received_at - ?) / ? AS INTEGER), ?) AS bucket, count(*), sum({_FAILED}) "  # noqa: S608
+            f"SELECT min(CAST((rows.received_at - ?) / ? AS INTEGER), ?) AS bucket, count(*), sum({FAILED}) "  # noqa: S608
             f"FROM {where.sql} AND rows.received_at >= ? GROUP BY bucket",
             (since, width, buckets - 1, *where.values, since),
         )
@@ -254,7 +233,7 @@ class CaptureIndex:
         for start in range(0, len(seqs), _ROW_PARAMETERS):
             part = seqs[start : start + _ROW_PARAMETERS]
             marks = ",".join("?" * len(part))
-            sql = f"SELECT seq, {_SIZE}, {_COLUMNS_OF_A_ROW} FROM main.captures WHERE seq IN ({marks})"  # noqa: S608
+            sql = f"SELECT seq, {SIZE}, {ROW_COLUMNS} FROM main.captures WHERE seq IN ({marks})"  # noqa: S608
             for seq, size, *columns in self._all(sql, part):
                 found[seq] = Listed(seq, _read(columns), size)
         return [found[seq] for seq in seqs if seq in found]
@@ -262,20 +241,20 @@ class CaptureIndex:
     def get(self, name: str) -> tuple[int, Exchange]:
         """Return number and exchange of the capture whose id is, or begins with, `name`; the newest for `last`."""
         if name == "last":
-            rows = self._all(f"SELECT seq, {_WHOLE} FROM main.captures ORDER BY seq DESC LIMIT 1")  # noqa: S608
+            rows = self._all(f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures ORDER BY seq DESC LIMIT 1")  # noqa: S608
         else:
             rows = self._all(
-                f"SELECT seq, {_WHOLE} FROM main.captures WHERE seq IN "  # noqa: S608
+                f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE seq IN "  # noqa: S608
                 "(SELECT seq FROM seen.rows WHERE id >= ? AND id < ? ORDER BY id LIMIT 2) ORDER BY id",
-                (name, name + _AFTER_ANY_ID),
+                (text_column(name), text_column(name + _AFTER_ANY_ID)),
             )
             rows = rows[:1] if rows and rows[0][1] == name else rows
         if not rows:
-            raise StoreError(
-                f"There is no capture {name}.", hint="It may have been dropped: the store keeps the latest."
+            raise NoSuchCapture(
+                f"There is no capture {name[:80]}.", hint="It may have been dropped: the store keeps the latest."
             )
         if len(rows) > 1:
-            raise StoreError(f"'{name}' is the start of several captures.", hint="Type more of the id.")
+            raise AmbiguousCapture(f"'{name[:80]}' is the start of several captures.", hint="Type more of the id.")
         seq, *columns = rows[0]
         return int(seq), _read(columns)
 
@@ -290,39 +269,35 @@ class CaptureIndex:
         return found[0][0] if found and isinstance(found[0][0], str) else None
 
     def _open(self) -> None:
-        self._connection = connect(self.path, Access.SHOW).connection
+        """Open the store and begin an empty index; what was open before stays open if this fails."""
+        files = Files.at(self.path)
+        connection = connect(self.path, Access.SHOW).connection
+        connection.text_factory = decoded
         try:
-            self._connection.execute("ATTACH DATABASE '' AS seen")
-            for statement in (*_SETTINGS, *_TABLES):
-                self._connection.execute(statement)
-            self._has_texts = self._make_texts()
+            connection.create_function(SEARCHABLE, 3, searchable, deterministic=True)
+            connection.execute("ATTACH DATABASE '' AS seen")
+            for statement in (*SETTINGS, *TABLES):
+                connection.execute(statement)
+            has_texts = self._uses_texts and _make_texts(connection)
+            newest = connection.execute("SELECT max(seq) FROM main.captures").fetchone()[0] or 0
         except sqlite3.Error as error:
-            self._connection.close()
+            connection.close()
             raise store_problem(error, self.path) from error
-        self._identity = _identity(self.path)
-        newest = self._value("SELECT max(seq) FROM main.captures") or 0
+        self._connection, self._has_texts = connection, has_texts
+        self._files = _latest(files, Files.at(self.path))
         self._rows, self._texts = _Range(newest + 1, newest), _Range(newest + 1, newest)
+        self._dropped = 0
         self._has_history = not newest
         self._version = -1
 
-    def _make_texts(self) -> bool:
-        try:
-            self._connection.execute(_TEXTS)
-        except sqlite3.OperationalError:  # no FTS5, or one without trigrams
-            return False
-        return True
-
-    def _step(self, rows: int, texts: int) -> Step:
-        is_reset = False
-        if _identity(self.path) != self._identity or self._is_cleared():
-            self._connection.close()
-            self._open()
-            is_reset = True
+    def _step(self, rows: int, texts: int) -> IndexStep:
+        is_reset = self._reopen_if_replaced()
         version = self._value("PRAGMA main.data_version")
         is_changed, self._version = version != self._version, version
         before = self._rows.high
         changed: tuple[int, ...] = ()
         if is_changed:
+            self._refuse_newer()
             changed = self._refresh()
             self._fill_new(rows)
         is_behind = self._rows.high - before >= rows
@@ -330,40 +305,94 @@ class CaptureIndex:
             self._version = -1
         if not self._has_history:
             self._fill_history(rows)
+        elif is_changed:
+            self._forget_dropped()
         if self._has_texts:
             self._fill_texts(texts)
-        is_behind = is_behind or not self._has_history or (self._has_texts and self._texts.low > self._rows.low)
-        return Step(self._rows.high, self._rows.high > before, changed, is_reset, is_behind)
+        is_behind = is_behind or not self._has_history or (self._has_texts and not self._has_all_texts())
+        return IndexStep(self._rows.high, self._rows.high > before, changed, is_reset, is_behind)
+
+    def _reopen_if_replaced(self) -> bool:
+        """Begin again if the store was replaced, or if all of its captures were deleted; return whether it was."""
+        self._keep_readable()
+        found = Files.at(self.path)
+        if self._is_same(found) and not self._is_cleared():
+            self._files = _latest(self._files, found)
+            return False
+        old = self._connection
+        self._open()
+        old.close()
+        return True
+
+    def _refuse_newer(self) -> None:
+        """Raise StoreError if a newer port-hook has changed the store's tables since it was opened."""
+        version = self._value("PRAGMA main.user_version")
+        if version > len(MIGRATIONS):
+            self._version = -1
+            raise StoreError(
+                f"{self.path} has been changed by a newer port-hook (schema {version}).",
+                hint="Start the inspector of that version.",
+            )
+
+    def _is_same(self, found: Files) -> bool:
+        known = self._files
+        pairs = ((known.log_id, found.log_id), (known.index_id, found.index_id))
+        return known.store_id == found.store_id and all(a == b or a is None or b is None for a, b in pairs)
+
+    def _keep_readable(self) -> None:
+        """Restore the size of the file's SQLite index if it was emptied: reading it would end the process."""
+        found = Files.at(self.path)
+        if found.index_id is not None and found.index_size < self._files.index_size:
+            regrow(self.path)
 
     def _is_cleared(self) -> bool:
-        """Return whether the store has fewer captures than the index knows: someone deleted them all."""
+        """Return whether the store's newest capture is older than the index knows: someone deleted captures."""
         newest = self._value("SELECT max(seq) FROM main.captures") or 0
         return bool(newest < self._rows.high)
 
+    def _has_all_texts(self) -> bool:
+        return self._texts.low <= self._rows.low and self._texts.high >= self._rows.high
+
+    def _forget_dropped(self) -> None:
+        """Remove captures that a listener has dropped because the store was full."""
+        kept, known = self._all(COUNTS)[0]
+        if kept >= known:
+            return
+        self._dropped += self._connection.execute(FORGET_DROPPED).rowcount
+        if self._has_texts and self._dropped > max(kept, _MOST_DROPPED):
+            self._connection.execute(DROP_TEXTS)
+            self._connection.execute(TEXTS)
+            self._texts = _Range(self._rows.high + 1, self._rows.high)
+            self._dropped = 0
+
     def _refresh(self) -> tuple[int, ...]:
-        found = self._connection.execute(_REFRESH, (self._rows.high - _LATEST,)).fetchall()
+        found = self._connection.execute(REFRESH, (self._rows.high - _LATEST,)).fetchall()
         return tuple(sorted(seq for (seq,) in found))
 
     def _fill_new(self, limit: int) -> None:
-        self._connection.execute(_FILL_NEW, (self._rows.high, limit))
+        self._connection.execute(FILL_NEW, (self._rows.high, limit))
         self._rows.high = max(self._rows.high, self._value("SELECT max(seq) FROM seen.rows") or 0)
 
     def _fill_history(self, limit: int) -> None:
-        added = self._connection.execute(_FILL_OLD, (self._rows.low, limit)).rowcount
+        added = self._connection.execute(FILL_OLD, (self._rows.low, limit)).rowcount
         self._rows.low = self._value("SELECT min(seq) FROM seen.rows") or self._rows.low
         self._has_history = added < limit
 
     def _fill_texts(self, limit: int) -> None:
         """Index the text of at most `limit` captures: new ones first, then older ones."""
-        texts, rows = self._texts, self._rows
-        high = min(texts.high + limit, rows.high)
-        if high > texts.high:
-            self._connection.execute(_FILL_TEXTS, (texts.high + 1, high))
-            texts.high = high
-        low = max(texts.low - limit, rows.low)
-        if low < texts.low:
-            self._connection.execute(_FILL_TEXTS, (low, texts.low - 1))
-            texts.low = low
+        texts, rows, end = self._texts, self._rows, monotonic() + _STEP_S
+        for part in _parts(limit):
+            high, low = min(texts.high + part, rows.high), max(texts.low - part, rows.low)
+            if high > texts.high:
+                self._connection.execute(FILL_TEXTS, (texts.high + 1, high))
+                texts.high = high
+            elif low < texts.low:
+                self._connection.execute(FILL_TEXTS, (low, texts.low - 1))
+                texts.low = low
+            else:
+                break
+            if monotonic() > end:
+                break
 
     def _where(self, query: CaptureQuery) -> Condition:
         """Return FROM and WHERE for all matches of `query`."""
@@ -420,19 +449,23 @@ class CaptureIndex:
     def _from_texts(
         self, wanted: Sequence[Condition], expression: str, newest: int, after: int, limit: int, order: str
     ) -> Iterator[int]:
+        """Yield the matches in the full-text part. Captures that it does not have whole are searched one by one."""
         if newest <= after:
             return
         where = joined(wanted)
         sql = (
             "SELECT texts.rowid FROM seen.texts AS texts "  # noqa: S608
-            "CROSS JOIN seen.rows AS rows ON rows.seq = texts.rowid "
+            "CROSS JOIN seen.rows AS rows ON rows.seq = texts.rowid AND NOT rows.is_long "
             "CROSS JOIN main.captures AS captures ON captures.seq = texts.rowid "
             f"WHERE texts MATCH ? AND texts.rowid <= ? AND texts.rowid > ? AND {where.sql} "
             f"ORDER BY texts.rowid {order} LIMIT ?"
         )
-        yield from self._numbers(sql, (expression, newest, after, *where.values, limit))
+        short = self._numbers(sql, (expression, newest, after, *where.values, limit))
+        long = self._from_scan([Condition("rows.is_long"), *wanted], newest, after, limit, order)
+        yield from merge(short, long, reverse=order == "DESC")
 
     def _numbers(self, sql: str, values: Sequence[Any]) -> Iterator[int]:
+        self._keep_readable()
         try:
             for (seq,) in self._connection.execute(sql, values):
                 yield seq
@@ -440,6 +473,7 @@ class CaptureIndex:
             raise store_problem(error, self.path) from error
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        self._keep_readable()
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
@@ -450,11 +484,22 @@ class CaptureIndex:
         return row[0][0] if row else None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_dev, found.st_ino
-    return None
+def _make_texts(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute(TEXTS)
+    except sqlite3.OperationalError:  # no FTS5, or one without trigrams
+        return False
+    return True
+
+
+def _latest(known: Files, found: Files) -> Files:
+    """Return what is known of a store's files: SQLite makes those beside the store when they are needed."""
+    return found._replace(log_id=found.log_id or known.log_id, index_id=found.index_id or known.index_id)
+
+
+def _parts(limit: int) -> Iterator[int]:
+    for start in range(0, limit, _TEXTS_PER_PART):
+        yield min(_TEXTS_PER_PART, limit - start)
 
 
 def _read(columns: Sequence[Any]) -> Exchange:

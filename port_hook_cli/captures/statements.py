@@ -11,6 +11,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
+from port_hook_cli.captures.query import text_condition
 from port_hook_cli.captures.rows import (
     CAPTURE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -88,8 +89,9 @@ def search(
     since_s: float | None,
     with_run: bool,
     limit: int | None,
+    text: str = "",
 ) -> Statement:
-    """Return the statement that finds captures, the newest first."""
+    """Return the statement that finds captures, the newest first; those with `text`, unless it is empty."""
     conditions = {
         "action = ?": text_column(action),
         "status = ?": status,
@@ -97,11 +99,12 @@ def search(
         "received_at >= ?": since_s,
     }
     wanted = {condition: value for condition, value in conditions.items() if value is not None}
-    terms = [*wanted, *(["run_id IS NOT NULL"] if with_run else [])]
+    found = text_condition(text) if text else None
+    terms = [*wanted, *(["run_id IS NOT NULL"] if with_run else []), *([found.sql] if found else [])]
     where = f"WHERE {' AND '.join(terms)} " if terms else ""
     # A negative limit means no limit.
     sql = f"SELECT {COLUMNS} FROM captures {where}ORDER BY seq DESC LIMIT ?"  # noqa: S608 - names of our own
-    return sql, [*wanted.values(), -1 if limit is None else limit]
+    return sql, [*wanted.values(), *(found.values if found else ()), -1 if limit is None else limit]
 
 
 def _in_rows(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -136,12 +136,17 @@ class CaptureStore:
         run_id: str | None = None,
         since_s: float | None = None,
         with_run: bool = False,
+        text: str = "",
         limit: int | None = None,
     ) -> Iterator[Exchange]:
-        """Yield captures, newest first; raises StoreError. `since_s` is seconds since the epoch."""
+        """Yield captures, newest first; raises StoreError.
+
+        `since_s` is seconds since the epoch. `text` is in the target, the header fields or the body, ASCII letters in
+        either case.
+        """
         return self._read(
             statements.search(
-                action=action, status=status, run_id=run_id, since_s=since_s, with_run=with_run, limit=limit
+                action=action, status=status, run_id=run_id, since_s=since_s, with_run=with_run, limit=limit, text=text
             )
         )
 

@@ -38,6 +38,14 @@ def captures(
             "--since", help="List captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"
         ),
     ] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            "--search",
+            help="List captures with this text in target, headers or body; ASCII letters match in either case.",
+            metavar="TEXT",
+        ),
+    ] = "",
     limit: Annotated[
         int, typer.Option("--limit", help="List at most N captures; 0 lists all.", metavar="N", min=0)
     ] = 20,
@@ -50,12 +58,12 @@ def captures(
     runtime: Runtime = ctx.obj
     since_s = None if since is None else parse_since(since, now=runtime.now())
     with open_captures(store, runtime, show_only=True) as kept:
-        found = kept.find(action=action, status=status, run_id=run, since_s=since_s, limit=limit or None)
+        found = kept.find(action=action, status=status, run_id=run, since_s=since_s, text=search, limit=limit or None)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime)
     if not count:
         from port_hook_cli.terminal.console import tell
 
-        for line in _NO_MATCH if action or status or run or since else _NONE:
+        for line in _NO_MATCH if action or status or run or since or search else _NONE:
             tell(line, runtime)
     return ExitCode.OK
 

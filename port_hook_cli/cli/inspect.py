@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -97,7 +98,7 @@ async def _inspect(
                 "The inspector is open until Ctrl-C. The URL lets its holder read and send captures: keep it.", runtime
             )
             if opens:
-                open_page(serving.url)
+                _open_soon(serving.url)
             await stop.wait()
     return ExitCode.OK
 
@@ -119,6 +120,7 @@ def beside_listener(
     secret, observer = plan.policy.secret, InspectorObserver()
     inspector = InspectorOptions(
         port=port,
+        avoided_ports=frozenset(parsed for url in _handlers_here(plan) if (parsed := urlsplit(url).port)),
         actions=[runtime.cwd / path for path in actions],
         secret=secret,
         settings=settings,
@@ -132,7 +134,7 @@ def beside_listener(
         async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls) as opened:
             _refuse_to_inspect_itself(plan, opened.port)
             if opens:
-                open_page(opened.url)
+                _open_soon(opened.url)
             yield f"Inspector {opened.url}"
 
     return observer, companion
@@ -219,10 +221,20 @@ def _decrypt(
 
 
 def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
-    routes = plan.policy.routes
-    for target in (routes.default, *routes.by_action.values()):
-        if target and is_on_this_machine(target) and urlsplit(target).port == port:
+    for target in _handlers_here(plan):
+        if urlsplit(target).port == port:
             raise UsageError(f"{target} is the inspector itself.", hint="Give the port that your handler listens on.")
+
+
+def _handlers_here(plan: ListenPlan) -> list[str]:
+    """Return the targets of a listener that are on this machine."""
+    routes = plan.policy.routes
+    return [url for url in (routes.default, *routes.by_action.values()) if url and is_on_this_machine(url)]
+
+
+def _open_soon(url: str) -> None:
+    """Open the page in a thread of its own: a browser in the terminal would hold up the event loop until it ends."""
+    Thread(target=open_page, args=(url,), name="port-hook-browser", daemon=True).start()
 
 
 def open_page(url: str) -> None:

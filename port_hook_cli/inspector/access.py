@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from hmac import compare_digest
 
 from port_hook_cli.http.web_pages import find_foreign
 
-COOKIE = "port_hook_inspector"
+_COOKIE = "port_hook_inspector"
 CHANGE_HEADER = "x-port-hook"
 _BEARER = "bearer "
 _READING = frozenset({"GET", "HEAD"})
@@ -43,7 +44,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class AccessRefusal:
     """Why a request is refused: the response's status, and the message, which tells nothing about the store."""
 
     status: int
@@ -51,24 +52,21 @@ class Refusal:
     hint: str
 
 
-_NO_TOKEN = Refusal(
+_NO_TOKEN = AccessRefusal(
     403, "This inspector needs its token.", "Open the URL that port-hook printed; it is valid until the inspector ends."
 )
 _FOREIGN = "This request came from another site."
 _OPEN_IT = "Open the inspector in a browser by the URL that port-hook printed."
-_NO_CHANGE_HEADER = Refusal(
+_NO_CHANGE_HEADER = AccessRefusal(
     403,
     "A request that changes something needs the header x-port-hook: 1 and a JSON body.",
     "Send x-port-hook: 1 and content-type: application/json.",
 )
 
 
-def refusal(asker: Asker, token: str, *, names: Container[str] = ()) -> Refusal | None:
-    """Return why a request for anything but the page's entry is refused, or None.
-
-    `names` are host names of the inspector besides addresses and localhost.
-    """
-    if foreign := foreign_refusal(asker, names=names):
+def refusal(asker: Asker, token: str) -> AccessRefusal | None:
+    """Return why a request for anything but the page's entry is refused, or None."""
+    if foreign := foreign_refusal(asker):
         return foreign
     if not _has_token(asker, token):
         return _NO_TOKEN
@@ -77,17 +75,25 @@ def refusal(asker: Asker, token: str, *, names: Container[str] = ()) -> Refusal 
     return None
 
 
-def foreign_refusal(asker: Asker, *, names: Container[str] = ()) -> Refusal | None:
-    """Return why a request of another site is refused, or None."""
-    foreign = find_foreign(asker.host, asker.origin, asker.site, names=names)
-    if foreign is None and asker.host is not None:
+def foreign_refusal(asker: Asker) -> AccessRefusal | None:
+    """Return why a request of another site is refused, or None.
+
+    A page of another port of this machine is another site too, although browsers send it this one's cookies.
+    """
+    foreign = find_foreign(asker.host, asker.origin, asker.site, names=())
+    if foreign is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
         return None
-    return Refusal(foreign.status if foreign else 403, _FOREIGN, _OPEN_IT)
+    return AccessRefusal(foreign.status if foreign else 403, _FOREIGN, _OPEN_IT)
+
+
+def cookie_name(token: str) -> str:
+    """Return the name of the cookie: browsers send cookies to all ports of a host, so two inspectors share none."""
+    return f"{_COOKIE}_{sha256(token.encode()).hexdigest()[:8]}"
 
 
 def is_token(given: str, token: str) -> bool:
     """Return whether `given` is the token, in constant time."""
-    return compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+    return compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 
 def _has_token(asker: Asker, token: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.comparison import compare
 from port_hook_cli.inspector.exports import find_export
 from port_hook_cli.inspector.feed import Feed
-from port_hook_cli.inspector.parameters import Parameters, read_number, read_query, read_resend
+from port_hook_cli.inspector.json_levels import NoSuchValue
+from port_hook_cli.inspector.parameters import Parameters, read_number, read_query, read_report, read_resend
 from port_hook_cli.inspector.port_side import PortSide
-from port_hook_cli.inspector.reading import Captures
+from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import body_record, delivery_record, message
-from port_hook_cli.inspector.sending import Destination, Resent, resend
+from port_hook_cli.inspector.sending import ReplayDestination, Resent, resend
 from port_hook_cli.inspector.triggering import Actions
+from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
@@ -45,7 +47,7 @@ class InspectorSetup:
     mode: str
     store: Path
     runtime: Runtime = field(repr=False)
-    destination: Destination
+    destination: ReplayDestination
     port: PortSide
     actions: Actions
     secret: Secret | None = None
@@ -56,7 +58,7 @@ class InspectorSetup:
 class Inspector:
     """Answers the questions of the page. All methods raise PortHookError."""
 
-    def __init__(self, setup: InspectorSetup, captures: Captures) -> None:
+    def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
         self._captures = captures
         self._state = IndexState(has_texts=False, indexed=0, captures=0, is_complete=False)
@@ -132,12 +134,19 @@ class Inspector:
         """Return one level of a JSON body, or the members that contain a text."""
         part = _part(parameters.get("part"))
         text = parameters.get("find")
-        if text:
-            return message(await self._captures.find(name, part, text[:200]))
         offset = read_number(parameters, "offset", 0) or 0
         limit = read_number(parameters, "limit", _LEVEL) or _LEVEL
         pointer = parameters.get("path") or ""
-        return message(await self._captures.level(name, part, pointer, offset=offset, limit=limit))
+        try:
+            if text:
+                return message(await self._captures.find(name, part, text[:200]))
+            return message(await self._captures.level(name, part, pointer, offset=offset, limit=limit))
+        except NoSuchValue:
+            raise
+        except ValueError as error:
+            raise UsageError(
+                f"The body cannot be shown as a tree: it is {error}.", hint="Look at the raw bytes."
+            ) from error
 
     async def body(self, name: str, part: str) -> bytes:
         """Return the exact bytes of a part of a capture."""
@@ -149,18 +158,21 @@ class Inspector:
         if row is None:
             return None
         exchange = await self._captures.get(name)
-        url = self._setup.destination.default_url(exchange) or f"http://127.0.0.1:8000{exchange.invocation.target}"
+        url = self._setup.destination.default_url(exchange) or target_url(
+            "http://127.0.0.1:8000", exchange.invocation.target
+        )
         text = await asyncio.to_thread(row.write, exchange, url)
-        return message({"text": text, "filename": f"{exchange.invocation.id}.{row.ending}"})
+        return message({"text": text, "filename": f"{_file_name(exchange.invocation.id)}.{row.ending}"})
 
     async def compare(self, parameters: Parameters) -> dict[str, Any]:
         """Return the differences of two captures."""
         names = [parameters.get("a") or "", parameters.get("b") or ""]
         if not all(names):
             raise UsageError("Name two captures to compare.", hint="Send a=ID and b=ID.")
-        a, b = [await self._captures.get(name) for name in names]
+        (row_a, a), (row_b, b) = [await self._captures.with_row(name) for name in names]
+        rows = {"a": row_a, "b": row_b}
         found = await asyncio.to_thread(compare, a, b)
-        return message({"a": a.invocation.id, "b": b.invocation.id, **found})
+        return message({**rows, **found})
 
     async def replay(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a capture again."""
@@ -177,7 +189,10 @@ class Inspector:
 
     async def trigger(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Make the request of an action with the given inputs, and send it."""
-        request = await self._setup.actions.request(name, body.get("inputs") or {})
+        inputs = body.get("inputs") or {}
+        if not isinstance(inputs, dict):
+            raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
+        request = await self._setup.actions.request(name, inputs)
         url = self._setup.destination.default_url(_unsent(request)) or ""
         if not url:
             raise UsageError(
@@ -199,19 +214,16 @@ class Inspector:
 
     async def report(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Report a run, and return it as Port has it afterwards."""
-        await self._setup.port.report(run_id, body)
-        return await self._setup.port.show(run_id, body.get("workflow_run"))
+        workflow_run = body.get("workflow_run")
+        await self._setup.port.report(run_id, read_report(run_id, body))
+        return await self._setup.port.show(run_id, workflow_run if isinstance(workflow_run, str) else None)
 
     async def actions(self, _: Parameters) -> dict[str, Any]:
         """Return the actions that can be triggered."""
         return message({"actions": await self._setup.actions.forms()})
 
-    async def stream(self, parameters: Parameters, after: int | None, send: Callable[[bytes], Awaitable[None]]) -> None:
-        """Send events until cancelled."""
-        await self.feed.stream(read_query(parameters), after, send)
-
     async def _sent(self, sent: Resent) -> dict[str, Any]:
-        self.feed.touch()
+        await self.feed.refresh()  # so that the page can load the new capture at once
         request = sent.request
         return message(
             {
@@ -233,6 +245,11 @@ def _part(text: str | None) -> str:
     if part not in {"request", "delivery", "response"}:
         raise UsageError(f"{part[:80]} is not a part of a capture.", hint="Use request, delivery or response.")
     return part
+
+
+def _file_name(capture_id: str) -> str:
+    """Return an id as the name of a file; a store may have any text in its place."""
+    return "".join(character for character in capture_id if character.isalnum())[:40] or "capture"
 
 
 def _unsent(request: Any) -> Exchange:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
-from port_hook_cli.inspector.json_levels import short_text
+from port_hook_cli.inspector.json_levels import MAX_POINTER, escaped, short_text
 from port_hook_cli.invocations.models import Exchange, Headers
 
 MAX_CHANGES = 500
@@ -37,7 +38,7 @@ def _bodies(a: Exchange, b: Exchange) -> tuple[list[Change], bool, str | None]:
         problem = a.payload.problem or b.payload.problem or "a body is not JSON"
         sizes = _change("", "changed", f"{len(one)} bytes", f"{len(other)} bytes")
         return [sizes], True, f"The bodies were not compared as JSON: {problem}."
-    found = list(_limited(differences(a.payload.document, b.payload.document), MAX_CHANGES + 1))
+    found = list(islice(differences(a.payload.document, b.payload.document), MAX_CHANGES + 1))
     if not found:
         return [], True, "The bodies are the same JSON in different bytes."
     return found[:MAX_CHANGES], len(found) <= MAX_CHANGES, None
@@ -45,27 +46,21 @@ def _bodies(a: Exchange, b: Exchange) -> tuple[list[Change], bool, str | None]:
 
 def differences(before: Any, after: Any) -> Iterator[Change]:
     """Yield the changes from one document to another, in the order of the first; without recursion."""
-    stack: list[tuple[str, Any, Any]] = [("", before, after)]
+    stack: list[tuple[_Place | None, Any, Any]] = [(None, before, after)]
     while stack:
-        path, one, other = stack.pop()
+        place, one, other = stack.pop()
         if isinstance(one, dict) and isinstance(other, dict):
-            inner = [
-                (f"{path}/{_token(key)}", one.get(key, _ABSENT), other.get(key, _ABSENT)) for key in {**one, **other}
-            ]
-            stack.extend(reversed(inner))
+            keys = reversed({**one, **other})
+            stack.extend((_Place(place, key), one.get(key, _ABSENT), other.get(key, _ABSENT)) for key in keys)
         elif isinstance(one, list) and isinstance(other, list):
-            longest = max(len(one), len(other))
-            inner = [
-                (f"{path}/{i}", one[i] if i < len(one) else _ABSENT, other[i] if i < len(other) else _ABSENT)
-                for i in range(longest)
-            ]
-            stack.extend(reversed(inner))
+            numbers = range(max(len(one), len(other)) - 1, -1, -1)
+            stack.extend((_Place(place, str(i)), _item(one, i), _item(other, i)) for i in numbers)
         elif one is _ABSENT:
-            yield _change(path, "added", None, short_text(other, _TEXT))
+            yield _change(_pointer(place), "added", None, short_text(other, _TEXT))
         elif other is _ABSENT:
-            yield _change(path, "removed", short_text(one, _TEXT), None)
-        elif type(one) is not type(other) or one != other:
-            yield _change(path, "changed", short_text(one, _TEXT), short_text(other, _TEXT))
+            yield _change(_pointer(place), "removed", short_text(one, _TEXT), None)
+        elif not _is_same(one, other):
+            yield _change(_pointer(place), "changed", short_text(one, _TEXT), short_text(other, _TEXT))
 
 
 class _Absent:
@@ -75,12 +70,40 @@ class _Absent:
 _ABSENT = _Absent()
 
 
+class _Place(NamedTuple):
+    """Where a value is: a key below another place. Pointers are made of the few that changed; keys can be long."""
+
+    parent: _Place | None
+    key: str
+
+
+def _pointer(place: _Place | None) -> str:
+    """Return a place as a JSON Pointer; one over 4,096 characters is cut."""
+    tokens: list[str] = []
+    while place is not None:
+        tokens.append(f"/{escaped(place.key[:MAX_POINTER])}")
+        place = place.parent
+    pointer = "".join(islice(reversed(tokens), MAX_POINTER))
+    return pointer if len(pointer) <= MAX_POINTER else f"{pointer[:MAX_POINTER]}…"
+
+
+def _item(values: list[Any], number: int) -> Any:
+    return values[number] if number < len(values) else _ABSENT
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two values that are not both objects or both arrays are the same; NaN is itself."""
+    if type(one) is not type(other):
+        return False
+    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - true of NaN only
+
+
 def _headers(a: Exchange, b: Exchange) -> list[Change]:
     one, other = a.invocation.headers, b.invocation.headers
     names = dict.fromkeys((*one.names, *other.names))
     return [
         _change(name, _kind(before, after), before, after)
-        for name in names
+        for name in islice(names, MAX_CHANGES)
         for before, after in [(_joined(one, name), _joined(other, name))]
         if before != after
     ]
@@ -91,7 +114,7 @@ def _facts(a: Exchange, b: Exchange) -> Iterator[Change]:
         ("verdict", str(a.verdict.status), str(b.verdict.status)),
         ("causes", ", ".join(a.verdict.slugs) or None, ", ".join(b.verdict.slugs) or None),
         ("method", a.invocation.method, b.invocation.method),
-        ("target", a.invocation.target, b.invocation.target),
+        ("target", a.invocation.target[:_TEXT], b.invocation.target[:_TEXT]),
         ("handler", _handler(a), _handler(b)),
         ("response", _response(a), _response(b)),
         ("response body", _response_body(a), _response_body(b)),
@@ -119,7 +142,7 @@ def _response_body(exchange: Exchange) -> str | None:
 
 def _joined(headers: Headers, name: str) -> str | None:
     values = headers.all(name)
-    return ", ".join(values) if values else None
+    return ", ".join(values)[:_TEXT] if values else None
 
 
 def _kind(before: str | None, after: str | None) -> str:
@@ -128,12 +151,3 @@ def _kind(before: str | None, after: str | None) -> str:
 
 def _change(path: str, kind: str, before: str | None, after: str | None) -> Change:
     return {"path": path, "kind": kind, "before": before, "after": after}
-
-
-def _token(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
-
-
-def _limited(changes: Iterator[Change], limit: int) -> Iterator[Change]:
-    for _, change in zip(range(limit), changes, strict=False):
-        yield change

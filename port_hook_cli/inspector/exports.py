@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -50,11 +50,22 @@ def _python(exchange: Exchange, url: str) -> str:
 
 
 def _http(exchange: Exchange, url: str) -> str:
-    return request_text(exchange.invocation, url).decode("utf-8", "backslashreplace")
+    return request_text(_masked(exchange).invocation, url).decode("utf-8", "backslashreplace")
 
 
 def _capture(exchange: Exchange, _url: str) -> str:
-    return json.dumps(to_capture(exchange), indent=2) + "\n"
+    return json.dumps(to_capture(_masked(exchange)), indent=2) + "\n"
+
+
+def _masked(exchange: Exchange) -> Exchange:
+    """Return an exchange without credentials, which a store has with --keep-secrets: exports are passed on."""
+    invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    return replace(
+        exchange,
+        invocation=replace(invocation, headers=mask_headers(invocation.headers)),
+        delivery=None if delivery is None else replace(delivery, headers=mask_headers(delivery.headers)),
+        response=None if response is None else replace(response, headers=mask_headers(response.headers)),
+    )
 
 
 def _har(exchange: Exchange, url: str) -> str:
@@ -94,7 +105,7 @@ def _har_request(invocation: Invocation, url: str) -> dict[str, Any]:
 
 
 def _har_response(response: Response | None) -> dict[str, Any]:
-    headers, body = (response.headers, response.body) if response else (Headers(), b"")
+    headers, body = (mask_headers(response.headers), response.body) if response else (Headers(), b"")
     content: dict[str, Any] = {"size": len(body), "mimeType": headers.get("content-type") or "x-unknown"}
     try:
         content["text"] = body.decode("utf-8")

@@ -10,16 +10,18 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from port_hook_cli.captures.index import Step
+from port_hook_cli.captures.index import IndexStep
 from port_hook_cli.captures.query import CaptureQuery
-from port_hook_cli.errors import PortHookError
-from port_hook_cli.inspector.reading import Captures
+from port_hook_cli.errors import StoreError
+from port_hook_cli.inspector.reading import CaptureReader
 
 MAX_ROWS = 50
-"""How many rows one event has at most. A page that is further behind is told to load its list again."""
+"""How many rows one event has at most. A page that is further behind loads its list again."""
 
+_MAX_CHANGED = 20 * MAX_ROWS
 # The listener is in the same process, so the feed takes turns with it: it looks into the store at most 20 times a
 # second, 3 times while very much arrives, rarely while no page is open, and it indexes texts only while little arrives.
 _TICK_S = 0.05
@@ -33,21 +35,34 @@ _HEARTBEAT_S = 15.0
 _TEXTS = 100
 
 
+_RESET = b"\nevent: reset\n"
+
+
+@dataclass(slots=True)
+class _Place:
+    """What a page knows: captures up to number `at`, and changes up to `version`."""
+
+    at: int
+    version: int
+    resets: int
+
+
 class Feed:
     """Follows the store and wakes the pages. The listener calls `touch`; without one, the store is polled."""
 
-    def __init__(self, captures: Captures, session: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, captures: CaptureReader, session: Callable[[], Mapping[str, Any]]) -> None:
         self._captures = captures
         self._session = session
         self._touched = asyncio.Event()
-        self._news = asyncio.Condition()
+        self._woken = asyncio.Condition()
         self._version = 0
         self._resets = 0
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
+        self._forgotten = 0  # the version of the latest change that is not in the list any more
         self._task: asyncio.Task[None] | None = None
         self._open = 0
-        self._is_busy = False
         self._newest = 0
+        self._is_busy = False
         self.problem = ""
 
     def start(self) -> None:
@@ -65,9 +80,9 @@ class Feed:
         """Say that the store has changed."""
         self._touched.set()
 
-    async def announce(self) -> None:
-        """Wake all pages, as the session has changed."""
-        await self._wake()
+    async def refresh(self) -> None:
+        """Bring the index up to date now, and wake the pages."""
+        await self._catch_up()
 
     async def stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
         """Send events from `after` (None: from now) until cancelled or `send` raises."""
@@ -79,37 +94,45 @@ class Feed:
             self._open -= 1
 
     async def _stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
-        at = await self._captures.newest() if after is None else after
-        version, resets = self._version, self._resets
-        session = self._session()
-        await send(event("session", session, at))
+        newest = await self._captures.newest()
+        place = _Place(newest if after is None else after, self._version, self._resets)
+        session: Mapping[str, Any] | None = None
         while True:
             if self._session() != session:
                 session = self._session()
-                await send(event("session", session, at))
-            changed = [seq for since, seq in self._changed if since > version and seq <= at]
+                await send(event("session", session, place.at))
             version = self._version
-            if self._resets != resets:
-                resets, at = self._resets, await self._captures.newest()
-                await send(event("reset", {}, at))
+            try:
+                content = await self._news(query, place)
+            except StoreError:  # the session tells the page about it
+                await asyncio.sleep(_POLL_S)
                 continue
-            added, is_more = await self._captures.arrivals(query, after=at, limit=MAX_ROWS)
-            rows = await self._captures.rows(changed[-MAX_ROWS:]) if changed else []
-            newest = await self._captures.newest()
-            if is_more:
-                at = newest
-                await send(event("reset", {}, at))
+            if content:
+                await send(content)
+            place.version = version
+            if content.startswith(_RESET, content.find(b"\n")):
                 await asyncio.sleep(_BETWEEN_RESETS_S)
-            elif added or rows:
-                at = max([at, *(row["seq"] for row in added)])
-                await send(event("captures", {"added": added, "changed": rows}, at))
             if not await self._news_since(version):
                 await send(b": still here\n\n")
 
+    async def _news(self, query: CaptureQuery, place: _Place) -> bytes:
+        """Return the event for a page at `place`, which moves on; empty if there is none for it."""
+        changed = [seq for since, seq in self._changed if since > place.version and seq <= place.at]
+        has_lost = place.resets != self._resets or place.version < self._forgotten or len(changed) > MAX_ROWS
+        place.resets = self._resets
+        found = await self._captures.news(query, after=place.at, changed=changed[:MAX_ROWS], limit=MAX_ROWS)
+        has_lost = has_lost or found.is_more or found.is_moved or found.newest < place.at
+        place.at = found.newest
+        if has_lost:
+            return event("reset", {}, place.at)
+        if found.added or found.changed:
+            return event("captures", {"added": found.added, "changed": found.changed}, place.at)
+        return b""
+
     async def _news_since(self, version: int) -> bool:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_HEARTBEAT_S), self._news:
-                await self._news.wait_for(lambda: self._version != version)
+            async with asyncio.timeout(_HEARTBEAT_S), self._woken:
+                await self._woken.wait_for(lambda: self._version != version)
             return True
         return False
 
@@ -118,42 +141,49 @@ class Feed:
         while True:
             started = clock()
             self._touched.clear()
-            is_behind = await self._catch_up()
-            if not self._open:
-                await asyncio.sleep(_INDEXING_S if is_behind and not self._is_busy else _UNWATCHED_S)
-            elif is_behind and not self._is_busy:
+            if await self._catch_up() and not self._is_busy:
                 await asyncio.sleep(_INDEXING_S)
-            else:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._touched.wait(), _POLL_S)
-                tick = _BUSY_TICK_S if self._is_busy else _TICK_S
-                await asyncio.sleep(max(0.0, started + tick - clock()))
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._watched_and_touched(), _POLL_S if self._open else _UNWATCHED_S)
+            tick = _BUSY_TICK_S if self._is_busy else _TICK_S
+            await asyncio.sleep(max(0.0, started + tick - clock()))
+
+    async def _watched_and_touched(self) -> None:
+        """Wait until the store has changed and a page is open."""
+        while True:
+            await self._touched.wait()
+            if self._open:
+                return
+            self._touched.clear()
 
     async def _catch_up(self) -> bool:
-        """Bring the index up to date in one step, wake the pages, and return whether there is more to do."""
-        before = self._newest
+        known, step = self.problem, IndexStep()
         try:
             step = await self._captures.catch_up(texts=0 if self._is_busy else _TEXTS)
-        except PortHookError as error:
+            self.problem = ""
+            self._is_busy = step.newest - self._newest > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
+            self._newest = step.newest
+        except StoreError as error:
             self.problem = error.message
-            return False
-        self.problem = ""
-        self._newest = step.newest
-        self._is_busy = step.newest - before > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
-        if step.has_new or step.changed or step.is_reset:
+        except Exception as error:  # noqa: BLE001 - the pages would wait indefinitely
+            self.problem = f"The index of the captures failed: {error}."
+        if step.has_new or step.changed or step.is_reset or self.problem != known:
             self._note(step)
             await self._wake()
         return step.is_behind
 
-    def _note(self, step: Step) -> None:
+    def _note(self, step: IndexStep) -> None:
         self._resets += step.is_reset
         self._changed += [(self._version + 1, seq) for seq in step.changed]
-        del self._changed[: -5 * MAX_ROWS]
+        if len(self._changed) > _MAX_CHANGED:
+            self._forgotten = self._changed[-_MAX_CHANGED - 1][0]
+            del self._changed[:-_MAX_CHANGED]
 
     async def _wake(self) -> None:
-        async with self._news:
+        async with self._woken:
             self._version += 1
-            self._news.notify_all()
+            self._woken.notify_all()
 
 
 def event(name: str, data: Mapping[str, Any], at: int) -> bytes:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 SCALAR_CHARACTERS = 4_096
 MAX_CHILDREN = 1_000
 MAX_MATCHES = 200
+MAX_POINTER = 4_096
+"""A match at a longer pointer is left out; no address could name it."""
+
 _MAX_VISITED = 300_000
+_MAX_DIGITS = 15
 
 
 class NoSuchValue(ValueError):
     """A pointer that leads nowhere in the document."""
 
 
-class Step(NamedTuple):
-    """A value on the way through a document: its pointer, its key (None at the top), and itself."""
+class _Member(NamedTuple):
+    """A member of an object or an array; the key of an array's is its number."""
 
-    pointer: str
-    key: str | None
+    key: str
     value: Any
 
 
@@ -34,11 +37,16 @@ def value_at(document: Any, pointer: str) -> Any:
         key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and key in value:
             value = value[key]
-        elif isinstance(value, list) and key.isascii() and key.isdigit() and int(key) < len(value):
+        elif isinstance(value, list) and is_index(key, value):
             value = value[int(key)]
         else:
             raise NoSuchValue(pointer)
     return value
+
+
+def is_index(key: str, values: list[Any]) -> bool:
+    """Return whether a token of a JSON Pointer is the number of a member of `values`."""
+    return key.isascii() and key.isdigit() and len(key) <= _MAX_DIGITS and int(key) < len(values)
 
 
 def level(document: Any, pointer: str, *, offset: int = 0, limit: int = MAX_CHILDREN) -> dict[str, Any]:
@@ -46,8 +54,8 @@ def level(document: Any, pointer: str, *, offset: int = 0, limit: int = MAX_CHIL
     value = value_at(document, pointer)
     limit = min(limit, MAX_CHILDREN)
     children = [
-        {"key": child.key, "path": child.pointer, **describe(child.value)}
-        for child in islice(_children(Step(pointer, None, value)), offset, offset + limit)
+        {"key": member.key, "path": f"{pointer}/{escaped(member.key)}", **describe(member.value)}
+        for member in islice(_members(value), offset, offset + limit)
     ]
     size = len(value) if isinstance(value, (dict, list)) else None
     following = offset + limit
@@ -102,38 +110,59 @@ def find(document: Any, text: str) -> dict[str, Any]:
     """Return the pointers of members whose key or scalar contains `text` (in any case), at most 200."""
     wanted = text.casefold()
     matches: list[str] = []
-    for visited, step in enumerate(_walk(document)):
+    is_complete = True
+    for visited, (keys, value) in enumerate(_walk(document)):
         if visited == _MAX_VISITED or len(matches) == MAX_MATCHES:
             return {"matches": matches, "complete": False}
-        if wanted in (step.key or "").casefold() or (
-            not isinstance(step.value, (dict, list)) and wanted in _plain(step.value).casefold()
+        if wanted in keys[-1].casefold() or (
+            not isinstance(value, (dict, list)) and wanted in _plain(value).casefold()
         ):
-            matches.append(step.pointer)
-    return {"matches": matches, "complete": True}
+            pointer = _pointer(keys)
+            is_complete = is_complete and pointer is not None
+            matches += [pointer] if pointer is not None else []
+    return {"matches": matches, "complete": is_complete}
+
+
+def escaped(key: str) -> str:
+    """Return a key as a token of a JSON Pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _pointer(keys: Sequence[str]) -> str | None:
+    """Return the JSON Pointer of these keys, None if it is too long."""
+    if sum(map(len, keys)) + len(keys) > MAX_POINTER:
+        return None
+    return "".join(f"/{escaped(key)}" for key in keys)
 
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _walk(document: Any) -> Iterator[Step]:
-    """Yield all values below the top in the document's order, without recursion: the sender chooses the depth."""
-    stack = [_children(Step("", None, document))]
+def _walk(document: Any) -> Iterator[tuple[Sequence[str], Any]]:
+    """Yield the keys and the value of all members in the document's order; the keys change with the next one.
+
+    It does without recursion, and makes no pointer on the way: the sender chooses depth and keys.
+    """
+    keys: list[str] = []
+    stack = [_members(document)]
     while stack:
-        child = next(stack[-1], None)
-        if child is None:
+        member = next(stack[-1], None)
+        if member is None:
             stack.pop()
+            del keys[len(stack) - 1 :]
             continue
-        yield child
-        if isinstance(child.value, (dict, list)):
-            stack.append(_children(child))
+        del keys[len(stack) - 1 :]
+        keys.append(member.key)
+        yield keys, member.value
+        if isinstance(member.value, (dict, list)):
+            stack.append(_members(member.value))
 
 
-def _children(parent: Step) -> Iterator[Step]:
-    if isinstance(parent.value, dict):
-        for key, value in parent.value.items():
-            token = key.replace("~", "~0").replace("/", "~1")
-            yield Step(f"{parent.pointer}/{token}", key, value)
-    elif isinstance(parent.value, list):
-        for index, value in enumerate(parent.value):
-            yield Step(f"{parent.pointer}/{index}", str(index), value)
+def _members(value: Any) -> Iterator[_Member]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield _Member(key, inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield _Member(str(number), inner)

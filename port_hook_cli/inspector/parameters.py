@@ -10,8 +10,11 @@ from port_hook_cli.captures.query import HANDLER_FAILED, NO_RESPONSE, STATUS_CLA
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.sending import Resend
 from port_hook_cli.invocations.models import Status
+from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run
 
 MAX_TEXT = 1_000
+_LATEST_S = 2.5e11
+_MAX_VERDICTS = 20
 _RESPONSES = (*STATUS_CLASSES, NO_RESPONSE)
 _HANDLERS = (*_RESPONSES, HANDLER_FAILED)
 
@@ -33,7 +36,7 @@ def read_query(parameters: Parameters) -> CaptureQuery:
     return CaptureQuery(
         text=_text(parameters, "text") or "",
         action=_text(parameters, "action"),
-        verdicts=tuple(_verdict(text) for text in parameters.getall("verdict", []) if text),
+        verdicts=tuple(_verdict(text) for text in parameters.getall("verdict", [])[:_MAX_VERDICTS] if text),
         response=_choice(parameters, "response", _RESPONSES),
         handler=_choice(parameters, "handler", _HANDLERS),
         run_id=_text(parameters, "run"),
@@ -55,17 +58,54 @@ def read_number(parameters: Parameters, name: str, default: int | None, *, most:
 
 def read_resend(body: Mapping[str, Any]) -> Resend:
     """Return how to send a capture again; raises UsageError."""
-    text, values, to = body.get("body"), body.get("set") or {}, body.get("to")
+    text, values, to = body.get("body"), body.get("set"), body.get("to")
     for name, value, kind in (("body", text, str), ("to", to, str), ("set", values, dict)):
         if value is not None and not isinstance(value, kind):
             raise UsageError(f'"{name}" has the wrong type.', hint="See docs/reference/inspector-api.md.")
-    return Resend(body=text, values=values, is_signed=body.get("sign") is not False, to=to or None)
+    if not isinstance(body.get("sign", True), bool):
+        raise UsageError('"sign" has the wrong type.', hint="Write true or false.")
+    return Resend(body=text, values=values or {}, is_signed=body.get("sign") is not False, to=to or None)
+
+
+def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:
+    """Return what to report about a run; raises UsageError."""
+    texts = {name: _report_text(body, name) for name in ("status", "message", "summary", "label")}
+    links = body.get("link") or []
+    if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
+        raise UsageError('"link" is not a list of URLs.', hint='Write it as "link": ["https://…"].')
+    message = texts["message"]
+    return RunReport(
+        status=_report_status(texts["status"]),
+        label=texts["label"],
+        summary=texts["summary"],
+        links=tuple(links),
+        logs=(message,) if message else (),
+        log_level=LogLevel.INFO if message and is_node_run(run_id) else None,
+    )
+
+
+def _report_text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f'"{name}" is not text.', hint="See docs/reference/inspector-api.md.")
+    return value or None
+
+
+def _report_status(text: str | None) -> RunStatus | None:
+    if text is None:
+        return None
+    try:
+        return RunStatus(text.lower())
+    except ValueError as error:
+        raise UsageError(f"{text[:80]} is not a status of a run.", hint="Use SUCCESS or FAILURE.") from error
 
 
 def _text(parameters: Parameters, name: str) -> str | None:
     text = parameters.get(name)
     if text and len(text) > MAX_TEXT:
         raise UsageError(f"{name} is longer than {MAX_TEXT:,} characters.", hint="Search for a part of it.")
+    if text and any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(f"{name} is not Unicode text.", hint="Encode it as UTF-8.")
     return text or None
 
 
@@ -93,6 +133,6 @@ def _seconds(parameters: Parameters, name: str) -> float | None:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not 0 <= value <= _LATEST_S:  # not true of NaN either
         raise UsageError(f"{name} is not a time.", hint="Write it in seconds since the epoch.")
     return value

@@ -12,7 +12,7 @@ from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID, is_run_id
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.reporting.report import send_report
-from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.runs.updates import RunReport, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runtime import Runtime
 
@@ -36,14 +36,18 @@ class PortSide:
 
     def __init__(self, read: Callable[[], Settings], runtime: Runtime) -> None:
         self._read, self._runtime = read, runtime
+        self._why_not: str | None = None
+        self._is_known = False
 
     def why_not(self) -> str | None:
-        """Return why runs cannot be shown, or None."""
-        try:
-            self._read().require_access()
-        except SettingsError as error:
-            return error.message
-        return None
+        """Return why runs cannot be shown, or None; files are read only once."""
+        if not self._is_known:
+            self._is_known = True
+            try:
+                self._read().require_access()
+            except SettingsError as error:
+                self._why_not = error.message
+        return self._why_not
 
     async def show(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
         """Return the run; for a node run, the run of its workflow if `workflow_run` names it. Never raises."""
@@ -64,18 +68,8 @@ class PortSide:
         except PortHookError as error:
             return _unavailable(error.message, error.hint)
 
-    async def report(self, run_id: str, wanted: Mapping[str, Any]) -> None:
+    async def report(self, run_id: str, report: RunReport) -> None:
         """Report a run as `report-run` does; raises PortHookError."""
-        status = wanted.get("status")
-        text = str(wanted.get("message") or "")
-        report = RunReport(
-            status=None if status is None else RunStatus(str(status).lower()),
-            label=str(wanted["label"]) if wanted.get("label") else None,
-            summary=str(wanted["summary"]) if wanted.get("summary") else None,
-            links=tuple(str(link) for link in wanted.get("link") or ()),
-            logs=(text,) if text else (),
-            log_level=LogLevel.INFO if text and is_node_run(run_id) else None,
-        )
         plan = plan_report(run_id, report)
         async with open_port_api(self._read(), self._runtime) as port:
             await send_report(port, plan)

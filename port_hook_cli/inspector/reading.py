@@ -6,10 +6,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
 
-from port_hook_cli.captures.index import CaptureIndex, IndexState, Listed, Step
-from port_hook_cli.captures.query import CaptureQuery
+from port_hook_cli.captures.index import CaptureIndex, IndexState, IndexStep, Listed
+from port_hook_cli.captures.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level
 from port_hook_cli.invocations.models import Exchange
@@ -22,13 +23,29 @@ _IDLE_TEXTS = 100
 _MAX_REPLAYS = 50
 
 
-class Captures:
+class News(NamedTuple):
+    """Rows for a page that is open. `is_more` says that there are too many new ones for one event.
+
+    `is_moved` says that captures which the page knows match its filter now, or do not match it any more. `newest` is
+    the number up to which the page is up to date then.
+    """
+
+    added: list[dict[str, Any]]
+    changed: list[dict[str, Any]]
+    newest: int
+    is_more: bool
+    is_moved: bool
+
+
+class CaptureReader:
     """Reads captures from a store. Every method runs its work in a thread, so the event loop goes on meanwhile."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
+        # A thread goes on when the coroutine that waits for it is cancelled, and nothing else may use the index then.
+        self._in_thread = Lock()
         self._documents: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
     async def open(self) -> None:
@@ -39,11 +56,14 @@ class Captures:
         """Drop the index."""
         async with self._lock:
             if self._index is not None:
-                await asyncio.to_thread(self._index.close)
+                await self._run(CaptureIndex.close)
 
-    async def catch_up(self, *, texts: int = _IDLE_TEXTS) -> Step:
+    async def catch_up(self, *, texts: int = _IDLE_TEXTS) -> IndexStep:
         """Bring the index up to date in one bounded step; raises StoreError."""
-        return await self._do(lambda index: index.catch_up(texts=texts))
+        step = await self._do(lambda index: index.catch_up(texts=texts))
+        if step.is_reset:
+            self._documents.clear()
+        return step
 
     async def state(self) -> IndexState:
         """Return how much of the store is in the index."""
@@ -65,18 +85,23 @@ class Captures:
 
         return await self._do(read)
 
-    async def arrivals(self, query: CaptureQuery, *, after: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
-        """Return the matches above `after`, oldest first, and whether there are more than `limit`."""
+    async def news(self, query: CaptureQuery, *, after: int, changed: list[int], limit: int) -> News:
+        """Return the matches above `after`, and those of the captures whose outcome has changed."""
 
-        def read(index: CaptureIndex) -> tuple[list[dict[str, Any]], bool]:
-            seqs = index.page(query, after=after, limit=limit + 1, oldest_first=True)
-            return [records.row_record(row) for row in index.listed(seqs[:limit])], len(seqs) > limit
+        def read(index: CaptureIndex) -> News:
+            added = index.page(query, after=after, limit=limit + 1, oldest_first=True)
+            matching = index.matching(query, changed) if changed else []
+            is_by_outcome = query.response is not None or query.handler is not None
+            lets_go = NO_RESPONSE in {query.response, query.handler}
+            return News(
+                added=[records.row_record(row) for row in index.listed(added[:limit])],
+                changed=[] if is_by_outcome else [records.row_record(row) for row in index.listed(matching)],
+                newest=index.newest,
+                is_more=len(added) > limit,
+                is_moved=is_by_outcome and bool(matching or (changed and lets_go)),
+            )
 
         return await self._do(read)
-
-    async def rows(self, seqs: list[int]) -> list[dict[str, Any]]:
-        """Return the rows with these numbers."""
-        return await self._do(lambda index: [records.row_record(row) for row in index.listed(seqs)])
 
     async def spans(self, query: CaptureQuery) -> dict[str, Any]:
         """Return the numbers of all matches."""
@@ -90,6 +115,15 @@ class Captures:
         """Return a capture by id, a unique beginning of it, or `last`; raises StoreError."""
         return await self._do(lambda index: index.get(name)[1])
 
+    async def with_row(self, name: str) -> tuple[dict[str, Any], Exchange]:
+        """Return a capture and its row in the list; raises StoreError."""
+
+        def read(index: CaptureIndex) -> tuple[dict[str, Any], Exchange]:
+            seq, exchange = index.get(name)
+            return records.row_record(_listed(seq, exchange)), exchange
+
+        return await self._do(read)
+
     async def last_target(self) -> str | None:
         """Return where the store's last listener forwarded to."""
         return await self._do(lambda index: index.last_target())
@@ -102,9 +136,9 @@ class Captures:
         def read(index: CaptureIndex) -> dict[str, Any]:
             seq, exchange = index.get(name)
             replays = index.listed(index.replays_of(exchange.invocation.id, limit=_MAX_REPLAYS))
-            truncated = exchange.invocation.truncated
-            listed = Listed(seq, exchange, truncated.size if truncated else len(exchange.invocation.body))
-            return records.capture_record(listed, replays=replays, secret=secret, replay_to=replay_to(exchange))
+            return records.capture_record(
+                _listed(seq, exchange), replays=replays, secret=secret, replay_to=replay_to(exchange)
+            )
 
         return await self._do(read)
 
@@ -134,8 +168,22 @@ class Captures:
 
     async def _do(self, read: Callable[[CaptureIndex], T]) -> T:
         async with self._lock:
-            assert self._index is not None
-            return await asyncio.to_thread(read, self._index)
+            return await self._run(read)
+
+    async def _run(self, read: Callable[[CaptureIndex], T]) -> T:
+        index = self._index
+        assert index is not None
+
+        def work() -> T:
+            with self._in_thread:
+                return read(index)
+
+        return await asyncio.to_thread(work)
+
+
+def _listed(seq: int, exchange: Exchange) -> Listed:
+    truncated = exchange.invocation.truncated
+    return Listed(seq, exchange, truncated.size if truncated else len(exchange.invocation.body))
 
 
 def _part(exchange: Exchange, part: str) -> bytes:
@@ -157,3 +205,5 @@ def _parse(exchange: Exchange, part: str) -> Any:
         return json.loads(_part(exchange, part))
     except RecursionError as error:
         raise ValueError("JSON that is nested too deeply to read") from error
+    except ValueError as error:
+        raise ValueError("not JSON") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import Any
 
 from port_hook_cli.captures.exchange_view import what_it_is
@@ -34,6 +35,12 @@ _HEX_BYTES = 1024
 _HEX_WIDTH = 16
 _VALUE = 2_000
 _MAX_FIELDS = 200
+_MAX_CAUSES = 20
+_FIELD = 1_000
+_EXPLANATION = 4_000
+_LONG_FIELD = 16_000
+# A head has at most 256 KiB.
+_HEADER_CHARACTERS = 300_000
 _SIGNED_TEXT = 400
 _UNAUTHORIZED = 401
 _MILLISECONDS_FROM = 10**11
@@ -53,18 +60,18 @@ def row_record(listed: Listed) -> dict[str, Any]:
         "seq": listed.seq,
         "id": invocation.id,
         "received_at": invocation.received_at,
-        "method": invocation.method,
-        "target": invocation.target,
+        "method": invocation.method[:_FIELD],
+        "target": _cut(invocation.target),
         "kind": str(payload.kind),
-        "name": _name(payload),
-        "run_id": payload.run_id,
-        "user": payload.user,
-        "entity": payload.entity,
-        "operation": payload.operation or payload.event,
+        "name": _cut(_name(payload)),
+        "run_id": _cut(payload.run_id),
+        "user": _cut(payload.user),
+        "entity": _cut(payload.entity),
+        "operation": _cut(payload.operation or payload.event),
         "source": "replay" if invocation.replay_of else "http",
-        "replay_of": invocation.replay_of,
+        "replay_of": _cut(invocation.replay_of),
         "verdict": str(exchange.verdict.status),
-        "causes": list(exchange.verdict.slugs),
+        "causes": [slug[:_FIELD] for slug in exchange.verdict.slugs[:_MAX_CAUSES]],
         "response": None if exchange.response is None else exchange.response.status,
         "handler": None if delivery is None else _handler(delivery),
         "bytes": listed.size,
@@ -82,23 +89,23 @@ def capture_record(
         {
             "row": row_record(listed),
             "request": {
-                "method": invocation.method,
-                "target": invocation.target,
+                "method": invocation.method[:_FIELD],
+                "target": invocation.target[:_LONG_FIELD],
                 "headers": _header_list(invocation.headers),
                 "body": body_record(invocation.body, size=listed.size, problem=payload.problem),
             },
             "verdict": _verdict(exchange, secret),
-            "summary": [[label, value] for label, value in _summary(payload)],
-            "inputs": [_input(name, value) for name, value in list(payload.inputs.items())[:_MAX_FIELDS]],
+            "summary": [[label, _cut(value)] for label, value in _summary(payload)],
+            "inputs": [_input(name[:_FIELD], value) for name, value in list(payload.inputs.items())[:_MAX_FIELDS]],
             "changes": [
                 {
-                    "path": change.path,
+                    "path": change.path[:_FIELD],
                     "before": short_text(change.before, _VALUE),
                     "after": short_text(change.after, _VALUE),
                 }
-                for change in payload.changes
+                for change in payload.changes[:_MAX_FIELDS]
             ],
-            "encrypted": list(payload.censored[:_MAX_FIELDS]),
+            "encrypted": [path[:_FIELD] for path in payload.censored[:_MAX_FIELDS]],
             "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
             "response": None if exchange.response is None else response_record(exchange.response),
             "fate": _fate(exchange),
@@ -112,9 +119,9 @@ def capture_record(
 def delivery_record(delivery: Delivery) -> dict[str, Any]:
     """Return a delivery with its response's fields and body."""
     return {
-        "url": delivery.url,
+        "url": delivery.url[:_LONG_FIELD],
         **_handler(delivery),
-        "error": delivery.error,
+        "error": None if delivery.error is None else delivery.error[:_VALUE],
         "headers": _header_list(delivery.headers),
         "body": body_record(delivery.body),
     }
@@ -162,10 +169,15 @@ def _verdict(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
     verdict: Verdict = exchange.verdict
     return {
         "status": str(verdict.status),
-        "reading": verdict.reading,
-        "age_s": verdict.age_s,
+        "reading": _cut(verdict.reading),
+        "age_s": verdict.age_s if verdict.age_s is not None and isfinite(verdict.age_s) else None,
         "causes": [
-            {"slug": cause.slug, "explanation": cause.explanation, "fix": cause.fix} for cause in verdict.causes
+            {
+                "slug": cause.slug[:_FIELD],
+                "explanation": cause.explanation[:_EXPLANATION],
+                "fix": cause.fix[:_EXPLANATION],
+            }
+            for cause in verdict.causes[:_MAX_CAUSES]
         ],
         "parts": _parts(exchange, secret),
     }
@@ -182,11 +194,11 @@ def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
     signed = f"{timestamp or ''}.".encode("latin-1", "replace") + invocation.body
     shown = signed[:_SIGNED_TEXT].decode("utf-8", "replace")
     return {
-        "timestamp": timestamp,
+        "timestamp": _cut(timestamp),
         "timestamp_at": _moment(timestamp),
         "signed_text": shown + ("…" if len(signed) > _SIGNED_TEXT else ""),
         "signed_bytes": len(signed),
-        "received": invocation.headers.get(SIGNATURE_HEADER),
+        "received": _cut(invocation.headers.get(SIGNATURE_HEADER)),
         "expected": sign(invocation.body, secret, timestamp) if secret and timestamp and is_whole else None,
         "note": note,
     }
@@ -250,11 +262,23 @@ def _name(payload: Payload) -> str | None:
 
 
 def _handler(delivery: Delivery) -> dict[str, Any]:
-    return {"status": delivery.status, "fault": delivery.fault, "latency_ms": round(delivery.latency_ms, 3)}
+    return {"status": delivery.status, "fault": _cut(delivery.fault), "latency_ms": round(delivery.latency_ms, 3)}
 
 
 def _header_list(headers: Headers) -> list[list[str]]:
-    return [[name, MASK if value == MASK else _readable(value)] for name, value in headers]
+    """Return the fields in order, as many as any listener captures."""
+    found, size = [], 0
+    for name, value in headers:
+        size += len(name) + len(value)
+        if size > _HEADER_CHARACTERS:
+            break
+        found.append([name, MASK if value == MASK else _readable(value)])
+    return found
+
+
+def _cut(text: str | None) -> str | None:
+    """Return the beginning of a field; no field that a page shows in a line is longer."""
+    return text if text is None or len(text) <= _FIELD else f"{text[:_FIELD]}…"
 
 
 def _readable(value: str) -> str:

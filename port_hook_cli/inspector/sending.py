@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -60,7 +61,7 @@ class BadJson(UsageError):
         self.line, self.column = line, column
 
 
-class Destination(Protocol):
+class ReplayDestination(Protocol):
     """Where requests of the inspector go."""
 
     def default_url(self, exchange: Exchange) -> str | None:
@@ -86,6 +87,11 @@ class ThroughTheListener:
         """Send a request through the pipeline; raises StoreError."""
         clock = asyncio.get_running_loop().time
         started = clock()
+        if len(request.body) > self._context.max_body:
+            raise UsageError(
+                f"The body has {len(request.body):,} bytes, and the listener takes {self._context.max_body:,}.",
+                hint="Raise --max-body.",
+            )
         response: Response = await self._context.receive(request, _LOOPBACK)
         delivery = Delivery(
             url=url,
@@ -143,7 +149,7 @@ class ToTheHandler:
 async def resend(
     exchange: Exchange,
     wanted: Resend,
-    destination: Destination,
+    destination: ReplayDestination,
     *,
     secret: Secret | None,
     runtime: Runtime,
@@ -160,8 +166,9 @@ async def resend(
         raise SettingsError(
             "There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET and start the inspector again."
         )
-    body = edited_body(source.body, wanted)
-    request = finish(
+    body = await asyncio.to_thread(edited_body, source.body, wanted)
+    finishing = partial(
+        finish,
         draft(source, rewriting, url=url, body=body),
         rewriting,
         id_=runtime.new_id(),
@@ -169,6 +176,7 @@ async def resend(
         secret=secret if wanted.is_signed else None,
         unit=TimestampUnit.SECONDS,
     )
+    request = await asyncio.to_thread(finishing)
     is_direct = wanted.to is not None and not isinstance(destination, ToTheHandler)
     sent = await (_directly(request, url) if is_direct else destination.send(request, url))
     dropped = masked_fields(exchange.invocation.headers)
@@ -199,47 +207,67 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def _with_value(document: Any, pointer: str, value: Any) -> Any:
-    from port_hook_cli.inspector.json_levels import value_at
+    from port_hook_cli.inspector.json_levels import is_index, value_at
 
     if not pointer:
         return value
-    parent, _, token = pointer.rpartition("/")
+    parent, slash, token = pointer.rpartition("/")
     try:
-        container = value_at(document, parent)
+        container = value_at(document, parent if slash else pointer)
     except NoSuchValue as error:
-        raise UsageError(f"The body has nothing at {pointer}.", hint="Use the path that the page shows.") from error
+        raise UsageError(
+            f"The body has nothing at {pointer[:200]}.", hint="Use the path that the page shows."
+        ) from error
     key = token.replace("~1", "/").replace("~0", "~")
     if isinstance(container, dict):
         container[key] = value
-    elif isinstance(container, list) and key.isdigit() and int(key) < len(container):
+    elif isinstance(container, list) and is_index(key, container):
         container[int(key)] = value
     else:
-        raise UsageError(f"The body has nothing at {pointer}.", hint="Use the path that the page shows.")
+        raise UsageError(f"The body has nothing at {pointer[:200]}.", hint="Use the path that the page shows.")
     return document
 
 
 def _stringified(text: str) -> bytes:
     try:
+        # A lone surrogate is written as an escape, so the result is always UTF-8.
         return stringify(text).encode()
     except NotJson as error:
-        line, column = getattr(error, "line", 0), getattr(error, "column", 0)
-        raise BadJson(f"The body is {error}.", line, column) from error
+        line, column = _place_of_fault(text)
+        at = f" (line {line}, column {column})" if line else ""
+        raise BadJson(f"The body is not JSON{at}: {error.fault}.", line, column) from error
+
+
+def _place_of_fault(text: str) -> tuple[int, int]:
+    """Return line and column of the fault in a text that is not JSON, 0 where Python's parser finds none."""
+    import json
+
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.lineno, error.colno
+    except (ValueError, RecursionError):
+        pass
+    return 0, 0
 
 
 def _target(to: str | None, default: str | None, source: Invocation, refused_ports: frozenset[int]) -> str:
-    if to is None:
-        if default is None:
-            raise UsageError(
-                "It is not known where to send it: this capture was not forwarded to a handler on this machine.",
-                hint="Name the handler's URL or port.",
-            )
-        return default
+    url = default if to is None else _named_target(to, source)
+    if url is None:
+        raise UsageError(
+            "It is not known where to send it: this capture was not forwarded to a handler on this machine.",
+            hint="Name the handler's URL or port.",
+        )
+    if not is_on_this_machine(url) and to is not None:
+        raise UsageError("The inspector sends only to this machine.", hint="Use `port-hook replay --to` for others.")
+    if is_on_this_machine(url) and urlsplit(url).port in refused_ports:
+        raise UsageError(f"{url[:200]} is the inspector itself.", hint="Give the port that your handler listens on.")
+    return url
+
+
+def _named_target(to: str, source: Invocation) -> str:
     try:
         url = parse_target(to)
     except BadTarget as error:
-        raise UsageError(f"{to[:200]} is not a target: {error}.", hint="Write a port or a URL.") from error
-    if not is_on_this_machine(url):
-        raise UsageError("The inspector sends only to this machine.", hint="Use `port-hook replay --to` for others.")
-    if urlsplit(url).port in refused_ports:
-        raise UsageError(f"{url} is the inspector itself.", hint="Give the port that your handler listens on.")
+        raise UsageError(f"{to[:200]} is not a target: {str(error)[:200]}.", hint="Write a port or a URL.") from error
     return target_url(url, source.target)

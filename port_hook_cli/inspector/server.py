@@ -7,28 +7,31 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
 
 from aiohttp import web
 
-from port_hook_cli.errors import ListenError, PortHookError
+from port_hook_cli.captures.index import AmbiguousCapture, NoSuchCapture
+from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
 from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.inspector.access import (
     CHANGE_HEADER,
-    COOKIE,
     SECURITY_HEADERS,
+    AccessRefusal,
     Asker,
-    Refusal,
+    cookie_name,
     foreign_refusal,
     is_token,
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.json_levels import NoSuchValue
+from port_hook_cli.inspector.parameters import read_query
+from port_hook_cli.inspector.remembered import InspectorAddress
 from port_hook_cli.inspector.sending import BadJson
 
 HOST = "127.0.0.1"
@@ -43,6 +46,10 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
+# The first kind of an error decides its status; any other is a 400.
+_STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
+_NOT_VALID = AccessRefusal(403, "This token is not valid.", "Open the URL that port-hook printed last.")
+_MAX_DIGITS = 15
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,33 +57,69 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class OpenInspector:
-    """A running inspector: `url` has the token, `port` is its port on loopback."""
+    """A running inspector."""
 
-    url: str = field(repr=False)
-    port: int
+    address: InspectorAddress
+
+    @property
+    def url(self) -> str:
+        """The URL of the page, with the token."""
+        return f"http://{HOST}:{self.address.port}/?token={self.address.token}"
+
+    @property
+    def port(self) -> int:
+        """The port on loopback."""
+        return self.address.port
 
 
 @asynccontextmanager
-async def serving(inspector: Inspector, *, port: int = 0) -> AsyncIterator[OpenInspector]:
-    """Serve the page on loopback until the context ends; raises ListenError. Port 0 is any free port."""
-    token = secrets.token_urlsafe(32)
-    app = _application(inspector, token)
+async def serving(
+    inspector: Inspector, *, port: int = 0, remembered: InspectorAddress | None = None
+) -> AsyncIterator[OpenInspector]:
+    """Serve the page on loopback until the context ends; raises ListenError.
+
+    Port 0 is the remembered one, or any other if that is taken. The remembered token is used with its own port only:
+    at any other, a page that is still open may have sent it to the program that has that port now.
+    """
+    wanted = remembered if remembered is not None and port in {0, remembered.port} else None
+    if wanted is not None:
+        try:
+            async with _serving(inspector, wanted.token, wanted.port) as running:
+                yield running
+        except _PortTaken:
+            if port:
+                raise
+        else:
+            return
+    async with _serving(inspector, secrets.token_urlsafe(32), port) as running:
+        yield running
+
+
+class _PortTaken(ListenError):
+    """The port cannot be listened on."""
+
+
+@asynccontextmanager
+async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator[OpenInspector]:
     runner = web.AppRunner(
-        app, access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S, max_line_size=MAX_URL
+        _application(inspector, token),
+        access_log=None,
+        logger=disabled_logger(),
+        shutdown_timeout=_DRAIN_S,
+        max_line_size=MAX_URL,
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, port)
         try:
-            await site.start()
+            await web.TCPSite(runner, HOST, port).start()
         except OSError as error:
-            raise ListenError(
+            raise _PortTaken(
                 f"The inspector cannot listen on port {port}: {error.strerror or error}.",
                 hint="Choose another with --inspect-port, or leave it out for any free port.",
             ) from error
         bound = int(runner.addresses[0][1])
         inspector.own_ports = frozenset({bound})
-        yield OpenInspector(f"http://{HOST}:{bound}/?token={token}", bound)
+        yield OpenInspector(InspectorAddress(token, bound))
     finally:
         await runner.cleanup()
 
@@ -86,7 +129,7 @@ def _application(inspector: Inspector, token: str) -> web.Application:
     routes = _Routes(inspector)
     app.router.add_get("/", _entry)
     app.router.add_get("/page/{name:[a-z/_.-]+}", _file)
-    app.router.add_get("/api/events", routes.events)
+    app.router.add_get("/api/events", routes.events, allow_head=False)
     app.router.add_get("/api/session", routes.with_query(inspector.show_session))
     for method, path, handler in (
         ("GET", "/api/captures", inspector.captures_page),
@@ -113,12 +156,12 @@ def _guard(token: str) -> Any:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asker = _asker(request)
-        if request.path == "/" and "token" in request.query:
-            return _admit(request, asker, token)
+        asker = _asker(request, token)
+        if request.path == "/" and request.method == "GET":
+            return _enter(request, asker, token) or await _told(request, handler)
         refused = refusal(asker, token)
         if refused:
-            return _refused(refused)
+            return _error(refused.status, refused.message, refused.hint)
         response = await _told(request, handler)
         if not response.prepared:
             response.headers.update(SECURITY_HEADERS)
@@ -135,15 +178,23 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _error(error.status, f"{error.reason}.", "See docs/reference/inspector-api.md.")
     except BadJson as error:
         return _error(400, error.message, error.hint, line=error.line, column=error.column)
-    except PortHookError as error:
-        return _error(400, error.message, error.hint)
     except NoSuchValue as error:
-        return _error(404, f"The body has nothing at {error}.", "Load the capture again.")
-    except ValueError as error:
-        return _error(400, f"The body cannot be shown as a tree: {error}.", "Look at the raw bytes.")
+        return _error(404, f"The body has nothing at {str(error)[:200]}.", "Load the capture again.")
+    except PortHookError as error:
+        return _error(_status(error), error.message, error.hint)
+    except Exception as error:  # noqa: BLE001 - the page has to get a response, and the listener goes on
+        return _error(500, f"The inspector failed ({type(error).__name__}).", "Load the page again.")
 
 
-def _asker(request: web.Request) -> Asker:
+def _status(error: PortHookError) -> int:
+    """Return the status of the response for an error."""
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return status
+    return 400
+
+
+def _asker(request: web.Request, token: str) -> Asker:
     headers = request.headers
     return Asker(
         method=request.method,
@@ -151,43 +202,42 @@ def _asker(request: web.Request) -> Asker:
         origin=headers.get("origin"),
         site=headers.get("sec-fetch-site"),
         authorization=headers.get("authorization"),
-        cookie=request.cookies.get(_cookie_name(request)),
+        cookie=request.cookies.get(cookie_name(token)),
         change=headers.get(CHANGE_HEADER),
         content_type=headers.get("content-type"),
     )
 
 
-def _cookie_name(request: web.Request) -> str:
-    """Return the cookie's name: cookies do not know ports, so that two inspectors must not share one."""
-    port = urlsplit(f"//{request.host}").port
-    return f"{COOKIE}_{port or 0}"
-
-
-def _admit(request: web.Request, asker: Asker, token: str) -> web.StreamResponse:
-    refused = _foreign_entry(asker)
+def _enter(request: web.Request, asker: Asker, token: str) -> web.Response | None:
+    """Return the response to a request for the page unless it is the page: a redirect, or a note for a reader."""
+    if "token" not in request.query:
+        refused = refusal(asker, token)
+        return _note(refused) if refused else None
+    # A user may follow the link with the token from anywhere, but only to this host.
+    refused = foreign_refusal(Asker(asker.method, host=asker.host))
     if refused is None and not is_token(request.query["token"], token):
-        refused = Refusal(403, "This token is not valid (any more).", "Open the URL that port-hook printed last.")
+        refused = _NOT_VALID
     if refused:
-        return _refused(refused)
-    response = web.Response(status=303, headers={"location": _clean_address(request), **SECURITY_HEADERS})
-    response.set_cookie(_cookie_name(request), token, httponly=True, samesite="Strict", path="/")
+        return _note(refused)
+    # After a redirect, the browser would still name the page that the link was on, and send no strict cookie.
+    if asker.site in {None, "none", "same-origin"}:
+        response = web.Response(status=303, headers={"location": _clean_address(request), **SECURITY_HEADERS})
+    else:
+        response = web.Response(text="Opening…", headers={"refresh": f"0; url={_clean_address(request)}"})
+        response.headers.update(SECURITY_HEADERS)
+    response.set_cookie(cookie_name(token), token, httponly=True, samesite="Strict", path="/")
     return response
 
 
-def _foreign_entry(asker: Asker) -> Refusal | None:
-    """Return why the entry is refused: a user may follow its link from anywhere, but only to this host."""
-    return foreign_refusal(Asker(asker.method, host=asker.host))
+def _note(refused: AccessRefusal) -> web.Response:
+    text = f"port-hook's inspector\n\n{refused.message}\n{refused.hint}\n"
+    return web.Response(status=refused.status, text=text, headers=dict(SECURITY_HEADERS))
 
 
 def _clean_address(request: web.Request) -> str:
     """Return the address without the token, with the rest of the page's state."""
-    rest = request.rel_url.query.copy()
-    rest.popall("token")
-    return str(request.rel_url.with_query(rest))
-
-
-def _refused(refused: Refusal) -> web.Response:
-    return _error(refused.status, refused.message, refused.hint)
+    rest = [(name, value) for name, value in request.query.items() if name != "token"]
+    return f"/?{urlencode(rest, errors='replace')}" if rest else "/"
 
 
 def _error(status: int, text: str, hint: str, **fields: Any) -> web.Response:
@@ -195,12 +245,16 @@ def _error(status: int, text: str, hint: str, **fields: Any) -> web.Response:
     return web.Response(status=status, text=content, content_type="application/json", headers=dict(SECURITY_HEADERS))
 
 
-def _json(document: Mapping[str, Any]) -> web.Response:
-    return web.Response(text=json.dumps(document), content_type="application/json")
+async def _json(document: Mapping[str, Any]) -> web.Response:
+    """Return a response; large documents are written in a thread."""
+    text = await asyncio.to_thread(json.dumps, document, allow_nan=False)
+    return web.Response(text=text, content_type="application/json")
 
 
 async def _entry(_: web.Request) -> web.StreamResponse:
-    return _page_file("index.html")
+    response = _page_file("index.html")
+    response.headers.update(SECURITY_HEADERS)
+    return response
 
 
 async def _file(request: web.Request) -> web.StreamResponse:
@@ -230,7 +284,7 @@ class _Routes:
         """Return the handler for a method that takes query parameters."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return _json(await method(request.query))
+            return await _json(await method(request.query))
 
         return handle
 
@@ -238,7 +292,7 @@ class _Routes:
         """Return the handler for a method that takes an id and query parameters."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return _json(await method(request.match_info["id"], request.query))
+            return await _json(await method(request.match_info["id"], request.query))
 
         return handle
 
@@ -246,13 +300,14 @@ class _Routes:
         """Return the handler for a method that takes an id and a JSON object."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
+            content = await request.read()
             try:
-                body = await request.json() if request.can_read_body else {}
+                body = await asyncio.to_thread(json.loads, content) if content else {}
             except (ValueError, RecursionError) as error:
                 raise web.HTTPBadRequest(reason="The body is not JSON") from error
             if not isinstance(body, dict):
                 raise web.HTTPBadRequest(reason="The body is not a JSON object")
-            return _json(await method(request.match_info["id"], body))
+            return await _json(await method(request.match_info["id"], body))
 
         return handle
 
@@ -269,14 +324,14 @@ class _Routes:
         found = await self._inspector.export(request.match_info["id"], request.match_info["format"])
         if found is None:
             raise web.HTTPNotFound(reason="There is no such format")
-        return _json(found)
+        return await _json(found)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream server-sent events until the page goes away or reads nothing for 10 seconds."""
         if self._streams >= MAX_STREAMS:
             raise web.HTTPTooManyRequests(reason="Too many pages are open")
-        last = request.headers.get("last-event-id") or request.query.get("after")
-        after = int(last) if last and last.isascii() and last.isdigit() and len(last) < 16 else None  # noqa: PLR2004
+        query = read_query(request.query)
+        after = _number(request.headers.get("last-event-id") or request.query.get("after"))
         headers = {"content-type": "text/event-stream; charset=utf-8", **SECURITY_HEADERS}
         response = web.StreamResponse(headers=headers)
         self._streams += 1
@@ -288,7 +343,12 @@ class _Routes:
                     await response.write(content)
 
             with suppress(ConnectionError, TimeoutError):
-                await self._inspector.stream(request.query, after, send)
+                await self._inspector.feed.stream(query, after, send)
         finally:
             self._streams -= 1
         return response
+
+
+def _number(text: str | None) -> int | None:
+    """Return the number of a capture, None for anything else."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None

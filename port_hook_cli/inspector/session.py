@@ -11,8 +11,9 @@ from pathlib import Path
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.inspector.api import Inspector, InspectorSetup
 from port_hook_cli.inspector.port_side import PortSide
-from port_hook_cli.inspector.reading import Captures
-from port_hook_cli.inspector.sending import Destination, ThroughTheListener, ToTheHandler
+from port_hook_cli.inspector.reading import CaptureReader
+from port_hook_cli.inspector.remembered import recall, remember
+from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Payload
@@ -27,9 +28,13 @@ __all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "insp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorOptions:
-    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and Port's settings."""
+    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and Port's settings.
+
+    `avoided_ports` are those of handlers: a remembered port is not used if it is one of them.
+    """
 
     port: int = 0
+    avoided_ports: frozenset[int] = frozenset()
     actions: Sequence[Path] = ()
     secret: Secret | None = None
     settings: Callable[[], Settings] = field(default=Settings, repr=False)
@@ -64,7 +69,7 @@ async def inspecting_listener(
     destination = ThroughTheListener(context, urls()[0])
     async with _opened(options, runtime, store, "listen", destination, urls) as (inspector, _):
         observer.attach(inspector.feed.touch)
-        async with serving(inspector, port=options.port) as running:
+        async with _served(inspector, options, runtime, store) as running:
             yield running
 
 
@@ -76,7 +81,7 @@ async def inspecting_store(
 
     `mode` and `url` tell the page whose store it is.
     """
-    captures = Captures(store)
+    captures = CaptureReader(store)
     await captures.open()
     try:
         destination = ToTheHandler(store, options.secret, await captures.last_target())
@@ -84,8 +89,21 @@ async def inspecting_store(
         await captures.close()
     async with (
         _opened(options, runtime, store, mode, destination, lambda: (url, None)) as (inspector, _),
-        serving(inspector, port=options.port) as running,
+        _served(inspector, options, runtime, store) as running,
     ):
+        yield running
+
+
+@asynccontextmanager
+async def _served(
+    inspector: Inspector, options: InspectorOptions, runtime: Runtime, store: Path
+) -> AsyncIterator[OpenInspector]:
+    """Serve at the address that the store's last inspector had, if that is possible, and remember this one's."""
+    known = recall(runtime.home, store)
+    if known is not None and known.port in options.avoided_ports:
+        known = None
+    async with serving(inspector, port=options.port, remembered=known) as running:
+        remember(runtime.home, store, running.address)
         yield running
 
 
@@ -95,10 +113,10 @@ async def _opened(
     runtime: Runtime,
     store: Path,
     mode: str,
-    destination: Destination,
+    destination: ReplayDestination,
     urls: Callable[[], tuple[str | None, str | None]],
-) -> AsyncIterator[tuple[Inspector, Captures]]:
-    captures = Captures(store)
+) -> AsyncIterator[tuple[Inspector, CaptureReader]]:
+    captures = CaptureReader(store)
     await captures.open()
     try:
         setup = InspectorSetup(

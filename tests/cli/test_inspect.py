@@ -1,0 +1,110 @@
+"""`port-hook inspect` and `listen --inspect` as real processes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+from tests.factories import SECRET, an_exchange
+from tests.inspectors import keep
+from tests.processes import environment
+
+PORT_HOOK = [sys.executable, "-m", "port_hook_cli"]
+
+
+@pytest.fixture
+def kept(folder: Path) -> None:
+    keep(folder / ".port-hook" / "captures.db", [an_exchange()])
+
+
+@contextmanager
+def inspecting(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `port-hook inspect`, and yield the process and the URL that it prints."""
+    process = subprocess.Popen(
+        [*PORT_HOOK, "inspect", *options],
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def a_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -> None:
+    with inspecting(folder) as (process, url):
+        with httpx.Client(follow_redirects=True) as browser:
+            page = browser.get(url)
+            assert page.status_code == 200
+            assert "token" not in str(page.url)
+            session = browser.get(page.url.join("/api/session")).json()
+        assert (session["mode"], session["count"], session["can"]["sign"]) == ("store", 1, True)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out) == (ExitCode.OK, "")
+        assert "The inspector is open until Ctrl-C." in err
+        assert SECRET.reveal() not in err
+
+
+def test_inspect_without_a_store_fails(run: Run) -> None:
+    result = run("inspect")
+    assert result.code == ExitCode.STORE
+    assert "There is no capture store" in result.err
+
+
+def test_inspect_refuses_a_port_that_is_taken(run: Run, kept: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("inspect", "--inspect-port", str(taken.getsockname()[1]))
+    assert result.code == ExitCode.LISTEN
+    assert "--inspect-port" in result.err
+
+
+@pytest.mark.parametrize("option", ["--forward-to", "--route"])
+def test_listen_refuses_to_forward_to_its_own_inspector(run: Run, option: str) -> None:
+    port = a_free_port()
+    target = f"http://localhost:{port}/"
+    result = run(
+        "listen",
+        "--inspect",
+        "--inspect-port",
+        str(port),
+        "--port",
+        "0",
+        "--tunnel",
+        "none",
+        option,
+        f"create_vm={target}" if option == "--route" else target,
+        env={"PORT_CLIENT_SECRET": SECRET.reveal()},
+    )
+    assert result.code == ExitCode.USAGE
+    assert "is the inspector itself" in result.err
+
+
+@pytest.mark.parametrize("options", [("--inspect-port", "1"), ("--open",), ("--actions", "x.json")])
+def test_options_of_the_inspector_need_inspect(run: Run, options: tuple[str, ...]) -> None:
+    result = run("listen", *options, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+    assert result.code == ExitCode.USAGE
+    assert "There is no inspector without --inspect" in result.err

@@ -1,0 +1,472 @@
+"""Every address of docs/reference/inspector-api.md, over a store and beside a listener."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.cli.keys import build_decrypter
+from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runtime import Runtime
+from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.inspectors import InspectorClient, beside_listener, keep, over_store
+from tests.sandboxes import a_sandbox
+from tests.servers import handler
+
+DOCUMENT = Path("docs/reference/inspector-api.md")
+ID = "0123456789ab"
+MakeRuntime = Callable[..., Runtime]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "captures.db"
+
+
+def documented(heading: str) -> Any:
+    """Return the first JSON block below a heading of the documentation."""
+    page = (Path(__file__).parents[2] / DOCUMENT).read_text("utf-8")
+    part = page.split(f"### `{heading}`")[1]
+    block = re.search(r"```json\n(.*?)```", part, re.DOTALL)
+    assert block is not None
+    return json.loads(block[1])
+
+
+def fields_of(value: Any) -> Any:
+    """Return the names of the fields in a JSON document, at all levels."""
+    if isinstance(value, dict):
+        return {name: fields_of(inner) for name, inner in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [fields_of(value[0])]
+    return None
+
+
+def answered(**overrides: Any) -> Exchange:
+    fields: dict[str, Any] = {
+        "delivery": Delivery(url="http://127.0.0.1:1/", status=202, latency_ms=12.5, body=b"", headers=Headers()),
+        "response": Response(status=202, headers=Headers((("x-a", "b"),)), body=b"ok"),
+    }
+    return an_exchange(**fields | overrides)
+
+
+async def test_rows_have_the_documented_fields_and_pages_follow_each_other(runtime: MakeRuntime, store: Path) -> None:
+    found = [answered(invocation=an_invocation(id=f"{number:012x}", received_at=NOW + number)) for number in range(7)]
+    keep(store, found)
+    async with over_store(runtime(), store) as client:
+        page = await client.get("/api/captures", limit=3)
+        assert fields_of(page) == fields_of(documented("GET /api/captures"))
+        assert page["captures"][0]["handler"] == {"status": 202, "fault": None, "latency_ms": 12.5}
+        seqs = [row["seq"] for row in page["captures"]]
+        while page["next"]:
+            page = await client.get("/api/captures", limit=3, **{"from": page["next"]})
+            seqs += [row["seq"] for row in page["captures"]]
+        assert seqs == [7, 6, 5, 4, 3, 2, 1]
+        assert (await client.get("/api/spans"))["spans"] == [[7, 1]]
+        histogram = await client.get("/api/histogram", buckets=2, since=NOW, until=NOW + 8)
+        assert histogram["buckets"] == [[4, 0], [3, 0]]
+
+
+async def test_capture_has_the_documented_fields(runtime: MakeRuntime, store: Path) -> None:
+    document = a_document()
+    document["payload"]["censoredProperties"] = ["cpu"]
+    invalid = Verdict(status=Status.INVALID, causes=())
+    keep(store, [answered(invocation=an_invocation(a_body(document)), verdict=invalid)])
+    async with over_store(runtime(), store) as client:
+        found = await client.get(f"/api/captures/{ID[:5]}")
+    shape = documented("GET /api/captures/ID")
+    row, example = found.pop("row"), shape.pop("row")
+    assert set(example) - {"…"} <= set(row)
+    assert fields_of(row) == fields_of(documented("GET /api/captures"))["captures"][0]
+    for name in ("inputs", "headers"):
+        assert found.get(name, [1])
+    for place in ("response",):
+        assert set(found[place].pop("body")) == set(shape["request"]["body"])
+        shape[place].pop("body")
+    for shown in (found, shape):
+        shown["changes"] = shown["replays"] = shown["verdict"]["causes"] = None
+    assert fields_of(found) == fields_of(shape)
+    parts = found["verdict"]["parts"]
+    assert parts["expected"] == parts["received"]
+    assert parts["note"] is None
+
+
+async def test_session_has_the_documented_fields_in_both_modes(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    async with over_store(runtime(), store) as client:
+        found = await client.get("/api/session")
+        assert fields_of(found) == fields_of(documented("GET /api/session"))
+        assert (found["mode"], found["count"], found["url"]) == ("store", 1, None)
+        assert found["can"] == {"replay": True, "sign": True, "runs": False, "trigger": False, "decrypt": False}
+    async with beside_listener(runtime(), store) as client:
+        found = await client.get("/api/session")
+        assert (found["mode"], found["url"]) == ("listen", client.serving.url if client.serving else None)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/captures/nowhere", 404),
+        ("/api/captures/0", 409),
+        (f"/api/captures/{ID}/tree?path=/nowhere", 404),
+        (f"/api/captures/{ID}/tree?path=x", 404),
+        (f"/api/captures/{ID}/tree?path=/{'9' * 5000}", 404),
+        (f"/api/captures/{ID}/tree?part=delivery", 400),
+        (f"/api/captures/{ID}/body?part=x", 400),
+        (f"/api/captures/{ID}/export/nothing", 404),
+        ("/api/compare?a=0123456789ab", 400),
+        ("/api/captures?verdict=x", 400),
+        ("/api/captures?since=nan", 400),
+        ("/api/captures?since=1e999", 400),
+        ("/api/histogram?since=-1e308&until=1e308", 400),
+        ("/api/captures?limit=x", 400),
+        ("/api/captures?limit=99999999999999999999", 400),
+        ("/api/captures?from=²", 400),
+        (f"/api/captures?text={'x' * 1001}", 400),
+        (f"/api/captures?text={'x' * 20_000}", 400),
+        ("/api/captures?response=9xx", 400),
+        ("/api/events?response=9xx", 400),
+        ("/api/nowhere", 404),
+        ("/api/captures/%2e%2e/x", 404),
+    ],
+)
+async def test_request_that_is_not_valid_gets_an_error_with_a_hint(
+    runtime: MakeRuntime, store: Path, path: str, status: int
+) -> None:
+    keep(store, [answered(), an_exchange(an_invocation(id="0aaaaaaaaaaa"))])
+    async with over_store(runtime(), store) as client:
+        response = await client.http.get(path)
+        assert response.status_code == status, response.text
+        if "x" * 2_000 not in path:  # refused by the server before the inspector sees it
+            assert set(response.json()) >= {"error", "hint"}
+        assert (await client.get("/api/session"))["count"] == 2
+
+
+async def test_tree_is_read_level_by_level(runtime: MakeRuntime, store: Path) -> None:
+    body = json.dumps({"a/b": {"~": [1, 2]}, "many": list(range(100_000)), "n": 9007199254740993, "s": "x" * 9000})
+    keep(store, [an_exchange(an_invocation(body.encode()))])
+    async with over_store(runtime(), store) as client:
+        level = partial(client.get, f"/api/captures/{ID}/tree")
+        top = await level()
+        assert [(row["key"], row["type"], row["size"]) for row in top["children"]] == [
+            ("a/b", "object", 1),
+            ("many", "array", 100_000),
+            ("n", "number", None),
+            ("s", "string", 9000),
+        ]
+        assert top["children"][2]["text"] == "9007199254740993"
+        assert len(top["children"][3]["text"]) == 4097
+        assert (await level(path="/a~1b/~0"))["children"][1]["path"] == "/a~1b/~0/1"
+        part = await level(path="/many", offset=99_900, limit=99_999)
+        assert (len(part["children"]), part["next"]) == (100, None)
+        assert (await level(path="/many", limit=99_999))["next"] == 1000
+        assert (await level(find="NTY"))["matches"] == []
+        assert (await level(find="999"))["matches"][0] == "/many/999"
+
+
+async def test_bytes_of_each_part_are_exact(runtime: MakeRuntime, store: Path) -> None:
+    binary = bytes(range(256))
+    keep(store, [answered(invocation=an_invocation(binary))])
+    async with over_store(runtime(), store) as client:
+        response = await client.http.get(f"/api/captures/{ID}/body")
+        assert response.content == binary
+        assert response.headers["content-type"] == "application/octet-stream"
+        assert response.headers["content-disposition"].startswith("attachment")
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert (await client.http.get(f"/api/captures/{ID}/body", params={"part": "response"})).content == b"ok"
+        shown = (await client.get(f"/api/captures/{ID}"))["request"]["body"]
+        assert (shown["text"], shown["type"]) == (None, "binary")
+        assert shown["hex"][0].startswith("00000000  00 01 02")
+
+
+HOSTILE = {
+    "deep": b"[" * 10_000 + b"]" * 10_000,
+    "many keys": json.dumps({str(number): number for number in range(100_000)}).encode(),
+    "10 MB": b'{"a":"' + b"x" * 10_000_000 + b'"}',
+    "lone surrogates": b'{"action":"\\ud800","context":{"runId":"\\udfff"},"\\ud800":1}',
+    "NUL": b'{"action":"a\\u0000b","x":"\0"}',
+    "not finite": b'{"a":NaN,"b":Infinity,"payload":{"properties":{"n":NaN}}}',
+    "long number": b'{"n":' + b"9" * 10_000 + b"}",
+    "long keys": json.dumps({"k" * 100_000: {"l" * 100_000: {"m" * 100_000: "needle"}}}).encode(),
+    "empty": b"",
+    "not UTF-8": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+async def test_hostile_body_is_shown_in_bounded_responses(runtime: MakeRuntime, store: Path, body: bytes) -> None:
+    keep(store, [answered(invocation=an_invocation(body)), answered(invocation=an_invocation(body, id="bb"))])
+    async with over_store(runtime(), store) as client:
+        for path in (
+            "/api/captures",
+            f"/api/captures/{ID}",
+            "/api/compare?a=0123&b=bb",
+            "/api/captures?text=needle",
+            "/api/spans?text=x",
+            f"/api/captures/{ID}/tree",
+            f"/api/captures/{ID}/tree?find=needle",
+        ):
+            response = await client.http.get(path)
+            assert response.status_code in ({200, 400} if "tree" in path else {200}), (path, response.text[:500])
+            assert len(response.content) < 2_000_000
+            json.loads(response.content, parse_constant=pytest.fail)
+        for name in ("curl", "httpie", "python", "http", "har", "pytest", "lambda", "capture"):
+            response = await client.http.get(f"/api/captures/{ID}/export/{name}")
+            assert response.status_code == 200, (name, response.text[:500])
+
+
+async def test_huge_fields_are_cut(runtime: MakeRuntime, store: Path) -> None:
+    document = a_document(action="a" * 200_000)
+    long = an_invocation(a_body(document), target="/" + "t" * 200_000)
+    keep(store, [an_exchange(replace(long, id=f"{number:012x}")) for number in range(200)])
+    async with over_store(runtime(), store) as client:
+        response = await client.http.get("/api/captures", params={"limit": 200})
+        assert len(response.json()["captures"]) == 200
+        assert len(response.content) < 2_000_000
+
+
+async def test_client_secret_is_in_no_response(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    async with beside_listener(runtime(), store) as client:
+        texts = [
+            (await client.http.get(path)).text for path in ("/api/session", f"/api/captures/{ID}", "/api/captures")
+        ]
+        texts += [
+            (await client.http.get(f"/api/captures/{ID}/export/{name}")).text
+            for name in ("curl", "httpie", "python", "http", "har", "pytest", "lambda", "capture")
+        ]
+        texts.append(json.dumps(await client.post(f"/api/captures/{ID}/replay")))
+    assert not [text for text in texts if SECRET.reveal() in text]
+
+
+async def test_replay_beside_a_listener_is_verified_saved_and_forwarded(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url) as client:
+            found = await client.post(f"/api/captures/{ID}/replay")
+            assert found["delivery"]["status"] == 200
+            capture = await client.get(f"/api/captures/{found['capture']}")
+            row = capture["row"]
+            assert (row["verdict"], row["replay_of"], row["source"]) == ("valid", ID, "replay")
+            original = await client.get(f"/api/captures/{ID}")
+            assert [replay["id"] for replay in original["replays"]] == [found["capture"]]
+            assert [request.body for request in target.requests] == [a_body()]
+
+
+async def test_replay_with_an_edited_body_is_sent_as_json_stringify_writes_it(
+    runtime: MakeRuntime, store: Path
+) -> None:
+    keep(store, [answered()])
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url) as client:
+            await client.post(f"/api/captures/{ID}/replay", {"body": '{ "b": 1.0,\n "2": "é", "1": 1e21 }'})
+            await client.post(f"/api/captures/{ID}/replay", {"set": {"/payload/properties/cpu": 8}})
+            await client.post(f"/api/captures/{ID}/replay", {"sign": False})
+            found = await client.post(f"/api/captures/{ID}/replay", {"body": "{\n x"}, expect=400)
+            assert (found["line"], found["column"]) == (2, 2)
+            for path in ("/nowhere/x", "/payload/properties/cpu/x", "x"):
+                await client.post(f"/api/captures/{ID}/replay", {"set": {path: 1}}, expect=400)
+            for name, value in (("body", 1), ("set", []), ("to", 1), ("sign", "no")):
+                await client.post(f"/api/captures/{ID}/replay", {name: value}, expect=400)
+    first, second = (request.body for request in target.requests)
+    assert first == '{"1":1e+21,"2":"é","b":1}'.encode()
+    assert json.loads(second)["payload"]["properties"]["cpu"] == 8
+
+
+async def test_replay_over_a_store_is_sent_to_the_handler_and_saved(runtime: MakeRuntime, store: Path) -> None:
+    with handler() as target:
+        delivery = Delivery(url=f"{target.url}/hook", status=200, latency_ms=1.0)
+        keep(store, [answered(delivery=delivery)])
+        async with over_store(runtime(), store) as client:
+            found = await client.post(f"/api/captures/{ID}/replay")
+            assert (found["delivery"]["status"], found["notes"]) == (200, [])
+        with open_store(store, store.parent) as kept:
+            saved = kept.get(found["capture"])
+        assert (saved.verdict.status, saved.invocation.replay_of) == (Status.VALID, ID)
+        assert saved.delivery is not None
+        assert target.requests[0].line == "POST /hook HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "http://page.example/",
+        "http://127.0.0.1@page.example/",
+        "http://10.0.0.1/",
+        "page.example:80",
+        "http://x.localhost/",
+        "ftp://127.0.0.1/",
+        "http://127.0.0.1:0/",
+        "",
+    ],
+)
+async def test_replay_to_another_machine_is_refused(runtime: MakeRuntime, store: Path, to: str) -> None:
+    away = Delivery(url="http://page.example/", status=200, latency_ms=1.0)
+    keep(store, [answered(delivery=away)])
+    async with over_store(runtime(), store) as client:
+        assert (await client.get(f"/api/captures/{ID}"))["replay_to"] is None
+        await client.post(f"/api/captures/{ID}/replay", {"to": to}, expect=400)
+
+
+async def test_replay_to_the_inspector_itself_is_refused(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    async with over_store(runtime(), store) as client:
+        url = f"http://localhost:{client.opened.port}/api"
+        found = await client.post(f"/api/captures/{ID}/replay", {"to": url}, expect=400)
+        assert "is the inspector itself" in found["error"]
+        keep(store, [answered(invocation=an_invocation(id="bb"), delivery=Delivery(url=url, status=1, latency_ms=1.0))])
+        await wait_for_count(client, 2)
+        await client.post("/api/captures/bb/replay", expect=400)
+
+
+async def wait_for_count(client: InspectorClient, count: int) -> None:
+    async with client.events(after=0) as events:
+        seen = 0
+        while seen < count:
+            seen += len((await events.next("captures"))["added"])
+
+
+async def test_body_that_is_too_large_is_refused(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    async with beside_listener(runtime(), store) as client:
+        path = f"/api/captures/{ID}/replay"
+        found = await client.post(path, {"body": json.dumps("x" * 11_000_000)}, expect=400)
+        assert "--max-body" in found["hint"]
+        await client.post(path, {"body": "x" * 17_000_000}, expect=413)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"sign":1}'])
+async def test_post_without_a_json_object_is_refused(runtime: MakeRuntime, store: Path, content: bytes) -> None:
+    keep(store, [answered()])
+    async with over_store(runtime(), store) as client:
+        fields = {"x-port-hook": "1", "content-type": "application/json; charset=x-unknown"}
+        response = await client.http.post(f"/api/captures/{ID}/replay", content=content, headers=fields)
+        assert response.status_code == 400
+
+
+async def test_encrypted_inputs_are_decrypted_and_saved_nowhere(runtime: MakeRuntime, store: Path) -> None:
+    document = a_document()
+    document["payload"]["properties"]["token"] = encrypt_aes_gcm(SECRET, b"plain-0f3b")
+    document["payload"]["censoredProperties"] = ["token"]
+    keep(store, [answered(invocation=an_invocation(a_body(document)))])
+    decrypt: Callable[..., list[Decryption]] = build_decrypter(SECRET, None, runtime()).decrypt
+    async with over_store(runtime(), store, decrypt=decrypt) as client:
+        found = (await client.post(f"/api/captures/{ID}/decrypt"))["values"]
+        assert [(value["text"], value["problem"]) for value in found] == [("plain-0f3b", None)]
+    async with over_store(runtime(), store) as client:
+        await client.post(f"/api/captures/{ID}/decrypt", expect=400)
+    assert not [file for file in store.parent.rglob("*") if file.is_file() and b"plain-0f3b" in file.read_bytes()]
+
+
+async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    with a_sandbox() as sandbox:
+        run_id = "r_QOz6WoOB1Q2lmhZZ"
+        sandbox.add_run(run_id, action="create_vm")
+        settings = Settings(
+            client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url, app_url=""
+        )
+        async with over_store(runtime(), store, settings=lambda: settings) as client:
+            assert (await client.get("/api/session"))["can"]["runs"]
+            found = await client.get(f"/api/runs/{run_id}")
+            assert (found["available"], found["run"]["status"], found["nodes"]) == (True, "IN_PROGRESS", [])
+            report = {"status": "SUCCESS", "message": "done", "label": "ok", "link": ["https://ci.example/1"]}
+            found = await client.post(f"/api/runs/{run_id}/report", report)
+            assert (found["run"]["status"], found["run"]["link"]) == ("SUCCESS", ["https://ci.example/1"])
+            assert [entry["text"] for entry in found["logs"]] == ["done"]
+            wrong: tuple[tuple[str, Any], ...] = (
+                ("status", "BAD"),
+                ("status", 1),
+                ("link", "https://x"),
+                ("link", [1]),
+                ("message", {}),
+            )
+            for name, value in wrong:
+                await client.post(f"/api/runs/{run_id}/report", {name: value}, expect=400)
+
+
+async def test_runs_without_credentials_say_what_to_set(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    async with over_store(runtime(), store) as client:
+        for run_id in ("r_QOz6WoOB1Q2lmhZZ", "../../x", "x" * 3000):
+            found = await client.get(f"/api/runs/{run_id.replace('/', '%2f')}")
+            assert found["available"] is False
+            assert found["reason"]
+            assert found["hint"]
+
+
+ACTION = {
+    "identifier": "create_vm",
+    "title": "Create VM",
+    "trigger": {
+        "type": "self-service",
+        "operation": "CREATE",
+        "userInputs": {"properties": {"cpu": {"type": "number", "title": "CPU"}}, "required": ["cpu"]},
+        "blueprintIdentifier": "vm",
+    },
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
+}
+
+
+async def test_action_is_listed_and_triggered_with_checked_inputs(
+    runtime: MakeRuntime, store: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "action.json"
+    file.write_text(json.dumps(ACTION))
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url, actions=[file]) as client:
+            (form,) = (await client.get("/api/actions"))["actions"]
+            assert form["inputs"] == [
+                {
+                    "name": "cpu",
+                    "title": "CPU",
+                    "type": "number",
+                    "format": None,
+                    "description": None,
+                    "required": True,
+                    "default": None,
+                    "enum": None,
+                }
+            ]
+            found = await client.post("/api/actions/create_vm/trigger", {"inputs": {"cpu": 2}})
+            assert (await client.get(f"/api/captures/{found['capture']}"))["row"]["verdict"] == "valid"
+            assert json.loads(target.requests[0].body)["payload"]["properties"] == {"cpu": 2}
+            assert "cpu" in (await client.post("/api/actions/create_vm/trigger", {"inputs": {}}, expect=400))["error"]
+            await client.post("/api/actions/create_vm/trigger", {"inputs": [1]}, expect=400)
+            await client.post("/api/actions/nowhere/trigger", {"inputs": {}}, expect=400)
+
+
+async def test_two_captures_are_compared(runtime: MakeRuntime, store: Path) -> None:
+    other = an_invocation(a_body(a_document(action="delete_vm")), id="bb", target="/x")
+    keep(store, [answered(), answered(invocation=other)])
+    async with over_store(runtime(), store) as client:
+        found = await client.get("/api/compare", a=ID, b="bb")
+    assert found["body"] == [{"path": "/action", "kind": "changed", "before": '"create_vm"', "after": '"delete_vm"'}]
+    assert [change["path"] for change in found["facts"]] == ["target"]
+    assert (found["a"]["id"], found["b"]["id"], found["complete"]) == (ID, "bb", True)
+
+
+async def test_read_only_store_gets_a_note_instead_of_the_replay(runtime: MakeRuntime, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    store = place / "captures.db"
+    with handler() as target:
+        delivery = Delivery(url=target.url, status=200, latency_ms=1.0)
+        keep(store, [answered(delivery=delivery)])
+        async with over_store(runtime(), store) as client:
+            # Removed under the inspector: nothing can be added to it, also for a test that runs as root.
+            store.rename(place / "away.db")
+            found = await client.post(f"/api/captures/{ID}/replay")
+            assert found["capture"] is None
+            assert "not saved" in found["notes"][0]
+            assert len(target.requests) == 1

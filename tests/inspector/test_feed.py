@@ -1,0 +1,208 @@
+"""Server-sent events: nothing is lost, and a page that reads nothing holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.inspector.server import MAX_STREAMS
+from port_hook_cli.invocations.models import Exchange, Response
+from port_hook_cli.runtime import Runtime
+from tests.factories import NOW, a_body, a_document, an_exchange, an_invocation, signed
+from tests.inspectors import Events, beside_listener, keep, over_store
+
+MakeRuntime = Callable[..., Runtime]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "captures.db"
+    keep(path, some(1))
+    return path
+
+
+def some(count: int, start: int = 0, *, padding: int = 0, **overrides: Any) -> list[Exchange]:
+    return [
+        an_exchange(
+            an_invocation(a_body(a_document(padding="x" * padding)), id=f"{number:012x}", received_at=NOW + number),
+            **overrides,
+        )
+        for number in range(start, start + count)
+    ]
+
+
+def replace_store(store: Path, other: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    other.replace(store)
+
+
+async def added(events: Events, count: int) -> list[int]:
+    """Return the numbers of the next `count` captures."""
+    seqs: list[int] = []
+    while len(seqs) < count:
+        seqs += [row["seq"] for row in (await events.next("captures"))["added"]]
+    return seqs
+
+
+async def test_stream_begins_with_the_session(runtime: MakeRuntime, store: Path) -> None:
+    async with over_store(runtime(), store) as client, client.events() as events:
+        name, session = await events.any()
+        assert (name, session["mode"], events.last_id) == ("session", "store", "1")
+
+
+async def test_arrival_and_its_outcome_are_told_within_a_second(runtime: MakeRuntime, store: Path) -> None:
+    async with beside_listener(runtime(), store) as client, client.events() as events:
+        assert client.serving is not None
+        await events.next("session")
+        headers = dict(signed(a_body(), timestamp=str(int(runtime().now()))))
+        headers.pop("Host")
+        async with asyncio.timeout(2):
+            await client.http.post(client.serving.url, content=a_body(), headers=headers)
+        (row,) = (await events.next("captures", within_s=1.5))["added"]
+        if row["response"] is None:
+            (row,) = (await events.next("captures", within_s=1.5))["changed"]
+        assert (row["verdict"], row["response"]) == ("valid", 200)
+
+
+async def test_stream_resumes_after_the_last_event_without_a_gap(runtime: MakeRuntime, store: Path) -> None:
+    async with over_store(runtime(), store) as client:
+        async with client.events() as events:
+            keep(store, some(3, 1))
+            assert await added(events, 3) == [2, 3, 4]
+        keep(store, some(3, 4))
+        async with client.events(headers={"last-event-id": events.last_id}) as events:
+            assert await added(events, 3) == [5, 6, 7]
+        async with client.events(after=5) as events:
+            assert await added(events, 2) == [6, 7]
+    async with over_store(runtime(), store) as client, client.events(after=5) as events:
+        assert await added(events, 2) == [6, 7]
+
+
+@pytest.mark.parametrize("after", [0, 99_999])
+async def test_page_that_is_too_far_behind_or_ahead_loads_its_list_again(
+    runtime: MakeRuntime, store: Path, after: int
+) -> None:
+    keep(store, some(300, 1))
+    async with over_store(runtime(), store) as client, client.events(after=after) as events:
+        assert await events.next("reset") == {}
+        assert events.last_id == "301"
+        keep(store, some(1, 400))
+        assert await added(events, 1) == [302]
+
+
+async def test_filters_apply_to_what_arrives_and_to_what_changes(runtime: MakeRuntime, store: Path) -> None:
+    with open_store(store, store.parent) as opened:
+        async with over_store(runtime(), store) as client, client.events(action="delete_vm") as events:
+            await events.next("session")
+            mine = an_exchange(an_invocation(a_body(a_document(action="delete_vm")), id="aa", received_at=NOW + 9))
+            other = some(1, 20)[0]
+            opened.add([other, mine])
+            assert await added(events, 1) == [3]
+            opened.complete([replace(each, response=Response(status=200)) for each in (other, mine)])
+            changed = (await events.next("captures"))["changed"]
+            assert [row["seq"] for row in changed] == [3]
+
+
+async def test_capture_that_matches_once_its_response_is_known_makes_the_page_load_its_list(
+    runtime: MakeRuntime, store: Path
+) -> None:
+    with open_store(store, store.parent) as opened:
+        async with over_store(runtime(), store) as client, client.events(response="5xx") as events:
+            await events.next("session")
+            exchange = some(1, 20)[0]
+            opened.add([exchange])
+            await client.get("/api/captures")
+            async with client.events(after=1) as all_of_them:
+                await added(all_of_them, 1)
+            opened.complete([replace(exchange, response=Response(status=500))])
+            await events.next("reset")
+        assert [row["seq"] for row in (await client_rows(runtime(), store, response="5xx"))] == [2]
+
+
+async def client_rows(world: Runtime, store: Path, **filters: str) -> Sequence[dict[str, Any]]:
+    async with over_store(world, store) as client:
+        rows: list[dict[str, Any]] = (await client.get("/api/captures", **filters))["captures"]
+        return rows
+
+
+async def test_cleared_and_replaced_stores_make_the_page_load_its_list(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, some(5, 1))
+    async with over_store(runtime(), store) as client, client.events() as events:
+        await events.next("session")
+        with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM captures")
+        await events.next("reset")
+        assert (await client.get("/api/captures"))["captures"] == []
+        other = store.with_name("other.db")
+        keep(other, some(2))
+        replace_store(store, other)
+        await events.next("reset")
+        assert [row["seq"] for row in (await client.get("/api/captures"))["captures"]] == [2, 1]
+
+
+async def test_store_that_disappears_is_a_problem_of_the_session_until_it_is_back(
+    runtime: MakeRuntime, store: Path
+) -> None:
+    async with over_store(runtime(), store) as client, client.events() as events:
+        assert (await events.next("session"))["problem"] is None
+        away = store.with_name("away.db")
+        os.rename(store, away)  # noqa: PTH104
+        assert "There is no capture store" in (await events.next("session"))["problem"]
+        assert len((await client.get("/api/captures"))["captures"]) == 1
+        os.rename(away, store)  # noqa: PTH104
+        assert (await events.next("session"))["problem"] is None
+        keep(store, some(1, 1))
+        assert await added(events, 1) == [2]
+
+
+async def test_locked_store_delays_events_and_blocks_nothing_else(runtime: MakeRuntime, store: Path) -> None:
+    async with over_store(runtime(), store) as client, client.events() as events:
+        await events.next("session")
+        with closing(sqlite3.connect(store, isolation_level=None)) as locking:
+            locking.execute("BEGIN EXCLUSIVE")
+            async with asyncio.timeout(3):
+                assert (await client.get("/api/session"))["count"] == 1
+                assert (await client.http.get("/page/app.js")).status_code == 200
+            locking.execute("ROLLBACK")
+        keep(store, some(1, 1))
+        assert await added(events, 1) == [2]
+
+
+async def test_client_that_reads_nothing_does_not_stop_others(runtime: MakeRuntime, store: Path) -> None:
+    async with over_store(runtime(), store) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.opened.port, limit=1)
+        token = client.opened.address.token
+        writer.write(f"GET /api/events HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n".encode())
+        await reader.read(1)
+        async with client.events() as events:
+            await events.next("session")
+            for start in range(1, 1500, 150):
+                keep(store, some(150, start))
+                assert await added(events, 150) == list(range(start + 1, start + 151))
+        writer.close()
+
+
+async def test_streams_are_limited_and_a_closed_one_makes_room(runtime: MakeRuntime, store: Path) -> None:
+    async with over_store(runtime(), store) as client:
+        async with AsyncExitStack() as stack:
+            for _ in range(MAX_STREAMS):
+                events = await stack.enter_async_context(client.events())
+                await events.next("session")
+            assert (await client.http.get("/api/events")).status_code == 429
+            assert (await client.http.head("/api/events")).status_code == 405
+        keep(store, some(1, 1))  # the server notices at the next write that a page is gone
+        async with asyncio.timeout(10):
+            while True:
+                async with client.http.stream("GET", "/api/events") as response:
+                    if response.status_code == 200:
+                        break
