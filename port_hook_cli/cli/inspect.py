@@ -163,6 +163,7 @@ class SandboxInspector:
             port=self._port,
             actions=[self._runtime.cwd / path for path in self._actions],
             secret=secret,
+            remembers=False,
             settings=lambda: settings,
             decrypt=_decrypt(secret, None, self._runtime),
         )

@@ -30,11 +30,13 @@ __all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "insp
 class InspectorOptions:
     """What an inspector needs besides its store: its port (0: any), files of actions, keys, and Port's settings.
 
-    `avoided_ports` are those of handlers: a remembered port is not used if it is one of them.
+    `avoided_ports` are those of handlers: a remembered port is not used if it is one of them. `remembers` says that the
+    port and the token are kept in the home folder for the next inspector of the same store.
     """
 
     port: int = 0
     avoided_ports: frozenset[int] = frozenset()
+    remembers: bool = True
     actions: Sequence[Path] = ()
     secret: Secret | None = None
     settings: Callable[[], Settings] = field(default=Settings, repr=False)
@@ -99,11 +101,12 @@ async def _served(
     inspector: Inspector, options: InspectorOptions, runtime: Runtime, store: Path
 ) -> AsyncIterator[OpenInspector]:
     """Serve at the address that the store's last inspector had, if that is possible, and remember this one's."""
-    known = recall(runtime.home, store)
+    known = recall(runtime.home, store) if options.remembers else None
     if known is not None and known.port in options.avoided_ports:
         known = None
     async with serving(inspector, port=options.port, remembered=known) as running:
-        remember(runtime.home, store, running.address)
+        if options.remembers:
+            remember(runtime.home, store, running.address)
         yield running
 
 
