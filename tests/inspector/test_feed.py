@@ -186,9 +186,9 @@ async def test_client_that_reads_nothing_does_not_stop_others(runtime: MakeRunti
         await reader.read(1)
         async with client.events() as events:
             await events.next("session")
-            for start in range(1, 1500, 150):
-                keep(store, some(150, start))
-                assert await added(events, 150) == list(range(start + 1, start + 151))
+            for start in range(1, 1200, 40):
+                keep(store, some(40, start))
+                assert await added(events, 40) == list(range(start + 1, start + 41))
         writer.close()
 
 
