@@ -87,7 +87,7 @@ async def _action_run(port: Any, run_id: str, app_url: str) -> dict[str, Any]:
         },
         [
             {"at": entry.get("createdAt"), "level": None, "text": str(entry.get("message", ""))}
-            for entry in logs[-_MAX_LOGS:]
+            for entry in _objects(logs)[-_MAX_LOGS:]
         ],
         [],
     )
@@ -122,7 +122,7 @@ async def _workflow_run(port: Any, run_id: str) -> dict[str, Any]:
 
 def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the nodes of a workflow with what became of them in a run, and the nodes that each leads to."""
-    reached = {_part(each, "node").get("identifier"): each for each in _objects(run.get("nodeRuns"))}
+    reached = {str(_part(each, "node").get("identifier")): each for each in _objects(run.get("nodeRuns"))}
     targets: dict[str, list[str]] = {}
     for connection in _objects(definition.get("connections")):
         targets.setdefault(str(connection.get("sourceIdentifier")), []).append(str(connection.get("targetIdentifier")))
