@@ -17,6 +17,7 @@ from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runtime import Runtime
 
 _MAX_LOGS = 500
+_LOGS_OF_A_PAGE = 50
 _MAX_NODES = 200
 _NO_CREDENTIALS = (
     "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET, or start `port-hook sandbox`, and start the inspector again."
@@ -43,13 +44,8 @@ class PortSide:
 
     async def show(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
         """Return the run; for a node run, the run of its workflow if `workflow_run` names it. Never raises."""
-        if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
-            return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
-        if is_node_run(run_id) and workflow_run is None:
-            return _unavailable(
-                "Port has no route that shows a node's run alone, and this payload does not name the workflow's run.",
-                "Add {{ .workflowRun.identifier }} to the node's body to see the whole run here.",
-            )
+        if unnamed := _unnamed(run_id, workflow_run):
+            return unnamed
         try:
             settings = self._read()
             async with open_port_api(settings, self._runtime, retries=False) as port:
@@ -68,9 +64,23 @@ class PortSide:
             await send_report(port, plan)
 
 
+def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
+    """Return the response for ids that name no run that Port could show, or None."""
+    if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
+        return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
+    if workflow_run is not None and not WORKFLOW_RUN_ID.match(workflow_run):
+        return _unavailable(f"{workflow_run[:80]} is not the id of a workflow's run.", "Look at the payload.")
+    if is_node_run(run_id) and workflow_run is None:
+        return _unavailable(
+            "Port has no route that shows a node's run alone, and this payload does not name the workflow's run.",
+            "Add {{ .workflowRun.identifier }} to the node's body to see the whole run here.",
+        )
+    return None
+
+
 async def _action_run(port: Any, run_id: str, app_url: str) -> dict[str, Any]:
     run = await port.get_run(run_id)
-    logs = await port.run_logs(run_id)
+    logs = await _all_logs(port, run_id)
     action = run.get("action")
     return _available(
         {
@@ -87,10 +97,21 @@ async def _action_run(port: Any, run_id: str, app_url: str) -> dict[str, Any]:
         },
         [
             {"at": entry.get("createdAt"), "level": None, "text": str(entry.get("message", ""))}
-            for entry in _objects(logs)[-_MAX_LOGS:]
+            for entry in logs[:_MAX_LOGS]
         ],
         [],
     )
+
+
+async def _all_logs(port: Any, run_id: str) -> list[dict[str, Any]]:
+    """Return the log of a run, of which Port returns 50 entries at a time: the first 500."""
+    logs: list[dict[str, Any]] = []
+    while len(logs) < _MAX_LOGS:
+        page = await port.run_logs(run_id, offset=len(logs))
+        logs += page
+        if len(page) < _LOGS_OF_A_PAGE:
+            break
+    return logs
 
 
 async def _workflow_run(port: Any, run_id: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Respon
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
-from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandboxes import a_sandbox
 from tests.servers import handler
@@ -396,6 +396,28 @@ async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> N
             )
             for name, value in wrong:
                 await client.post(f"/api/runs/{run_id}/report", {name: value}, expect=400)
+
+
+async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    with a_sandbox() as sandbox:
+        sandbox.add_run(RUN_ID, action="create_vm")
+        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
+        async with over_store(runtime(), store, settings=lambda: settings) as client:
+            for number in range(60):
+                await client.post(f"/api/runs/{RUN_ID}/report", {"message": f"line {number}"})
+            texts = [entry["text"] for entry in (await client.get(f"/api/runs/{RUN_ID}"))["logs"]]
+            assert texts == [f"line {number}" for number in range(60)]
+
+
+async def test_name_of_a_workflow_run_cannot_lead_to_another_address_of_port(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    with a_sandbox() as sandbox:
+        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
+        async with over_store(runtime(), store, settings=lambda: settings) as client:
+            for name in ("..", "../../actions", "x", ""):
+                found = await client.get("/api/runs/wfnr_abc", workflow_run=name)
+                assert (found["available"], "is not the id" in found["reason"]) == (False, True)
 
 
 async def test_runs_without_credentials_say_what_to_set(runtime: MakeRuntime, store: Path) -> None:
