@@ -105,10 +105,16 @@ async def over_store(runtime: Runtime, store: Path, **options: Any) -> AsyncIter
 
 @asynccontextmanager
 async def beside_listener(
-    runtime: Runtime, store: Path, *, forward_to: str | None = None, observers: Sequence[Observer] = (), **options: Any
+    runtime: Runtime,
+    store: Path,
+    *,
+    forward_to: str | None = None,
+    mount: str = "/",
+    observers: Sequence[Observer] = (),
+    **options: Any,
 ) -> AsyncIterator[InspectorClient]:
     """Open a listener with an inspector."""
-    plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=forward_to)), port=0, store=store)
+    plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=forward_to, mount=mount)), port=0, store=store)
     observer = InspectorObserver()
     wanted = InspectorOptions(**{"secret": SECRET, **options})
     async with listening(plan, runtime, Observers([observer, *observers])) as serving:

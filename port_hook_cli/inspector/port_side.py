@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
 _MAX_LOGS = 500
+_LOGS_OF_A_PAGE = 50
 _MAX_NODES = 200
 _LATEST_RUNS = 50
 _NOT_AMONG_THE_LATEST = (
@@ -51,8 +52,8 @@ class PortSide:
 
     async def show(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
         """Return the run; for a node run, the run of its workflow if `workflow_run` names it. Never raises."""
-        if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
-            return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
+        if unnamed := _unnamed(run_id, workflow_run):
+            return unnamed
         try:
             settings = self._read()
             async with open_port_api(settings, self._runtime, retries=False) as port:
@@ -75,6 +76,15 @@ class PortSide:
             await send_report(port, plan)
 
 
+def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
+    """Return the response for ids that name no run that Port could show, or None."""
+    if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
+        return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
+    if workflow_run is not None and not WORKFLOW_RUN_ID.match(workflow_run):
+        return _unavailable(f"{workflow_run[:80]} is not the id of a workflow's run.", "Look at the payload.")
+    return None
+
+
 async def _find_workflow_run(port: PortApi, node_run: str) -> str | None:
     """Return the latest workflow run that has a node run. Port has no route that shows a node run alone."""
     found = await port.call("GET", f"/v1/workflows/runs?limit={_LATEST_RUNS}")
@@ -86,7 +96,7 @@ async def _find_workflow_run(port: PortApi, node_run: str) -> str | None:
 
 async def _action_run(port: PortApi, run_id: str, app_url: str) -> dict[str, Any]:
     run = await port.get_run(run_id)
-    logs = await port.run_logs(run_id)
+    logs = await _all_logs(port, run_id)
     action = run.get("action")
     return _available(
         {
@@ -103,10 +113,21 @@ async def _action_run(port: PortApi, run_id: str, app_url: str) -> dict[str, Any
         },
         [
             {"at": entry.get("createdAt"), "level": None, "text": str(entry.get("message", ""))}
-            for entry in logs[-_MAX_LOGS:]
+            for entry in logs[:_MAX_LOGS]
         ],
         [],
     )
+
+
+async def _all_logs(port: PortApi, run_id: str) -> list[dict[str, Any]]:
+    """Return the log of a run, of which Port returns 50 entries at a time: the first 500."""
+    logs: list[dict[str, Any]] = []
+    while len(logs) < _MAX_LOGS:
+        page = await port.run_logs(run_id, offset=len(logs))
+        logs += page
+        if len(page) < _LOGS_OF_A_PAGE:
+            break
+    return logs
 
 
 async def _workflow_run(port: PortApi, run_id: str) -> dict[str, Any]:
@@ -138,7 +159,7 @@ async def _workflow_run(port: PortApi, run_id: str) -> dict[str, Any]:
 
 def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the nodes of a workflow with what became of them in a run, and the nodes that each leads to."""
-    reached = {_part(each, "node").get("identifier"): each for each in _objects(run.get("nodeRuns"))}
+    reached = {str(_part(each, "node").get("identifier")): each for each in _objects(run.get("nodeRuns"))}
     targets: dict[str, list[str]] = {}
     for connection in _objects(definition.get("connections")):
         targets.setdefault(str(connection.get("sourceIdentifier")), []).append(str(connection.get("targetIdentifier")))

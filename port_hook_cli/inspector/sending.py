@@ -14,7 +14,7 @@ from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.inspector.json_levels import NoSuchValue
-from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target, target_url
+from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.source import SourceContext
@@ -84,7 +84,12 @@ class ThroughTheListener:
         return target_url(self._url, exchange.invocation.target)
 
     async def send(self, request: Invocation, url: str) -> Resent:
-        """Send a request through the pipeline; raises StoreError."""
+        """Send a request through the pipeline; raises StoreError, and UsageError for a body that is too large.
+
+        A request for a path that the listener does not serve is sent to the one that it serves.
+        """
+        if not is_below(request.target, self._context.mount):
+            request = replace(request, target=self._context.mount)
         clock = asyncio.get_running_loop().time
         started = clock()
         if len(request.body) > self._context.max_body:

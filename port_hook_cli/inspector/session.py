@@ -105,6 +105,7 @@ async def _served(
     if known is not None and known.port in options.avoided_ports:
         known = None
     async with serving(inspector, port=options.port, remembered=known) as running:
+        runtime.keep_secret(running.address.token)
         if options.remembers:
             remember(runtime.home, store, running.address)
         yield running

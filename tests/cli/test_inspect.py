@@ -17,7 +17,7 @@ from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, an_exchange
 from tests.inspectors import keep
-from tests.processes import environment
+from tests.processes import environment, listener
 
 PORT_HOOK = [sys.executable, "-m", "port_hook_cli"]
 
@@ -67,6 +67,19 @@ def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -
         assert (process.returncode, out) == (ExitCode.OK, "")
         assert "The inspector is open until Ctrl-C." in err
         assert SECRET.reveal() not in err
+
+
+def test_page_of_a_listener_survives_its_restart(folder: Path) -> None:
+    urls = []
+    for _ in range(2):
+        with listener(folder, "--inspect") as running:
+            assert running.process.stderr is not None
+            lines = (line.decode().strip() for line in running.process.stderr)
+            urls.append(next(line for line in lines if line.startswith("Inspector ")).split()[1])
+            with httpx.Client(follow_redirects=True) as browser:
+                assert browser.get(urls[-1]).status_code == 200
+            assert running.stop()[0] == ExitCode.OK
+    assert urls[0] == urls[1]
 
 
 def test_inspect_without_a_store_fails(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -16,10 +17,12 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.cli.keys import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.inspector.port_side import graph
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
+from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
-from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandboxes import a_sandbox
 from tests.servers import handler
@@ -395,6 +398,28 @@ async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> N
                 await client.post(f"/api/runs/{run_id}/report", {name: value}, expect=400)
 
 
+async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    with a_sandbox() as sandbox:
+        sandbox.add_run(RUN_ID, action="create_vm")
+        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
+        async with over_store(runtime(), store, settings=lambda: settings) as client:
+            for number in range(60):
+                await client.post(f"/api/runs/{RUN_ID}/report", {"message": f"line {number}"})
+            texts = [entry["text"] for entry in (await client.get(f"/api/runs/{RUN_ID}"))["logs"]]
+            assert texts == [f"line {number}" for number in range(60)]
+
+
+async def test_name_of_a_workflow_run_cannot_lead_to_another_address_of_port(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    with a_sandbox() as sandbox:
+        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
+        async with over_store(runtime(), store, settings=lambda: settings) as client:
+            for name in ("..", "../../actions", "x", ""):
+                found = await client.get("/api/runs/wfnr_abc", workflow_run=name)
+                assert (found["available"], "is not the id" in found["reason"]) == (False, True)
+
+
 async def test_runs_without_credentials_say_what_to_set(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     async with over_store(runtime(), store) as client:
@@ -444,6 +469,65 @@ async def test_action_is_listed_and_triggered_with_checked_inputs(
             assert "cpu" in (await client.post("/api/actions/create_vm/trigger", {"inputs": {}}, expect=400))["error"]
             await client.post("/api/actions/create_vm/trigger", {"inputs": [1]}, expect=400)
             await client.post("/api/actions/nowhere/trigger", {"inputs": {}}, expect=400)
+
+
+async def test_triggered_action_is_sent_to_the_path_that_the_listener_serves(
+    runtime: MakeRuntime, store: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "action.json"
+    file.write_text(json.dumps(ACTION))
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url, mount="/hooks", actions=[file]) as client:
+            await client.post("/api/actions/create_vm/trigger", {"inputs": {"cpu": 2}})
+        assert target.requests[0].line == "POST /hooks HTTP/1.1"
+
+
+class _Shown(Observer):
+    """Records what a listener shows."""
+
+    def __init__(self) -> None:
+        self.shown: list[Exchange] = []
+
+    def exchanged(self, exchange: Exchange) -> None:
+        self.shown.append(exchange)
+
+
+async def test_replay_beside_a_listener_is_shown_by_it(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered()])
+    screen = _Shown()
+    async with beside_listener(runtime(), store, observers=[screen]) as client:
+        found = await client.post(f"/api/captures/{ID}/replay")
+    assert [(each.invocation.id, each.invocation.replay_of) for each in screen.shown] == [(found["capture"], ID)]
+
+
+async def test_many_clients_at_once_are_served(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [answered(invocation=an_invocation(id=f"{number:012x}")) for number in range(100)])
+    async with over_store(runtime(), store) as client:
+        paths = ["/api/captures", "/api/spans?text=create", "/api/session", "/api/captures/00000000000a"] * 25
+        responses = await asyncio.gather(*(client.http.get(path) for path in paths))
+    assert {response.status_code for response in responses} == {200}
+
+
+def test_graph_of_a_workflow_shows_what_became_of_its_nodes() -> None:
+    definition = {
+        "nodes": [
+            {"identifier": "start", "title": "Start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "call", "config": {"type": "WEBHOOK"}},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "call"}],
+    }
+    run = {"nodeRuns": [{"identifier": "wfnr_1", "node": {"identifier": "call"}, "status": "IN_PROGRESS"}]}
+    first, second = graph(definition, run)
+    assert (first["id"], first["next"], first["status"]) == ("start", ["call"], None)
+    assert (second["type"], second["status"], second["run_id"]) == ("WEBHOOK", "IN_PROGRESS", "wfnr_1")
+
+
+@pytest.mark.parametrize(
+    "value", [None, 1, "x", [], [1, "x", []], {}, [{"node": {"identifier": ["x"]}}], [{"node": 1}]]
+)
+def test_graph_is_made_of_any_answer(value: Any) -> None:
+    for fields in ({"nodes": value}, {"connections": value}):
+        graph(fields, {"nodeRuns": value})
 
 
 async def test_two_captures_are_compared(runtime: MakeRuntime, store: Path) -> None:
