@@ -4,9 +4,10 @@ import { follow, get, query } from "./api.js";
 import { RowCache, Spans } from "./spans.js";
 
 const PAGE = 60;
+const RETRY_MS = 2000;
 
-/** Load and follow the captures that match `filters`. */
-export function useCaptures(filters) {
+/** Load and follow the captures that match `filters`. `changes` counts what has happened to the open capture. */
+export function useCaptures(filters, open) {
   const [spans, setSpans] = useState(null);
   const [waiting, setWaiting] = useState([]);
   const [session, setSession] = useState(null);
@@ -14,7 +15,10 @@ export function useCaptures(filters) {
   const [problem, setProblem] = useState(null);
   const [version, setVersion] = useState(0);
   const [arrivals, setArrivals] = useState(0);
+  const [changes, setChanges] = useState(0);
   const cache = useRef(new RowCache());
+  const shown = useRef(open);
+  shown.current = open;
   const loading = useRef(new Set());
   const isAtTop = useRef(true);
   const current = useRef(null);
@@ -45,9 +49,23 @@ export function useCaptures(filters) {
   useEffect(() => {
     const leaving = new AbortController();
     let stop = () => {};
+    let timer = 0;
+    let wasLost = false;
     loading.current.clear();
-    load(leaving.signal).then((loaded) => {
-      if (!loaded || leaving.signal.aborted) return;
+    const onState = (now) => {
+      setState(now);
+      if (now === "live" && wasLost) load(leaving.signal).then(() => setChanges((n) => n + 1));
+      wasLost = now !== "live";
+      if (now === "closed") timer = setTimeout(start, RETRY_MS);
+    };
+    const start = () => load(leaving.signal).then((loaded) => {
+      if (leaving.signal.aborted) return;
+      stop();
+      if (!loaded) {
+        setState("closed");
+        timer = setTimeout(start, RETRY_MS);
+        return;
+      }
       stop = follow(filters, current.current.newest, {
         captures: ({ added, changed }) => {
           cache.current.put([...added, ...changed]);
@@ -60,16 +78,20 @@ export function useCaptures(filters) {
             setArrivals((n) => n + 1);
           }
           setVersion((n) => n + 1);
+          const isShown = (row) => row.id === shown.current || row.replay_of === shown.current;
+          if (added.some(isShown) || changed.some(isShown)) setChanges((n) => n + 1);
         },
         reset: () => load(leaving.signal),
         session: (info) => {
           setSession((old) => ({ ...info, count: old?.count ?? null, search: { ...old?.search, ...defined(info.search) } }));
           if (info.search.complete && current.current?.isComplete === false) load(leaving.signal);
         },
-      }, setState);
+      }, onState);
     });
+    start();
     return () => {
       leaving.abort();
+      clearTimeout(timer);
       stop();
     };
   }, [key, load]);
@@ -98,7 +120,7 @@ export function useCaptures(filters) {
   }, []);
 
   return {
-    spans, waiting, session, state, problem, version, arrivals, want, showWaiting,
+    spans, waiting, session, state, problem, version, changes, arrivals, want, showWaiting,
     row: (index) => cache.current.get(spans?.at(index)),
     setAtTop: (value) => { isAtTop.current = value; },
     retry: () => load(new AbortController().signal),
