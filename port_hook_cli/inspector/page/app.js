@@ -204,12 +204,13 @@ function Dialog({ title, onClose, children }) {
     const dialog = ref.current;
     const before = document.activeElement;
     dialog.showModal();
+    (dialog.querySelector("textarea") ?? dialog).focus();
     return () => {
       dialog.close();
       if (before?.isConnected) before.focus();
     };
   }, []);
-  return html`<dialog ref=${ref} onCancel=${(event) => { event.preventDefault(); onClose(); }} onPointerDown=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
+  return html`<dialog ref=${ref} tabindex="-1" onCancel=${(event) => { event.preventDefault(); onClose(); }} onPointerDown=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
     <div class="dialog"><header><h2>${title}</h2><${Button} icon="x" label="Close" iconOnly onClick=${onClose} /></header>${children}</div></dialog>`;
 }
 

@@ -104,8 +104,8 @@ function Export({ capture }) {
     if (!name) return;
     get(captureUrl(capture.row.id, `/export/${name}`)).then((found) => download(found.filename, found.text)).catch((error) => say(error.message));
   };
-  return html`<label class="select"><span class="sr">Export as</span>
-    <select value="" onChange=${run}><option value="">Export…</option>
+  return html`<label class="select">
+    <select aria-label="Export as" value="" onChange=${run}><option value="">Export…</option>
       ${capture.exports.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>`;
 }
 

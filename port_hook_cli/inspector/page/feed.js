@@ -4,7 +4,7 @@ import { follow, get, query } from "./api.js";
 import { RowCache, Spans } from "./spans.js";
 
 const PAGE = 60;
-const RETRY_MS = 2000;
+const RETRY_MS = 1000;
 
 /** Load and follow the captures that match `filters`. `changes` counts what has happened to the open capture. */
 export function useCaptures(filters, open) {
@@ -50,22 +50,26 @@ export function useCaptures(filters, open) {
     const leaving = new AbortController();
     let stop = () => {};
     let timer = 0;
-    let wasLost = false;
+    let isAgain = false;
     loading.current.clear();
+    const again = () => {
+      isAgain = true;
+      clearTimeout(timer);
+      timer = setTimeout(start, RETRY_MS);
+    };
     const onState = (now) => {
       setState(now);
-      if (now === "live" && wasLost) load(leaving.signal).then(() => setChanges((n) => n + 1));
-      wasLost = now !== "live";
-      if (now === "closed") timer = setTimeout(start, RETRY_MS);
+      if (now === "waiting") again();
     };
+    // After the events have ended, the list is loaded again: the listener may have been started again meanwhile.
     const start = () => load(leaving.signal).then((loaded) => {
       if (leaving.signal.aborted) return;
-      stop();
       if (!loaded) {
         setState("closed");
-        timer = setTimeout(start, RETRY_MS);
+        again();
         return;
       }
+      if (isAgain) setChanges((n) => n + 1);
       stop = follow(filters, current.current.newest, {
         captures: ({ added, changed }) => {
           cache.current.put([...added, ...changed]);

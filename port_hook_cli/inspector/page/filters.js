@@ -59,13 +59,13 @@ export function Filters({ filters, spans, session }) {
       label=${`${filters.since ? fullTime(Number(filters.since)) : "…"} to ${filters.until ? fullTime(Number(filters.until)) : "now"}`}
       onRemove=${() => { const { since, until, ...rest } = filters; go({ filters: rest }); }} />`}
     ${isFiltered && html`<button type="button" class="link" onClick=${() => go({ filters: {} })}>Clear</button>`}
-    <p class="count" role="status">${spans ? html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""} ${spans.count === 1 ? "capture" : "captures"}${session && session.search.complete === false ? ", still being indexed" : ""}` : "Loading…"}</p>
+    <p class="count" role="status">${spans ? html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""}<span> ${spans.count === 1 ? "capture" : "captures"}</span>${session && session.search.complete === false ? ", still being indexed" : ""}` : "Loading…"}</p>
   </div>`;
 }
 
 function Select({ label, name, value, options }) {
-  return html`<label class=${`select${value ? " on" : ""}`}><span class="sr">${label}</span>
-    <select value=${value ?? ""} onChange=${(event) => setFilter(name, event.currentTarget.value)}>
+  return html`<label class=${`select${value ? " on" : ""}`}>
+    <select aria-label=${label} value=${value ?? ""} onChange=${(event) => setFilter(name, event.currentTarget.value)}>
       <option value="" selected=${!value}>${label}</option>
       ${options.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${label}: ${text}</option>`)}
     </select></label>`;

@@ -1,0 +1,129 @@
+"""One Chromium for all tests, and a context of its own for each; both watch for what a page must never do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.inspecting import Desk, a_desk
+from tests.servers import Handler, handler
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+# Frames over 50 ms, as the browser reports them.
+_WATCH = """
+window.slow = [];
+new PerformanceObserver((list) => { for (const task of list.getEntries()) window.slow.push(task.duration); })
+  .observe({ type: "longtask", buffered: true });
+"""
+_ANSWER = b'HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{"accepted":true}'
+
+OpenPage = Callable[..., Awaitable["Page"]]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    playwright = pytest.importorskip("playwright.async_api", reason="Playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    async with playwright.async_playwright() as driver:
+        own = driver.chromium.executable_path
+        if path is None and not Path(own).exists():
+            pytest.skip("there is no Chromium on this machine")
+        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly.
+        arguments = ["--no-sandbox", "--enable-precise-memory-info"]
+        opened = await driver.chromium.launch(executable_path=path, args=arguments)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+
+class Watch:
+    """What a page did that it must never do: errors, dialogs, requests to other places."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self.problems: list[str] = []
+        self.allowed: tuple[str, ...] = ()
+
+    def follow(self, page: Page) -> None:
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        page.on("dialog", self._on_dialog)
+        page.on("request", self._on_request)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not any(text in message.text for text in self.allowed):
+            self.problems.append(f"console: {message.text}")
+
+    async def _on_dialog(self, dialog: Any) -> None:
+        self.problems.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self._origin}/", "data:", "blob:")):
+            self.problems.append(f"request: {request.url}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
+    """Open the inspector's page of a desk: `await open_page(desk, "?open=ID", width=1000, color_scheme="dark")`.
+
+    `page.watch` has what the page did that it must not do; the test fails if there is anything.
+    """
+    contexts: list[BrowserContext] = []
+    watches: list[Watch] = []
+
+    async def open_(desk: Desk, query: str = "", *, width: int = 1600, allowed: tuple[str, ...] = (), **how: Any) -> Page:
+        how = {"reduced_motion": "reduce", "timezone_id": "UTC", "locale": "en-US", **how}
+        context = await browser.new_context(viewport={"width": width, "height": 900}, **how)
+        contexts.append(context)
+        context.set_default_timeout(8_000)
+        await context.add_init_script(_WATCH)
+        await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.origin)
+        page = await context.new_page()
+        watch = Watch(desk.origin)
+        watch.allowed = allowed
+        watch.follow(page)
+        watches.append(watch)
+        await page.goto(desk.entry)
+        if query:
+            await page.goto(f"{desk.origin}/{query}")
+        return page
+
+    yield open_
+    for context in contexts:
+        await context.close()
+    assert [problem for watch in watches for problem in watch.problems] == []
+
+
+@pytest.fixture(scope="session")
+def backend() -> Iterator[Handler]:
+    """A handler that accepts everything with 202."""
+    with handler(_ANSWER) as it:
+        yield it
+
+
+@pytest.fixture(scope="session")
+def shared_desk(tmp_path_factory: pytest.TempPathFactory, backend: Handler) -> Iterator[Desk]:
+    """A listener with an inspector, for tests that tell their captures from those of others."""
+    with a_desk(tmp_path_factory.mktemp("desk"), "--forward-to", str(backend.port)) as desk:
+        yield desk
+
+
+@pytest.fixture
+def own_desk(tmp_path: Path, backend: Handler) -> Iterator[Desk]:
+    """A listener with an inspector and an empty store."""
+    with a_desk(tmp_path, "--forward-to", str(backend.port)) as desk:
+        yield desk
+
+
+# The full size of the tests of size (`make browser`). Read before a test takes PORT_ out of the environment.
+IS_FULL = bool(os.environ.get("PORT_HOOK_BROWSER"))
