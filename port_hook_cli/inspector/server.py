@@ -45,6 +45,7 @@ _TYPES = {
 }
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
+_GONE_S = 0.25
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -287,8 +288,19 @@ class _Routes:
                 async with asyncio.timeout(_WRITE_TIMEOUT_S):
                     await response.write(content)
 
-            with suppress(ConnectionError, TimeoutError):
-                await self._inspector.stream(request.query, after, send)
+            await _until_gone(self._inspector.stream(request.query, after, send), request)
         finally:
             self._streams -= 1
         return response
+
+
+async def _until_gone(stream: Awaitable[None], request: web.Request) -> None:
+    """Await `stream` until it ends or the client has closed its connection, which a silent stream does not notice."""
+    task = asyncio.ensure_future(stream)
+    try:
+        while not task.done() and request.transport is not None and not request.transport.is_closing():
+            await asyncio.wait({task}, timeout=_GONE_S)
+    finally:
+        task.cancel()
+        with suppress(ConnectionError, TimeoutError, asyncio.CancelledError):
+            await task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,6 +25,17 @@ new PerformanceObserver((list) => { for (const task of list.getEntries()) window
   .observe({ type: "longtask", buffered: true });
 """
 _ANSWER = b'HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{"accepted":true}'
+
+ROTATE_KEY = {
+    "identifier": "rotate_key",
+    "title": "Rotate a key",
+    "trigger": {
+        "type": "self-service",
+        "operation": "CREATE",
+        "userInputs": {"properties": {"api_key": {"type": "string", "title": "API key", "encryption": "aes256-gcm"}}},
+    },
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
+}
 
 OpenPage = Callable[..., Awaitable["Page"]]
 
@@ -114,7 +126,9 @@ def backend() -> Iterator[Handler]:
 @pytest.fixture(scope="session")
 def shared_desk(tmp_path_factory: pytest.TempPathFactory, backend: Handler) -> Iterator[Desk]:
     """A listener with an inspector, for tests that tell their captures from those of others."""
-    with a_desk(tmp_path_factory.mktemp("desk"), "--forward-to", str(backend.port)) as desk:
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "rotate_key.json").write_text(json.dumps(ROTATE_KEY))
+    with a_desk(folder, "--forward-to", str(backend.port), "--actions", "rotate_key.json") as desk:
         yield desk
 
 
