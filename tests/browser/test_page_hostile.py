@@ -67,20 +67,18 @@ async def look_at_everything(page: Page) -> None:
     await expect(page.locator(".row:not(.empty)").first).to_be_visible()
 
 
-@pytest.mark.parametrize("text", MARKUP)
-async def test_markup_in_names_inputs_users_and_headers_stays_text(
-    shared_desk: Desk, open_page: OpenPage, text: str
-) -> None:
+async def test_markup_in_names_inputs_users_and_headers_stays_text(shared_desk: Desk, open_page: OpenPage) -> None:
     own = mark()
-    document = a_vm(f"{own} {text}", **{text: text})
-    document["action"] = f"{text}{own}"
-    document["trigger"]["by"]["user"]["email"] = text
-    document["trigger"]["by"]["user"]["firstName"] = text
-    document["payload"]["action"]["trigger"] = text
-    document["context"]["entity"] = text
-    shared_desk.post(document, x_hostile=text)
+    text = "".join(MARKUP)
+    for each in (*MARKUP, text):
+        document = a_vm(f"{own} {each}", **{each: each})
+        document["action"] = f"{own}{each}"
+        document["trigger"]["by"]["user"] = {"email": each, "firstName": each}
+        document["payload"]["action"]["trigger"] = each
+        document["context"]["entity"] = each
+        shared_desk.post(document, x_hostile=each)
     page = await open_page(shared_desk, f"?text={own}")
-    await expect(page.locator(".row .what").first).to_contain_text(own)
+    await expect(page.locator(".row .what strong")).to_have_text([f"{own}{each}"[:200] for each in (text, *MARKUP[::-1])])
     await look_at_everything(page)
 
 
@@ -168,7 +166,7 @@ async def test_long_names_stay_in_their_columns(shared_desk: Desk, open_page: Op
     document["action"] = f"{own}{'very_long_' * 500}"
     document["trigger"]["by"]["user"]["email"] = "x" * 5000
     shared_desk.post(document, x_long="y" * 5000)
-    for width in (400, 1000, 1600):
+    for width in (400, 1600):
         page = await open_page(shared_desk, f"?text={own}", width=width)
         await look_at_everything(page)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width

@@ -24,6 +24,8 @@ function App() {
   const [marked, setMarked] = useState("");
   const [dialog, setDialog] = useState("");
   const [result, setResult] = useState(null);
+  // A dialog says that it is closed only after the next key, which may have opened another one.
+  const leave = (name) => setDialog((now) => (now === name ? "" : now));
   const searchRef = useRef(null);
   const listRef = useRef({ reveal() {}, toTop() {}, focus() {} });
   const at = useRef(-1);
@@ -137,8 +139,8 @@ function App() {
     </main>
     <${Toasts} />
     <${Uncopied} />
-    ${dialog === "help" && html`<${Dialog} title="Keys" onClose=${() => setDialog("")}><dl class="keys">${KEYS.map(([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${text}</dd></div>`)}</dl><//>`}
-    ${dialog === "trigger" && html`<${Dialog} title="Trigger an action" onClose=${() => setDialog("")}><${Trigger} onClose=${() => setDialog("")} onOpen=${(id) => { setDialog(""); open(id); }} /><//>`}
+    ${dialog === "help" && html`<${Dialog} title="Keys" onClose=${() => leave("help")}><dl class="keys">${KEYS.map(([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${text}</dd></div>`)}</dl><//>`}
+    ${dialog === "trigger" && html`<${Dialog} title="Trigger an action" onClose=${() => leave("trigger")}><${Trigger} onClose=${() => leave("trigger")} onOpen=${(id) => { leave("trigger"); open(id); }} /><//>`}
   </div>`;
 }
 
@@ -206,11 +208,12 @@ function Dialog({ title, onClose, children }) {
     dialog.showModal();
     (dialog.querySelector("textarea") ?? dialog).focus();
     return () => {
+      if (!dialog.open) return; // the browser has closed it, and returned the focus
       dialog.close();
       if (before?.isConnected) before.focus();
     };
   }, []);
-  return html`<dialog ref=${ref} tabindex="-1" onCancel=${(event) => { event.preventDefault(); onClose(); }} onPointerDown=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
+  return html`<dialog ref=${ref} tabindex="-1" onClose=${onClose} onPointerDown=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
     <div class="dialog"><header><h2>${title}</h2><${Button} icon="x" label="Close" iconOnly onClick=${onClose} /></header>${children}</div></dialog>`;
 }
 

@@ -177,7 +177,7 @@ function Signature({ verdict }) {
     <ol class="steps">
       <li><b>Timestamp</b><code>${oneLine(parts.timestamp ?? "missing")}</code>
         ${parts.timestamp_at !== null && html`<small class="dim">${fullTime(parts.timestamp_at)}${verdict.age_s !== null && html`, ${duration(verdict.age_s)} ${verdict.age_s >= 0 ? "before" : "after"} it arrived`}</small>`}</li>
-      <li><b>Signed text</b><code class="block">${visible(parts.signed_text)}</code><small class="dim">timestamp, a period and the raw body: ${number(parts.signed_bytes)} bytes</small></li>
+      <li><b>Signed text</b><code class="block" tabindex="0" role="region" aria-label="Signed text">${visible(parts.signed_text)}</code><small class="dim">timestamp, a period and the raw body: ${number(parts.signed_bytes)} bytes</small></li>
       <li><b>HMAC-SHA-256</b><small class="dim">with the client secret, in Base64, after "v1,"</small></li>
       <li><b>Received</b><code class=${isSame ? "good" : "bad"}>${oneLine(parts.received ?? "missing")}</code></li>
       <li><b>Expected</b>${parts.expected ? html`<code class="good">${oneLine(parts.expected)}</code>` : html`<small class="dim">${parts.note ?? "not known"}</small>`}
