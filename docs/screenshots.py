@@ -15,7 +15,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -25,9 +24,9 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from port_hook_cli import sign
 from port_hook_cli.cli.app import main
@@ -37,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 SECRET = "an-example-of-a-client-secret-and-not-one"  # noqa: S105 - an example
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC).timestamp()
-SIZE = {"width": 1600, "height": 1000}
+_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _WAIT_S = 20
 _URLS = re.compile(r"Inspector (http://\S+)")
 _LISTENER = re.compile(r"http://127\.0\.0\.1:\d+(?!\S*token)")
@@ -248,10 +247,10 @@ def chromium() -> str | None:
 def _take(demo: Demo) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
+        for scheme in _SCHEMES:
             context = browser.new_context(
-                viewport=SIZE,  # type: ignore[arg-type] # a dictionary of the right shape
-                color_scheme=scheme,  # type: ignore[arg-type] # one of its values
+                viewport=ViewportSize(width=1600, height=1000),
+                color_scheme=scheme,
                 reduced_motion="reduce",
                 timezone_id="UTC",
                 locale="en-US",
@@ -260,6 +259,7 @@ def _take(demo: Demo) -> None:
             page.clock.set_fixed_time(datetime.fromtimestamp(NOW, UTC))
             _replay_and_open(page, demo, is_first=scheme == "light")
             page.evaluate(_STEADY, {demo.url.rpartition(":")[2]: "8787", str(demo.handler_port): "8000"})
+            page.evaluate("() => new Promise(requestAnimationFrame)")
             path = IMAGES / f"inspector-{scheme}.png"
             page.screenshot(path=path)
             print(f"Wrote {path.relative_to(ROOT)}, {path.stat().st_size:,} bytes.")
@@ -281,10 +281,8 @@ def _replay_and_open(page: Page, demo: Demo, *, is_first: bool) -> None:
     page.locator(".row[aria-label*='signature invalid']").first.click()
     page.get_by_role("heading", name="create_vm").wait_for()
     page.mouse.move(0, 0)
-    page.wait_for_load_state("load")
-    deadline = time.monotonic() + _WAIT_S
-    while not page.locator(".timeline svg").count() and time.monotonic() < deadline:
-        page.wait_for_timeout(20)
+    page.locator(".timeline svg").wait_for()
+    page.get_by_text("live", exact=True).wait_for()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,14 +41,31 @@ ROTATE_KEY = {
 OpenPage = Callable[..., Awaitable["Page"]]
 
 
+# The modules import Playwright, so they are not even collected without it.
+if find_spec("playwright") is None:
+    collect_ignore_glob = ["test_page_[!s]*.py", "test_page_size.py"]
+
+
+def pytest_report_header() -> str | None:
+    """Say why the tests in a browser are missing."""
+    return None if find_spec("playwright") else "browser: Playwright is not installed, so no test uses a browser"
+
+
+def chromium(downloaded: str) -> str | None:
+    """Return the machine's Chromium, or else the one that Playwright has downloaded, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    return found or (downloaded if Path(downloaded).exists() else None)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    playwright = pytest.importorskip("playwright.async_api", reason="Playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    async with playwright.async_playwright() as driver:
-        own = driver.chromium.executable_path
-        if path is None and not Path(own).exists():
-            pytest.skip("there is no Chromium on this machine")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as driver:
+        path = chromium(driver.chromium.executable_path)
+        if path is None:
+            pytest.skip("There is no Chromium on this machine.")
         # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly.
         arguments = ["--no-sandbox", "--enable-precise-memory-info"]
         opened = await driver.chromium.launch(executable_path=path, args=arguments)
@@ -93,7 +111,9 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
     contexts: list[BrowserContext] = []
     watches: list[Watch] = []
 
-    async def open_(desk: Desk, query: str = "", *, width: int = 1600, allowed: tuple[str, ...] = (), **how: Any) -> Page:
+    async def open_(
+        desk: Desk, query: str = "", *, width: int = 1600, allowed: tuple[str, ...] = (), **how: Any
+    ) -> Page:
         how = {"reduced_motion": "reduce", "timezone_id": "UTC", "locale": "en-US", **how}
         context = await browser.new_context(viewport={"width": width, "height": 900}, **how)
         contexts.append(context)

@@ -140,7 +140,10 @@ def _an_exchange(number: int, names: Sequence[str], start: float) -> Any:
     content = body.encode()
     status = 500 if number % 10 == 0 else 202
     invocation = an_invocation(
-        content, id=f"{number:012x}", received_at=start + number, headers=Headers((("content-type", "application/json"),))
+        content,
+        id=f"{number:012x}",
+        received_at=start + number,
+        headers=Headers((("content-type", "application/json"),)),
     )
     answer = {"status": status, "headers": Headers(()), "body": b"{}"}
     return an_exchange(

@@ -29,7 +29,8 @@ ATTEMPTS = {
     "image": """new Promise((done) => { const image = new Image(); image.onload = () => done('loaded');
         image.onerror = () => done(''); image.src = `${base}/page/icon.svg`; })""",
     "script": """new Promise((done) => { const script = document.createElement('script'); script.onload = () =>
-        done('loaded'); script.onerror = () => done(''); script.src = `${base}/page/api.js`; document.head.append(script); })""",
+        done('loaded'); script.onerror = () => done(''); script.src = `${base}/page/api.js`;
+        document.head.append(script); })""",
     "frame": """new Promise((done) => { const frame = document.createElement('iframe'); frame.src = `${base}/`;
         frame.onload = () => { try { done(frame.contentDocument ? '' : ''); } catch { done(''); } };
         document.body.append(frame); })""",
@@ -98,7 +99,9 @@ async def test_window_opened_by_another_site_is_out_of_its_reach(shared_desk: De
         async with mine.context.expect_page() as opened:
             await page.evaluate("(base) => { window.victim = window.open(`${base}/`); }", shared_desk.origin)
         await (await opened.value).wait_for_load_state()
-        learned = await page.evaluate("() => { try { return window.victim.document.body.innerText; } catch { return ''; } }")
+        learned = await page.evaluate(
+            "() => { try { return window.victim.document.body.innerText; } catch { return ''; } }"
+        )
         assert learned == ""
         await page.close()
 
@@ -106,6 +109,8 @@ async def test_window_opened_by_another_site_is_out_of_its_reach(shared_desk: De
 async def test_token_is_not_kept_in_the_address_or_in_reach_of_scripts(shared_desk: Desk, open_page: OpenPage) -> None:
     page = await open_page(shared_desk)
     assert shared_desk.token not in page.url
-    kept = await page.evaluate("JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, location.href])")
+    kept = await page.evaluate(
+        "JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, location.href])"
+    )
     assert shared_desk.token not in kept
     assert json.loads(kept)[0] == ""

@@ -19,7 +19,10 @@ LOOKS = (
     if IS_FULL
     else [(400, "dark"), (1000, "light"), (1600, "dark")]
 )
-RULES = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+RULES = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
 
 
 async def check(page: Page, where: str) -> None:
@@ -67,10 +70,10 @@ async def test_nothing_serious_is_found(own_desk: Desk, open_page: OpenPage, wid
     await expect(page.locator(".changes").first).to_be_visible()
     await check(page, "comparison")
     await page.keyboard.press("Escape")
-    for key, name in (("?", "Keys"), ("t", "Trigger an action")):
-        await page.keyboard.press(key)
+    for letter, name in (("?", "Keys"), ("t", "Trigger an action")):
+        await page.keyboard.press(letter)
         await expect(page.get_by_role("dialog", name=name)).to_be_visible()
-        if key == "t":
+        if letter == "t":
             await expect(page.get_by_role("combobox", name="Action")).to_be_visible()
         await check(page, name)
         await page.keyboard.press("Escape")

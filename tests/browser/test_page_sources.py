@@ -77,5 +77,4 @@ def test_every_file_that_the_page_names_exists() -> None:
 def test_page_adds_less_than_150_kb_to_the_wheel() -> None:
     """A wheel is compressed with deflate, file by file."""
     size = sum(len(zlib.compress(path.read_bytes())) for path in PAGE.rglob("*") if path.is_file())
-    print(f"The page adds about {size:,} bytes to the wheel.")
     assert size < MAX_BYTES

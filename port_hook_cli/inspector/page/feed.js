@@ -26,12 +26,14 @@ export function useCaptures(filters, open) {
 
   const load = useCallback(async (signal) => {
     try {
-      const [page, found, info] = await Promise.all([
-        get("/api/captures", { ...filters, limit: PAGE }, signal),
-        get("/api/spans", filters, signal),
-        get("/api/session", {}, signal),
-      ]);
+      const asked = [get("/api/spans", filters, signal), get("/api/session", {}, signal)];
+      asked.forEach((each) => each.catch(() => {})); // awaited below
+      const page = await get("/api/captures", { ...filters, limit: PAGE }, signal);
       cache.current.put(page.captures);
+      // Among very many captures, finding the numbers of all matches takes longer than the first page.
+      current.current = Object.assign(spansOf(page.captures), { isComplete: page.next === null });
+      setSpans(current.current);
+      const [found, info] = await Promise.all(asked);
       current.current = new Spans(found.spans);
       current.current.isComplete = found.complete;
       setSpans(current.current);
@@ -129,6 +131,11 @@ export function useCaptures(filters, open) {
     setAtTop: (value) => { isAtTop.current = value; },
     retry: () => load(new AbortController().signal),
   };
+}
+
+/** The spans of rows, given newest first. */
+function spansOf(rows) {
+  return new Spans().plus(rows.map((row) => row.seq).reverse());
 }
 
 function defined(fields) {
