@@ -56,6 +56,10 @@ arch: $(VENV)/.dev ## Check that dependencies point inwards
 docs: $(VENV)/.dev ## Write the generated pages and the picture of README.md
 	$(BIN)/python docs/generate.py
 
+.PHONY: screenshots
+screenshots: $(VENV)/.dev ## Write the pictures of the inspector; needs Chromium
+	$(BIN)/python docs/screenshots.py
+
 # In percent. 95.98 is reached where there is no SSH server; the scripts that run as `python -IS` cannot be measured.
 COVERED = 95.5
 
@@ -92,6 +96,10 @@ fuzz: $(VENV)/.dev ## Fuzz the receiver and verification for FUZZ_S seconds each
 .PHONY: kill
 kill: $(VENV)/.dev ## Kill listener, sandbox and retargeting KILLS times each; prints what was lost
 	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_sandbox_kills.py tests/process/test_retarget_kills.py
+
+.PHONY: browser
+browser: $(VENV)/.dev ## Test the inspector's page at full size, with 1,000,000 captures; needs Chromium; prints the numbers
+	PORT_HOOK_BROWSER=1 $(BIN)/pytest --quiet --capture=no -p no:randomly tests/browser
 
 # How long `make mutants` goes on, in seconds, and with which seed: by default another one each time.
 MUTANTS_S ?= 600

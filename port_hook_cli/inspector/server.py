@@ -52,6 +52,7 @@ _NOT_VALID = AccessRefusal(403, "This token is not valid.", "Open the URL that p
 _MAX_DIGITS = 15
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
+_GONE_S = 0.25
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -342,8 +343,7 @@ class _Routes:
                 async with asyncio.timeout(_WRITE_TIMEOUT_S):
                     await response.write(content)
 
-            with suppress(ConnectionError, TimeoutError):
-                await self._inspector.feed.stream(query, after, send)
+            await _until_gone(self._inspector.feed.stream(query, after, send), request)
         finally:
             self._streams -= 1
         return response
@@ -352,3 +352,15 @@ class _Routes:
 def _number(text: str | None) -> int | None:
     """Return the number of a capture, None for anything else."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
+
+
+async def _until_gone(stream: Awaitable[None], request: web.Request) -> None:
+    """Await `stream` until it ends or the client has closed its connection, which a silent stream does not notice."""
+    task = asyncio.ensure_future(stream)
+    try:
+        while not task.done() and request.transport is not None and not request.transport.is_closing():
+            await asyncio.wait({task}, timeout=_GONE_S)
+    finally:
+        task.cancel()
+        with suppress(ConnectionError, TimeoutError, asyncio.CancelledError):
+            await task

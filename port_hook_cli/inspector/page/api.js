@@ -50,11 +50,14 @@ export function query(parameters) {
 
 export const captureUrl = (id, rest = "") => `/api/captures/${encodeURIComponent(id)}${rest}`;
 
-/** Follow the events of the inspector until the returned function is called; handlers by event name. */
+/** Follow the events of the inspector until the returned function is called or they end ("waiting"); handlers by event name. */
 export function follow(filters, after, handlers, onState) {
   const source = new EventSource("/api/events" + query({ ...filters, after }));
   source.onopen = () => onState("live");
-  source.onerror = () => onState(source.readyState === EventSource.CLOSED ? "closed" : "waiting");
+  source.onerror = () => {
+    source.close();
+    onState("waiting");
+  };
   for (const [name, handle] of Object.entries(handlers)) {
     source.addEventListener(name, (event) => handle(JSON.parse(event.data), Number(event.lastEventId)));
   }

@@ -1,6 +1,7 @@
 // The page: list and detail side by side, keys, and messages.
-import { html, render, Button, Icon, useCallback, useEffect, useRef, useState } from "./ui.js";
+import { html, render, Button, Icon, useCallback, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
 import { captureUrl, get, post } from "./api.js";
+import { Boundary } from "./boundary.js";
 import { copy, say } from "./copy.js";
 import { Detail } from "./detail.js";
 import { useCaptures } from "./feed.js";
@@ -9,23 +10,31 @@ import { Trigger } from "./form.js";
 import { List } from "./list.js";
 import { go, readLocation, useLocation } from "./location.js";
 import { Timeline } from "./timeline.js";
-import { handlerText, latency, number, oneLine } from "./format.js";
+import { oneLine } from "./format.js";
 
 const KEYS = [
-  ["j / k", "next, previous capture"], ["Enter", "open the capture"], ["Esc", "close it"], ["/", "search"],
-  ["r", "replay"], ["e", "edit and replay"], ["m", "mark"], ["d", "compare with the marked one"], ["c", "copy as curl"],
+  ["j / k", "next, previous capture"], ["Enter", "open the capture, then go into it"], ["Esc", "close it"], ["/", "search"],
+  ["r", "replay it"], ["e", "edit and replay it"], ["m", "mark it"], ["d", "compare with the marked one"], ["c", "copy it as curl"],
   ["t", "trigger an action"], ["1 – 6", "parts of the capture"], ["?", "this help"],
 ];
 
 function App() {
   const place = useLocation();
-  const feed = useCaptures(place.filters);
+  const feed = useCaptures(place.filters, place.open);
   const [marked, setMarked] = useState("");
   const [dialog, setDialog] = useState("");
   const [result, setResult] = useState(null);
+  // A dialog says that it is closed only after the next key, which may have opened another one.
+  const leave = (name) => setDialog((now) => (now === name ? "" : now));
   const searchRef = useRef(null);
-  const listRef = useRef({ reveal() {}, toTop() {} });
+  const listRef = useRef({ reveal() {}, toTop() {}, focus() {} });
   const at = useRef(-1);
+  const [cursor, setCursor] = useState(-1);
+  const mark = useRef("");
+  const setMark = (id) => {
+    mark.current = id;
+    setMarked(id);
+  };
 
   useEffect(() => {
     if (!place.open || !feed.spans) return;
@@ -39,26 +48,31 @@ function App() {
   }, []);
   const actions = {
     open: (id) => open(id),
-    close: () => go({ open: "", tab: "", against: "" }),
+    close: () => {
+      go({ open: "", tab: "", against: "" });
+      setCursor(at.current);
+      requestAnimationFrame(() => listRef.current.focus());
+    },
     tab: (name) => go({ tab: name === "summary" ? "" : name, against: "" }, { replace: true }),
     against: (id, other) => go({ open: id, against: other }),
     compare: (id) => {
+      const marked = mark.current;
       if (!marked) {
-        setMarked(id);
-        say("Marked. Choose another capture and compare again.");
+        setMark(id);
+        say("Marked. Open another capture and press d to compare the two.");
       } else if (marked === id) say("This is the marked capture. Choose another one.");
       else go({ open: id, against: marked });
     },
-    curl: (id) => get(captureUrl(id, "/export/curl")).then((found) => copy(found.text, "Copied the curl command.")).catch((error) => say(error.message)),
+    curl: (id) => get(captureUrl(id, "/export/curl")).then((found) => copy(found.text, "Copied the curl command to the clipboard.")).catch((error) => say(error.message)),
     replay: async (id) => {
+      setResult({ id, sent: null, problem: null });
       try {
-        const sent = await post(captureUrl(id, "/replay"), {});
-        say(`Replayed: ${handlerText(sent.delivery)} in ${latency(sent.delivery.latency_ms)}. ${sent.delivery.error ? oneLine(sent.delivery.error) : ""}`);
-        setResult(sent);
+        setResult({ id, sent: await post(captureUrl(id, "/replay"), {}), problem: null });
       } catch (error) {
-        say(`${error.message} ${error.hint}`);
+        setResult({ id, sent: null, problem: error });
       }
     },
+    dismiss: () => setResult(null),
   };
 
   const move = (step) => {
@@ -67,27 +81,30 @@ function App() {
     const index = Math.min(count - 1, Math.max(0, at.current + step));
     const row = feed.row(index);
     at.current = index;
+    setCursor(index);
     listRef.current.reveal(index);
-    if (row) go({ open: row.id, against: "" }, { replace: Boolean(readLocation().open) });
+    if (row && readLocation().open) go({ open: row.id, against: "" }, { replace: true });
   };
 
-  useEffect(() => {
+  // The handler reads the page's state when a key is pressed: the next key may come before the page is drawn again.
+  useLayoutEffect(() => {
     const onKey = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const typing = event.target.matches?.("input, textarea, select");
+      const typing = event.target.matches?.("input:not([type=checkbox]), textarea, select");
       if (event.key === "Escape") {
-        if (dialog) setDialog("");
-        else if (typing) event.target.blur();
-        else if (place.open) actions.close();
+        if (isDialogOpen()) return;
+        if (typing) event.target.blur();
+        else if (readLocation().open) actions.close();
         return;
       }
-      if (typing) return;
-      const id = place.open;
+      if (typing || isDialogOpen()) return;
+      const id = readLocation().open;
       const run = {
         j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
         "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"),
         r: () => id && actions.replay(id), e: () => id && actions.tab("edit"), c: () => id && actions.curl(id),
-        d: () => id && actions.compare(id), m: () => { if (id) { setMarked(id); say("Marked."); } },
+        d: () => id && actions.compare(id), m: () => { if (id) { setMark(id); say("Marked. Open another capture and press d to compare the two."); } },
+        Enter: isInList(event.target) ? () => (id ? document.getElementById("panel")?.focus() : feed.row(at.current) && open(feed.row(at.current).id, at.current)) : undefined,
       }[event.key];
       const part = ["summary", "body", "signature", "response", "run", "edit"][Number(event.key) - 1];
       if (event.key.startsWith("Arrow") && event.target.closest?.(".tree, .panel, .tabs, pre")) return;
@@ -109,19 +126,21 @@ function App() {
     </header>
     <main class="main">
       <div class="left">
-        <${Timeline} filters=${place.filters} arrivals=${feed.arrivals} />
-        <${Filters} filters=${place.filters} />
-        <p class="count" role="status">${spans ? html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""} ${spans.count === 1 ? "capture" : "captures"}${session && !session.search.complete ? ", still being indexed" : ""}` : "Loading…"}${session?.problem ? html`<span class="bad"> ${oneLine(session.problem)}</span>` : ""}</p>
+        <${Boundary} what="The timeline"><${Timeline} filters=${place.filters} arrivals=${feed.arrivals} /><//>
+        <${Filters} filters=${place.filters} spans=${spans} session=${session} />
+        ${session?.problem && html`<p class="note bad" role="alert">${oneLine(session.problem)}</p>`}
         ${feed.problem && html`<p class="note bad" role="alert">${feed.problem.message} ${feed.problem.hint} <button type="button" class="link" onClick=${feed.retry}>Try again</button></p>`}
         ${spans && spans.count === 0
           ? html`<${Empty} filters=${place.filters} session=${session} />`
-          : html`<${List} feed=${feed} open=${place.open} marked=${marked} onOpen=${open} listRef=${listRef} />`}
+          : html`<${List} feed=${feed} open=${place.open} marked=${marked} cursor=${cursor} onOpen=${open} listRef=${listRef} />`}
       </div>
-      ${place.open && html`<${Detail} id=${place.open} tab=${place.tab} against=${place.against} session=${session} version=${`${feed.version}-${result?.capture ?? ""}`} actions=${actions} />`}
+      ${place.open && html`<${Boundary} what="This capture" at=${`${place.open} ${place.tab} ${place.against}`}><${Detail} id=${place.open} tab=${place.tab} against=${place.against} session=${session}
+        version=${feed.changes} replayed=${result?.id === place.open ? result : null} actions=${actions} /><//>`}
     </main>
     <${Toasts} />
-    ${dialog === "help" && html`<${Dialog} title="Keys" onClose=${() => setDialog("")}><dl class="keys">${KEYS.map(([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${text}</dd></div>`)}</dl><//>`}
-    ${dialog === "trigger" && html`<${Dialog} title="Trigger an action" onClose=${() => setDialog("")}><${Trigger} onClose=${() => setDialog("")} onOpen=${(id) => { setDialog(""); open(id); }} /><//>`}
+    <${Uncopied} />
+    ${dialog === "help" && html`<${Dialog} title="Keys" onClose=${() => leave("help")}><dl class="keys">${KEYS.map(([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${text}</dd></div>`)}</dl><//>`}
+    ${dialog === "trigger" && html`<${Dialog} title="Trigger an action" onClose=${() => leave("trigger")}><${Trigger} onClose=${() => leave("trigger")} onOpen=${(id) => { leave("trigger"); open(id); }} /><//>`}
   </div>`;
 }
 
@@ -145,6 +164,28 @@ function Empty({ filters, session }) {
       : html`<p>Start a listener in this folder:</p><pre class="raw">port-hook listen --forward-to 8000</pre>`}</div>`;
 }
 
+function isDialogOpen() {
+  return document.querySelector("dialog[open]") !== null;
+}
+
+function isInList(target) {
+  return target === document.body || target.classList?.contains("scroll");
+}
+
+/** Text that the browser did not let this page copy, to be copied by hand. */
+function Uncopied() {
+  const [text, setText] = useState("");
+  useEffect(() => {
+    const onUncopied = (event) => setText(event.detail);
+    window.addEventListener("uncopied", onUncopied);
+    return () => window.removeEventListener("uncopied", onUncopied);
+  }, []);
+  if (!text) return null;
+  return html`<${Dialog} title="Copy this text" onClose=${() => setText("")}>
+    <p class="dim">The browser does not let this page use the clipboard.</p>
+    <label class="field"><span class="sr">Text</span><textarea readonly rows="10" value=${text} onFocus=${(event) => event.currentTarget.select()}></textarea></label><//>`;
+}
+
 function Toasts() {
   const [texts, setTexts] = useState([]);
   useEffect(() => {
@@ -163,11 +204,17 @@ function Dialog({ title, onClose, children }) {
   const ref = useRef(null);
   useEffect(() => {
     const dialog = ref.current;
+    const before = document.activeElement;
     dialog.showModal();
-    return () => dialog.close();
+    (dialog.querySelector("textarea") ?? dialog).focus();
+    return () => {
+      if (!dialog.open) return; // the browser has closed it, and returned the focus
+      dialog.close();
+      if (before?.isConnected) before.focus();
+    };
   }, []);
-  return html`<dialog ref=${ref} onCancel=${(event) => { event.preventDefault(); onClose(); }} onClick=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
+  return html`<dialog ref=${ref} tabindex="-1" onClose=${onClose} onPointerDown=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
     <div class="dialog"><header><h2>${title}</h2><${Button} icon="x" label="Close" iconOnly onClick=${onClose} /></header>${children}</div></dialog>`;
 }
 
-render(html`<${App} />`, document.getElementById("app"));
+render(html`<${Boundary} what="The inspector"><${App} /><//>`, document.getElementById("app"));

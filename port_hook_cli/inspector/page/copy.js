@@ -5,12 +5,12 @@ export function say(text) {
   window.dispatchEvent(new CustomEvent("said", { detail: text }));
 }
 
-export async function copy(text, what = "Copied.") {
+export async function copy(text, what = "Copied to the clipboard.") {
   try {
     await navigator.clipboard.writeText(text);
     say(what);
   } catch {
-    say("The browser does not let this page use the clipboard.");
+    window.dispatchEvent(new CustomEvent("uncopied", { detail: text }));
   }
 }
 
@@ -20,5 +20,6 @@ export function download(name, content) {
   link.href = URL.createObjectURL(new Blob([content]));
   link.download = name;
   link.click();
+  say(`Saved ${name} in the browser's downloads.`);
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

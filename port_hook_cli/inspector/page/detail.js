@@ -1,18 +1,18 @@
 // One capture: what it is, its signature step by step, its body, what came back, and its run.
-import { html, Button, Icon, useEffect, useState } from "./ui.js";
+import { html, Button, Icon, useEffect, useRef, useState } from "./ui.js";
 import { captureUrl, get, post } from "./api.js";
 import { copy, download, say } from "./copy.js";
-import { Editor } from "./editor.js";
+import { Editor, Result } from "./editor.js";
 import { Comparison } from "./diff.js";
 import { Run } from "./run.js";
 import { Tree } from "./tree.js";
-import { ago, bytes, duration, fullTime, handlerText, latency, nameOf, number, oneLine, statusTone, time, verdictOf, visible } from "./format.js";
+import { ago, bytes, clockTime, duration, fullTime, handlerText, latency, nameOf, number, oneLine, statusTone, time, verdictOf, visible } from "./format.js";
 
 export const TABS = [
   ["summary", "Summary"], ["body", "Body"], ["signature", "Signature"], ["response", "Response"], ["run", "Run"], ["edit", "Edit and replay"],
 ];
 
-export function Detail({ id, tab, against, session, version, actions }) {
+export function Detail({ id, tab, against, session, version, replayed, actions }) {
   const [capture, setCapture] = useState(null);
   const [problem, setProblem] = useState(null);
   useEffect(() => {
@@ -22,8 +22,12 @@ export function Detail({ id, tab, against, session, version, actions }) {
       .catch((error) => { if (error.name !== "AbortError") setProblem(error); });
     return () => leaving.abort();
   }, [id, version]);
-  if (problem) return html`<section class="detail"><p class="note bad" role="alert">${problem.message} ${problem.hint}</p></section>`;
-  if (!capture || !matches(capture, id)) return html`<section class="detail" aria-busy="true"></section>`;
+  useEffect(() => document.querySelector('.tabs [aria-selected="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [capture, tab, against]);
+  if (problem) {
+    return html`<section class="detail" aria-label="Capture"><div class="panel"><p class="note bad" role="alert">${problem.message} ${problem.hint}</p>
+      <${Button} icon="back" label="Back to the list" onClick=${actions.close} /></div></section>`;
+  }
+  if (!capture || !matches(capture, id)) return html`<section class="detail" aria-busy="true" aria-label="Capture"></section>`;
   const shown = against ? "compare" : TABS.some(([name]) => name === tab) ? tab : "summary";
   return html`<section class="detail" aria-label="Capture">
     <${Head} capture=${capture} session=${session} actions=${actions} />
@@ -33,15 +37,25 @@ export function Detail({ id, tab, against, session, version, actions }) {
       ${against && html`<button type="button" role="tab" id="tab-compare" aria-selected="true" aria-controls="panel">Comparison</button>`}
     </div>
     <div class="panel" id="panel" role="tabpanel" aria-labelledby=${`tab-${shown}`} tabindex="0">
+      ${replayed && shown !== "edit" && html`<${Replayed} capture=${capture} replayed=${replayed} actions=${actions} />`}
       ${shown === "summary" && html`<${Summary} capture=${capture} session=${session} actions=${actions} />`}
       ${shown === "body" && html`<${Body} id=${capture.row.id} part="request" body=${capture.request.body} headers=${capture.request.headers} />`}
       ${shown === "signature" && html`<${Signature} verdict=${capture.verdict} />`}
       ${shown === "response" && html`<${Responses} capture=${capture} />`}
-      ${shown === "run" && html`<${Run} capture=${capture} session=${session} version=${version} />`}
+      ${shown === "run" && html`<${Run} capture=${capture} session=${session} />`}
       ${shown === "edit" && html`<${Editor} key=${capture.row.id} capture=${capture} session=${session} actions=${actions} />`}
       ${shown === "compare" && html`<${Comparison} a=${against} b=${capture.row.id} actions=${actions} />`}
     </div>
   </section>`;
+}
+
+/** What came back when this capture was replayed, beside what came back before. */
+function Replayed({ capture, replayed, actions }) {
+  const box = useRef(null);
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [replayed]);
+  return html`<div class="replayed" ref=${box}><header><h3>Replay</h3><${Button} icon="x" label="Dismiss the replay" iconOnly onClick=${actions.dismiss} /></header>
+    ${replayed.problem && html`<p class="note bad" role="alert">${replayed.problem.message} ${replayed.problem.hint}</p>`}
+    ${replayed.sent ? html`<${Result} capture=${capture} result=${replayed.sent} actions=${actions} />` : !replayed.problem && html`<p class="dim" role="status">Sending…</p>`}</div>`;
 }
 
 function matches(capture, id) {
@@ -65,7 +79,7 @@ function Head({ capture, actions }) {
   return html`<header class="head">
     <div class="title">
       <${Button} icon="back" label="Back to the list" iconOnly onClick=${actions.close} />
-      <h2>${nameOf(row)}</h2>
+      <h2 title=${nameOf(row).slice(0, 300)}>${nameOf(row).slice(0, 300)}</h2>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
       <span class=${`verdict ${verdict.tone}`} title=${verdict.about}><${Icon} name=${verdict.icon} size=${14} />${verdict.word}</span>
       ${row.response !== null && html`<b class=${`pill ${statusTone(row.response)}`}>${row.response}</b>`}
@@ -73,7 +87,7 @@ function Head({ capture, actions }) {
     <p class="under"><span title=${fullTime(row.received_at)}>${time(row.received_at)}, ${ago(row.received_at)}</span>
       <span class="mono">${oneLine(row.method)} ${oneLine(row.target).slice(0, 120)}</span>
       <button type="button" class="id mono" title="Copy the capture's id" onClick=${() => copy(row.id, "Copied the id.")}>${oneLine(row.id)}</button></p>
-    <div class="actions">
+    <div class="actions" role="toolbar" aria-label="Actions">
       <${Button} icon="replay" label="Replay" primary onClick=${() => actions.replay(row.id)} title="Sign it again and send it (r)" />
       <${Button} icon="edit" label="Edit" onClick=${() => actions.tab("edit")} title="Edit and send it (e)" />
       <${Button} icon="compare" label="Compare" onClick=${() => actions.compare(row.id)} title="Compare with the marked capture (d)" />
@@ -87,10 +101,11 @@ function Export({ capture }) {
   const run = (event) => {
     const name = event.currentTarget.value;
     event.currentTarget.value = "";
+    if (!name) return;
     get(captureUrl(capture.row.id, `/export/${name}`)).then((found) => download(found.filename, found.text)).catch((error) => say(error.message));
   };
-  return html`<label class="select"><${Icon} name="download" /><span class="sr">Export as</span>
-    <select value="" onChange=${run}><option value="">Export…</option>
+  return html`<label class="select">
+    <select aria-label="Export as" value="" onChange=${run}><option value="">Export…</option>
       ${capture.exports.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>`;
 }
 
@@ -99,6 +114,7 @@ function Summary({ capture, session, actions }) {
   const look = verdictOf(verdict.status);
   return html`
     <ol class="way" aria-label="The way of this request">
+      <li class="dim"><${Icon} name="download" /><div><b>Received</b><p>${bytes(capture.request.body.bytes)} at ${clockTime(row.received_at)}</p></div></li>
       <li class=${look.tone}><${Icon} name=${look.icon} /><div><b>Signature ${look.word}</b><p>${look.about}</p></div></li>
       ${delivery
         ? html`<li class=${delivery.status === null ? "bad" : statusTone(delivery.status)}><${Icon} name="play" /><div><b>Handler ${handlerText(delivery)} in ${latency(delivery.latency_ms)}</b><p class="mono">${oneLine(delivery.url)}</p></div></li>`
@@ -106,10 +122,10 @@ function Summary({ capture, session, actions }) {
       <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : "Port got no response yet"}</b>
         ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}</div></li>
     </ol>
-    <${Causes} causes=${verdict.causes} />
+    <${Causes} causes=${verdict.causes} tone=${look.tone} />
     <h3>Facts</h3>
     <dl class="facts">${capture.summary.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${oneLine(value)}</dd></div>`)}
-      <div><dt>size</dt><dd>${bytes(capture.request.body.bytes)}</dd></div></dl>
+</dl>
     ${capture.inputs.length > 0 && html`<h3>Inputs</h3><table class="inputs"><tbody>${capture.inputs.map((input) => html`<tr key=${input.name}>
       <th scope="row">${oneLine(input.name)}</th><td class=${`value ${input.type}`}>${visible(input.text)}</td></tr>`)}</tbody></table>`}
     ${capture.changes.length > 0 && html`<h3>Changes of the entity</h3><table class="inputs"><tbody>${capture.changes.map((change) => html`<tr key=${change.path}>
@@ -128,9 +144,9 @@ function sentence(text) {
   return shown.charAt(0).toUpperCase() + shown.slice(1) + (/[.!?]$/.test(shown) ? "" : ".");
 }
 
-export function Causes({ causes }) {
+export function Causes({ causes, tone }) {
   if (!causes.length) return null;
-  return html`<div class="causes">${causes.map((cause) => html`<article key=${cause.slug} class="cause">
+  return html`<div class="causes">${causes.map((cause) => html`<article key=${cause.slug} class=${`cause ${tone}`}>
     <h4>${sentence(cause.explanation)}</h4><p><b>Fix:</b> ${sentence(cause.fix)}</p><code>${oneLine(cause.slug)}</code></article>`)}</div>`;
 }
 
@@ -155,13 +171,13 @@ function Signature({ verdict }) {
   const { parts } = verdict;
   const isSame = parts.expected !== null && parts.expected === parts.received;
   return html`
-    <p class=${`lead ${look.tone}`}><${Icon} name=${look.icon} /> ${look.about}${verdict.reading && html` It matches the form <code>${oneLine(verdict.reading)}</code>.`}</p>
-    <${Causes} causes=${verdict.causes} />
+    <p class=${`lead ${look.tone}`}><${Icon} name=${look.icon} /> ${look.about}${verdict.reading && verdict.status === "reencoded" && html` It matches the form <code>${oneLine(verdict.reading)}</code>.`}</p>
+    <${Causes} causes=${verdict.causes} tone=${look.tone} />
     <h3>How it was computed</h3>
     <ol class="steps">
       <li><b>Timestamp</b><code>${oneLine(parts.timestamp ?? "missing")}</code>
         ${parts.timestamp_at !== null && html`<small class="dim">${fullTime(parts.timestamp_at)}${verdict.age_s !== null && html`, ${duration(verdict.age_s)} ${verdict.age_s >= 0 ? "before" : "after"} it arrived`}</small>`}</li>
-      <li><b>Signed text</b><code class="block">${visible(parts.signed_text)}</code><small class="dim">timestamp, a period and the raw body: ${number(parts.signed_bytes)} bytes</small></li>
+      <li><b>Signed text</b><code class="block" tabindex="0" role="region" aria-label="Signed text">${visible(parts.signed_text)}</code><small class="dim">timestamp, a period and the raw body: ${number(parts.signed_bytes)} bytes</small></li>
       <li><b>HMAC-SHA-256</b><small class="dim">with the client secret, in Base64, after "v1,"</small></li>
       <li><b>Received</b><code class=${isSame ? "good" : "bad"}>${oneLine(parts.received ?? "missing")}</code></li>
       <li><b>Expected</b>${parts.expected ? html`<code class="good">${oneLine(parts.expected)}</code>` : html`<small class="dim">${parts.note ?? "not known"}</small>`}

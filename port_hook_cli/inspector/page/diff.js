@@ -1,7 +1,7 @@
 // Two captures side by side: what changed in the body, the headers and the outcome.
 import { html, Button, Icon, useEffect, useState } from "./ui.js";
 import { get } from "./api.js";
-import { oneLine, visible } from "./format.js";
+import { nameOf, oneLine, time, visible } from "./format.js";
 
 const MARKS = { changed: "≠", added: "+", removed: "−" };
 
@@ -17,8 +17,8 @@ export function Comparison({ a, b, actions }) {
   if (!found) return html`<p class="note">Comparing…</p>`;
   const isSame = !found.body.length && !found.headers.length && !found.facts.length;
   return html`<div class="comparison">
-    <p class="lead"><button type="button" class="link mono" onClick=${() => actions.open(found.a)}>${oneLine(found.a)}</button> <${Icon} name="swap" /> <button type="button" class="link mono" onClick=${() => actions.open(found.b)}>${oneLine(found.b)}</button>
-      <${Button} label="Swap" onClick=${() => actions.against(a, b)} /></p>
+    <div class="sides"><${Side} label="Before" side=${found.a} actions=${actions} /><${Icon} name="chevron" /><${Side} label="After" side=${found.b} actions=${actions} />
+      <${Button} icon="swap" label="Swap" onClick=${() => actions.against(a, b)} /></div>
     ${isSame && html`<p class="note good">The two captures are the same.</p>`}
     ${found.note && html`<p class="note">${oneLine(found.note)}</p>`}
     <${Changes} title="Outcome" changes=${found.facts} />
@@ -28,10 +28,17 @@ export function Comparison({ a, b, actions }) {
   </div>`;
 }
 
+/** One of the two captures: its row, or its id alone. */
+function Side({ label, side, actions }) {
+  const id = side.id ?? side;
+  return html`<div><small>${label}</small><button type="button" class="link mono" onClick=${() => actions.open(id)}>${oneLine(id)}</button>
+    ${side.id && html`<small class="dim">${nameOf(side)}, ${time(side.received_at)}</small>`}</div>`;
+}
+
 function Changes({ title, changes }) {
   if (!changes.length) return null;
   return html`<h3>${title} <small class="dim">${changes.length}</small></h3>
-    <table class="changes"><thead class="sr"><tr><th>Kind</th><th>Path</th><th>Before</th><th>After</th></tr></thead>
+    <table class="changes"><colgroup><col class="mark" /><col class="path" /><col /><col /></colgroup><thead class="sr"><tr><th>Kind</th><th>Path</th><th>Before</th><th>After</th></tr></thead>
       <tbody>${changes.map((change) => html`<tr key=${change.path} class=${change.kind}>
         <td class="mark" title=${change.kind}><span aria-hidden="true">${MARKS[change.kind]}</span><span class="sr">${change.kind}</span></td>
         <th scope="row">${visible(change.path || "(whole body)")}</th>

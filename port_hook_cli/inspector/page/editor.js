@@ -1,5 +1,5 @@
 // Edit a body and send it: as JSON with the position of errors, or by the fields of its inputs.
-import { html, Button, useMemo, useRef, useState } from "./ui.js";
+import { html, Button, useEffect, useMemo, useRef, useState } from "./ui.js";
 import { captureUrl, post } from "./api.js";
 import { Body } from "./detail.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "./format.js";
@@ -15,6 +15,8 @@ export function Editor({ capture, session, actions }) {
   const [result, setResult] = useState(null);
   const [isSending, setSending] = useState(false);
   const area = useRef(null);
+  const shown = useRef(null);
+  useEffect(() => shown.current?.scrollIntoView({ block: "nearest" }), [result]);
   if (original === null) {
     return html`<p class="note">${body.is_whole ? "This body is not JSON text, so it cannot be edited here. Replay sends it unchanged." : "This body is too large to be edited here, or was not kept whole."}</p>`;
   }
@@ -38,10 +40,10 @@ export function Editor({ capture, session, actions }) {
     <label class="field"><span>Body</span>
       <textarea ref=${area} spellcheck="false" rows=${Math.min(28, text.split("\n").length + 1)} value=${text} aria-invalid=${Boolean(fault)}
         onInput=${(event) => setText(event.currentTarget.value)}
-        onKeyDown=${(event) => { if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) send(); event.stopPropagation(); }}></textarea></label>
+        onKeyDown=${(event) => { if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) send(); if (event.key !== "Escape") event.stopPropagation(); }}></textarea></label>
     ${fault && html`<p class="note bad" role="alert">Not JSON: line ${fault.line}, column ${fault.column}. ${oneLine(fault.message)}
       <button type="button" class="link" onClick=${() => select(area.current, fault.line, fault.column)}>Go there</button></p>`}
-    <div class="send">
+    <div class="send sticky">
       <label class="field inline"><span>To</span><input type="text" placeholder=${capture.replay_to ?? "a port or URL on this machine"} value=${to}
         onInput=${(event) => setTo(event.currentTarget.value)} spellcheck="false" /></label>
       <${Button} primary icon="play" label=${isSending ? "Sending…" : isSame ? "Send unchanged" : "Send"} onClick=${send} disabled=${isSending || Boolean(fault) || session?.can.sign === false} title=${session?.why_not?.sign ?? "Ctrl+Enter"} />
@@ -49,7 +51,7 @@ export function Editor({ capture, session, actions }) {
     </div>
     <p class="dim">The body is sent as JSON.stringify writes it, with a new timestamp and signature.</p>
     ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}
-    ${result && html`<${Result} capture=${capture} result=${result} actions=${actions} />`}
+    ${result && html`<div class="replayed" ref=${shown}><header><h3>Replay</h3></header><${Result} capture=${capture} result=${result} actions=${actions} /></div>`}
   </div>`;
 }
 
@@ -59,11 +61,11 @@ export function Result({ capture, result, actions }) {
   return html`<section class="result" aria-label="Result" aria-live="polite">
     <div><h4>Before</h4>${capture.delivery || capture.response
       ? html`<p class="lead"><b class=${statusTone(capture.response?.status)}>${capture.response?.status ?? handlerText(capture.delivery)}</b>${capture.delivery && html` in ${latency(capture.delivery.latency_ms)}`}</p>
-        <pre class="raw">${visible((capture.response ?? capture.delivery).body.text ?? "(not text)") || "(empty)"}</pre>`
+        <pre class="raw" tabindex="0">${visible((capture.response ?? capture.delivery).body.text ?? "(not text)") || "(empty)"}</pre>`
       : html`<p class="note">No response was recorded.</p>`}</div>
     <div><h4>Now</h4><p class="lead"><b class=${now.status === null ? "bad" : statusTone(now.status)}>${handlerText(now)}</b> in ${latency(now.latency_ms)}</p>
       ${now.error && html`<p class="note bad">${oneLine(now.error)}</p>`}
-      <pre class="raw">${visible(now.body.text ?? "(not text)") || "(empty)"}</pre>
+      <pre class="raw" tabindex="0">${visible(now.body.text ?? "(not text)") || "(empty)"}</pre>
       ${result.capture && html`<${Button} icon="compare" label="Compare the requests" onClick=${() => actions.against(result.capture, capture.row.id)} />`}</div>
     ${result.notes.map((note) => html`<p class="note" key=${note}>${oneLine(note)}</p>`)}
   </section>`;

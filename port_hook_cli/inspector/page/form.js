@@ -1,5 +1,5 @@
 // Trigger an action of the user's files by its form.
-import { html, Button, useEffect, useState } from "./ui.js";
+import { html, Button, useEffect, useRef, useState } from "./ui.js";
 import { get, post } from "./api.js";
 import { Input } from "./editor.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "./format.js";
@@ -10,6 +10,8 @@ export function Trigger({ onClose, onOpen }) {
   const [values, setValues] = useState({});
   const [problem, setProblem] = useState(null);
   const [result, setResult] = useState(null);
+  const first = useRef(null);
+  useEffect(() => first.current?.focus(), [actions]);
   useEffect(() => {
     get("/api/actions").then((found) => {
       setActions(found.actions);
@@ -35,7 +37,7 @@ export function Trigger({ onClose, onOpen }) {
   return html`<div class="trigger">
     ${actions && !actions.length && html`<p class="note">Start the inspector with --actions FILE or a folder to trigger actions here.</p>`}
     ${action && html`
-      <label class="field inline"><span>Action</span><select value=${name} onChange=${(event) => choose(actions, event.currentTarget.value)}>
+      <label class="field inline"><span>Action</span><select ref=${first} value=${name} onChange=${(event) => choose(actions, event.currentTarget.value)}>
         ${actions.map((each) => html`<option key=${each.identifier} value=${each.identifier}>${oneLine(each.title ?? each.identifier)}</option>`)}</select></label>
       ${action.description && html`<p class="dim">${visible(action.description)}</p>`}
       <fieldset class="form"><legend>Inputs</legend>${action.inputs.length ? action.inputs.map((input) => html`<${Input} key=${`${name}.${input.name}`} name=${input.name} label=${input.title ?? input.name}

@@ -51,6 +51,11 @@ export function fullTime(seconds) {
   return `${FULL.format(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`;
 }
 
+/** Hours, minutes and seconds, whatever the day. */
+export function clockTime(seconds) {
+  return TIME.format(new Date(seconds * 1000));
+}
+
 export function isoTime(text) {
   const at = Date.parse(text ?? "");
   return Number.isNaN(at) ? "" : TIME.format(new Date(at));

@@ -8,7 +8,7 @@ const HEIGHTS = { wide: 38, narrow: 58 };
 const MOST_PIXELS = 12_000_000;
 const OVERSCAN = 8;
 
-export function List({ feed, open, marked, onOpen, listRef }) {
+export function List({ feed, open, marked, cursor, onOpen, listRef }) {
   const { spans, waiting } = feed;
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600, width: 900 });
@@ -53,6 +53,9 @@ export function List({ feed, open, marked, onOpen, listRef }) {
       if (top < shown) box.current.scrollTop = top * scale;
       else if (top + height > shown + view.height) box.current.scrollTop = (top + height - view.height) * scale;
     },
+    focus() {
+      box.current.focus();
+    },
     toTop() {
       box.current.scrollTop = 0;
     },
@@ -63,7 +66,7 @@ export function List({ feed, open, marked, onOpen, listRef }) {
     const top = (index * height - offset) + view.top;
     rows.push(html`<${Row}
       key=${spans.at(index)} row=${feed.row(index)} index=${index} top=${top} height=${height}
-      isOpen=${feed.row(index)?.id === open} isMarked=${feed.row(index)?.id === marked} onOpen=${onOpen} version=${feed.version}
+      isOpen=${feed.row(index)?.id === open} isCurrent=${index === cursor && !open} isMarked=${feed.row(index)?.id === marked} isNarrow=${view.width < WIDE} onOpen=${onOpen} version=${feed.version}
     />`);
   }
   return html`<div class=${`list ${view.width >= WIDE ? "wide" : "narrow"}`}>
@@ -74,34 +77,39 @@ export function List({ feed, open, marked, onOpen, listRef }) {
       ${number(waiting.length)} new
     </button>`}
     <div class="scroll" ref=${box} onScroll=${onScroll} role="listbox" aria-label="Captures" tabindex="0"
-      aria-activedescendant=${open ? `row-${open}` : undefined}>
+      aria-activedescendant=${activeRow(feed, open, cursor)}>
       <div class="rows" style=${{ height: `${Math.max(whole * scale, 1)}px` }} role="presentation">${rows}</div>
     </div>
   </div>`;
 }
 
-function Row({ row, index, top, height, isOpen, isMarked, onOpen }) {
+function activeRow(feed, open, cursor) {
+  const id = open || feed.row(cursor)?.id;
+  return id ? `row-${id}` : undefined;
+}
+
+function Row({ row, index, top, height, isOpen, isCurrent, isMarked, isNarrow, onOpen }) {
   const style = { transform: `translateY(${top}px)`, height: `${height}px` };
   if (row === undefined) return html`<div class="row empty" style=${style} role="presentation"><span class="ghost"></span></div>`;
   const verdict = verdictOf(row.verdict);
   const handler = handlerText(row.handler);
   return html`<div
-    id=${`row-${row.id}`} class=${`row${isOpen ? " open" : ""}${isMarked ? " marked" : ""}`} style=${style}
+    id=${`row-${row.id}`} class=${`row${isOpen ? " open" : ""}${isCurrent ? " current" : ""}${isMarked ? " marked" : ""}`} style=${style}
     role="option" aria-selected=${isOpen} onClick=${() => onOpen(row.id, index)}
     aria-label=${`${nameOf(row)}, signature ${verdict.word}, response ${row.response ?? "none"}, ${time(row.received_at)}`}
   >
     <span class="when" title=${fullTime(row.received_at)}>${time(row.received_at)}</span>
     <span class=${`verdict ${verdict.tone}`} title=${verdict.about}><${Icon} name=${verdict.icon} size=${14} />${verdict.word}</span>
     <span class="what">
-      <strong>${nameOf(row)}</strong>
+      <strong title=${nameOf(row).slice(0, 200)}>${nameOf(row).slice(0, 200)}</strong>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
       ${row.kind === "workflow-node" && html`<small class="tag">node</small>`}
       ${row.source === "replay" && html`<small class="tag replay"><${Icon} name="replay" size=${11} />replay</small>`}
     </span>
     <span class="run mono">${oneLine(row.run_id ?? "–")}</span>
-    <span class="who">${oneLine(row.user ?? "–")}</span>
+    <span class="who">${oneLine(row.user ?? (isNarrow ? row.run_id : null) ?? "–")}</span>
     <span class="handler">${row.handler
-      ? html`<b class=${row.handler.status === null ? "bad" : statusTone(row.handler.status)}>${handler}</b> <small>${latency(row.handler.latency_ms)}</small>`
+      ? html`${(!isNarrow || row.handler.status !== row.response) && html`<b class=${row.handler.status === null ? "bad" : statusTone(row.handler.status)}>${handler}</b>`} <small>${latency(row.handler.latency_ms)}</small>`
       : html`<small class="dim">not forwarded</small>`}</span>
     <span class="response">${row.response === null
       ? html`<small class="dim">pending</small>`

@@ -46,7 +46,7 @@ export function Run({ capture, session }) {
     ${found.nodes.length > 0 && html`<${Graph} nodes=${found.nodes} current=${id} />`}
     <h3>Log</h3>
     ${found.logs.length
-      ? html`<ol class="log">${found.logs.map((entry, index) => html`<li key=${index} class=${(entry.level ?? "").toLowerCase()}><time>${isoTime(entry.at)}</time>${entry.level && html`<small>${oneLine(entry.level)}</small>`}<span>${visible(entry.text)}</span></li>`)}</ol>`
+      ? html`<ol class="log" tabindex="0" aria-label="Log">${found.logs.map((entry, index) => html`<li key=${index} class=${(entry.level ?? "").toLowerCase()}><time>${isoTime(entry.at)}</time>${entry.level && html`<small>${oneLine(entry.level)}</small>`}<span>${visible(entry.text)}</span></li>`)}</ol>`
       : html`<p class="note">Nothing was logged yet.</p>`}
     ${run.kind === "action" && !ENDED.has(run.status) && html`<${Report} id=${id} session=${session} onDone=${setFound} />`}
   </div>`;

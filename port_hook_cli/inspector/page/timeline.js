@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from "./ui.js";
 import { get, query } from "./api.js";
 import { go, readLocation } from "./location.js";
-import { fullTime, number } from "./format.js";
+import { clockTime, fullTime, number } from "./format.js";
 
 const BUCKETS = 80;
 const HEIGHT = 44;
@@ -66,6 +66,12 @@ export function Timeline({ filters, arrivals }) {
     </svg>
     <div class="axis"><span>${fullTime(data.from).slice(0, -4)}</span>
       <span class="reading">${bucket ? `${number(bucket[0])} arrived, ${number(bucket[1])} failed` : "drag to filter by time"}</span>
-      <span>${fullTime(data.to).slice(0, -4)}</span></div>
+      <span>${endTime(data.from, data.to)}</span></div>
   </div>`;
+}
+
+/** The end of a span of time: without its date if that is the date of the start. */
+function endTime(from, to) {
+  const isSameDay = new Date(from * 1000).toDateString() === new Date(to * 1000).toDateString();
+  return isSameDay ? clockTime(to) : fullTime(to).slice(0, -4);
 }

@@ -34,8 +34,18 @@ export function Tree({ id, part = "request" }) {
     </div>
     ${found
       ? html`<ul class="matches">${found.matches.map((path) => html`<li key=${path}><${Match} id=${id} part=${part} path=${path} /></li>`)}</ul>`
-      : html`<ul role="tree" aria-label="Body"><${Node} id=${id} part=${part} node=${{ ...root, key: null }} level=${root} depth=${0} /></ul>`}
+      : html`<ul role="tree" aria-label="Body" onKeyDown=${onTreeKey}><${Node} id=${id} part=${part} node=${{ ...root, key: null }} level=${root} depth=${0} /></ul>`}
   </div>`;
+}
+
+/** Up and Down move between the values that are unfolded; the tree is one stop of the Tab key. */
+function onTreeKey(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || event.target.getAttribute("role") !== "treeitem") return;
+  const items = [...event.currentTarget.querySelectorAll('[role="treeitem"]')];
+  items[items.indexOf(event.target) + step]?.focus();
+  event.preventDefault();
+  event.stopPropagation();
 }
 
 function Match({ id, part, path }) {
@@ -69,7 +79,7 @@ function Node({ id, part, node, level, depth }) {
       event.stopPropagation();
     }
   };
-  return html`<li role="treeitem" aria-expanded=${isContainer ? isOpen : undefined} aria-selected="false" tabindex="0" onKeyDown=${onKeyDown}>
+  return html`<li role="treeitem" aria-expanded=${isContainer ? isOpen : undefined} aria-selected="false" tabindex=${depth === 0 ? 0 : -1} onKeyDown=${onKeyDown}>
     <div class="node">
       ${isContainer
         ? html`<button type="button" class=${`fold${isOpen ? " open" : ""}`} tabindex="-1" aria-label=${isOpen ? "Fold" : "Unfold"} onClick=${() => setOpen(!isOpen)}><${Icon} name="chevron" size=${12} /></button>`

@@ -1,8 +1,8 @@
 // The three libraries in one place: Preact, its hooks, and htm.
-import { h, render, Fragment } from "./vendor/preact.js";
+import { h, render, Component, Fragment } from "./vendor/preact.js";
 import htm from "./vendor/htm.js";
 
-export { render, Fragment };
+export { render, Component, Fragment };
 export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
 export const html = htm.bind(h);
 

@@ -1,0 +1,28 @@
+// What is shown in place of a part of the page that cannot be drawn.
+import { html, Button, Component } from "./ui.js";
+import { oneLine } from "./format.js";
+
+/** Draws its children; after an error in one of them, a message and a way out, until `at` is another place. */
+export class Boundary extends Component {
+  constructor() {
+    super();
+    this.state = { error: null };
+  }
+
+  static getDerivedStateFromError(error) {
+    return { error };
+  }
+
+  componentDidUpdate(before) {
+    if (this.state.error && before.at !== this.props.at) this.setState({ error: null });
+  }
+
+  render({ children, what }) {
+    const { error } = this.state;
+    if (!error) return children;
+    return html`<div class="failure" role="alert"><h2>${what} cannot be shown</h2>
+      <p>This is a defect of the inspector. The captures are safe in the store.</p>
+      <pre class="raw">${oneLine(error?.message ?? error).slice(0, 500)}</pre>
+      <${Button} primary label="Reload" onClick=${() => window.location.reload()} /></div>`;
+  }
+}

@@ -1,0 +1,163 @@
+"""One Chromium for all tests, and a context of its own for each; both watch for what a page must never do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from tests.browser.inspecting import Desk, a_desk
+from tests.servers import Handler, handler
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+# Frames over 50 ms, as the browser reports them.
+_WATCH = """
+window.slow = [];
+new PerformanceObserver((list) => { for (const task of list.getEntries()) window.slow.push(task.duration); })
+  .observe({ type: "longtask", buffered: true });
+"""
+_ANSWER = b'HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{"accepted":true}'
+
+ROTATE_KEY = {
+    "identifier": "rotate_key",
+    "title": "Rotate a key",
+    "trigger": {
+        "type": "self-service",
+        "operation": "CREATE",
+        "userInputs": {"properties": {"api_key": {"type": "string", "title": "API key", "encryption": "aes256-gcm"}}},
+    },
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
+}
+
+OpenPage = Callable[..., Awaitable["Page"]]
+
+
+# The modules import Playwright, so they are not even collected without it.
+if find_spec("playwright") is None:
+    collect_ignore_glob = ["test_page_[!s]*.py", "test_page_size.py"]
+
+
+def pytest_report_header() -> str | None:
+    """Say why the tests in a browser are missing."""
+    return None if find_spec("playwright") else "browser: Playwright is not installed, so no test uses a browser"
+
+
+def chromium(downloaded: str) -> str | None:
+    """Return the machine's Chromium, or else the one that Playwright has downloaded, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    return found or (downloaded if Path(downloaded).exists() else None)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as driver:
+        path = chromium(driver.chromium.executable_path)
+        if path is None:
+            pytest.skip("There is no Chromium on this machine.")
+        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly.
+        arguments = ["--no-sandbox", "--enable-precise-memory-info"]
+        opened = await driver.chromium.launch(executable_path=path, args=arguments)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+
+class Watch:
+    """What a page did that it must never do: errors, dialogs, requests to other places."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self.problems: list[str] = []
+        self.allowed: tuple[str, ...] = ()
+
+    def follow(self, page: Page) -> None:
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        page.on("dialog", self._on_dialog)
+        page.on("request", self._on_request)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not any(text in message.text for text in self.allowed):
+            self.problems.append(f"console: {message.text}")
+
+    async def _on_dialog(self, dialog: Any) -> None:
+        self.problems.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self._origin}/", "data:", "blob:")):
+            self.problems.append(f"request: {request.url}")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
+    """Open the inspector's page of a desk: `await open_page(desk, "?open=ID", width=1000, color_scheme="dark")`.
+
+    `page.watch` has what the page did that it must not do; the test fails if there is anything.
+    """
+    contexts: list[BrowserContext] = []
+    watches: list[Watch] = []
+
+    async def open_(
+        desk: Desk, query: str = "", *, width: int = 1600, allowed: tuple[str, ...] = (), **how: Any
+    ) -> Page:
+        how = {"reduced_motion": "reduce", "timezone_id": "UTC", "locale": "en-US", **how}
+        context = await browser.new_context(viewport={"width": width, "height": 900}, **how)
+        contexts.append(context)
+        context.set_default_timeout(8_000)
+        await context.add_init_script(_WATCH)
+        await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.origin)
+        page = await context.new_page()
+        watch = Watch(desk.origin)
+        watch.allowed = allowed
+        watch.follow(page)
+        watches.append(watch)
+        await page.goto(desk.entry)
+        if query:
+            await page.goto(f"{desk.origin}/{query}")
+        return page
+
+    yield open_
+    for context in contexts:
+        await context.close()
+    assert [problem for watch in watches for problem in watch.problems] == []
+
+
+@pytest.fixture(scope="session")
+def backend() -> Iterator[Handler]:
+    """A handler that accepts everything with 202."""
+    with handler(_ANSWER) as it:
+        yield it
+
+
+@pytest.fixture(scope="session")
+def shared_desk(tmp_path_factory: pytest.TempPathFactory, backend: Handler) -> Iterator[Desk]:
+    """A listener with an inspector, for tests that tell their captures from those of others."""
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "rotate_key.json").write_text(json.dumps(ROTATE_KEY))
+    with a_desk(folder, "--forward-to", str(backend.port), "--actions", "rotate_key.json") as desk:
+        yield desk
+
+
+@pytest.fixture
+def own_desk(tmp_path: Path, backend: Handler) -> Iterator[Desk]:
+    """A listener with an inspector and an empty store."""
+    with a_desk(tmp_path, "--forward-to", str(backend.port)) as desk:
+        yield desk
+
+
+# The full size of the tests of size (`make browser`). Read before a test takes PORT_ out of the environment.
+IS_FULL = bool(os.environ.get("PORT_HOOK_BROWSER"))

@@ -1,0 +1,103 @@
+"""axe-core finds nothing serious on the page, and the page respects the settings of the user's system."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from port_hook_cli.text.secret import Secret
+from tests.browser.conftest import IS_FULL, OpenPage
+from tests.browser.inspecting import Desk, a_vm
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# The short form looks at each width and each scheme once.
+LOOKS = (
+    [(width, scheme) for width in (400, 1000, 1600) for scheme in ("light", "dark")]
+    if IS_FULL
+    else [(400, "dark"), (1000, "light"), (1600, "dark")]
+)
+RULES = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+
+
+async def check(page: Page, where: str) -> None:
+    """Run axe-core; nothing that it finds may be serious or critical."""
+    found = await page.evaluate("(rules) => axe.run(document, rules)", RULES)
+    serious = [
+        f"{where}: {each['id']}: {each['help']}: {[node['html'][:160] for node in each['nodes'][:3]]}"
+        for each in found["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
+
+
+async def with_axe(page: Page) -> Page:
+    """Run axe-core in the page. It comes from the test, past the page's rules for scripts."""
+    axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="axe-core is not installed").Axe()
+    await page.evaluate(axe.axe_script)
+    return page
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+async def test_nothing_serious_is_found(own_desk: Desk, open_page: OpenPage, width: int, scheme: Any) -> None:
+    page = await open_page(own_desk, width=width, color_scheme=scheme)
+    await expect(page.get_by_text("Waiting for the first invocation")).to_be_visible()
+    await with_axe(page)
+    await check(page, "empty")
+    own_desk.post(a_vm("one"))
+    own_desk.post(a_vm("two", cpu=8))
+    own_desk.post(a_vm("wrong"), secret=Secret("another-client-secret-of-thirty-two-characters"))
+    await expect(page.locator(".row:not(.empty)")).to_have_count(3)
+    await check(page, "list")
+    await page.locator(".row").first.click()
+    for key, name in enumerate(("Summary", "Body", "Signature", "Response", "Run", "Edit and replay"), 1):
+        await page.keyboard.press(str(key))
+        await expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+        await expect(page.locator(".panel > *").first).to_be_attached()
+        await check(page, name)
+    await page.keyboard.press("1")
+    await page.keyboard.press("r")
+    await expect(page.get_by_role("region", name="Result")).to_be_visible()
+    await page.keyboard.press("m")
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("d")
+    await expect(page.locator(".changes").first).to_be_visible()
+    await check(page, "comparison")
+    await page.keyboard.press("Escape")
+    for letter, name in (("?", "Keys"), ("t", "Trigger an action")):
+        await page.keyboard.press(letter)
+        await expect(page.get_by_role("dialog", name=name)).to_be_visible()
+        if letter == "t":
+            await expect(page.get_by_role("combobox", name="Action")).to_be_visible()
+        await check(page, name)
+        await page.keyboard.press("Escape")
+    await page.keyboard.press("/")
+    await page.keyboard.type("nothing-like-this")
+    await expect(page.get_by_text("No captures match")).to_be_visible()
+    await check(page, "no matches")
+
+
+async def test_nothing_moves_for_users_who_ask_for_reduced_motion(shared_desk: Desk, open_page: OpenPage) -> None:
+    shared_desk.post(a_vm("one"))
+    running = "document.getAnimations().filter((each) => each.playState === 'running').length"
+    still = await open_page(shared_desk, reduced_motion="reduce")
+    await expect(still.locator(".dot.live")).to_have_count(1)
+    assert await still.evaluate(running) == 0
+    moving = await open_page(shared_desk, reduced_motion="no-preference")
+    await expect(moving.locator(".dot.live")).to_have_count(1)
+    assert await moving.evaluate(running) > 0
+
+
+async def test_selection_is_visible_with_forced_colors(shared_desk: Desk, open_page: OpenPage) -> None:
+    shared_desk.post(a_vm("one"))
+    page = await open_page(shared_desk, forced_colors="active")
+    await page.locator(".row:not(.empty)").first.click()
+    outline = "(element) => getComputedStyle(element).outlineStyle"
+    assert await page.locator(".row.open").evaluate(outline) == "solid"
+    assert await page.locator('.tabs [aria-selected="true"]').evaluate(outline) == "solid"

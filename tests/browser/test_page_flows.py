@@ -1,0 +1,406 @@
+"""What a user does with the page, in a real Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from playwright.async_api import Page, expect
+
+from port_hook_cli.text.secret import Secret
+from tests.browser.conftest import OpenPage
+from tests.browser.inspecting import Desk, a_desk, a_vm
+from tests.factories import a_document
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import Handler
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WRONG = Secret("another-client-secret-of-thirty-two-characters")
+
+
+def unique() -> str:
+    return f"t{uuid4().hex[:10]}"
+
+
+def sent(desk: Desk, *titles: str, **fields: Any) -> str:
+    """Send an invocation for each title, and return the text that all of them and no others contain."""
+    mark = unique()
+    for title in titles or ("vm",):
+        desk.post(a_vm(f"{title}-{mark}", **fields))
+    return mark
+
+
+async def rows(page: Page, count: int) -> None:
+    await expect(page.locator(".row:not(.empty)")).to_have_count(count)
+
+
+async def opened(page: Page, index: int = 0) -> None:
+    await page.locator(".row").nth(index).click()
+    await expect(page.locator(".head h2")).to_be_visible()
+
+
+async def test_request_becomes_a_row_soon_after_its_response(own_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(own_desk)
+    await expect(page.get_by_text("Waiting for the first invocation")).to_be_visible()
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+    seen = asyncio.ensure_future(
+        page.evaluate(
+            """() => new Promise((done) => new MutationObserver(() => document.querySelector(".row:not(.empty)")
+               && done(performance.timeOrigin + performance.now()))
+               .observe(document.body, {childList: true, subtree: true}))"""
+        )
+    )
+    await page.evaluate("1")
+    assert await asyncio.to_thread(own_desk.post, a_vm("first")) == 202
+    responded = time.time() * 1000
+    after = await seen - responded
+    sys.stdout.write(f"A row {after:.0f} ms after the response.\n")
+    assert after < 1500
+
+
+async def test_arrivals_wait_when_the_list_is_not_at_its_top(own_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(own_desk, *["vm"] * 40)
+    page = await open_page(own_desk)
+    await page.locator(".row:not(.empty)").first.wait_for()
+    await page.locator(".scroll").evaluate("box => { box.scrollTop = 500; }")
+    await expect(page.locator(".row[aria-label]").first).to_be_attached()
+    for title in "abc":
+        own_desk.post(a_vm(f"{title}-{mark}"))
+    await page.get_by_role("button", name="3 new").click()
+    assert await page.locator(".scroll").evaluate("box => box.scrollTop") == 0
+    await expect(page.get_by_text("43 captures")).to_be_visible()
+
+
+async def test_filters_narrow_the_list_and_are_in_the_address(own_desk: Desk, open_page: OpenPage) -> None:
+    sent(own_desk, "a", "b")
+    own_desk.post(a_vm("wrong"), secret=WRONG)
+    page = await open_page(own_desk)
+    await rows(page, 3)
+    await page.get_by_role("button", name="invalid").click()
+    await rows(page, 1)
+    assert "verdict=invalid" in page.url
+    await page.get_by_role("button", name="invalid").click()
+    await page.get_by_label("Response", exact=True).select_option("2xx")
+    await rows(page, 2)
+    await page.get_by_label("Handler", exact=True).select_option("none")
+    await expect(page.get_by_text("No captures match")).to_be_visible()
+    await page.get_by_role("button", name="Clear the filters").click()
+    await rows(page, 3)
+    assert "?" not in page.url
+
+
+async def test_menu_of_signatures_filters_where_there_is_no_room_for_buttons(
+    own_desk: Desk, open_page: OpenPage
+) -> None:
+    sent(own_desk, "a")
+    own_desk.post(a_vm("wrong"), secret=WRONG)
+    page = await open_page(own_desk, width=400)
+    await rows(page, 2)
+    await page.locator(".menu summary").click()
+    await page.get_by_role("checkbox", name="invalid").check()
+    await rows(page, 1)
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".menu > div")).to_be_hidden()
+    await expect(page.locator(".menu summary")).to_be_focused()
+
+
+async def test_search_finds_text_in_bodies(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk, "needle", "hay")
+    page = await open_page(shared_desk)
+    await page.keyboard.press("/")
+    await page.keyboard.type(f"needle-{mark}")
+    await rows(page, 1)
+    assert f"text=needle-{mark}" in page.url
+
+
+async def test_dragging_over_the_timeline_filters_by_time(own_desk: Desk, open_page: OpenPage) -> None:
+    sent(own_desk, "a", "b")
+    page = await open_page(own_desk)
+    await page.locator(".timeline svg").wait_for()
+    box = await page.locator(".timeline").bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20)
+    await page.mouse.down()
+    await page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 20, steps=3)
+    await page.mouse.up()
+    await expect(page.get_by_role("button", name=re.compile("Remove the filter .* to "))).to_be_visible()
+    assert "since=" in page.url
+    assert "until=" in page.url
+
+
+async def test_tree_unfolds_and_finds(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk, "vm", nested={"level": {"deep": "treasure"}})
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await page.keyboard.press("2")
+    node = page.get_by_role("treeitem").filter(has_text="nested").last
+    await expect(page.get_by_text("treasure")).to_have_count(0)
+    await node.get_by_role("button", name="Unfold").click()
+    await page.get_by_role("treeitem").filter(has_text="level").last.get_by_role("button", name="Unfold").click()
+    await expect(page.get_by_text('"treasure"')).to_be_visible()
+    await page.get_by_label("Find a key or value in the body").fill("treasure")
+    await expect(page.get_by_text("1 found")).to_be_visible()
+    await expect(page.get_by_role("button", name="/payload/properties/nested/level/deep")).to_be_visible()
+
+
+async def test_edited_body_is_sent_and_both_responses_are_shown(
+    shared_desk: Desk, backend: Handler, open_page: OpenPage
+) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await page.keyboard.press("e")
+    body = page.get_by_label("Body", exact=True)
+    await body.fill('{\n  "a": 1,\n  oops\n}')
+    await expect(page.get_by_text(re.compile("Not JSON: line 3, column 3"))).to_be_visible()
+    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    await body.fill(json.dumps(a_vm(f"edited-{mark}")))
+    await page.get_by_role("button", name="Send", exact=True).click()
+    result = page.get_by_role("region", name="Result")
+    await expect(result.get_by_text("Before")).to_be_visible()
+    await expect(result.get_by_text('{"accepted":true}')).to_have_count(2)
+    assert f"edited-{mark}".encode() in backend.requests[-1].body
+    await rows(page, 2)
+
+
+async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await page.keyboard.press("e")
+    await page.get_by_label("cpu", exact=True).fill("16")
+    await page.get_by_label("cpu", exact=True).blur()
+    await expect(page.get_by_label("Body", exact=True)).to_have_value(re.compile('"cpu": 16'))
+    await page.get_by_role("button", name="Send", exact=True).click()
+    await expect(page.get_by_role("region", name="Result")).to_be_visible()
+    assert json.loads(backend.requests[-1].body)["payload"]["properties"]["cpu"] == 16
+
+
+async def test_replay_key_shows_the_outcome_in_the_page(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await page.keyboard.press("r")
+    result = page.get_by_role("region", name="Result")
+    await expect(result.get_by_text("Now")).to_be_visible()
+    await rows(page, 2)
+    await result.get_by_role("button", name="Compare the requests").click()
+    await expect(page.get_by_role("tab", name="Comparison")).to_be_visible()
+
+
+async def test_comparison_marks_the_paths_that_changed(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = unique()
+    shared_desk.post(a_vm(mark, cpu=2))
+    shared_desk.post(a_vm(mark, cpu=8))
+    page = await open_page(shared_desk, f"?text={mark}")
+    await rows(page, 2)
+    await opened(page, 1)
+    await page.keyboard.press("m")
+    await page.keyboard.press("k")
+    await page.keyboard.press("d")
+    changed = page.locator(".changes tr.changed").filter(has_text="/payload/properties/cpu")
+    await expect(changed.locator("del")).to_have_text("2")
+    await expect(changed.locator("ins")).to_have_text("8")
+    await page.reload()
+    await expect(changed.locator("ins")).to_have_text("8")
+
+
+async def test_encrypted_inputs_are_decrypted_on_click_only(shared_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(shared_desk)
+    await page.keyboard.press("t")
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("combobox", name="Action").select_option("rotate_key")
+    await dialog.get_by_label("API key").fill("the-plain-key")
+    await dialog.get_by_role("button", name="Trigger").click()
+    await dialog.get_by_role("button", name="Show the capture").click()
+    await expect(page.get_by_role("heading", name="Encrypted inputs")).to_be_visible()
+    await expect(page.get_by_text("the-plain-key")).to_have_count(0)
+    await page.get_by_role("button", name="Decrypt here").click()
+    await expect(page.get_by_text("the-plain-key")).to_be_visible()
+    await page.get_by_role("button", name="Hide").click()
+    await expect(page.get_by_text("the-plain-key")).to_have_count(0)
+
+
+async def test_triggered_action_becomes_a_capture(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+    mark = unique()
+    page = await open_page(shared_desk, f"?text={mark}")
+    await page.keyboard.press("t")
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("combobox", name="Action")).to_be_focused()
+    await dialog.get_by_label(re.compile("^Title")).fill(mark)
+    await dialog.get_by_role("button", name="Trigger").click()
+    await expect(dialog.get_by_text("202")).to_be_visible()
+    await rows(page, 1)
+    assert mark.encode() in backend.requests[-1].body
+
+
+async def test_run_is_reported_from_the_page(tmp_path: Path, backend: Handler, open_page: OpenPage) -> None:
+    with a_sandbox() as sandbox:
+        options = ("--forward-to", str(backend.port), "--insecure-api")
+        with a_desk(tmp_path, *options, env=environ_of(sandbox)) as desk:
+            desk.post(a_document(), secret=sandbox.client_secret)
+            page = await open_page(desk)
+            await opened(page)
+            await page.keyboard.press("5")
+            await expect(page.locator(".status")).to_have_text("IN_PROGRESS")
+            await page.get_by_label("Log message").fill("Created the machine")
+            await page.get_by_role("button", name="Success").click()
+            await expect(page.locator(".status")).to_have_text("SUCCESS")
+            await expect(page.get_by_text("Created the machine")).to_be_visible()
+            await page.close()
+
+
+async def test_back_and_forward_walk_through_captures_and_tabs_and_a_reload_keeps_the_state(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    mark = sent(shared_desk, "one", "two")
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page, 0)
+    first = page.url
+    await opened(page, 1)
+    second = page.url
+    await page.keyboard.press("3")
+    await expect(page.get_by_role("tab", name="Signature")).to_have_attribute("aria-selected", "true")
+    await page.reload()
+    await expect(page.get_by_role("tab", name="Signature")).to_have_attribute("aria-selected", "true")
+    await rows(page, 2)
+    await page.go_back()
+    assert page.url == first
+    await expect(page.locator(".row.open")).to_have_attribute("id", re.compile(first.rpartition("open=")[2][:12]))
+    await page.go_forward()
+    assert page.url.startswith(second)
+
+
+async def test_everything_works_by_keyboard_alone(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk, "one", "two", "three")
+    page = await open_page(shared_desk, f"?text={mark}")
+    await rows(page, 3)
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await expect(page.locator(".row.current")).to_have_count(1)
+    await page.keyboard.press("k")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".row").first).to_have_class(re.compile(r"\bopen\b"))
+    for key, name in enumerate(("Summary", "Body", "Signature", "Response", "Run", "Edit and replay"), 1):
+        await page.keyboard.press(str(key))
+        await expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("c")
+    await expect(page.get_by_text("Copied the curl command to the clipboard.")).to_be_visible()
+    assert "curl " in str(await page.evaluate("navigator.clipboard.readText()"))
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".detail")).to_have_count(0)
+    await expect(page.locator(".scroll")).to_be_focused()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.locator(".scroll")).to_be_focused()
+
+
+async def test_tab_key_visits_search_filters_list_and_detail_in_this_order(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}", width=1000)
+    await opened(page)
+    await page.reload()
+    await expect(page.locator(".panel dl")).to_be_visible()
+    visited: list[str] = []
+    for _ in range(24):
+        await page.keyboard.press("Tab")
+        visited.append(
+            await page.evaluate(
+                "document.activeElement.closest('.search, .filters, .scroll, .head, .tabs, .panel')?.className ?? ''"
+            )
+        )
+    firsts = [visited.index(name) for name in ("search", "filters", "scroll", "head", "tabs", "panel")]
+    assert firsts == sorted(firsts)
+
+
+async def test_page_follows_a_restarted_server(tmp_path: Path, backend: Handler, open_page: OpenPage) -> None:
+    options = ("--forward-to", str(backend.port))
+    with a_desk(tmp_path, *options) as desk:
+        port = desk.origin.rpartition(":")[2]
+        desk.post(a_vm("before"))
+        page = await open_page(desk, allowed=("Failed to load", "ERR_"))
+        await rows(page, 1)
+        token = desk.token
+    await expect(page.locator(".dot.live")).to_have_count(0)
+    with a_desk(tmp_path, *options, "--inspect-port", port) as desk:
+        desk.post(a_vm("after"))
+        if desk.token != token:
+            # A new token: the user opens the new URL in another tab, and this page goes on.
+            await expect(page.get_by_text("Open the URL")).to_be_visible()
+            other = await page.context.new_page()
+            await other.goto(desk.entry)
+        await rows(page, 2)
+        await expect(page.locator(".dot.live")).to_have_count(1)
+
+
+async def test_text_that_cannot_be_copied_is_shown_for_copying_by_hand(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}")
+    await page.context.clear_permissions()
+    await page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+    await opened(page)
+    await page.keyboard.press("c")
+    await expect(page.get_by_role("dialog", name="Copy this text").get_by_label("Text")).to_have_value(
+        re.compile("curl ")
+    )
+
+
+async def test_error_while_drawing_shows_a_message_and_a_way_out(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}")
+    await rows(page, 1)
+
+    async def broken(route: Any) -> None:
+        response = await route.fetch()
+        document = {**await response.json(), "verdict": None}
+        await route.fulfill(response=response, json=document)
+
+    await page.route(re.compile(r"/api/captures/[0-9a-zA-Z]+$"), broken)
+    await page.locator(".row").first.click()
+    await expect(page.get_by_role("heading", name="This capture cannot be shown")).to_be_visible()
+    await expect(page.get_by_role("button", name="Reload")).to_be_visible()
+    await rows(page, 1)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("heading", name="This capture cannot be shown")).to_have_count(0)
+
+
+async def test_page_stays_live_however_often_its_filters_change(shared_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(shared_desk)
+    await expect(page.locator(".dot.live")).to_have_count(1)
+    button = page.get_by_role("button", name="malformed")
+    for _ in range(18):
+        async with page.expect_response(lambda response: "/api/events" in response.url) as found:
+            await button.click()
+        assert (await found.value).status == 200
+    mark = sent(shared_desk)
+    await expect(page.locator(".row:not(.empty)").first).to_be_visible()
+    await page.get_by_role("searchbox").first.fill(mark)
+    await rows(page, 1)
+
+
+async def test_arrow_keys_walk_through_the_tree(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await page.keyboard.press("2")
+    root = page.get_by_role("treeitem").first
+    await root.focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_role("treeitem").nth(1)).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("ArrowLeft")
+    await expect(page.get_by_role("treeitem")).to_have_count(1)
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("treeitem").nth(1)).to_be_visible()

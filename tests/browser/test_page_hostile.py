@@ -1,0 +1,201 @@
+"""What strangers send changes nothing on the page but its own text, and blocks nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.inspecting import Desk, a_desk, a_vm
+from tests.servers import handler
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+# In milliseconds. A frame may take 200 ms on a developer's machine; the guard is wide, as machines differ.
+LONGEST_FRAME = 1000
+
+MARKUP = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "'-alert(1)-'",
+    "<style>body{display:none}</style>",
+    "<base href=//example.com>",
+    "<iframe src=javascript:alert(1)>",
+    "{{constructor.constructor('alert(1)')()}}${alert(1)}",
+    "</textarea></pre></dialog><form action=//example.com><input autofocus onfocus=alert(1)>",
+)
+HIDDEN = "a\u202eb\u2066c\u200bd\u200fe\ufefff\u0000g\u001b[2Jh"
+
+
+def mark() -> str:
+    return f"h{uuid4().hex[:10]}"
+
+
+async def elements(page: Page) -> Any:
+    """Return the elements that only hostile text could add."""
+    return await page.evaluate(
+        '() => document.querySelectorAll(\'img:not([src="/page/icon.svg"]), iframe, object, embed, base, form,'
+        ' body style, body script, [onerror], [onload], [onfocus], a[href^="javascript:"]\').length'
+    )
+
+
+async def look_at_everything(page: Page) -> None:
+    """Open the first capture and all of its parts."""
+    await page.locator(".row:not(.empty)").first.click()
+    await expect(page.locator(".head")).to_be_visible()
+    for key, name in enumerate(("Summary", "Body", "Signature", "Response", "Run", "Edit and replay"), 1):
+        await page.keyboard.press(str(key))
+        await expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
+        await expect(page.locator(".panel > *").first).to_be_attached()
+        assert await elements(page) == 0
+    await page.keyboard.press("2")
+    for view in ("Raw", "Headers"):
+        button = page.get_by_role("button", name=view).first
+        if await button.count():
+            await button.click()
+    assert await elements(page) == 0
+    slow = await page.evaluate("window.slow")
+    sys.stdout.write(f"The longest frame took {max(slow, default=0):.0f} ms.\n")
+    assert max(slow, default=0) < LONGEST_FRAME
+    await expect(page.locator(".failure")).to_have_count(0)
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".row:not(.empty)").first).to_be_visible()
+
+
+async def test_markup_in_names_inputs_users_and_headers_stays_text(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    text = "".join(MARKUP)
+    for each in (*MARKUP, text):
+        document = a_vm(f"{own} {each}", **{each: each})
+        document["action"] = f"{own}{each}"
+        document["trigger"]["by"]["user"] = {"email": each, "firstName": each}
+        document["payload"]["action"]["trigger"] = each
+        document["context"]["entity"] = each
+        shared_desk.post(document, x_hostile=each)
+    page = await open_page(shared_desk, f"?text={own}")
+    await expect(page.locator(".row .what strong")).to_have_text(
+        [f"{own}{each}"[:200] for each in (text, *MARKUP[::-1])]
+    )
+    await look_at_everything(page)
+
+
+async def test_markup_in_a_handlers_response_stays_text(own_folder_desk: Desk, open_page: OpenPage) -> None:
+    own_folder_desk.post(a_vm("x"))
+    page = await open_page(own_folder_desk)
+    await look_at_everything(page)
+    await page.locator(".row").first.click()
+    await page.keyboard.press("4")
+    await expect(page.get_by_text("<img src=x onerror=alert(1)>").first).to_be_visible()
+
+
+async def test_script_links_of_a_run_are_not_links(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    shared_desk.post(a_vm(own))
+    page = await open_page(shared_desk, f"?text={own}")
+    links = [
+        "javascript:alert(1)",
+        " JaVaScRiPt:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "https://ok.invalid/",
+    ]
+    run = {
+        "available": True,
+        "run": {"id": "r_1", "kind": "action", "name": "<b>x</b>", "status": "SUCCESS", "label": "<i>y</i>",
+                "summary": MARKUP[1], "link": links, "created_at": None, "ended_at": None, "url": links[0]},
+        "logs": [{"at": None, "level": MARKUP[0], "text": MARKUP[1]}],
+        "nodes": [{"id": MARKUP[0], "type": MARKUP[1], "title": MARKUP[2], "status": MARKUP[0], "result": None,
+                   "started_at": None, "ended_at": None, "run_id": None, "next": ["missing"], "is_current": False}],
+    }  # fmt: skip
+    await page.route("**/api/runs/**", lambda route: route.fulfill(json=run))
+    await page.locator(".row").first.click()
+    await page.keyboard.press("5")
+    await expect(page.locator(".links li")).to_have_count(4)
+    assert await page.locator(".links a").evaluate_all("links => links.map((link) => link.href)") == [links[3]]
+    assert await elements(page) == 0
+
+
+async def test_hidden_characters_are_shown_as_escapes(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    document = a_vm(f"{own}{HIDDEN}")
+    document["action"] = f"{own}{HIDDEN}"
+    shared_desk.post(document)
+    page = await open_page(shared_desk, f"?text={own}")
+    await expect(page.locator(".row .what").first).to_contain_text("\\u202eb\\u2066c\\u200bd")
+    await look_at_everything(page)
+    text = await page.evaluate("document.body.innerText")
+    assert not set(text) & set("\u202e\u2066\u200b\u200f\ufeff\u0000\u001b")
+
+
+async def test_lone_surrogates_are_shown_as_escapes(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    body = json.dumps(a_vm(own)).replace(own, f"{own}\\ud83dx\\ude00")
+    shared_desk.post(body=body.encode())
+    page = await open_page(shared_desk, f"?text={own}")
+    await look_at_everything(page)
+
+
+async def test_body_of_9_mb_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    shared_desk.post(a_vm(own, large="x" * 9_000_000))
+    page = await open_page(shared_desk, f"?text={own}")
+    await look_at_everything(page)
+
+
+async def test_body_of_10000_levels_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    shared_desk.post(body=b'{"%s":%s1%s}' % (own.encode(), b"[" * 10_000, b"]" * 10_000))
+    page = await open_page(shared_desk, f"?text={own}")
+    await look_at_everything(page)
+
+
+async def test_body_of_900_levels_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    shared_desk.post(body=b'{"%s":%s1%s}' % (own.encode(), b'{"a":' * 900, b"}" * 900))
+    page = await open_page(shared_desk, f"?text={own}")
+    await look_at_everything(page)
+
+
+async def test_body_of_100000_keys_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    shared_desk.post(a_vm(own, **{f"k{number}": number for number in range(100_000)}))
+    page = await open_page(shared_desk, f"?text={own}")
+    await look_at_everything(page)
+
+
+async def test_long_names_stay_in_their_columns(shared_desk: Desk, open_page: OpenPage) -> None:
+    own = mark()
+    document = a_vm(own)
+    document["action"] = f"{own}{'very_long_' * 500}"
+    document["trigger"]["by"]["user"]["email"] = "x" * 5000
+    shared_desk.post(document, x_long="y" * 5000)
+    for width in (400, 1600):
+        page = await open_page(shared_desk, f"?text={own}", width=width)
+        await look_at_everything(page)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_body_that_is_not_text_is_shown_as_bytes(shared_desk: Desk, open_page: OpenPage) -> None:
+    shared_desk.post(body=bytes(range(256)))
+    page = await open_page(shared_desk)
+    await page.locator(".row:not(.empty)").first.click()
+    await page.keyboard.press("2")
+    await expect(page.locator("pre.raw")).to_contain_text("00 01 02")
+    await look_at_everything(page)
+
+
+@pytest.fixture
+def own_folder_desk(tmp_path: Any) -> Any:
+    """A listener whose handler responds with markup."""
+    body = b"<img src=x onerror=alert(1)><script>alert(1)</script>"
+    head = b"HTTP/1.1 500 <script>alert(1)</script>\r\ncontent-type: text/html\r\nx-a: <svg onload=alert(1)>\r\n"
+    with (
+        handler(head + b"content-length: %d\r\n\r\n%s" % (len(body), body)) as backend,
+        a_desk(tmp_path, "--forward-to", str(backend.port)) as desk,
+    ):
+        yield desk

@@ -1,0 +1,80 @@
+"""The page's files: no way to turn text into markup or code, nothing from elsewhere, nothing changed, not too large."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+
+import port_hook_cli.inspector
+
+PAGE = Path(port_hook_cli.inspector.__file__).parent / "page"
+VENDOR = PAGE / "vendor"
+
+# Text that was sent must never become markup or code.
+FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|\beval\b|new\s+Function|document\.write|srcdoc"
+    r"|createContextualFragment|DOMParser|setHTMLUnsafe|setTimeout\(\s*[\"'`]|setInterval\(\s*[\"'`]|\bimport\("
+)
+# Attributes of HTML, not of the templates, where `onClick=${…}` is a function.
+INLINE = re.compile(r"\s(on[a-z]+|style)\s*=\s*[\"']", re.IGNORECASE)
+ELSEWHERE = re.compile(r"(?:https?:)?//[a-z0-9]", re.IGNORECASE)
+
+# Taken from npm without other changes than vendor/README.txt says.
+VENDORED = {
+    "preact.js": "225d7a773766e6fb2cfcc45274fe41d2059f5782f3f2c4569aa5132a2d3a2902",
+    "hooks.js": "5c65ab263688d0805862fd0807c779af02c2799c44fda0873dfcb870d0da70a0",
+    "htm.js": "ab33dd3f38059b9be4d5f5350128eefb2356639c4e0bbe9d9e8b3ba75847e9e4",
+}
+MAX_BYTES = 150_000
+
+
+SOURCES = [path for path in sorted(PAGE.rglob("*")) if path.is_file() and VENDOR not in path.parents]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_page_has_no_way_to_turn_text_into_markup_or_code(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert FORBIDDEN.findall(text) == []
+    assert INLINE.findall(text) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_page_loads_nothing_from_elsewhere(path: Path) -> None:
+    text = re.sub(r"(?m)^\s*//.*$|/\^https\?:\\/\\/\S*|xmlns=\"[^\"]*\"", "", path.read_text("utf-8"))
+    assert ELSEWHERE.findall(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['<p onclick="x()">', "<p style='a'>", "a.innerHTML = b", "eval(a)", "new Function('a')", 'setTimeout("a")'],
+)
+def test_a_way_to_turn_text_into_markup_or_code_is_found(text: str) -> None:
+    assert FORBIDDEN.search(text) or INLINE.search(text)
+
+
+@pytest.mark.parametrize("text", ['"https://example.com/a.js"', 'src="//example.com"'])
+def test_an_address_of_elsewhere_is_found(text: str) -> None:
+    assert ELSEWHERE.search(text)
+
+
+def test_vendored_scripts_are_those_on_the_list() -> None:
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.glob("*.js")}
+    assert found == VENDORED
+
+
+def test_every_file_that_the_page_names_exists() -> None:
+    for path in PAGE.glob("*.js"):
+        for name in re.findall(r'from "\./([^"]+)"', path.read_text("utf-8")):
+            assert (PAGE / name).is_file(), f"{path.name} imports {name}"
+    for name in re.findall(r'(?:src|href)="/page/([^"]+)"', (PAGE / "index.html").read_text("utf-8")):
+        assert (PAGE / name).is_file(), name
+
+
+def test_page_adds_less_than_150_kb_to_the_wheel() -> None:
+    """A wheel is compressed with deflate, file by file."""
+    size = sum(len(zlib.compress(path.read_bytes())) for path in PAGE.rglob("*") if path.is_file())
+    assert size < MAX_BYTES
