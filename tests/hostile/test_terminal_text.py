@@ -203,7 +203,7 @@ def test_a_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:
     env = environment(folder, TERM="xterm-256color")
     options = {"cwd": str(folder), "env": env, "timeout": 20, "dimensions": (60, 300)}
     child = pexpect.spawn(sys.executable, command, **options)
-    child.expect_exact("Ctrl-C ends it.\r\n")
+    child.expect_exact("Press Ctrl-C to stop.\r\n")
     told = dict(re.findall(r"export (\w+)=(\S+)", child.before.decode()))
     credentials = {"clientId": told["PORT_CLIENT_ID"], "clientSecret": told["PORT_CLIENT_SECRET"]}
     with httpx.Client(base_url=told["PORT_API_URL"]) as port:

@@ -18,7 +18,7 @@ from tests.processes import environment
 ROOT = Path(__file__).parents[2]
 _KEEPS_ITS_TERMINAL = re.compile(r"port-hook (sandbox|listen)\b|(handler)\.py\b|\b(flask|moto_server) ")
 _READY = {
-    "sandbox": "every call is shown",
+    "sandbox": "Every call is shown",
     "listen": "Stop with Ctrl-C",
     "handler": "listening on",
     "flask": "Running on",

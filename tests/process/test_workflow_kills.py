@@ -29,6 +29,13 @@ class Backend:
         self.requests.append((request.path, json.loads(await request.read())))
         return web.json_response({"ready": True}, status=200 if request.path == "/builds/check" else 202)
 
+    def wait_for(self, path: str) -> None:
+        """Return when a request for `path` has arrived."""
+        deadline = time.monotonic() + 20
+        while path not in [each for each, _ in self.requests]:
+            assert time.monotonic() < deadline, f"no request for {path}: {self.requests}"
+            time.sleep(0.02)
+
 
 @pytest.fixture
 def backend() -> Iterator[tuple[Backend, str]]:
@@ -81,6 +88,7 @@ def test_run_of_a_killed_sandbox_ends_correctly_after_a_restart(
             if not run_id:
                 run_id = started(client)
             wait_for(client, run_id, 4, "IN_PROGRESS")
+            handler.wait_for("/deploy")  # the node is in progress before its request is sent
             sandbox.process.send_signal(signal.SIGKILL)
             sandbox.process.wait(10)
     with a_sandbox_process(tmp_path, *options) as sandbox, sandbox.client() as client:
