@@ -16,7 +16,8 @@ from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, find_format
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.trigger.run import TriggerPlan, run_trigger
+from port_hook_cli.trigger.plan import TriggerPlan
+from port_hook_cli.trigger.run import run_trigger
 from port_hook_cli.trigger.workflow_options import read_responses
 
 

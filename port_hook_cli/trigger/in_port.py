@@ -22,7 +22,7 @@ from port_hook_cli.trigger.records import run_record
 from port_hook_cli.trigger.view import log_line, run_line
 
 if TYPE_CHECKING:
-    from port_hook_cli.trigger.run import Documents, TriggerPlan
+    from port_hook_cli.trigger.plan import Documents, TriggerPlan
 
 
 def run_in_port(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, partial, reduce
 from typing import Any
 
@@ -17,14 +17,13 @@ from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.errors import ExitCode, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.snippet_formats import SnippetFormat
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
@@ -35,75 +34,10 @@ from port_hook_cli.trigger.invoker import Invoker, Unmet
 from port_hook_cli.trigger.last_outputs import LAST, last_outputs, refuse_missing_outputs
 from port_hook_cli.trigger.open_invoker import invoking
 from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
+from port_hook_cli.trigger.plan import Documents, TriggerPlan
 from port_hook_cli.trigger.records import unmet_record
 
 _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerPlan:
-    """The options of `trigger`, read and checked. Targets are URLs; times are in seconds."""
-
-    action: str
-    to: str | None
-    routes: Mapping[str, str]
-    to_its_url: bool
-    inputs: Sequence[str]
-    inputs_file: str | None
-    entity_file: str | None
-    event_file: str | None
-    user_file: str | None
-    operation: str | None
-    run_id: str | None
-    origin: str
-    secrets_file: str | None
-    dry_run: bool
-    output: SnippetFormat | None
-    via_port: bool
-    wait_s: float
-    strict: bool
-    no_sign: bool
-    unit: TimestampUnit
-    timeout_s: float
-    api_timeout_s: float
-    json: bool
-    org: str | None
-    secret_file: str | None
-    insecure_api: bool
-    outputs_file: str | None = None
-    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    output_texts: Sequence[str] = ()
-    responses: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def inputs_by_name(self) -> tuple[tuple[str, str | None], ...]:
-        """Every input that is read, with the name of its file; `-` is stdin."""
-        return (
-            ("the action", self.action.partition("#")[0]),
-            ("the inputs", self.inputs_file),
-            ("the entity", self.entity_file),
-            ("the event", self.event_file),
-            ("the user", self.user_file),
-            ("the secrets", self.secrets_file),
-            ("the outputs", self.outputs_file),
-            ("the client secret", self.secret_file),
-        )
-
-    @property
-    def sends(self) -> bool:
-        """Whether the request is sent, not only printed."""
-        return not self.dry_run and self.output is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Documents:
-    """The data of the run from files and options."""
-
-    properties: Mapping[str, Any]
-    by: Mapping[str, Any]
-    entity: Mapping[str, Any] | None = None
-    event: Mapping[str, Any] | None = None
-    secrets: Mapping[str, str]
 
 
 def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:

@@ -32,7 +32,7 @@ from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
 from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow
 
 if TYPE_CHECKING:
-    from port_hook_cli.trigger.run import Documents, TriggerPlan
+    from port_hook_cli.trigger.plan import Documents, TriggerPlan
 
 _SUCCESS = "SUCCESS"
 

@@ -35,7 +35,7 @@ from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workfl
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
-    from port_hook_cli.trigger.run import Documents, TriggerPlan
+    from port_hook_cli.trigger.plan import Documents, TriggerPlan
 
 _NODE_TYPES = "A node can be triggered alone if it is a trigger or a WEBHOOK node."
 _WAITING = "--wait needs the sandbox, which knows of this run's reports"

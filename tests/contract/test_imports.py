@@ -1,11 +1,13 @@
-"""`--help` and `sign` start fast because they import little; real processes show it."""
+"""`--help` and `sign` start fast because they import little, as real processes show. No modules import each other."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from port_hook_cli.captures.store import open_store
@@ -54,3 +56,14 @@ def test_dotenv_file_without_settings_does_not_import_dotenv(folder: Path) -> No
 def test_imported_packages_are_detected(folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_SIGN_TIMESTAMP=17\n")
     assert "dotenv" in imported(folder, "sign", "-", stdin=b"{}")
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    # Imports for types count: a reader follows them too.
+    graph = grimp.build_graph("port_hook_cli")
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert len(imports) > 300
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as found:
+        pytest.fail(" imports ".join(reversed(found.args[1])))
