@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,14 @@ if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+# Workers and hundreds of processes import the same modules. Each would compile them again where nothing is kept.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
-# examples each time, so that one that passed does not fail later; everywhere else every run tries new ones.
-settings.register_profile("port-hook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# examples each time, so that one that passed does not fail later; everywhere else every run tries new ones, so that 50
+# of a test are enough.
+settings.register_profile("port-hook", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")
 
