@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
+from tests.coverage_data import remove_unreadable
 
 # A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -42,6 +43,15 @@ def pytest_xdist_auto_num_workers() -> int:
     """Return how many workers `-n auto` starts: three for two cores, as about half of the time is spent waiting."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores * 3 // 2)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Remove what killed processes left of their coverage, before pytest-cov combines the files."""
+    result = yield
+    if session.config.pluginmanager.has_plugin("_cov") and not hasattr(session.config, "workerinput"):
+        remove_unreadable(session.config.rootpath)
+    return result
 
 
 @dataclass(frozen=True)

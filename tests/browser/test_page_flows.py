@@ -21,7 +21,7 @@ from tests.factories import a_document
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
 WRONG = Secret("another-client-secret-of-thirty-two-characters")
 

@@ -10,6 +10,8 @@ import pytest
 
 import port_hook_cli
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(port_hook_cli.__file__).parent
 TESTS = Path(__file__).parents[1]
 CLASS = re.compile(r"(?m)^ *class ([A-Za-z]\w*)\s*[:(\[]")

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+
 import port_hook_cli
+
+pytestmark = pytest.mark.once
 
 DOCS = Path(__file__).parents[2] / "docs"
 _TABLE = re.compile(r"(?m)^\| (message|you see) \|.*\n\|[ :|-]+\n((?:\|.*\n)+)")

@@ -6,7 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import port_hook_cli
+
+pytestmark = pytest.mark.once
 
 PACKAGE = Path(port_hook_cli.__file__).parent
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 # Where `make bench` installs Express; nothing is installed for a test.
 PREPARED = ROOT / ".bench" / "express" / "node_modules"
