@@ -52,7 +52,8 @@ class InspectorClient:
     async def events(self, *, headers: dict[str, str] | None = None, **parameters: Any) -> AsyncIterator[Events]:
         async with self.http.stream("GET", "/api/events", params=parameters, headers=headers) as response:
             assert response.status_code == 200
-            yield Events(response.aiter_lines())
+            events = Events(response.aiter_lines())  # kept here: collecting its iterator would close the stream
+            yield events
 
 
 class Events:
