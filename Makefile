@@ -31,6 +31,10 @@ demo: $(VENV)/.run ## Show the main job on this machine; sets itself up
 test: $(VENV)/.dev ## Run the tests; sets itself up
 	$(BIN)/pytest --quiet -n auto
 
+.PHONY: test-again
+test-again: $(VENV)/.dev ## Run the tests whose result depends on the Python version or the packaging
+	$(BIN)/pytest --quiet -n auto -m "not once"
+
 .PHONY: setup
 setup: $(VENV)/.dev ## Make the development environment in .venv
 
@@ -76,14 +80,14 @@ build: $(VENV)/.dev ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 .PHONY: test-wheel
-test-wheel: build ## Run the tests against the built wheel, without the source folder
+test-wheel: build ## Run those tests against the built wheel, without the source folder
 	rm -rf $(VENV)-wheel build/wheel
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet -n auto
+	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet -n auto -m "not once"
 
 # How many seconds each fuzz test runs for, and how many times each kill test kills.
 FUZZ_S ?= 120

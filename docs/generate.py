@@ -44,8 +44,17 @@ _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
 
-def command(*args: str) -> str:
-    """Run port-hook in an empty folder, 100 columns wide, and return its stdout."""
+# One process for the help of all commands.
+_HELPS = """
+from port_hook_cli.cli.app import COMMANDS, main
+for name in ("", *COMMANDS):
+    main([*name.split(), "--help"])
+    print(end="\\0", flush=True)
+"""
+
+
+def output(*args: str) -> str:
+    """Run Python in an empty folder, 100 columns wide, and return its stdout."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -54,7 +63,7 @@ def command(*args: str) -> str:
             "TERMINAL_WIDTH": "100",
         }
         done = subprocess.run(
-            [sys.executable, "-m", "port_hook_cli", *args],
+            [sys.executable, *args],
             check=True,
             capture_output=True,
             cwd=folder,
@@ -65,17 +74,18 @@ def command(*args: str) -> str:
 
 def cli_reference(_: str) -> str:
     """Return the page with the help of all commands."""
+    general, *helps = output("-c", _HELPS).split("\0")[:-1]
     sections = [
         "# Commands and options\n\nGenerated from the commands' own help by `make docs`.\n",
-        f"```text\n{command('--help')}```\n",
-        *(f"## {name}\n\n```text\n{command(name, '--help')}```\n" for name in COMMANDS),
+        f"```text\n{general}```\n",
+        *(f"## {name}\n\n```text\n{text}```\n" for name, text in zip(COMMANDS, helps, strict=True)),
     ]
     return "\n".join(sections)
 
 
 def readme(text: str) -> str:
     """Return README.md with the output of a run of the demo."""
-    shown = command("demo")
+    shown = output("-m", "port_hook_cli", "demo")
     for pattern, placeholders in _REPLACED:
         shown = _replaced(shown, pattern, placeholders)
     return _DEMO.sub(lambda match: f"{match[1]}{shown.strip()}\n{match[2]}", text)

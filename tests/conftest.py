@@ -7,7 +7,8 @@ import io
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
+from tests.coverage_data import remove_unreadable
 
 # A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -25,9 +27,14 @@ if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
+# Workers and hundreds of processes import the same modules. Each would compile them again where nothing is kept.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
-# examples each time, so that one that passed does not fail later; everywhere else every run tries new ones.
-settings.register_profile("port-hook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# examples each time, so that one that passed does not fail later; everywhere else every run tries new ones, so that 50
+# of a test are enough.
+settings.register_profile("port-hook", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")
 
@@ -36,6 +43,15 @@ def pytest_xdist_auto_num_workers() -> int:
     """Return how many workers `-n auto` starts: three for two cores, as about half of the time is spent waiting."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores * 3 // 2)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Remove what killed processes left of their coverage, before pytest-cov combines the files."""
+    result = yield
+    if session.config.pluginmanager.has_plugin("_cov") and not hasattr(session.config, "workerinput"):
+        remove_unreadable(session.config.rootpath)
+    return result
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, listening
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET
+from tests.servers import NO_TLS
 
 WITH_CHANGE = {"x-port-hook": "1"}
 
@@ -51,7 +52,8 @@ class InspectorClient:
     async def events(self, *, headers: dict[str, str] | None = None, **parameters: Any) -> AsyncIterator[Events]:
         async with self.http.stream("GET", "/api/events", params=parameters, headers=headers) as response:
             assert response.status_code == 200
-            yield Events(response.aiter_lines())
+            events = Events(response.aiter_lines())  # kept here: collecting its iterator would close the stream
+            yield events
 
 
 class Events:
@@ -91,7 +93,7 @@ def keep(store: Path, exchanges: Sequence[Exchange]) -> None:
 async def a_client(opened: OpenInspector, serving: Serving | None = None) -> AsyncIterator[InspectorClient]:
     url = f"http://127.0.0.1:{opened.port}"
     headers = {"authorization": f"Bearer {opened.address.token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, verify=NO_TLS) as http:
         yield InspectorClient(http, opened, serving)
 
 

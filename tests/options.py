@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import typer
 from port_hook_cli.cli.app import app
 
 
+@cache
 def command(name: str) -> Any:
     """Return a command by its name."""
     return typer.main.get_command(app).get_command(SimpleNamespace(obj=None), name)  # type: ignore[attr-defined]

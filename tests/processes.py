@@ -38,6 +38,11 @@ def environment_without_coverage() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
+# pytest as a process that loads no plugin but port-hook's: the others of this environment take seconds to import.
+PYTEST = (sys.executable, "-m", "pytest", "-p", "port_hook", "-p", "no:cacheprovider")
+NO_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+
 class Listener:
     """A running `port-hook listen --json`. `ready` is its first record."""
 

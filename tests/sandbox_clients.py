@@ -12,6 +12,7 @@ import httpx
 
 from port_hook_cli.sandbox import Sandbox
 from tests.port_openapi import answer_schema, faults, openapi_file
+from tests.servers import NO_TLS
 
 # The agent's routes are not in the document, and would match other routes.
 AGENTS = ("/v1/actions/runs/ack", "/v1/actions/runs/claim-pending")
@@ -22,7 +23,9 @@ UNDOCUMENTED = {409, 429, 500}
 @asynccontextmanager
 async def a_client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client that has a token."""
-    async with httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [require_documented]}) as client:
+    async with httpx.AsyncClient(
+        base_url=sandbox.url, verify=NO_TLS, event_hooks={"response": [require_documented]}
+    ) as client:
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         yield client
 

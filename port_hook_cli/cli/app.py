@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, cast
 
@@ -48,7 +49,9 @@ _RETARGETS = ".port-hook/retargets"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 
+@cache
 def _load(name: str) -> Any:
+    """Return a command, which is built once."""
     module = import_module(f"port_hook_cli.cli.{name.replace('-', '_')}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command)(getattr(module, name.replace("-", "_")))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
+from functools import cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,11 +22,18 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
 
     A proxy can see what it forwards, so requests to this machine never use one.
     """
-    options.setdefault("verify", httpx.create_ssl_context())
+    if "verify" not in options:
+        options["verify"] = _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     try:
         return httpx.AsyncClient(trust_env=not is_this_machine(url), follow_redirects=False, **options)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise BadProxy("a proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used") from error
+
+
+@cache
+def _trust(*_: str | None) -> ssl.SSLContext:
+    """Return the context for these values of the variables that httpx reads; reading the authorities takes a while."""
+    return httpx.create_ssl_context()
 
 
 def is_this_machine(url: str) -> bool:

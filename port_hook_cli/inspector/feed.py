@@ -144,8 +144,10 @@ class Feed:
             if await self._catch_up() and not self._is_busy:
                 await asyncio.sleep(_INDEXING_S)
                 continue
+            # Before Python 3.12, asyncio.wait_for loses a cancellation that comes as the store changes.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._watched_and_touched(), _POLL_S if self._open else _UNWATCHED_S)
+                async with asyncio.timeout(_POLL_S if self._open else _UNWATCHED_S):
+                    await self._watched_and_touched()
             tick = _BUSY_TICK_S if self._is_busy else _TICK_S
             await asyncio.sleep(max(0.0, started + tick - clock()))
 

@@ -125,9 +125,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         watch.allowed = allowed
         watch.follow(page)
         watches.append(watch)
-        await page.goto(desk.entry)
-        if query:
-            await page.goto(f"{desk.origin}/{query}")
+        await page.goto(desk.entry + query.replace("?", "&"))
         return page
 
     yield open_

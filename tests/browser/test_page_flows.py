@@ -21,7 +21,7 @@ from tests.factories import a_document
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
 WRONG = Secret("another-client-secret-of-thirty-two-characters")
 
@@ -98,11 +98,11 @@ async def test_filters_narrow_the_list_and_are_in_the_address(own_desk: Desk, op
 
 
 async def test_menu_of_signatures_filters_where_there_is_no_room_for_buttons(
-    own_desk: Desk, open_page: OpenPage
+    shared_desk: Desk, open_page: OpenPage
 ) -> None:
-    sent(own_desk, "a")
-    own_desk.post(a_vm("wrong"), secret=WRONG)
-    page = await open_page(own_desk, width=400)
+    mark = sent(shared_desk, "a")
+    shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
+    page = await open_page(shared_desk, f"?text={mark}", width=400)
     await rows(page, 2)
     await page.locator(".menu summary").click()
     await page.get_by_role("checkbox", name="invalid").check()
@@ -121,9 +121,9 @@ async def test_search_finds_text_in_bodies(shared_desk: Desk, open_page: OpenPag
     assert f"text=needle-{mark}" in page.url
 
 
-async def test_dragging_over_the_timeline_filters_by_time(own_desk: Desk, open_page: OpenPage) -> None:
-    sent(own_desk, "a", "b")
-    page = await open_page(own_desk)
+async def test_dragging_over_the_timeline_filters_by_time(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk, "a", "b")
+    page = await open_page(shared_desk, f"?text={mark}")
     await page.locator(".timeline svg").wait_for()
     box = await page.locator(".timeline").bounding_box()
     assert box is not None

@@ -14,7 +14,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
 from tests.servers import handler
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
 # In milliseconds. A frame may take 200 ms on a developer's machine; the guard is wide, as machines differ.
 LONGEST_FRAME = 1000

@@ -24,7 +24,11 @@ from tests.browser.inspecting import Desk, a_desk, fill
 from tests.factories import a_body
 from tests.servers import Handler
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1800 if IS_FULL else 60)]
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(1800 if IS_FULL else 60),
+]
 
 SIZES = [10_000, 1_000_000] if IS_FULL else [2_000]
 # Milliseconds: first content, a filter or search, a frame while scrolling.

@@ -46,6 +46,8 @@ from port_hook_cli.workflows.workflow import read_workflow
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_invocation, signed
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE_PAGES = [ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *EXAMPLE_PAGES]

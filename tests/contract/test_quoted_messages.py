@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 import port_hook_cli
+
+pytestmark = pytest.mark.once
 
 DOCS = Path(__file__).parents[2] / "docs"
 _TABLE = re.compile(r"(?m)^\| (message|you see) \|.*\n\|[ :|-]+\n((?:\|.*\n)+)")
@@ -29,7 +30,6 @@ def quotes() -> Iterator[tuple[str, str]]:
                 yield from ((page.relative_to(DOCS).as_posix(), quote) for quote in quoted)
 
 
-@cache
 def messages() -> str:
     """Return the strings of the program in lower case; `…` stands for a value."""
     found = [status.phrase for status in HTTPStatus]
@@ -44,10 +44,15 @@ def messages() -> str:
     return "\n".join(found).replace("`", "").lower()
 
 
-@pytest.mark.parametrize(("page", "quote"), list(quotes()))
-def test_message_quoted_on_a_page_exists_in_the_program(page: str, quote: str) -> None:
-    parts = [part.strip(" ,;:.") for part in _VALUE.split(quote)]
-    assert [part for part in parts if part.lower() not in messages()] == [], f"docs/{page} quotes other words"
+def test_messages_quoted_on_pages_exist_in_the_program() -> None:
+    known = messages()
+    unknown = [
+        f"docs/{page}: {part}"
+        for page, quote in quotes()
+        for part in (part.strip(" ,;:.") for part in _VALUE.split(quote))
+        if part.lower() not in known
+    ]
+    assert unknown == []
 
 
 def test_every_page_with_quoted_messages_is_checked() -> None:

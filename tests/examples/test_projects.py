@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 PROJECTS = ("s3-bucket", "software-template")

@@ -17,6 +17,7 @@ from port_hook_cli.captures.request_file import capture_in
 from port_hook_cli.inspector.exports import EXPORT_FORMATS, find_export
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
+from tests.processes import NO_OTHER_PLUGINS, PYTEST
 from tests.servers import Handler, handler
 
 BODY = a_body({"a": 'it\'s "quoted" $HOME `id` \\ \n é 日', "n": 9007199254740993})
@@ -72,9 +73,9 @@ def test_pytest_file_passes_while_the_backend_responds_as_it_did(tmp_path: Path,
         file = tmp_path / "test_export.py"
         file.write_text(exported("pytest", an_example(), f"{target.url}/hook?a=1"))
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", str(file)],
+            [*PYTEST, "-q", str(file)],
             cwd=tmp_path,
-            env={**os.environ, "PORT_CLIENT_SECRET": SECRET.reveal()},
+            env={**os.environ, **NO_OTHER_PLUGINS, "PORT_CLIENT_SECRET": SECRET.reveal()},
             check=False,
             capture_output=True,
             timeout=120,

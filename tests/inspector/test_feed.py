@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from port_hook_cli.captures.query import CaptureQuery
 from port_hook_cli.captures.store import open_store
+from port_hook_cli.inspector.feed import Feed
+from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.server import MAX_STREAMS
 from port_hook_cli.invocations.models import Exchange, Response
 from port_hook_cli.runtime import Runtime
@@ -206,3 +209,26 @@ async def test_streams_are_limited_and_a_closed_one_makes_room(runtime: MakeRunt
                 async with client.http.stream("GET", "/api/events") as response:
                     if response.status_code == 200:
                         break
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_feed_closes_at_any_moment_after_a_change(store: Path, turns: int) -> None:
+    captures = CaptureReader(store)
+    await captures.open()
+    feed, sent = Feed(captures, lambda: {"mode": "store"}), asyncio.Event()
+
+    async def send(_: bytes) -> None:
+        sent.set()
+
+    feed.start()
+    page = asyncio.create_task(feed.stream(CaptureQuery(), None, send))
+    await sent.wait()
+    await asyncio.sleep(0.12)  # nothing tells when the feed is up to date and waits for a change
+    feed.touch()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(2) as limit:
+        await feed.close()
+    assert not limit.expired()
+    page.cancel()
+    await captures.close()

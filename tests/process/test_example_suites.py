@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import NO_OTHER_PLUGINS, PYTEST
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
 # Where `make bench` installs Express; nothing is installed for a test.
@@ -31,8 +34,8 @@ def test_every_example_suite_is_tested() -> None:
 @pytest.mark.timeout(180)  # the first import of a large library from a cold disk takes half a minute
 @pytest.mark.parametrize(("name", "tests"), SUITES.items())
 def test_each_example_suite_passes(name: str, tests: int) -> None:
-    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "-p", "no:asyncio", f"examples/{name}"]
-    environ = {**os.environ, "NODE_PATH": str(PREPARED)} if PREPARED.is_dir() else dict(os.environ)
+    command = [*PYTEST, "-rs", f"examples/{name}"]
+    environ = {**os.environ, **NO_OTHER_PLUGINS} | ({"NODE_PATH": str(PREPARED)} if PREPARED.is_dir() else {})
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=170, check=False)
     if skipped := re.search(r"SKIPPED .*?: (.*)", done.stdout):
         pytest.skip(f"{name}: {skipped[1]}")

@@ -18,8 +18,8 @@ import pytest
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.invocations.models import Headers
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, a_document, signed
-from tests.processes import Listener, environment, listener
+from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
+from tests.processes import NO_TUNNEL, Listener, environment, listener
 from tests.servers import handler
 
 UNSIGNED = Headers((("Host", "localhost"),))
@@ -365,10 +365,10 @@ def test_a_port_in_use_is_reported_with_its_process(folder: Path) -> None:
         assert f"pid {os.getpid()}" in result.stderr.decode()
 
 
-def test_a_missing_secret_is_an_error(folder: Path) -> None:
-    result = listen_and_fail(folder, env={"PORT_CLIENT_SECRET": ""})
-    assert result.returncode == 4
-    assert "PORT_CLIENT_SECRET" in result.stderr.decode()
+def test_a_missing_secret_is_an_error(run: Run) -> None:
+    result = run("listen", "--port", "0", env={**NO_TUNNEL, "PORT_CLIENT_SECRET": ""})
+    assert result.code == 4
+    assert "PORT_CLIENT_SECRET" in result.err
 
 
 @pytest.mark.parametrize(
@@ -385,11 +385,11 @@ def test_a_missing_secret_is_an_error(folder: Path) -> None:
         ("--expect-status", "ok"),
     ],
 )
-def test_contradictory_and_invalid_options_are_usage_errors(folder: Path, options: tuple[str, ...]) -> None:
-    result = listen_and_fail(folder, *options)
-    assert result.returncode == 2
-    assert result.stderr.startswith(b"error: ")
-    assert b"hint: " in result.stderr
+def test_contradictory_and_invalid_options_are_usage_errors(run: Run, options: tuple[str, ...]) -> None:
+    result = run("listen", "--port", "0", *options, env={**NO_TUNNEL, "PORT_CLIENT_SECRET": SECRET.reveal()})
+    assert result.code == 2
+    assert result.err.startswith("error: ")
+    assert "hint: " in result.err
 
 
 @pytest.mark.parametrize("option", ["--tolerance", "--timeout", "--delay", "--forward-timeout"])
@@ -466,11 +466,12 @@ def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
         assert len(list(store.find())) == statuses.count(200)
 
 
-def test_a_target_that_is_the_listener_itself_is_refused(folder: Path) -> None:
+def test_a_target_that_is_the_listener_itself_is_refused(run: Run) -> None:
     port = free_port()
-    result = listen_and_fail(folder, "--port", str(port), "--forward-to", f"localhost:{port}/x")
-    assert result.returncode == 2
-    assert b"is this listener itself" in result.stderr
+    env = {**NO_TUNNEL, "PORT_CLIENT_SECRET": SECRET.reveal()}
+    result = run("listen", "--port", str(port), "--forward-to", f"localhost:{port}/x", env=env)
+    assert result.code == 2
+    assert "is this listener itself" in result.err
 
 
 def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> None:
@@ -535,13 +536,11 @@ def free_port() -> int:
         return port
 
 
-def listen_and_fail(
-    folder: Path, *options: str, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[bytes]:
+def listen_and_fail(folder: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", *options],
         cwd=folder,
-        env=environment(folder, **(env or {})),
+        env=environment(folder),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=30,

@@ -24,7 +24,7 @@ from port_hook_cli.invocations.models import Status
 from tests.factories import signed
 from tests.processes import KILLS, environment
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL")
+pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL")]
 
 POINTS = KILLS or 4
 CLIENTS = 16

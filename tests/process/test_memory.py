@@ -41,8 +41,8 @@ def test_memory_is_released_after_unsigned_bodies_of_10_mb(folder: Path) -> None
         for _ in range(20):
             running.post(b"{}", UNSIGNED)
         before = resident_mb(running.process.pid)
-        for _ in range(3):
-            assert send_round(running, 60) <= {401, 503}
+        for _ in range(2):
+            assert send_round(running, 40) <= {401, 503}
         deadline = time.monotonic() + 15
         while (grown := resident_mb(running.process.pid) - before) > 64 and time.monotonic() < deadline:
             time.sleep(0.1)

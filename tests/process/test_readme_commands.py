@@ -15,6 +15,8 @@ import pytest
 
 from tests.processes import environment
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 _KEEPS_ITS_TERMINAL = re.compile(r"port-hook (sandbox|listen)\b|(handler)\.py\b|\b(flask|moto_server) ")
 _READY = {

@@ -15,7 +15,7 @@ from port_hook_cli.sandbox.state_file import StateFile
 from tests.factories import RUN_ID
 from tests.processes import KILLS, environment
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")
+pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")]
 
 POINTS = KILLS or 25
 # For each line on stdin, forks a child that takes the state file up and makes calls as fast as it can, each saved

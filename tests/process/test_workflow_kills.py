@@ -16,6 +16,8 @@ from aiohttp import web
 from tests.process.test_backends import a_sandbox_process
 from tests.servers import application
 
+pytestmark = pytest.mark.once
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "workflows" / "deploy_service.json"
 
 

@@ -51,8 +51,14 @@ def url(port_sandbox, monkeypatch):
         server.shutdown()
         thread.join()
 """
-# Other plugins: port-hook's plugin must work without them, and a suite may have any of them.
-ALONE = ("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error")
+# Other plugins: port-hook's plugin must work without them, and a suite may have any of them. Those of this environment
+# take three times as long to load as a suite takes to run, so a suite has those that it names.
+ALONE = ("-p", "port_hook", "-p", "no:cacheprovider", "-W", "error")
+
+
+@pytest.fixture(autouse=True)
+def _no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
@@ -80,7 +86,10 @@ def test_fixtures_need_no_other_plugin(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
-def test_fixtures_work_with_pytest_asyncio(suite: pytest.Pytester) -> None:
+def test_fixtures_work_with_pytest_asyncio_and_all_plugins_of_the_environment(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     suite.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
     suite.makepyfile(
         """
@@ -139,9 +148,7 @@ def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
             assert {"aiohttp", "httpx", "jq", "asyncio"} & set(sys.modules) == set()
         """
     )
-    ours_alone = [("-p", f"no:{name}") for name in ("hypothesispytest", "socket", "xdist", "timeout", "cov")]
-    result = pytester.runpytest_subprocess(*ALONE, *(word for pair in ours_alone for word in pair))
-    result.assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*ALONE).assert_outcomes(passed=1)
 
 
 def test_xdist_workers_are_isolated(suite: pytest.Pytester) -> None:
@@ -149,13 +156,13 @@ def test_xdist_workers_are_isolated(suite: pytest.Pytester) -> None:
         """
         import pytest
 
-        @pytest.mark.parametrize("number", range(6))
+        @pytest.mark.parametrize("number", range(4))
         def test_alone(port_hook, port_sandbox, url, number):
             assert port_hook.invoke("create_vm", {"title": "x"}, to=url).status == "SUCCESS"
             assert len(port_sandbox.runs) == 1
         """
     )
-    suite.runpytest_subprocess(*ALONE, "-n", "2").assert_outcomes(passed=6)
+    suite.runpytest_subprocess(*ALONE, "-p", "xdist", "-n", "2").assert_outcomes(passed=4)
 
 
 def test_settings_select_actions_and_the_timeout(pytester: pytest.Pytester) -> None:
@@ -196,10 +203,11 @@ def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, ex
 @pytest.mark.parametrize("warnings", ["error", "default"])
 def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester, warnings: str) -> None:
     pytester.makepyfile("def test_it(port_sandbox): pass")
-    result = pytester.runpytest_subprocess(*ALONE, "-W", warnings, "--disable-socket")
+    blocking = (*ALONE, "-p", "pytest_socket", "--disable-socket")
+    result = pytester.runpytest_subprocess(*blocking, "-W", warnings)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*run pytest with --allow-hosts=127.0.0.1"])
-    allowed = pytester.runpytest_subprocess(*ALONE, "--disable-socket", "--allow-hosts=127.0.0.1")
+    allowed = pytester.runpytest_subprocess(*blocking, "--allow-hosts=127.0.0.1")
     allowed.assert_outcomes(passed=1)
 
 
