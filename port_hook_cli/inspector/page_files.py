@@ -1,7 +1,7 @@
 """The files of the inspector's page, in memory.
 
-Each has two addresses. `/page/NAME` is never kept by a browser. `/page/VERSION/NAME`, which the page itself uses, may be
-kept indefinitely, so a reload costs no request. The version depends on the files and on the token: it changes with
+Each has two addresses. Browsers never keep `/page/NAME`. They may keep `/page/VERSION/NAME`, which the page itself
+uses, indefinitely, so a reload asks for no file. The version depends on the files and on the token: it changes with
 either, and a program that had this port before cannot have left files in the browser's cache for it.
 """
 
