@@ -137,6 +137,22 @@ class _Range:
     high: int = 0
 
 
+class _Point(NamedTuple):
+    """What the index had at some time: the store's version, and the oldest and the newest number."""
+
+    version: int = -1
+    low: int = 0
+    high: int = 0
+
+
+class _Found(NamedTuple):
+    """The matches of the last text that was searched for."""
+
+    query: CaptureQuery = CaptureQuery()
+    point: _Point = _Point()
+    seqs: Sequence[int] = ()
+
+
 class CaptureIndex:
     """An open index. It may be used in several threads, by one at a time. All methods raise StoreError.
 
@@ -155,10 +171,8 @@ class CaptureIndex:
     @property
     def state(self) -> IndexState:
         """How much of the store is in the index."""
-        count = self._value("SELECT count(*) FROM seen.rows")
-        indexed = self._value(
-            "SELECT count(*) FROM seen.rows WHERE seq BETWEEN ? AND ?", (self._texts.low, self._texts.high)
-        )
+        count = self._count()
+        indexed = count if self._has_all_texts() else self._count_texts()
         is_complete = self._has_history and (not self._has_texts or indexed == count)
         return IndexState(self._has_texts, indexed if self._has_texts else 0, count, is_complete)
 
@@ -184,7 +198,10 @@ class CaptureIndex:
     ) -> list[int]:
         """Return the numbers of at most `limit` matches, newest first: those up to `newest` and above `after`."""
         top = self._rows.high if newest is None else min(newest, self._rows.high)
-        return list(islice(self._seqs(query, top, after, limit, oldest_first=oldest_first), limit))
+        found = list(islice(self._seqs(query, top, after, limit, oldest_first=oldest_first), limit))
+        if query.text and newest is None and not after and not oldest_first and len(found) < limit:
+            self._found = _Found(query, self._point(), found)
+        return found
 
     def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
         """Return those of at most 500 numbers that match, in ascending order."""
@@ -195,9 +212,11 @@ class CaptureIndex:
 
     def spans(self, query: CaptureQuery, *, max_spans: int = MAX_SPANS) -> Spans:
         """Return the numbers of all matches as spans."""
+        if query == CaptureQuery() and (span := self._only_span()):
+            return Spans((span,), span[0] - span[1] + 1, is_complete=True)
         spans: list[tuple[int, int]] = []
         count, last = 0, -1
-        for seq in self._seqs(query, self._rows.high, 0, -1):
+        for seq in self._matches(query):
             if query.text and count == MAX_MATCHES:
                 return Spans(tuple(spans), count, is_complete=False)
             if seq == last - 1:
@@ -289,6 +308,7 @@ class CaptureIndex:
         self._dropped = 0
         self._has_history = not newest
         self._version = -1
+        self._found = _Found()
 
     def _step(self, rows: int, texts: int) -> IndexStep:
         is_reset = self._reopen_if_replaced()
@@ -400,11 +420,38 @@ class CaptureIndex:
         if not query.text:
             where = joined(conditions)
             return replace(where, sql=f"seen.rows AS rows WHERE {where.sql}")
-        seqs = islice(self._seqs(query, self._rows.high, 0, MAX_MATCHES), MAX_MATCHES)
+        seqs = islice(self._matches(query), MAX_MATCHES)
         self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS found (seq INTEGER PRIMARY KEY)")
         self._connection.execute("DELETE FROM temp.found")
-        self._connection.executemany("INSERT INTO temp.found VALUES (?)", ((seq,) for seq in list(seqs)))
-        return Condition("temp.found JOIN seen.rows AS rows USING (seq) WHERE 1")
+        self._connection.executemany("INSERT INTO temp.found VALUES (?)", ((seq,) for seq in seqs))
+        # A cross join keeps the order of the tables: few matches are looked up in the many rows.
+        return Condition("temp.found CROSS JOIN seen.rows AS rows USING (seq) WHERE 1")
+
+    def _matches(self, query: CaptureQuery) -> Iterator[int]:
+        """Yield the numbers of all matches, newest first; of a text, one more than are counted, searched for once."""
+        if not query.text:
+            return self._seqs(query, self._rows.high, 0, -1)
+        point = self._point()
+        if point.version < 0 or (self._found.query, self._found.point) != (query, point):
+            seqs = self._seqs(query, self._rows.high, 0, MAX_MATCHES + 1)
+            self._found = _Found(query, point, list(islice(seqs, MAX_MATCHES + 1)))
+        return iter(self._found.seqs)
+
+    def _point(self) -> _Point:
+        return _Point(self._version, self._rows.low, self._rows.high)
+
+    def _count(self) -> int:
+        return int(self._value("SELECT count(*) FROM seen.rows"))
+
+    def _count_texts(self) -> int:
+        texts = self._texts
+        return int(self._value("SELECT count(*) FROM seen.rows WHERE seq BETWEEN ? AND ?", (texts.low, texts.high)))
+
+    def _only_span(self) -> tuple[int, int] | None:
+        """Return the newest and the oldest number if the index has all between them, which is usual; None if not."""
+        newest, oldest = self._all("SELECT (SELECT max(seq) FROM seen.rows), (SELECT min(seq) FROM seen.rows)")[0]
+        is_whole = newest is not None and self._count() == newest - oldest + 1
+        return (newest, oldest) if is_whole else None
 
     def _seqs(
         self, query: CaptureQuery, newest: int, after: int, limit: int, *, oldest_first: bool = False

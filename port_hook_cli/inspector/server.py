@@ -8,8 +8,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,6 +28,7 @@ from port_hook_cli.inspector.access import (
 )
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.json_levels import NoSuchValue
+from port_hook_cli.inspector.page_files import PageFile, PageFiles, load_page_files
 from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.remembered import InspectorAddress
 from port_hook_cli.inspector.sending import BadJson
@@ -39,13 +38,6 @@ MAX_BODY = 16 * 1024 * 1024
 MAX_STREAMS = 16
 MAX_URL = 8_190
 
-_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-}
 # The first kind of an error decides its status; any other is a 400.
 _STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
 _NOT_VALID = AccessRefusal(403, "This token is not valid.", "Open the URL that port-hook printed last.")
@@ -53,6 +45,7 @@ _MAX_DIGITS = 15
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
 _GONE_S = 0.25
+_KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -128,8 +121,10 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
 def _application(inspector: Inspector, token: str) -> web.Application:
     app = web.Application(middlewares=[_guard(token)], client_max_size=MAX_BODY)
     routes = _Routes(inspector)
-    app.router.add_get("/", _entry)
-    app.router.add_get("/page/{name:[a-z/_.-]+}", _file)
+    page = _PageRoutes(load_page_files(token))
+    app.router.add_get("/", page.entry)
+    app.router.add_get(f"/page/{page.version}/{{name:.+}}", page.kept_file)
+    app.router.add_get("/page/{name:.+}", page.file)
     app.router.add_get("/api/events", routes.events, allow_head=False)
     app.router.add_get("/api/session", routes.with_query(inspector.show_session))
     for method, path, handler in (
@@ -165,10 +160,16 @@ def _guard(token: str) -> Any:
             return _error(refused.status, refused.message, refused.hint)
         response = await _told(request, handler)
         if not response.prepared:
-            response.headers.update(SECURITY_HEADERS)
+            _secure(response)
         return response
 
     return guard
+
+
+def _secure(response: web.StreamResponse) -> None:
+    """Add the security headers to a response; one that says how long it may be kept goes on saying so."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -252,26 +253,35 @@ async def _json(document: Mapping[str, Any]) -> web.Response:
     return web.Response(text=text, content_type="application/json")
 
 
-async def _entry(_: web.Request) -> web.StreamResponse:
-    response = _page_file("index.html")
-    response.headers.update(SECURITY_HEADERS)
-    return response
+class _PageRoutes:
+    """Handlers for the page and its files."""
+
+    def __init__(self, files: PageFiles) -> None:
+        self._files = files
+        self.version = files.version
+
+    async def entry(self, _: web.Request) -> web.StreamResponse:
+        """Return the page's HTML."""
+        response = _file_response(self._files.entry)
+        _secure(response)
+        return response
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """Return a file of the page; anything else is not found."""
+        file = self._files.by_name.get(request.match_info["name"])
+        if file is None:
+            raise web.HTTPNotFound
+        return _file_response(file)
+
+    async def kept_file(self, request: web.Request) -> web.StreamResponse:
+        """Return a file of the page that browsers need not ask for again."""
+        response = await self.file(request)
+        response.headers.update(_KEPT_BY_BROWSERS)
+        return response
 
 
-async def _file(request: web.Request) -> web.StreamResponse:
-    return _page_file(request.match_info["name"])
-
-
-def _page_file(name: str) -> web.StreamResponse:
-    """Return a file of the page; names that leave its folder are not found."""
-    ending = Path(name).suffix
-    if ".." in name or ending not in _TYPES:
-        raise web.HTTPNotFound
-    try:
-        content = files("port_hook_cli.inspector").joinpath("page", name).read_bytes()
-    except OSError as error:
-        raise web.HTTPNotFound from error
-    return web.Response(body=content, headers={"content-type": _TYPES[ending]})
+def _file_response(file: PageFile) -> web.Response:
+    return web.Response(body=file.content, headers={"content-type": file.content_type})
 
 
 class _Routes:

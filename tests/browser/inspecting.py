@@ -127,12 +127,13 @@ def _read(desk: Desk, ready: threading.Event, listens: bool) -> None:
     ready.set()
 
 
-def fill(folder: Path, count: int, *, start: float = 1_700_000_000.0) -> None:
-    """Write a store with `count` captures of some actions, one a second."""
+def fill(folder: Path, count: int, *, first: int = 0, start: float = 1_700_000_000.0) -> None:
+    """Write `count` captures of some actions, one a second, into a store; the number of the first one is `first`."""
     names = [f"action_{number}" for number in range(20)]
-    with open_store(None, folder, create=True, max_captures=10 * count) as store:
-        for first in range(0, count, 5000):
-            store.add([_an_exchange(number, names, start) for number in range(first, min(count, first + 5000))])
+    end = first + count
+    with open_store(None, folder, create=True, max_captures=10 * end) as store:
+        for part in range(first, end, 5000):
+            store.add([_an_exchange(number, names, start) for number in range(part, min(end, part + 5000))])
 
 
 def _an_exchange(number: int, names: Sequence[str], start: float) -> Any:

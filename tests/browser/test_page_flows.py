@@ -16,13 +16,23 @@ from playwright.async_api import Page, expect
 
 from port_hook_cli.text.secret import Secret
 from tests.browser.conftest import OpenPage
-from tests.browser.inspecting import Desk, a_desk, a_vm
+from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.factories import a_document
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
+# Watches how far the list is scrolled in each frame, until it has so many more rows.
+_LOWEST_UNTIL = """(box, more) => new Promise((done) => {
+  const end = box.scrollHeight + more * 38;
+  let lowest = box.scrollTop;
+  const look = () => {
+    lowest = Math.min(lowest, box.scrollTop);
+    if (box.scrollHeight >= end) done(lowest); else requestAnimationFrame(look);
+  };
+  look();
+})"""
 WRONG = Secret("another-client-secret-of-thirty-two-characters")
 
 
@@ -388,6 +398,42 @@ async def test_page_stays_live_however_often_its_filters_change(shared_desk: Des
     await expect(page.locator(".row:not(.empty)").first).to_be_visible()
     await page.get_by_role("searchbox").first.fill(mark)
     await rows(page, 1)
+
+
+async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_again(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}&verdict=valid")
+    await rows(page, 1)
+    await page.reload()
+    await rows(page, 1)
+    await expect(page.locator(".timeline svg")).to_be_attached()
+    entries = await page.evaluate(
+        "performance.getEntriesByType('resource').map(({name, transferSize}) => [new URL(name), transferSize])"
+        ".map(([url, size]) => [url.pathname, url.search, size])"
+    )
+    asked = [(path, query) for path, query, _ in entries if path in {"/api/captures", "/api/spans", "/api/histogram"}]
+    assert asked[0] == ("/api/captures", f"?text={mark}&verdict=valid&limit=40")
+    assert [path for path, _ in asked].count("/api/captures") == 1
+    files = {path.rpartition("/")[2]: size for path, _, size in entries if path.endswith(".js")}
+    assert set(files.values()) == {0}
+    assert {"app.js", "start.js", "preact.js"} <= set(files)
+
+
+async def test_list_stays_where_it_is_when_very_many_captures_arrive(tmp_path: Path, open_page: OpenPage) -> None:
+    fill(tmp_path, 300)
+    with a_desk(tmp_path, command=("inspect",)) as desk:
+        page = await open_page(desk)
+        await expect(page.get_by_text("300 captures")).to_be_visible()
+        await expect(page.locator(".dot.live")).to_have_count(1)
+        box = page.locator(".scroll")
+        await box.evaluate("box => { box.scrollTop = 5000; }")
+        await expect(page.locator(".row:not(.empty)").first).to_contain_text(f"{300 - 5000 // 38 + 7:016d}")
+        lowest = asyncio.ensure_future(box.evaluate(_LOWEST_UNTIL, 100))
+        await asyncio.to_thread(fill, tmp_path, 100, first=300)
+        assert await lowest == 5000
+        await page.close()
 
 
 async def test_arrow_keys_walk_through_the_tree(shared_desk: Desk, open_page: OpenPage) -> None:

@@ -74,6 +74,13 @@ def test_every_file_that_the_page_names_exists() -> None:
         assert (PAGE / name).is_file(), name
 
 
+def test_page_loads_all_modules_at_once() -> None:
+    """A module that is not named in the HTML is asked for only when the one that imports it is there."""
+    html = (PAGE / "index.html").read_text("utf-8")
+    named = set(re.findall(r'(?:src|rel="modulepreload" href)="/page/([^"]+\.js)"', html))
+    assert named == {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")}
+
+
 def test_page_adds_less_than_150_kb_to_the_wheel() -> None:
     """A wheel is compressed with deflate, file by file."""
     size = sum(len(zlib.compress(path.read_bytes())) for path in PAGE.rglob("*") if path.is_file())

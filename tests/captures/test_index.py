@@ -204,6 +204,31 @@ def test_captures_that_arrive_are_found_and_their_outcome_later(path: Path) -> N
             assert index.catch_up() == step._replace(changed=())
 
 
+def test_search_that_is_repeated_finds_what_arrived_and_changed_meanwhile(path: Path) -> None:
+    with open_store(path, path.parent, create=True) as store:
+        store.add(exchanges([b"needle", b"other"]))
+        with indexed(path) as index:
+            assert seqs(index, text="needle") == [1]
+            late = exchanges([b"needle again"], 2)
+            store.add(late)
+            index.catch_up()
+            assert seqs(index, text="needle") == [3, 1]
+            assert seqs(index, text="needle", response="5xx") == []
+            store.complete([replace(late[0], response=Response(status=500))])
+            index.catch_up()
+            assert seqs(index, text="needle", response="5xx") == [3]
+            assert seqs(index, text="other") == [2]
+
+
+def test_numbers_of_a_store_with_a_gap_are_two_spans(path: Path) -> None:
+    fill(path, exchanges([b"a"] * 9))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM captures WHERE seq IN (1, 5)")
+    with indexed(path) as index:
+        assert index.spans(CaptureQuery()).spans == ((9, 6), (4, 2))
+        assert seqs(index) == [9, 8, 7, 6, 4, 3, 2]
+
+
 def test_captures_that_the_store_drops_are_forgotten(path: Path) -> None:
     with open_store(path, path.parent, create=True, max_captures=100) as store:
         store.add(exchanges([b"needle"] * 100))

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from port_hook_cli.inspector.page_files import load_page_files
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 from tests.inspectors import WITH_CHANGE, InspectorClient, keep, over_store
@@ -185,3 +186,30 @@ async def test_redirect_of_the_entry_stays_on_the_inspector(client: InspectorCli
 )
 async def test_no_file_beside_the_page_is_served(client: InspectorClient, name: str) -> None:
     assert (await client.http.get(f"/page/{name}")).status_code in {404, 405}
+
+
+async def test_browsers_keep_only_the_page_s_files_and_only_of_this_version(client: InspectorClient) -> None:
+    entry = await client.http.get("/")
+    assert entry.headers["cache-control"] == "no-store"
+    version = entry.text.partition('src="/page/')[2].partition("/")[0]
+    kept = await client.http.get(f"/page/{version}/app.js")
+    plain = await client.http.get("/page/app.js")
+    assert kept.content == plain.content
+    assert (kept.headers["cache-control"], plain.headers["cache-control"]) == (
+        "private, max-age=31536000, immutable",
+        "no-store",
+    )
+    assert kept.headers["content-security-policy"] == plain.headers["content-security-policy"]
+    assert (await client.http.get(f"/page/{version[::-1]}/app.js")).status_code == 404
+    missing = await client.http.get(f"/page/{version}/nothing.js")
+    assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store")
+    refused = await client.http.get(f"/page/{version}/app.js", headers={"authorization": ""})
+    assert refusal_of(refused) == 403
+
+
+def test_version_of_the_page_s_files_depends_on_the_token() -> None:
+    one, other = load_page_files("one"), load_page_files("other")
+    assert one.version != other.version
+    assert one.version == load_page_files("one").version
+    assert one.version.encode() in one.entry.content
+    assert b'"/page/app.js"' not in one.entry.content

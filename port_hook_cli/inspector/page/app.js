@@ -1,5 +1,5 @@
 // The page: list and detail side by side, keys, and messages.
-import { html, render, Button, Icon, useCallback, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
+import { html, render, Button, Icon, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./ui.js";
 import { captureUrl, get, post } from "./api.js";
 import { Boundary } from "./boundary.js";
 import { copy, say } from "./copy.js";
@@ -46,7 +46,7 @@ function App() {
     if (index !== undefined) at.current = index;
     go({ open: id, against: "" });
   }, []);
-  const actions = {
+  const actions = useMemo(() => ({
     open: (id) => open(id),
     close: () => {
       go({ open: "", tab: "", against: "" });
@@ -73,7 +73,7 @@ function App() {
       }
     },
     dismiss: () => setResult(null),
-  };
+  }), []);
 
   const move = (step) => {
     const count = feed.spans?.count ?? 0;
@@ -126,7 +126,7 @@ function App() {
     </header>
     <main class="main">
       <div class="left">
-        <${Boundary} what="The timeline"><${Timeline} filters=${place.filters} arrivals=${feed.arrivals} /><//>
+        <${Boundary} what="The timeline"><${Timeline} filters=${place.filters} arrivals=${feed.arrivals} isListed=${feed.isListed} /><//>
         <${Filters} filters=${place.filters} spans=${spans} session=${session} />
         ${session?.problem && html`<p class="note bad" role="alert">${oneLine(session.problem)}</p>`}
         ${feed.problem && html`<p class="note bad" role="alert">${feed.problem.message} ${feed.problem.hint} <button type="button" class="link" onClick=${feed.retry}>Try again</button></p>`}

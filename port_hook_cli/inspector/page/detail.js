@@ -1,5 +1,5 @@
 // One capture: what it is, its signature step by step, its body, what came back, and its run.
-import { html, Button, Icon, useEffect, useRef, useState } from "./ui.js";
+import { html, memo, Button, Icon, useEffect, useRef, useState } from "./ui.js";
 import { captureUrl, get, post } from "./api.js";
 import { copy, download, say } from "./copy.js";
 import { Editor, Result } from "./editor.js";
@@ -12,7 +12,7 @@ export const TABS = [
   ["summary", "Summary"], ["body", "Body"], ["signature", "Signature"], ["response", "Response"], ["run", "Run"], ["edit", "Edit and replay"],
 ];
 
-export function Detail({ id, tab, against, session, version, replayed, actions }) {
+export const Detail = memo(({ id, tab, against, session, version, replayed, actions }) => {
   const [capture, setCapture] = useState(null);
   const [problem, setProblem] = useState(null);
   useEffect(() => {
@@ -47,7 +47,7 @@ export function Detail({ id, tab, against, session, version, replayed, actions }
       ${shown === "compare" && html`<${Comparison} a=${against} b=${capture.row.id} actions=${actions} />`}
     </div>
   </section>`;
-}
+});
 
 /** What came back when this capture was replayed, beside what came back before. */
 function Replayed({ capture, replayed, actions }) {

@@ -1,10 +1,13 @@
 // What the list shows: the numbers of all matches, their rows on demand, and what arrives meanwhile.
-import { useCallback, useEffect, useRef, useState } from "./ui.js";
+import { useCallback, useLayoutEffect, useRef, useState } from "./ui.js";
 import { follow, get, query } from "./api.js";
 import { RowCache, Spans } from "./spans.js";
+import { takeFirstPage } from "./start.js";
 
 const PAGE = 60;
 const RETRY_MS = 1000;
+// While the list is scrolled fast, pages that are out of sight again are not loaded.
+const MAX_LOADING = 2;
 
 /** Load and follow the captures that match `filters`. `changes` counts what has happened to the open capture. */
 export function useCaptures(filters, open) {
@@ -16,9 +19,12 @@ export function useCaptures(filters, open) {
   const [version, setVersion] = useState(0);
   const [arrivals, setArrivals] = useState(0);
   const [changes, setChanges] = useState(0);
+  // The filters of which the first rows are there. Everything that takes longer is asked for after them.
+  const [listed, setListed] = useState(null);
   const cache = useRef(new RowCache());
   const shown = useRef(open);
   shown.current = open;
+  const shownKey = useRef(null);
   const loading = useRef(new Set());
   const isAtTop = useRef(true);
   const current = useRef(null);
@@ -26,21 +32,25 @@ export function useCaptures(filters, open) {
 
   const load = useCallback(async (signal) => {
     try {
-      const asked = [get("/api/spans", filters, signal), get("/api/session", {}, signal)];
-      asked.forEach((each) => each.catch(() => {})); // awaited below
-      const page = await get("/api/captures", { ...filters, limit: PAGE }, signal);
+      const page = await takeFirstPage(filters, signal);
+      if (signal.aborted) return false;
       cache.current.put(page.captures);
-      // Among very many captures, finding the numbers of all matches takes longer than the first page.
-      current.current = Object.assign(spansOf(page.captures), { isComplete: page.next === null });
-      setSpans(current.current);
-      const [found, info] = await Promise.all(asked);
+      const isFirst = shownKey.current !== key;
+      if (isFirst) {
+        // Among very many captures, finding the numbers of all matches takes longer than the first page.
+        shownKey.current = key;
+        current.current = Object.assign(spansOf(page.captures), { isComplete: page.next === null });
+        setSpans(current.current);
+        setListed(key);
+      }
+      const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
       current.current = new Spans(found.spans);
       current.current.isComplete = found.complete;
       setSpans(current.current);
       setWaiting([]);
       setSession(info);
       setProblem(null);
-      setArrivals((n) => n + 1);
+      if (!isFirst) setArrivals((n) => n + 1);
       return true;
     } catch (error) {
       if (error.name !== "AbortError") setProblem(error);
@@ -48,12 +58,13 @@ export function useCaptures(filters, open) {
     }
   }, [key]);
 
-  useEffect(() => {
+  // Before the page is painted, so that the first rows are in its first picture if they are there already.
+  useLayoutEffect(() => {
     const leaving = new AbortController();
     let stop = () => {};
     let timer = 0;
     let isAgain = false;
-    loading.current.clear();
+    loading.current = new Set();
     const again = () => {
       isAgain = true;
       clearTimeout(timer);
@@ -102,19 +113,16 @@ export function useCaptures(filters, open) {
     };
   }, [key, load]);
 
-  /** Fetch the page with the row at an index, unless it is on its way. */
+  /** Fetch the page with the row at an index, unless it or enough others are on their way: `version` tells when to ask again. */
   const want = useCallback((index) => {
-    const found = current.current;
-    const from = found?.at(index);
-    if (from === undefined || loading.current.has(from)) return;
-    loading.current.add(from);
+    const from = current.current?.at(index);
+    const mine = loading.current;
+    if (from === undefined || mine.has(from) || mine.size >= MAX_LOADING) return;
+    mine.add(from);
     get("/api/captures", { ...filters, from, limit: PAGE })
-      .then((page) => {
-        cache.current.put(page.captures);
-        setVersion((n) => n + 1);
-      })
-      .catch(setProblem)
-      .finally(() => loading.current.delete(from));
+      .then((page) => cache.current.put(page.captures))
+      .finally(() => mine.delete(from))
+      .then(() => setVersion((n) => n + 1), setProblem);
   }, [key]);
 
   const showWaiting = useCallback(() => {
@@ -127,6 +135,7 @@ export function useCaptures(filters, open) {
 
   return {
     spans, waiting, session, state, problem, version, changes, arrivals, want, showWaiting,
+    isListed: listed === key,
     row: (index) => cache.current.get(spans?.at(index)),
     setAtTop: (value) => { isAtTop.current = value; },
     retry: () => load(new AbortController().signal),

@@ -1,5 +1,5 @@
 // The search field and the filters, each a part of the URL.
-import { html, Icon, useEffect, useRef, useState } from "./ui.js";
+import { html, Icon, memo, useEffect, useRef, useState } from "./ui.js";
 import { go, setFilter } from "./location.js";
 import { fullTime, number, oneLine, VERDICTS, verdictOf } from "./format.js";
 
@@ -27,7 +27,7 @@ export function Search({ filters, inputRef }) {
   </label>`;
 }
 
-export function Filters({ filters, spans, session }) {
+export const Filters = memo(({ filters, spans, session }) => {
   const menu = useRef(null);
   useEffect(() => {
     const onPress = (event) => { if (menu.current && !menu.current.contains(event.target)) menu.current.open = false; };
@@ -61,7 +61,7 @@ export function Filters({ filters, spans, session }) {
     ${isFiltered && html`<button type="button" class="link" onClick=${() => go({ filters: {} })}>Clear</button>`}
     <p class="count" role="status">${spans ? html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""}<span> ${spans.count === 1 ? "capture" : "captures"}</span>${session && session.search.complete === false ? ", still being indexed" : ""}` : "Loading…"}</p>
   </div>`;
-}
+});
 
 function Select({ label, name, value, options }) {
   return html`<label class=${`select${value ? " on" : ""}`}>

@@ -1,8 +1,9 @@
 // The list: as many rows as fit, whatever the number of captures.
-import { html, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
+import { html, memo, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
 import { fullTime, handlerText, latency, nameOf, number, oneLine, statusTone, time, verdictOf } from "./format.js";
 
 const WIDE = 720;
+// As in style.css.
 const HEIGHTS = { wide: 38, narrow: 58 };
 // A browser cannot lay out more pixels than this; longer lists scroll in larger steps.
 const MOST_PIXELS = 12_000_000;
@@ -21,10 +22,13 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     return () => observer.disconnect();
   }, []);
 
-  const height = view.width >= WIDE ? HEIGHTS.wide : HEIGHTS.narrow;
+  const isNarrow = view.width < WIDE;
+  const height = isNarrow ? HEIGHTS.narrow : HEIGHTS.wide;
   const count = spans?.count ?? 0;
   const whole = count * height;
-  const scale = whole > MOST_PIXELS ? MOST_PIXELS / whole : 1;
+  const laidOut = Math.max(1, Math.min(whole, MOST_PIXELS));
+  // How many pixels of the list pass for one that is scrolled.
+  const ratio = whole > laidOut ? (whole - view.height) / (laidOut - view.height) : 1;
   const onScroll = () => {
     const top = box.current.scrollTop;
     feed.setAtTop(top < 4);
@@ -32,7 +36,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     if (top < 4 && waiting.length) feed.showWaiting();
   };
 
-  const offset = view.top / scale;
+  const offset = view.top * ratio;
   const first = Math.max(0, Math.floor(offset / height) - OVERSCAN);
   const last = Math.min(count, Math.ceil((offset + view.height) / height) + OVERSCAN);
 
@@ -49,9 +53,9 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     /** Scroll so that an index is visible. */
     reveal(index) {
       const top = index * height;
-      const shown = box.current.scrollTop / scale;
-      if (top < shown) box.current.scrollTop = top * scale;
-      else if (top + height > shown + view.height) box.current.scrollTop = (top + height - view.height) * scale;
+      const shown = box.current.scrollTop * ratio;
+      if (top < shown) box.current.scrollTop = top / ratio;
+      else if (top + height > shown + view.height) box.current.scrollTop = (top + height - view.height) / ratio;
     },
     focus() {
       box.current.focus();
@@ -61,16 +65,25 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     },
   };
 
+  // Elements are used again for other rows: making them is what takes time. An arrival changes no key.
+  const slots = Math.ceil(view.height / height) + 2 * OVERSCAN + 2;
   const rows = [];
   for (let index = first; index < last; index++) {
-    const top = (index * height - offset) + view.top;
+    const row = feed.row(index);
     rows.push(html`<${Row}
-      key=${spans.at(index)} row=${feed.row(index)} index=${index} top=${top} height=${height}
-      isOpen=${feed.row(index)?.id === open} isCurrent=${index === cursor && !open} isMarked=${feed.row(index)?.id === marked} isNarrow=${view.width < WIDE} onOpen=${onOpen} version=${feed.version}
+      key=${(count - index) % slots} row=${row} isNarrow=${isNarrow}
+      isOpen=${row?.id === open} isCurrent=${index === cursor && !open} isMarked=${row?.id === marked}
     />`);
   }
-  return html`<div class=${`list ${view.width >= WIDE ? "wide" : "narrow"}`}>
-    ${view.width >= WIDE && html`<div class="list-head" aria-hidden="true">
+  const onClick = (event) => {
+    const element = event.target.closest(".row");
+    if (!element) return;
+    const index = first + [...element.parentNode.children].indexOf(element);
+    const row = feed.row(index);
+    if (row) onOpen(row.id, index);
+  };
+  return html`<div class=${`list ${isNarrow ? "narrow" : "wide"}`}>
+    ${!isNarrow && html`<div class="list-head" aria-hidden="true">
       <span>Time</span><span>Signature</span><span>Action</span><span>Run</span><span>Who</span><span>Handler</span><span>Response</span>
     </div>`}
     ${waiting.length > 0 && html`<button type="button" class="waiting" onClick=${() => { listRef.current.toTop(); feed.showWaiting(); }}>
@@ -78,7 +91,9 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     </button>`}
     <div class="scroll" ref=${box} onScroll=${onScroll} role="listbox" aria-label="Captures" tabindex="0"
       aria-activedescendant=${activeRow(feed, open, cursor)}>
-      <div class="rows" style=${{ height: `${Math.max(whole * scale, 1)}px` }} role="presentation">${rows}</div>
+      <div class="rows" style=${{ height: `${laidOut}px` }} role="presentation">
+        <div class="shown" style=${{ transform: `translateY(${first * height - offset + view.top}px)` }} role="presentation" onClick=${onClick}>${rows}</div>
+      </div>
     </div>
   </div>`;
 }
@@ -88,20 +103,21 @@ function activeRow(feed, open, cursor) {
   return id ? `row-${id}` : undefined;
 }
 
-function Row({ row, index, top, height, isOpen, isCurrent, isMarked, isNarrow, onOpen }) {
-  const style = { transform: `translateY(${top}px)`, height: `${height}px` };
-  if (row === undefined) return html`<div class="row empty" style=${style} role="presentation"><span class="ghost"></span></div>`;
+const Row = memo(({ row, isOpen, isCurrent, isMarked, isNarrow }) => {
+  if (row === undefined) return html`<div class="row empty" role="presentation"><span class="ghost"></span></div>`;
   const verdict = verdictOf(row.verdict);
   const handler = handlerText(row.handler);
+  const name = nameOf(row).slice(0, 200);
+  const when = time(row.received_at);
   return html`<div
-    id=${`row-${row.id}`} class=${`row${isOpen ? " open" : ""}${isCurrent ? " current" : ""}${isMarked ? " marked" : ""}`} style=${style}
-    role="option" aria-selected=${isOpen} onClick=${() => onOpen(row.id, index)}
-    aria-label=${`${nameOf(row)}, signature ${verdict.word}, response ${row.response ?? "none"}, ${time(row.received_at)}`}
+    id=${`row-${row.id}`} class=${`row${isOpen ? " open" : ""}${isCurrent ? " current" : ""}${isMarked ? " marked" : ""}`}
+    role="option" aria-selected=${isOpen}
+    aria-label=${`${name}, signature ${verdict.word}, response ${row.response ?? "none"}, ${when}`}
   >
-    <span class="when" title=${fullTime(row.received_at)}>${time(row.received_at)}</span>
+    <span class="when" title=${fullTime(row.received_at)}>${when}</span>
     <span class=${`verdict ${verdict.tone}`} title=${verdict.about}><${Icon} name=${verdict.icon} size=${14} />${verdict.word}</span>
     <span class="what">
-      <strong title=${nameOf(row).slice(0, 200)}>${nameOf(row).slice(0, 200)}</strong>
+      <strong title=${name}>${name}</strong>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
       ${row.kind === "workflow-node" && html`<small class="tag">node</small>`}
       ${row.source === "replay" && html`<small class="tag replay"><${Icon} name="replay" size=${11} />replay</small>`}
@@ -115,4 +131,4 @@ function Row({ row, index, top, height, isOpen, isCurrent, isMarked, isNarrow, o
       ? html`<small class="dim">pending</small>`
       : html`<b class=${`pill ${statusTone(row.response)}`}>${row.response}</b>`}</span>
   </div>`;
-}
+});

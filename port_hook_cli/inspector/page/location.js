@@ -1,17 +1,8 @@
 // The page's state is in its URL: a reload, a shared link, back and forward work.
 import { useEffect, useState } from "./ui.js";
+import { FILTERS, readLocation } from "./place.js";
 
-export const FILTERS = ["text", "action", "verdict", "response", "handler", "run", "since", "until", "id"];
-
-export function readLocation() {
-  const found = new URLSearchParams(window.location.search);
-  const filters = {};
-  for (const name of FILTERS) {
-    const values = found.getAll(name).filter(Boolean);
-    if (values.length) filters[name] = name === "verdict" ? values : values[0];
-  }
-  return { filters, open: found.get("open") ?? "", tab: found.get("tab") ?? "", against: found.get("against") ?? "" };
-}
+export { readLocation };
 
 /** Go to another state. A new capture or tab can be left by going back; typing in a filter cannot. */
 export function go(change, { replace = false } = {}) {

@@ -1,5 +1,5 @@
 // Arrivals over time, with failures; dragging over it filters by time.
-import { html, useEffect, useRef, useState } from "./ui.js";
+import { html, memo, useEffect, useRef, useState } from "./ui.js";
 import { get, query } from "./api.js";
 import { go, readLocation } from "./location.js";
 import { clockTime, fullTime, number } from "./format.js";
@@ -8,7 +8,8 @@ const BUCKETS = 80;
 const HEIGHT = 44;
 const EVERY_MS = 1000;
 
-export function Timeline({ filters, arrivals }) {
+/** `isListed` says that the first rows are there: the timeline takes longer, so it is asked for after them. */
+export const Timeline = memo(({ filters, arrivals, isListed }) => {
   const [data, setData] = useState(null);
   const [drag, setDrag] = useState(null);
   const [hover, setHover] = useState(null);
@@ -17,6 +18,7 @@ export function Timeline({ filters, arrivals }) {
   const key = query(filters);
 
   useEffect(() => {
+    if (!isListed) return undefined;
     const leaving = new AbortController();
     const wait = Math.max(0, last.current + EVERY_MS - Date.now());
     const timer = setTimeout(() => {
@@ -27,7 +29,7 @@ export function Timeline({ filters, arrivals }) {
       clearTimeout(timer);
       leaving.abort();
     };
-  }, [key, arrivals]);
+  }, [key, arrivals, isListed]);
 
   if (!data) return html`<div class="timeline" ref=${box}></div>`;
   const most = Math.max(1, ...data.buckets.map(([total]) => total));
@@ -68,7 +70,7 @@ export function Timeline({ filters, arrivals }) {
       <span class="reading">${bucket ? `${number(bucket[0])} arrived, ${number(bucket[1])} failed` : "drag to filter by time"}</span>
       <span>${endTime(data.from, data.to)}</span></div>
   </div>`;
-}
+});
 
 /** The end of a span of time: without its date if that is the date of the start. */
 function endTime(from, to) {

@@ -6,6 +6,19 @@ export { render, Component, Fragment };
 export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
 export const html = htm.bind(h);
 
+/** The component, drawn again only when one of its properties has changed. */
+export function memo(Inner) {
+  return class extends Component {
+    shouldComponentUpdate(next) {
+      return Object.keys({ ...this.props, ...next }).some((name) => this.props[name] !== next[name]);
+    }
+
+    render(props) {
+      return h(Inner, props);
+    }
+  };
+}
+
 const PATHS = {
   check: "M20 6 9 17l-5-5",
   x: "M18 6 6 18M6 6l12 12",
