@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from port_hook_cli.text.unseen import is_visible
 
-
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _LINE_END = re.compile("[\0\r\n]")
 
