@@ -16,8 +16,8 @@ from multidict import istr
 from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.http.disabled_logger import disabled_logger
-from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.open_files import allow_open_files
+from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
 from port_hook_cli.invocations.models import Headers, Invocation, Response
