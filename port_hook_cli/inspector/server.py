@@ -36,6 +36,9 @@ from port_hook_cli.inspector.sending import BadJson
 HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024
 MAX_STREAMS = 16
+MAX_CONNECTIONS = 100
+"""Connections at once; a browser has six. More would take the files that the listener needs for its own."""
+
 MAX_URL = 8_190
 
 # The first kind of an error decides its status; any other is a 400.
@@ -103,19 +106,36 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
         max_line_size=MAX_URL,
     )
     await runner.setup()
+    assert runner.server is not None
+    sockets: asyncio.Server | None = None
     try:
         try:
-            await web.TCPSite(runner, HOST, port).start()
+            sockets = await asyncio.get_running_loop().create_server(_limited(runner.server), HOST, port)
         except OSError as error:
             raise _PortTaken(
                 f"The inspector cannot listen on port {port}: {error.strerror or error}.",
                 hint="Choose another with --inspect-port, or leave it out for any free port.",
             ) from error
-        bound = int(runner.addresses[0][1])
+        bound = int(sockets.sockets[0].getsockname()[1])
         inspector.own_ports = frozenset({bound})
         yield OpenInspector(InspectorAddress(token, bound))
     finally:
+        if sockets is not None:
+            sockets.close()
         await runner.cleanup()
+
+
+def _limited(server: web.Server) -> Callable[[], asyncio.Protocol]:
+    """Return what makes the protocol of a new connection; one beyond the limit is closed at once."""
+    return lambda: server() if len(server.connections) < MAX_CONNECTIONS else _Closing()
+
+
+class _Closing(asyncio.Protocol):
+    """A connection beyond the limit."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
 
 
 def _application(inspector: Inspector, token: str) -> web.Application:

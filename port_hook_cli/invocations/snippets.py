@@ -6,14 +6,19 @@ no size limit, and POSIX lets it write any byte, including NUL, from an octal es
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from port_hook_cli.text.unseen import is_visible
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
+_LINE_END = re.compile("[\0\r\n]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRequest:
-    """A request that is ready to be sent. `headers` are its fields, including the signature."""
+    """A request that is ready to be sent. `headers` are its fields as in `Headers`, including the signature."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
@@ -28,22 +33,30 @@ def format_headers(request: SignedRequest) -> str:
 
 def format_curl(request: SignedRequest) -> str:
     """Return a POSIX shell command that sends the request with curl and shows the whole response."""
-    options = [f"--request {request.method}", "--silent --show-error --include", "--data-binary @-"]
+    options = [f"--request {_word(request.method)}", "--silent --show-error --include", "--data-binary @-"]
     # Without --globoff, curl reads [ ] { } in a URL as a range of URLs.
     options += ["--globoff"] if set(request.url) & set("[]{}") else []
-    options += [f"--header {shell_quoted(f'{name}: {value}')}" for name, value in request.headers]
+    fields = [f"{name}: {value}" if value.strip() else f"{name};" for name, value in _sendable(request)]
+    # curl would add the type of a form.
+    fields += [] if _has_content_type(request) else ["content-type:"]
+    options += [f"--header {shell_quoted(each)}" for each in fields]
     return _piped(request.body, "curl", [*options, f"--url {shell_quoted(request.url)}"])
 
 
 def format_httpie(request: SignedRequest) -> str:
     """Return a POSIX shell command that sends the request with HTTPie."""
-    fields = [shell_quoted(f"{name}:{value}") for name, value in request.headers]
-    return _piped(request.body, "http", [f"{request.method} {shell_quoted(request.url)}", *fields])
+    # The space keeps a value that begins with = or @ from being read as JSON or as the name of a file.
+    fields = [f"{name}: {value}" if value.strip() else f"{name};" for name, value in _sendable(request)]
+    fields += [] if _has_content_type(request) else ["content-type:"]
+    # A name may begin with a hyphen, and HTTPie would read it as an option.
+    first = "-- " if any(field.startswith("-") for field in fields) else ""
+    lines = [f"{first}{_word(request.method)} {shell_quoted(request.url)}", *map(shell_quoted, fields)]
+    return _piped(request.body, "http", lines)
 
 
 def format_python(request: SignedRequest) -> str:
     """Return a Python program, without dependencies, that sends the request and prints the response."""
-    fields = "\n".join(f"    {_python_text(name)}: {_python_text(value)}," for name, value in request.headers)
+    fields = "\n".join(f"    {_python_text(name)}: {_python_text(value)}," for name, value in _joined(request))
     return f"""\
 import urllib.error
 import urllib.request
@@ -60,6 +73,43 @@ except urllib.error.HTTPError as error:
 with response:
     print(response.status, response.reason)
     print(response.read().decode(errors="replace"))"""
+
+
+def _word(text: str) -> str:
+    """Return a method as one word of a shell: a capture in a store that a stranger made may have any text there."""
+    return text if text.isascii() and text.isalpha() else shell_quoted(text)
+
+
+def _sendable(request: SignedRequest) -> Iterator[tuple[str, str]]:
+    """Yield the fields that HTTP can send, with values as the text whose UTF-8 is sent.
+
+    A store that a stranger made may have other ones: they would name files, be options or add further fields.
+    """
+    for name, value in request.headers:
+        if _NAME.fullmatch(name) and not _LINE_END.search(value):
+            yield name, _as_bytes(value)
+
+
+def _as_bytes(value: str) -> str:
+    """Return a value that was decoded as Latin-1 as the text that a shell writes as the same bytes."""
+    try:
+        return value.encode("latin-1").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value
+
+
+def _has_content_type(request: SignedRequest) -> bool:
+    return any(name.lower() == "content-type" for name, _ in request.headers)
+
+
+def _joined(request: SignedRequest) -> Iterator[tuple[str, str]]:
+    """Yield the fields with the values of a repeated one in one: Python's urllib sends each name once."""
+    values: dict[str, tuple[str, list[str]]] = {}
+    for name, value in request.headers:
+        if _NAME.fullmatch(name) and not _LINE_END.search(value):
+            values.setdefault(name.lower(), (name, []))[1].append(value)
+    for name, parts in values.values():
+        yield name, ", ".join(parts)
 
 
 def _piped(body: bytes, program: str, lines: list[str]) -> str:

@@ -16,6 +16,7 @@ from multidict import istr
 from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.http.disabled_logger import disabled_logger
+from port_hook_cli.http.open_files import allow_open_files
 from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
@@ -30,11 +31,22 @@ from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 _MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 _MAX_CONNECTIONS = 1_024
+_MIN_CONNECTIONS = 32
+_OTHER_FILES = 256
 _LEAVE_S = 0.2
 _TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")
 _FEW_FIELDS, _FIELD_BYTES = 100, 400
 _MAX_REPORTED = 100
+
+
+def _connections(wanted: int) -> int:
+    """Return how many connections the listener takes: `wanted`, or fewer if the system allows too few open files.
+
+    Without a file for the next connection, no one would get a response. A request that is forwarded has two.
+    """
+    files = allow_open_files(2 * wanted + _OTHER_FILES)
+    return min(wanted, max(_MIN_CONNECTIONS, (files - _OTHER_FILES) // 2))
 
 
 class HttpSource:
@@ -72,6 +84,7 @@ class HttpSource:
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen on `host`:`port` (0: any free one) and return where; raises ListenError."""
         loop = asyncio.get_running_loop()
+        self._max_connections = _connections(self._max_connections)
         self._http = Server(
             self._serve,
             self._notice,

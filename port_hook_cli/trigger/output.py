@@ -65,8 +65,9 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
         _emit(made, None, None, runtime)
         return
     if output is not None:
-        headers = tuple((name, _text(value)) for name, value in shown.headers)
-        request = SignedRequest(url=sendable_url(url), headers=headers, body=shown.body, method=made.request.method)
+        request = SignedRequest(
+            url=sendable_url(url), headers=shown.headers.items, body=shown.body, method=made.request.method
+        )
         write_bytes(f"{output.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.invocations.delivery_view import request_text

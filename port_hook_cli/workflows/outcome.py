@@ -6,14 +6,14 @@ said in `NodeOutcome.remarks`, never guessed in silence.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json
 from port_hook_cli.workflows.workflow import Node
 
 _REDIRECTED = 3
@@ -69,8 +69,8 @@ def response_data(body: bytes) -> Any:
     """Return a response's body as `.response.data`: JSON where it is JSON, else text; `{}` for none, as the agent."""
     text = body.decode("utf-8", "replace")
     try:
-        value = text if nests_too_deep(text) else json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text)
+    except NotJson:
         value = text
     return value or {}
 

@@ -41,7 +41,8 @@ class Resolution:
 class Step:
     """One step of a run: the run after it, the node run as it is now, and what happened.
 
-    `request` and `delivery` are those of a WEBHOOK node; `errors` are the expressions that failed and became null.
+    `request` and `delivery` are those of a WEBHOOK node. `errors` are the expressions that failed and became
+    null, in the last step of their node.
     """
 
     run: WorkflowRun
@@ -155,12 +156,12 @@ class _Walker:
             Progress.WAITING if request.agent and self._effects.has_agent else Progress.SENDING,
             at=self._effects.now(),
         )
-        await self._observe(run, request=request, errors=request.errors)
+        await self._observe(run, request=request)
         delivery = await self._effects.send(run, node, request)
         if delivery is None:
             return Step(run=progressed(run, Progress.WAITING, at=self._effects.now()), node_run=node_run)
         outcome = webhook_outcome(node, delivery, synchronized=request.synchronized)
-        return await self._end(run, outcome, request=request, delivery=delivery)
+        return await self._end(run, outcome, request=request, delivery=delivery, errors=request.errors)
 
     async def _take_up(self, run: WorkflowRun, node: Node) -> Step:
         """Go on with a node whose request was being sent when the process ended: it is not sent twice."""
@@ -182,7 +183,11 @@ class _Walker:
         assert current is not None
         if outcome.result is None:
             return await self._observe(
-                progressed(run, Progress.WAITING, at=now), request=request, delivery=delivery, remarks=outcome.remarks
+                progressed(run, Progress.WAITING, at=now),
+                request=request,
+                delivery=delivery,
+                remarks=outcome.remarks,
+                errors=errors,
             )
         outcome, links, failures = await with_variables(
             run.node(current), outcome, self._data(run, current), self._renders

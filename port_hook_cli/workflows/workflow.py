@@ -240,7 +240,7 @@ def _read_connection(document: Mapping[str, Any], nodes: Mapping[str, Node], whe
     if target.is_trigger:
         raise BadWorkflow(f"has a connection to its trigger {target.identifier}")
     outlet = document.get("sourceOutletIdentifier", document.get("sourceOptionIdentifier"))
-    if outlet is not None and outlet not in {each.identifier for each in source.outlets}:
+    if outlet is not None and outlet not in [each.identifier for each in source.outlets]:
         raise BadWorkflow(f"has a connection from {source.identifier} at an outlet that it does not have: {outlet}")
     return NodeConnection(
         source=source.identifier,

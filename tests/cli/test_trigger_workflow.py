@@ -363,3 +363,61 @@ def test_a_node_whose_handler_is_unreachable_fails_with_the_reason(run: Run) -> 
     result = run("trigger", DEPLOY, "--to", port, *INPUTS, env=ENV)
     assert result.code == ExitCode.FAILED
     assert f"  failed     nothing listens on 127.0.0.1:{port}" in result.out
+
+
+def a_workflow_of_two(folder: Path, body: Any) -> str:
+    """Write a workflow whose second WEBHOOK node has this body, and return its file."""
+    nodes = [
+        {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+        {"identifier": "first", "config": {"type": "WEBHOOK", "url": "https://example.com/"}},
+        {"identifier": "second", "config": {"type": "WEBHOOK", "url": "https://example.com/", "body": body}},
+    ]
+    connections = [
+        {"sourceIdentifier": "start", "targetIdentifier": "first"},
+        {"sourceIdentifier": "first", "targetIdentifier": "second"},
+    ]
+    document = {"identifier": "two", "nodes": nodes, "connections": connections}
+    (folder / "two.json").write_text(json.dumps(document))
+    return "two.json"
+
+
+def test_expression_of_a_webhook_node_that_failed_is_a_warning_and_in_the_record(
+    run: Run, backend: Backend, folder: Path
+) -> None:
+    file = a_workflow_of_two(folder, {"x": "{{ 1 | .b }}"})
+    shown = run("trigger", file, "--to", backend.url, env=ENV)
+    assert "warning    {{ 1 | .b }} became null" in shown.out
+    second = records(run("trigger", file, "--to", backend.url, "--json", env=ENV).out)[1]
+    assert [error["expression"] for error in second["errors"]] == ["1 | .b"]
+
+
+def test_expression_of_an_asynchronous_node_that_failed_is_a_warning(run: Run, folder: Path) -> None:
+    node = {"type": "WEBHOOK", "url": "https://example.com/", "synchronized": False, "body": {"x": "{{ 1 | .b }}"}}
+    nodes = [{"identifier": "start", "config": {"type": "SCHEDULE_TRIGGER"}}, {"identifier": "only", "config": node}]
+    document = {
+        "identifier": "w",
+        "nodes": nodes,
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "only"}],
+    }
+    (folder / "w.json").write_text(json.dumps(document))
+    with handler() as target:
+        shown = run("trigger", "w.json", "--to", target.url, env=ENV)
+    assert "warning    {{ 1 | .b }} became null" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("body", "data"), [(b"NaN", "NaN"), (b"[1e999]", [None]), (b'{"a": -Infinity}', '{"a": -Infinity}')]
+)
+def test_response_with_a_number_that_json_lacks_leaves_the_records_json(
+    run: Run, folder: Path, body: bytes, data: Any
+) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    file = a_workflow_of_two(folder, {"x": "{{ .outputs.first.response.data }}"})
+    head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    with handler(head + body) as target:
+        out = run("trigger", file, "--to", target.url, "--json", env=ENV).out
+    first, *_ = [json.loads(line, parse_constant=refuse) for line in out.splitlines()]
+    assert first["output"]["response"]["data"] == data
+    assert json.loads(target.requests[1].body) == {"x": data}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -98,7 +99,70 @@ def test_httpie_gets_the_body_on_stdin() -> None:
     command = format_httpie(a_request(b'{"a":1}'))
     assert command.startswith("""printf '%s' '{"a":1}' |""")
     assert "http POST 'http://127.0.0.1:8000/'" in command
-    assert "'x-port-signature:v1,abc='" in command
+    assert "'x-port-signature: v1,abc='" in command
+
+
+def the_words(command: str, program: str) -> list[str]:
+    """Return the arguments that a shell gives to the program of a command."""
+    script = f"{program}() {{ printf '%s\\0' \"$@\"; }}\n{command}\n"
+    return in_shell(script).decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
+def with_fields(*fields: tuple[str, str], method: str = "POST") -> SignedRequest:
+    return replace(a_request(), headers=(("content-type", "application/json"), *fields), method=method)
+
+
+@pytest.mark.parametrize("method", ["POST;echo out;", "`echo out`", "$(echo out)", "A|B", "-o", "A\nB"])
+def test_method_of_a_strange_store_is_one_word(method: str) -> None:
+    assert the_words(format_curl(with_fields(method=method)), "curl")[1] == method
+    assert the_words(format_httpie(with_fields(method=method)), "http")[0] == method
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("@/etc/hostname", "v"), ("a=b", "v"), ("a b", "v"), ("", "v"), ("x", "a\r\ny: 1"), ("x", "a\0b"), ("x:\ny", "1")],
+)
+def test_field_that_http_cannot_send_is_left_out(name: str, value: str) -> None:
+    request, plain = with_fields((name, value)), with_fields()
+    for write in (format_curl, format_httpie, format_python):
+        assert write(request) == write(plain)
+
+
+@pytest.mark.parametrize("value", ["=1", "==1", "@/etc/hostname"])
+def test_httpie_does_not_read_a_value_as_json_or_as_a_file(value: str) -> None:
+    words = the_words(format_httpie(with_fields(("x-a", value))), "http")
+    assert words[-1] == f"x-a: {value}"
+
+
+def test_httpie_does_not_read_a_name_as_an_option() -> None:
+    words = the_words(format_httpie(with_fields(("-o", "file"))), "http")
+    assert words == ["--", "POST", "http://127.0.0.1:8000/", "content-type: application/json", "-o: file"]
+
+
+def test_commands_send_empty_fields() -> None:
+    request = with_fields(("x-empty", ""), ("x-blank", " "))
+    assert {"x-empty;", "x-blank;"} <= set(the_words(format_curl(request), "curl"))
+    assert {"x-empty;", "x-blank;"} <= set(the_words(format_httpie(request), "http"))
+
+
+def test_commands_send_no_content_type_of_their_own() -> None:
+    request = replace(a_request(), headers=(("x-a", "1"),))
+    assert "content-type:" in the_words(format_curl(request), "curl")
+    assert "content-type:" in the_words(format_httpie(request), "http")
+
+
+@pytest.mark.parametrize("content", ["Zoë".encode(), b"Zo\xeb", b"\x80\xff"])
+def test_commands_send_the_bytes_of_a_value(content: bytes) -> None:
+    request = with_fields(("x-name", content.decode("latin-1")))
+    for write, program in ((format_curl, "curl"), (format_httpie, "http")):
+        words = [word.encode("utf-8", "surrogateescape") for word in the_words(write(request), program)]
+        assert b"x-name: " + content in words
+
+
+def test_python_program_joins_repeated_fields() -> None:
+    _, _, _, assigned, *_ = ast.parse(format_python(with_fields(("x-a", "1"), ("X-A", "2")))).body
+    assert isinstance(assigned, ast.Assign)
+    assert ast.literal_eval(assigned.value) == {"content-type": "application/json", "x-a": "1, 2"}
 
 
 @given(st.binary(max_size=20))

@@ -103,6 +103,10 @@ def test_outlets_are_read_under_their_older_names() -> None:
             lambda d: d["connections"][0].update(sourceOutletIdentifier="no"),
             "has a connection from ready at an outlet that it does not have: no",
         ),
+        (
+            lambda d: d["connections"][0].update(sourceOutletIdentifier=["no"]),
+            "has a connection from ready at an outlet that it does not have: \\['no'\\]",
+        ),
         (lambda d: d.update(nodes=d["nodes"] * 21), "has 105 nodes; Port accepts 100"),
         (lambda d: d["nodes"][1]["config"].update(outlets={}), "has a node ready whose `outlets` are not a list"),
     ],

@@ -1,0 +1,70 @@
+"""A listener whose process may open few files, while clients open many connections."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.factories import a_body, signed
+from tests.processes import Listener, listener
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+FILES = 400
+BODY = a_body({"a": 1})
+
+
+def at_most(files: int, hard: int | None = None) -> Callable[[], None]:
+    def limit() -> None:
+        import resource
+
+        known = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, known if hard is None else hard))
+
+    return limit
+
+
+def accepts(running: Listener) -> bool:
+    return running.post(BODY, signed(BODY, timestamp=str(int(time.time()))))[0] == 200
+
+
+def inspector_port(running: Listener) -> int:
+    """Return the port in the inspector's URL, which the listener prints on stderr."""
+    assert running.process.stderr is not None
+    line = next(line for line in running.process.stderr if line.startswith(b"Inspector "))
+    return urlsplit(line.split()[1].decode()).port or 0
+
+
+@contextmanager
+def idle_connections(port: int, count: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        yield
+
+
+def test_listener_raises_its_limit_of_open_files(tmp_path: Path) -> None:
+    with listener(tmp_path, preexec_fn=at_most(FILES)) as running, idle_connections(running.port, FILES + 50):
+        assert accepts(running)
+
+
+def test_listener_that_may_not_open_more_files_responds_503_to_further_connections(tmp_path: Path) -> None:
+    with listener(tmp_path, preexec_fn=at_most(FILES, FILES)) as running:
+        with idle_connections(running.port, FILES + 50), socket.create_connection(("127.0.0.1", running.port)) as one:
+            one.settimeout(20)
+            assert one.recv(100).startswith(b"HTTP/1.1 503 ")
+        assert accepts(running)
+
+
+def test_idle_connections_to_the_inspector_leave_the_listener_its_files(tmp_path: Path) -> None:
+    with (
+        listener(tmp_path, "--inspect", preexec_fn=at_most(FILES, FILES)) as running,
+        idle_connections(inspector_port(running), FILES + 50),
+    ):
+        assert accepts(running)
