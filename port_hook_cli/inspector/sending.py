@@ -169,7 +169,8 @@ async def resend(
     rewriting = Rewriting(as_captured=not wanted.is_signed)
     if wanted.is_signed and secret is None:
         raise SettingsError(
-            "There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET and start the inspector again."
+            "There is no client secret to sign with.",
+            hint="Set PORT_CLIENT_SECRET and start the inspector again. A listener with --no-verify reads no secret.",
         )
     body = await asyncio.to_thread(edited_body, source.body, wanted)
     finishing = partial(

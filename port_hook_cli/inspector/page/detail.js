@@ -193,7 +193,7 @@ export function Body({ id, part, body, headers }) {
       <${Button} label="Raw" pressed=${view === "raw"} onClick=${() => setView("raw")} />
       ${headers && html`<${Button} label=${`Headers (${headers.length})`} pressed=${view === "headers"} onClick=${() => setView("headers")} />`}
       <span class="dim">${bytes(body.bytes)}</span>
-      <a class="link" href=${captureUrl(id, `/body?part=${part}`)} download>Download the bytes</a>
+      <a class="link" href=${captureUrl(id, `/body?part=${part}`)} download title="Download the exact bytes">Download</a>
     </div>
     ${body.problem && html`<p class="note">The body is ${oneLine(body.problem)}.</p>`}
     ${view === "tree" && html`<${Tree} id=${id} part=${part} />`}
