@@ -251,7 +251,7 @@ def _fate(exchange: Exchange) -> str | None:
 
 
 def _is_refused(exchange: Exchange) -> bool:
-    """Return whether the listener refused the request; the store does not keep that, but what follows from it."""
+    """Return whether the listener refused the request. The store does not save this; the outcome shows it."""
     return exchange.delivery is None and exchange.response is not None and exchange.response.status == _UNAUTHORIZED
 
 
@@ -282,7 +282,7 @@ def _cut(text: str | None) -> str | None:
 
 
 def _readable(value: str) -> str:
-    """Return a value that was decoded as Latin-1 as UTF-8 text where it is that."""
+    """Return a value that was decoded as Latin-1 as UTF-8 text, if it is UTF-8."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:

@@ -18,10 +18,10 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
     if run is not None and not run.made_up:
         document = {"ok": True, "run": run.document()}
         return ApiResponse(status=200, document=document, run_id=run.id, note="the run is not changed")
-    status = 201 if run is None else 200
+    status, verb = (201, "created") if run is None else (200, "updated")
     run = run or state.add_run(body["runId"], made_up=True)
     run.action, run.properties = body["action"], body["properties"]
     run.blueprint, run.entity = body.get("blueprint"), body.get("entity")
     state.record_change("run", run.id, run)
-    note = brief(f"{'created' if status == 201 else 'updated'} {run.id} of {run.action}")
+    note = brief(f"{verb} {run.id} of {run.action}")
     return ApiResponse(status=status, document={"ok": True, "run": run.document()}, run_id=run.id, note=note)

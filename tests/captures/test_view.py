@@ -58,7 +58,7 @@ def test_captures_lines_are_aligned_under_their_headers() -> None:
     assert first.index(RUN_ID) == header.index("run id")
     assert first.split()[-2:] == ["500", "500"]
     assert second.index("f") == 0
-    assert second.endswith("  (no action)       -                   -       -")
+    assert second.endswith("  (no action)       -                   -         -")
 
 
 def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:

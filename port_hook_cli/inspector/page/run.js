@@ -33,9 +33,9 @@ export function Run({ capture, session }) {
       clearTimeout(timer);
     };
   }, [id, workflowRun]);
-  if (!id) return html`<p class="note">This request names no run.</p>`;
+  if (!id) return html`<p class="note">This request does not name a run.</p>`;
   if (problem) return html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`;
-  if (!found) return html`<p class="note">Asking Port…</p>`;
+  if (!found) return html`<p class="note">Loading the run from Port…</p>`;
   if (!found.available) return html`<p class="note">${oneLine(found.reason).replace(/[^.!?]$/, "$&.")} ${oneLine(found.hint)}</p>`;
   const { run } = found;
   const tone = TONES[run.label] ?? TONES[run.status] ?? "dim";
@@ -49,7 +49,7 @@ export function Run({ capture, session }) {
     <h3>Log</h3>
     ${found.logs.length
       ? html`<ol class="log" tabindex="0" aria-label="Log">${found.logs.map((entry, index) => html`<li key=${index} class=${(entry.level ?? "").toLowerCase()}><time>${isoTime(entry.at)}</time>${entry.level && html`<small>${oneLine(entry.level)}</small>`}<span>${visible(entry.text)}</span></li>`)}</ol>`
-      : html`<p class="note">Nothing was logged yet.</p>`}
+      : html`<p class="note">There are no log messages yet.</p>`}
     ${run.kind === "action" && !ENDED.has(run.status) && html`<${Report} id=${id} session=${session} onDone=${setFound} />`}
   </div>`;
 }

@@ -1,6 +1,7 @@
 """Runs of workflow nodes in the sandbox: reports, logs, input responses, and the agent's claim and acknowledgement.
 
-An unknown node run is created when its id is first used (`made_up.py`), so that a handler can be tried without a workflow.
+An unknown node run is created when its id is first used (`made_up.py`), so that a handler can be tried without a
+workflow.
 """
 
 from __future__ import annotations
