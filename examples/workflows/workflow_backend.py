@@ -60,7 +60,8 @@ class Webhook(BaseHTTPRequestHandler):
             self._respond(401, {"error": "not signed by Port"})
             return
         request = json.loads(body)
-        if self.path == "/builds/check":
+        # The body says which node it is: behind a listener, the nodes may have the same URL.
+        if "nodeRunId" not in request:
             self._respond(200, {"ready": request["version"] != "0.0", "build": 7})
             return
         threading.Thread(target=deploy, args=(request["nodeRunId"], request["service"])).start()
@@ -79,4 +80,6 @@ class Webhook(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Webhook).serve_forever()
+    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Webhook) as server:
+        print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+        server.serve_forever()

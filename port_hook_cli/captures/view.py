@@ -13,11 +13,11 @@ from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief, shorten, wire_text
 from port_hook_cli.text.styled import Styled, cell_width
 
-COLUMNS = ("id", "time", "signature", "method", "action", "run id", "answer", "handler")
+COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
 
 _ACTION = COLUMNS.index("action")
 # Left out in this order until there is room for the actions. `show` has all of it.
-_LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "answer", "time"))
+_LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
 # What the longest action gets before columns are left out, and what it keeps when all of these are.
 _MOST_OF_AN_ACTION = 24
 _LEAST_OF_AN_ACTION = 10
@@ -131,7 +131,7 @@ def _verdict(verdict: Verdict) -> Iterator[Styled]:
     age = (
         ""
         if verdict.age_s is None
-        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it came"
+        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it arrived"
     )
     yield _line("verdict", f"{verdict.status}{reading}{age}", "bold")
     yield from cause_lines(verdict)

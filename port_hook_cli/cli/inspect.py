@@ -95,7 +95,8 @@ async def _inspect(
         async with inspecting_store(inspector, runtime, store) as serving:
             print(serving.url, file=runtime.stdout, flush=True)
             tell(
-                "The inspector is open until Ctrl-C. The URL lets its holder read and send captures: keep it.", runtime
+                "The inspector runs until you press Ctrl-C. Anyone with the URL can read and send captures, so do not share it.",
+                runtime,
             )
             if opens:
                 _open_soon(serving.url)

@@ -112,7 +112,7 @@ def trigger(
             metavar="S",
             min=0,
             callback=options.finite,
-            help="With --via-port: follow the run for at most S seconds. Workflow: wait for each report.",
+            help="With --via-port: follow the run for at most S seconds. For a workflow: wait as long for each report.",
         ),
     ] = 0.0,
     outputs: Annotated[
@@ -120,7 +120,7 @@ def trigger(
         typer.Option(
             "--outputs",
             metavar="FILE|last",
-            help="Outputs of a workflow's nodes, which do not run: a map, or a run of Port. last: its newest run.",
+            help="The outputs of nodes that should not run: a map, or a run as Port shows it. last: the newest run.",
         ),
     ] = None,
     output_of: Annotated[
@@ -128,7 +128,7 @@ def trigger(
         typer.Option(
             "--output",
             metavar="NODE.PATH=JSON",
-            help="One value in the output of a node, which does not run (repeatable).",
+            help="One value in the output of a node that should not run (repeatable).",
         ),
     ] = None,
     respond: Annotated[

@@ -26,7 +26,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
     "cache-control": "no-store",
 }
-"""The header fields of every response. Text of a payload is never HTML, and these hold if it ever were."""
+"""The header fields of every response. The page never treats a payload as HTML; these protect it even if it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class AccessRefusal:
-    """Why a request is refused: the response's status, and the message, which tells nothing about the store."""
+    """Why a request is refused: the response's status, and the message, which reveals nothing about the store."""
 
     status: int
     message: str
@@ -87,7 +87,7 @@ def foreign_refusal(asker: Asker) -> AccessRefusal | None:
 
 
 def cookie_name(token: str) -> str:
-    """Return the name of the cookie: browsers send cookies to all ports of a host, so two inspectors share none."""
+    """Return the name of the cookie: browsers send cookies to all ports of a host, so each inspector has its own."""
     return f"{_COOKIE}_{sha256(token.encode()).hexdigest()[:8]}"
 
 

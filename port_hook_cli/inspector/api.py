@@ -56,7 +56,7 @@ class InspectorSetup:
 
 
 class Inspector:
-    """Answers the questions of the page. All methods raise PortHookError."""
+    """Returns what the page asks for. All methods raise PortHookError."""
 
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
@@ -103,7 +103,7 @@ class Inspector:
         )
 
     def _refreshed_session(self) -> dict[str, Any]:
-        """Return the session without what changes with every capture, so that it is sent only when it matters."""
+        """Return the session without what changes with every capture, so that it is sent only after other changes."""
         session = self.session()
         return {**session, "count": None, "search": {**session["search"], "indexed": None, "of": None}}
 
@@ -196,7 +196,7 @@ class Inspector:
         url = self._setup.destination.default_url(_unsent(request)) or ""
         if not url:
             raise UsageError(
-                "It is not known where to send it.", hint="Start `port-hook listen --inspect --forward-to PORT`."
+                "There is no target for the request.", hint="Start `port-hook listen --inspect --forward-to PORT`."
             )
         return await self._sent(await self._setup.destination.send(request, url))
 

@@ -71,7 +71,7 @@ _ABSENT = _Absent()
 
 
 class _Place(NamedTuple):
-    """Where a value is: a key below another place. Pointers are made of the few that changed; keys can be long."""
+    """Where a value is: a key below another place. Only values that changed get a pointer, because keys can be long."""
 
     parent: _Place | None
     key: str
@@ -92,7 +92,7 @@ def _item(values: list[Any], number: int) -> Any:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Return whether two values that are not both objects or both arrays are the same; NaN is itself."""
+    """Return whether two values that are not both objects or both arrays are the same. NaN equals NaN."""
     if type(one) is not type(other):
         return False
     return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - true of NaN only

@@ -58,7 +58,7 @@ def _capture(exchange: Exchange, _url: str) -> str:
 
 
 def _masked(exchange: Exchange) -> Exchange:
-    """Return an exchange without credentials, which a store has with --keep-secrets: exports are passed on."""
+    """Return an exchange without credentials (a store has them with --keep-secrets), because users share exports."""
     invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
     return replace(
         exchange,

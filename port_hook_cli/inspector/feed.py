@@ -1,4 +1,4 @@
-"""Server-sent events: what happens in the store, told to each page that is open.
+"""Server-sent events that tell each open page what happens in the store.
 
 A page gets what the store has after the number it knows, so one that slept, or reads slowly, catches up from the store
 and costs no memory here.
@@ -116,7 +116,7 @@ class Feed:
                 await send(b": still here\n\n")
 
     async def _news(self, query: CaptureQuery, place: _Place) -> bytes:
-        """Return the event for a page at `place`, which moves on; empty if there is none for it."""
+        """Return the event for a page at `place`, and advance the place; empty if there is none."""
         changed = [seq for since, seq in self._changed if since > place.version and seq <= place.at]
         has_lost = place.resets != self._resets or place.version < self._forgotten or len(changed) > MAX_ROWS
         place.resets = self._resets

@@ -22,7 +22,7 @@ class NoSuchValue(ValueError):
 
 
 class _Member(NamedTuple):
-    """A member of an object or an array; the key of an array's is its number."""
+    """A member of an object or an array. In an array, the key is the index."""
 
     key: str
     value: Any

@@ -158,7 +158,7 @@ async def _workflow_run(port: PortApi, run_id: str) -> dict[str, Any]:
 
 
 def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the nodes of a workflow with what became of them in a run, and the nodes that each leads to."""
+    """Return the nodes of a workflow, each with its state in a run and the nodes that it leads to."""
     reached = {str(_part(each, "node").get("identifier")): each for each in _objects(run.get("nodeRuns"))}
     targets: dict[str, list[str]] = {}
     for connection in _objects(definition.get("connections")):

@@ -44,7 +44,7 @@ class CaptureReader:
         self._path = path
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
-        # A thread goes on when the coroutine that waits for it is cancelled, and nothing else may use the index then.
+        # When a coroutine is canceled, the thread that it waits for keeps running; nothing else may use the index then.
         self._in_thread = Lock()
         self._documents: OrderedDict[tuple[str, str], Any] = OrderedDict()
 

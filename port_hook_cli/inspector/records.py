@@ -216,7 +216,7 @@ def _moment(timestamp: str | None) -> float | None:
 
 def _summary(payload: Payload) -> Iterator[tuple[str, str]]:
     by = " from ".join(part for part in (payload.user, payload.origin) if part)
-    sync = {True: "The response ends the run.", False: "The run waits for a report.", None: None}[payload.synchronized]
+    sync = {True: "with the response", False: "with a report from the backend", None: None}[payload.synchronized]
     for label, value in (
         ("what", what_it_is(payload)),
         ("run", payload.run_id),
@@ -228,7 +228,7 @@ def _summary(payload: Payload) -> Iterator[tuple[str, str]]:
         ("node", payload.node),
         ("workflow run", payload.workflow_run),
         ("sent by", "Port's execution agent" if payload.via_agent else None),
-        ("response", sync),
+        ("ends", sync),
         ("body", payload.problem),
     ):
         if value:
@@ -251,7 +251,7 @@ def _fate(exchange: Exchange) -> str | None:
 
 
 def _is_refused(exchange: Exchange) -> bool:
-    """Return whether the listener refused the request; the store does not keep that, but what follows from it."""
+    """Return whether the listener refused the request. The store does not save this; the outcome shows it."""
     return exchange.delivery is None and exchange.response is not None and exchange.response.status == _UNAUTHORIZED
 
 
@@ -282,7 +282,7 @@ def _cut(text: str | None) -> str | None:
 
 
 def _readable(value: str) -> str:
-    """Return a value that was decoded as Latin-1 as UTF-8 text where it is that."""
+    """Return a value that was decoded as Latin-1 as UTF-8 text, if it is UTF-8."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:

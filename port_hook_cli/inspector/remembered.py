@@ -67,7 +67,7 @@ def _file(home: Path, store: Path) -> Path:
 
 
 def _is_private(found: os.stat_result, *, is_folder: bool = False) -> bool:
-    """Return whether it is a folder, or a file with one name, that only this user can read and write."""
+    """Return whether it is a folder, or a file without other hard links, that only this user can read and write."""
     if not (stat.S_ISDIR(found.st_mode) if is_folder else stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
         return False
     return os.name != "posix" or (found.st_uid == os.geteuid() and not found.st_mode & _OTHERS)

@@ -116,14 +116,14 @@ class ToTheHandler:
         self._last_target = handler_here(last_target)
 
     def default_url(self, exchange: Exchange) -> str | None:
-        """Return the handler that got the capture, or else the one of the store's last listener, if it is here."""
+        """Return the handler on this machine that got the capture, or else that of the store's last listener."""
         forwarded_to = handler_here(exchange.delivery.url) if exchange.delivery else None
         if forwarded_to:
             return forwarded_to
         return target_url(self._last_target, exchange.invocation.target) if self._last_target else None
 
     async def send(self, request: Invocation, url: str) -> Resent:
-        """Send a request; a store that cannot be written to is a note of the result."""
+        """Send a request. If the store cannot be written to, the result has a note."""
         async with HttpClient(timeout_s=TIMEOUT_S) as client:
             delivery = await client.send(request, url)
         saved = await asyncio.to_thread(self._save, request, delivery)
@@ -169,7 +169,8 @@ async def resend(
     rewriting = Rewriting(as_captured=not wanted.is_signed)
     if wanted.is_signed and secret is None:
         raise SettingsError(
-            "There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET and start the inspector again."
+            "There is no client secret to sign with.",
+            hint="Set PORT_CLIENT_SECRET and start the inspector again. A listener with --no-verify reads no secret.",
         )
     body = await asyncio.to_thread(edited_body, source.body, wanted)
     finishing = partial(
@@ -260,7 +261,7 @@ def _target(to: str | None, default: str | None, source: Invocation, refused_por
     url = default if to is None else _named_target(to, source)
     if url is None:
         raise UsageError(
-            "It is not known where to send it: this capture was not forwarded to a handler on this machine.",
+            "There is no target: this capture was not forwarded to a handler on this machine.",
             hint="Name the handler's URL or port.",
         )
     if not is_on_this_machine(url) and to is not None:

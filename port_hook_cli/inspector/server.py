@@ -231,7 +231,7 @@ def _asker(request: web.Request, token: str) -> Asker:
 
 
 def _enter(request: web.Request, asker: Asker, token: str) -> web.Response | None:
-    """Return the response to a request for the page unless it is the page: a redirect, or a note for a reader."""
+    """Return a redirect or an explanation, or None if the request may get the page."""
     if "token" not in request.query:
         refused = refusal(asker, token)
         return _note(refused) if refused else None

@@ -1,4 +1,4 @@
-"""Opens an inspector: beside a listener, or over a store."""
+"""Opens an inspector for a listener or for a store."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def inspecting_listener(
     observer: InspectorObserver,
     urls: Callable[[], tuple[str, str | None]],
 ) -> AsyncIterator[OpenInspector]:
-    """Serve an inspector beside a listener: its replays go through the listener's pipeline. Raises PortHookError."""
+    """Serve the inspector of a listener: its replays go through the listener's pipeline. Raises PortHookError."""
     destination = ThroughTheListener(context, urls()[0])
     async with _opened(options, runtime, store, "listen", destination, urls) as (inspector, _):
         observer.attach(inspector.feed.touch)
@@ -79,7 +79,7 @@ async def inspecting_listener(
 async def inspecting_store(
     options: InspectorOptions, runtime: Runtime, store: Path, *, mode: str = "store", url: str | None = None
 ) -> AsyncIterator[OpenInspector]:
-    """Serve an inspector over a store: its replays go straight to the handler. Raises PortHookError.
+    """Serve the inspector of a store: its replays go straight to the handler. Raises PortHookError.
 
     `mode` and `url` tell the page whose store it is.
     """

@@ -17,12 +17,12 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import Secret
 
-_NO_ACTIONS = "No actions were given: start the inspector with --actions FILE or a folder."
+_NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
 _MAX_INPUTS = 200
 
 
 class Actions:
-    """Actions in files and folders; they are read again for each question, so that an edited file counts at once."""
+    """Actions in files and folders; they are read again for each request, so that edits take effect at once."""
 
     def __init__(self, paths: Sequence[Path], secret: Secret | None, runtime: Runtime) -> None:
         self._paths, self._secret, self._runtime = paths, secret, runtime

@@ -41,8 +41,7 @@ def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
         RunFate.WAITS: f"the run {waiting}",
         RunFate.DEPENDS: f"a synchronized run ends with this response ({result}); any other {waiting}",
         RunFate.NODE_DEPENDS: (
-            f"a node waits for this response unless `synchronized` is false, and ends with it ({result}); "
-            f"any other {waiting}"
+            f"a synchronized node, which is the default, ends with this response ({result}); any other {waiting}"
         ),
         RunFate.UNDOCUMENTED: f"Port does not document what this response does to an asynchronous node; it {waiting}",
     }.get(fate, "")

@@ -57,7 +57,7 @@ class Sending:
 DEFAULT_SENDING = Sending()
 
 OnDelivery = Callable[[Invocation, Delivery], None]
-"""Is told of each request that was sent, as it was sent, and of what came back. It must not block."""
+"""Called with each request as it was sent, and with its outcome. It must not block."""
 
 
 class Courier:

@@ -1,4 +1,4 @@
-"""What the sandbox's organization has beside its catalog: users, teams, secrets, integrations, scorecards, Kafka.
+"""What the sandbox's organization has besides its catalog: users, teams, secrets, integrations, scorecards, Kafka.
 
 Users and teams are fixed. Secrets are listed by name; their values never leave the sandbox.
 """

@@ -16,7 +16,7 @@ DECLINED = "DECLINED"
 MAX_RUNS = 1000
 """How many action runs, and how many workflow runs, are kept: as many as one call can list. The oldest are dropped."""
 UNKNOWN_ACTION = "unknown"
-"""The action of a run that the sandbox made up, until a delivery tells it."""
+"""The action of a run that the sandbox created for a report, until a delivery names it."""
 
 
 class Phase(StrEnum):

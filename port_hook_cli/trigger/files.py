@@ -78,7 +78,7 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
 
 @dataclass(frozen=True, slots=True)
 class FoundWorkflow:
-    """A workflow that was read, and the node of it that is meant; None for the whole.
+    """A workflow that was read, and the selected node, or None for the whole workflow.
 
     `version` is that in Port, None for a workflow in a file or without a version.
     """

@@ -140,7 +140,7 @@ class HandlerEffects:
             await asyncio.sleep(_PAUSE_S)
 
     async def _announce(self, api: PortApi, run: WorkflowRun, node: Node, request: RenderedRequest) -> None:
-        """Add the node run to the sandbox, which the handler reports it to; with --strict-runs it takes no other."""
+        """Add the node run to the sandbox, so that the handler can report it, even with --strict-runs."""
         delivery = {"runId": request.run_id, "action": f"{run.workflow.identifier}#{node.identifier}", "properties": {}}
         with contextlib.suppress(PortHookError):  # without it, the sandbox makes the run up when it is reported
             await api.call("POST", DELIVERIES, delivery)

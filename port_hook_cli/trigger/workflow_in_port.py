@@ -153,7 +153,7 @@ async def follow_workflow(
 
 
 class _Log:
-    """The log of a run, of which each entry is passed on once. Its nodes may be logged to in any order."""
+    """The log of a run; each entry is passed on once. Entries of different nodes may come in any order."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class _Log:
 
 
 class _Screen:
-    """Prints a run in Port as it goes on, for people or as records."""
+    """Prints the progress of a run in Port, for people or as records."""
 
     def __init__(self, found: FoundWorkflow, plan: TriggerPlan, runtime: Runtime, masker: Masker) -> None:
         self._workflow = found.workflow

@@ -111,7 +111,7 @@ class _Beginning:
         return begun if found is None or found.is_trigger else self._only(begun, found)
 
     def _trigger(self, node: Node | None) -> Node:
-        """Return the trigger; a single node needs only its output, so it is one with an output, or the first."""
+        """Return the trigger. For a single node, it is a trigger with an output, or else the first one."""
         if node is None:
             return self.workflow.trigger()
         triggers = self.workflow.triggers
@@ -161,7 +161,7 @@ class _Beginning:
         return await self.invoker.inputs(_form_of(self.workflow, trigger), self._form())
 
     async def _inputs_instead(self, trigger: Node) -> Mapping[str, Any]:
-        """Return the inputs that were given beside the trigger's output. They are checked, but no others are needed."""
+        """Return the inputs that were given besides the trigger's output. They are checked, but no others are required."""
         if trigger.type != NodeType.SELF_SERVE_TRIGGER or not self.documents.properties:
             return {}
         form = _form_of(self.workflow, trigger)

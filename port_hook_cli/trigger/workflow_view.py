@@ -43,7 +43,7 @@ def request_line(step: Step, request: RenderedRequest, url: str) -> Styled:
 
 
 def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Styled]:
-    """Yield what came of a node: the response, its result and output, what Port does not document, what to do next.
+    """Yield the outcome of a node: the response, its result and output, what Port does not document, what to do next.
 
     `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
     """
@@ -104,7 +104,7 @@ def port_waiting_lines(node_run: ShownNodeRun) -> Iterator[Styled]:
 def port_result_lines(node_run: ShownNodeRun, masker: Masker, *, is_trigger: bool) -> Iterator[Styled]:
     """Yield the result, output and links of a node that has ended in Port."""
     result = node_run.result or node_run.status
-    outlet = "" if node_run.outlet is None else f"  the outlet {brief(node_run.outlet)}"
+    outlet = "" if node_run.outlet is None else f"  through the outlet {brief(node_run.outlet)}"
     yield _line("result", Styled.assemble((brief(result), _STYLES.get(result, "")), outlet))
     if node_run.output and not is_trigger:
         shown = write_json(masker.value(dict(node_run.output)))
@@ -129,7 +129,7 @@ def port_end_line(run: ShownRun) -> Styled:
 def _took(step: Step) -> str:
     outlet = step.node_run.outlet
     if step.node.outlets:
-        return f"  {'the fallback' if outlet is None else f'the outlet {brief(outlet)}'}"
+        return f"  {'through the fallback' if outlet is None else f'through the outlet {brief(outlet)}'}"
     return ""
 
 

@@ -47,7 +47,7 @@ class ShownRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run is over. A result says so too: Port does not document every status."""
+        """Whether the run is over. A result also means this, because Port does not document every status."""
         return self.status == COMPLETED or self.result is not None
 
     @property

@@ -53,17 +53,17 @@ def is_harmless(text: str) -> bool:
 
 def test_captures_lines_are_aligned_under_their_headers() -> None:
     header, first, second = captures_lines([a_full_one(), an_exchange(an_invocation(b"?", id="f", headers=Headers()))])
-    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "answer", "handler"]
+    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "response", "handler"]
     assert len(re.split(r" {2,}", first)) == len(COLUMNS)
     assert first.index(RUN_ID) == header.index("run id")
     assert first.split()[-2:] == ["500", "500"]
     assert second.index("f") == 0
-    assert second.endswith("  (no action)       -                   -       -")
+    assert second.endswith("  (no action)       -                   -         -")
 
 
 def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:
     failed = an_exchange(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
-    assert captures_lines([failed])[1].endswith("-       unreachable")
+    assert captures_lines([failed])[1].endswith("-         unreachable")
 
 
 def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
@@ -109,7 +109,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
         "2023-11-14T22:13:20.000Z",
         "POST /",
         "x-port-timestamp: 1700000000",
-        "reencoded, matches the python form of the body, signed 2 s after it came",
+        "reencoded, matches the python form of the body, signed 2 s after it arrived",
         "reserialized-python: the body was written anew",
         "sign the bytes that are sent",
         "action-run",

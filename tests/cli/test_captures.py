@@ -45,7 +45,7 @@ def test_captures_lists_the_newest_first(run: Run, kept: None) -> None:
     assert result.code == ExitCode.OK
     assert result.err == ""
     assert shown(result.out) == ["bb0000000002", "aa0000000001"]
-    assert result.out.splitlines()[1].endswith("invalid    POST    delete_vm CREATE  r_0000000000000000  401     -")
+    assert result.out.splitlines()[1].endswith("invalid    POST    delete_vm CREATE  r_0000000000000000  401       -")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
         assert (process.returncode, out) == (ExitCode.OK, "")
-        assert "The inspector is open until Ctrl-C." in err
+        assert "The inspector runs until you press Ctrl-C." in err
         assert SECRET.reveal() not in err
 
 

@@ -47,7 +47,7 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, backend: Backe
     for text in (
         f"check  POST {backend.url}/builds/check  (waits for the response)",
         '{"response":{"status":200,"data":{"ready":true}}}',
-        "SUCCESS  the outlet ready",
+        "SUCCESS  through the outlet ready",
         f"deploy  POST {backend.url}/deploy  (asynchronous)",
         "is IN_PROGRESS until it is reported",
         "port-hook report-run wfnr_",
@@ -120,7 +120,7 @@ def test_the_outlet_of_a_given_output_is_shown(run: Run, backend: Backend, folde
     (folder / "o.json").write_text('{"is_ready": {"selectedOutlet": {"identifier": "ready"}}}', "utf-8")
     options = ("--outputs", "o.json", "--to", backend.url, *INPUTS)
     result = run("trigger", f"{DEPLOY}#deploy", *options, env=ENV)
-    assert (result.code, "SUCCESS  the outlet ready" in result.out) == (0, True)
+    assert (result.code, "SUCCESS  through the outlet ready" in result.out) == (0, True)
 
 
 def test_route_sends_a_node_to_its_own_target(run: Run, backend: Backend) -> None:

@@ -18,15 +18,18 @@ from tests.processes import environment
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
-_KEEPS_ITS_TERMINAL = re.compile(r"port-hook (sandbox|listen)\b|(handler)\.py\b|\b(flask|moto_server) ")
+_KEEPS_ITS_TERMINAL = re.compile(
+    r"port-hook (sandbox|listen)\b|(handler|workflow_backend)\.py\b|\b(flask|moto_server) "
+)
 _READY = {
     "sandbox": "Every call is shown",
     "listen": "Stop with Ctrl-C",
     "handler": "listening on",
+    "workflow_backend": "listening on",
     "flask": "Running on",
     "moto_server": "Running on",
 }
-_PORTS = {"8000": ("handler", "flask"), "8787": ("listen",), "8791": ("moto_server",)}
+_PORTS = {"8000": ("handler", "flask", "workflow_backend"), "8787": ("listen",), "8791": ("moto_server",)}
 
 
 class Terminals:
@@ -77,7 +80,7 @@ class Terminals:
         if name in self._running:  # the pages say to stop the one before
             self._stop(name)
         line = line.replace("port-hook listen", "port-hook listen --port 0")
-        line = re.sub(r"(--port|handler\.py) \d{4}", r"\1 0", line)
+        line = re.sub(r"(--port|handler\.py|workflow_backend\.py) \d{4}", r"\1 0", line)
         self._running[name] = subprocess.Popen(
             ["sh", "-c", f"{setup}\n{self._with_ports(line)}"],
             cwd=self._folder,
@@ -169,6 +172,17 @@ def test_the_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -
     assert re.search(r"SUCCESS +The bucket invoices is ready\.$", triggered.strip())
     again = terminals.type_failing(block.splitlines()[-1])
     assert re.search(r"FAILURE +The name invoices is taken: ", again)
+
+
+def test_the_commands_on_the_page_of_workflows_work(terminals: Terminals) -> None:
+    page = "docs/how-to/run-a-workflow.md"
+    start, run, *_ = blocks(page)
+    terminals.type(start)
+    [triggered] = terminals.type(f". ./.env\n{run}")
+    assert '"ready":true' in triggered
+    *_, point = blocks(page, "Point a node of a live workflow at your machine")
+    [via_port] = terminals.type(f". ./.env\n{point}")
+    assert re.search(r"wfr_\w+  SUCCESS$", via_port.strip())
 
 
 def test_the_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:

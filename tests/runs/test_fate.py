@@ -38,8 +38,8 @@ def fate(document: Any, status: int) -> tuple[RunFate, str]:
 @pytest.mark.parametrize(
     ("document", "status", "expected", "message"),
     [
-        ({"runId": NODE_RUN}, 200, RunFate.NODE_DEPENDS, "ends with it (SUCCESS)"),
-        ({"runId": NODE_RUN}, 500, RunFate.NODE_DEPENDS, "ends with it (FAILED)"),
+        ({"runId": NODE_RUN}, 200, RunFate.NODE_DEPENDS, "ends with this response (SUCCESS)"),
+        ({"runId": NODE_RUN}, 500, RunFate.NODE_DEPENDS, "ends with this response (FAILED)"),
         ({"runId": NODE_RUN, "synchronized": False}, 202, RunFate.WAITS, "may still be waiting"),
         ({"runId": NODE_RUN, "synchronized": False}, 500, RunFate.UNDOCUMENTED, "Port does not document"),
         ({"runId": NODE_RUN, "synchronized": True}, 500, RunFate.FAILURE, "the node is synchronized"),

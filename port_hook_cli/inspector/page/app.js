@@ -116,6 +116,7 @@ function App() {
   });
 
   const { session, spans } = feed;
+  const isEmpty = spans?.count === 0 && Object.keys(place.filters).length === 0;
   return html`<div class=${`app${place.open ? " has-detail" : ""}`}>
     <header class="top">
       <h1><img src="/page/icon.svg" width="22" height="22" alt="" />port-hook</h1>
@@ -126,8 +127,8 @@ function App() {
     </header>
     <main class="main">
       <div class="left">
-        <${Boundary} what="The timeline"><${Timeline} filters=${place.filters} arrivals=${feed.arrivals} isListed=${feed.isListed} /><//>
-        <${Filters} filters=${place.filters} spans=${spans} session=${session} />
+        ${!isEmpty && html`<${Boundary} what="The timeline"><${Timeline} filters=${place.filters} arrivals=${feed.arrivals} isListed=${feed.isListed} /><//>`}
+        ${!isEmpty && html`<${Filters} filters=${place.filters} spans=${spans} session=${session} />`}
         ${session?.problem && html`<p class="note bad" role="alert">${oneLine(session.problem)}</p>`}
         ${feed.problem && html`<p class="note bad" role="alert">${feed.problem.message} ${feed.problem.hint} <button type="button" class="link" onClick=${feed.retry}>Try again</button></p>`}
         ${spans && spans.count === 0
@@ -148,7 +149,7 @@ function Where({ session, state }) {
   const words = { live: "live", connecting: "connecting", waiting: "reconnecting", closed: "disconnected" };
   const address = session?.public_url ?? session?.url;
   return html`<p class="where"><span class=${`dot ${state}`}></span><span>${words[state]}</span>
-    ${address && html`<button type="button" class="link mono" title="Copy the listener's URL" onClick=${() => copy(address, "Copied the URL.")}>${oneLine(address)}<${Icon} name="copy" size=${13} /></button>`}
+    ${address && html`<button type="button" class="link mono" title="Copy the URL" onClick=${() => copy(address, "Copied the URL.")}>${oneLine(address)}<${Icon} name="copy" size=${13} /></button>`}
     ${session?.mode === "store" && html`<span class="dim mono" title=${session.store}>${oneLine(session.store.split("/").slice(-2).join("/"))}</span>`}</p>`;
 }
 
@@ -159,7 +160,7 @@ function Empty({ filters, session }) {
   const url = session?.public_url ?? session?.url;
   return html`<div class="empty-state"><${Icon} name="clock" size=${32} /><h2>Waiting for the first invocation</h2>
     ${url
-      ? html`<p>Put this URL into your action in Port and run it:</p><button type="button" class="link mono big" onClick=${() => copy(url, "Copied the URL.")}>${oneLine(url)}</button>
+      ? html`<p>Set this URL as the webhook URL of your action in Port, then run the action:</p><button type="button" class="link mono big" onClick=${() => copy(url, "Copied the URL.")}>${oneLine(url)}</button>
           <p>Or send one from a terminal:</p><pre class="raw">port-hook trigger ACTION.json --to ${session.url}</pre>`
       : html`<p>Start a listener in this folder:</p><pre class="raw">port-hook listen --forward-to 8000</pre>`}</div>`;
 }

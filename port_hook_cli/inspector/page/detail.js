@@ -113,7 +113,7 @@ function Summary({ capture, session, actions }) {
   const { row, verdict, delivery, response } = capture;
   const look = verdictOf(verdict.status);
   return html`
-    <ol class="way" aria-label="The way of this request">
+    <ol class="way" aria-label="The path of this request">
       <li class="dim"><${Icon} name="download" /><div><b>Received</b><p>${bytes(capture.request.body.bytes)} at ${clockTime(row.received_at)}</p></div></li>
       <li class=${look.tone}><${Icon} name=${look.icon} /><div><b>Signature ${look.word}</b><p>${look.about}</p></div></li>
       ${delivery
@@ -193,7 +193,7 @@ export function Body({ id, part, body, headers }) {
       <${Button} label="Raw" pressed=${view === "raw"} onClick=${() => setView("raw")} />
       ${headers && html`<${Button} label=${`Headers (${headers.length})`} pressed=${view === "headers"} onClick=${() => setView("headers")} />`}
       <span class="dim">${bytes(body.bytes)}</span>
-      <a class="link" href=${captureUrl(id, `/body?part=${part}`)} download>Download the bytes</a>
+      <a class="link" href=${captureUrl(id, `/body?part=${part}`)} download title="Download the exact bytes">Download</a>
     </div>
     ${body.problem && html`<p class="note">The body is ${oneLine(body.problem)}.</p>`}
     ${view === "tree" && html`<${Tree} id=${id} part=${part} />`}
@@ -206,7 +206,7 @@ function Raw({ body }) {
   if (body.bytes === 0) return html`<p class="note">The body is empty.</p>`;
   const text = body.text === null ? body.hex.join("\n") : visible(body.text);
   return html`<pre class="raw" tabindex="0">${text}</pre>
-    ${!body.is_whole && html`<p class="note">This is the beginning of ${bytes(body.bytes)}.${body.kept < body.bytes ? ` The store kept ${bytes(body.kept)}: the request was refused.` : ""}</p>`}`;
+    ${!body.is_whole && html`<p class="note">Only the beginning of ${bytes(body.bytes)} is shown.${body.kept < body.bytes ? ` The store kept ${bytes(body.kept)}, because the request was refused.` : ""}</p>`}`;
 }
 
 export function Headers({ headers }) {

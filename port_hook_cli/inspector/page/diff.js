@@ -37,7 +37,7 @@ function Side({ label, side, actions }) {
 
 function Changes({ title, changes }) {
   if (!changes.length) return null;
-  return html`<h3>${title} <small class="dim">${changes.length}</small></h3>
+  return html`<h3>${title} <small class="tag">${changes.length}</small></h3>
     <table class="changes"><colgroup><col class="mark" /><col class="path" /><col /><col /></colgroup><thead class="sr"><tr><th>Kind</th><th>Path</th><th>Before</th><th>After</th></tr></thead>
       <tbody>${changes.map((change) => html`<tr key=${change.path} class=${change.kind}>
         <td class="mark" title=${change.kind}><span aria-hidden="true">${MARKS[change.kind]}</span><span class="sr">${change.kind}</span></td>

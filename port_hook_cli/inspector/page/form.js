@@ -35,7 +35,7 @@ export function Trigger({ onClose, onOpen }) {
     }
   };
   return html`<div class="trigger">
-    ${actions && !actions.length && html`<p class="note">Start the inspector with --actions FILE or a folder to trigger actions here.</p>`}
+    ${actions && !actions.length && html`<p class="note">To trigger actions here, start the inspector with --actions PATH (a file or a folder).</p>`}
     ${action && html`
       <label class="field inline"><span>Action</span><select ref=${first} value=${name} onChange=${(event) => choose(actions, event.currentTarget.value)}>
         ${actions.map((each) => html`<option key=${each.identifier} value=${each.identifier}>${oneLine(each.title ?? each.identifier)}</option>`)}</select></label>

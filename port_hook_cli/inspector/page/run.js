@@ -33,21 +33,23 @@ export function Run({ capture, session }) {
       clearTimeout(timer);
     };
   }, [id, workflowRun]);
-  if (!id) return html`<p class="note">This request names no run.</p>`;
+  if (!id) return html`<p class="note">This request does not name a run.</p>`;
   if (problem) return html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`;
-  if (!found) return html`<p class="note">Asking Port…</p>`;
+  if (!found) return html`<p class="note">Loading the run from Port…</p>`;
   if (!found.available) return html`<p class="note">${oneLine(found.reason).replace(/[^.!?]$/, "$&.")} ${oneLine(found.hint)}</p>`;
   const { run } = found;
   const tone = TONES[run.label] ?? TONES[run.status] ?? "dim";
+  // The status of an ended workflow run is COMPLETED, whatever its result.
+  const word = run.kind === "workflow" && run.label ? run.label : run.status;
   return html`<div class="run-panel" aria-live="polite">
-    <p class="lead"><b class=${`status ${tone}`}>${oneLine(run.status)}</b>${run.label && html` <span>${oneLine(run.label)}</span>`} <span class="mono dim">${oneLine(run.id)}</span></p>
+    <p class="lead"><b class=${`status ${tone}`}>${oneLine(word)}</b>${run.label && word !== run.label && html` <span>${oneLine(run.label)}</span>`} <span class="mono dim">${oneLine(run.id)}</span></p>
     ${run.summary && html`<p>${visible(run.summary)}</p>`}
     ${run.link.length > 0 && html`<ul class="links">${run.link.map((link) => html`<li key=${link}><${Link} url=${link} /></li>`)}</ul>`}
     ${found.nodes.length > 0 && html`<${Graph} nodes=${found.nodes} current=${id} />`}
     <h3>Log</h3>
     ${found.logs.length
       ? html`<ol class="log" tabindex="0" aria-label="Log">${found.logs.map((entry, index) => html`<li key=${index} class=${(entry.level ?? "").toLowerCase()}><time>${isoTime(entry.at)}</time>${entry.level && html`<small>${oneLine(entry.level)}</small>`}<span>${visible(entry.text)}</span></li>`)}</ol>`
-      : html`<p class="note">Nothing was logged yet.</p>`}
+      : html`<p class="note">There are no log messages yet.</p>`}
     ${run.kind === "action" && !ENDED.has(run.status) && html`<${Report} id=${id} session=${session} onDone=${setFound} />`}
   </div>`;
 }
@@ -83,7 +85,7 @@ function Report({ id, onDone }) {
     ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}</fieldset>`;
 }
 
-const BOX = { width: 172, height: 52, gapX: 48, gapY: 18 };
+const BOX = { width: 196, height: 52, gapX: 40, gapY: 18 };
 
 /** The nodes in columns by their distance from the start. */
 function Graph({ nodes, current }) {
@@ -100,8 +102,8 @@ function Graph({ nodes, current }) {
       const [x, y] = place.get(node.id);
       const state = node.result ?? node.status;
       return html`<g key=${node.id} class=${`node-box ${TONES[state] ?? "dim"}${node.run_id === current ? " current" : ""}`} transform=${`translate(${x} ${y})`}>
-        <rect width=${BOX.width} height=${BOX.height} rx="8" /><text x="12" y="21" class="node-title">${clip(oneLine(node.title), 22)}</text>
-        <text x="12" y="39" class="node-state">${clip(`${oneLine(node.type ?? "")} · ${oneLine(state ?? "not reached")}`, 27)}</text></g>`;
+        <rect width=${BOX.width} height=${BOX.height} rx="8" /><text x="12" y="21" class="node-title">${clip(oneLine(node.title), 24)}</text>
+        <text x="12" y="39" class="node-state">${clip([typeName(node.type), oneLine(state ?? "not reached")].filter(Boolean).join(" · "), 28)}</text></g>`;
     })}</svg></div>`;
 }
 
@@ -109,6 +111,11 @@ function curve([x1, y1], [x2, y2]) {
   const [fromX, fromY, toX, toY] = [x1 + BOX.width, y1 + BOX.height / 2, x2, y2 + BOX.height / 2];
   const bend = Math.max(24, (toX - fromX) / 2);
   return `M${fromX} ${fromY}C${fromX + bend} ${fromY} ${toX - bend} ${toY} ${toX} ${toY}`;
+}
+
+/** A node's type in words: "self-serve trigger". */
+function typeName(type) {
+  return oneLine(type ?? "").toLowerCase().replace("self_serve", "self-serve").replaceAll("_", " ");
 }
 
 function clip(text, length) {

@@ -112,7 +112,7 @@ class WorkflowBook:
             self._drop_one(run)
 
     def report(self, node_run_id: str, **fields: Any) -> NodeReport:
-        """Set fields of what was said about a node run, and return it; of its logs, the newest `MAX_LOGS` are kept."""
+        """Set fields of the reports on a node run, and return them; of its logs, the newest `MAX_LOGS` are kept."""
         if "logs" in fields:
             fields["logs"] = tuple(fields["logs"])[-MAX_LOGS:]
         found = replace(self.reports.get(node_run_id, NodeReport()), **fields)

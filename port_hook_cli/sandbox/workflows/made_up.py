@@ -1,4 +1,4 @@
-"""Node runs that no workflow of the sandbox has: made up when their id is first used, or added by a test."""
+"""Node runs that belong to no workflow of the sandbox: created when their id is first used, or added by a test."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def update_node_run(state: SandboxState, request: ApiRequest, run_id: str) -> Ap
     return response
 
 
+def counted_logs(count: int) -> str:
+    """Return the number of entries that a call added to a log, for the terminal."""
+    return f"{count} log {'entry' if count == 1 else 'entries'}"
+
+
 def logged(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the `logs` of a PATCH, which have the form of Port's draft of its API, as the logs route has them."""
     return [{"level": log["logLevel"], "message": log.get("log", "")} for log in body.get("logs", ())]
@@ -40,7 +45,7 @@ def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiR
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     check_open(run)
     logs = [state.add_log(run, log) for log in body["logs"]]
-    return run_response(run, is_new, {"logs": logs}, f"{len(logs)} logs", status=201)
+    return run_response(run, is_new, {"logs": logs}, counted_logs(len(logs)), status=201)
 
 
 def list_node_logs(state: SandboxState, run_id: str) -> ApiResponse:

@@ -1,6 +1,7 @@
 """Runs of workflow nodes in the sandbox: reports, logs, input responses, and the agent's claim and acknowledgement.
 
-A node run that the sandbox does not know is made up (`made_up.py`), so that a handler can be tried without a workflow.
+An unknown node run is created when its id is first used (`made_up.py`), so that a handler can be tried without a
+workflow.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import made_up
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.documents import claimed_document, node_run_document
-from port_hook_cli.sandbox.workflows.made_up import logged
+from port_hook_cli.sandbox.workflows.made_up import counted_logs, logged
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
 from port_hook_cli.workflows.workflow import NodeType
@@ -103,7 +104,7 @@ def add_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiR
     known = state.workflows.reports.get(node_run_id, NodeReport()).logs
     state.workflows.report(node_run_id, logs=(*known, *logs))
     return ApiResponse(
-        status=201, document={"ok": True, "logs": logs}, run_id=node_run_id, note=f"{len(logs)} log entries"
+        status=201, document={"ok": True, "logs": logs}, run_id=node_run_id, note=counted_logs(len(logs))
     )
 
 
