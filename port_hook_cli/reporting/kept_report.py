@@ -155,20 +155,21 @@ def _read_state(folder: Path) -> ReportState:
         document = json.loads(file.read(_MAX_STATE_BYTES))
     if document.pop("version") != _VERSION:
         raise ValueError("another version")
-    state = ReportState(**document)
-    _check(state)
-    return replace(state, first=tuple(state.first), last=None if state.last is None else tuple(state.last))
+    _check(document)
+    last = document.pop("last")
+    first = tuple(document.pop("first"))
+    return ReportState(**document, first=first, last=None if last is None else tuple(last))
 
 
-def _check(state: ReportState) -> None:
+def _check(document: Mapping[str, Any]) -> None:
     """Raise ValueError, LookupError or TypeError for what port-hook does not write."""
-    if not isinstance(state.run_id, str) or not isinstance(state.api_url, str):
+    if not all(isinstance(document[name], str) for name in ("run_id", "api_url")):
         raise TypeError("a name is not text")
-    if any(type(count) is not int for count in (state.first_made, state.last_made, state.lines_sent)):
+    if not all(type(document[name]) is int for name in ("first_made", "last_made", "lines_sent", "entries_sent")):
         raise TypeError("a count is not a number")
-    LogLevel(state.level or LogLevel.INFO)
-    for record in (*state.first, *(state.last or ())):
-        kept_call(state.run_id, record)
+    LogLevel(document["level"] or LogLevel.INFO)
+    for record in (*document["first"], *(document["last"] or ())):
+        kept_call(document["run_id"], record)
 
 
 @contextmanager

@@ -53,7 +53,8 @@ class Spool:
         """Add whole lines. Never raises."""
         with self._lock:
             if self.waiting + len(lines) > self._max_kept:
-                self._flush()
+                if self._buffer:
+                    self._flush()
                 self._drop(lines)
                 return
             self._buffer += lines

@@ -52,7 +52,7 @@ class PassedSignals:
         self._running = running
 
     def end(self) -> None:
-        """The command has ended: the next signal is for port-hook."""
+        """Record that the command has ended: the next signal is for port-hook."""
         self._running, self._has_ended = None, True
 
     async def wait(self) -> None:

@@ -58,7 +58,7 @@ class ShownCommand:
         """
         code = await _in_thread(self._process.wait)
         exited_at = time.monotonic()
-        while not all(pump.is_done(exited_at) for pump in self._pumps):
+        while not all(pump.is_done(exited_at) for pump in self._pumps):  # noqa: ASYNC110 - silence is no event
             await asyncio.sleep(_LOOK_EVERY_S)
         return _SIGNAL_EXIT - code if code < 0 else code
 
