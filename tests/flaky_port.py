@@ -1,8 +1,8 @@
 """A stand-in of Port's API that fails on command.
 
-It knows one run with its log, actions, workflows, tokens and the routes that reporting and retargeting use. Its limit: it
-checks no bodies. Faults are taken from `script` in order, one per call other than
-the token's, which has its own `token_script`; None lets a call through.
+It knows one run with its log, actions, workflows, tokens and the routes that reporting and retargeting use. Its limit:
+it checks no bodies. Faults are taken from `script` in order, one per call other than the token's, which has its own
+`token_script`; None lets a call through.
 """
 
 from __future__ import annotations
@@ -116,12 +116,8 @@ class FlakyPort:
             if request.method == "PUT":
                 self.workflows[workflow] = dict(body)
             return web.json_response({"ok": True, "workflow": self.workflows[workflow]})
-        if request.method == "GET" and request.path.endswith("/logs"):
-            start = int(request.query.get("offset", "0"))
-            entries = [{"message": message} for message in self.logs[start : start + 50]]
-            return web.json_response({"ok": True, "runLogs": entries})
         if request.method == "GET":
-            return web.json_response({"ok": True, "run": self.run})
+            return web.json_response({"ok": True, "run": self.run, "runLogs": self._log_page(request)})
         if self.run["status"] != "IN_PROGRESS":
             slug = {"ok": False, "error": "run_exhausted", "message": "Action run already finished execution"}
             return web.json_response(slug, status=422)
@@ -129,6 +125,10 @@ class FlakyPort:
             self.logs += [body["message"]] if "message" in body else [log["message"] for log in body["logs"]]
         self.run |= {key: value for key, value in body.items() if key == "status"}
         return web.json_response({"ok": True, "run": self.run})
+
+    def _log_page(self, request: web.Request) -> list[dict[str, str]]:
+        start = int(request.query.get("offset", "0"))
+        return [{"message": message} for message in self.logs[start : start + 50]]
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.Response:
         if fault.hang:

@@ -63,7 +63,7 @@ class RunReporter(Observer):
             return
         done = asyncio.create_task(self._queue.join())
         stopped = asyncio.create_task(interrupted.wait())
-        await asyncio.wait({done, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({done, stopped, self._work}, return_when=asyncio.FIRST_COMPLETED)
         if not done.done():
             await asyncio.wait({done}, timeout=INTERRUPTED_S)
         unsent = self._left_out + (0 if done.done() else max(1, self._queue.qsize()))
