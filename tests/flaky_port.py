@@ -1,17 +1,18 @@
 """A stand-in of Port's API that fails on command.
 
-It knows one run, actions, workflows, tokens and the routes that reporting and retargeting use. Its limits: it checks no
-bodies and keeps no log texts beside the calls it saw. Faults are taken from `script` in order, one per call other than
-the token's, which has its own `token_script`; None lets a call through.
+It knows one run with its log, actions, workflows, tokens and the routes that reporting and retargeting use. Its limit:
+it checks no bodies. Faults are taken from `script` in order, one per call other than the token's, which has its own
+`token_script`; None lets a call through.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,7 @@ class FlakyPort:
         self.script = deque(script)
         self.token_script = deque(token_script)
         self.run: dict[str, Any] = {"id": "r_QOz6WoOB1Q2lmhZZ", "status": "IN_PROGRESS"}
+        self.logs: list[str] = []
         self.actions: dict[str, dict[str, Any]] = {}
         self.workflows: dict[str, dict[str, Any]] = {}
         self.calls: list[Seen] = []
@@ -115,12 +117,18 @@ class FlakyPort:
                 self.workflows[workflow] = dict(body)
             return web.json_response({"ok": True, "workflow": self.workflows[workflow]})
         if request.method == "GET":
-            return web.json_response({"ok": True, "run": self.run})
+            return web.json_response({"ok": True, "run": self.run, "runLogs": self._log_page(request)})
         if self.run["status"] != "IN_PROGRESS":
             slug = {"ok": False, "error": "run_exhausted", "message": "Action run already finished execution"}
             return web.json_response(slug, status=422)
+        if request.path.endswith("/logs"):
+            self.logs += [body["message"]] if "message" in body else [log["message"] for log in body["logs"]]
         self.run |= {key: value for key, value in body.items() if key == "status"}
         return web.json_response({"ok": True, "run": self.run})
+
+    def _log_page(self, request: web.Request) -> list[dict[str, str]]:
+        start = int(request.query.get("offset", "0"))
+        return [{"message": message} for message in self.logs[start : start + 50]]
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.Response:
         if fault.hang:
@@ -129,3 +137,30 @@ class FlakyPort:
         if fault.lose and request.transport:
             request.transport.abort()
         return web.Response(status=fault.status or 500, body=fault.body, headers=fault.headers)
+
+
+@contextmanager
+def a_flaky_port(script: tuple[Fault | None, ...] = ()) -> Iterator[FlakyPort]:
+    """Serve a stand-in in a thread, for tests that are not asynchronous."""
+    loop, port = asyncio.new_event_loop(), FlakyPort(script)
+    ready, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with port.serve():
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    assert ready.wait(10), "the stand-in did not start"
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+def environ_of_flaky(port: FlakyPort) -> dict[str, str]:
+    """Return the environment with which port-hook uses the stand-in."""
+    return {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret-of-the-test", "PORT_API_URL": port.url}

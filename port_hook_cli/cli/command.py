@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import system_runtime
 
+_COMMAND = "command_to_run"
 _TARGETS = frozenset({"--forward-to", "--to"})
 
 
@@ -33,7 +34,16 @@ class Command(TyperCommand):
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
             if sum(name in parameter.opts for parameter in order) > 1:
                 raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
+        self._require_dashes(ctx, args)
         return super().parse_args(ctx, args)
+
+    def _require_dashes(self, ctx: Any, args: list[str]) -> None:
+        """Raise UsageError for a command to run without `--` before it: its options could be read as port-hook's."""
+        if "--" in args or not any(parameter.name == _COMMAND for parameter in self.params):
+            return
+        words, _, _ = self.make_parser(ctx).parse_args(list(args))
+        if extra := words.get(_COMMAND):
+            raise UsageError(f"Unexpected argument: {' '.join(extra)}.", hint="To run a command, put -- before it.")
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line, with braces around alternatives only.

@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "--no-verify",
         ),
         "Responses": ("--respond", "--delay", "--fail-first", "--max-response"),
+        "Runs in Port": ("--follow", "--follow-timeout", "--report"),
         "When to stop": ("--count", "--once", "--timeout", "--expect-status"),
         "Output": ("--compact", "--full", "--json", "--decrypt", "--decrypt-path", "--private-key"),
         "Inspector": ("--inspect", "--inspect-port", "--actions", "--open"),

@@ -22,6 +22,7 @@ from port_hook_cli.cli.options import (
     Store,
     Tolerance,
     finite,
+    one_of,
     size,
 )
 from port_hook_cli.errors import ExitCode, SettingsError
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from port_hook_cli.invocations.models import Exchange
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.session import Session
+    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.port_api.settings import Settings
 
     Reveal = Callable[[Exchange], Sequence[Decryption]]
 
@@ -158,6 +161,22 @@ def listen(
     expect_status: Annotated[
         str | None, typer.Option(metavar="CODE|2xx", help="Exit with code 1 unless every response had this status.")
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Watch each run in Port after a 2xx response, and show its logs and status."),
+    ] = False,
+    follow_timeout: Annotated[
+        float,
+        typer.Option(metavar="S", help="Follow a run for S seconds at most.", min=0, callback=finite),
+    ] = 600.0,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="success|failure",
+            help="End each run in Port after the handler's response; success means FAILURE where the handler failed.",
+            parser=one_of(("success", "failure")),
+        ),
+    ] = None,
     decrypt: Annotated[bool, typer.Option("--decrypt", help="Decrypt encrypted inputs, in the terminal only.")] = False,
     decrypt_path: Annotated[
         list[str] | None,
@@ -224,6 +243,8 @@ def listen(
         {"--json": json_, "--decrypt": decrypt or bool(decrypt_path)},
         {"--respond": bool(respond), "--forward-to": bool(forward_to)},
         {"--once": once, "--count": count is not None},
+        {"--no-verify": no_verify, "--report": bool(report)},
+        {"--no-verify": no_verify, "--follow": follow},
         pointless={
             "There is no inspector without --inspect": {
                 "--inspect-port": not inspect and bool(inspect_port),
@@ -297,6 +318,7 @@ def listen(
     )
     reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
     observers: list[Observer] = []
+    opening = _api_opening(partial(read, insecure_api=insecure_api), runtime, api_timeout) if follow or report else None
     if inspect:
         from port_hook_cli.cli.inspect import beside_listener
 
@@ -321,6 +343,7 @@ def listen(
             as_json=json_,
             reveal=reveal,
             conflict=settings.conflict if settings else "",
+            run_observers=_run_observers(opening, report=report, follow_s=follow_timeout if follow else None),
         )
     )
 
@@ -335,6 +358,7 @@ async def _run(
     as_json: bool,
     reveal: Reveal | None,
     conflict: str,
+    run_observers: Callable[[Observer, set[str]], Sequence[Observer]],
 ) -> ExitCode:
     from port_hook_cli.listener.screen import JsonScreen, TextScreen
     from port_hook_cli.listener.session import run_session
@@ -358,7 +382,44 @@ async def _run(
             conflict=conflict,
         )
     )
-    return await run_session(session, runtime, [screen, *observers], broken)
+    settled: set[str] = set()
+    session = replace(session, settled=settled)
+    return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)
+
+
+def _api_opening(read: Callable[[], Settings], runtime: Runtime, timeout_s: float) -> Callable[[], PortApi]:
+    """Return a function that opens a client of Port's API; raises SettingsError now if a setting is missing."""
+    from port_hook_cli.port_api.credentials import open_port_api
+
+    settings = read()
+    settings.require_access()
+    return lambda: open_port_api(settings, runtime, timeout_s=timeout_s)
+
+
+def _run_observers(
+    opening: Callable[[], PortApi] | None, *, report: str | None, follow_s: float | None
+) -> Callable[[Observer, set[str]], Sequence[Observer]]:
+    """Return a function that returns the observers of runs in Port, the one that reports before the one that follows.
+
+    It gets the screen, and a set for the ids of the runs that have ended.
+    """
+
+    def build(screen: Observer, settled: set[str]) -> Sequence[Observer]:
+        if opening is None:
+            return ()
+        observers: list[Observer] = []
+        if report is not None:
+            from port_hook_cli.listener.run_reporter import RunReporter
+            from port_hook_cli.runs.updates import RunStatus
+
+            observers.append(RunReporter(RunStatus(report), opening, screen, settled))
+        if follow_s is not None:
+            from port_hook_cli.listener.run_follower import RunFollower
+
+            observers.append(RunFollower(opening, screen, settled, timeout_s=follow_s))
+        return observers
+
+    return build
 
 
 def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, runtime: Runtime) -> Reveal:

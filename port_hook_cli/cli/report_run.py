@@ -11,6 +11,7 @@ import typer
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.reported_commands import report_pending, report_while_running
 from port_hook_cli.errors import ExitCode, PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -41,8 +42,16 @@ from port_hook_cli.text.safe import printable
 def report_run(
     ctx: typer.Context,
     run_id: Annotated[
-        str, typer.Argument(help="The run, or 'last': the run of the newest capture.", metavar="RUN_ID|last")
-    ],
+        str | None,
+        typer.Argument(help="The run, or 'last': the run of the newest capture.", metavar="RUN_ID|last"),
+    ] = None,
+    command_to_run: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="A command to run and to report: its output as the log, its exit code as the status.",
+            metavar="-- COMMAND...",
+        ),
+    ] = None,
     status: Annotated[
         RunStatus | None, typer.Option("--status", help="End the run with this status, which is sent last.")
     ] = None,
@@ -79,6 +88,9 @@ def report_run(
             metavar="JSON|@FILE|PATH=JSON",
         ),
     ] = None,
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Send what Port did not get of the reports of commands.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the API calls without sending them.")] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
@@ -86,21 +98,55 @@ def report_run(
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
     store: options.Store = None,
-) -> ExitCode:
+) -> int:
     """Report the progress and result of an action run or a workflow node run to Port.
 
     Logs are sent first, then label, summary, links and external id, and the status last, because a run that has ended
-    accepts no more reports.
+    accepts no more reports. With a command after `--`, its output is sent as log lines while it runs, its exit code
+    ends the run, and port-hook exits with it.
     """
     runtime: Runtime = ctx.obj
+    command = command_to_run or []
     refuse_contradictions(
+        *(
+            {name: given, "a command after --": bool(command)}
+            for name, given in {
+                "--status": status is not None,
+                "--log-file": log_file is not None,
+                "--dry-run": dry_run,
+                "--json": as_json,
+                "--pending": pending,
+            }.items()
+        ),
+        *(
+            {"--pending": pending, name: bool(given)}
+            for name, given in {
+                "--status": status,
+                "--label": label,
+                "--summary": summary,
+                "--link": link,
+                "--external-run-id": external_run_id,
+                "--log": log,
+                "--log-file": log_file,
+                "--log-level": log_level,
+                "--output": output,
+                "--dry-run": dry_run,
+            }.items()
+        ),
         stdin=(
             ("the log", log_file),
             ("the summary", "-" if summary == "@-" else None),
             ("the output", "-" if "@-" in (output or ()) else None),
             ("the secret", secret_file),
-        )
+            ("the command", "-" if command else None),
+        ),
     )
+    if pending:
+        settings = read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api)
+        named = None if run_id is None else _find_run(run_id, store, runtime)
+        return report_pending(named, settings, runtime, api_timeout_s=api_timeout_s, as_json=as_json)
+    if run_id is None:
+        raise UsageError("No run is given.", hint="Name a run, such as `port-hook report-run r_…`, or last.")
     report = RunReport(
         status=status,
         label=label,
@@ -111,7 +157,7 @@ def report_run(
         log_level=log_level,
         output=read_output(_text(text, runtime) or "" for text in output or ()),
     )
-    if report.is_empty and log_file is None:
+    if report.is_empty and log_file is None and not command:
         raise UsageError("There is nothing to report.", hint="Add --status success, --log TEXT, or another option.")
     plan = plan_report(_find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
@@ -123,6 +169,8 @@ def report_run(
         needs=("api_url",) if dry_run else ALL_NEEDS,
         insecure_api=insecure_api,
     )
+    if command:
+        return report_while_running(command, plan.run_id, report, settings, runtime, api_timeout_s=api_timeout_s)
     streamed = log_file == "-"
     if dry_run:
         _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings, runtime, as_json)

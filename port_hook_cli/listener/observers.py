@@ -36,6 +36,10 @@ class Observer(Protocol):
         """Handle the first or the last record of the session (`ready` and `summary`)."""
         return
 
+    async def finish(self, interrupted: asyncio.Event) -> None:  # noqa: ARG002 - for those who override it
+        """Finish what the exchanges have begun, after the last of them; within seconds once `interrupted` is set."""
+        return
+
     def close(self) -> None:
         """Finish, within seconds. Nothing follows."""
         return
@@ -78,6 +82,11 @@ class Observers(Observer):
         """Pass a record on."""
         for observer in self._observers:
             observer.event(record)
+
+    async def finish(self, interrupted: asyncio.Event) -> None:
+        """Finish all observers, one after the other."""
+        for observer in self._observers:
+            await observer.finish(interrupted)
 
     def close(self) -> None:
         """Close all observers."""

@@ -28,3 +28,18 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
         "waiting": list(tally.waiting),
         "tunnel": None if tunnel is None else tunnel_fields(tunnel),
     }
+
+
+def report_event(run_id: str, *, status: str | None, error: str | None) -> dict[str, Any]:
+    """Return the record of a report that `--report` has sent, or of the reason why it was not sent."""
+    return {"schema": EVENT, "type": "report", "run_id": run_id, "status": status, "error": error}
+
+
+def run_event(run_id: str, *, status: str, label: str | None) -> dict[str, Any]:
+    """Return the record of a change of a run that is followed."""
+    return {"schema": EVENT, "type": "run", "run_id": run_id, "status": status, "status_label": label}
+
+
+def run_log_event(run_id: str, message: str) -> dict[str, Any]:
+    """Return the record of a log entry of a run that is followed."""
+    return {"schema": EVENT, "type": "run_log", "run_id": run_id, "message": message}

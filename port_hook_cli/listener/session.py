@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,6 +60,7 @@ class Session:
     """What `listen` was asked for: the listener, its tunnel, and what to do with the public URL.
 
     `sources` are opened besides the HTTP server.
+    `settled` contains the runs that are known to have ended when the session does.
     `companions` run beside the listener, from before its first invocation until after its last.
     `secret_place` says where the client secret comes from. `ask` asks the user a yes-or-no question.
     """
@@ -72,6 +73,7 @@ class Session:
     secret_place: str = ""
     retarget: Retarget | None = None
     companions: Sequence[Companion] = ()
+    settled: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ async def run_session(
 async def _run(
     session: Session, runtime: Runtime, observers: Sequence[Observer], stop: asyncio.Event, broken: asyncio.Event
 ) -> ExitCode:
-    watcher = _watcher(session, stop)
+    over = asyncio.Event()
+    watcher = _watcher(session, over)
     observer = Observers([*observers, watcher], limit=session.plan.count)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_LoopProblems(observer.notice, runtime.now))
@@ -142,10 +145,12 @@ async def _run(
         checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
         stack.callback(checking.cancel)
         keys.enter_context(typed_keys_hidden(runtime))  # from here on, the user is asked nothing
-        await _wait(session.plan, stop, broken)
+        await _wait(session.plan, stop, over, broken)
+        over.set()
         if in_flight := started.serving.flow.in_flight:
             observer.notice(f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")
-    _sum_up(observer, started)
+    await _finish(observer, stop, broken)
+    _sum_up(observer, started, session.settled)
     return _outcome(session, watcher, observer)
 
 
@@ -233,11 +238,25 @@ async def _unless_stopped(starting: Coroutine[Any, Any, T], stop: asyncio.Event)
     return None
 
 
-async def _wait(plan: ListenPlan, stop: asyncio.Event, broken: asyncio.Event) -> None:
-    waits = [asyncio.create_task(event.wait()) for event in (stop, broken)]
+async def _wait(plan: ListenPlan, *events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
     _, pending = await asyncio.wait(waits, timeout=plan.timeout_s, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
+
+
+async def _finish(observer: Observer, stop: asyncio.Event, broken: asyncio.Event) -> None:
+    """Let the observers finish what they have begun. Ctrl-C, SIGTERM or a closed stdout interrupts them."""
+    interrupted = asyncio.Event()
+    waits = [asyncio.create_task(_set_after(event, interrupted)) for event in (stop, broken)]
+    await observer.finish(interrupted)
+    for task in waits:
+        task.cancel()
+
+
+async def _set_after(event: asyncio.Event, other: asyncio.Event) -> None:
+    await event.wait()
+    other.set()
 
 
 def _outcome(session: Session, watcher: Watcher, observer: Observer) -> ExitCode:
@@ -282,8 +301,10 @@ def _show_ready(session: Session, runtime: Runtime, observer: Observer, started:
     observer.event(ready_event(url=serving.url, public_url=public_url))
 
 
-def _sum_up(observer: Observer, started: _Started) -> None:
+def _sum_up(observer: Observer, started: _Started, settled: Collection[str]) -> None:
     tally, tunnel = started.serving.flow.tally, started.tunnel
+    for run_id in settled:
+        tally.waiting.pop(run_id, None)
     for line in summary_lines(tally):
         observer.notice(line)
     if tunnel:

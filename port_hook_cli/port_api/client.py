@@ -217,8 +217,12 @@ class PortApi:
             await retries.wait(replace(outcome, problem=problem))
         return outcome
 
-    async def send(self, call: Call) -> dict[str, Any]:
-        """Make one call of a report and return Port's response, or `{}` if Port already has the status."""
+    async def send(self, call: Call, *, is_taken: Callable[[], Awaitable[bool]] | None = None) -> dict[str, Any]:
+        """Make one call of a report and return Port's response, or `{}` if Port already has what it reports.
+
+        If the response to a call without a status is lost, `is_taken` says whether Port has taken it; without
+        `is_taken`, the call is sent again.
+        """
         retries = Retries(self._sleep, self._on_retry, self._max_tries)
         while True:
             outcome = await self._try_authorized(call.method, call.path, call.body, call)
@@ -227,6 +231,8 @@ class PortApi:
             if isinstance(outcome.problem, RunEndedError):
                 return await self._after_end(call, retries.tries)
             if outcome.unclear and call.wanted and await self._is_taken(call, outcome.problem):
+                return {}
+            if outcome.unclear and is_taken and await is_taken():
                 return {}
             await retries.wait(outcome)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from port_hook_cli.errors import RetargetError, StoreError
+from port_hook_cli.files.locks import lock_file, sync_folder
 from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entry
 
 FOLDER = Path(".port-hook", "retargets")
@@ -69,13 +69,13 @@ class JournalClaim:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
 
     def finish(self) -> None:
         """Delete the entry and release the claim; raises StoreError if the file cannot be deleted."""
         with _store_errors(self.path):
             self.path.unlink(missing_ok=True)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         self.release()
 
     def release(self) -> None:
@@ -97,7 +97,7 @@ class JournalClaim:
         """
         path = _file(self.path.parent, "turn", entry.api_url, entry.owner_id, entry.identifier)
         with _store_errors(path):
-            lock = _lock(_lock_path(path))
+            lock = lock_file(_lock_path(path))
         return None if lock is None else JournalClaim(path, lock)
 
 
@@ -121,7 +121,7 @@ class Journal:
     def reclaim(self, kept: Kept) -> JournalClaim | None:
         """Return the claim on an entry that a process left behind, or None if another process has it."""
         with _store_errors(kept.path):
-            lock = _lock(_lock_path(kept.path))
+            lock = lock_file(_lock_path(kept.path))
         return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
@@ -136,7 +136,7 @@ class Journal:
 
     def _claim(self, path: Path, name: str) -> JournalClaim:
         for _ in range(_TRIES):
-            lock = _lock(_lock_path(path))
+            lock = lock_file(_lock_path(path))
             if lock is not None:
                 return JournalClaim(path, lock)
             time.sleep(_PAUSE_S)
@@ -176,7 +176,7 @@ def _lock_path(path: Path) -> Path:
 def _is_held(path: Path) -> bool:
     """Return whether a process has the lock. After an error, assume so: a running listener restores its own changes."""
     try:
-        lock = _lock(_lock_path(path), create=False)
+        lock = lock_file(_lock_path(path), create=False)
     except FileNotFoundError:
         return False
     except OSError:
@@ -187,68 +187,11 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _lock(path: Path, *, create: bool = True) -> int | None:
-    """Return a descriptor of the locked file, or None if another process has the lock.
-
-    The holder of a lock deletes its file, so the locked file must still be the one at `path`.
-    """
-    while True:
-        handle = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
-        try:
-            if not _try_lock(handle):
-                os.close(handle)
-                return None
-            if _is_at(handle, path):
-                return handle
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _sync_folder(_: Path) -> None:
-        """Do nothing: Windows cannot sync a folder."""
-
-else:
-    import fcntl
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _sync_folder(folder: Path) -> None:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _create_folder(folder: Path) -> None:
     for each in (folder.parent, folder):
         if not each.is_dir():
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_folder(each.parent)
+            sync_folder(each.parent)
 
 
 @contextmanager

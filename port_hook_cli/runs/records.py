@@ -36,3 +36,8 @@ def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[
         "dry_run": True,
         "calls": shown,
     }
+
+
+def pending_record(reported: Reported, *, page: str, outcome: str, message: str) -> dict[str, Any]:
+    """Return the record of a report that was kept, in the same schema, with what happened to it now."""
+    return {**report_record(reported, page=page), "outcome": outcome, "message": message or None}

@@ -37,10 +37,12 @@ async def follow(
     on_log: Callable[[Mapping[str, Any]], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     log_s: float = LOG_S,
+    max_pause_s: float = MAX_PAUSE_S,
 ) -> Mapping[str, Any]:
     """Follow `run` until it ends or `wait_s` seconds have passed; return its last state.
 
-    `on_change` gets the run after each change of its status or label, `on_log` each new log entry.
+    `on_change` gets the run after each change of its status or label, `on_log` each new log entry. The pauses between
+    two requests grow up to `max_pause_s` seconds.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + wait_s
@@ -61,7 +63,7 @@ async def follow(
         if ended_status(run) is not None or left_s <= 0:
             return run
         await sleep(min(pause_s, left_s))
-        pause_s = min(2 * pause_s, MAX_PAUSE_S)
+        pause_s = min(2 * pause_s, max_pause_s)
 
 
 def _status_and_label(run: Mapping[str, Any]) -> tuple[Any, Any]:

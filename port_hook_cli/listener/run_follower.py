@@ -1,0 +1,182 @@
+"""The observer that watches runs in Port after their handlers have responded (`listen --follow`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.errors import PortApiError
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.records import run_event, run_log_event
+from port_hook_cli.listener.verified_run import open_run
+from port_hook_cli.runs.updates import ended_status, is_node_run
+from port_hook_cli.text.safe import brief
+from port_hook_cli.trigger.following import Runs, follow
+from port_hook_cli.trigger.port_workflows import PortWorkflows
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
+
+MAX_FOLLOWED = 20
+"""Runs that are followed at the same time."""
+
+MAX_PAUSE_S = 2.0
+_MAX_NAMED = 5
+_MAX_LOG_LINES = 20
+_MAX_LOG_CHARACTERS = 2_000
+_MAX_SETTLED = 10_000
+
+
+class RunFollower(Observer):
+    """Follows each run that a verified request started and a 2xx response has not ended, for `timeout_s` seconds.
+
+    `screen` shows new log entries and each status. The ids of the runs that have ended are added to `settled`. When the
+    session ends by itself, it waits for the runs that are followed.
+    """
+
+    def __init__(
+        self,
+        open_api: Callable[[], AbstractAsyncContextManager[PortApi]],
+        screen: Observer,
+        settled: set[str],
+        *,
+        timeout_s: float,
+    ) -> None:
+        self._open_api = open_api
+        self._screen = screen
+        self._settled = settled
+        self._timeout_s = timeout_s
+        self._stack = AsyncExitStack()
+        self._api: PortApi | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._silent: dict[str, None] = {}
+        self._not_followed = 0
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Follow the run of an exchange, if the handler accepted it."""
+        run_id, response = open_run(exchange), exchange.response
+        if run_id is None or response is None or response.status // 100 != 2:  # noqa: PLR2004 - the class of 2xx
+            return
+        if run_id in self._tasks:
+            return
+        if len(self._tasks) >= MAX_FOLLOWED:
+            self._not_followed += 1
+            return
+        if is_node_run(run_id) and exchange.payload.workflow_run is None:
+            self._screen.notice(f"note: {brief(run_id)} is not followed: the payload does not name its workflow run.")
+            return
+        task = asyncio.create_task(self._follow(run_id, exchange.payload.workflow_run))
+        self._tasks[run_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(run_id, None))
+
+    async def finish(self, interrupted: asyncio.Event) -> None:
+        """Wait for the runs that are followed, and name those that got no report."""
+        stopped = asyncio.create_task(interrupted.wait())
+        while self._tasks and not stopped.done():
+            await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stack.aclose()
+        self._sum_up()
+
+    async def _follow(self, run_id: str, workflow_run: str | None) -> None:
+        watched = _WatchedRun(run_id, self._screen)
+        self._silent[run_id] = None
+        try:
+            runs = self._runs(await self._client(), workflow_run if is_node_run(run_id) else None)
+            run = await follow(
+                runs,
+                {"id": run_id, "status": "IN_PROGRESS"},
+                wait_s=self._timeout_s,
+                on_change=watched.change,
+                on_log=watched.log,
+                max_pause_s=MAX_PAUSE_S,
+            )
+        except PortApiError as problem:
+            self._screen.notice(f"error: {brief(run_id)} is no longer followed: {problem.message}")
+        else:
+            if ended_status(run) is None:
+                self._screen.notice(f"{brief(run_id)} has not ended within {self._timeout_s:g} s (--follow-timeout).")
+            elif len(self._settled) < _MAX_SETTLED:
+                self._settled.add(run_id)
+        finally:
+            if watched.has_report:
+                self._silent.pop(run_id, None)
+            while len(self._silent) > _MAX_SETTLED:
+                self._silent.pop(next(iter(self._silent)))
+
+    async def _client(self) -> PortApi:
+        if self._api is None:
+            self._api = await self._stack.enter_async_context(self._open_api())
+        return self._api
+
+    @staticmethod
+    def _runs(api: PortApi, workflow_run: str | None) -> Runs:
+        return api if workflow_run is None else NodeRuns(PortWorkflows(api), workflow_run)
+
+    def _sum_up(self) -> None:
+        if self._not_followed:
+            self._screen.notice(
+                f"note: {self._not_followed} runs were not followed: --follow watches {MAX_FOLLOWED} at the same time."
+            )
+        silent = [run_id for run_id in self._silent if run_id not in self._settled]
+        if silent:
+            named = ", ".join(brief(run_id) for run_id in islice(silent, _MAX_NAMED))
+            more = f" and {len(silent) - _MAX_NAMED} more" if len(silent) > _MAX_NAMED else ""
+            self._screen.notice(f"Followed, but never reported: {named}{more}")
+
+
+class NodeRuns:
+    """The node runs of one workflow run, in the form of action runs. Port documents no log of a node's run."""
+
+    def __init__(self, workflows: PortWorkflows, workflow_run: str) -> None:
+        self._workflows = workflows
+        self._workflow_run = workflow_run
+
+    async def get_run(self, run_id: str, /) -> dict[str, Any]:
+        """Return the status of a node's run, with its result as the label."""
+        shown = await self._workflows.run(self._workflow_run)
+        node = next((node for node in shown.node_runs if node.id == run_id), None)
+        return {
+            "id": run_id,
+            "status": node.status if node else "IN_PROGRESS",
+            "statusLabel": node.result if node else None,
+        }
+
+    async def run_logs(self, _: str, /, *, offset: int = 0) -> list[dict[str, Any]]:  # noqa: ARG002 - the protocol
+        """Return no entries."""
+        return []
+
+
+class _WatchedRun:
+    """Shows the changes of one run."""
+
+    def __init__(self, run_id: str, screen: Observer) -> None:
+        self._run_id, self._screen = run_id, screen
+        self.has_report = False
+
+    def change(self, run: Mapping[str, Any]) -> None:
+        """Show a change of the status or the label."""
+        self.has_report = True
+        status, label = str(run.get("status")), run.get("statusLabel")
+        words = f"{status} ({label})" if label else status
+        self._screen.notice(f"{brief(self._run_id)}: {brief(words)}")
+        self._screen.event(run_event(self._run_id, status=status, label=label if isinstance(label, str) else None))
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Show a log entry."""
+        self.has_report = True
+        message = str(entry.get("message", ""))
+        lines = message[:_MAX_LOG_CHARACTERS].splitlines()
+        for line in lines[:_MAX_LOG_LINES]:
+            self._screen.notice(f"{brief(self._run_id)}: log: {line}")
+        if len(message) > _MAX_LOG_CHARACTERS or len(lines) > _MAX_LOG_LINES:
+            self._screen.notice(f"{brief(self._run_id)}: log: … the rest of this entry is in Port")
+        self._screen.event(run_log_event(self._run_id, message))

@@ -1,0 +1,162 @@
+"""Runs a command, shows its output and reports it to Port: its lines as logs, its exit code as the status."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from port_hook_cli.errors import PortHookError, RunEndedError, StoreError
+from port_hook_cli.reporting.kept_report import KeptReport, KeptReports, ReportState, call_record
+from port_hook_cli.reporting.live_report import CommandLog, LiveReport
+from port_hook_cli.reporting.protocols import DeliveryApi
+from port_hook_cli.runs.command_end import command_end
+from port_hook_cli.runs.updates import Reported, ReportPlan, RunReport, plan_report
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.passed_signals import PassedSignals
+from port_hook_cli.terminal.shown_command import ShownCommand
+
+NOT_FOUND_CODE = 127
+NOT_EXECUTABLE_CODE = 126
+"""The exit codes of a shell for a command that it cannot start."""
+
+_SWITCH_INTERVAL_S = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How a reported command ended.
+
+    `problem` says why Port does not have all of the report; then `kept_in` is the folder of the rest, or None if Port
+    takes no more of it. `dropped` counts the lines that were lost because they could not be kept.
+    """
+
+    exit_code: int
+    reported: Reported
+    problem: PortHookError | None = None
+    kept_in: Path | None = None
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedCommand:
+    """A command to run and to report: `given` is what the user wants to report besides its lines and its end."""
+
+    words: Sequence[str]
+    run_id: str
+    given: RunReport
+    api_url: str
+
+    def first_report(self) -> RunReport:
+        """Return what is reported before the command's lines."""
+        given = self.given
+        return replace(given, summary=None, output=None)
+
+    def plan_last(self, exit_code: int, tail: bytes, *, is_interrupted: bool, problem: str) -> ReportPlan:
+        """Return the calls that end the run."""
+        end = replace(self.given, label=None)
+        return plan_report(
+            self.run_id,
+            command_end(self.run_id, exit_code, tail, end, is_interrupted=is_interrupted, problem=problem),
+        )
+
+
+async def report_command(
+    command: ReportedCommand,
+    runtime: Runtime,
+    open_api: Callable[[], AbstractAsyncContextManager[DeliveryApi]],
+    note: Callable[[str], None],
+) -> CommandResult:
+    """Run a command and report it; raises StoreError before it starts if the report cannot be kept on disk."""
+    report = KeptReports(runtime.home).create(_first_state(command, runtime), runtime.new_id())
+    live = LiveReport(report, open_api, note)
+    with _switching_often(), PassedSignals() as signals:
+        log = CommandLog(report)
+        exit_code, problem, sending = await _run(command, runtime, log, signals, live)
+        signals.end()
+        log.close()
+        plan = command.plan_last(exit_code, log.tail, is_interrupted=signals.is_interrupted, problem=problem)
+        if problem:
+            note(problem)
+        report.save(last=tuple(call_record(call) for call in (*plan.logs, *plan.last_calls)))
+        live.finish()
+        failure = await _send_rest(sending, signals)
+    return _close(report, live, exit_code, failure)
+
+
+async def _run(
+    command: ReportedCommand, runtime: Runtime, log: CommandLog, signals: PassedSignals, live: LiveReport
+) -> tuple[int, str, asyncio.Task[None]]:
+    """Return the exit code, why the command could not be started ("" if it was), and the task that reports it."""
+    try:
+        running = ShownCommand(command.words, runtime, log.add)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        is_found = not isinstance(error, FileNotFoundError)
+        words = f"The command {command.words[0]} could not be started: {reason}."
+        return NOT_EXECUTABLE_CODE if is_found else NOT_FOUND_CODE, words, asyncio.create_task(live.run())
+    signals.pass_to(running)
+    # The command comes first: the client of Port's API takes a while to import.
+    await asyncio.sleep(0)
+    sending = asyncio.create_task(live.run())
+    return await running.wait(), "", sending
+
+
+def _first_state(command: ReportedCommand, runtime: Runtime) -> ReportState:
+    plan = plan_report(command.run_id, command.first_report())
+    return ReportState(
+        run_id=command.run_id,
+        api_url=command.api_url,
+        created_at=runtime.now(),
+        level=command.given.log_level,
+        first=tuple(call_record(call) for call in (*plan.logs, *plan.last_calls)),
+    )
+
+
+async def _send_rest(sending: asyncio.Task[None], signals: PassedSignals) -> PortHookError | None:
+    """Wait until the report is sent; return what prevented it. A signal ends the wait."""
+    stopped = asyncio.create_task(signals.wait())
+    await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not sending.done():
+        sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending
+        return PortHookError("Sending the report was interrupted.")
+    try:
+        sending.result()
+    except PortHookError as problem:
+        return problem
+    except OSError as error:
+        return StoreError(f"The report could not be read: {error.strerror}.")
+    return None
+
+
+def _close(report: KeptReport, live: LiveReport, exit_code: int, problem: PortHookError | None) -> CommandResult:
+    is_over = problem is None or isinstance(problem, RunEndedError)
+    reported, dropped = live.delivery.reported, report.spool.dropped
+    if is_over:
+        report.delete()
+    else:
+        report.release()
+    return CommandResult(
+        exit_code=exit_code,
+        reported=reported,
+        problem=problem,
+        kept_in=None if is_over else report.folder,
+        dropped=dropped,
+    )
+
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    """Let the threads that show the output wait 1 ms at most for the one that reports it, not 5."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)

@@ -1,0 +1,149 @@
+"""Sends a kept report to Port: each call once, as far as that can be known, and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
+
+from port_hook_cli.errors import PortApiError, RunEndedError
+from port_hook_cli.port_api.responses import run_ended
+from port_hook_cli.reporting.kept_report import KeptReport, kept_call
+from port_hook_cli.reporting.protocols import DeliveryApi
+from port_hook_cli.runs.updates import Call, Purpose, Reported, ended_status, is_node_run, log_calls
+from port_hook_cli.text.command_output import plain_output
+
+_MOST_PAGES = 200
+IsTaken: TypeAlias = Callable[[], Awaitable[bool]]
+
+
+class ReportDelivery:
+    """Sends one kept report. Its methods raise PortApiError, RunEndedError, StoreError and OSError.
+
+    After an error, they can be called again: what Port has taken is not sent twice.
+    """
+
+    def __init__(self, report: KeptReport) -> None:
+        self._report = report
+        self._run_id = report.state.run_id
+        self._is_begun = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether Port has all of the report."""
+        state = self._report.state
+        return state.last is not None and state.last_made == len(state.last)
+
+    @property
+    def reported(self) -> Reported:
+        """What Port has taken so far."""
+        state = self._report.state
+        made = (*state.first[: state.first_made], *(state.last or ())[: state.last_made])
+        calls = [kept_call(self._run_id, record) for record in made]
+        return Reported(
+            run_id=self._run_id,
+            logs_sent=state.entries_sent,
+            fields=tuple(name for call in calls if call.purpose is Purpose.FIELDS for name in call.body or ()),
+            status=next((call.wanted for call in calls if call.wanted), None),
+        )
+
+    async def begin(self, api: DeliveryApi) -> None:
+        """Check that the run takes reports, and make the calls that come before the log lines."""
+        if not self._is_begun:
+            await self._check_in_progress(api)
+            await self._count_entries(api)
+            self._is_begun = True
+        state = self._report.state
+        for record in state.first[state.first_made :]:
+            made = {"first_made": self._report.state.first_made + 1}
+            await self._make(api, kept_call(self._run_id, record), made)
+
+    async def send_lines(self, api: DeliveryApi) -> None:
+        """Send the log lines that wait now."""
+        report = self._report
+        while batch := report.spool.next_batch():
+            message = plain_output(batch).rstrip("\n")
+            moved = {"lines_sent": report.state.lines_sent + len(batch)}
+            if message.strip():  # Port refuses blank messages
+                (call,) = log_calls(self._run_id, message, report.state.log_level)
+                await self._make(api, call, moved)
+            else:
+                report.save(**moved)
+            report.spool.advance(len(batch))
+
+    async def finish(self, api: DeliveryApi) -> None:
+        """Make the calls that come after the log lines."""
+        state = self._report.state
+        for record in (state.last or ())[state.last_made :]:
+            made = {"last_made": self._report.state.last_made + 1}
+            await self._make(api, kept_call(self._run_id, record), made)
+
+    async def _make(self, api: DeliveryApi, call: Call, made: dict[str, int]) -> None:
+        """Make a call, and record before that Port may have it, and after that it has."""
+        report, is_log = self._report, call.purpose is Purpose.LOG
+        self._is_begun, was_unsure = False, report.state.unsure
+        is_taken = partial(self._has_entry, api, call) if is_log and self._can_look else None
+        if not (was_unsure and is_taken and await is_taken()):
+            report.save(unsure=True)
+            await self._send(api, call, is_taken, was_unsure=was_unsure)
+        report.save(**made, unsure=False, entries_sent=report.state.entries_sent + is_log)
+        self._is_begun = True
+
+    async def _send(self, api: DeliveryApi, call: Call, is_taken: IsTaken | None, *, was_unsure: bool) -> None:
+        try:
+            await api.send(call, is_taken=is_taken)
+        except RunEndedError:
+            # Port shows no run of a workflow node. If the status may have been taken, it was.
+            if not (was_unsure and call.wanted and is_node_run(self._run_id)):
+                raise
+
+    @property
+    def _can_look(self) -> bool:
+        return self._report.state.entries_before is not None
+
+    async def _has_entry(self, api: DeliveryApi, call: Call) -> bool:
+        """Whether the run's log has an entry after ours that is the one of `call`."""
+        state = self._report.state
+        entries = await api.run_logs(self._run_id, offset=(state.entries_before or 0) + state.entries_sent)
+        message = (call.body or {}).get("message")
+        return any(entry.get("message") == message for entry in entries)
+
+    async def _check_in_progress(self, api: DeliveryApi) -> None:
+        """Raise RunEndedError if the run has ended, unless it was this report that ended it."""
+        if is_node_run(self._run_id):
+            return  # Port has no route that shows a node's run; a call for an ended one fails
+        status = ended_status(await api.get_run(self._run_id))
+        if status is None:
+            return
+        state = self._report.state
+        rest = [kept_call(self._run_id, record) for record in (state.last or ())[state.last_made :]]
+        if state.unsure and rest and rest[0].wanted == status and not self._report.spool.waiting:
+            self._report.save(last_made=state.last_made + 1, unsure=False)
+            return
+        raise run_ended(self._run_id, status)
+
+    async def _count_entries(self, api: DeliveryApi) -> None:
+        """Record how many log entries the run has. Without the number, lost responses cannot be looked up."""
+        state = self._report.state
+        if is_node_run(self._run_id) or state.entries_before is not None or state.entries_sent or state.unsure:
+            return
+        count = 0
+        try:
+            for _ in range(_MOST_PAGES):
+                page = await api.run_logs(self._run_id, offset=count)
+                if not page:
+                    self._report.save(entries_before=count)
+                    return
+                count += len(page)
+        except RunEndedError:
+            raise
+        except PortApiError as problem:
+            if may_succeed_later(problem):
+                raise
+
+
+def may_succeed_later(problem: PortApiError) -> bool:
+    """Whether the same call may succeed later: without a response, after 429, and after a failure of the server."""
+    if isinstance(problem, RunEndedError):
+        return False
+    return problem.status is None or problem.status == 429 or problem.status >= 500  # noqa: PLR2004

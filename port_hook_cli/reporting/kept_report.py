@@ -1,0 +1,185 @@
+"""A report on disk: what Port has of it, and what it is still to get.
+
+Each report is a folder in `~/.port-hook/reports` (0700) with the log lines, a state file and a lock (0600). It is
+written before a call is made, so that a report that was cut off goes on where it stopped. It contains no credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.errors import StoreError
+from port_hook_cli.files.locks import lock_file
+from port_hook_cli.reporting.spool import Spool
+from port_hook_cli.runs.updates import Call, LogLevel, Purpose, log_calls, patch_call
+
+FOLDER = Path(".port-hook", "reports")
+_STATE, _FRESH, _LOCK = "state.json", "state.new", "lock"
+_VERSION = 1
+_MAX_STATE_BYTES = 8 * 1024 * 1024
+_HINT = "Check the permissions of the folder and the disk."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportState:
+    """How far a report is. Its calls are made in this order: `first`, the log lines, `last`.
+
+    `first_made` and `last_made` count the calls that Port has taken, `lines_sent` the bytes of the log lines. `unsure`
+    means that Port may have taken the next call, too. `entries_before` is the number of log entries that the run had
+    before the first of this report, None if it is not known, and `entries_sent` the number that this report has added.
+    `last` is None while the command runs.
+    """
+
+    run_id: str
+    api_url: str
+    created_at: float
+    level: str | None = None
+    first: tuple[Mapping[str, Any], ...] = ()
+    last: tuple[Mapping[str, Any], ...] | None = None
+    first_made: int = 0
+    last_made: int = 0
+    lines_sent: int = 0
+    unsure: bool = False
+    entries_before: int | None = None
+    entries_sent: int = 0
+
+    @property
+    def log_level(self) -> LogLevel | None:
+        """The level of the log lines of a workflow node's run."""
+        return LogLevel(self.level) if self.level else None
+
+
+def call_record(call: Call) -> dict[str, Any]:
+    """Return the part of a call that a state keeps."""
+    return {"purpose": call.purpose.value, "body": call.body}
+
+
+def kept_call(run_id: str, record: Mapping[str, Any]) -> Call:
+    """Return the call of a record; raises ValueError or LookupError for anything else."""
+    body = record["body"]
+    if Purpose(record["purpose"]) is Purpose.LOG:
+        return replace(log_calls(run_id, "-")[0], body=body)
+    return patch_call(run_id, body)
+
+
+class KeptReport:
+    """One report on disk, locked by this process until `release` or `delete`."""
+
+    def __init__(self, folder: Path, lock: int, state: ReportState) -> None:
+        self.folder = folder
+        self.state = state
+        self.spool = Spool(folder, state.lines_sent)
+        self._lock: int | None = lock
+
+    def save(self, **changes: Any) -> None:
+        """Change the state and write it. If that fails, such as on a full disk, only a kill loses the change."""
+        self.state = replace(self.state, **changes)
+        with suppress(OSError):
+            _write_state(self.folder, self.state)
+
+    def release(self) -> None:
+        """Leave the report on disk for later."""
+        self.spool.close()
+        self._unlock()
+
+    def delete(self) -> None:
+        """Delete the report: Port has all of it, or takes no more of it."""
+        self.spool.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class KeptReports:
+    """The reports in a home folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / FOLDER
+
+    def create(self, state: ReportState, report_id: str) -> KeptReport:
+        """Create the folder of a new report; raises StoreError."""
+        folder = self._folder / f"{int(state.created_at * 1000):015d}-{report_id}"
+        with _store_errors(folder):
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+            lock = lock_file(folder / _LOCK)
+            assert lock is not None
+            _write_state(folder, state)
+        return KeptReport(folder, lock, state)
+
+    def folders(self) -> list[Path]:
+        """Return the folders of all reports, the oldest first."""
+        try:
+            return sorted(path for path in self._folder.iterdir() if path.is_dir() and not path.is_symlink())
+        except OSError:
+            return []
+
+    def open(self, folder: Path) -> KeptReport | None:
+        """Return the report in a folder, or None if another process sends it. Raises StoreError if it is unreadable."""
+        with _store_errors(folder):
+            lock = lock_file(folder / _LOCK)
+            if lock is None:
+                return None
+            try:
+                return KeptReport(folder, lock, _read_state(folder))
+            except BaseException:
+                os.close(lock)
+                raise
+
+    def is_empty(self, folder: Path) -> bool:
+        """Return whether a folder has no state: a process was killed while it created it."""
+        return not (folder / _STATE).exists()
+
+
+def _write_state(folder: Path, state: ReportState) -> None:
+    fresh = folder / _FRESH
+    handle = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump({"version": _VERSION, **asdict(state)}, file)
+    fresh.replace(folder / _STATE)
+
+
+def _read_state(folder: Path) -> ReportState:
+    with (folder / _STATE).open("rb") as file:
+        document = json.loads(file.read(_MAX_STATE_BYTES))
+    if document.pop("version") != _VERSION:
+        raise ValueError("another version")
+    _check(document)
+    last = document.pop("last")
+    first = tuple(document.pop("first"))
+    return ReportState(**document, first=first, last=None if last is None else tuple(last))
+
+
+def _check(document: Mapping[str, Any]) -> None:
+    """Raise ValueError, LookupError or TypeError for what port-hook does not write."""
+    if not all(isinstance(document[name], str) for name in ("run_id", "api_url")):
+        raise TypeError("a name is not text")
+    if not all(type(document[name]) is int for name in ("first_made", "last_made", "lines_sent", "entries_sent")):
+        raise TypeError("a count is not a number")
+    LogLevel(document["level"] or LogLevel.INFO)
+    for record in (*document["first"], *(document["last"] or ())):
+        kept_call(document["run_id"], record)
+
+
+@contextmanager
+def _store_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"The report in {folder} cannot be used: {error.strerror}.", hint=_HINT) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"The report in {folder} cannot be read.",
+            hint="If a newer port-hook wrote it, send it with that version. To discard it, delete the folder.",
+        ) from error

@@ -1,0 +1,355 @@
+"""`port-hook report-run RUN -- COMMAND` and `--pending`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.sandbox import ApiEvent, Sandbox
+from tests.conftest import Run
+from tests.factories import RUN_ID
+from tests.flaky_port import Fault, a_flaky_port, environ_of_flaky
+from tests.processes import environment
+from tests.sandboxes import a_sandbox, environ_of
+
+NODE_RUN = "wfnr_abc123"
+BUSY = Fault(status=429, headers={"retry-after": "0"})
+GONE = Fault(status=404, body=b'{"ok":false,"error":"not_found","message":"no"}')
+LOST_AFTER = Fault(lose=True, after=True)
+WAIT_LONG = Fault(status=429, headers={"retry-after": "3600"})
+"""Port asks for a pause that port-hook does not make."""
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with a_sandbox(runs=[RUN_ID]) as running:
+        yield running
+
+
+@pytest.fixture
+def env(sandbox: Sandbox) -> dict[str, str]:
+    return {**environ_of(sandbox), "PATH": os.environ["PATH"]}
+
+
+def python(program: str) -> tuple[str, ...]:
+    return ("--", sys.executable, "-c", program)
+
+
+def messages(sandbox: Sandbox, run_id: str = RUN_ID) -> list[str]:
+    return [log["message"] for log in sandbox.runs[run_id].logs]
+
+
+def reports(home: Path) -> list[Path]:
+    folder = home / ".port-hook" / "reports"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_command_output_is_shown_byte_for_byte_and_reported_as_text(
+    run: Run, sandbox: Sandbox, env: dict[str, str], tmp_path: Path
+) -> None:
+    program = r"import os; os.write(1, b'\x1b[31mone\xff\x1b[0m\r\n'); os.write(2, b'two\n'); os.write(1, b'three')"
+    result = run("report-run", RUN_ID, *python(program), env=env)
+    assert (result.code, result.raw) == (ExitCode.OK, b"\x1b[31mone\xff\x1b[0m\r\nthree")
+    assert result.err == f"two\nnote: {RUN_ID}: reported 1 log entry, status SUCCESS\n"
+    lines = "\n".join(messages(sandbox)).split("\n")
+    assert sorted(lines) == ["one\ufffd", "three", "two"]
+    assert lines.index("one\ufffd") < lines.index("three")
+    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+    assert reports(tmp_path / "home") == []
+
+
+def test_command_that_fails_ends_the_run_as_failure_with_its_last_lines(
+    run: Run, sandbox: Sandbox, env: dict[str, str]
+) -> None:
+    result = run("report-run", RUN_ID, *python("print('broken'); raise SystemExit(3)"), env=env)
+    assert result.code == 3
+    state = sandbox.runs[RUN_ID]
+    assert (state.status, state.summary) == ("FAILURE", "The command ended with exit code 3.\n\nbroken")
+
+
+def test_command_of_a_node_run_ends_it_as_failed_and_completed(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    options = ("--log-level", "debug", "--output", '{"a": 1}')
+    result = run("report-run", NODE_RUN, *options, *python("print('broken'); raise SystemExit(3)"), env=env)
+    assert result.code == 3
+    state = sandbox.runs[NODE_RUN]
+    assert (state.status, state.result, state.output) == ("COMPLETED", "FAILED", {"a": 1})
+    assert [(log["level"], log["message"]) for log in state.logs] == [("DEBUG", "broken")]
+
+
+def test_command_with_fields_reports_them_before_its_lines_and_the_summary_at_the_end(
+    run: Run, sandbox: Sandbox, env: dict[str, str]
+) -> None:
+    options = ("--label", "Building", "--link", "https://ci.example", "--external-run-id", "7", "--summary", "mine")
+    result = run("report-run", RUN_ID, *options, "--log", "first", *python("print('second')"), env=env)
+    assert result.code == ExitCode.OK
+    state = sandbox.runs[RUN_ID]
+    assert (state.status_label, state.link, state.external_run_id) == ("Building", ["https://ci.example"], "7")
+    assert (messages(sandbox), state.summary) == (["first", "second"], "mine")
+
+
+@pytest.mark.parametrize(("name", "code"), [("does-not-exist", 127), ("not-executable", 126)])
+def test_command_that_cannot_be_started_ends_the_run_as_failure(
+    run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path, name: str, code: int
+) -> None:
+    (folder / "not-executable").write_text("")
+    result = run("report-run", RUN_ID, "--", str(folder / name), env=env)
+    assert result.code == code
+    assert "could not be started" in result.err
+    assert sandbox.runs[RUN_ID].status == "FAILURE"
+    assert "could not be started" in str(sandbox.runs[RUN_ID].summary)
+
+
+def test_command_killed_by_a_signal_gives_the_exit_code_of_a_shell(run: Run, env: dict[str, str]) -> None:
+    result = run("report-run", RUN_ID, *python("import os; os.kill(os.getpid(), 9)"), env=env)
+    assert result.code == 128 + 9
+
+
+def test_command_does_not_run_without_credentials(run: Run, folder: Path) -> None:
+    result = run("report-run", RUN_ID, *python("open('ran', 'w')"))
+    assert result.code == ExitCode.SETTINGS
+    assert not (folder / "ran").exists()
+
+
+def test_command_does_not_run_when_its_report_cannot_be_kept(
+    run: Run, env: dict[str, str], folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "home" / ".port-hook").write_text("")
+    result = run("report-run", RUN_ID, *python("open('ran', 'w')"), env=env)
+    assert result.code == ExitCode.STORE
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--status", "success", "--", "true"), "--status and a command after -- exclude each other."),
+        (("--json", "--", "true"), "--json and a command after -- exclude each other."),
+        (("--dry-run", "--", "true"), "--dry-run and a command after -- exclude each other."),
+        (("--log-file", "-", "--", "true"), "--log-file and a command after -- exclude each other."),
+        (("--pending", "--status", "success"), "--pending and --status exclude each other."),
+        (("make", "deploy"), "Unexpected argument: make deploy."),
+        (("--secret-file", "-", "--", "true"), "stdin cannot be both the secret and the command."),
+    ],
+)
+def test_command_refuses_options_that_do_not_fit(run: Run, options: tuple[str, ...], message: str) -> None:
+    result = run("report-run", RUN_ID, *options)
+    assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
+
+
+def test_report_run_without_a_run_is_refused(run: Run) -> None:
+    result = run("report-run", "--status", "success")
+    assert (result.code, "No run is given." in result.err) == (ExitCode.USAGE, True)
+
+
+# --- a Port that fails ----------------------------------------------------------------------------------------------
+
+NUMBERED = "import sys\nfor number in range({count}): print('line', number, flush=number % 100 == 0)"
+
+
+def script(seed: int) -> tuple[Fault | None, ...]:
+    """The first calls pass: the run and its log are read, so that lost responses can be looked up."""
+    chance = random.Random(seed)  # noqa: S311 - guards nothing
+    return (None, None, *chance.choices([None, BUSY, LOST_AFTER, Fault(lose=True)], [5, 3, 1, 1], k=12))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_line_is_lost_or_sent_twice_by_a_port_that_is_busy_and_loses_connections(run: Run, seed: int) -> None:
+    count = 60_000
+    with a_flaky_port(script(seed)) as port:
+        env = environ_of_flaky(port)
+        result = run("report-run", RUN_ID, *python(NUMBERED.format(count=count)), env=env)
+    expected = [f"line {number}" for number in range(count)]
+    assert result.code == ExitCode.OK, result.err
+    assert result.out.splitlines() == expected
+    assert "\n".join(port.logs).split("\n") == expected
+    assert port.run["status"] == "SUCCESS"
+
+
+def test_command_goes_on_and_keeps_its_report_when_port_cannot_be_reached(run: Run, tmp_path: Path) -> None:
+    with a_flaky_port((WAIT_LONG,) * 3) as port:
+        env = environ_of_flaky(port)
+        result = run("report-run", RUN_ID, *python("print('one'); raise SystemExit(4)"), env=env)
+        assert (result.code, result.out) == (4, "one\n")
+        assert "Send it with `port-hook report-run --pending`" in result.err
+        (kept,) = reports(tmp_path / "home")
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+        files = list(kept.iterdir())
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        assert not any(b"secret-of-the-test" in file.read_bytes() or b"token-" in file.read_bytes() for file in files)
+        port.script.clear()
+        result = run("report-run", "--pending", env=env)
+        assert result.code == ExitCode.OK, result.err
+        assert result.out == f"{RUN_ID}: reported 1 log entry, summary, status FAILURE\n"
+    assert (port.logs, port.run["status"]) == (["one"], "FAILURE")
+    assert reports(tmp_path / "home") == []
+
+
+def test_command_goes_on_when_its_run_has_ended_and_nothing_is_kept(
+    run: Run, sandbox: Sandbox, env: dict[str, str], tmp_path: Path
+) -> None:
+    sandbox.add_run(RUN_ID, status="SUCCESS", ended_at=1.0)
+    result = run("report-run", RUN_ID, *python("print('one')"), env=env)
+    assert (result.code, result.out) == (ExitCode.OK, "one\n")
+    assert f"The run {RUN_ID} has already ended with SUCCESS" in result.err
+    assert reports(tmp_path / "home") == []
+
+
+def test_command_keeps_its_report_when_port_does_not_know_the_run(run: Run, tmp_path: Path) -> None:
+    with a_flaky_port((GONE,) * 9) as port:
+        result = run("report-run", RUN_ID, *python("print('one')"), env=environ_of_flaky(port))
+    assert (result.code, result.out) == (ExitCode.OK, "one\n")
+    assert "404 Not Found" in result.err
+    assert len(reports(tmp_path / "home")) == 1
+
+
+def keep_a_report(run: Run, env: Mapping[str, str], *options: str) -> None:
+    result = run("report-run", RUN_ID, *options, *python("print('one')"), env=env)
+    assert "--pending" in result.err, result.err
+
+
+def test_pending_sends_no_log_twice_whose_response_was_lost(run: Run) -> None:
+    hopeless = Fault(status=501)
+    # Run and log are read; the log line is taken, but neither its response nor a look at the log arrives.
+    faults = (None, None, LOST_AFTER, hopeless, hopeless, hopeless, hopeless)
+    with a_flaky_port(faults) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        port.script.clear()
+        assert run("report-run", "--pending", env=env).code == ExitCode.OK
+    assert (port.logs, port.run["status"]) == (["one"], "SUCCESS")
+
+
+def test_pending_counts_a_status_as_sent_that_port_took_without_a_response(run: Run, tmp_path: Path) -> None:
+    hopeless = Fault(status=501)
+    faults = (None, None, None, LOST_AFTER, hopeless, hopeless, hopeless)
+    with a_flaky_port(faults) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        port.script.clear()
+        result = run("report-run", "--pending", env=env)
+    assert (result.code, result.out) == (ExitCode.OK, f"{RUN_ID}: reported 1 log entry, status SUCCESS\n")
+    assert reports(tmp_path / "home") == []
+
+
+def test_pending_discards_a_report_whose_run_has_ended_otherwise(run: Run, tmp_path: Path) -> None:
+    with a_flaky_port((WAIT_LONG,) * 3) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        port.script.clear()
+        port.run["status"] = "FAILURE"
+        result = run("report-run", "--pending", env=env)
+    assert (result.code, "has already ended with FAILURE" in result.err) == (ExitCode.FAILED, True)
+    assert reports(tmp_path / "home") == []
+
+
+def test_pending_sends_nothing_to_another_address(
+    run: Run, sandbox: Sandbox, env: dict[str, str], tmp_path: Path
+) -> None:
+    with a_flaky_port((WAIT_LONG,) * 3) as port:
+        keep_a_report(run, environ_of_flaky(port))
+    result = run("report-run", "--pending", "--json", env=env)
+    assert result.code == ExitCode.FAILED
+    assert [record["outcome"] for record in result.records] == ["elsewhere"]
+    assert messages(sandbox) == []
+    assert len(reports(tmp_path / "home")) == 1
+
+
+def test_pending_sends_only_the_reports_of_the_run_that_is_named(run: Run, tmp_path: Path) -> None:
+    with a_flaky_port((WAIT_LONG,) * 3) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        port.script.clear()
+        result = run("report-run", "r_0000000000000000", "--pending", env=env)
+        assert (result.code, result.err) == (ExitCode.OK, "note: no report is pending\n")
+        assert port.logs == []
+        assert run("report-run", RUN_ID, "--pending", env=env).code == ExitCode.OK
+    assert port.logs == ["one"]
+
+
+def test_pending_names_a_report_that_cannot_be_read_and_sends_the_others(run: Run, tmp_path: Path) -> None:
+    with a_flaky_port((WAIT_LONG,) * 6) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        keep_a_report(run, env)
+        first, _ = reports(tmp_path / "home")
+        (first / "state.json").write_text('{"version": 1, "run_id": 5}')
+        port.script.clear()
+        result = run("report-run", "--pending", "--json", env=env)
+    assert result.code == ExitCode.FAILED
+    assert [record["outcome"] for record in result.records] == ["failed", "sent"]
+    assert port.logs == ["one"]
+
+
+# --- signals --------------------------------------------------------------------------------------------------------
+
+
+def started(sandbox: Sandbox, folder: Path, program: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "report-run", RUN_ID, *python(program)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(folder, **environ_of(sandbox)),
+        cwd=folder,
+        start_new_session=True,
+    )
+
+
+WAITS = """
+import signal, sys, time
+def end(number, _):
+    print('got', signal.Signals(number).name, flush=True)
+    sys.exit(5)
+signal.signal(signal.SIGINT, end); signal.signal(signal.SIGTERM, end)
+print('ready', flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    with a_sandbox(runs=[RUN_ID]) as sandbox, started(sandbox, tmp_path, WAITS) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=20)
+        assert (process.returncode, out) == (5, f"got {number.name}\n".encode())
+        state = sandbox.runs[RUN_ID]
+        assert (state.status, state.status_label) == ("FAILURE", "Interrupted")
+        assert "\n".join(messages(sandbox)) == f"ready\ngot {number.name}"
+
+
+def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: Path) -> None:
+    events: SimpleQueue[ApiEvent] = SimpleQueue()
+    with a_sandbox(runs=[RUN_ID], on_event=events.put) as sandbox, started(sandbox, tmp_path, WAITS) as process:
+        while not (event := events.get(timeout=20)).path.endswith("/logs") or event.method != "POST":
+            pass
+        assert messages(sandbox) == ["ready"]
+        process.kill()
+        process.communicate(timeout=20)
+        env = environment(tmp_path, **environ_of(sandbox))
+        pending = [sys.executable, "-m", "port_hook_cli", "report-run", "--pending", "--json"]
+        done = subprocess.run(pending, env=env, cwd=tmp_path, capture_output=True, check=True, timeout=20)
+        assert json.loads(done.stdout)["outcome"] == "open"
+        assert messages(sandbox) == ["ready"]
+        assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+    assert reports(tmp_path) == []
+
+
+def test_command_whose_background_process_keeps_the_output_open_does_not_block(
+    run: Run, sandbox: Sandbox, env: dict[str, str]
+) -> None:
+    program = "import subprocess; subprocess.Popen(['sleep', '30']); print('done')"
+    result = run("report-run", RUN_ID, *python(program), env=env)
+    assert (result.code, result.out, messages(sandbox)) == (ExitCode.OK, "done\n", ["done"])

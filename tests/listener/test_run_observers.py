@@ -1,0 +1,244 @@
+"""The observers that report runs and follow them: `listen --report` and `--follow`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.run_follower import MAX_FOLLOWED, RunFollower
+from port_hook_cli.listener.run_reporter import RunReporter
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.runs.updates import RunStatus
+from port_hook_cli.signatures.causes import REPLAYED
+from port_hook_cli.text.secret import Secret
+from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.flaky_port import Fault, FlakyPort
+
+FINE = Response(status=200)
+BROKEN = Response(status=503)
+
+
+class Screen(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.events: list[Mapping[str, Any]] = []
+        self.changed = asyncio.Event()
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+        self.changed.set()
+
+    def event(self, record: Mapping[str, Any]) -> None:
+        self.events.append({key: value for key, value in record.items() if key != "schema"})
+
+    async def told(self, words: str) -> None:
+        async with asyncio.timeout(20):
+            while not any(words in notice for notice in self.notices):
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[FlakyPort]:
+    async with FlakyPort().serve() as running:
+        yield running
+
+
+def reporter(port: FlakyPort, screen: Screen, status: RunStatus = RunStatus.SUCCESS) -> RunReporter:
+    return RunReporter(status, lambda: client(port), screen, set())
+
+
+def client(port: FlakyPort) -> PortApi:
+    return PortApi(api_url=port.url, client_id="id", client_secret=Secret("s" * 20))
+
+
+def exchange_of(document: Mapping[str, Any], response: Response = FINE, **overrides: Any) -> Exchange:
+    body = a_body(document)
+    return an_exchange(an_invocation(body), response=response, **overrides)
+
+
+def of_run(run_id: str) -> Exchange:
+    return exchange_of({"context": {"runId": run_id}})
+
+
+async def finish(observer: Observer) -> None:
+    async with asyncio.timeout(20):
+        await observer.finish(asyncio.Event())
+
+
+# --- reporting ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "response", "status"),
+    [
+        (RunStatus.SUCCESS, FINE, "SUCCESS"),
+        (RunStatus.SUCCESS, BROKEN, "FAILURE"),
+        (RunStatus.FAILURE, FINE, "FAILURE"),
+    ],
+)
+async def test_reporter_ends_a_run_after_the_response(
+    port: FlakyPort, wanted: RunStatus, response: Response, status: str
+) -> None:
+    screen = Screen()
+    observer = reporter(port, screen, wanted)
+    observer.exchanged(an_exchange(response=response))
+    await finish(observer)
+    assert port.run["status"] == status
+    assert screen.notices == [f"Reported {RUN_ID}: {status} (--report)"]
+    assert screen.events == [{"type": "report", "run_id": RUN_ID, "status": status, "error": None}]
+
+
+async def test_reporter_says_in_the_summary_why_the_handler_failed(port: FlakyPort) -> None:
+    observer = reporter(port, Screen())
+    delivery = Delivery(url="http://127.0.0.1:1", fault="unreachable", error="nothing listens there")
+    observer.exchanged(an_exchange(response=Response(status=502), delivery=delivery))
+    await finish(observer)
+    bodies = [call.body for call in port.calls if call.method == "PATCH"]
+    assert bodies[0] == {"summary": "The handler did not respond: nothing listens there."}
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        an_exchange(response=Response(status=401), refused=True),
+        an_exchange(response=FINE, verdict=Verdict(status=Status.INVALID)),
+        an_exchange(response=FINE, verdict=Verdict(status=Status.MISSING)),
+        an_exchange(response=FINE, verdict=Verdict(status=Status.STALE)),
+        an_exchange(response=FINE, verdict=Verdict(status=Status.UNCHECKED)),
+        an_exchange(response=FINE, verdict=Verdict(status=Status.VALID, causes=(REPLAYED,))),
+        an_exchange(response=None),
+        exchange_of({"action": "x"}),
+    ],
+    ids=["refused", "invalid", "missing", "stale", "unchecked", "replayed", "interrupted", "no run"],
+)
+async def test_no_run_of_a_request_that_failed_verification_is_reported_or_followed(
+    port: FlakyPort, exchange: Exchange
+) -> None:
+    observers = [reporter(port, Screen()), RunFollower(lambda: client(port), Screen(), set(), timeout_s=9)]
+    for observer in observers:
+        observer.exchanged(exchange)
+        await finish(observer)
+    assert port.calls == []
+
+
+async def test_reporter_does_not_report_a_synchronized_run(port: FlakyPort) -> None:
+    document = a_document()
+    document["payload"]["action"]["invocationMethod"]["synchronized"] = True
+    observer = reporter(port, Screen())
+    observer.exchanged(exchange_of(document))
+    await finish(observer)
+    assert port.calls == []
+
+
+async def test_reporter_says_that_the_handler_has_reported_itself(port: FlakyPort) -> None:
+    port.run["status"] = "SUCCESS"
+    screen, settled = Screen(), set[str]()
+    observer = RunReporter(RunStatus.FAILURE, lambda: client(port), screen, settled)
+    observer.exchanged(an_exchange(response=FINE))
+    await finish(observer)
+    assert "has already ended with SUCCESS" in screen.notices[0]
+    assert settled == {RUN_ID}
+
+
+async def test_reporter_shows_a_failure_and_reports_the_next_run(port: FlakyPort) -> None:
+    port.script.append(Fault(status=404))
+    screen = Screen()
+    observer = reporter(port, screen)
+    for _ in range(2):
+        observer.exchanged(an_exchange(response=FINE))
+    await finish(observer)
+    assert screen.notices[0].startswith(f"error: {RUN_ID} was not reported: Port's API responded with 404")
+    assert screen.notices[1] == f"Reported {RUN_ID}: SUCCESS (--report)"
+
+
+# --- following ------------------------------------------------------------------------------------------------------
+
+
+def follower(port: FlakyPort, screen: Screen, *, timeout_s: float = 20, settled: set[str] | None = None) -> RunFollower:
+    return RunFollower(lambda: client(port), screen, set() if settled is None else settled, timeout_s=timeout_s)
+
+
+async def test_follower_shows_logs_and_status_until_the_run_ends(port: FlakyPort) -> None:
+    screen, settled = Screen(), set[str]()
+    observer = follower(port, screen, settled=settled)
+    port.logs.append("one\n\x1b[2J")
+    observer.exchanged(an_exchange(response=FINE))
+    await screen.told("log: one")
+    port.logs.append("two")
+    port.run["status"] = "SUCCESS"
+    await finish(observer)
+    assert screen.notices == [
+        f"{RUN_ID}: log: one",
+        f"{RUN_ID}: log: \x1b[2J",  # the screen makes it printable
+        f"{RUN_ID}: log: two",
+        f"{RUN_ID}: SUCCESS",
+    ]
+    assert [event["type"] for event in screen.events] == ["run_log", "run_log", "run"]
+    assert settled == {RUN_ID}
+
+
+async def test_follower_names_the_runs_that_never_got_a_report(port: FlakyPort) -> None:
+    screen = Screen()
+    observer = follower(port, screen, timeout_s=0.2)
+    observer.exchanged(an_exchange(response=FINE))
+    await finish(observer)
+    assert screen.notices == [
+        f"{RUN_ID} has not ended within 0.2 s (--follow-timeout).",
+        f"Followed, but never reported: {RUN_ID}",
+    ]
+
+
+async def test_follower_does_not_follow_a_run_whose_handler_failed(port: FlakyPort) -> None:
+    observer = follower(port, Screen())
+    observer.exchanged(an_exchange(response=BROKEN))
+    await finish(observer)
+    assert port.calls == []
+
+
+async def test_follower_stops_at_once_when_it_is_interrupted(port: FlakyPort) -> None:
+    screen, interrupted = Screen(), asyncio.Event()
+    observer = follower(port, screen, timeout_s=600)
+    observer.exchanged(an_exchange(response=FINE))
+    interrupted.set()
+    async with asyncio.timeout(5):
+        await observer.finish(interrupted)
+    assert screen.notices[-1] == f"Followed, but never reported: {RUN_ID}"
+
+
+async def test_follower_watches_20_runs_at_the_same_time_and_counts_the_others(port: FlakyPort) -> None:
+    screen = Screen()
+    observer = follower(port, screen, timeout_s=0.1)
+    for number in range(MAX_FOLLOWED + 3):
+        observer.exchanged(of_run(f"r_{number:016d}"))
+    observer.exchanged(of_run("r_0000000000000000"))
+    await finish(observer)
+    assert "note: 3 runs were not followed: --follow watches 20 at the same time." in screen.notices
+    assert len({call.path for call in port.calls if not call.path.partition("?")[0].endswith("/logs")}) == MAX_FOLLOWED
+
+
+async def test_follower_shows_the_failure_of_port_and_stops(port: FlakyPort) -> None:
+    port.script.append(Fault(status=404))
+    screen = Screen()
+    observer = follower(port, screen)
+    observer.exchanged(an_exchange(response=FINE))
+    await finish(observer)
+    assert f"error: {RUN_ID} is no longer followed: Port's API responded with 404" in screen.notices[0]
+
+
+async def test_follower_says_that_a_node_run_without_its_workflow_run_is_not_followed(port: FlakyPort) -> None:
+    screen = Screen()
+    observer = follower(port, screen)
+    observer.exchanged(exchange_of({"nodeRunId": "wfnr_0123456789abcdef"}))
+    await finish(observer)
+    assert [notice.partition(":")[2] for notice in screen.notices] == [
+        " wfnr_0123456789abcdef is not followed: the payload does not name its workflow run."
+    ]
+    assert port.calls == []

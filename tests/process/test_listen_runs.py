@@ -1,0 +1,62 @@
+"""`listen --report` and `listen --follow` as a process, with a sandbox as Port."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Headers
+from port_hook_cli.sandbox import Sandbox
+from tests.conftest import Run
+from tests.factories import RUN_ID, a_body, signed
+from tests.processes import listener
+from tests.sandboxes import a_sandbox, environ_of
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with a_sandbox(runs=[RUN_ID]) as running:
+        yield running
+
+
+def now_signed(sandbox: Sandbox, body: bytes) -> Headers:
+    return signed(body, secret=sandbox.client_secret, timestamp=str(int(time.time())))
+
+
+def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folder: Path) -> None:
+    options = ("--report", "success", "--follow", "--follow-timeout", "20", "--once")
+    with listener(folder, *options, env=environ_of(sandbox)) as listening:
+        assert listening.post(a_body(), now_signed(sandbox, a_body()))[0] == 200
+        out, err = listening.process.communicate(timeout=20)
+    assert listening.process.returncode == ExitCode.OK
+    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+    assert f"Reported {RUN_ID}: SUCCESS (--report)" in err.decode()
+    types = [line.partition(b'"type":"')[2].partition(b'"')[0] for line in out.splitlines()]
+    assert sorted(types) == [b"invocation", b"report", b"run", b"summary"]
+    assert b'"waiting":[]' in out.splitlines()[-1]
+
+
+def test_listen_reports_nothing_for_a_request_that_fails_verification(sandbox: Sandbox, folder: Path) -> None:
+    options = ("--report", "success", "--follow", "--allow-unverified")
+    with listener(folder, *options, env=environ_of(sandbox)) as listening:
+        assert listening.post(a_body(), signed(a_body()))[0] == 200
+        assert listening.record()["verdict"]["status"] != "valid"
+        code, records = listening.stop()
+    assert code == ExitCode.OK
+    assert [record["type"] for record in records] == ["summary"]
+    assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+
+
+@pytest.mark.parametrize("option", [("--report", "success"), ("--follow",)])
+def test_listen_refuses_runs_in_port_without_verification(run: Run, option: tuple[str, ...]) -> None:
+    result = run("listen", "--no-verify", *option)
+    assert (result.code, f"--no-verify and {option[0]} exclude each other." in result.err) == (ExitCode.USAGE, True)
+
+
+def test_listen_does_not_start_without_the_credentials_to_report(run: Run) -> None:
+    result = run("listen", "--report", "success", env={"PORT_CLIENT_SECRET": "x" * 20})
+    assert (result.code, "No client id is set." in result.err) == (ExitCode.SETTINGS, True)
