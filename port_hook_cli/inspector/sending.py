@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
-from port_hook_cli.inspector.json_levels import NoSuchValue
 from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.javascript.pointers import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.sources import from_exchange, handler_here
@@ -212,7 +212,7 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def _with_value(document: Any, pointer: str, value: Any) -> Any:
-    from port_hook_cli.inspector.json_levels import is_index, value_at
+    from port_hook_cli.javascript.pointers import is_index, value_at
 
     if not pointer:
         return value

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from port_hook_cli.captures.exports import EXPORT_FORMATS, find_export
 from port_hook_cli.captures.request_file import capture_in
-from port_hook_cli.inspector.exports import EXPORT_FORMATS, find_export
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.servers import Handler, handler

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from port_hook_cli.inspector.json_levels import MAX_POINTER, escaped, short_text
 from port_hook_cli.invocations.models import Exchange, Headers
+from port_hook_cli.javascript.pointers import MAX_POINTER, escaped, short_text
 
 MAX_CHANGES = 500
 _TEXT = 2_000
