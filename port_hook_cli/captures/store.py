@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +36,8 @@ _TRIM_EVERY_BYTES = 16 * 1024 * 1024
 _NAMED = 5
 
 GIB = 1024 * 1024 * 1024
+
+BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
 
 
 class CaptureStore:
@@ -138,17 +141,48 @@ class CaptureStore:
         with_run: bool = False,
         text: str = "",
         limit: int | None = None,
+        originals: bool = False,
     ) -> Iterator[Exchange]:
-        """Yield captures, newest first; raises StoreError.
-
-        `since_s` is seconds since the epoch. `text` is in the target, the header fields or the body, ASCII letters in
-        either case.
-        """
-        return self._read(
-            statements.search(
-                action=action, status=status, run_id=run_id, since_s=since_s, with_run=with_run, limit=limit, text=text
-            )
+        """Yield captures, newest first; raises StoreError. `StoreFilter` describes the parameters."""
+        wanted = statements.StoreFilter(
+            action=action,
+            status=status,
+            run_id=run_id,
+            since_s=since_s,
+            with_run=with_run,
+            text=text,
+            originals=originals,
         )
+        return self.select(wanted, limit=limit)
+
+    def select(
+        self,
+        wanted: statements.StoreFilter,
+        *,
+        limit: int | None = None,
+        bodies: BodyFilter | None = None,
+        oldest: bool = False,
+    ) -> Iterator[Exchange]:
+        """Yield the captures that match, newest first unless `oldest` is set; raises StoreError.
+
+        `bodies` takes the numbers and bodies of captures, and yields the numbers of those to keep, in the same order.
+        """
+        if bodies is None:
+            return self._read(statements.search(wanted, limit=limit, oldest=oldest))
+        return islice(self._read_kept(wanted, bodies, oldest=oldest), limit)
+
+    def _read_kept(self, wanted: statements.StoreFilter, bodies: BodyFilter, *, oldest: bool) -> Iterator[Exchange]:
+        sql, values = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
+        try:
+            for number in bodies(self._connection.execute(sql, values)):
+                yield from self._read((statements.BY_NUMBER, [number]))
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+
+    def replayed(self) -> dict[str, int | None]:
+        """Return the response's status of the latest replay of each capture by the capture's id; raises StoreError."""
+        rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
+        return {name: status for name, status in rows if isinstance(name, str)}
 
     def seen(self, signature: str, since_s: float) -> bool:
         """Return whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""

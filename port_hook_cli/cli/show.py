@@ -31,6 +31,7 @@ def show(
         bool, typer.Option("--file", help="Write a capture file to stdout, for `replay` and `verify`.")
     ] = False,
     store: options.Store = None,
+    no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show one capture in full."""
@@ -45,7 +46,7 @@ def show(
         return _write_body(exchange, runtime)
     if as_file or as_json:
         return _write_document(exchange, runtime, indented=as_file)
-    return _show(exchange, runtime)
+    return _show(exchange, runtime, pager=not no_pager)
 
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
@@ -90,10 +91,11 @@ def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> 
     return ExitCode.OK
 
 
-def _show(exchange: Exchange, runtime: Runtime) -> ExitCode:
+def _show(exchange: Exchange, runtime: Runtime, *, pager: bool) -> ExitCode:
     from port_hook_cli.captures.view import capture_lines
     from port_hook_cli.terminal.console import Output
+    from port_hook_cli.terminal.pager import print_paged
 
     output = Output(runtime.stdout, runtime.environ)
-    output.print(*output.fit(capture_lines(exchange)))
+    print_paged(output.fit(capture_lines(exchange)), runtime, wanted=pager)
     return ExitCode.OK
