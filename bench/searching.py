@@ -1,4 +1,4 @@
-"""How long it takes to find something in 10,000 captures, beside a plain listing of them."""
+"""How long it takes to find something in 10,000 captures, each beside its limit."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.captures import statements
 from port_hook_cli.captures.opening import BUSY_TIMEOUT_S, Access, connect, store_path
@@ -26,6 +26,9 @@ from port_hook_cli.captures.store_files import Files, regrow
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.payload import is_run_id
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.pruning import PruneCount, PruneRule
 
 LAST = "last"
 
@@ -183,6 +186,27 @@ class CaptureStore:
         """Return the response's status of the latest replay of each capture by the capture's id; raises StoreError."""
         rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
         return {name: status for name, status in rows if isinstance(name, str)}
+
+    def prunable(self, rule: PruneRule) -> PruneCount:
+        """Return how many captures `prune` would delete and leave; raises StoreError."""
+        from port_hook_cli.captures.pruning import count_prunable
+
+        with self._sqlite_problems():
+            return count_prunable(self._connection, rule)
+
+    def prune(self, rule: PruneRule) -> PruneCount:
+        """Delete captures, and return how many were deleted and are left; raises StoreError."""
+        from port_hook_cli.captures.pruning import delete_captures
+
+        with self._sqlite_problems():
+            return delete_captures(self._connection, rule)
+
+    @contextmanager
+    def _sqlite_problems(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
 
     def seen(self, signature: str, since_s: float) -> bool:
         """Return whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""

@@ -12,7 +12,7 @@ from port_hook_cli import __version__
 from port_hook_cli.actions.decryption_view import plain_value
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.comparison import compare
-from port_hook_cli.captures.exports import find_export
+from port_hook_cli.captures.exports import Exported, find_export
 from port_hook_cli.captures.index import IndexState
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.feed import Feed
@@ -161,7 +161,7 @@ class Inspector:
         url = self._setup.destination.default_url(exchange) or target_url(
             "http://127.0.0.1:8000", exchange.invocation.target
         )
-        text = await asyncio.to_thread(row.write, exchange, url)
+        text = await asyncio.to_thread(row.write, [Exported(exchange, url)])
         return message({"text": text, "filename": f"{_file_name(exchange.invocation.id)}.{row.ending}"})
 
     async def compare(self, parameters: Parameters) -> dict[str, Any]:

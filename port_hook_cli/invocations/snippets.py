@@ -28,7 +28,7 @@ def format_headers(request: SignedRequest) -> str:
 
 def format_curl(request: SignedRequest) -> str:
     """Return a POSIX shell command that sends the request with curl and shows the whole response."""
-    options = [f"--request {request.method}", "--silent --show-error --include", "--data-binary @-"]
+    options = [f"--request {_word(request.method)}", "--silent --show-error --include", "--data-binary @-"]
     # Without --globoff, curl reads [ ] { } in a URL as a range of URLs.
     options += ["--globoff"] if set(request.url) & set("[]{}") else []
     options += [f"--header {shell_quoted(f'{name}: {value}')}" for name, value in request.headers]
@@ -37,8 +37,8 @@ def format_curl(request: SignedRequest) -> str:
 
 def format_httpie(request: SignedRequest) -> str:
     """Return a POSIX shell command that sends the request with HTTPie."""
-    fields = [shell_quoted(f"{name}:{value}") for name, value in request.headers]
-    return _piped(request.body, "http", [f"{request.method} {shell_quoted(request.url)}", *fields])
+    fields = [shell_quoted(f"{name}:{_httpie_value(value)}") for name, value in request.headers]
+    return _piped(request.body, "http", [f"{_word(request.method)} {shell_quoted(request.url)}", *fields])
 
 
 def format_python(request: SignedRequest) -> str:
@@ -60,6 +60,16 @@ except urllib.error.HTTPError as error:
 with response:
     print(response.status, response.reason)
     print(response.read().decode(errors="replace"))"""
+
+
+def _word(text: str) -> str:
+    """Return a method as a word of a shell: HTTP allows characters in it that a shell acts on."""
+    return text if text.isascii() and text.isalnum() else shell_quoted(text)
+
+
+def _httpie_value(value: str) -> str:
+    """Return a header's value for HTTPie, which reads `:=` as JSON and `:@` as the name of a file."""
+    return f"\\{value}" if value[:1] in {"=", "@"} else value
 
 
 def _piped(body: bytes, program: str, lines: list[str]) -> str:

@@ -46,7 +46,7 @@ def on_terminal(
     folder: Path,
     *args: str,
     env: Mapping[str, str] | None = None,
-    prepare: Callable[[int], None] = lambda descriptor: None,
+    prepare: Callable[[int], None] = lambda _: None,
 ) -> Shown:
     """Run port-hook in `folder` with stdout and stderr on a pseudo-terminal, which `prepare` gets first."""
     with contextlib.chdir(folder), _terminal() as (stream, written):
