@@ -48,6 +48,11 @@ BY_PREFIX = """
 
 SEEN = "SELECT 1 FROM captures INDEXED BY arrivals WHERE received_at >= ? AND signature = ? LIMIT 1"
 
+RECEIVED = """
+    SELECT 1 FROM captures INDEXED BY arrivals
+    WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
+"""
+
 RECENT_SIGNATURES = """
     SELECT signature, received_at FROM captures INDEXED BY arrivals
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
@@ -95,7 +100,8 @@ class StoreFilter:
 
     `status` is the verdict's, `response` the statuses of the response. `failed` finds captures that the handler did not
     answer, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target, the
-    header fields or the body, ASCII letters in either case. `originals` leaves replays out.
+    header fields or the body, ASCII letters in either case. `originals` leaves replays out; `replay_of` finds those of
+    one capture.
     """
 
     action: str | None = None
@@ -107,6 +113,7 @@ class StoreFilter:
     response: Expectation | None = None
     failed: bool = False
     originals: bool = False
+    replay_of: str | None = None
 
 
 def search(wanted: StoreFilter, *, limit: int | None = None, columns: str = COLUMNS, oldest: bool = False) -> Statement:
@@ -124,6 +131,7 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         ("action = ?", text_column(wanted.action)),
         ("status = ?", wanted.status),
         ("run_id = ?", text_column(wanted.run_id)),
+        ("replay_of = ?", text_column(wanted.replay_of)),
         ("received_at >= ?", wanted.since_s),
     ):
         if value is not None:

@@ -24,7 +24,7 @@ from port_hook_cli.captures.rows import (
 )
 from port_hook_cli.captures.store_files import Files, regrow
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, Status
 from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
@@ -211,6 +211,11 @@ class CaptureStore:
     def seen(self, signature: str, since_s: float) -> bool:
         """Return whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""
         return bool(self._rows(statements.SEEN, [since_s, text_column(signature)]))
+
+    def has_received(self, headers: Headers, since_s: float) -> bool:
+        """Return whether a request with the same signature arrived at `since_s` (epoch seconds) or later."""
+        signature = headers.get(SIGNATURE_HEADER)
+        return signature is not None and bool(self._rows(statements.RECEIVED, [since_s, text_column(signature)]))
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
         """Return signature header and time of each verified request captured at `since_s` or later, oldest first."""
