@@ -350,7 +350,9 @@ class CaptureStore:
                 f"{name} is the id of a run, not of a capture.",
                 hint=f"`port-hook captures --run {name}` lists its captures.",
             )
-        dropped = f"; {ever - now} older ones have been dropped (--max-captures, --max-store)" if ever > now else ""
+        dropped = (
+            f"; {ever - now} older ones have been dropped (--max-captures, --max-store, prune)" if ever > now else ""
+        )
         return StoreError(
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
             hint="Run `port-hook captures` to list them. A capture in a file is read by `verify` and `replay`.",
