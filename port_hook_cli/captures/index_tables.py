@@ -27,9 +27,11 @@ def _status_in(column: str) -> str:
     return f"CASE WHEN json_valid({column}) THEN {found} END"
 
 
-_RESPONSE, _HANDLER = _status_in("answer"), _status_in("delivery")
-_FAULT = f"CASE WHEN delivery IS NOT NULL AND ({_HANDLER}) IS NULL THEN 1 END"
-_OUTCOME = f"{_RESPONSE} AS response, {_HANDLER} AS handler, {_FAULT} AS fault"
+RESPONSE, HANDLER = _status_in("answer"), _status_in("delivery")
+"""SQL for the status of the response and of the handler; NULL without one."""
+FAULT = f"CASE WHEN delivery IS NOT NULL AND ({HANDLER}) IS NULL THEN 1 END"
+"""SQL for 1 if a request was forwarded and the handler did not respond, else NULL."""
+_OUTCOME = f"{RESPONSE} AS response, {HANDLER} AS handler, {FAULT} AS fault"
 _MOMENT = f"""
     CASE WHEN typeof(received_at) IN ('real', 'integer') AND received_at BETWEEN 0 AND {_LATEST_S} THEN received_at
          ELSE 0.0 END
@@ -64,7 +66,7 @@ _FILL = f"""
     INSERT INTO seen.rows
     SELECT seq, {_MOMENT}, substr(id, 1, {_MAX_ID}), substr(replay_of, 1, {_MAX_ID}), substr(run_id, 1, {_MAX_NAME}),
         substr(action, 1, {_MAX_NAME}), substr(status, 1, {_MAX_ID}), is_verified IS NOT 0,
-        {_RESPONSE}, {_HANDLER}, {_FAULT}, {_IS_LONG}
+        {RESPONSE}, {HANDLER}, {FAULT}, {_IS_LONG}
     FROM main.captures
 """  # noqa: S608 - names of our own
 FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -7,11 +7,13 @@ event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32 steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from typing import Any
 
-from port_hook_cli.captures.query import text_condition
+from port_hook_cli.captures.index_tables import FAULT, HANDLER, RESPONSE
+from port_hook_cli.captures.query import Condition, joined, text_condition
 from port_hook_cli.captures.rows import (
     CAPTURE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -20,6 +22,7 @@ from port_hook_cli.captures.rows import (
     outcome_weight,
     text_column,
 )
+from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Status
 
 Statement = tuple[str, Sequence[Any]]
@@ -45,6 +48,11 @@ BY_PREFIX = """
 
 SEEN = "SELECT 1 FROM captures INDEXED BY arrivals WHERE received_at >= ? AND signature = ? LIMIT 1"
 
+RECEIVED = """
+    SELECT 1 FROM captures INDEXED BY arrivals
+    WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
+"""
+
 RECENT_SIGNATURES = """
     SELECT signature, received_at FROM captures INDEXED BY arrivals
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
@@ -56,6 +64,11 @@ LAST_TARGET = "SELECT forward_to FROM last_session LIMIT 1"
 
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
+
+NUMBER_AND_BODY = "seq, body"
+OUTCOMES_OF_REPLAYS = f"SELECT replay_of, {RESPONSE} FROM captures WHERE replay_of IS NOT NULL ORDER BY seq"  # noqa: S608
+
+_FAILED = f"(({FAULT}) IS NOT NULL OR coalesce(({HANDLER}), 0) >= 500 OR coalesce(({RESPONSE}), 500) >= 500)"
 
 _ONE_INSERT = f"INSERT INTO captures ({COLUMNS}) SELECT {', '.join('?' * len(CAPTURE_COLUMNS))} WHERE ?"
 
@@ -81,30 +94,58 @@ def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
     return steps
 
 
-def search(
-    *,
-    action: str | None,
-    status: Status | None,
-    run_id: str | None,
-    since_s: float | None,
-    with_run: bool,
-    limit: int | None,
-    text: str = "",
-) -> Statement:
-    """Return the statement that finds captures, the newest first; those with `text`, unless it is empty."""
-    conditions = {
-        "action = ?": text_column(action),
-        "status = ?": status,
-        "run_id = ?": text_column(run_id),
-        "received_at >= ?": since_s,
-    }
-    wanted = {condition: value for condition, value in conditions.items() if value is not None}
-    found = text_condition(text) if text else None
-    terms = [*wanted, *(["run_id IS NOT NULL"] if with_run else []), *([found.sql] if found else [])]
-    where = f"WHERE {' AND '.join(terms)} " if terms else ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFilter:
+    """Which captures of a store to find; None, False and empty values match everything.
+
+    `status` is the verdict's, `response` the statuses of the response. `failed` finds captures that the handler did not
+    answer, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target, the
+    header fields or the body, ASCII letters in either case. `originals` leaves replays out; `replay_of` finds those of
+    one capture.
+    """
+
+    action: str | None = None
+    status: Status | None = None
+    run_id: str | None = None
+    since_s: float | None = None
+    with_run: bool = False
+    text: str = ""
+    response: Expectation | None = None
+    failed: bool = False
+    originals: bool = False
+    replay_of: str | None = None
+
+
+def search(wanted: StoreFilter, *, limit: int | None = None, columns: str = COLUMNS, oldest: bool = False) -> Statement:
+    """Return the statement that finds captures, the newest first unless `oldest` is set."""
+    conditions = list(_conditions(wanted))
+    where = joined(conditions)
+    order = "ASC" if oldest else "DESC"
     # A negative limit means no limit.
-    sql = f"SELECT {COLUMNS} FROM captures {where}ORDER BY seq DESC LIMIT ?"  # noqa: S608 - names of our own
-    return sql, [*wanted.values(), *(found.values if found else ()), -1 if limit is None else limit]
+    sql = f"SELECT {columns} FROM captures WHERE {where.sql} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - names of our own
+    return sql, [*where.values, -1 if limit is None else limit]
+
+
+def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
+    for sql, value in (
+        ("action = ?", text_column(wanted.action)),
+        ("status = ?", wanted.status),
+        ("run_id = ?", text_column(wanted.run_id)),
+        ("replay_of = ?", text_column(wanted.replay_of)),
+        ("received_at >= ?", wanted.since_s),
+    ):
+        if value is not None:
+            yield Condition(sql, (value,))
+    if wanted.with_run:
+        yield Condition("run_id IS NOT NULL")
+    if wanted.originals:
+        yield Condition("replay_of IS NULL")
+    if wanted.response is not None:
+        yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
+    if wanted.failed:
+        yield Condition(_FAILED)
+    if wanted.text:  # the slowest one
+        yield text_condition(wanted.text)
 
 
 def _in_rows(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

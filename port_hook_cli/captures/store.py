@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.captures import statements
 from port_hook_cli.captures.opening import BUSY_TIMEOUT_S, Access, connect, store_path
@@ -23,8 +24,11 @@ from port_hook_cli.captures.rows import (
 )
 from port_hook_cli.captures.store_files import Files, regrow
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, Status
 from port_hook_cli.invocations.payload import is_run_id
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.pruning import PruneCount, PruneRule
 
 LAST = "last"
 
@@ -35,6 +39,8 @@ _TRIM_EVERY_BYTES = 16 * 1024 * 1024
 _NAMED = 5
 
 GIB = 1024 * 1024 * 1024
+
+BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
 
 
 class CaptureStore:
@@ -138,21 +144,78 @@ class CaptureStore:
         with_run: bool = False,
         text: str = "",
         limit: int | None = None,
+        originals: bool = False,
     ) -> Iterator[Exchange]:
-        """Yield captures, newest first; raises StoreError.
-
-        `since_s` is seconds since the epoch. `text` is in the target, the header fields or the body, ASCII letters in
-        either case.
-        """
-        return self._read(
-            statements.search(
-                action=action, status=status, run_id=run_id, since_s=since_s, with_run=with_run, limit=limit, text=text
-            )
+        """Yield captures, newest first; raises StoreError. `StoreFilter` describes the parameters."""
+        wanted = statements.StoreFilter(
+            action=action,
+            status=status,
+            run_id=run_id,
+            since_s=since_s,
+            with_run=with_run,
+            text=text,
+            originals=originals,
         )
+        return self.select(wanted, limit=limit)
+
+    def select(
+        self,
+        wanted: statements.StoreFilter,
+        *,
+        limit: int | None = None,
+        bodies: BodyFilter | None = None,
+        oldest: bool = False,
+    ) -> Iterator[Exchange]:
+        """Yield the captures that match, newest first unless `oldest` is set; raises StoreError.
+
+        `bodies` takes the numbers and bodies of captures, and yields the numbers of those to keep, in the same order.
+        """
+        if bodies is None:
+            return self._read(statements.search(wanted, limit=limit, oldest=oldest))
+        return islice(self._read_kept(wanted, bodies, oldest=oldest), limit)
+
+    def _read_kept(self, wanted: statements.StoreFilter, bodies: BodyFilter, *, oldest: bool) -> Iterator[Exchange]:
+        sql, values = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
+        try:
+            for number in bodies(self._connection.execute(sql, values)):
+                yield from self._read((statements.BY_NUMBER, [number]))
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+
+    def replayed(self) -> dict[str, int | None]:
+        """Return the response's status of the latest replay of each capture by the capture's id; raises StoreError."""
+        rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
+        return {name: status for name, status in rows if isinstance(name, str)}
+
+    def prunable(self, rule: PruneRule) -> PruneCount:
+        """Return how many captures `prune` would delete and leave; raises StoreError."""
+        from port_hook_cli.captures.pruning import count_prunable
+
+        with self._sqlite_problems():
+            return count_prunable(self._connection, rule)
+
+    def prune(self, rule: PruneRule) -> PruneCount:
+        """Delete captures, and return how many were deleted and are left; raises StoreError."""
+        from port_hook_cli.captures.pruning import delete_captures
+
+        with self._sqlite_problems():
+            return delete_captures(self._connection, rule)
+
+    @contextmanager
+    def _sqlite_problems(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
 
     def seen(self, signature: str, since_s: float) -> bool:
         """Return whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""
         return bool(self._rows(statements.SEEN, [since_s, text_column(signature)]))
+
+    def has_received(self, headers: Headers, since_s: float) -> bool:
+        """Return whether a request with the same signature arrived at `since_s` (epoch seconds) or later."""
+        signature = headers.get(SIGNATURE_HEADER)
+        return signature is not None and bool(self._rows(statements.RECEIVED, [since_s, text_column(signature)]))
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
         """Return signature header and time of each verified request captured at `since_s` or later, oldest first."""
@@ -287,7 +350,9 @@ class CaptureStore:
                 f"{name} is the id of a run, not of a capture.",
                 hint=f"`port-hook captures --run {name}` lists its captures.",
             )
-        dropped = f"; {ever - now} older ones have been dropped (--max-captures, --max-store)" if ever > now else ""
+        dropped = (
+            f"; {ever - now} older ones have been dropped (--max-captures, --max-store, prune)" if ever > now else ""
+        )
         return StoreError(
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
             hint="Run `port-hook captures` to list them. A capture in a file is read by `verify` and `replay`.",

@@ -76,8 +76,8 @@ def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def capture_lines(exchange: Exchange) -> Iterator[Styled]:
-    """Yield one capture in full, line by line."""
+def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Iterator[Styled]:
+    """Yield one capture in full, line by line, and then its replays in a line each."""
     invocation, payload = exchange.invocation, exchange.payload
     yield _line("capture", brief(invocation.id), "bold")
     yield _line("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
@@ -92,6 +92,10 @@ def capture_lines(exchange: Exchange) -> Iterator[Styled]:
         yield from _delivery(exchange.delivery)
     if exchange.response is not None:
         yield from _response(exchange.response)
+    for replay in replays:
+        sent = _local_time(replay.invocation.received_at)
+        outcome = "no response" if replay.response is None else str(replay.response.status)
+        yield _line("replayed", f"{sent} as {brief(replay.invocation.id)}: {outcome}")
 
 
 def _cells(exchange: Exchange, time: str) -> Sequence[str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.body_filter import JqBodyFilter
 
 _NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
@@ -22,15 +27,28 @@ def captures(
     action: Annotated[
         str | None, typer.Option("--action", help="List captures of this action only.", metavar="ACTION")
     ] = None,
-    status: Annotated[
+    verdict: Annotated[
         Status | None,
         typer.Option(
+            "--verdict",
             "--status",
             help=f"List captures with this verdict only: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
         ),
     ] = None,
+    status_code: Annotated[
+        str | None,
+        typer.Option(
+            "--status-code", help="List captures with this response status only: 500, or 5xx.", metavar="CODE|5xx"
+        ),
+    ] = None,
+    failed: Annotated[
+        bool,
+        typer.Option(
+            "--failed", help="List captures that the handler did not answer, or with a 5xx or no response, only."
+        ),
+    ] = False,
     run: Annotated[str | None, typer.Option("--run", help="List captures of this run only.", metavar="RUN_ID")] = None,
     since: Annotated[
         str | None,
@@ -46,26 +64,61 @@ def captures(
             metavar="TEXT",
         ),
     ] = "",
+    jq: Annotated[
+        str | None,
+        typer.Option(
+            "--jq",
+            help="List captures for whose body this jq expression is neither false nor null.",
+            metavar="EXPR",
+        ),
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", help="List at most N captures; 0 lists all.", metavar="N", min=0)
     ] = 20,
     store: options.Store = None,
+    no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """List captures, newest first."""
+    from port_hook_cli.captures.statements import StoreFilter
     from port_hook_cli.text.durations import parse_since
 
     runtime: Runtime = ctx.obj
-    since_s = None if since is None else parse_since(since, now=runtime.now())
-    with open_captures(store, runtime, show_only=True) as kept:
-        found = kept.find(action=action, status=status, run_id=run, since_s=since_s, text=search, limit=limit or None)
-        count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime)
+    wanted = StoreFilter(
+        action=action,
+        status=verdict,
+        run_id=run,
+        since_s=None if since is None else parse_since(since, now=runtime.now()),
+        text=search,
+        response=None if status_code is None else Expectation.parse(status_code),
+        failed=failed,
+    )
+    with open_captures(store, runtime, show_only=True) as kept, _body_filter(jq, runtime) as bodies:
+        found = kept.select(wanted, limit=limit or None, bodies=bodies)
+        count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime, pager=not no_pager)
     if not count:
         from port_hook_cli.terminal.console import tell
 
-        for line in _NO_MATCH if action or status or run or since or search else _NONE:
+        for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:
             tell(line, runtime)
     return ExitCode.OK
+
+
+@contextmanager
+def _body_filter(expression: str | None, runtime: Runtime) -> Iterator[JqBodyFilter | None]:
+    """Yield the filter for --jq; afterward say how often the expression failed."""
+    if expression is None:
+        yield None
+        return
+    from port_hook_cli.captures.body_filter import JqBodyFilter
+    from port_hook_cli.terminal.console import tell
+    from port_hook_cli.text.safe import brief
+
+    with JqBodyFilter(expression) as bodies:
+        yield bodies
+    if bodies.failures:
+        count = f"{bodies.failures} captures" if bodies.failures > 1 else "1 capture"
+        tell(f"note: the expression of --jq failed for {count}, for example with: {brief(bodies.failure)}", runtime)
 
 
 def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
@@ -78,13 +131,14 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
     return count
 
 
-def _list_all(found: Sequence[Exchange], runtime: Runtime) -> int:
+def _list_all(found: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> int:
     from port_hook_cli.captures.view import captures_lines, captures_table
     from port_hook_cli.terminal.console import Output
+    from port_hook_cli.terminal.pager import print_paged
 
     output = Output(runtime.stdout, runtime.environ)
     if found and output.is_terminal:
-        output.print(*captures_table(found, now=runtime.now(), width=output.width))
+        print_paged(captures_table(found, now=runtime.now(), width=output.width), runtime, wanted=pager)
     elif found:
         print(*captures_lines(found), sep="\n", file=runtime.stdout)
     return len(found)

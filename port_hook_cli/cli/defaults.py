@@ -59,6 +59,8 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "report-run": {"json": ANY_VALUE},
     "captures": {"limit": (1.0, 1000.0), "json": ANY_VALUE},
     "show": {"json": ANY_VALUE},
+    "diff": {"json": ANY_VALUE},
+    "prune": {"json": ANY_VALUE},
     "decrypt": {"json": ANY_VALUE},
     "encrypt": {"json": ANY_VALUE},
     "sandbox": {

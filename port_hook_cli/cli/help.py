@@ -37,12 +37,13 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Output": ("--dry-run", "--format", "--json"),
     },
     "replay": {
-        "Target": ("--to", "--timeout", "--expect-status"),
+        "Target": ("--to", "--as", "--timeout"),
+        "Responses": ("--expect-status", "--compare", "--ignore"),
         "Changes": ("--set", "--unset", "--edit", "--method", "--header"),
         "Signature": ("--secret-file", "--org", "--timestamp-unit", "--as-captured"),
         "Series": ("--times", "--concurrency", "--rate"),
         "Output": ("--dry-run", "--json"),
-        "Sources": ("--store", "--api-timeout", "--insecure-api"),
+        "Sources": ("--failed", "--since", "--store", "--api-timeout", "--insecure-api"),
     },
 }  # fmt: skip
 """Command -> group -> its options. tests/cli/test_help.py checks that each option is in one group."""
@@ -62,6 +63,8 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "replay": (
         "port-hook replay last",
         "port-hook replay last --to 8000 --set payload.properties.cpu=4",
+        "port-hook replay --failed --since 1h",
+        "port-hook replay last --compare --ignore request_id",
         "port-hook replay payload.json --to 8000 --times 100 --concurrency 8",
     ),
 }

@@ -48,6 +48,9 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print versioned JSON records, one per line, and nothing else, on stdout."),
 ]
+NoPager = Annotated[
+    bool, typer.Option("--no-pager", help="Do not show long output on a terminal in $PAGER (default: less).")
+]
 Store = Annotated[
     Path | None,
     typer.Option(

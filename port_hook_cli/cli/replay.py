@@ -15,25 +15,38 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.replay.batch import ReplayPlan, run_batch
+from port_hook_cli.replay.lambda_client import DEFAULT_ENDPOINT
 from port_hook_cli.replay.pace import parse_rate
 from port_hook_cli.replay.rewriting import Rewriting, parse_header, parse_method
 from port_hook_cli.replay.series import Series
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 
 if TYPE_CHECKING:
+    from port_hook_cli.captures.ignoring import Ignoring
     from port_hook_cli.replay.editing import Edits
+
+_LAMBDA = "lambda"
 
 
 def replay(
     ctx: typer.Context,
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
             help="A file (payload, capture, raw HTTP request; - for stdin), a capture's id, `last`, or a run id (r_…).",
         ),
-    ],
+    ] = None,
+    failed: Annotated[
+        bool,
+        typer.Option("--failed", help="Send all captures that the handler failed, oldest first, instead of a SOURCE."),
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="With --failed: only since 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"),
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option(
@@ -43,6 +56,16 @@ def replay(
             "machine that the capture was forwarded to, or that the store's last `listen` forwarded to.",
         ),
     ] = None,
+    as_: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="http|lambda",
+            help="Send an HTTP request, or invoke a Lambda function with the event of a function URL; then --to is the "
+            f"runtime's endpoint, by default {DEFAULT_ENDPOINT}.",
+            parser=options.one_of(("http", _LAMBDA)),
+        ),
+    ] = "http",
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,6 +99,18 @@ def replay(
             "--expect-status", metavar="CODE|2xx", help="Exit with code 1 unless every response had this status."
         ),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Compare each response with the recorded one; exit with code 1 if they differ."),
+    ] = False,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore",
+            metavar="PATH|header:NAME",
+            help="With --compare: leave out a value of the response's body, or a header (repeatable).",
+        ),
+    ] = None,
     timeout_s: Annotated[
         float,
         typer.Option(
@@ -98,9 +133,13 @@ def replay(
 
     A capture keeps its method, path, header fields and exact body. Its timestamp and signature are new.
     """
+    sources = sources or []
+    if not sources and not failed:
+        raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
     if "" in sources:
         raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
     refuse_contradictions(
+        {"--failed": failed, "a SOURCE": bool(sources)},
         stdin=(("the secret", secret_file), ("a source", "-" if "-" in sources else None)),
         pointless={
             "--as-captured sends the request as it was captured": {
@@ -109,7 +148,9 @@ def replay(
                 "--unset": as_captured and bool(unset),
                 "--edit": as_captured and edit,
             },
-            "--dry-run sends nothing": {"--json": dry_run and json},
+            "--dry-run sends nothing": {"--json": dry_run and json, "--compare": dry_run and compare},
+            "Nothing is searched without --failed": {"--since": since is not None and not failed},
+            "Nothing is compared without --compare": {"--ignore": bool(ignore) and not compare},
         },
     )
     plan = ReplayPlan(
@@ -133,10 +174,29 @@ def replay(
         org=org,
         secret_file=secret_file,
         insecure_api=insecure_api,
+        failed=failed,
+        since_s=_since(since, ctx.obj),
+        ignoring=_ignoring(ignore or []) if compare else None,
+        as_lambda=as_ == _LAMBDA,
     )
     # While the payload is being edited, it is in a temporary file that only this process deletes.
     with unwinding_on_sigterm() if edit else nullcontext():
         return run_batch(plan, ctx.obj)
+
+
+def _since(text: str | None, runtime: Runtime) -> float | None:
+    if text is None:
+        return None
+    from port_hook_cli.text.durations import parse_since
+
+    return parse_since(text, now=runtime.now())
+
+
+def _ignoring(texts: list[str]) -> Ignoring:
+    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.replay.comparing import NEVER_COMPARED
+
+    return Ignoring.parse(texts, headers=NEVER_COMPARED)
 
 
 def _edits(assignments: list[str], unset: list[str]) -> Edits | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,10 @@ from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
 
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store import CaptureStore
+
+_MOST_REPLAYS = 10
 _START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
 
 
@@ -31,6 +36,7 @@ def show(
         bool, typer.Option("--file", help="Write a capture file to stdout, for `replay` and `verify`.")
     ] = False,
     store: options.Store = None,
+    no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show one capture in full."""
@@ -41,11 +47,12 @@ def show(
     _refuse_file(capture, runtime)
     with open_captures(store, runtime, show_only=True) as kept:
         exchange = kept.get(capture)
+        replays = [] if body or as_file or as_json else list(_replays(exchange, kept))
     if body:
         return _write_body(exchange, runtime)
     if as_file or as_json:
         return _write_document(exchange, runtime, indented=as_file)
-    return _show(exchange, runtime)
+    return _show(exchange, replays, runtime, pager=not no_pager)
 
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
@@ -90,10 +97,18 @@ def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> 
     return ExitCode.OK
 
 
-def _show(exchange: Exchange, runtime: Runtime) -> ExitCode:
+def _replays(exchange: Exchange, kept: CaptureStore) -> Iterator[Exchange]:
+    """Return the latest replays of a capture, newest first."""
+    from port_hook_cli.captures.statements import StoreFilter
+
+    return kept.select(StoreFilter(replay_of=exchange.invocation.id), limit=_MOST_REPLAYS)
+
+
+def _show(exchange: Exchange, replays: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> ExitCode:
     from port_hook_cli.captures.view import capture_lines
     from port_hook_cli.terminal.console import Output
+    from port_hook_cli.terminal.pager import print_paged
 
     output = Output(runtime.stdout, runtime.environ)
-    output.print(*output.fit(capture_lines(exchange)))
+    print_paged(output.fit(capture_lines(exchange, replays)), runtime, wanted=pager)
     return ExitCode.OK

@@ -11,12 +11,11 @@ from typing import Any
 from port_hook_cli import __version__
 from port_hook_cli.actions.decryption_view import plain_value
 from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.captures.comparison import compare
+from port_hook_cli.captures.exports import Exported, find_export
 from port_hook_cli.captures.index import IndexState
 from port_hook_cli.errors import UsageError
-from port_hook_cli.inspector.comparison import compare
-from port_hook_cli.inspector.exports import find_export
 from port_hook_cli.inspector.feed import Feed
-from port_hook_cli.inspector.json_levels import NoSuchValue
 from port_hook_cli.inspector.parameters import Parameters, read_number, read_query, read_report, read_resend
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
@@ -25,6 +24,7 @@ from port_hook_cli.inspector.sending import ReplayDestination, Resent, resend
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.javascript.pointers import NoSuchValue
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 
@@ -161,7 +161,7 @@ class Inspector:
         url = self._setup.destination.default_url(exchange) or target_url(
             "http://127.0.0.1:8000", exchange.invocation.target
         )
-        text = await asyncio.to_thread(row.write, exchange, url)
+        text = await asyncio.to_thread(row.write, [Exported(exchange, url)])
         return message({"text": text, "filename": f"{_file_name(exchange.invocation.id)}.{row.ending}"})
 
     async def compare(self, parameters: Parameters) -> dict[str, Any]:

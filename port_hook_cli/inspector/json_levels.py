@@ -7,18 +7,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from port_hook_cli.javascript.pointers import MAX_POINTER, escaped, value_at
+
 SCALAR_CHARACTERS = 4_096
 MAX_CHILDREN = 1_000
 MAX_MATCHES = 200
-MAX_POINTER = 4_096
-"""A match at a longer pointer is left out; no address could name it."""
 
 _MAX_VISITED = 300_000
-_MAX_DIGITS = 15
-
-
-class NoSuchValue(ValueError):
-    """A pointer that leads nowhere in the document."""
 
 
 class _Member(NamedTuple):
@@ -26,27 +21,6 @@ class _Member(NamedTuple):
 
     key: str
     value: Any
-
-
-def value_at(document: Any, pointer: str) -> Any:
-    """Return the value at a JSON Pointer (RFC 6901); raises NoSuchValue."""
-    if pointer and not pointer.startswith("/"):
-        raise NoSuchValue(pointer)
-    value = document
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and is_index(key, value):
-            value = value[int(key)]
-        else:
-            raise NoSuchValue(pointer)
-    return value
-
-
-def is_index(key: str, values: list[Any]) -> bool:
-    """Return whether a token of a JSON Pointer is the number of a member of `values`."""
-    return key.isascii() and key.isdigit() and len(key) <= _MAX_DIGITS and int(key) < len(values)
 
 
 def level(document: Any, pointer: str, *, offset: int = 0, limit: int = MAX_CHILDREN) -> dict[str, Any]:
@@ -91,21 +65,6 @@ def scalar_text(value: Any) -> str:
     return json.dumps(value)
 
 
-def short_text(value: Any, limit: int) -> str:
-    """Return the beginning of a value's JSON, at most `limit` characters and an ellipsis.
-
-    Each level takes a character, so that a deep document reaches the limit before Python's recursion limit.
-    """
-    parts: list[str] = []
-    length = 0
-    for part in json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(value):
-        parts.append(part[: limit + 1])
-        length += len(part)
-        if length > limit:
-            return "".join(parts)[:limit] + "…"
-    return "".join(parts)
-
-
 def find(document: Any, text: str) -> dict[str, Any]:
     """Return the pointers of members whose key or scalar contains `text` (in any case), at most 200."""
     wanted = text.casefold()
@@ -121,11 +80,6 @@ def find(document: Any, text: str) -> dict[str, Any]:
             is_complete = is_complete and pointer is not None
             matches += [pointer] if pointer is not None else []
     return {"matches": matches, "complete": is_complete}
-
-
-def escaped(key: str) -> str:
-    """Return a key as a token of a JSON Pointer."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _pointer(keys: Sequence[str]) -> str | None:

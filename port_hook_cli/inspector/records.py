@@ -8,9 +8,8 @@ from math import isfinite
 from typing import Any
 
 from port_hook_cli.captures.exchange_view import what_it_is
+from port_hook_cli.captures.exports import EXPORT_FORMATS
 from port_hook_cli.captures.index import Histogram, Listed, Spans
-from port_hook_cli.inspector.exports import EXPORT_FORMATS
-from port_hook_cli.inspector.json_levels import short_text
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -22,6 +21,7 @@ from port_hook_cli.invocations.models import (
     Response,
     Verdict,
 )
+from port_hook_cli.javascript.pointers import short_text
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.view import fate_message
 from port_hook_cli.signatures.signing import sign

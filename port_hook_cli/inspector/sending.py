@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.replays import open_for_replays, save_replay
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
-from port_hook_cli.inspector.json_levels import NoSuchValue
 from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
-from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.javascript.pointers import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.sources import from_exchange, handler_here
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
 from port_hook_cli.text.secret import Secret
 
 TIMEOUT_S = 40.0
@@ -131,21 +129,9 @@ class ToTheHandler:
         return Resent(request=request, delivery=delivery, capture_id="" if saved else request.id, notes=notes)
 
     def _save(self, request: Invocation, delivery: Delivery) -> str:
-        verdict = UNCHECKED
-        if self._secret is not None:
-            verdict = verify_signature(request.headers, request.body, self._secret, now=request.received_at)
-        exchange = Exchange(
-            invocation=request,
-            verdict=verdict,
-            payload=read_payload(request.body, request.headers),
-            delivery=delivery,
-            response=None
-            if delivery.status is None
-            else Response(status=delivery.status, headers=delivery.headers, body=delivery.body),
-        )
         try:
-            with open_store(self._store, self._store.parent) as store:
-                store.add([exchange])
+            with open_for_replays(self._store) as store:
+                save_replay(store, request, delivery, secret=self._secret)
         except StoreError as error:
             return f"The replay was sent but not saved: {error.message}"
         return ""
@@ -213,7 +199,7 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def _with_value(document: Any, pointer: str, value: Any) -> Any:
-    from port_hook_cli.inspector.json_levels import is_index, value_at
+    from port_hook_cli.javascript.pointers import is_index, value_at
 
     if not pointer:
         return value

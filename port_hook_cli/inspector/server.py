@@ -27,11 +27,11 @@ from port_hook_cli.inspector.access import (
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
-from port_hook_cli.inspector.json_levels import NoSuchValue
 from port_hook_cli.inspector.page_files import PageFile, PageFiles, load_page_files
 from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.remembered import InspectorAddress
 from port_hook_cli.inspector.sending import BadJson
+from port_hook_cli.javascript.pointers import NoSuchValue
 
 HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.captures.reading import open_captures
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
@@ -22,6 +23,7 @@ from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
+from port_hook_cli.replay.lambda_client import LambdaClient, endpoint_url, event_of
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
     Captures,
@@ -30,6 +32,7 @@ from port_hook_cli.replay.series import (
     Series,
     SourcePlaces,
     exit_code,
+    find_failed,
     find_source,
     send_series,
     unexpected,
@@ -44,6 +47,8 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
+    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.captures.store import CaptureStore
     from port_hook_cli.replay.editing import Edits
 
 _SEPARATOR = b"\n\n"
@@ -53,7 +58,8 @@ _SEPARATOR = b"\n\n"
 class ReplayPlan:
     """The options of `replay`, parsed and checked. `to` is None if each capture is sent where it was forwarded.
 
-    Times are seconds; a `timeout_s` of 0 is no limit.
+    Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
+    seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function.
     """
 
     sources: Sequence[str]
@@ -72,6 +78,10 @@ class ReplayPlan:
     org: str | None
     secret_file: str | None
     insecure_api: bool
+    failed: bool = False
+    since_s: float | None = None
+    ignoring: Ignoring | None = None
+    as_lambda: bool = False
 
     @property
     def sends(self) -> int:
@@ -83,14 +93,18 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan` and return the exit code; raises PortHookError."""
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
-    sources = asyncio.run(_find(plan, runtime, settings))
+    sources = _find_failed(plan, runtime) if plan.failed else asyncio.run(_find(plan, runtime, settings))
+    if not sources:
+        return ExitCode.OK
+    plan = replace(plan, sources=[source.name for source in sources])
     replays = [_prepare(source, plan, runtime) for source in sources]
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
-        return _print_requests(replays, sign, runtime)
+        return _print_requests(replays, sign, runtime, as_lambda=plan.as_lambda)
     if secret is not None:
         asyncio.run(tell_sandbox(list(_deliveries(replays)), settings(), runtime))
-    return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "")
+    with _Keeper(plan, runtime, secret) as keeper:
+        return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "", keeper=keeper)
 
 
 def _deliveries(replays: Sequence[Replay]) -> Iterator[dict[str, Any]]:
@@ -133,6 +147,19 @@ async def _find(plan: ReplayPlan, runtime: Runtime, settings: Callable[[], Setti
         return [await find_source(name, places) for name in plan.sources]
 
 
+def _find_failed(plan: ReplayPlan, runtime: Runtime) -> list[ReplaySource]:
+    """Return the captures that failed, and say how many there are."""
+    with open_captures(plan.store, runtime) as captures:
+        sources, done = find_failed(captures, plan.since_s)
+    if done:
+        tell(f"note: left out {done}, whose latest replay did not fail", runtime)
+    if sources:
+        tell(f"{'Captures' if len(sources) > 1 else 'Capture'} that failed: {len(sources)}, oldest first.", runtime)
+    else:
+        tell("No captures failed, so there is nothing to send.", runtime)
+    return sources
+
+
 def _read_file(name: str, *, runtime: Runtime) -> bytes | None:
     try:
         if name != "-" and not (runtime.cwd / name).is_file():
@@ -170,7 +197,12 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
             f"{source.name} has no signature to send as captured.",
             hint="Leave out --as-captured to sign it.",
         )
-    to = plan.to or _default_target(source, runtime)
+    if plan.ignoring is not None and source.recorded is None:
+        raise UsageError(
+            f"{source.name} was not forwarded, so there is no response of a handler to compare with.",
+            hint="Leave out --compare, or name captures that `listen` forwarded.",
+        )
+    to = endpoint_url(plan.to) if plan.as_lambda else plan.to or _default_target(source, runtime)
     notes = [*source.notes, *_notes(source, plan)]
     body, more = plan.edits.apply(source.invocation.body) if plan.edits else (source.invocation.body, ())
     for note in (*notes, *more):
@@ -179,7 +211,14 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
         body = _edit(body, runtime)
     url = target_url(to, source.invocation.target)
     request = draft(source.invocation, plan.rewriting, url=url, body=body)
-    return Replay(source=source.name, run_id=source.run_id, draft=request, url=url)
+    return Replay(
+        source=source.name,
+        run_id=source.run_id,
+        draft=request,
+        url=url,
+        recorded=source.recorded,
+        is_stored=source.is_stored,
+    )
 
 
 def _default_target(source: ReplaySource, runtime: Runtime) -> str:
@@ -221,10 +260,50 @@ def _finish(request: Invocation, *, plan: ReplayPlan, runtime: Runtime, secret: 
     return finish(request, plan.rewriting, id_=runtime.new_id(), now=runtime.now(), secret=secret, unit=plan.unit)
 
 
-def _print_requests(replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], runtime: Runtime) -> ExitCode:
-    content = _SEPARATOR.join(request_text(sign(replay.draft), replay.url) for replay in replays)
+def _print_requests(
+    replays: Sequence[Replay], sign: Callable[[Invocation], Invocation], runtime: Runtime, *, as_lambda: bool
+) -> ExitCode:
+    written = event_of if as_lambda else request_text
+    content = _SEPARATOR.join(written(sign(replay.draft), replay.url) for replay in replays)
     write_content(content, runtime.stdout, end="\n")
     return ExitCode.OK
+
+
+class _Keeper:
+    """Adds replays of the store's captures to the store. A series is not kept: it would push out what Port sent."""
+
+    def __init__(self, plan: ReplayPlan, runtime: Runtime, secret: Secret | None) -> None:
+        self._plan, self._runtime, self._secret = plan, runtime, secret
+        self._stack = ExitStack()
+        self._store: CaptureStore | None = None
+        self._is_broken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def keep(self, sent: Sent) -> str | None:
+        """Save a replay; return its id, None if it is not saved. A store that cannot be written is a warning."""
+        if not sent.replay.is_stored or self._plan.series.times > 1 or self._is_broken:
+            return None
+        try:
+            return self._save(sent)
+        except StoreError as problem:
+            self._is_broken = True
+            tell(f"warning: the responses were not saved: {problem.message}", self._runtime)
+            return None
+
+    def _save(self, sent: Sent) -> str | None:
+        from port_hook_cli.captures.opening import store_path
+        from port_hook_cli.captures.replays import open_for_replays, save_replay
+
+        if self._store is None:
+            self._store = self._stack.enter_context(open_for_replays(store_path(self._plan.store, self._runtime.cwd)))
+        return save_replay(self._store, sent.request, sent.delivery, secret=self._secret) or None
 
 
 @dataclass(slots=True)
@@ -234,16 +313,32 @@ class _Report:
     plan: ReplayPlan
     runtime: Runtime
     advance: Callable[[], None]
+    keep: Callable[[Sent], str | None]
     deliveries: list[Delivery] = field(default_factory=list)
+    are_same: list[bool] = field(default_factory=list)
     elapsed_s: float = 0.0
 
     def add(self, sent: Sent) -> None:
         self.elapsed_s = max(self.elapsed_s, sent.elapsed_s)
         self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_response(sent.delivery))
+        capture_id = self.keep(sent)
+        compared = self._compare(sent)
         if self.plan.json:
             record = delivery_record(sent.delivery, source=sent.replay.source, run_id=sent.replay.run_id)
-            emit(record, self.runtime.stdout)
+            emit({**record, "capture": capture_id, **compared}, self.runtime.stdout)
         self.advance()
+
+    def _compare(self, sent: Sent) -> dict[str, Any]:
+        """Show how a response differs from the recorded one; return what a record has of it."""
+        if self.plan.ignoring is None or sent.replay.recorded is None:
+            return {}
+        from port_hook_cli.replay.comparing import compare_responses, comparison_fields, comparison_lines
+
+        found = compare_responses(sent.replay.recorded, sent.delivery, self.plan.ignoring)
+        self.are_same.append(found.is_same)
+        if not self.plan.json:
+            Output(self.runtime.stdout, self.runtime.environ).print(*comparison_lines(sent.replay.source, found))
+        return comparison_fields(found)
 
 
 def _send(
@@ -253,9 +348,10 @@ def _send(
     runtime: Runtime,
     *,
     conflict: str,
+    keeper: _Keeper,
 ) -> ExitCode:
     with _progress(plan.sends, runtime) as advance:
-        report = _Report(plan, runtime, advance)
+        report = _Report(plan, runtime, advance, keeper.keep)
         try:
             asyncio.run(_send_all(replays, sign, plan, report))
             interrupted = False
@@ -263,7 +359,10 @@ def _send(
             interrupted = True
     if report.deliveries and not plan.json:
         _show(report, plan, runtime, conflict)
-    return ExitCode.INTERRUPTED if interrupted else exit_code(report.deliveries, plan.expectation)
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    code = exit_code(report.deliveries, plan.expectation)
+    return code if all(report.are_same) else code or ExitCode.FAILED
 
 
 async def _send_all(
@@ -271,7 +370,8 @@ async def _send_all(
 ) -> None:
     from port_hook_cli.http.client import HttpClient
 
-    async with HttpClient(timeout_s=plan.timeout_s) as client:
+    async with HttpClient(timeout_s=plan.timeout_s) as http:
+        client = LambdaClient(http) if plan.as_lambda else http
         await send_series(replays, plan.series, client=client, finish=sign, on_sent=report.add)
 
 
@@ -289,7 +389,11 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
 
 
 def _show(report: _Report, plan: ReplayPlan, runtime: Runtime, conflict: str) -> None:
-    if plan.sends == 1:
+    if plan.ignoring is not None:
+        from port_hook_cli.replay.comparing import summary_line
+
+        print(summary_line(report.are_same), file=runtime.stdout)
+    elif plan.sends == 1:
         _show_one(report.deliveries[0], runtime, conflict)
     else:
         from port_hook_cli.replay.tally import tally_deliveries

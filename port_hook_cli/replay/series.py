@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
+from port_hook_cli.captures.statements import StoreFilter
+from port_hook_cli.captures.store import LAST
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
@@ -14,6 +16,9 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.replay.pace import Pace
 from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file, from_run, handler_here
 from port_hook_cli.runs.updates import is_node_run
+
+_FAILED = 500
+_MOST_BYTES = 256 * 1024 * 1024
 
 LEAST_PREFIX = 4
 """The least number of characters of a capture's id: with fewer, a typing error could send another request."""
@@ -30,8 +35,24 @@ class Captures(Protocol):
         """Return where the last listener with this store forwarded to."""
         ...
 
-    def find(self, *, run_id: str, limit: int) -> Iterator[Exchange]:
-        """Yield captures of a run, newest first."""
+    def find(self, *, run_id: str | None = None, limit: int, originals: bool) -> Iterator[Exchange]:
+        """Yield captures, newest first: those of a run, or all; without replays if `originals` is set."""
+        ...
+
+
+class FailedCaptures(Protocol):
+    """The capture store, as far as `replay --failed` reads it. All methods raise StoreError."""
+
+    def last_target(self) -> str | None:
+        """Return where the last listener with this store forwarded to."""
+        ...
+
+    def select(self, wanted: StoreFilter, *, oldest: bool) -> Iterator[Exchange]:
+        """Yield the captures that match, in the order of their arrival."""
+        ...
+
+    def replayed(self) -> dict[str, int | None]:
+        """Return the status of the latest replay of each capture by the capture's id, None without a response."""
         ...
 
 
@@ -46,6 +67,13 @@ class SourcePlaces(NamedTuple):
     is_directory: Callable[[str], bool]
     open_captures: Callable[[], Captures | None]
     get_run: Callable[[str], Awaitable[Mapping[str, Any]]]
+
+
+class FailedSources(NamedTuple):
+    """The captures to send again, and how many were left out because a replay of them did not fail."""
+
+    sources: list[ReplaySource]
+    done: int
 
 
 async def find_source(name: str, places: SourcePlaces) -> ReplaySource:
@@ -64,17 +92,39 @@ async def find_source(name: str, places: SourcePlaces) -> ReplaySource:
 
 def _from_store(name: str, exchange: Exchange, places: SourcePlaces) -> ReplaySource:
     """Return a capture of the store as a source; one that was not forwarded has the last listener's target."""
-    source, captures = from_exchange(name, exchange), places.open_captures()
-    if exchange.delivery is not None or captures is None:
-        return source
-    return replace(source, listener_target=handler_here(captures.last_target()))
+    captures = places.open_captures()
+    return _stored(name, exchange, None if captures is None else captures.last_target())
+
+
+def _stored(name: str, exchange: Exchange, last_target: str | None) -> ReplaySource:
+    source = replace(from_exchange(name, exchange), is_stored=True)
+    return source if exchange.delivery is not None else replace(source, listener_target=handler_here(last_target))
+
+
+def find_failed(captures: FailedCaptures, since_s: float | None) -> FailedSources:
+    """Return the captures that the handler failed, oldest first, without those whose latest replay did not fail.
+
+    Replays themselves are left out. Raises StoreError, also for more than the memory should hold.
+    """
+    replayed, last_target = captures.replayed(), captures.last_target()
+    sources: list[ReplaySource] = []
+    done = size = 0
+    for exchange in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
+        if (replayed.get(exchange.invocation.id) or _FAILED) < _FAILED:
+            done += 1
+            continue
+        size += len(exchange.invocation.body)
+        if size > _MOST_BYTES:
+            raise StoreError("The captures that failed have more than 256 MiB.", hint="Send fewer with --since.")
+        sources.append(_stored(exchange.invocation.id, exchange, last_target))
+    return FailedSources(sources, done)
 
 
 def _find_capture(name: str, places: SourcePlaces) -> Exchange:
     captures = places.open_captures()
     if captures is not None and len(name) >= LEAST_PREFIX:
         try:
-            return captures.get(name)
+            return _newest_original(captures) if name == LAST else captures.get(name)
         except StoreError as problem:
             if not places.is_directory(name):
                 raise _with_sentence(problem, f"There is no file {name} either.") from problem
@@ -91,10 +141,15 @@ def _find_capture(name: str, places: SourcePlaces) -> Exchange:
     )
 
 
+def _newest_original(captures: Captures) -> Exchange:
+    """Return the newest capture that is not a replay: `replay last --set …` can be repeated with other values."""
+    return next(captures.find(limit=1, originals=True), None) or captures.get(LAST)
+
+
 async def _find_run(name: str, places: SourcePlaces) -> ReplaySource:
 
     captures = places.open_captures()
-    captured = None if captures is None else next(captures.find(run_id=name, limit=1), None)
+    captured = None if captures is None else next(captures.find(run_id=name, limit=1, originals=True), None)
     if captured is not None:
         return _from_store(name, captured, places)
     if is_node_run(name):
@@ -122,14 +177,17 @@ class Replay(NamedTuple):
     run_id: str | None
     draft: Invocation
     url: str
+    recorded: Delivery | None = None
+    is_stored: bool = False
 
 
 class Sent(NamedTuple):
-    """A replay that was sent; `elapsed_s` is the time since the series began, in seconds."""
+    """A replay that was sent as `request`; `elapsed_s` is the time since the series began, in seconds."""
 
     replay: Replay
     delivery: Delivery
     elapsed_s: float
+    request: Invocation
 
 
 class Client(Protocol):
@@ -166,8 +224,9 @@ async def send_series(
         for replay in queue:
             if pace is not None:
                 await pace.turn()
-            delivery = await client.send(finish(replay.draft), replay.url)
-            on_sent(Sent(replay=replay, delivery=delivery, elapsed_s=clock() - began))
+            request = finish(replay.draft)
+            delivery = await client.send(request, replay.url)
+            on_sent(Sent(replay=replay, delivery=delivery, elapsed_s=clock() - began, request=request))
 
     await _together(work() for _ in range(min(series.concurrency, len(replays) * series.times)))
 

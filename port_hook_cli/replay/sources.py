@@ -13,7 +13,7 @@ from port_hook_cli.captures.truncation import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
 from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures.signable import as_port_sends
@@ -30,6 +30,7 @@ class ReplaySource:
     `invocation.replay_of` is the id of the capture that it comes from, if any. `forwarded_to` is the URL that the
     capture was forwarded to, and `listener_target` the one that the store's last listener forwarded to. Both are None
     unless they are URLs on this machine: a store may come from a stranger, who must not choose another machine.
+    `recorded` is what came of the capture at its handler, and `is_stored` says that it is in the store.
     """
 
     name: str
@@ -37,6 +38,8 @@ class ReplaySource:
     notes: tuple[str, ...] = ()
     forwarded_to: str | None = None
     listener_target: str | None = None
+    recorded: Delivery | None = None
+    is_stored: bool = False
 
     @property
     def run_id(self) -> str | None:
@@ -57,6 +60,7 @@ def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
         invocation=invocation,
         notes=_verdict_notes(exchange.verdict),
         forwarded_to=handler_here(exchange.delivery.url) if exchange.delivery else None,
+        recorded=exchange.delivery,
     )
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.errors import ExitCode
-from port_hook_cli.invocations.models import Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
@@ -27,6 +29,94 @@ LISTENED = (
         response=Response(status=401),
     ),
 )
+
+
+def outcome(id_: str, *, handler: int | None, response: int | None, fault: str | None = None) -> Exchange:
+    """A capture that was forwarded, and what came of it."""
+    is_forwarded = handler is not None or fault is not None
+    return an_exchange(
+        an_invocation(id=id_),
+        delivery=Delivery(url="http://127.0.0.1:1/", status=handler, fault=fault) if is_forwarded else None,
+        response=None if response is None else Response(status=response),
+    )
+
+
+OUTCOMES = (
+    outcome("aa0000000001", handler=200, response=200),
+    outcome("bb0000000002", handler=503, response=503),
+    outcome("cc0000000003", handler=None, response=502, fault="unreachable"),
+    outcome("dd0000000004", handler=None, response=401),
+    outcome("ee0000000005", handler=None, response=None),
+    outcome("ff0000000006", handler=404, response=404),
+)
+
+
+@pytest.fixture
+def outcomes(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add(OUTCOMES)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--status-code", "503"), "b"),
+        (("--status-code", "5xx"), "cb"),
+        (("--status-code", "4XX"), "fd"),
+        (("--failed",), "ecb"),
+        (("--failed", "--status-code", "502"), "c"),
+        (("--failed", "--limit", "1"), "e"),
+        (("--failed", "--verdict", "invalid"), ""),
+        (("--failed", "--jq", ".payload.properties.none"), ""),
+        (("--failed", "--jq", '.action == "create_vm"', "--search", "CREATE", "--since", "2023-01-01"), "ecb"),
+    ],
+)
+def test_captures_are_found_by_their_outcome(run: Run, outcomes: None, options: tuple[str, ...], found: str) -> None:
+    assert "".join(name[0] for name in shown(run("captures", *options).out)) == found
+    assert "".join(record["id"][0] for record in run("captures", *options, "--json").records) == found
+
+
+def test_capture_whose_outcome_is_not_json_has_no_status(run: Run, outcomes: None, folder: Path) -> None:
+    with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as database:
+        database.execute("UPDATE captures SET answer = '{', delivery = NULL WHERE id = 'aa0000000001'")
+        database.commit()
+    result = run("captures", "--status-code", "200")
+    assert (result.code, shown(result.out)) == (0, [])
+    assert run("captures", "--failed").code == ExitCode.STORE
+
+
+def test_captures_refuses_a_status_code_that_is_none(run: Run, kept: None) -> None:
+    assert run("captures", "--status-code", "bad").code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ('.action == "delete_vm"', ["bb0000000002"]),
+        ('.context.runId | startswith("r_")', ["bb0000000002", "aa0000000001"]),
+        (".missing", []),
+    ],
+)
+def test_captures_are_found_by_a_jq_expression(run: Run, kept: None, expression: str, found: list[str]) -> None:
+    assert shown(run("captures", "--jq", expression).out) == found
+
+
+def test_captures_say_how_often_a_jq_expression_failed(run: Run, kept: None) -> None:
+    result = run("captures", "--jq", ".action.b")
+    assert "note: the expression of --jq failed for 2 captures, for example with: " in result.err
+    assert "No captures match." in result.err
+
+
+def test_captures_refuse_a_jq_expression_that_is_not_valid(run: Run, kept: None) -> None:
+    result = run("captures", "--jq", ".a |")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "The expression of --jq is not valid: jq: compile error" in result.err
+
+
+def test_captures_stop_a_jq_expression_that_does_not_end(run: Run, kept: None) -> None:
+    result = run("captures", "--jq", 'if type == "null" then 1 else [range(1e12)] end')
+    assert result.code == ExitCode.USAGE
+    assert "was stopped" in result.err
 
 
 @pytest.fixture
@@ -54,6 +144,7 @@ def test_captures_lists_the_newest_first(run: Run, kept: None) -> None:
         (("--action", "create_vm"), ["aa0000000001"]),
         (("--status", "invalid"), ["bb0000000002"]),
         (("--status", "INVALID"), ["bb0000000002"]),
+        (("--verdict", "invalid"), ["bb0000000002"]),
         (("--run", RUN_ID), ["aa0000000001"]),
         (("--since", "2023-11-14T23:00:00Z"), ["bb0000000002"]),
         (("--search", "DELETE_vm"), ["bb0000000002"]),

@@ -36,7 +36,7 @@ def test_the_help_names_each_value_as_a_user_does(run: Run, name: str) -> None:
 
 
 def test_the_usage_keeps_braces_around_alternatives_only(run: Run) -> None:
-    assert run("replay", "--help").out.startswith("Usage: port-hook replay [OPTIONS] SOURCE...\n")
+    assert run("export", "--help").out.startswith("Usage: port-hook export [OPTIONS] ID...\n")
     assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] {ID|last}\n")
 
 

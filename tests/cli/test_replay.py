@@ -417,6 +417,7 @@ def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, targe
         "url": f"{target.url}/",
         "status": 200,
         "error": None,
+        "capture": None,
     }
     assert second["status"] == 200
 

@@ -21,14 +21,18 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError, Rendering
-from port_hook_cli.captures import capture_file
+from port_hook_cli.captures import capture_file, diff_view
+from port_hook_cli.captures.comparison import compare
+from port_hook_cli.captures.pruning import PruneCount
 from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.prune import prune_record
 from port_hook_cli.invocations import records
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
+from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
+from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
 from port_hook_cli.retarget import records as retarget_records
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.runs import records as run_records
@@ -208,6 +212,12 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield records.delivery_record(delivery, source="s", run_id=None)
     yield capture_file.capture_summary(exchange)
     yield dict.fromkeys(capture_file.to_capture(exchange))
+    compared = compare(exchange, Exchange(invocation=invocation, verdict=verdict, payload=Payload()))
+    yield diff_view.diff_record(("a", "b"), compared)
+    yield {**compared["facts"][0], "from": ""}
+    yield prune_record(PruneCount(1, 2), dry_run=False)
+    recorded = ResponseComparison(recorded=200, status=200)
+    yield {**records.delivery_record(delivery, source="s", run_id=None), **comparison_fields(recorded), "capture": None}
     yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
     yield run_records.dry_run_record("r", [], api_url="u")
     yield retarget_records.restore_record(

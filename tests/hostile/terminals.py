@@ -7,7 +7,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,15 @@ class Shown:
         return [character for character in self.text if character not in "\n\t" and not is_visible(character)]
 
 
-def on_terminal(folder: Path, *args: str, env: Mapping[str, str] | None = None) -> Shown:
-    """Run port-hook in `folder` with stdout and stderr on a pseudo-terminal."""
+def on_terminal(
+    folder: Path,
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    prepare: Callable[[int], None] = lambda _: None,
+) -> Shown:
+    """Run port-hook in `folder` with stdout and stderr on a pseudo-terminal, which `prepare` gets first."""
     with contextlib.chdir(folder), _terminal() as (stream, written):
+        prepare(stream.fileno())
         runtime = Runtime(
             environ={"COLUMNS": "120", "TERM": "xterm-256color", **(env or {})},
             cwd=folder,

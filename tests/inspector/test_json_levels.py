@@ -8,14 +8,12 @@ from hypothesis import strategies as st
 
 from port_hook_cli.inspector.json_levels import (
     MAX_MATCHES,
-    NoSuchValue,
     describe,
     find,
     level,
     scalar_text,
-    short_text,
-    value_at,
 )
+from port_hook_cli.javascript.pointers import NoSuchValue, short_text, value_at
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("aB~/", max_size=4),

@@ -41,7 +41,7 @@ class Shelf:
     def last_target(self) -> str | None:
         return None
 
-    def find(self, *, run_id: str, limit: int) -> Iterator[Exchange]:
+    def find(self, *, run_id: str | None = None, limit: int, originals: bool) -> Iterator[Exchange]:
         found = [exchange for exchange in self.exchanges if exchange.payload.run_id == run_id]
         return iter(found[:limit])
 

@@ -3,7 +3,7 @@ import { html, Button, Icon, useEffect, useState } from "./ui.js";
 import { get } from "./api.js";
 import { nameOf, oneLine, time, visible } from "./format.js";
 
-const MARKS = { changed: "≠", added: "+", removed: "−" };
+const MARKS = { changed: "≠", added: "+", removed: "−", moved: "→" };
 
 export function Comparison({ a, b, actions }) {
   const [found, setFound] = useState(null);
@@ -42,6 +42,6 @@ function Changes({ title, changes }) {
       <tbody>${changes.map((change) => html`<tr key=${change.path} class=${change.kind}>
         <td class="mark" title=${change.kind}><span aria-hidden="true">${MARKS[change.kind]}</span><span class="sr">${change.kind}</span></td>
         <th scope="row">${visible(change.path || "(whole body)")}</th>
-        <td>${change.before !== null && html`<del>${visible(change.before)}</del>`}</td>
+        <td>${change.from !== undefined && html`<small class="dim">${visible(change.from || "(whole body)")}</small> `}${change.before !== null && html`<del>${visible(change.before)}</del>`}</td>
         <td>${change.after !== null && html`<ins>${visible(change.after)}</ins>`}</td></tr>`)}</tbody></table>`;
 }

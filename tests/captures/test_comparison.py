@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.inspector.comparison import MAX_CHANGES, compare, differences
+from port_hook_cli.captures.comparison import MAX_CHANGES, compare, differences
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 
 scalars = st.one_of(

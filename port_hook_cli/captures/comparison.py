@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from port_hook_cli.inspector.json_levels import MAX_POINTER, escaped, short_text
 from port_hook_cli.invocations.models import Exchange, Headers
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.javascript.pointers import MAX_POINTER, escaped, short_text
 
 MAX_CHANGES = 500
 _TEXT = 2_000
@@ -16,32 +18,98 @@ Change = dict[str, Any]
 
 
 def compare(a: Exchange, b: Exchange) -> dict[str, Any]:
-    """Return the differences of two captures: `body`, `headers` and `facts`, each a list of changes.
+    """Return the differences of two captures: `body`, `headers`, `facts` and `response`, each a list of changes.
 
-    `complete` is False if there are more than 500 in a list; `note` says why bodies were not compared as JSON.
+    `response` has those of the responses' bodies. `complete` is False if there are more than 500 in a list; `note` says
+    why bodies were not compared as JSON.
     """
-    bodies, is_complete, note = _bodies(a, b)
+    bodies = compare_bodies(
+        JsonBody(a.invocation.body, a.payload.document, a.payload.problem),
+        JsonBody(b.invocation.body, b.payload.document, b.payload.problem),
+    )
+    responses = compare_bodies(_response_json(a), _response_json(b))
     return {
-        "body": bodies,
-        "headers": _headers(a, b),
+        "body": bodies.changes,
+        "headers": compare_headers(a.invocation.headers, b.invocation.headers),
         "facts": list(_facts(a, b)),
-        "complete": is_complete,
-        "note": note,
+        "response": responses.changes,
+        "complete": bodies.is_complete and responses.is_complete,
+        "note": bodies.note,
     }
 
 
-def _bodies(a: Exchange, b: Exchange) -> tuple[list[Change], bool, str | None]:
-    one, other = a.invocation.body, b.invocation.body
-    if one == other:
-        return [], True, None
-    if a.payload.document is None or b.payload.document is None:
-        problem = a.payload.problem or b.payload.problem or "a body is not JSON"
-        sizes = _change("", "changed", f"{len(one)} bytes", f"{len(other)} bytes")
-        return [sizes], True, f"The bodies were not compared as JSON: {problem}."
-    found = list(islice(differences(a.payload.document, b.payload.document), MAX_CHANGES + 1))
+class JsonBody(NamedTuple):
+    """A body, the JSON document in it or None, and why there is none."""
+
+    content: bytes
+    document: Any
+    problem: str | None = None
+
+    @classmethod
+    def read(cls, content: bytes) -> JsonBody:
+        """Return a body with its document, if it has one."""
+        payload = read_payload(content, Headers())
+        return cls(content, payload.document, payload.problem)
+
+
+class BodyChanges(NamedTuple):
+    """The changes from one body to another, at most 500, and why they were not compared as JSON."""
+
+    changes: list[Change]
+    is_complete: bool = True
+    note: str | None = None
+
+
+def compare_bodies(one: JsonBody, other: JsonBody) -> BodyChanges:
+    """Return the changes from one body to another: those of the JSON in them if both have some, or else the sizes."""
+    if one.content == other.content:
+        return BodyChanges([])
+    if one.document is None or other.document is None:
+        problem = one.problem or other.problem or "a body is not JSON"
+        sizes = _change("", "changed", f"{len(one.content)} bytes", f"{len(other.content)} bytes")
+        return BodyChanges([sizes], note=f"The bodies were not compared as JSON: {problem}.")
+    found = list(islice(differences(one.document, other.document), MAX_CHANGES + 1))
     if not found:
-        return [], True, "The bodies are the same JSON in different bytes."
-    return found[:MAX_CHANGES], len(found) <= MAX_CHANGES, None
+        return BodyChanges([], note="The bodies are the same JSON in different bytes.")
+    return BodyChanges(_with_moves(found[:MAX_CHANGES]), is_complete=len(found) <= MAX_CHANGES)
+
+
+def _with_moves(changes: list[Change]) -> list[Change]:
+    """Return changes in which a value that was removed at one path and added at another is one change, `moved`.
+
+    Only a value that occurs once on each side counts, and none that says little: null, a boolean, an empty one.
+    """
+    removed, added = (_by_value(changes, kind, side) for kind, side in (("removed", "before"), ("added", "after")))
+    moved = {id(added[text]): removed[text] for text in added if text in removed}
+    gone = {id(change) for change in moved.values()}
+    return [
+        _moved(moved[id(change)], change) if id(change) in moved else change
+        for change in changes
+        if id(change) not in gone
+    ]
+
+
+def _by_value(changes: list[Change], kind: str, side: str) -> dict[str, Change]:
+    counts = Counter(change[side] for change in changes if change["kind"] == kind)
+    return {
+        change[side]: change
+        for change in changes
+        if change["kind"] == kind and counts[change[side]] == 1 and _is_telling(change[side])
+    }
+
+
+def _is_telling(text: str) -> bool:
+    return len(text) <= _TEXT and text not in {"null", "true", "false", "{}", "[]", '""'}
+
+
+def _moved(before: Change, after: Change) -> Change:
+    return {
+        "path": after["path"],
+        "kind": "moved",
+        "before": before["before"],
+        "after": after["after"],
+        "from": before["path"],
+    }
 
 
 def differences(before: Any, after: Any) -> Iterator[Change]:
@@ -98,8 +166,8 @@ def _is_same(one: Any, other: Any) -> bool:
     return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - true of NaN only
 
 
-def _headers(a: Exchange, b: Exchange) -> list[Change]:
-    one, other = a.invocation.headers, b.invocation.headers
+def compare_headers(one: Headers, other: Headers) -> list[Change]:
+    """Return the changes from some header fields to others, by name; values of the same name are joined."""
     names = dict.fromkeys((*one.names, *other.names))
     return [
         _change(name, _kind(before, after), before, after)
@@ -121,6 +189,10 @@ def _facts(a: Exchange, b: Exchange) -> Iterator[Change]:
     ):
         if one != other:
             yield _change(name, _kind(one, other), one, other)
+
+
+def _response_json(exchange: Exchange) -> JsonBody:
+    return JsonBody.read(b"" if exchange.response is None else exchange.response.body)
 
 
 def _handler(exchange: Exchange) -> str | None:

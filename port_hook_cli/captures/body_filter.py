@@ -1,0 +1,136 @@
+"""Captures whose body a jq expression accepts.
+
+jq runs in the process that renders templates use, and gets many bodies at once: a request to that process takes longer
+than most expressions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from port_hook_cli.actions.templates import JqError
+from port_hook_cli.engines.jq_worker import JqWorker
+from port_hook_cli.errors import RenderError, UsageError
+
+# The first batches are small, because most users look for the latest captures.
+_FIRST_BATCH, _LARGEST_BATCH = 64, 1024
+_MOST_CHARACTERS = 4 * 1024 * 1024
+
+# For each body: true, false, or the error's message. The line ends close a comment at the end of the expression.
+_EACH = (
+    '[.[] | try [first(%s\n\n)] catch {error: (if type == "string" then . else tojson end)}'
+    ' | if type == "array" then (if .[0] then true else false end) else .error end]'
+)
+
+
+class _Body(NamedTuple):
+    """A capture's number and its body, which is JSON on one line."""
+
+    number: int
+    text: str
+
+
+class JqBodyFilter:
+    """Finds the bodies for which the first result of a jq expression is neither null nor false.
+
+    Use it as a context manager. `failures` counts the bodies for which the expression failed, and `failure` is the
+    message of the first. A body that is not JSON does not match.
+    """
+
+    def __init__(self, expression: str) -> None:
+        self.failures = 0
+        self.failure = ""
+        self._expression = expression
+        self._worker = JqWorker()
+
+    def __enter__(self) -> Self:
+        try:
+            self._check()
+        except BaseException:
+            self._worker.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.close()
+
+    def __call__(self, bodies: Iterable[tuple[int, Any]]) -> Iterator[int]:
+        """Yield the numbers of the bodies that match, in order; raises UsageError if the expression takes too long."""
+        for batch in _batches(_readable(bodies)):
+            for body, result in zip(batch, self._results(batch), strict=True):
+                if isinstance(result, str):
+                    self.failures += 1
+                    self.failure = self.failure or result
+                elif result:
+                    yield body.number
+
+    def _check(self) -> None:
+        """Raise UsageError for an expression that cannot be compiled: only a whole one may be put into another."""
+        (result,) = self._evaluate(self._expression, "null")
+        if isinstance(result, JqError) and result.kind == "compile":
+            raise UsageError(
+                f"The expression of --jq is not valid: {result.message}.",
+                hint="Write a jq filter of the body, such as --jq '.payload.properties.cpu > 2'.",
+            )
+
+    def _results(self, batch: Sequence[_Body]) -> list[Any]:
+        (found,) = self._evaluate(_EACH % self._expression, f"[{','.join(body.text for body in batch)}]")
+        if isinstance(found, list) and len(found) == len(batch):
+            return found
+        if len(batch) > 1:  # one that is nested too deeply must not hide the others
+            return [result for body in batch for result in self._results([body])]
+        return [found.message if isinstance(found, JqError) else "the expression has no usable result"]
+
+    def _evaluate(self, program: str, data: str) -> list[Any]:
+        try:
+            return self._worker.evaluate([program], data)
+        except RenderError as error:
+            raise UsageError(
+                "The expression of --jq was stopped: it took longer than 5 s for some captures, or too much memory.",
+                hint="Check it for an endless loop, or search fewer captures with --since.",
+            ) from error
+
+
+def _readable(bodies: Iterable[tuple[int, Any]]) -> Iterator[_Body]:
+    for number, body in bodies:
+        text = _as_json_line(body)
+        if text is not None:
+            yield _Body(number, text)
+
+
+def _as_json_line(body: Any) -> str | None:
+    """Return a body on one line, None if it is not JSON. In JSON, a line end is never part of a string."""
+    try:
+        text = body.decode("utf-8")
+        json.loads(text, parse_constant=_refuse_constant)
+    except (AttributeError, json.JSONDecodeError, UnicodeDecodeError, RecursionError, _NotAJsonNumber):
+        return None
+    except ValueError:  # an integer of more than 4,300 digits
+        return None
+    return str(text).replace("\n", " ")
+
+
+class _NotAJsonNumber(Exception):
+    """NaN or Infinity, which Python reads and JSON does not have."""
+
+
+def _refuse_constant(text: str) -> Any:
+    raise _NotAJsonNumber(text)
+
+
+def _batches(bodies: Iterable[_Body]) -> Iterator[list[_Body]]:
+    batch: list[_Body] = []
+    size, most = 0, _FIRST_BATCH
+    for body in bodies:
+        batch.append(body)
+        size += len(body.text)
+        if len(batch) >= most or size > _MOST_CHARACTERS:
+            yield batch
+            batch, size, most = [], 0, min(most * 2, _LARGEST_BATCH)
+    if batch:
+        yield batch

@@ -1,0 +1,109 @@
+"""Captures by the names that a user gives: `last`, an id or its start, or a file."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.request_file import NotARequest, capture_in
+from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.files.input import read_input
+from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store import CaptureStore
+
+_KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP request or a payload."
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCapture:
+    """A capture under the name that the user gave. `is_body_only` says that it is a payload from a file."""
+
+    name: str
+    exchange: Exchange
+    is_body_only: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The capture's id, or the name of its file."""
+        return self.exchange.invocation.id or self.name
+
+
+class CaptureFinder:
+    """Finds captures; opens the store when it is first needed. Use it as a context manager.
+
+    The captures are only displayed or compared, so the store may belong to another user.
+    """
+
+    def __init__(self, option: Path | None, runtime: Runtime) -> None:
+        self._option, self._runtime = option, runtime
+        self._stack = ExitStack()
+        self._store: CaptureStore | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def find(self, name: str) -> FoundCapture:
+        """Return the capture in the file `name`, or else the one of the store; raises UsageError and StoreError."""
+        if not name:
+            raise UsageError("A capture's name is empty.", hint="Is a variable of your shell unset?")
+        if name == "-" or self._is_file(name):
+            return _from_file(name, read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin))
+        return FoundCapture(name, self.store().get(name))
+
+    def store(self) -> CaptureStore:
+        """Return the open store; raises StoreError."""
+        if self._store is None:
+            self._store = self._stack.enter_context(open_captures(self._option, self._runtime, show_only=True))
+        return self._store
+
+    def last_target(self) -> str | None:
+        """Return where the last listener with the store forwarded to, None if the store was not needed so far."""
+        return None if self._store is None else self._store.last_target()
+
+    def _is_file(self, name: str) -> bool:
+        try:
+            return (self._runtime.cwd / name).is_file()
+        except (OSError, ValueError):  # too long for a file's name, or with a null character
+            return False
+
+
+def _from_file(name: str, content: bytes) -> FoundCapture:
+    if is_request(content):
+        return FoundCapture(name, _from_raw_request(name, content))
+    try:
+        capture = capture_in(content)
+    except NotARequest as problem:
+        raise StoreError(f"{name} cannot be read: {problem}.", hint=_KINDS) from problem
+    if capture is not None:
+        return FoundCapture(name, capture)
+    return FoundCapture(name, _unsent("POST", "/", Headers(), content), is_body_only=True)
+
+
+def _from_raw_request(name: str, content: bytes) -> Exchange:
+    try:
+        raw = parse_request(content)
+    except NotHttp as problem:
+        raise StoreError(f"{name} cannot be read as an HTTP request: {problem}.", hint=_KINDS) from problem
+    return _unsent(raw.method, raw.target, raw.headers, raw.body)
+
+
+def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Exchange:
+    return Exchange(
+        invocation=Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body),
+        verdict=Verdict(status=Status.UNCHECKED),
+        payload=read_payload(body, headers),
+    )

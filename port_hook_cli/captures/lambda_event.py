@@ -1,0 +1,129 @@
+"""A request as the event of a Lambda function URL, payload format 2.0, and the answer of the function. Pure.
+
+See docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.records import format_time
+
+FUNCTION_FAILED = 502
+"""The status that a function URL returns if the function raises an exception."""
+
+_JSON = Headers((("content-type", "application/json"),))
+_STATUSES = range(100, 1000)
+
+
+class NotAnAnswer(ValueError):
+    """The answer of a function that a function URL could not send; the message says what is wrong."""
+
+
+def lambda_event(invocation: Invocation, url: str) -> dict[str, Any]:
+    """Return the event for a request that is sent to `url`."""
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    headers = _joined(invocation.headers)
+    body, is_base64 = _as_text(invocation.body)
+    event = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": parts.query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "port-hook",
+            "domainName": parts.netloc,
+            "domainPrefix": "port-hook",
+            "http": {
+                "method": invocation.method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": invocation.id,
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": format_time(invocation.received_at),
+            "timeEpoch": int(invocation.received_at * 1000),
+        },
+        "body": body,
+        "isBase64Encoded": is_base64,
+    }
+    query = _joined(Headers(tuple(parse_qsl(parts.query, keep_blank_values=True))), lower=False)
+    return {**event, "queryStringParameters": query} if query else event
+
+
+def read_answer(content: bytes) -> Response:
+    """Return the response that a function URL makes of a function's answer; raises NotAnAnswer.
+
+    An answer without a `statusCode` is the body of a 200 response. An exception of the function is a 502.
+    """
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise NotAnAnswer("it is not JSON") from error
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        failed = isinstance(answer, dict) and "errorMessage" in answer and "errorType" in answer
+        return Response(status=FUNCTION_FAILED if failed else 200, headers=_JSON, body=content)
+    return Response(status=_status(answer["statusCode"]), headers=_headers(answer), body=_body(answer))
+
+
+def _joined(headers: Headers, *, lower: bool = True) -> dict[str, str]:
+    """Return fields as Lambda does: values of the same name are joined with commas."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower() if lower else name
+        joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined
+
+
+def _as_text(body: bytes) -> tuple[str, bool]:
+    try:
+        return body.decode("utf-8"), False
+    except UnicodeDecodeError:
+        return b64encode(body).decode("ascii"), True
+
+
+def _status(value: Any) -> int:
+    try:
+        status = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
+    except ValueError:
+        status = 0
+    if status not in _STATUSES:
+        raise NotAnAnswer('its "statusCode" is not an HTTP status')
+    return status
+
+
+def _headers(answer: dict[str, Any]) -> Headers:
+    fields, cookies = answer.get("headers") or {}, answer.get("cookies") or []
+    if not isinstance(fields, dict) or not isinstance(cookies, list):
+        raise NotAnAnswer('its "headers" or "cookies" have another form')
+    pairs = [*fields.items(), *(("set-cookie", cookie) for cookie in cookies)]
+    return Headers.from_raw((_bytes(name), _bytes(value)) for name, value in pairs)
+
+
+def _bytes(value: Any) -> bytes:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode("utf-8", "replace")
+
+
+def _body(answer: dict[str, Any]) -> bytes:
+    body = answer.get("body")
+    if body is None:
+        return b""
+    if not isinstance(body, str):
+        return json.dumps(body).encode()
+    if not answer.get("isBase64Encoded"):
+        return body.encode("utf-8", "replace")
+    try:
+        return b64decode(body, validate=True)
+    except ValueError as error:
+        raise NotAnAnswer('its "body" is not base64, but "isBase64Encoded" is true') from error

@@ -1,0 +1,116 @@
+"""Captures as a Postman collection, format 2.1. Pure.
+
+Postman replaces `{{name}}` anywhere in a request by the variable of that name, which may be a secret of the user. The
+sender of a capture must not choose one, so no text of a capture has two braces in a row afterward.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Response
+
+SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+
+_BRACES = re.compile(r"\{(?=\{)")
+_NOT_SENT = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
+_SIGNING = f"""\
+// Without PORT_CLIENT_SECRET in the environment, the captured signature is sent.
+const secret = pm.environment.get("PORT_CLIENT_SECRET");
+if (secret) {{
+  const timestamp = String(Math.floor(Date.now() / 1000));
+  const signature = CryptoJS.HmacSHA256(timestamp + "." + pm.request.body.raw, secret);
+  pm.request.headers.upsert({{ key: "{TIMESTAMP_HEADER}", value: timestamp }});
+  pm.request.headers.upsert({{ key: "{SIGNATURE_HEADER}", value: "v1," + CryptoJS.enc.Base64.stringify(signature) }});
+}}"""
+
+
+def postman_collection(captures: Iterable[tuple[Exchange, str]]) -> dict[str, Any]:
+    """Return the collection of captures that are sent to their URLs; raises UsageError for a body that is not text."""
+    return {
+        "info": {"name": "Captures of port-hook", "schema": SCHEMA},
+        "item": [_item(exchange, url) for exchange, url in captures],
+        "event": [{"listen": "prerequest", "script": {"type": "text/javascript", "exec": _SIGNING.split("\n")}}],
+    }
+
+
+def _item(exchange: Exchange, url: str) -> dict[str, Any]:
+    invocation, payload = exchange.invocation, exchange.payload
+    request = _request(invocation, url)
+    answers = [] if exchange.response is None else [_response(exchange.response, request)]
+    name = " ".join(part for part in (payload.action or invocation.method, invocation.id) if part)
+    return {"name": _without_variables(name), "request": request, "response": answers}
+
+
+def _request(invocation: Invocation, url: str) -> dict[str, Any]:
+    return {
+        "method": _without_variables(invocation.method),
+        "header": _fields(invocation.headers),
+        "body": {"mode": "raw", "raw": _body(invocation), "options": {"raw": {"language": "json"}}},
+        "url": _url(url),
+    }
+
+
+def _response(response: Response, request: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": str(response.status),
+        "originalRequest": request,
+        "code": response.status,
+        "header": _fields(response.headers),
+        "body": response.body.decode("utf-8", "replace"),
+    }
+
+
+def _fields(headers: Headers) -> list[dict[str, str]]:
+    kept = headers.without(*_NOT_SENT)
+    return [{"key": name, "value": value} for name, value in kept if "{{" not in f"{name}\n{value}"]
+
+
+def _url(url: str) -> dict[str, Any]:
+    sent = url.replace("{", "%7B").replace("}", "%7D")
+    parts = urlsplit(sent)
+    found: dict[str, Any] = {
+        "raw": sent,
+        "protocol": parts.scheme,
+        "host": (parts.hostname or "").split("."),
+        "path": parts.path.removeprefix("/").split("/"),
+    }
+    if parts.port is not None:
+        found["port"] = str(parts.port)
+    if parts.query:
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        found["query"] = [{"key": _without_variables(key), "value": _without_variables(value)} for key, value in pairs]
+    return found
+
+
+def _body(invocation: Invocation) -> str:
+    try:
+        text = invocation.body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"The body of {invocation.id} is not text, and a Postman collection has only text.",
+            hint="Use another format, such as curl.",
+        ) from error
+    return _escaped(invocation, text) if "{{" in text else text
+
+
+def _escaped(invocation: Invocation, text: str) -> str:
+    r"""Return a JSON text without two braces in a row: they can only be in a string, where `\u007b` is a brace too."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"The body of {invocation.id} is not JSON and has {{{{, which Postman would replace.",
+            hint="Use another format, such as curl.",
+        ) from error
+    return _BRACES.sub(r"\\u007b", text)
+
+
+def _without_variables(text: str) -> str:
+    return _BRACES.sub("{ ", text)

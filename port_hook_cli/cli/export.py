@@ -1,0 +1,90 @@
+"""`port-hook export`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.captures.exports import EXPORT_FORMATS, Exported, find_export
+from port_hook_cli.captures.finder import CaptureFinder
+from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.cli import options
+from port_hook_cli.errors import ExitCode, StoreError, UsageError
+from port_hook_cli.files.output import write_new_file
+from port_hook_cli.invocations.forwarding import read_target, target_url
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.replay.sources import handler_here
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import write_content
+
+_FORMATS = tuple(row.name for row in EXPORT_FORMATS)
+_FALLBACK = "http://127.0.0.1:8000"
+
+
+def export(
+    ctx: typer.Context,
+    captures: Annotated[
+        list[str],
+        typer.Argument(metavar="ID...", help="A capture's id, the start of one, `last`, or a capture file."),
+    ],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.",
+            parser=options.one_of(_FORMATS),
+        ),
+    ],
+    output: Annotated[
+        str | None, typer.Option("--output", metavar="FILE", help="Write to a new file instead of stdout.")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="URL|PORT",
+            help="The URL in the export; without a path, the captured path and query are used. Default: the handler on "
+            "this machine that the capture was forwarded to, or that the store's last `listen` forwarded to, or 8000.",
+        ),
+    ] = None,
+    store: options.Store = None,
+) -> ExitCode:
+    """Write captures in the format of another tool.
+
+    An export has the recorded signature, or signs at run time with PORT_CLIENT_SECRET; it never has the secret.
+    """
+    runtime: Runtime = ctx.obj
+    row = find_export(format_)
+    assert row is not None
+    if len(captures) > 1 and not row.takes_many:
+        raise UsageError(f"The format {format_} has room for one capture.", hint="Run the command once for each.")
+    target = None if to is None else read_target(to, "--to")
+    with CaptureFinder(store, runtime) as finder:
+        found = [_exported(name, target, finder) for name in captures]
+    _write(row.write(found), output, runtime)
+    return ExitCode.OK
+
+
+def _exported(name: str, target: str | None, finder: CaptureFinder) -> Exported:
+    found = finder.find(name)
+    exchange = found.exchange
+    require_whole(name, exchange.invocation)
+    if found.is_body_only:
+        raise StoreError(f"{name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`.")
+    url = target_url(target or _default_target(exchange, finder), exchange.invocation.target)
+    return Exported(exchange, url)
+
+
+def _default_target(exchange: Exchange, finder: CaptureFinder) -> str:
+    forwarded_to = handler_here(exchange.delivery.url) if exchange.delivery else None
+    return forwarded_to or handler_here(finder.last_target()) or _FALLBACK
+
+
+def _write(text: str, output: str | None, runtime: Runtime) -> None:
+    content = text.encode("utf-8", "backslashreplace")
+    if output is None:
+        write_content(content, runtime.stdout)
+    else:
+        write_new_file(output, content, cwd=runtime.cwd)

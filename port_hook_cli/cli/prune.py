@@ -1,0 +1,89 @@
+"""`port-hook prune`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.captures.pruning import PruneCount, PruneRule
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit, tell
+
+PRUNE = "port-hook/prune/1"
+_MOST = 2**62
+
+
+def prune(
+    ctx: typer.Context,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="TIME", help="Delete captures older than 7d or 12h, or from before 2026-05-01."
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the newest N captures.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the captures without deleting them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """Delete old captures.
+
+    A listener may use the store at the same time. The file keeps its size; new captures reuse the space.
+    """
+    runtime: Runtime = ctx.obj
+    rule = _rule(older_than, keep, runtime)
+    with open_captures(store, runtime) as kept:
+        expected = kept.prunable(rule)
+        if dry_run or not expected.deleted:
+            return _report(expected, runtime, as_json=as_json, dry_run=dry_run)
+        if not (yes or _confirmed(expected, runtime)):
+            tell("Nothing was deleted.", runtime)
+            return ExitCode.FAILED
+        return _report(kept.prune(rule), runtime, as_json=as_json, dry_run=False)
+
+
+def _rule(older_than: str | None, keep: int | None, runtime: Runtime) -> PruneRule:
+    from port_hook_cli.text.durations import parse_since
+
+    refuse_contradictions({"--older-than": older_than is not None, "--keep": keep is not None})
+    if older_than is not None:
+        return PruneRule(before_s=parse_since(older_than, now=runtime.now()))
+    if keep is not None:
+        return PruneRule(keep=keep)
+    raise UsageError("Nothing says what to delete.", hint="Give --older-than 7d or --keep 1000.")
+
+
+def _confirmed(expected: PruneCount, runtime: Runtime) -> bool:
+    from port_hook_cli.terminal.prompts import can_ask, confirm
+
+    if not can_ask(runtime):
+        raise UsageError(
+            f"This would delete {_captures(expected.deleted)}, and there is no terminal to ask you.", hint="Give --yes."
+        )
+    return confirm(f"Delete {_captures(expected.deleted)} and keep {expected.kept:,}?", runtime, default=False)
+
+
+def _report(count: PruneCount, runtime: Runtime, *, as_json: bool, dry_run: bool) -> ExitCode:
+    if as_json:
+        emit(prune_record(count, dry_run=dry_run), runtime.stdout)
+    else:
+        verb = "Would delete" if dry_run else "Deleted"
+        print(f"{verb} {_captures(count.deleted)}, {count.kept:,} left.", file=runtime.stdout)
+    return ExitCode.OK
+
+
+def prune_record(count: PruneCount, *, dry_run: bool) -> dict[str, object]:
+    """Return the record that `prune --json` prints."""
+    return {"schema": PRUNE, "deleted": count.deleted, "kept": count.kept, "dry_run": dry_run}
+
+
+def _captures(count: int) -> str:
+    return "1 capture" if count == 1 else f"{count:,} captures"

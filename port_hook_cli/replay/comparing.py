@@ -1,0 +1,80 @@
+"""The recorded response of a capture against the response to its replay. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.captures.comparison import Change, JsonBody, compare_bodies, compare_headers
+from port_hook_cli.captures.diff_view import change_lines
+from port_hook_cli.captures.ignoring import Ignoring
+from port_hook_cli.captures.rows import RESPONSE_LIMIT
+from port_hook_cli.invocations.masked_headers import mask_headers
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import Styled
+
+# They say when a response was sent and how it is framed, and nothing about its content.
+NEVER_COMPARED = ("age", "connection", "content-length", "date", "keep-alive", "transfer-encoding")
+
+_NO_RESPONSE = "no response"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseComparison:
+    """How a response differs from the recorded one. A status is None if there was no response."""
+
+    recorded: int | None
+    status: int | None
+    body: list[Change] = field(default_factory=list)
+    headers: list[Change] = field(default_factory=list)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing differs that is not ignored."""
+        return self.recorded == self.status and not self.body and not self.headers
+
+
+def compare_responses(recorded: Delivery, found: Delivery, ignoring: Ignoring) -> ResponseComparison:
+    """Return how `found` differs from `recorded`. Without two responses, only that is compared."""
+    if recorded.status is None or found.status is None:
+        return ResponseComparison(recorded=recorded.status, status=found.status)
+    # The store keeps the beginning of a long body.
+    content = found.body[:RESPONSE_LIMIT] if len(recorded.body) == RESPONSE_LIMIT else found.body
+    bodies = compare_bodies(JsonBody.read(recorded.body), JsonBody.read(content))
+    headers = compare_headers(mask_headers(recorded.headers), mask_headers(found.headers))
+    return ResponseComparison(
+        recorded=recorded.status,
+        status=found.status,
+        body=ignoring.other_body_changes(bodies.changes),
+        headers=ignoring.other_headers(headers),
+    )
+
+
+def comparison_fields(comparison: ResponseComparison) -> dict[str, Any]:
+    """Return what `replay --compare --json` adds to the record of a delivery."""
+    return {
+        "recorded_status": comparison.recorded,
+        "same": comparison.is_same,
+        "body": comparison.body,
+        "headers": comparison.headers,
+    }
+
+
+def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[Styled]:
+    """Yield what became of one capture: `500 → 200`, then what differs."""
+    before, after = (
+        _NO_RESPONSE if status is None else str(status) for status in (comparison.recorded, comparison.status)
+    )
+    outcome = ("same as recorded", "green") if comparison.is_same else ("different", "yellow")
+    statuses = before if before == after else f"{before} → {after}"
+    yield Styled.assemble((brief(source), "bold"), "  ", statuses, "  ", outcome)
+    yield from change_lines(comparison.body)
+    yield from change_lines([{**change, "path": f"header:{change['path']}"} for change in comparison.headers])
+
+
+def summary_line(comparisons: list[bool]) -> str:
+    """Return how many of the responses are the same as the recorded ones."""
+    same = sum(comparisons)
+    return f"{len(comparisons)} sent: {same} as recorded, {len(comparisons) - same} different."

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.capture_file import to_capture
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Headers, Response, Status, Verdict
+from tests.conftest import Run
+from tests.factories import a_body, a_document, an_exchange, an_invocation, signed
+from tests.hostile.terminals import HOSTILE, on_terminal
+
+MOVED = {**a_document(status="DONE"), "kind": "run"}
+del MOVED["resourceType"]
+BEFORE = an_exchange(an_invocation(id="aa0000000001"), response=Response(status=500, body=b'{"ok":false,"id":1}'))
+AFTER = an_exchange(
+    an_invocation(a_body(MOVED), id="bb0000000002", headers=signed(a_body(MOVED)).plus(("x-new", "1"))),
+    verdict=Verdict(status=Status.INVALID),
+    response=Response(status=200, body=b'{"ok":true,"id":2}'),
+)
+
+
+@pytest.fixture(autouse=True)
+def _kept(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([BEFORE, AFTER])
+
+
+def test_diff_lists_what_changed_and_exits_with_1(run: Run) -> None:
+    result = run("diff", "aa00", "last")
+    assert (result.code, result.err) == (ExitCode.FAILED, "")
+    assert result.out.splitlines() == [
+        "- aa0000000001",
+        "+ bb0000000002",
+        "outcome",
+        "  ~ verdict  valid → invalid",
+        "  ~ response  500 → 200",
+        "body",
+        f'  ~ /status  {json.dumps(a_document()["status"])} → "DONE"',
+        '  > /kind  "run" (from /resourceType)',
+        "headers",
+        "  + x-new  1",
+        "response",
+        "  ~ /ok  false → true",
+        "  ~ /id  1 → 2",
+    ]
+
+
+def test_diff_of_a_capture_with_itself_exits_with_0(run: Run, folder: Path) -> None:
+    assert run("diff", "aa00", "aa0000000001").code == 0
+    (folder / "c.json").write_text(json.dumps(to_capture(BEFORE)))
+    result = run("diff", "aa00", "c.json")
+    assert (result.code, result.out.splitlines()[-1]) == (0, "No differences.")
+
+
+def test_diff_leaves_out_signature_and_timestamp(run: Run, folder: Path) -> None:
+    later = an_exchange(an_invocation(headers=signed(a_body(), timestamp="1700000100"), id="cc0000000003"))
+    with open_store(None, folder) as store:
+        store.add([an_exchange(an_invocation(id="dd0000000004")), later])
+    assert run("diff", "cc00", "dd00").code == 0
+
+
+def test_diff_prints_one_record(run: Run) -> None:
+    (record,) = run("diff", "aa00", "bb00", "--json").records
+    assert (record["schema"], record["same"]) == ("port-hook/diff/1", False)
+    assert (record["a"], record["b"]) == ("aa0000000001", "bb0000000002")
+    assert [change["path"] for change in record["response"]] == ["/ok", "/id"]
+    moved = {"kind": "moved", "path": "/kind", "from": "/resourceType", "before": '"run"', "after": '"run"'}
+    assert moved in record["body"]
+
+
+def test_diff_ignores_paths_and_headers(run: Run) -> None:
+    ignored = ["--ignore", "status", "--ignore", "/kind", "--ignore", "header:X-New", "--ignore", "ok"]
+    (record,) = run("diff", "aa00", "bb00", "--json", *ignored).records
+    assert [change["path"] for change in record["body"]] == ["/kind"]  # the other path of the move is not ignored
+    assert record["headers"] == []
+    assert [change["path"] for change in record["response"]] == ["/id"]
+    (record,) = run("diff", "aa00", "bb00", "--json", *ignored, "--ignore", "resourceType").records
+    assert record["body"] == []
+
+
+@pytest.mark.parametrize("ignored", ["header:", "a..b", "tags[]", ""])
+def test_diff_refuses_what_cannot_be_ignored(run: Run, ignored: str) -> None:
+    assert run("diff", "aa00", "bb00", "--ignore", ignored).code == ExitCode.USAGE
+
+
+def test_diff_compares_only_the_bodies_of_payloads_in_files(run: Run, folder: Path) -> None:
+    (folder / "p.json").write_bytes(a_body())
+    (folder / "q.json").write_bytes(a_body(MOVED))
+    assert run("diff", "aa00", "p.json").code == 0
+    assert run("diff", "p.json", "-", stdin=a_body()).code == 0
+    (record,) = run("diff", "p.json", "q.json", "--json").records
+    assert (record["a"], record["headers"], record["facts"]) == ("p.json", [], [])
+    assert record["body"]
+
+
+def test_diff_reads_a_raw_http_request(run: Run, folder: Path) -> None:
+    (folder / "r.http").write_bytes(b"POST /x HTTP/1.1\r\ncontent-type: text/plain\r\n\r\n" + a_body())
+    (record,) = run("diff", "aa00", "r.http", "--json").records
+    assert record["body"] == []
+    assert {change["path"] for change in record["facts"]} >= {"target", "verdict", "response"}
+
+
+def test_diff_names_what_is_missing(run: Run) -> None:
+    assert run("diff", "aa00", "ff00").code == ExitCode.STORE
+    assert run("diff", "aa00", "").code == ExitCode.USAGE
+    assert run("diff", "-", "-").code == ExitCode.USAGE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+def test_diff_has_color_on_a_terminal_and_shows_hostile_text_as_escapes(folder: Path) -> None:
+    hostile = an_exchange(
+        an_invocation(a_body({HOSTILE: HOSTILE}), id="ee0000000005", headers=Headers((("x-h", "\x9b31m"),))),
+        response=Response(status=200, body=json.dumps({HOSTILE: 1}, ensure_ascii=False).encode()),
+    )
+    with open_store(None, folder) as store:
+        store.add([hostile])
+    shown = on_terminal(folder, "diff", "aa00", "last")
+    assert shown.code == ExitCode.FAILED
+    assert b"\x1b[32m+ " in shown.raw
+    assert shown.unseen == []

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.capture_file import to_capture
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Delivery, Truncation
+from tests.conftest import Run
+from tests.factories import a_body, an_exchange, an_invocation
+from tests.servers import handler
+
+FORWARDED = an_exchange(
+    an_invocation(id="aa0000000001", target="/a"),
+    delivery=Delivery(url="http://127.0.0.1:4000/hooks", status=200),
+)
+REMOTE = an_exchange(
+    an_invocation(id="bb0000000002", target="/b"), delivery=Delivery(url="http://203.0.113.9/x", status=200)
+)
+
+
+@pytest.fixture(autouse=True)
+def _kept(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([FORWARDED, REMOTE])
+
+
+def urls(archive: str) -> list[str]:
+    return [entry["request"]["url"] for entry in json.loads(archive)["log"]["entries"]]
+
+
+def test_export_writes_several_captures_for_where_each_was_forwarded_on_this_machine(run: Run) -> None:
+    result = run("export", "aa00", "last", "--format", "har")
+    assert (result.code, result.err) == (0, "")
+    assert urls(result.out) == ["http://127.0.0.1:4000/hooks", "http://127.0.0.1:8000/b"]
+
+
+def test_export_uses_the_target_of_the_last_listener_for_a_capture_that_was_not_forwarded_here(
+    run: Run, folder: Path
+) -> None:
+    with open_store(None, folder) as store:
+        store.record_session("http://127.0.0.1:5000")
+    assert urls(run("export", "last", "--format", "har").out) == ["http://127.0.0.1:5000/b"]
+
+
+def test_export_uses_the_given_target(run: Run) -> None:
+    assert urls(run("export", "aa00", "--format", "har", "--to", "9000").out) == ["http://127.0.0.1:9000/a"]
+
+
+def test_export_reads_a_capture_file_without_a_store(run: Run, folder: Path) -> None:
+    shutil.rmtree(folder / ".port-hook")
+    (folder / "c.json").write_text(json.dumps(to_capture(REMOTE)))
+    assert urls(run("export", "c.json", "--format", "har").out) == ["http://127.0.0.1:8000/b"]
+
+
+def test_export_writes_a_new_file_that_only_the_user_can_read(run: Run, folder: Path) -> None:
+    result = run("export", "last", "--format", "postman", "--output", "collection.json")
+    assert (result.code, result.out) == (0, "")
+    file = folder / "collection.json"
+    assert json.loads(file.read_text())["info"]["name"] == "Captures of port-hook"
+    if os.name == "posix":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_export_overwrites_neither_a_file_nor_what_a_link_points_to(run: Run, folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (folder / "link").symlink_to(mine)
+    (folder / "dangling").symlink_to(tmp_path / "none")
+    (folder / "file").write_text("mine")
+    for name in ("link", "dangling", "file"):
+        result = run("export", "last", "--format", "har", "--output", name)
+        assert result.code == ExitCode.STORE
+        assert f"{name} already exists." in result.err
+    assert (mine.read_text(), (folder / "file").read_text()) == ("mine", "mine")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["http", "lambda", "capture"])
+def test_export_refuses_several_captures_for_a_format_with_one(run: Run, name: str) -> None:
+    result = run("export", "aa00", "bb00", "--format", name)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert run("export", "aa00", "--format", name).code == 0
+
+
+def test_export_refuses_a_body_that_was_not_kept_whole(run: Run, folder: Path) -> None:
+    with open_store(None, folder) as store:
+        store.add([an_exchange(an_invocation(id="cc0000000003", truncated=Truncation(9999, "0" * 64)))])
+    result = run("export", "last", "--format", "curl")
+    assert result.code == ExitCode.STORE
+    assert "incomplete" in result.err
+
+
+def test_export_refuses_a_payload_without_a_request(run: Run, folder: Path) -> None:
+    (folder / "p.json").write_bytes(a_body())
+    assert run("export", "p.json", "--format", "curl").code == ExitCode.STORE
+
+
+def test_export_refuses_an_unknown_format_and_needs_one(run: Run) -> None:
+    assert run("export", "last", "--format", "soap").code == ExitCode.USAGE
+    assert run("export", "last").code == ExitCode.USAGE
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_several_captures_are_sent_by_one_script(run: Run, folder: Path) -> None:
+    with handler() as target:
+        script = run("export", "aa00", "bb00", "--format", "curl", "--to", target.url).raw
+        subprocess.run(["sh"], input=script, check=True, capture_output=True, timeout=30)
+        assert [request.line for request in target.requests] == ["POST /a HTTP/1.1", "POST /b HTTP/1.1"]

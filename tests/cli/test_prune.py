@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.writer import StoreWriter
+from port_hook_cli.cli.app import main
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.runtime import Runtime
+from tests.conftest import Run
+from tests.factories import NOW, an_exchange, an_invocation
+
+DAY = 86_400
+
+
+@pytest.fixture(autouse=True)
+def _kept(folder: Path) -> None:
+    fill(folder, 10)
+
+
+def fill(folder: Path, count: int) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add(
+            [an_exchange(an_invocation(id=f"{number:012x}", received_at=NOW + number * DAY)) for number in range(count)]
+        )
+
+
+def left(folder: Path) -> list[int]:
+    with open_store(None, folder) as store:
+        return [int(exchange.invocation.id, 16) for exchange in store.find()]
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"), [(3, [9, 8, 7]), (0, []), (10, [*range(9, -1, -1)]), (99, [*range(9, -1, -1)])]
+)
+def test_prune_keeps_the_newest(run: Run, folder: Path, keep: int, expected: list[int]) -> None:
+    result = run("prune", "--keep", str(keep), "--yes")
+    deleted = 10 - len(expected)
+    assert (result.code, result.out) == (0, f"Deleted {deleted} captures, {len(expected)} left.\n")
+    assert left(folder) == expected
+
+
+def test_prune_deletes_what_is_older(runtime: Callable[..., Runtime], folder: Path) -> None:
+    world = replace(runtime(), now=lambda: NOW + 9 * DAY + 60)
+    assert main(["prune", "--older-than", "2d", "--yes"], world) == 0
+    assert left(folder) == [9, 8]
+
+
+def test_prune_accepts_a_date(run: Run, folder: Path) -> None:
+    run("prune", "--older-than", "2023-11-20T00:00:00Z", "--yes")
+    assert left(folder) == [9, 8, 7, 6]
+
+
+def test_dry_run_deletes_nothing(run: Run, folder: Path) -> None:
+    assert run("prune", "--keep", "9", "--dry-run").out == "Would delete 1 capture, 9 left.\n"
+    assert len(left(folder)) == 10
+
+
+def test_prune_prints_one_record(run: Run) -> None:
+    (record,) = run("prune", "--keep", "4", "--yes", "--json").records
+    assert record == {"schema": "port-hook/prune/1", "deleted": 6, "kept": 4, "dry_run": False}
+    (record,) = run("prune", "--keep", "1", "--dry-run", "--json").records
+    assert (record["deleted"], record["kept"], record["dry_run"]) == (3, 1, True)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--keep", "1", "--older-than", "1d"), ("--keep", "-1"), ("--older-than", "soon")]
+)
+def test_prune_refuses_options_that_do_not_say_what_to_delete(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+    assert run("prune", *options, "--yes").code == ExitCode.USAGE
+    assert len(left(folder)) == 10
+
+
+def test_prune_needs_yes_without_a_terminal(run: Run, folder: Path) -> None:
+    result = run("prune", "--keep", "1")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "This would delete 9 captures" in result.err
+    assert len(left(folder)) == 10
+
+
+def test_prune_of_a_missing_store_is_an_error(run: Run) -> None:
+    assert run("prune", "--keep", "1", "--yes", "--store", "none.db").code == ExitCode.STORE
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+class Keyboard(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "code", "count"), [(b"y\n", 0, 2), (b"\n", 1, 10), (b"", 1, 10)])
+def test_prune_asks_on_a_terminal(
+    runtime: Callable[..., Runtime], folder: Path, typed: bytes, code: int, count: int
+) -> None:
+    stderr = io.BytesIO()
+    world = replace(runtime(), stdin=Keyboard(typed), stderr=Terminal(stderr, encoding="utf-8", write_through=True))
+    assert main(["prune", "--keep", "2"], world) == code
+    assert b"Delete 8 captures and keep 2? [y/N] " in stderr.getvalue()
+    assert len(left(folder)) == count
+
+
+def test_prune_works_beside_a_listener_that_saves(run: Run, folder: Path) -> None:
+    fill(folder, 3000)
+    saved = threading.Event()
+    stop = threading.Event()
+
+    async def listen() -> int:
+        writer = StoreWriter(open_store(None, folder, create=True), asyncio.get_running_loop())
+        count = 0
+        while not stop.is_set():
+            await writer.save(an_exchange(an_invocation(id=f"{count:012x}", received_at=NOW + 9999 * DAY)))
+            count += 1
+            saved.set()
+        await writer.close()
+        assert writer.failures == 0
+        return count
+
+    counts: list[int] = []
+    listener = threading.Thread(target=lambda: counts.append(asyncio.run(listen())))
+    listener.start()
+    try:
+        assert saved.wait(20)
+        result = run("prune", "--older-than", "2040-01-01", "--yes")
+    finally:
+        stop.set()
+        listener.join(20)
+    assert result.code == 0
+    assert result.out.startswith("Deleted 3,010 captures, ")
+    assert len(left(folder)) == counts[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a file that cannot be written")
+def test_prune_of_a_store_that_cannot_be_written_is_an_error(run: Run, folder: Path) -> None:
+    (folder / ".port-hook" / "captures.db").chmod(0o400)
+    assert run("prune", "--keep", "1", "--yes").code == ExitCode.STORE

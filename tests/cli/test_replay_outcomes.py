@@ -1,0 +1,226 @@
+"""`replay --failed` and `--compare`, and what is kept of a replay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.capture_file import to_capture
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status
+from tests.conftest import Run
+from tests.factories import NOW, SECRET, a_body, an_exchange, an_invocation
+from tests.servers import Handler, handler
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+JSON = ("content-type", "application/json")
+
+
+def ok(body: str, *fields: str, status: int = 200) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"content-length: {len(body)}", "connection: close", *fields]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def forwarded(id_: str, target: Handler, status: int | None, body: bytes = b"", **overrides: Any) -> Exchange:
+    number = int(id_[-1], 16)
+    return an_exchange(
+        an_invocation(a_body({"n": number}), id=id_, received_at=NOW + number, **overrides),
+        delivery=Delivery(
+            url=f"{target.url}/{id_[0]}", status=status, body=body, headers=Headers((JSON, ("date", "then"))),
+            fault=None if status else "unreachable", error=None if status else "nothing answers",
+        ),
+        response=Response(status=status or 502, body=body),
+    )  # fmt: skip
+
+
+def keep(folder: Path, *exchanges: Exchange) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add(exchanges)
+
+
+def kept(folder: Path) -> list[Exchange]:
+    with open_store(None, folder) as store:
+        return list(store.find())
+
+
+def paths(target: Handler) -> list[str]:
+    return [request.line.split()[1] for request in target.requests]
+
+
+def test_failed_captures_are_sent_again_oldest_first(run: Run, folder: Path) -> None:
+    with handler(ok("{}")) as target:
+        keep(
+            folder,
+            forwarded("aa0000000001", target, 500),
+            forwarded("bb0000000002", target, 200),
+            forwarded("cc0000000003", target, None),
+            forwarded("dd0000000004", target, 404),
+            forwarded("ee0000000005", target, 503),
+        )
+        result = run("replay", "--failed", env=ENV)
+        assert result.code == 0
+        assert paths(target) == ["/a", "/c", "/e"]
+        assert [json.loads(request.body)["n"] for request in target.requests] == [1, 3, 5]
+        assert "Captures that failed: 3, oldest first." in result.err
+        assert "200" in result.out
+        assert "3" in result.out
+
+
+def test_failed_captures_can_be_limited_to_recent_ones(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 500), forwarded("bb0000000002", target, 500))
+        run("replay", "--failed", "--since", "2023-11-14T22:13:22Z", env=ENV)
+        assert paths(target) == ["/b"]
+
+
+def test_captures_whose_replay_succeeded_are_left_out_and_replays_are_not_replayed(run: Run, folder: Path) -> None:
+    with handler(ok("", status=500)) as target:
+        keep(folder, forwarded("aa0000000001", target, 500), forwarded("bb0000000002", target, 500))
+        assert run("replay", "--failed", env=ENV).code == 0  # both fail again
+        target.answer = ok("")
+        run("replay", "aa00", env=ENV)
+        target.requests.clear()
+        result = run("replay", "--failed", env=ENV)
+        assert paths(target) == ["/b"]
+        assert "note: left out 1, whose latest replay did not fail" in result.err
+        result = run("replay", "--failed", env=ENV)
+        assert (result.code, result.out) == (0, "")
+        assert "No captures failed, so there is nothing to send." in result.err
+
+
+def test_dry_run_of_failed_captures_sends_and_keeps_nothing(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 500), forwarded("bb0000000002", target, 500))
+        result = run("replay", "--failed", "--dry-run", env=ENV)
+        assert (result.code, result.out.count("HTTP/1.1"), target.requests) == (0, 2, [])
+    assert len(kept(folder)) == 2
+
+
+def test_failed_captures_are_read_from_the_store_even_if_files_have_their_names(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 500))
+        (folder / "aa0000000001").write_text('{"n": "planted"}')
+        run("replay", "--failed", env=ENV)
+        assert target.requests[0].body == a_body({"n": 1})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--failed", "last"),
+        ("last", "--since", "1h"),
+        ("last", "--ignore", "a"),
+        ("last", "--compare", "--dry-run"),
+        (),
+    ],
+)
+def test_contradictions_are_refused(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+    keep(folder, an_exchange())
+    assert run("replay", *options, env=ENV).code == ExitCode.USAGE
+
+
+def test_response_to_a_replay_is_kept_and_shown(run: Run, folder: Path) -> None:
+    with handler(ok('{"ok":true}', "set-cookie: canary")) as target:
+        keep(folder, forwarded("aa0000000001", target, 500))
+        (record,) = run("replay", "aa00", "--json", env=ENV).records
+    replay, original = kept(folder)
+    assert record["capture"] == replay.invocation.id
+    assert (replay.invocation.replay_of, original.invocation.id) == ("aa0000000001", "aa0000000001")
+    assert replay.verdict.status is Status.VALID
+    assert replay.response is not None
+    assert (replay.response.status, replay.response.body) == (200, b'{"ok":true}')
+    shown = run("show", "last").out
+    assert "replay of  aa0000000001" in shown
+    assert "responded  200" in shown
+    assert "canary" not in shown
+    assert f"as {replay.invocation.id}: 200" in run("show", "aa00").out
+
+
+def test_last_is_not_a_replay(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200))
+        for _ in range(2):
+            assert run("replay", "last", "--set", "n=7", env=ENV).code == 0
+    assert [exchange.invocation.replay_of for exchange in kept(folder)] == ["aa0000000001"] * 2 + [None]
+
+
+def test_series_files_and_payloads_are_not_kept(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        capture = forwarded("aa0000000001", target, 200)
+        keep(folder, capture)
+        (folder / "c.json").write_text(json.dumps(to_capture(capture)))
+        (folder / "p.json").write_bytes(a_body())
+        assert run("replay", "last", "--times", "3", env=ENV).code == 0
+        assert run("replay", "c.json", "p.json", "--to", target.url, env=ENV).code == 0
+        assert len(target.requests) == 5
+    assert len(kept(folder)) == 1
+
+
+def test_replay_drops_no_captures_of_a_larger_store(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target, open_store(None, folder, create=True, max_captures=20_000) as store:
+        store.add([an_exchange(an_invocation(b"{}", id=f"{number:012x}")) for number in range(10_050)])
+        store.add([forwarded("aa0000000001", target, 200)])
+        assert run("replay", "aa00", env=ENV).code == 0
+        assert sum(1 for _ in store.find()) == 10_052
+
+
+def test_compare_prints_what_differs_and_exits_with_1(run: Run, folder: Path) -> None:
+    with handler(ok('{"ok":true,"id":2}', "content-type: application/json", "date: now", "x-new: 1")) as target:
+        keep(folder, forwarded("aa0000000001", target, 500, b'{"ok":false,"id":1}'))
+        result = run("replay", "aa00", "--compare", env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert result.out.splitlines() == [
+        "aa00  500 → 200  different",
+        "  ~ /ok  false → true",
+        "  ~ /id  1 → 2",
+        "  + header:x-new  1",
+        "1 sent: 0 as recorded, 1 different.",
+    ]
+
+
+def test_compare_exits_with_0_when_the_differences_are_ignored(run: Run, folder: Path) -> None:
+    with handler(ok('{"ok":true,"id":2}', "content-type: application/json", "x-new: 1")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200, b'{"id":1,"ok":true}'))
+        ignored = ("--ignore", "id", "--ignore", "header:X-NEW")
+        result = run("replay", "aa00", "--compare", *ignored, env=ENV)
+        assert (result.code, result.out.splitlines()[0]) == (0, "aa00  200  same as recorded")
+        (record,) = run("replay", "aa00", "--compare", "--json", "--ignore", "id", env=ENV).records
+    assert (record["recorded_status"], record["status"], record["same"], record["body"]) == (200, 200, False, [])
+    assert [change["path"] for change in record["headers"]] == ["x-new"]
+
+
+def test_compare_of_failed_captures_shows_each(run: Run, folder: Path) -> None:
+    with handler(ok("", "content-type: application/json")) as target:
+        keep(folder, forwarded("aa0000000001", target, 500), forwarded("bb0000000002", target, None))
+        result = run("replay", "--failed", "--compare", env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert result.out.splitlines() == [
+        "aa0000000001  500 → 200  different",
+        "bb0000000002  no response → 200  different",
+        "2 sent: 0 as recorded, 2 different.",
+    ]
+
+
+def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, an_exchange(response=Response(status=401)))
+        result = run("replay", "last", "--compare", "--to", target.url, env=ENV)
+        assert (result.code, target.requests) == (ExitCode.USAGE, [])
+    assert "no response of a handler to compare with" in result.err
+
+
+def test_compare_of_a_long_response_compares_what_was_kept_of_it(run: Run, folder: Path) -> None:
+    body = "x" * 100_000
+    with handler(ok(body, "content-type: application/json")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200, body.encode()))
+        assert run("replay", "aa00", "--compare", env=ENV).code == 0
+
+
+def test_unreachable_target_of_a_comparison_exits_with_6(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200))
+    assert run("replay", "aa00", "--compare", env=ENV).code == ExitCode.TARGET

@@ -1,0 +1,105 @@
+"""Long output goes through the pager, on a terminal and nowhere else."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from tests.conftest import Run
+from tests.factories import an_exchange, an_invocation
+from tests.hostile.terminals import Shown, on_terminal
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+
+PAGER = """#!{python}
+import os, sys
+sys.stdout.write("PAGED " + os.environ["LESS"] + "\\n" + sys.stdin.read())
+"""
+
+
+@pytest.fixture
+def pager(tmp_path: Path) -> str:
+    path = tmp_path / "pager"
+    path.write_text(PAGER.format(python=sys.executable))
+    path.chmod(0o700)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _captures(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)])
+
+
+def on_screen(folder: Path, pager: str | None, *args: str, rows: int = 24, **env: str) -> Shown:
+    def size(descriptor: int) -> None:
+        fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 100, 0, 0))
+
+    environ = {"PATH": os.environ["PATH"], **({} if pager is None else {"PAGER": pager}), **env}
+    return on_terminal(folder, *args, env=environ, prepare=size)
+
+
+def ids(shown: Shown) -> list[str]:
+    return [line.split()[0] for line in shown.text.splitlines() if line.startswith("0000")]
+
+
+def test_long_list_goes_through_the_pager_with_the_default_of_less(folder: Path, pager: str) -> None:
+    shown = on_screen(folder, pager, "captures", "--limit", "0")
+    assert (shown.code, shown.text.splitlines()[0]) == (0, "PAGED FRX")
+    assert len(ids(shown)) == 30
+
+
+def test_capture_that_is_longer_than_the_screen_goes_through_the_pager(folder: Path, pager: str) -> None:
+    assert on_screen(folder, pager, "show", "last", rows=5).text.startswith("PAGED")
+
+
+def test_own_setting_of_less_is_kept(folder: Path, pager: str) -> None:
+    assert on_screen(folder, pager, "captures", rows=5, LESS="S").text.startswith("PAGED S\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "rows", "env"),
+    [
+        (("captures",), 24, {}),
+        (("captures", "--no-pager"), 5, {}),
+        (("captures",), 5, {"TERM": "dumb"}),
+        (("captures",), 0, {}),
+        (("captures", "--json"), 5, {}),
+    ],
+    ids=["fits", "no-pager", "dumb", "unknown", "json"],
+)
+def test_pager_is_not_used(folder: Path, pager: str, args: tuple[str, ...], rows: int, env: dict[str, str]) -> None:
+    shown = on_screen(folder, pager, *args, rows=rows, **env)
+    assert shown.code == 0
+    assert "PAGED" not in shown.text
+
+
+@pytest.mark.parametrize("named", ["", "cat"])
+def test_empty_pager_and_cat_mean_none(folder: Path, named: str) -> None:
+    assert len(ids(on_screen(folder, named, "captures", rows=5))) == 20
+
+
+@pytest.mark.parametrize("named", ["/none/pager", "'"])
+def test_output_is_printed_with_a_note_when_the_pager_cannot_be_started(folder: Path, named: str) -> None:
+    shown = on_screen(folder, named, "captures", rows=5)
+    assert shown.code == 0
+    assert "note:" in shown.text
+    assert len(ids(shown)) == 20
+
+
+def test_pager_that_ends_early_is_no_error(folder: Path) -> None:
+    shown = on_screen(folder, f"{sys.executable} -c pass", "captures", "--limit", "0")
+    assert (shown.code, ids(shown)) == (0, [])
+
+
+def test_pipe_gets_everything_without_a_pager(run: Run, pager: str) -> None:
+    result = run("captures", "--limit", "0", env={"PAGER": pager})
+    assert "PAGED" not in result.out
+    assert len(result.out.splitlines()) == 31
