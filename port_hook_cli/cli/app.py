@@ -150,6 +150,8 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     tell(f"error: {problem.message}", runtime)
     if problem.hint:
         tell(f"hint: {problem.hint}", runtime)
+    if problem.is_for_doctor:
+        tell("hint: `port-hook doctor` checks credentials, Port's API and tunnels.", runtime)
 
 
 app = typer.Typer(

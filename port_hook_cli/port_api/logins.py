@@ -211,10 +211,10 @@ def _parse(path: Path, content: bytes) -> Logins:
         if document["schema"] != SCHEMA:
             raise _unreadable(path)
         by_name = {name: _login(name, fields) for name, fields in document["organizations"].items()}
-        default = document["default"]
+        default = document["default"] if document["default"] in by_name else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _unreadable(path) from None
-    return Logins(path=path, by_name=by_name, default=default if default in by_name else None)
+    return Logins(path=path, by_name=by_name, default=default)
 
 
 def _login(name: str, fields: Mapping[str, Any]) -> Login:

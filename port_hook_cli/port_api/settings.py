@@ -86,7 +86,7 @@ class Settings:
         return SettingsError(
             f"No {what} is set.{gaps}",
             hint=f"Run `port-hook login`, set {variable}, {flag}put it in .env or ~/.port/.env, or select an "
-            f"organization with --org. Find it {CREDENTIALS_IN_PORT}.",
+            f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}.",
         )
 
 
