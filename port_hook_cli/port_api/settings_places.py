@@ -20,12 +20,11 @@ _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
 
 class Found(NamedTuple):
-    """A setting's value, its place, and its variable. What `port-hook login` keeps is used as a whole (`is_login`)."""
+    """A setting's value, its place, and its variable."""
 
     value: str
     place: str
     variable: str = ""
-    is_login: bool = False
 
     def __repr__(self) -> str:
         return f"Found({self.source})"  # the value may be a secret
@@ -108,8 +107,8 @@ class SettingsPlaces:
         from port_hook_cli.port_api.keyring_entries import KeyringUnusable
 
         found = {
-            "client_id": Found(login.client_id, login.place, is_login=True),
-            "api_url": Found(login.api_url, login.place, is_login=True),
+            "client_id": Found(login.client_id, login.place),
+            "api_url": Found(login.api_url, login.place),
         }
         if not with_secret:
             return found, ()
@@ -119,7 +118,7 @@ class SettingsPlaces:
             return {}, (f"The login {login.name!r} could not be used: {unusable}. {unusable.advice}".rstrip(),)
         if secret is not None:
             self._on_secret(secret.reveal())
-            found["client_secret"] = Found(secret.reveal(), login.place, is_login=True)
+            found["client_secret"] = Found(secret.reveal(), login.place)
         return found, ()
 
     def conflict(self, used: Found | None) -> str | None:

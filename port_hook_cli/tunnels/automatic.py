@@ -25,7 +25,7 @@ def no_tunnel_lines() -> tuple[str, ...]:
     *steps, last = (auto.setup for _, auto in automatic())
     return (
         "No tunnel is open, so Port cannot call this listener. Use `--tunnel none` to hide this message.",
-        f"To get a public URL, {', '.join(steps)}, or {last}.",
+        f"To get a public URL, {', '.join(steps)}, or {last}. `port-hook doctor` says what is missing.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -80,6 +81,15 @@ def test_doctor_prints_one_record_for_each_check(run: Run, port: Handler) -> Non
         },
     }
     assert found["versions"]["details"]["python"].startswith(f"{sys.version_info.major}.")
+
+
+def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "json-records.md").read_text("utf-8")
+    section = page.split("## `port-hook/check/1`")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"(?m)^\| `(\w+)` \| (.*) \|$", section))
+    for record in checks(run, "--forward-to", str(port.port), env=environ(port)).values():
+        described = set(re.findall("`([^`]+)`", rows[record["check"]]))
+        assert record["details"].keys() <= described
 
 
 def test_doctor_says_that_credentials_are_missing_and_asks_the_api_for_the_time_only(run: Run, port: Handler) -> None:
