@@ -11,6 +11,7 @@ from typing import ClassVar
 
 CREDENTIALS_IN_PORT = "in Port: `...` > Credentials"
 """Where a user finds the client id and the client secret."""
+_UNAUTHORIZED = 401  # not from `http`, which takes a millisecond to import
 
 
 @unique
@@ -63,6 +64,11 @@ class PortHookError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
     code: ClassVar[str] = "failed"
 
+    @property
+    def is_for_doctor(self) -> bool:
+        """Whether `port-hook doctor` may find the cause: it is about credentials, Port's API or a tunnel."""
+        return False
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
@@ -82,6 +88,11 @@ class SettingsError(PortHookError):
     exit_code = ExitCode.SETTINGS
     code = "settings"
 
+    @property
+    def is_for_doctor(self) -> bool:
+        """True: it checks all places of credentials."""
+        return True
+
 
 class ListenError(PortHookError):
     """A local server could not start: the port is in use, or the address cannot be bound."""
@@ -94,6 +105,11 @@ class TunnelError(ListenError):
     """A tunnel could not be opened."""
 
     code = "tunnel"
+
+    @property
+    def is_for_doctor(self) -> bool:
+        """True: it checks all providers."""
+        return True
 
 
 class TargetError(PortHookError):
@@ -113,12 +129,22 @@ class PortApiError(PortHookError):
         super().__init__(message, hint=hint)
         self.status = status
 
+    @property
+    def is_for_doctor(self) -> bool:
+        """Whether the credentials were refused, or there was no response."""
+        return self.status in {None, _UNAUTHORIZED}
+
 
 class RunEndedError(PortApiError):
     """The run has ended, so Port accepts no more updates for it."""
 
     exit_code = ExitCode.RUN_ENDED
     code = "run-ended"
+
+    @property
+    def is_for_doctor(self) -> bool:
+        """False: the credentials were accepted."""
+        return False
 
 
 class RetargetError(PortHookError):

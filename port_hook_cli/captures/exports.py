@@ -86,7 +86,7 @@ def _json(document: Any) -> str:
 
 
 def _masked(exchange: Exchange) -> Exchange:
-    """Return an exchange without credentials, which a store has with --keep-secrets: exports are passed on."""
+    """Return an exchange without credentials (a store has them with --keep-secrets), because users share exports."""
     invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
     return replace(
         exchange,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.captures import statements
 from port_hook_cli.captures.opening import BUSY_TIMEOUT_S, Access, connect, store_path
-from port_hook_cli.captures.problems import store_problem
+from port_hook_cli.captures.problems import StoreLocked, store_problem
 from port_hook_cli.captures.rows import (
     Row,
     capture_row,
@@ -237,6 +237,24 @@ class CaptureStore:
         """
         rows = self._rows(statements.LAST_TARGET, [])
         return rows[0][0] if rows and isinstance(rows[0][0], str) else None
+
+    def count(self) -> int:
+        """Return the number of captures; raises StoreError."""
+        return int(self._rows(statements.EVER_AND_NOW, [])[0][1])
+
+    def check_writable(self) -> None:
+        """Raise StoreError if nothing can be written to the store, without writing anything.
+
+        A store that another program is writing to is not an error.
+        """
+        try:
+            self._wait_for_locks(patient=False)
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.rollback()
+        except sqlite3.Error as error:
+            problem = store_problem(error, self.path)
+            if not isinstance(problem, StoreLocked):
+                raise problem from error
 
     def checkpoint(self) -> None:
         """Copy committed data from the log into the file; best effort.

@@ -43,6 +43,9 @@ COMMANDS = {
     "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in for Port's API.",
     "restore": "Restore the URLs in Port that a killed listener changed.",
+    "login": "Keep the credentials of a Port organization, so that other commands find them.",
+    "logout": "Delete credentials that `port-hook login` keeps.",
+    "doctor": "Check credentials, Port's API, the clock, tunnels, the store and the handler.",
 }
 
 
@@ -84,7 +87,7 @@ class CommandGroup(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
             tell_ignored(name, command.params, rest, ctx.obj)
-            if name != "restore":
+            if name not in {"restore", "doctor"}:  # they report the same
                 _tell_of_leftovers(ctx.obj)
         return name, command, rest
 
@@ -153,6 +156,8 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     tell(f"error: {problem.message}", runtime)
     if problem.hint:
         tell(f"hint: {problem.hint}", runtime)
+    if problem.is_for_doctor:
+        tell("hint: `port-hook doctor` checks credentials, Port's API and tunnels.", runtime)
 
 
 app = typer.Typer(

@@ -72,6 +72,9 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "json": ANY_VALUE,
     },
     "restore": {"json": ANY_VALUE},
+    "login": {"json": ANY_VALUE},
+    "logout": {"json": ANY_VALUE},
+    "doctor": {"json": ANY_VALUE},
 }
 """The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
 

@@ -60,7 +60,8 @@ Store = Annotated[
     ),
 ]
 Org = Annotated[
-    str | None, typer.Option("--org", help="The organization in ~/.port/config.yaml to use.", metavar="NAME")
+    str | None,
+    typer.Option("--org", help="The organization to use, of `login` or ~/.port/config.yaml.", metavar="NAME"),
 ]
 SecretFile = Annotated[
     str | None,

@@ -15,19 +15,20 @@ _PORTS = {"http": 80, "https": 443}
 
 async def check_handlers(routes: Routes, notice: Callable[[str], None]) -> None:
     """Connect once to each handler, without a request, and report those that accept no connection. Never raises."""
-    targets = {_address(target): target for target in (routes.default, *routes.by_action.values()) if target}
-    problems = await asyncio.gather(*(_problem(*address) for address in targets))
+    targets = {handler_address(target): target for target in (routes.default, *routes.by_action.values()) if target}
+    problems = await asyncio.gather(*(connection_problem(*address) for address in targets))
     for target, problem in zip(targets.values(), problems, strict=True):
         if problem:
             notice(f"Nothing listens on {target} yet: {problem}. Start your handler, or correct the target.")
 
 
-def _address(target: str) -> tuple[str, int]:
+def handler_address(target: str) -> tuple[str, int]:
+    """Return the host and the port that requests for a target are sent to."""
     parts = urlsplit(target)
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
-async def _problem(host: str, port: int) -> str:
+async def connection_problem(host: str, port: int) -> str:
     """Return why `host`:`port` accepts no connection, as a clause; "" if it accepts one."""
     try:
         async with asyncio.timeout(TIMEOUT_S):

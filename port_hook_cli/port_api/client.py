@@ -75,8 +75,9 @@ class PortApi:
     most 5xx and lost connections, within the limits of `Retries`. If the response to a log is lost, the log is sent
     again, so it may appear twice. If the response to a status is lost, the run is checked before the status is sent
     again. Every method raises PortApiError, or RunEndedError for a run that accepts no more updates. `on_retry`
-    gets a message before each pause, `on_token` each token, which is a secret. `conflict` is added to the hint of a
-    401 response: it says that another place has another secret.
+    gets a message before each pause, `on_token` each token, which is a secret, and `on_headers` the header fields of
+    each response, with names in lower case. `conflict` is added to the hint of a 401 response: it says that another
+    place has another secret.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class PortApi:
         timeout_s: float = API_TIMEOUT_S,
         on_retry: Callable[[str], None] = lambda _: None,
         on_token: Callable[[str], None] = lambda _: None,
+        on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
         conflict: str = "",
         max_tries: int = MAX_TRIES,
     ) -> None:
@@ -101,6 +103,7 @@ class PortApi:
         self._now = now
         self._on_retry = on_retry
         self._on_token = on_token
+        self._on_headers = on_headers
         self._conflict = conflict
         self._max_tries = max_tries
         self._timeout_s = timeout_s
@@ -115,6 +118,10 @@ class PortApi:
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
+
+    async def check_access(self) -> None:
+        """Get a token, if there is none yet: raises PortApiError if Port does not accept the credentials."""
+        await self._bearer()
 
     async def get_run(self, run_id: str) -> dict[str, Any]:
         """Return the action run as Port shows it; its `payload` is the request that Port sent."""
@@ -325,6 +332,7 @@ class PortApi:
                     extensions={"trace": progress.on_event},
                 ) as response,
             ):
+                self._on_headers(response.headers)
                 return self._outcome_of(response, await _read(response), call)
         except TimeoutError:
             return self._timed_out(progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from port_hook_cli.files.settings_names import PROJECT_FILE
@@ -56,11 +56,12 @@ def open_port_api(
     *,
     timeout_s: float = API_TIMEOUT_S,
     on_retry: Callable[[str], None] = lambda _: None,
+    on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
     retries: bool = True,
 ) -> PortApi:
     """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
 
-    Without `retries`, each call is tried once.
+    Without `retries`, each call is tried once. `on_headers` gets the header fields of each response.
 
     All clients are created here, so that the address is checked before the secret is sent.
     Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
@@ -77,6 +78,7 @@ def open_port_api(
         timeout_s=timeout_s,
         on_retry=on_retry,
         on_token=runtime.keep_secret,
+        on_headers=on_headers,
         conflict=settings.conflict,
         max_tries=MAX_TRIES if retries else 1,
     )

@@ -1,8 +1,9 @@
 """Reads the client id, the client secret and the address of Port's API, in order of precedence.
 
-flags > environment > `.env` of the folder > `~/.port/.env` > `~/.port/config.yaml` > defaults, for each setting.
-Someone else may have written the `.env` of the folder; the other places belong to the user. A secret is sent to an
-address from that file only if the file has the same secret. docs/reference/settings.md documents this for users.
+flags > environment > `.env` of the folder > `~/.port/.env` > `~/.port/config.yaml` > defaults, for each setting. If
+none of them has a secret, a login is used as a whole: its id and its secret, sent to its address only. Someone else
+may have written the `.env` of the folder; the other places belong to the user. A secret is sent to an address from
+that file only if the file has the same secret. docs/reference/settings.md documents this for users.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class Settings:
         gaps = "".join(f" {gap}" for gap in self.gaps)
         return SettingsError(
             f"No {what} is set.{gaps}",
-            hint=f"Set {variable}, {flag}put it in .env or ~/.port/.env, or select an organization of "
-            f"~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}.",
+            hint=f"Run `port-hook login`, set {variable}, {flag}put it in .env or ~/.port/.env, or select an "
+            f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}.",
         )
 
 
@@ -109,22 +110,33 @@ def load_settings(
     """
     places = SettingsPlaces(environ, cwd, home, stdin, org, secret_file, on_secret)
     found: dict[str, Found] = {}
+    login: Mapping[str, Found] = {}
     gaps: tuple[str, ...] = ()
     for more, more_gaps in places:
         found = {**more, **found}
         gaps += more_gaps
         if found.keys() >= set(needs):
             break
+    else:
+        if "client_secret" not in found:
+            login, more_gaps = places.default_login(with_secret="client_secret" in needs)
+            found = {**login, **found}
+            gaps += more_gaps
     conflict = places.conflict(found.get("client_secret")) if "client_secret" in needs else None
     return replace(
-        _settings(found, gaps, places, insecure_api=insecure_api),
+        _settings(found, gaps, places, login, insecure_api=insecure_api),
         warnings=(*places.warnings, *([conflict] if conflict else [])),
         conflict=f"{conflict}." if conflict else "",
     )
 
 
 def _settings(
-    found: Mapping[str, Found], gaps: tuple[str, ...], places: SettingsPlaces, *, insecure_api: bool
+    found: Mapping[str, Found],
+    gaps: tuple[str, ...],
+    places: SettingsPlaces,
+    login: Mapping[str, Found],
+    *,
+    insecure_api: bool,
 ) -> Settings:
     secret, api_url = found.get("client_secret"), found.get("api_url")
     address = DEFAULT_API_URL if api_url is None else api_url.value
@@ -137,8 +149,27 @@ def _settings(
         gaps=gaps,
         objection=None
         if secret is None or api_url is None
-        else _objection(api_url, secret, places.project_secret, insecure_api=insecure_api),
+        else _login_objection(found, login)
+        or _objection(api_url, secret, places.project_secret, insecure_api=insecure_api),
     )
+
+
+def _login_objection(found: Mapping[str, Found], login: Mapping[str, Found]) -> tuple[str, str] | None:
+    """Return why the secret of a login must not be sent: another place has another address, or another client id."""
+    if "client_secret" not in login:
+        return None
+    place, address, client_id = login["client_secret"].place, found["api_url"], found["client_id"]
+    if address.value != (own := login["api_url"].value):
+        problem = f"The client secret ({place}) is not sent to {address.value} ({address.source}), only to {own}."
+        return problem, _how_to_choose(address.variable, f"{SECRET_VARIABLE} and PORT_CLIENT_ID")
+    if client_id.value != login["client_id"].value:
+        problem = f"The client id ({client_id.source}) does not belong to the client secret ({place})."
+        return problem, _how_to_choose(client_id.variable, SECRET_VARIABLE)
+    return None
+
+
+def _how_to_choose(variable: str, others: str) -> str:
+    return f"Remove {variable or 'it'} there, set {others}, too, or choose the login with --org."
 
 
 def _objection(

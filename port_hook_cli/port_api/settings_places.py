@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.files.input import read_stdin
-from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.files.settings_names import ENVIRONMENT, LOGINS, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.runs.urls import DEFAULT_API_URL, parse_api_url, region_api_url
 
 if TYPE_CHECKING:
     from port_hook_cli.files.dotenv import DotenvFile
+    from port_hook_cli.port_api.logins import Login
 
 _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
@@ -64,11 +65,61 @@ class SettingsPlaces:
         if self._secret_file:
             yield self._read_secret_file(self._secret_file), ()
         if self._org:
-            yield self._organization(self._org)
+            yield self._named_login(self._org) or self._organization(self._org)
         yield self._variables(self._environ, ENVIRONMENT)
         yield from self._dotenv()
         if not self._org:
             yield self._organization(None)
+
+    def default_login(self, *, with_secret: bool) -> PlaceReading:
+        """Return what the default login has; its secret, which may be in the keyring, only `with_secret`."""
+        if self._org or not os.path.lexists(self._home / LOGINS):
+            return {}, ()
+        from port_hook_cli.port_api.logins import read_logins
+
+        logins = read_logins(self._home)
+        self.warnings += (logins.warning,) if logins.warning else ()
+        if logins.is_refused:
+            return {}, (f"{logins.path} was not used.",)
+        if logins.default is not None:
+            return self._login(logins.by_name[logins.default], with_secret=with_secret)
+        names = ", ".join(logins.by_name)
+        return {}, (f"There are several logins ({names}) and no default.",) if names else ()
+
+    def _named_login(self, name: str) -> PlaceReading | None:
+        """Return what the login `name` has, or None if there is none; raises SettingsError for one without a secret."""
+        if not os.path.lexists(self._home / LOGINS):
+            return None
+        from port_hook_cli.port_api.logins import read_logins
+
+        logins = read_logins(self._home)
+        self.warnings += (logins.warning,) if logins.warning else ()
+        if name not in logins.by_name:
+            return None
+        found, gaps = self._login(logins.by_name[name], with_secret=not self._secret_file)
+        if not found:
+            raise SettingsError(gaps[0], hint=f"Or log in again: port-hook login --org {name} --keep-in file")
+        return found, gaps
+
+    def _login(self, login: Login, *, with_secret: bool) -> PlaceReading:
+        """Return what a login has: all of it, or nothing if its secret is needed and cannot be read."""
+        from port_hook_cli.port_api import logins
+        from port_hook_cli.port_api.keyring_entries import KeyringUnusable
+
+        found = {
+            "client_id": Found(login.client_id, login.place),
+            "api_url": Found(login.api_url, login.place),
+        }
+        if not with_secret:
+            return found, ()
+        try:
+            secret = logins.with_secret(login).secret
+        except KeyringUnusable as unusable:
+            return {}, (f"The login {login.name!r} could not be used: {unusable}. {unusable.advice}".rstrip(),)
+        if secret is not None:
+            self._on_secret(secret.reveal())
+            found["client_secret"] = Found(secret.reveal(), login.place)
+        return found, ()
 
     def conflict(self, used: Found | None) -> str | None:
         """Return a warning if the folder's `.env` and one of the user's own places have different secrets.
@@ -160,16 +211,20 @@ class SettingsPlaces:
         return found, ()
 
     def _read_secret_file(self, name: str) -> dict[str, Found]:
-        place = "stdin" if name == "-" else name
-        secret = _secret_text(
-            place, read_stdin(self._stdin) if name == "-" else _secret_content(name, self._cwd, self._home)
-        )
-        if not secret.strip():
-            raise SettingsError(
-                f"The secret file {place} is empty.", hint="Write the client secret of your Port account into it."
-            )
+        secret = read_secret_file(name, cwd=self._cwd, home=self._home, stdin=self._stdin)
         self._on_secret(secret)
         return {"client_secret": Found(secret, f"--secret-file {name}")}
+
+
+def read_secret_file(name: str, *, cwd: Path, home: Path, stdin: BinaryIO) -> str:
+    """Return the client secret in the file `name`, or in stdin for `-`; raises SettingsError."""
+    place = "stdin" if name == "-" else name
+    secret = _secret_text(place, read_stdin(stdin) if name == "-" else _secret_content(name, cwd, home))
+    if not secret.strip():
+        raise SettingsError(
+            f"The secret file {place} is empty.", hint="Write the client secret of your Port account into it."
+        )
+    return secret
 
 
 def _secret_content(name: str, cwd: Path, home: Path) -> bytes:

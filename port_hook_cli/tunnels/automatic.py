@@ -9,15 +9,15 @@ from typing import Protocol
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.opening import open_tunnel
-from port_hook_cli.tunnels.protocol import Opening, Tunnel, Usable
-from port_hook_cli.tunnels.registry import TunnelChoice, automatic
+from port_hook_cli.tunnels.protocol import NotUsable, Opening, Tunnel, Usable
+from port_hook_cli.tunnels.registry import Automatic, TunnelChoice, automatic
 
 
 class Check(Protocol):
     """A provider's check whether it is usable."""
 
-    def __call__(self, environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | None:
-        """Return why the provider is usable, or None. Opens and downloads nothing."""
+    def __call__(self, environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
+        """Return why the provider is usable or not. Opens and downloads nothing."""
 
 
 def no_tunnel_lines() -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def no_tunnel_lines() -> tuple[str, ...]:
     *steps, last = (auto.setup for _, auto in automatic())
     return (
         "No tunnel is open, so Port cannot call this listener. Use `--tunnel none` to hide this message.",
-        f"To get a public URL, {', '.join(steps)}, or {last}.",
+        f"To get a public URL, {', '.join(steps)}, or {last}. `port-hook doctor` says what is missing.",
     )
 
 
@@ -50,6 +50,12 @@ async def open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | N
 
 def _usable_tunnels(opening: Opening) -> Iterator[tuple[TunnelChoice, Usable]]:
     for choice, auto in automatic():
-        check: Check = resolve_name(auto.check)
-        if usable := check(opening.environ, opening.home, can_ask=opening.can_ask):
+        usable = check_provider(auto, opening.environ, opening.home, can_ask=opening.can_ask)
+        if isinstance(usable, Usable):
             yield choice, usable
+
+
+def check_provider(auto: Automatic, environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
+    """Return whether `--tunnel auto` can use a provider here, and why."""
+    check: Check = resolve_name(auto.check)
+    return check(environ, home, can_ask=can_ask)

@@ -83,3 +83,10 @@ class Usable:
 
     reason: str
     question: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotUsable:
+    """Why `--tunnel auto` cannot use a provider on this machine, as a clause."""
+
+    reason: str

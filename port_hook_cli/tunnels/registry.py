@@ -35,9 +35,9 @@ NO_TUNNEL = TunnelChoice("none")
 class Automatic:
     """How `--tunnel auto` uses a provider.
 
-    `check` is the import path of a function that takes `environ`, `home` and `can_ask` and returns a `Usable`, or None
-    when the provider is not set up here; it opens and downloads nothing. `address` is the address that `auto` opens.
-    `setup` says how the user makes the provider usable.
+    `check` is the import path of a function that takes `environ`, `home` and `can_ask` and returns a `Usable`, or a
+    `NotUsable` when the provider is not set up here; it opens and downloads nothing. `address` is the address that
+    `auto` opens. `setup` says how the user makes the provider usable.
     """
 
     check: str

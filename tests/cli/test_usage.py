@@ -26,7 +26,7 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("listen --port", "--port needs a value.", "--help"),
         ("listen --foo", "There is no option --foo.", "listen --help"),
         ("--foo", "There is no option --foo.", "port-hook --help"),
-        ("lisen", "No such command 'lisen'. Did you mean 'listen'?", "port-hook --help"),
+        ("replai", "No such command 'replai'. Did you mean 'replay'?", "port-hook --help"),
     ],
 )
 def test_invalid_command_line_prints_one_error_and_one_hint(run: Run, line: str, error: str, hint: str) -> None:

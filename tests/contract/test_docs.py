@@ -26,6 +26,8 @@ from port_hook_cli.captures.comparison import compare
 from port_hook_cli.captures.pruning import PruneCount
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.prune import prune_record
+from port_hook_cli.doctor import records as doctor_records
+from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status
 from port_hook_cli.invocations.payload import read_payload
@@ -33,6 +35,7 @@ from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
 from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
+from port_hook_cli.port_api import login_records
 from port_hook_cli.retarget import records as retarget_records
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.runs import records as run_records
@@ -227,6 +230,8 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
     yield from trigger_records_of_each_type()
     yield sandbox_records.sandbox_ready_record("u", "i", "s")
+    yield login_records.login_record("listed", "n", "i", "u", kept_in="file", is_default=True)
+    yield doctor_records.check_record(CheckResult(check="c", state=CheckState.OK, message="m"))
     yield sandbox_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
 
 

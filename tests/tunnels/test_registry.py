@@ -13,6 +13,7 @@ import pytest
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.tunnels.automatic import no_tunnel_lines
+from port_hook_cli.tunnels.protocol import NotUsable
 from port_hook_cli.tunnels.registry import (
     AUTO,
     NO_TUNNEL,
@@ -161,7 +162,9 @@ class TestRow:
 
     def test_row_names_a_check_that_finds_nothing_on_an_empty_machine(self, row: Provider, tmp_path: Path) -> None:
         if row.auto:
-            assert resolve_name(row.auto.check)({"PATH": str(tmp_path)}, tmp_path, can_ask=False) is None
+            found = resolve_name(row.auto.check)({"PATH": str(tmp_path)}, tmp_path, can_ask=False)
+            assert isinstance(found, NotUsable)
+            assert found.reason
 
     def test_row_has_a_page_and_values_that_parse_to_it(self, row: Provider) -> None:
         assert (ROOT / "docs" / "how-to" / row.page).is_file()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.protocol import Usable
+from port_hook_cli.tunnels.protocol import NotUsable, Usable
 
 # pyngrok installs a script named `ngrok` next to Python. The agent itself is about 30 MB.
 _MAX_SCRIPT_BYTES = 1 << 20
@@ -56,17 +56,19 @@ def ngrok_folder(environ: Mapping[str, str], home: Path, platform: str = sys.pla
     return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "ngrok"
 
 
-def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | None:
-    """Return why `--tunnel auto` can use ngrok, or None. The agent must be installed: `auto` downloads nothing."""
+def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
+    """Return why `--tunnel auto` can use ngrok, or why not. The agent must be installed: `auto` downloads nothing."""
     del can_ask
-    with contextlib.suppress(TunnelError):
+    try:
         if find_agent(environ, home) is None:
-            return None
+            return NotUsable("the ngrok program is not installed")
         if environ.get("NGROK_AUTHTOKEN", "").strip():
             return Usable("NGROK_AUTHTOKEN is set")
         if config := find_config(environ, home):
             return Usable(f"{config} exists")
-    return None
+    except TunnelError as problem:
+        return NotUsable(problem.message.removesuffix("."))
+    return NotUsable("NGROK_AUTHTOKEN is not set, and ngrok has no configuration file")
 
 
 def _is_pyngrok(path: Path) -> bool:

@@ -7,21 +7,21 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from port_hook_cli.tunnels.protocol import Usable
+from port_hook_cli.tunnels.protocol import NotUsable, Usable
 
 _SERVICE = "localhost.run"
 
 
-def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | None:
-    """Return why localhost.run is usable, or None. The user must agree before the first tunnel through it."""
+def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
+    """Return why localhost.run is usable, or why not. The user must agree before the first tunnel through it."""
     del environ
     if not find_spec("asyncssh"):
-        return None
+        return NotUsable("the ssh extra is not installed")
     reason = "the ssh extra is installed"
     if _knows_service(home):
         return Usable(reason)
     question = f"Open a public URL through {_SERVICE}? It needs no account, and it can read all requests."
-    return Usable(reason, question) if can_ask else None
+    return Usable(reason, question) if can_ask else NotUsable(f"{_SERVICE} needs your consent, on a terminal")
 
 
 def _knows_service(home: Path) -> bool:

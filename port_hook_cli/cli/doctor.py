@@ -1,0 +1,56 @@
+"""`port-hook doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.doctor.check import has_problem
+from port_hook_cli.doctor.credentials import Account
+from port_hook_cli.doctor.examination import Examination, examine
+from port_hook_cli.doctor.records import check_record
+from port_hook_cli.doctor.view import result_lines
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit
+
+
+def doctor(
+    ctx: typer.Context,
+    forward_to: Annotated[
+        str | None,
+        typer.Option(
+            "--forward-to",
+            help="The handler to check: a URL, host:port or port. Default: that of the last `listen` here.",
+            metavar="TARGET",
+        ),
+    ] = None,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
+    store: options.Store = None,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """Check credentials, Port's API, the clock, tunnels, the store and the handler.
+
+    Each problem comes with the next step. Nothing is changed, no tunnel is opened, and secrets are not shown. The
+    checks run at the same time and end within seconds. The exit code is 1 if there is a problem.
+    """
+    runtime: Runtime = ctx.obj
+    wanted = Examination(
+        account=Account(org=org, secret_file=secret_file, insecure_api=insecure_api),
+        store=store,
+        handler=None if forward_to is None else read_target(forward_to, "--forward-to"),
+    )
+    results = asyncio.run(examine(wanted, runtime))
+    if as_json:
+        for result in results:
+            emit(check_record(result), runtime.stdout)
+    else:
+        output = Output(runtime.stdout, runtime.environ)
+        output.print(*result_lines(results, output.width if output.is_terminal else None))
+    return ExitCode.FAILED if has_problem(results) else ExitCode.OK

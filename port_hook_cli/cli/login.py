@@ -1,0 +1,210 @@
+"""`port-hook login`."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum, unique
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, ExitCode, PortHookError, SettingsError, UsageError
+from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.port_api import logins
+from port_hook_cli.port_api.login_records import login_record
+from port_hook_cli.port_api.logins import KeptIn, Login, Logins
+from port_hook_cli.port_api.settings import load_settings
+from port_hook_cli.port_api.settings_places import read_secret_file
+from port_hook_cli.runs.urls import DEFAULT_API_URL, REGIONS, is_loopback_url, parse_api_url
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import emit, tell
+from port_hook_cli.terminal.prompts import can_ask
+from port_hook_cli.text.safe import printable
+from port_hook_cli.text.secret import Secret
+
+_TIMEOUT_S = 10.0
+
+
+@unique
+class KeepIn(StrEnum):
+    """The values of `--keep-in`."""
+
+    AUTO = "auto"
+    KEYRING = "keyring"
+    FILE = "file"
+
+    @property
+    def only(self) -> KeptIn | None:
+        """The one place that is allowed, or None."""
+        return None if self is KeepIn.AUTO else KeptIn(self.value)
+
+
+def login(
+    ctx: typer.Context,
+    org: Annotated[
+        str | None,
+        typer.Option("--org", help="A name for the organization, to choose it with --org later.", metavar="NAME"),
+    ] = None,
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", help="The client id. Default: ask on the terminal.", metavar="ID")
+    ] = None,
+    secret_file: options.SecretFile = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            help="The region of the organization: eu or us. Default: the one that accepts the credentials.",
+            metavar="REGION",
+            parser=options.one_of(tuple(REGIONS)),
+        ),
+    ] = None,
+    api_url: Annotated[
+        str | None,
+        typer.Option("--api-url", help="Another API: an https:// URL, or a sandbox on this machine.", metavar="URL"),
+    ] = None,
+    keep_in: Annotated[
+        KeepIn,
+        typer.Option("--keep-in", help="Where to keep the secret: auto (the keyring, else a file), keyring or file."),
+    ] = KeepIn.AUTO,
+    listing: Annotated[bool, typer.Option("--list", help="List the organizations that are kept.")] = False,
+    api_timeout_s: options.ApiTimeout = _TIMEOUT_S,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """Keep the credentials of a Port organization, so that other commands find them.
+
+    They are checked with Port first. The secret is kept in the system's keyring, or else in ~/.port-hook/logins.json,
+    which only you can read. The organization becomes the default; --org NAME of other commands chooses another one.
+    """
+    runtime: Runtime = ctx.obj
+    refuse_contradictions(
+        {"--region": region is not None, "--api-url": api_url is not None},
+        pointless={
+            "--list only lists": {
+                "--client-id": client_id is not None, "--region": region is not None, "--api-url": api_url is not None,
+            }
+        } if listing else None,
+    )  # fmt: skip
+    if listing:
+        return _list(logins.read_logins(runtime.home), runtime, as_json=as_json)
+    name = logins.check_name(org or logins.UNNAMED)
+    addresses = _addresses(region, api_url)
+    identity, secret = _client_id(client_id, runtime), _secret(secret_file, runtime)
+
+    from port_hook_cli.port_api.regions import find_api
+
+    address = asyncio.run(find_api(identity, secret, addresses, runtime, timeout_s=api_timeout_s))
+    checked = Login(name=name, client_id=identity, api_url=address, kept_in=KeptIn.FILE, secret=secret)
+    kept, remark = logins.keep_login(runtime.home, checked, only=keep_in.only)
+    if as_json:
+        emit(_record("login", kept, is_default=True), runtime.stdout)
+    else:
+        print(f"Logged in to {printable(address)} as organization {name!r}.", file=runtime.stdout)
+    _tell_where(kept, remark, runtime)
+    _tell_what_overrides(kept, runtime)
+    return ExitCode.OK
+
+
+def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
+    """Return the addresses to try; raises UsageError for one that would get the secret unencrypted."""
+    if region is not None:
+        return (REGIONS[region],)
+    if api_url is None:
+        return tuple(REGIONS.values())
+    try:
+        address = parse_api_url(api_url)
+    except ValueError as error:
+        raise UsageError(f"--api-url is wrong: {error}.", hint=f"Write it like {DEFAULT_API_URL}.") from error
+    if not address.lower().startswith("https://") and not is_loopback_url(address):
+        raise UsageError(
+            f"The client secret is not sent to {address}: plain http is not encrypted.",
+            hint="Write the address with https://.",
+        )
+    return (address,)
+
+
+def _client_id(given: str | None, runtime: Runtime) -> str:
+    if given is None:
+        if not can_ask(runtime):
+            raise SettingsError("No client id is given.", hint="Give it with --client-id, or run this on a terminal.")
+        print(f"You find both values {CREDENTIALS_IN_PORT}.\nClient id: ", end="", file=runtime.stderr, flush=True)
+        given = runtime.stdin.readline().decode("utf-8", "replace")
+    if not given.strip():
+        raise SettingsError("The client id is empty.", hint=f"You find it {CREDENTIALS_IN_PORT}.")
+    return given.strip()
+
+
+def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
+    """Return the secret from a file, or as it is typed on the terminal, without white space around it."""
+    if secret_file is not None:
+        text = read_secret_file(secret_file, cwd=runtime.cwd, home=runtime.home, stdin=runtime.stdin)
+    elif can_ask(runtime):
+        text = _typed_secret(runtime)
+    else:
+        raise SettingsError(
+            "No client secret is given.", hint="Give --secret-file a file, or - for stdin, or run this on a terminal."
+        )
+    runtime.keep_secret(text.strip())
+    if not text.strip():
+        raise SettingsError("The client secret is empty.", hint=f"You find it {CREDENTIALS_IN_PORT}.")
+    return Secret(text.strip())
+
+
+def _typed_secret(runtime: Runtime) -> str:
+    from getpass import getpass
+
+    try:
+        return getpass("Client secret (hidden): ", stream=runtime.stderr)
+    except EOFError:
+        return ""
+
+
+def _tell_where(kept: Login, remark: str, runtime: Runtime) -> None:
+    if kept.kept_in is KeptIn.KEYRING:
+        tell(f"note: the secret is in the keyring ({printable(remark)})", runtime)
+        return
+    tell(f"note: the secret is in {runtime.home / LOGINS} (mode 0600), because {printable(remark)}", runtime)
+
+
+def _tell_what_overrides(kept: Login, runtime: Runtime) -> None:
+    """Say which place comes before the login, if one has a secret."""
+    try:
+        settings = load_settings(
+            environ=runtime.environ,
+            cwd=runtime.cwd,
+            home=runtime.home,
+            stdin=runtime.stdin,
+            needs=("client_secret",),
+            on_secret=runtime.keep_secret,
+        )
+    except PortHookError:
+        return  # the command that needs the broken place reports it
+    if settings.secret_place and settings.secret_place != kept.place:
+        source = printable(settings.sources["client_secret"])
+        tell(f"note: {source} comes before this login; choose it with --org {printable(kept.name)}", runtime)
+
+
+def _list(kept: Logins, runtime: Runtime, *, as_json: bool) -> ExitCode:
+    if kept.warning:
+        tell(f"warning: {printable(kept.warning)}", runtime)
+    for login in kept.by_name.values():
+        is_default = login.name == kept.default
+        if as_json:
+            emit(_record("listed", login, is_default=is_default), runtime.stdout)
+        else:
+            print(_line(login, is_default=is_default), file=runtime.stdout)
+    if not kept.by_name:
+        tell("There are no logins. Create one with `port-hook login`.", runtime)
+    return ExitCode.OK
+
+
+def _line(login: Login, *, is_default: bool) -> str:
+    mark = "  (default)" if is_default else ""
+    return printable(f"{login.name}  {login.api_url}  client id {login.client_id}  secret in the {login.kept_in}{mark}")
+
+
+def _record(kind: str, login: Login, *, is_default: bool) -> dict[str, object]:
+    return login_record(
+        kind, login.name, login.client_id, login.api_url, kept_in=str(login.kept_in), is_default=is_default
+    )

@@ -1,0 +1,222 @@
+"""The checks of the credentials: where they come from, what contradicts them, and whether Port accepts them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from port_hook_cli.doctor.check import CheckResult, CheckState
+from port_hook_cli.doctor.clock import clock_result, clock_skew_s
+from port_hook_cli.errors import PortApiError, PortHookError, SettingsError
+from port_hook_cli.http.proxies import BadProxy, open_client
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.settings import Settings, load_settings
+from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.durations import format_duration
+
+_NAMES = {"client_secret": "client secret", "client_id": "client id", "api_url": "address of Port's API"}
+_QUOTES = "'\"`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The options that choose credentials."""
+
+    org: str | None = None
+    secret_file: str | None = None
+    insecure_api: bool = False
+
+
+@dataclass(slots=True)
+class _Response:
+    """The time in the latest response of the API, and when it arrived."""
+
+    date: str | None = None
+    received_s: float = 0.0
+
+
+def check_credentials(account: Account, runtime: Runtime) -> tuple[Settings | None, CheckResult]:
+    """Return the settings, and the result of the check of where they come from; None if they cannot be read."""
+    try:
+        settings = load_settings(
+            environ=runtime.environ,
+            cwd=runtime.cwd,
+            home=runtime.home,
+            stdin=runtime.stdin,
+            org=account.org,
+            secret_file=account.secret_file,
+            insecure_api=account.insecure_api,
+            on_secret=runtime.keep_secret,
+        )
+    except SettingsError as problem:
+        return None, _problem("credentials", problem)
+    details = _sources(settings)
+    try:
+        settings.require_access()
+    except SettingsError as problem:
+        return settings, _problem("credentials", problem, details)
+    doubts = [*_doubts(settings), *_contradictions(settings, account, runtime)]
+    details["contradictions"] = doubts
+    return settings, CheckResult(
+        check="credentials",
+        state=CheckState.WARNING if doubts else CheckState.OK,
+        message=" ".join([_whence(settings), *doubts]),
+        next_step="Keep one place, and remove the values from the others." if doubts else "",
+        details=details,
+    )
+
+
+async def check_api(settings: Settings | None, runtime: Runtime, timeout_s: float) -> tuple[CheckResult, CheckResult]:
+    """Return the results of the checks whether Port's API issues a token, and of the clock."""
+    if settings is None or settings.objection:
+        return _skipped("api"), _skipped("clock")
+    is_complete = settings.client_id is not None and settings.client_secret is not None
+    if not is_complete and settings.project_address:
+        return _skipped("api"), _skipped("clock")  # the folder must not choose where requests go
+    response = _Response()
+    sent_s, started = runtime.now(), time.monotonic()
+    try:
+        if is_complete:
+            await _get_token(settings, runtime, timeout_s, response)
+        else:
+            await _ask_for_the_time(settings.api_url, runtime, timeout_s, response)
+    except PortApiError as problem:
+        result = _api_problem(problem, settings)
+    else:
+        result = _api_result(settings, time.monotonic() - started, is_complete=is_complete)
+    if not response.received_s:
+        return result, _skipped("clock")
+    return result, clock_result(clock_skew_s(response.date, sent_s, response.received_s), settings.api_url)
+
+
+async def _get_token(settings: Settings, runtime: Runtime, timeout_s: float, response: _Response) -> None:
+    def note(headers: Mapping[str, str]) -> None:
+        response.date, response.received_s = headers.get("date"), runtime.now()
+
+    async with open_port_api(settings, runtime, timeout_s=timeout_s, retries=False, on_headers=note) as api:
+        await api.check_access()
+
+
+async def _ask_for_the_time(api_url: str, runtime: Runtime, timeout_s: float, response: _Response) -> None:
+    """Send a request without credentials; raises PortApiError."""
+    import httpx
+
+    try:
+        async with (
+            asyncio.timeout(timeout_s),
+            open_client(api_url, timeout=None) as client,
+            client.stream("GET", api_url) as answer,
+        ):
+            response.date, response.received_s = answer.headers.get("date"), runtime.now()
+    except TimeoutError:
+        raise PortApiError(f"Port's API at {api_url} did not respond within {timeout_s:g} s.") from None
+    except (BadProxy, httpx.RequestError, httpx.InvalidURL) as error:
+        raise PortApiError(f"Port's API at {api_url} could not be reached: {error}.") from error
+
+
+def _api_result(settings: Settings, spent_s: float, *, is_complete: bool) -> CheckResult:
+    details = {"api_url": settings.api_url, "token": is_complete}
+    took = format_duration(spent_s)
+    if is_complete:
+        message = f"{settings.api_url} accepts the credentials (token issued in {took})."
+        return CheckResult(check="api", state=CheckState.OK, message=message, details=details)
+    message = f"{settings.api_url} responds, but without credentials no token can be had."
+    return CheckResult(check="api", state=CheckState.SKIPPED, message=message, details=details)
+
+
+def _api_problem(problem: PortApiError, settings: Settings) -> CheckResult:
+    details = {"api_url": settings.api_url, "token": False}
+    hint = problem.hint
+    if problem.status is None:
+        hint = (
+            "This machine may have no network. Check the connection, a proxy or VPN, and PORT_API_URL or PORT_REGION."
+        )
+    elif problem.status == HTTPStatus.UNAUTHORIZED:
+        hint = f"{hint} `port-hook login` finds the region and keeps what Port accepts."
+    return CheckResult(check="api", state=CheckState.PROBLEM, message=problem.message, next_step=hint, details=details)
+
+
+def _sources(settings: Settings) -> dict[str, Any]:
+    sources = {f"{name}_from": settings.sources.get(name) for name in _NAMES}
+    return {**sources, "api_url": settings.api_url, "contradictions": []}
+
+
+def _whence(settings: Settings) -> str:
+    """Return the sentences that say where the settings come from."""
+    secret, identity = settings.sources["client_secret"], settings.sources["client_id"]
+    address = settings.sources.get("api_url", "the default")
+    if secret == identity == address:
+        return f"Client id, client secret and address ({settings.api_url}): {secret}."
+    return f"Client secret: {secret}. Client id: {identity}. Port's API: {settings.api_url} ({address})."
+
+
+def _doubts(settings: Settings) -> Iterator[str]:
+    """Yield what is suspicious about the settings in use. Never quotes a value."""
+    for warning in settings.warnings:
+        if f"{warning}." != settings.conflict:  # it is among the contradictions
+            yield f"{warning}."
+    secret, identity = settings.require_secret().reveal(), settings.require_client_id()
+    for name, value in (("client secret", secret), ("client id", identity)):
+        if value != value.strip():
+            yield f"The {name} has white space around it."
+        elif value[0] in _QUOTES and value[-1] == value[0]:
+            yield f"The {name} has quotes around it."
+    secret_place, id_place = (_place(settings.sources[name]) for name in ("client_secret", "client_id"))
+    if secret_place != id_place:
+        yield "The id and the secret come from different places, which may belong to different organizations."
+
+
+def _place(source: str) -> str:
+    return source.partition(" in ")[2] or source
+
+
+def _contradictions(settings: Settings, account: Account, runtime: Runtime) -> Iterator[str]:
+    """Yield the places that have other values than those in use, unless the user chose one."""
+    if account.org or account.secret_file:
+        return
+    used = {
+        "client_id": settings.require_client_id(),
+        "client_secret": settings.require_secret().reveal(),
+        "api_url": settings.api_url,
+    }
+    seen = set(settings.sources.values())
+    for found in _all_places(runtime):
+        for name, other in found.items():
+            if other.source not in seen and other.value != used[name]:
+                seen.add(other.source)
+                yield f"{_capital(other.source)} has another {_NAMES[name]}, which is not used."
+
+
+def _all_places(runtime: Runtime) -> Iterator[Mapping[str, Found]]:
+    """Yield what each place has, up to the first one that cannot be read; the keyring is not read again."""
+    places = SettingsPlaces(runtime.environ, runtime.cwd, runtime.home, runtime.stdin, None, None, runtime.keep_secret)
+    try:
+        for found, _ in places:
+            yield found
+        yield places.default_login(with_secret=False)[0]
+    except SettingsError:
+        return  # the setting that is needed from it is reported as missing
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _problem(check: str, problem: PortHookError, details: Mapping[str, Any] | None = None) -> CheckResult:
+    return CheckResult(
+        check=check,
+        state=CheckState.PROBLEM,
+        message=problem.message,
+        next_step=problem.hint,
+        details=details or {},
+    )
+
+
+def _skipped(check: str) -> CheckResult:
+    message = "Not checked, because Port's API did not respond." if check == "clock" else "Not checked, see above."
+    return CheckResult(check=check, state=CheckState.SKIPPED, message=message)

@@ -1,0 +1,92 @@
+"""The system's keyring, through the optional package keyring. Each access is bounded: a locked keyring may hang."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from port_hook_cli.extras import install_hint
+
+SERVICE = "port-hook"
+TIMEOUT_S = 3.0
+
+_Result = TypeVar("_Result")
+
+
+class KeyringUnusable(Exception):
+    """The keyring cannot be used. The message is a clause, `advice` a sentence about what to do, or ""."""
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(reason)
+        self.advice = advice
+
+
+def load_entry(name: str) -> str | None:
+    """Return the text that is kept under `name`, or None; raises KeyringUnusable."""
+
+    def load() -> str | None:
+        import keyring
+
+        return keyring.get_password(SERVICE, name)
+
+    return _within_timeout(load)
+
+
+def save_entry(name: str, text: str) -> str:
+    """Keep a text under `name`, and return the name of the keyring; raises KeyringUnusable.
+
+    Some keyrings accept a text and keep nothing, so it is read again.
+    """
+
+    def save() -> str | None:
+        import keyring
+
+        keyring.set_password(SERVICE, name, text)
+        return keyring.get_keyring().name if keyring.get_password(SERVICE, name) == text else None
+
+    kept_in = _within_timeout(save)
+    if kept_in is None:
+        raise KeyringUnusable("the keyring keeps nothing")
+    return kept_in
+
+
+def delete_entry(name: str) -> None:
+    """Delete the text that is kept under `name`, if there is one; raises KeyringUnusable."""
+
+    def delete() -> None:
+        import keyring
+
+        if keyring.get_password(SERVICE, name) is not None:
+            keyring.delete_password(SERVICE, name)
+
+    _within_timeout(delete)
+
+
+def _within_timeout(work: Callable[[], _Result]) -> _Result:
+    """Return the result of `work`, which runs in a thread that the process does not wait for."""
+    from port_hook_cli.terminal.threads import UnwaitedThreads
+
+    future = UnwaitedThreads().submit(work)
+    try:
+        result: _Result = future.result(timeout=TIMEOUT_S)
+    except TimeoutError:
+        if future.done():  # an error of the keyring itself
+            raise KeyringUnusable("the keyring timed out", "Unlock it, then try again.") from None
+        raise KeyringUnusable(
+            f"the keyring did not respond within {TIMEOUT_S:g} s", "It may be locked: unlock it, then try again."
+        ) from None
+    except Exception as error:
+        raise _unusable(error) from error
+    return result
+
+
+def _unusable(error: Exception) -> KeyringUnusable:
+    """Return what a keyring's error means. Its message is not quoted: a backend may write anything into it."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "keyring":
+        return KeyringUnusable("the package keyring is not installed", install_hint("keyring"))
+    kind = type(error).__name__
+    if kind == "NoKeyringError":
+        return KeyringUnusable("this system has no keyring")
+    if kind == "KeyringLocked":
+        return KeyringUnusable("the keyring is locked", "Unlock it, then try again.")
+    return KeyringUnusable(f"the keyring failed ({kind})")

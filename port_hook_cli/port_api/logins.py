@@ -1,0 +1,270 @@
+"""The credentials that `port-hook login` keeps: each organization's id, secret and address belong together.
+
+`~/.port-hook/logins.json` (mode 0600) lists the organizations. A secret is in the keyring, with the id and the address
+that it was checked with, or else in that file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.errors import SettingsError, UsageError
+from port_hook_cli.files.dotenv import exposure_warning
+from port_hook_cli.files.settings_file import read_settings_file
+from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.port_api.keyring_entries import KeyringUnusable, delete_entry, load_entry, save_entry
+from port_hook_cli.runs.urls import parse_api_url
+from port_hook_cli.text.secret import Secret
+
+SCHEMA = "port-hook/logins/1"
+UNNAMED = "default"
+"""The name of an organization for which the user chose none."""
+
+_MAX_NAME = 100
+
+
+@unique
+class KeptIn(StrEnum):
+    """Where the secret of a login is."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """The credentials of one organization, and the address of the API that accepted them.
+
+    `secret` is None while it is in the keyring and has not been read.
+    """
+
+    name: str
+    client_id: str
+    api_url: str
+    kept_in: KeptIn
+    secret: Secret | None = None
+
+    @property
+    def place(self) -> str:
+        """The login in messages."""
+        where = "in the keyring" if self.kept_in is KeptIn.KEYRING else f"in ~/{LOGINS}"
+        return f"the login {self.name!r} {where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logins:
+    """All logins by name. `default` is the one to use if none is named; `warning` is about the file, or ""."""
+
+    path: Path
+    default: str | None = None
+    by_name: Mapping[str, Login] = field(default_factory=dict)
+    warning: str = ""
+    is_refused: bool = False
+
+    def with_login(self, login: Login) -> Logins:
+        """Return the logins with one more, which is the default."""
+        return replace(self, default=login.name, by_name={**self.by_name, login.name: login})
+
+    def without(self, name: str) -> Logins:
+        """Return the logins without one. If one is left, it is the default."""
+        left = {other: login for other, login in self.by_name.items() if other != name}
+        default = self.default if self.default in left else None
+        return replace(self, by_name=left, default=default or (next(iter(left)) if len(left) == 1 else None))
+
+
+def check_name(name: str) -> str:
+    """Return the name of an organization; raises UsageError for one that cannot be kept."""
+    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
+        raise UsageError(
+            "The name of the organization is not valid.", hint=f"Give --org 1 to {_MAX_NAME} printable characters."
+        )
+    return name
+
+
+def read_logins(home: Path) -> Logins:
+    """Return the logins in the user's home folder, without reading the keyring; raises SettingsError.
+
+    A file that other users can write, or that belongs to another user, is not used.
+    """
+    path = home / LOGINS
+    if not os.path.lexists(path):
+        return Logins(path=path)
+    file = read_settings_file(path, str(path))
+    if file.refusal:
+        return Logins(path=path, warning=file.warning, is_refused=True)
+    if not file.content:
+        return Logins(path=path)
+    found = _parse(path, file.content)
+    has_secret = any(login.secret for login in found.by_name.values())
+    return replace(found, warning=exposure_warning(str(path))) if file.is_exposed and has_secret else found
+
+
+def with_secret(login: Login) -> Login:
+    """Return the login with its secret, which may have to be read from the keyring; raises KeyringUnusable."""
+    if login.secret is not None:
+        return login
+    text = load_entry(login.name)
+    kept = _entry_fields(text) if text else {}
+    if not kept:
+        raise KeyringUnusable(f"the keyring has no secret for {login.name!r}", _again(login))
+    if (kept["client_id"], kept["api_url"]) != (login.client_id, login.api_url):
+        raise KeyringUnusable(f"the keyring has other credentials for {login.name!r}", _again(login))
+    return replace(login, secret=Secret(kept["client_secret"]))
+
+
+def keep_login(home: Path, login: Login, *, only: KeptIn | None = None) -> tuple[Login, str]:
+    """Keep a login that has its secret, in the keyring or else in the file.
+
+    Returns the login as it is kept, and the name of the keyring or why it is not in one. `only` allows one place.
+    Raises SettingsError, and then nothing was kept.
+    """
+    before = read_logins(home)
+    _refuse_file(before)
+    remark = "you chose the file"
+    if only is not KeptIn.FILE:
+        try:
+            remark = save_entry(login.name, _entry_text(login))
+        except KeyringUnusable as unusable:
+            if only is KeptIn.KEYRING:
+                raise _keyring_error("kept in the keyring", unusable) from unusable
+            remark = f"{unusable}"
+        else:
+            kept = replace(login, kept_in=KeptIn.KEYRING, secret=None)
+            _write(before.with_login(kept))
+            return kept, remark
+    kept = replace(login, kept_in=KeptIn.FILE)
+    _write(before.with_login(kept))
+    if (replaced := before.by_name.get(login.name)) and replaced.kept_in is KeptIn.KEYRING:
+        with suppress(KeyringUnusable):
+            delete_entry(login.name)
+    return kept, remark
+
+
+def remove_login(home: Path, name: str) -> Login:
+    """Delete a login and its secret, and return it; raises SettingsError, and then nothing was deleted."""
+    logins = read_logins(home)
+    _refuse_file(logins)
+    if (login := logins.by_name.get(name)) is None:
+        raise unknown_login(logins, name)
+    if login.kept_in is KeptIn.KEYRING:
+        try:
+            delete_entry(name)
+        except KeyringUnusable as unusable:
+            raise _keyring_error("deleted from the keyring", unusable) from unusable
+    _write(logins.without(name))
+    return login
+
+
+def unknown_login(logins: Logins, name: str) -> SettingsError:
+    """Return the error for a name that no login has."""
+    names = ", ".join(map(repr, logins.by_name))
+    return SettingsError(
+        f"There is no login {name!r}.", hint=f"There are: {names}." if names else "Create one with `port-hook login`."
+    )
+
+
+def _keyring_error(done: str, unusable: KeyringUnusable) -> SettingsError:
+    return SettingsError(f"The secret could not be {done}: {unusable}.", hint=unusable.advice)
+
+
+def _again(login: Login) -> str:
+    return f"Log in again: port-hook login --org {login.name}"
+
+
+def _refuse_file(logins: Logins) -> None:
+    if logins.is_refused:
+        raise SettingsError(f"{logins.warning}.", hint="Delete the file, then log in again.")
+
+
+def _entry_text(login: Login) -> str:
+    secret = login.secret.reveal() if login.secret else ""
+    return json.dumps({"client_id": login.client_id, "api_url": login.api_url, "client_secret": secret})
+
+
+def _entry_fields(text: str) -> dict[str, str]:
+    """Return the fields of an entry in the keyring, or nothing for a text that is not one."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    fields = ("client_id", "api_url", "client_secret")
+    if not isinstance(document, dict) or not all(_is_text(document.get(name)) for name in fields):
+        return {}
+    return {name: document[name] for name in fields}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _parse(path: Path, content: bytes) -> Logins:
+    try:
+        document = json.loads(content)
+        if document["schema"] != SCHEMA:
+            raise _unreadable(path)
+        by_name = {name: _login(name, fields) for name, fields in document["organizations"].items()}
+        default = document["default"] if document["default"] in by_name else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _unreadable(path) from None
+    return Logins(path=path, by_name=by_name, default=default)
+
+
+def _login(name: str, fields: Mapping[str, Any]) -> Login:
+    kept_in = KeptIn(fields["kept_in"])
+    texts = [fields["client_id"], fields["api_url"]]
+    secret = fields["client_secret"] if kept_in is KeptIn.FILE else None
+    if not all(map(_is_text, texts)) or not (secret is None or _is_text(secret)):
+        raise ValueError
+    return Login(
+        name=name,
+        client_id=fields["client_id"],
+        api_url=parse_api_url(fields["api_url"]),
+        kept_in=kept_in,
+        secret=None if secret is None else Secret(secret),
+    )
+
+
+def _unreadable(path: Path) -> SettingsError:
+    return SettingsError(
+        f"{path} is not a list of logins of this version of port-hook.",
+        hint="Delete the file, then log in again: port-hook login",
+    )
+
+
+def _write(logins: Logins) -> None:
+    """Replace the file as a whole; raises SettingsError."""
+    document = {
+        "schema": SCHEMA,
+        "default": logins.default,
+        "organizations": {name: _fields(login) for name, login in logins.by_name.items()},
+    }
+    path = logins.path
+    fresh = path.with_suffix(f".{secrets.token_hex(4)}.new")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(json.dumps(document, indent=2) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror}.", hint="Check the permissions of the folder and the disk."
+        ) from error
+
+
+def _fields(login: Login) -> dict[str, str]:
+    fields = {"client_id": login.client_id, "api_url": login.api_url, "kept_in": str(login.kept_in)}
+    return fields if login.secret is None else {**fields, "client_secret": login.secret.reveal()}

@@ -1,0 +1,239 @@
+"""`port-hook doctor` finds what is wrong with a setup, and never shows a secret."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.retarget.journal import FOLDER
+from tests.conftest import Run
+from tests.factories import an_exchange, an_invocation
+from tests.port_answers import REFUSED, TOKEN, token_answer
+from tests.servers import Handler, handler
+
+SECRET = "the-secret-of-this-test"
+
+
+@pytest.fixture
+def port() -> Iterator[Handler]:
+    with handler(token_answer(at_s=time.time())) as running:
+        yield running
+
+
+def environ(port: Handler) -> dict[str, str]:
+    return {"PORT_CLIENT_ID": "an-id", "PORT_CLIENT_SECRET": SECRET, "PORT_API_URL": port.url}
+
+
+def checks(run: Run, *options: str, env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The records by check and subject."""
+    result = run("doctor", "--json", *options, env=env)
+    assert SECRET not in result.out + result.err
+    assert TOKEN not in result.out + result.err
+    has_problem = any(record["state"] == "problem" for record in result.records)
+    assert result.code == (ExitCode.FAILED if has_problem else ExitCode.OK)
+    return {" ".join(filter(None, [record["check"], record["subject"]])): record for record in result.records}
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+def test_doctor_finds_no_problem_in_a_good_setup(run: Run, port: Handler) -> None:
+    result = run("doctor", env=environ(port))
+    assert result.code == ExitCode.OK
+    lines = result.out.splitlines()
+    assert lines[0].startswith("ok       credentials")
+    assert f"{port.url} accepts the credentials" in result.out
+    assert lines[-1].startswith("No problems")
+    assert SECRET not in result.out + result.err
+
+
+def test_doctor_prints_one_record_for_each_check(run: Run, port: Handler) -> None:
+    found = checks(run, env=environ(port))
+    assert list(found)[:5] == ["credentials", "api", "clock", "tunnel auto", "tunnel ngrok"]
+    assert {"tunnel cloudflared", "tunnel ssh", "tunnel smee", "store", "handler", "retargets", "versions"} < set(found)
+    assert found["credentials"] == {
+        "schema": "port-hook/check/1",
+        "check": "credentials",
+        "subject": None,
+        "state": "ok",
+        "message": "Client secret: PORT_CLIENT_SECRET in the environment. "
+        "Client id: PORT_CLIENT_ID in the environment. "
+        f"Port's API: {port.url} (PORT_API_URL in the environment).",
+        "next_step": None,
+        "details": {
+            "client_secret_from": "PORT_CLIENT_SECRET in the environment",
+            "client_id_from": "PORT_CLIENT_ID in the environment",
+            "api_url_from": "PORT_API_URL in the environment",
+            "api_url": port.url,
+            "contradictions": [],
+        },
+    }
+    assert found["versions"]["details"]["python"].startswith(f"{sys.version_info.major}.")
+
+
+def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "json-records.md").read_text("utf-8")
+    section = page.split("## `port-hook/check/1`")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"(?m)^\| `(\w+)` \| (.*) \|$", section))
+    for record in checks(run, "--forward-to", str(port.port), env=environ(port)).values():
+        described = set(re.findall("`([^`]+)`", rows[record["check"]]))
+        assert record["details"].keys() <= described
+
+
+def test_doctor_says_that_credentials_are_missing_and_asks_the_api_for_the_time_only(run: Run, port: Handler) -> None:
+    found = checks(run, env={"PORT_API_URL": port.url})
+    assert found["credentials"]["state"] == "problem"
+    assert "port-hook login" in found["credentials"]["next_step"]
+    assert found["api"]["state"] == "skipped"
+    assert found["clock"]["state"] == "ok"
+    (request,) = port.requests
+    assert (request.line, request.value("authorization"), request.body) == ("GET / HTTP/1.1", None, b"")
+
+
+def test_doctor_sends_nothing_to_an_address_of_the_folder(run: Run, port: Handler, folder: Path) -> None:
+    write(folder / ".env", f"PORT_API_URL={port.url}\n")
+    found = checks(run, env={"PORT_CLIENT_ID": "an-id", "PORT_CLIENT_SECRET": SECRET})
+    assert found["credentials"]["state"] == "problem"
+    assert found["api"]["state"] == "skipped"
+    assert checks(run, env={})["api"]["state"] == "skipped"
+    assert port.requests == []
+
+
+def test_doctor_reports_credentials_that_port_refuses(run: Run) -> None:
+    with handler(REFUSED) as port:
+        found = checks(run, env=environ(port))
+    assert found["api"]["state"] == "problem"
+    assert "401" in found["api"]["message"]
+    assert "port-hook login" in found["api"]["next_step"]
+
+
+def test_doctor_reports_that_there_may_be_no_network(run: Run, port: Handler) -> None:
+    port.port = 1
+    found = checks(run, env=environ(port))
+    assert found["api"]["state"] == "problem"
+    assert "may have no network" in found["api"]["next_step"]
+    assert found["clock"]["state"] == "skipped"
+
+
+def test_doctor_reports_a_clock_that_is_minutes_off(run: Run) -> None:
+    with handler(token_answer(at_s=time.time() - 900)) as port:
+        found = checks(run, env=environ(port))
+    assert found["clock"]["state"] == "problem"
+    assert "ahead of that of the API" in found["clock"]["message"]
+    assert 890 < found["clock"]["details"]["skew_s"] < 930
+
+
+def test_doctor_names_each_place_that_contradicts_the_credentials_in_use(
+    run: Run, port: Handler, folder: Path, tmp_path: Path
+) -> None:
+    write(folder / ".env", "PORT_CLIENT_SECRET=another-secret\n")
+    write(tmp_path / "home" / ".port" / ".env", "PORT_CLIENT_ID=another-id\nPORT_CLIENT_SECRET=a-third-secret\n")
+    found = checks(run, env=environ(port))["credentials"]
+    assert found["state"] == "warning"
+    assert found["details"]["contradictions"] == [
+        "PORT_CLIENT_SECRET in ./.env has another client secret, which is not used.",
+        f"PORT_CLIENT_ID in {tmp_path}/home/.port/.env has another client id, which is not used.",
+        f"PORT_CLIENT_SECRET in {tmp_path}/home/.port/.env has another client secret, which is not used.",
+    ]
+    assert "another-" not in json.dumps(found).replace("another-id", "")
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"), [(f" {SECRET}", "white space around it"), (f"'{SECRET}'", "quotes around it")]
+)
+def test_doctor_reports_a_secret_with_white_space_or_quotes(run: Run, port: Handler, secret: str, words: str) -> None:
+    found = checks(run, env={**environ(port), "PORT_CLIENT_SECRET": secret})
+    assert found["credentials"]["state"] == "warning"
+    assert f"The client secret has {words}." in found["credentials"]["message"]
+
+
+def test_doctor_reports_an_id_and_a_secret_from_different_places(run: Run, port: Handler, folder: Path) -> None:
+    write(folder / ".env", f"PORT_CLIENT_SECRET={SECRET}\nPORT_API_URL={port.url}\n")
+    found = checks(run, env={"PORT_CLIENT_ID": "an-id"})
+    assert "different places" in found["credentials"]["message"]
+
+
+def test_doctor_reports_a_settings_file_that_cannot_be_read(run: Run, port: Handler, tmp_path: Path) -> None:
+    write(tmp_path / "home" / ".port" / "config.yaml", "organizations: [")
+    found = checks(run, env={})
+    assert "not valid YAML" in found["credentials"]["message"]
+
+
+def test_doctor_says_which_tunnels_are_usable_and_why_others_are_not(run: Run, port: Handler, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "cloudflared"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    found = checks(run, env={**environ(port), "PATH": str(program.parent)})
+    assert found["tunnel auto"]["message"] == "`listen` opens a tunnel with cloudflared by default."
+    assert found["tunnel cloudflared"]["message"] == f"Usable: {program} is installed."
+    assert found["tunnel ngrok"]["state"] == "skipped"
+    assert "the ngrok program is not installed" in found["tunnel ngrok"]["message"]
+    assert "NGROK_AUTHTOKEN" in found["tunnel ngrok"]["next_step"]
+
+
+def test_doctor_shows_size_and_captures_of_the_store(run: Run, port: Handler, folder: Path) -> None:
+    missing = checks(run, env=environ(port))["store"]
+    assert (missing["state"], missing["details"]["exists"], missing["details"]["writable"]) == ("ok", False, True)
+    assert list(folder.iterdir()) == []
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation())])
+    found = checks(run, env=environ(port))["store"]
+    assert found["state"] == "ok"
+    assert "has 1 capture, " in found["message"]
+    assert (found["details"]["captures"], found["details"]["writable"]) == (1, True)
+    assert found["details"]["size_bytes"] > 4000
+
+
+def test_doctor_reports_a_store_that_is_not_one(run: Run, port: Handler, folder: Path) -> None:
+    write(folder / "other.db", "not a database, but long enough to look like a file of one" * 100)
+    found = checks(run, "--store", "other.db", env=environ(port))["store"]
+    assert found["state"] == "problem"
+    assert "is not a capture store" in found["message"]
+
+
+def test_doctor_checks_the_handler_of_the_last_session(run: Run, port: Handler, folder: Path) -> None:
+    with handler() as target, open_store(None, folder, create=True) as store:
+        store.record_session(target.url)
+        found = checks(run, env=environ(port))["handler"]
+        store.record_session("http://192.0.2.1:9")
+        elsewhere = checks(run, env=environ(port))["handler"]
+    assert (found["state"], found["details"]["target"]) == ("ok", target.url)
+    assert elsewhere["state"] == "skipped"
+
+
+def test_doctor_checks_the_handler_that_the_user_names(run: Run, port: Handler) -> None:
+    with handler() as target:
+        assert checks(run, "--forward-to", str(target.port), env=environ(port))["handler"]["state"] == "ok"
+    assert checks(run, "--forward-to", "1", env=environ(port))["handler"]["state"] == "problem"
+    assert run("doctor", "--forward-to", "ftp://x", env=environ(port)).code == ExitCode.USAGE
+
+
+def test_doctor_reports_what_a_killed_listener_left(run: Run, port: Handler, tmp_path: Path) -> None:
+    write_folder = tmp_path / "home" / FOLDER
+    write_folder.mkdir(parents=True)
+    (write_folder / "x.json").write_text("{}")
+    result = run("doctor", "--json", env=environ(port))
+    (found,) = [record for record in result.records if record["check"] == "retargets"]
+    assert found["state"] == "warning"
+    assert found["next_step"] == "Run `port-hook restore`."
+    assert result.err == ""
+
+
+def test_doctor_names_the_command_that_installs_an_extra(run: Run, port: Handler) -> None:
+    found = checks(run, env=environ(port))
+    for extra in ("ssh", "keyring"):
+        record = found[f"extra {extra}"]
+        assert record["state"] == "ok" or " install " in record["next_step"]

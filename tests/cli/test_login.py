@@ -1,0 +1,283 @@
+"""`login` and `logout` without a keyring, and how other commands use what was kept."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Result, Run
+from tests.factories import RUN_ID
+from tests.port_answers import REFUSED, TOKEN, token_answer
+from tests.servers import Handler, handler
+
+SECRET = "the-secret-of-a-login"
+
+
+@pytest.fixture
+def port() -> Iterator[Handler]:
+    """A stand-in for Port's API that accepts all credentials."""
+    with handler(token_answer()) as running:
+        yield running
+
+
+@pytest.fixture
+def logins(tmp_path: Path) -> Path:
+    return tmp_path / "home" / ".port-hook" / "logins.json"
+
+
+def log_in(run: Run, port: Handler, *options: str, secret: str = SECRET) -> Result:
+    return run(
+        "login", "--client-id", "an-id", "--secret-file", "-", "--api-url", port.url, *options, stdin=secret.encode()
+    )
+
+
+def test_login_keeps_credentials_in_a_private_file_and_says_where(run: Run, port: Handler, logins: Path) -> None:
+    result = log_in(run, port)
+    assert result.code == ExitCode.OK
+    assert result.out == f"Logged in to {port.url} as organization 'default'.\n"
+    assert f"the secret is in {logins} (mode 0600), because this system has no keyring" in result.err
+    assert stat.S_IMODE(logins.stat().st_mode) == 0o600
+    assert stat.S_IMODE(logins.parent.stat().st_mode) == 0o700
+    assert list(logins.parent.iterdir()) == [logins]
+    assert SECRET not in result.out + result.err
+    assert TOKEN not in result.out + result.err + logins.read_text("utf-8")
+
+
+def test_login_sends_the_credentials_to_the_api_before_it_keeps_them(run: Run, port: Handler) -> None:
+    log_in(run, port)
+    (request,) = port.requests
+    assert request.line == "POST /v1/auth/access_token HTTP/1.1"
+    assert json.loads(request.body) == {"clientId": "an-id", "clientSecret": SECRET}
+
+
+def test_login_keeps_nothing_that_port_refuses(run: Run, logins: Path) -> None:
+    with handler(REFUSED) as port:
+        result = log_in(run, port)
+    assert result.code == ExitCode.PORT_API
+    assert f"These credentials were not accepted by {port.url}." in result.err
+    assert SECRET not in result.err
+    assert not logins.exists()
+
+
+def test_login_keeps_nothing_when_the_api_cannot_be_reached(run: Run, port: Handler, logins: Path) -> None:
+    port.port = 1
+    result = log_in(run, port)
+    assert result.code == ExitCode.PORT_API
+    assert "could not be reached" in result.err
+    assert not logins.exists()
+
+
+@pytest.mark.parametrize("url", ["http://api.example.com", "http://10.0.0.1/v1", "ftp://x", "https://user:pw@x"])
+def test_login_sends_nothing_to_an_address_that_is_not_safe(run: Run, url: str, logins: Path) -> None:
+    result = run("login", "--client-id", "i", "--secret-file", "-", "--api-url", url, stdin=b"s")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert not logins.exists()
+
+
+def test_login_takes_no_address_from_a_project(run: Run, port: Handler, folder: Path, logins: Path) -> None:
+    with handler(token_answer()) as other:
+        (folder / ".env").write_text(f"PORT_API_URL={other.url}\nPORT_HOOK_LOGIN_API_URL={other.url}\n")
+        (folder / ".env").chmod(0o600)
+        assert log_in(run, port).code == ExitCode.OK
+    assert other.requests == []
+    assert port.url in logins.read_text("utf-8")
+
+
+def test_login_needs_a_client_id_and_a_secret_when_no_one_can_answer(run: Run) -> None:
+    result = run("login")
+    assert result.code == ExitCode.SETTINGS
+    assert "--client-id" in result.err
+    result = run("login", "--client-id", "i")
+    assert result.code == ExitCode.SETTINGS
+    assert "--secret-file" in result.err
+
+
+def test_login_removes_white_space_around_the_secret(run: Run, port: Handler) -> None:
+    log_in(run, port, secret=f"  {SECRET} \r\n")
+    assert json.loads(port.requests[0].body)["clientSecret"] == SECRET
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 101])
+def test_login_refuses_a_name_that_cannot_be_shown(run: Run, port: Handler, name: str) -> None:
+    result = log_in(run, port, f"--org={name}")
+    if name:
+        assert result.code == ExitCode.USAGE
+        assert port.requests == []
+    else:
+        assert result.code == ExitCode.OK  # an empty option is as good as none
+
+
+def test_login_lists_organizations_and_marks_the_default(run: Run, port: Handler) -> None:
+    assert "There are no logins." in run("login", "--list").err
+    log_in(run, port, "--org", "staging")
+    log_in(run, port, "--org", "production")
+    assert run("login", "--list").out.splitlines() == [
+        f"staging  {port.url}  client id an-id  secret in the file",
+        f"production  {port.url}  client id an-id  secret in the file  (default)",
+    ]
+    first, second = run("login", "--list", "--json").records
+    assert first == {
+        "schema": "port-hook/login/1",
+        "type": "listed",
+        "organization": "staging",
+        "client_id": "an-id",
+        "api_url": port.url,
+        "region": None,
+        "kept_in": "file",
+        "is_default": False,
+    }
+    assert second["is_default"]
+
+
+def test_sign_uses_the_secret_of_a_login(run: Run, port: Handler) -> None:
+    log_in(run, port)
+    by_login = run("sign", "-", stdin=b"{}")
+    assert by_login.code == ExitCode.OK
+    assert run("verify", "-", stdin=b"{}").code != ExitCode.SETTINGS
+
+
+def test_report_run_uses_the_id_the_secret_and_the_address_of_a_login(run: Run, port: Handler) -> None:
+    log_in(run, port)
+    run("report-run", RUN_ID, "--label", "x")
+    assert json.loads(port.requests[1].body) == {"clientId": "an-id", "clientSecret": SECRET}
+
+
+def test_report_run_uses_the_login_that_org_names(run: Run, port: Handler) -> None:
+    log_in(run, port, "--org", "a", secret="the-secret-of-a")
+    log_in(run, port, "--org", "b", secret="the-secret-of-b")
+    run("report-run", RUN_ID, "--label", "x", "--org", "a")
+    assert json.loads(port.requests[2].body)["clientSecret"] == "the-secret-of-a"
+    run("report-run", RUN_ID, "--label", "x", env={"PORT_HOOK_ORG": "a", "PORT_CLIENT_SECRET": "another-secret"})
+    assert json.loads(port.requests[4].body)["clientSecret"] == "the-secret-of-a"
+
+
+@pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
+def test_a_secret_of_a_login_is_not_sent_to_an_address_of_the_folder(
+    run: Run, port: Handler, folder: Path, variable: str
+) -> None:
+    log_in(run, port)
+    with handler(token_answer()) as other:
+        (folder / ".env").write_text(f"{variable}={other.url}\n")
+        (folder / ".env").chmod(0o600)
+        result = run("report-run", RUN_ID, "--label", "x")
+    assert result.code == ExitCode.SETTINGS
+    assert f"only to {port.url}" in result.err
+    assert other.requests == []
+
+
+def test_a_secret_of_a_login_is_not_sent_to_another_address_of_the_environment(run: Run, port: Handler) -> None:
+    log_in(run, port)
+    with handler(token_answer()) as other:
+        result = run("report-run", RUN_ID, "--label", "x", env={"PORT_API_URL": other.url})
+    assert result.code == ExitCode.SETTINGS
+    assert other.requests == []
+
+
+def test_a_secret_of_a_login_is_not_used_with_another_client_id(run: Run, port: Handler) -> None:
+    log_in(run, port)
+    result = run("report-run", RUN_ID, "--label", "x", env={"PORT_CLIENT_ID": "another-id"})
+    assert result.code == ExitCode.SETTINGS
+    assert "does not belong to the client secret" in result.err
+    assert len(port.requests) == 1
+
+
+def test_a_login_adds_nothing_to_a_secret_from_elsewhere(run: Run, port: Handler) -> None:
+    log_in(run, port)
+    result = run("report-run", RUN_ID, "--label", "x", env={"PORT_CLIENT_SECRET": "another-secret"})
+    assert result.code == ExitCode.SETTINGS
+    assert "No client id is set." in result.err
+
+
+@pytest.mark.parametrize("place", ["environment", ".env", "~/.port/.env", "~/.port/config.yaml"])
+def test_every_other_place_comes_before_a_login(run: Run, port: Handler, folder: Path, place: str) -> None:
+    log_in(run, port)
+    variables = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "of-the-place", "PORT_API_URL": port.url}
+    home = folder.parent / "home"
+    (home / ".port").mkdir()
+    text = "".join(f"{name}={value}\n" for name, value in variables.items())
+    files = {
+        ".env": (folder / ".env", text),
+        "~/.port/.env": (home / ".port" / ".env", text),
+        "~/.port/config.yaml": (
+            home / ".port" / "config.yaml",
+            f"organizations: {{x: {{client_id: i, client_secret: of-the-place, api_url: '{port.url}'}}}}",
+        ),
+    }
+    if place in files:
+        path, content = files[place]
+        path.write_text(content)
+        path.chmod(0o600)
+    run("report-run", RUN_ID, "--label", "x", env={} if place in files else variables)
+    assert json.loads(port.requests[1].body)["clientSecret"] == "of-the-place"
+    assert "comes before this login" in log_in(run, port).err or place == "environment"
+
+
+def test_org_of_the_configuration_file_is_found_beside_logins(run: Run, port: Handler, folder: Path) -> None:
+    log_in(run, port, "--org", "a")
+    file = folder.parent / "home" / ".port" / "config.yaml"
+    file.parent.mkdir()
+    file.write_text(f"organizations: {{x: {{client_id: i, client_secret: of-the-file, api_url: '{port.url}'}}}}")
+    file.chmod(0o600)
+    run("report-run", RUN_ID, "--label", "x", "--org", "x")
+    assert json.loads(port.requests[1].body)["clientSecret"] == "of-the-file"
+    assert run("sign", "-", "--org", "y", stdin=b"{}").code == ExitCode.SETTINGS
+
+
+def test_logout_deletes_the_only_login(run: Run, port: Handler, logins: Path) -> None:
+    log_in(run, port)
+    assert run("logout").out == "Logged out of organization 'default'.\n"
+    assert SECRET not in logins.read_text("utf-8")
+    assert run("sign", "-", stdin=b"{}").code == ExitCode.SETTINGS
+    again = run("logout")
+    assert (again.code, again.out) == (ExitCode.OK, "")
+
+
+def test_logout_asks_which_of_several_organizations(run: Run, port: Handler) -> None:
+    for name in ("a", "b", "c"):
+        log_in(run, port, "--org", name)
+    assert run("logout").code == ExitCode.USAGE
+    assert run("logout", "--org", "c", "--all").code == ExitCode.USAGE
+    assert run("logout", "--org", "x").code == ExitCode.SETTINGS
+    assert run("logout", "--org", "c", "--json").records[0]["type"] == "removed"
+    assert "several logins (a, b) and no default" in run("sign", "-", stdin=b"{}").err
+    assert run("logout", "--all").out.count("Logged out") == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"schema": "port-hook/logins/2"}', "[" * 5000,
+     '{"schema": "port-hook/logins/1", "default": "a", "organizations": {"a": {"kept_in": "file"}}}',
+     '{"schema": "port-hook/logins/1", "default": [], "organizations": {}}'],
+)  # fmt: skip
+def test_malformed_file_of_logins_is_reported_and_not_overwritten(
+    run: Run, port: Handler, logins: Path, content: str
+) -> None:
+    logins.parent.mkdir(mode=0o700)
+    logins.write_text(content)
+    logins.chmod(0o600)
+    result = run("sign", "-", stdin=b"{}")
+    assert result.code == ExitCode.SETTINGS
+    if content:
+        assert log_in(run, port).code == ExitCode.SETTINGS
+        assert logins.read_text() == content
+
+
+def test_file_of_logins_that_others_can_write_is_not_used(run: Run, port: Handler, logins: Path) -> None:
+    log_in(run, port)
+    logins.chmod(0o666)
+    result = run("sign", "-", stdin=b"{}")
+    assert result.code == ExitCode.SETTINGS
+    assert f"{logins} is not used: others on this machine can write it" in result.err
+
+
+def test_errors_about_credentials_name_doctor_and_others_do_not(run: Run, port: Handler, folder: Path) -> None:
+    assert "port-hook doctor" in run("sign", "-", stdin=b"{}").err
+    assert "port-hook doctor" not in run("sign", "missing.json", env={"PORT_CLIENT_SECRET": "s"}).err
+    with handler(REFUSED) as refusing:
+        env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": refusing.url}
+        assert "port-hook doctor" in run("report-run", RUN_ID, "--label", "x", env=env).err

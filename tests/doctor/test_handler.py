@@ -1,0 +1,77 @@
+"""The handler is tried over IPv4 and IPv6, without a request."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from port_hook_cli.doctor.check import CheckState
+from port_hook_cli.doctor.handler import check_handler
+from tests.servers import handler
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def server(host: str) -> Iterator[int]:
+    """A port on one address; the system accepts connections, and no program reads from them."""
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_handler_on_ipv4_is_reached_by_address_and_by_name(host: str) -> None:
+    with server("127.0.0.1") as port:
+        result = await check_handler(f"http://{host}:{port}/hook", is_chosen=True)
+    assert result.state is CheckState.OK
+    assert result.message == f"http://{host}:{port} accepts connections over IPv4."
+    assert result.details == {"target": f"http://{host}:{port}/hook", "ipv4": True, "ipv6": False}
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
+async def test_handler_that_listens_on_ipv6_only_is_a_problem_for_an_ipv4_target() -> None:
+    with server("::1") as port:
+        result = await check_handler(f"http://127.0.0.1:{port}", is_chosen=False)
+        by_name = await check_handler(f"http://localhost:{port}", is_chosen=False)
+    assert result.state is CheckState.PROBLEM
+    assert result.next_step == f"Something listens on ::1 at this port: forward to http://[::1]:{port}."
+    assert by_name.state is CheckState.OK
+    assert by_name.message.endswith("over IPv6.")
+
+
+async def test_handler_that_listens_on_ipv4_only_is_a_problem_for_an_ipv6_target() -> None:
+    with server("127.0.0.1") as port:
+        result = await check_handler(f"http://[::1]:{port}", is_chosen=False)
+    assert result.state is CheckState.PROBLEM
+    assert f"forward to http://127.0.0.1:{port}" in result.next_step
+
+
+@pytest.mark.parametrize(("is_chosen", "state"), [(True, CheckState.PROBLEM), (False, CheckState.WARNING)])
+async def test_handler_that_is_not_started_is_a_problem_only_if_the_user_named_it(
+    is_chosen: bool, state: CheckState
+) -> None:
+    with server("127.0.0.1") as port:
+        pass
+    result = await check_handler(f"http://localhost:{port}", is_chosen=is_chosen)
+    assert result.state is state
+    assert f"port {port} refuses connections over IPv4" in result.message
+
+
+async def test_handler_is_skipped_when_none_is_known() -> None:
+    assert (await check_handler(None, is_chosen=False)).state is CheckState.SKIPPED
+
+
+async def test_handler_gets_no_request() -> None:
+    with handler() as target:
+        assert (await check_handler(target.url, is_chosen=True)).state is CheckState.OK
+    assert target.requests == []

@@ -1,0 +1,101 @@
+"""The file of logins: what is written is read again, and any other content is refused."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.port_api.logins import KeptIn, Login, Logins, keep_login, read_logins, remove_login
+from port_hook_cli.text.secret import Secret
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+fields = st.dictionaries(
+    st.sampled_from(["client_id", "api_url", "kept_in", "client_secret"]),
+    st.sampled_from(["file", "keyring", "https://api.port.io", ""]) | json_values,
+)
+documents = st.fixed_dictionaries(
+    {
+        "schema": st.just("port-hook/logins/1"),
+        "default": json_values,
+        "organizations": st.dictionaries(st.text(), fields | json_values, max_size=3) | json_values,
+    }
+)
+
+
+def a_login(name: str = "a", client_id: str = "an-id", secret: str = "a-secret") -> Login:
+    return Login(
+        name=name, client_id=client_id, api_url="https://api.port.io", kept_in=KeptIn.FILE, secret=Secret(secret)
+    )
+
+
+def write(home: Path, content: bytes) -> None:
+    path = home / LOGINS
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+
+@given(name=texts, client_id=texts, secret=texts)
+def test_login_is_read_as_it_was_kept(name: str, client_id: str, secret: str) -> None:
+    with TemporaryDirectory() as folder:
+        keep_login(Path(folder), a_login(name, client_id, secret), only=KeptIn.FILE)
+        found = read_logins(Path(folder))
+    assert found.default == name
+    assert found.by_name == {name: a_login(name, client_id, secret)}
+
+
+@given(document=documents | json_values)
+def test_any_document_is_logins_or_refused(document: Any) -> None:
+    with TemporaryDirectory() as folder:
+        write(Path(folder), json.dumps(document).encode("utf-8", "surrogatepass"))
+        with suppress(SettingsError):
+            found = read_logins(Path(folder))
+            assert found.default is None or found.default in found.by_name
+            assert all(login.client_id and login.api_url for login in found.by_name.values())
+
+
+@given(content=st.binary(min_size=1))
+def test_any_bytes_are_logins_or_refused(content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        write(Path(folder), content)
+        with pytest.raises(SettingsError):
+            read_logins(Path(folder))
+
+
+def test_only_login_that_is_left_becomes_the_default(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        keep_login(tmp_path, a_login(name), only=KeptIn.FILE)
+    assert read_logins(tmp_path).default == "b"
+    remove_login(tmp_path, "b")
+    assert read_logins(tmp_path).default == "a"
+
+
+def test_secret_is_not_in_the_representation_of_a_login() -> None:
+    assert "a-secret" not in repr(Logins(path=Path(), by_name={"a": a_login()}))
+
+
+def test_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:
+    (tmp_path / ".port-hook").write_text("")
+    with pytest.raises(SettingsError, match="cannot be written"):
+        keep_login(tmp_path, a_login(), only=KeptIn.FILE)
+
+
+def test_failed_write_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    keep_login(tmp_path, a_login(), only=KeptIn.FILE)
+    before = (tmp_path / LOGINS).read_bytes()
+    with pytest.raises(SettingsError, match="There is no login 'x'"):
+        remove_login(tmp_path, "x")
+    assert (tmp_path / LOGINS).read_bytes() == before

@@ -1,0 +1,44 @@
+"""The region of an organization is the API that accepts its credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from port_hook_cli.errors import PortApiError
+from port_hook_cli.port_api.regions import find_api
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
+from tests.port_answers import REFUSED, token_answer
+from tests.servers import handler
+
+Build = Callable[..., Runtime]
+
+
+async def find(addresses: list[str], runtime: Build) -> str:
+    return await find_api("an-id", Secret("a-secret"), addresses, runtime(), timeout_s=5)
+
+
+async def test_second_region_is_found_when_the_first_refuses_the_credentials(runtime: Build) -> None:
+    with handler(REFUSED) as europe, handler(token_answer()) as america:
+        assert await find([europe.url, america.url], runtime) == america.url
+    assert (len(europe.requests), len(america.requests)) == (1, 1)
+
+
+async def test_second_region_does_not_get_the_secret_when_the_first_accepts_it(runtime: Build) -> None:
+    with handler(token_answer()) as europe, handler(token_answer()) as america:
+        assert await find([europe.url, america.url], runtime) == europe.url
+    assert america.requests == []
+
+
+async def test_search_ends_at_a_region_that_cannot_be_reached(runtime: Build) -> None:
+    with handler(token_answer()) as america, pytest.raises(PortApiError, match="could not be reached"):
+        await find(["http://127.0.0.1:1", america.url], runtime)
+    assert america.requests == []
+
+
+async def test_credentials_that_no_region_accepts_are_refused(runtime: Build) -> None:
+    refused = pytest.raises(PortApiError, match="were not accepted by")
+    with handler(REFUSED) as europe, handler(REFUSED) as america, refused:
+        await find([europe.url, america.url], runtime)

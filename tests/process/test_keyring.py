@@ -1,0 +1,138 @@
+"""Logins in a keyring, which is chosen once for a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.port_answers import token_answer
+from tests.servers import Handler, handler
+
+STANDINS = Path(__file__).parents[1] / "standins"
+SECRET = "a-secret-for-the-keyring"
+
+
+@pytest.fixture
+def port() -> Iterator[Handler]:
+    with handler(token_answer()) as running:
+        yield running
+
+
+def port_hook(home: Path, backend: str, *args: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "port_hook_cli", *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+        cwd=home,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "PYTHONPATH": str(STANDINS),
+            "PYTHON_KEYRING_BACKEND": f"keyring_backends.{backend}",
+            "KEYRING_FILE": str(home / "keyring.json"),
+            **env,
+        },
+    )
+
+
+def log_in(home: Path, backend: str, port: Handler, *options: str) -> subprocess.CompletedProcess[str]:
+    given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
+    return port_hook(home, backend, "login", *given, *options, stdin=SECRET)
+
+
+def kept(home: Path) -> str:
+    return (home / ".port-hook" / "logins.json").read_text("utf-8")
+
+
+def test_login_keeps_the_secret_in_the_keyring_with_its_id_and_address(tmp_path: Path, port: Handler) -> None:
+    done = log_in(tmp_path, "InFile", port, "--org", "production")
+    assert (done.returncode, done.stderr) == (0, "note: the secret is in the keyring (a keyring for tests)\n")
+    assert SECRET not in kept(tmp_path)
+    (text,) = json.loads((tmp_path / "keyring.json").read_text("utf-8")).values()
+    assert json.loads(text) == {"client_id": "an-id", "api_url": port.url, "client_secret": SECRET}
+    signed = port_hook(tmp_path, "InFile", "sign", "-", "--org", "production", stdin="{}")
+    assert signed.returncode == 0
+    port_hook(tmp_path, "InFile", "report-run", "r_QOz6WoOB1Q2lmhZZ", "--label", "x")
+    assert json.loads(port.requests[1].body) == {"clientId": "an-id", "clientSecret": SECRET}
+
+
+def test_logout_deletes_the_secret_from_the_keyring(tmp_path: Path, port: Handler) -> None:
+    log_in(tmp_path, "InFile", port)
+    assert port_hook(tmp_path, "InFile", "logout").returncode == 0
+    assert (tmp_path / "keyring.json").read_text("utf-8") == "{}"
+
+
+def test_login_in_the_file_deletes_an_earlier_secret_from_the_keyring(tmp_path: Path, port: Handler) -> None:
+    log_in(tmp_path, "InFile", port)
+    assert "because you chose the file" in log_in(tmp_path, "InFile", port, "--keep-in", "file").stderr
+    assert (tmp_path / "keyring.json").read_text("utf-8") == "{}"
+    assert SECRET in kept(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason"), [("Locked", "the keyring is locked"), ("Forgetful", "the keyring keeps nothing")]
+)
+def test_login_uses_the_file_when_the_keyring_cannot_be_used(
+    tmp_path: Path, port: Handler, backend: str, reason: str
+) -> None:
+    done = log_in(tmp_path, backend, port)
+    assert done.returncode == 0
+    assert f"(mode 0600), because {reason}" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    refused = log_in(tmp_path, backend, port, "--keep-in", "keyring", "--org", "other")
+    assert (refused.returncode, "other" in kept(tmp_path)) == (ExitCode.SETTINGS, False)
+    assert f"could not be kept in the keyring: {reason}." in refused.stderr
+    assert SECRET not in refused.stderr
+
+
+def test_keyring_that_does_not_respond_ends_a_command_after_3_s(tmp_path: Path, port: Handler) -> None:
+    log_in(tmp_path, "InFile", port)
+    started = time.monotonic()
+    done = port_hook(tmp_path, "Hanging", "sign", "-", stdin="{}")
+    assert done.returncode == ExitCode.SETTINGS
+    assert "the keyring did not respond within 3 s" in done.stderr
+    assert time.monotonic() - started < 15
+    assert port_hook(tmp_path, "Hanging", "sign", "-", stdin="{}", PORT_CLIENT_SECRET="s").returncode == 0
+
+
+def test_entry_that_was_changed_in_the_keyring_is_not_used(tmp_path: Path, port: Handler) -> None:
+    log_in(tmp_path, "InFile", port)
+    file = tmp_path / "keyring.json"
+    file.write_text(file.read_text("utf-8").replace(port.url, "http://127.0.0.1:1"), "utf-8")
+    done = port_hook(tmp_path, "InFile", "sign", "-", stdin="{}")
+    assert done.returncode == ExitCode.SETTINGS
+    assert "the keyring has other credentials" in done.stderr
+
+
+def test_login_asks_on_a_terminal_and_hides_the_secret(tmp_path: Path, port: Handler) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+    }
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "port_hook_cli", "login", "--api-url", port.url],
+        env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=30,
+    )  # fmt: skip
+    child.expect("Client id: ")
+    child.sendline("an-id")
+    child.expect(r"Client secret \(hidden\): ")
+    child.waitnoecho()
+    child.sendline(SECRET)
+    child.expect(pexpect.EOF)
+    assert SECRET not in child.before
+    assert "Logged in to" in child.before
+    assert json.loads(port.requests[0].body) == {"clientId": "an-id", "clientSecret": SECRET}
