@@ -45,8 +45,10 @@ lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
 
 .PHONY: type
-type: $(VENV)/.dev ## Check types
+type: $(VENV)/.dev ## Check types, also as on Windows and macOS
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 port_hook_cli
+	$(BIN)/mypy --platform darwin port_hook_cli
 
 .PHONY: arch
 arch: $(VENV)/.dev ## Check that dependencies point inwards
