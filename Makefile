@@ -87,6 +87,29 @@ test-wheel: build ## Run the tests against the built wheel, without the source f
 	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
 	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet -n auto
 
+# The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.
+LOWEST ?= tests/cli tests/engines tests/files tests/http tests/listener tests/tunnels
+
+.PHONY: test-lowest
+test-lowest: ## Run tests with the lowest versions of the dependencies that pyproject.toml allows
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes -r requirements-lowest.lock
+	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
+	$(VENV)-lowest/bin/pytest --quiet -n auto $(LOWEST)
+
+# How to start uv, which compiles the locks.
+UV ?= uv
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-strip-extras --no-header --no-annotate --no-emit-index-url
+
+.PHONY: lock
+lock: ## Lock the dependencies again, after pyproject.toml was changed; needs uv
+	$(COMPILE) --extra ssh --generate-hashes --output-file requirements.lock
+	$(COMPILE) --all-extras --group dev --generate-hashes --output-file requirements-dev.lock
+	mkdir -p build
+	$(COMPILE) --extra ssh --resolution lowest-direct --no-deps --output-file build/lowest.txt
+	cp requirements-dev.lock requirements-lowest.lock
+	$(COMPILE) --extra ssh --group dev --constraints build/lowest.txt --generate-hashes --output-file requirements-lowest.lock
+
 # How many seconds each fuzz test runs for, and how many times each kill test kills.
 FUZZ_S ?= 120
 KILLS ?= 100
