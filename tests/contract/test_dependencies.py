@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-lowest.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-lowest.lock", "requirements-tools.lock")
 pytestmark = pytest.mark.skipif(not (ROOT / LOCKS[0]).exists(), reason="the wheel's tests run without the locks")
 
 
