@@ -49,8 +49,10 @@ lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
 
 .PHONY: type
-type: $(VENV)/.dev ## Check types
+type: $(VENV)/.dev ## Check types, also as on Windows and macOS
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 port_hook_cli
+	$(BIN)/mypy --platform darwin port_hook_cli
 
 .PHONY: arch
 arch: $(VENV)/.dev ## Check that dependencies point inwards
@@ -74,10 +76,45 @@ coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and
 .PHONY: check
 check: lint type arch coverage ## Everything that CI checks in one tree
 
+TOOLS := $(VENV)-tools/bin
+
+$(VENV)-tools/.installed: requirements-tools.lock
+	$(PYTHON) -m venv $(VENV)-tools
+	$(TOOLS)/python -m pip install --quiet --require-hashes -r requirements-tools.lock
+	@touch $@
+
+.PHONY: site
+site: $(VENV)-tools/.installed ## Build the documentation as a site in build/site
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --quiet --strict --clean
+	$(PYTHON) docs/check_site.py build/site
+
 .PHONY: build
-build: $(VENV)/.dev ## Build the wheel into dist/
+build: $(VENV)-tools/.installed ## Build the wheel and the source archive into dist/, and check them
 	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(TOOLS)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(TOOLS)/twine check --strict dist/*
+
+.PHONY: image
+image: build ## Build the container image port-hook; needs Docker
+	docker build --tag port-hook .
+
+# Every Python on PATH that port-hook supports.
+PYTHONS ?= $(shell for p in 3.11 3.12 3.13 3.14; do \
+	python$$p -c 'import ensurepip' 2>/dev/null && echo python$$p; done)
+
+.PHONY: test-install
+test-install: build ## Install the wheel with each Python in an empty environment, and the source archive; run the demo
+	@for python in $(PYTHONS); do $(MAKE) --no-print-directory try-install PYTHON=$$python PACKAGE="$$(ls dist/*.whl)" || exit 1; done
+	@$(MAKE) --no-print-directory try-install PACKAGE="$$(ls dist/*.tar.gz)"
+
+.PHONY: try-install
+try-install:
+	@echo "$(PACKAGE) with $(PYTHON)"
+	@rm -rf $(VENV)-install && $(PYTHON) -m venv $(VENV)-install
+	@$(VENV)-install/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(VENV)-install/bin/python -m pip install --quiet --no-deps $(PACKAGE)
+	@$(VENV)-install/bin/python -m pip check
+	@cd $(VENV)-install && bin/port-hook --version && bin/port-hook demo >/dev/null
 
 .PHONY: test-wheel
 test-wheel: build ## Run those tests against the built wheel, without the source folder
@@ -88,6 +125,30 @@ test-wheel: build ## Run those tests against the built wheel, without the source
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
 	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet -n auto -m "not once"
+
+# The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.
+LOWEST ?= tests/cli tests/engines tests/files tests/http tests/listener tests/tunnels
+
+.PHONY: test-lowest
+test-lowest: ## Run tests with the lowest versions of the dependencies that pyproject.toml allows
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes -r requirements-lowest.lock
+	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
+	$(VENV)-lowest/bin/pytest --quiet -n auto $(LOWEST)
+
+# How to start uv, which compiles the locks.
+UV ?= uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-strip-extras --no-header --no-annotate --no-emit-index-url
+
+.PHONY: lock
+lock: ## Lock the dependencies again, after pyproject.toml was changed; needs uv
+	$(COMPILE) pyproject.toml --extra ssh --generate-hashes --output-file requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group dev --generate-hashes --output-file requirements-dev.lock
+	mkdir -p build
+	$(COMPILE) pyproject.toml --extra ssh --resolution lowest-direct --no-deps --output-file build/lowest.txt
+	$(COMPILE) --group docs --group package --generate-hashes --output-file requirements-tools.lock
+	cp requirements-dev.lock requirements-lowest.lock
+	$(COMPILE) pyproject.toml --extra ssh --group dev --constraints build/lowest.txt --generate-hashes --output-file requirements-lowest.lock
 
 # How many seconds each fuzz test runs for, and how many times each kill test kills.
 FUZZ_S ?= 120

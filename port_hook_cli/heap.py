@@ -32,9 +32,8 @@ def return_freed_memory() -> None:
 
 
 def _call(function: str, *values: int) -> None:
-    if sys.platform != "linux":
-        return
-    import ctypes
+    if sys.platform == "linux":
+        import ctypes
 
-    with suppress(OSError, AttributeError):  # another C library
-        getattr(ctypes.CDLL(None), function)(*values)
+        with suppress(OSError, AttributeError):  # another C library
+            getattr(ctypes.CDLL(None), function)(*values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -113,10 +114,15 @@ def _secure(file: Path, found: os.stat_result, *, is_folder: bool, show_only: bo
         raise _unusable(file, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
     if found.st_nlink > 1 and not is_folder:
         raise _unusable(file, "has another name elsewhere (a hard link), and what is written to it is written there")
-    if os.name != "posix":
-        return
+    faults: Iterator[str] = iter(())
+    if sys.platform != "win32":
+        faults = _check_owner(file, found, os.geteuid(), show_only=show_only)
+    yield from faults
+
+
+def _check_owner(file: Path, found: os.stat_result, user: int, *, show_only: bool) -> Iterator[str]:
     mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != os.geteuid():
+    if found.st_uid != user:
         if not show_only or mode & _WRITABLE_BY_OTHERS:
             raise _unusable(file, "belongs to another user")
         yield f"{file} belongs to another user, who may have written anything into it"

@@ -115,17 +115,8 @@ class CommandGroup(TyperGroup):
             code = problem.exit_code
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
-        except BrokenPipeError:
-            _let_go_of_stdout()
-            code = ExitCode.OK  # the reader has ended, such as `head`
         except OSError as error:
-            if error.errno not in _FULL or error.filename is not None:
-                raise
-            _let_go_of_stdout()
-            print_problem(
-                PortHookError(f"The output was truncated: {error.strerror}.", hint="Free some space."), runtime
-            )
-            code = ExitCode.FAILED
+            code = _output_failed(error, runtime)
         raise typer.Exit(int(code))
 
 
@@ -142,6 +133,20 @@ def _tell_of_leftovers(runtime: Runtime) -> None:
 
         if count := Journal(runtime.home).count_leftovers():
             tell(leftover_line(count), runtime)
+
+
+def _output_failed(error: OSError, runtime: Runtime) -> ExitCode:
+    """Return the exit code after an error of writing to stdout; raise any other error again."""
+    from port_hook_cli.terminal.pipes import is_broken_pipe
+
+    if is_broken_pipe(error):  # the reader has ended, such as `head`
+        _let_go_of_stdout()
+        return ExitCode.OK
+    if error.errno not in _FULL or error.filename is not None:
+        raise error
+    _let_go_of_stdout()
+    print_problem(PortHookError(f"The output was truncated: {error.strerror}.", hint="Free some space."), runtime)
+    return ExitCode.FAILED
 
 
 def _let_go_of_stdout() -> None:

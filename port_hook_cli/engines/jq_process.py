@@ -62,18 +62,18 @@ def _restrict(memory: int) -> None:
     os.environ["HOME"] = os.devnull
     # The parent process handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    if sys.platform != "win32":  # docs/reference/platforms.md says what is missing there
         import resource
-    except ImportError:  # Windows
-        return
-    for limit, maximum in (
-        (resource.RLIMIT_CORE, 0),
-        # Descriptors 0 to 2 are open, so no other can be opened.
-        (resource.RLIMIT_NOFILE, 3),
-        (resource.RLIMIT_AS, memory),
-    ):
-        with contextlib.suppress(OSError, ValueError):  # macOS refuses some
-            resource.setrlimit(limit, (maximum, maximum))
+
+        for limit, maximum in (
+            (resource.RLIMIT_CORE, 0),
+            # Descriptors 0 to 2 are open, so no other can be opened.
+            (resource.RLIMIT_NOFILE, 3),
+            (resource.RLIMIT_AS, memory),
+        ):
+            # macOS refuses RLIMIT_AS.
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(limit, (maximum, maximum))
 
 
 def _set_alarm(seconds: float) -> None:

@@ -20,6 +20,7 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.extras import install_hint
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_result
+from port_hook_cli.terminal.pipes import is_broken_pipe
 
 DEFAULT_TIMEOUT_S = 5.0
 """The limit in seconds for all expressions of one template."""
@@ -137,13 +138,15 @@ class JqWorker:
         try:
             process.stdin.write(json.dumps(programs).encode() + b"\n" + data.encode() + b"\n")
             process.stdin.flush()
-        except BrokenPipeError:  # the process has died; the missing response is handled by the caller
-            return
+        except OSError as error:
+            if not is_broken_pipe(error):
+                raise
+            # The process has died. The caller handles the missing response.
 
     def _crash_error(self, process: subprocess.Popen[bytes], program: str) -> RenderError:
         code = process.wait()
         shown = f"{{{{ {program.strip()} }}}}"
-        if code == (1 if sys.platform == "win32" else -signal.SIGALRM):
+        if code == _timeout_code():
             return RenderError(
                 f"{shown} was stopped: rendering took longer than {self._timeout_s:g} s.",
                 hint="Check the expression for an endless loop, or raise --timeout.",
@@ -161,6 +164,14 @@ class JqWorker:
         process.wait()
         for stream in (process.stdin, process.stdout):
             _close(stream)
+
+
+def _timeout_code() -> int:
+    """Return the exit code of a process that its alarm has ended."""
+    if sys.platform == "win32":
+        return 1
+    else:  # noqa: RET505 - mypy would find the line unreachable
+        return -signal.SIGALRM
 
 
 def _check_not_stopped(stopped: threading.Event | None) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,11 +114,11 @@ def is_private_group(gid: int, *, owner: int) -> bool:
 
     On such systems, new files are writable by this group unless the user changes that.
     """
-    try:
+    if sys.platform != "win32":
         import grp
         import pwd
 
-        user, group = pwd.getpwuid(owner), grp.getgrgid(gid)
-    except (ImportError, KeyError):
-        return False
-    return user.pw_gid == gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+        with suppress(KeyError):
+            user, group = pwd.getpwuid(owner), grp.getgrgid(gid)
+            return user.pw_gid == gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+    return False

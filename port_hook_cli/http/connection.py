@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+import sys
 import time
+from typing import Any
 
 from port_hook_cli.http.failures import CannotConnect, ClosedEarly
 from port_hook_cli.http.request_writer import Origin
@@ -33,7 +35,7 @@ class Connection(asyncio.Protocol):
         self._parser: ResponseParser | None = None
         self._response: asyncio.Future[None] | None = None
         self._is_lost = False
-        self._poll: select.poll | None = None
+        self._poll: Any = None  # a select.poll
 
     async def exchange(self, request: bytes, parser: ResponseParser, deadline: float | None) -> None:
         """Send `request` and let `parser` read the response.
@@ -87,7 +89,7 @@ class Connection(asyncio.Protocol):
         """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if transport.get_extra_info("sslcontext") is None and hasattr(select, "poll"):
+        if sys.platform != "win32" and transport.get_extra_info("sslcontext") is None:
             self._poll = select.poll()
             self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import shutil
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from port_hook_cli.programs import find_program
 from port_hook_cli.text.safe import printable
 
 _PROC = Path("/proc")
@@ -24,7 +25,7 @@ def describe_owner(host: str, port: int) -> str | None:
     host that is not an address, such as `localhost`, means every address. Never raises.
     """
     with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
-        return by_proc(host, port) if sys.platform.startswith("linux") else by_lsof(port)
+        return by_proc(host, port) if sys.platform.startswith("linux") else by_lsof(port, os.environ)
     return None  # pragma: no cover - a process that ends during the search
 
 
@@ -68,9 +69,9 @@ def _holds(pid: int, sockets: set[str]) -> bool:
         return False
 
 
-def by_lsof(port: int, path: str | None = None) -> str | None:
-    """Return the first process that `lsof` lists for this port; `lsof` is searched on `path` or PATH."""
-    lsof = shutil.which("lsof", path=path)
+def by_lsof(port: int, environ: Mapping[str, str]) -> str | None:
+    """Return the first process that `lsof`, a program on PATH, lists for this port."""
+    lsof = find_program("lsof", environ)
     if not lsof:
         return None
     command = [lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -70,7 +71,7 @@ def _is_private(found: os.stat_result, *, is_folder: bool = False) -> bool:
     """Return whether it is a folder, or a file without other hard links, that only this user can read and write."""
     if not (stat.S_ISDIR(found.st_mode) if is_folder else stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
         return False
-    return os.name != "posix" or (found.st_uid == os.geteuid() and not found.st_mode & _OTHERS)
+    return sys.platform == "win32" or (found.st_uid == os.geteuid() and not found.st_mode & _OTHERS)
 
 
 def _read(content: bytes) -> InspectorAddress | None:

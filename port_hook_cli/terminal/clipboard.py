@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from typing import TextIO
+
+from port_hook_cli.programs import find_program
 
 # Each reads the text from its stdin and ends. A program that serves later pastes keeps running in the background.
 _PROGRAMS = (
@@ -27,7 +27,7 @@ def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = Non
     confirms. Never raises; may take 3 seconds for each program that hangs.
     """
     for name, *options in _PROGRAMS:
-        path = shutil.which(name, path=environ.get("PATH", os.defpath))
+        path = find_program(name, environ)
         if path and _fed([path, *options], text, environ):
             return "Copied to the clipboard."
     if terminal and terminal.isatty() and environ.get("TERM") != "dumb" and _sent(text, terminal):
@@ -42,7 +42,7 @@ def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
         # A program that stays in the background keeps its streams open. If they were pipes, we would wait for it.
         done = subprocess.run(  # noqa: S603 - a program found on PATH under one of the names above
             command,
-            input=text.encode(),
+            input=_encoded(text, command[0]),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=dict(environ),
@@ -52,6 +52,12 @@ def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def _encoded(text: str, program: str) -> bytes:
+    """Return the bytes for the program: clip.exe reads others than ASCII in the console's code page, or as UTF-16."""
+    is_clip = program.lower().endswith("clip.exe")
+    return text.encode("utf-16-le" if is_clip and not text.isascii() else "utf-8")
 
 
 def _sent(text: str, terminal: TextIO) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -80,10 +81,10 @@ class _Terminal:
 
     def _is_in_foreground(self) -> bool:
         """Whether this process may change the terminal; the system stops a background process that does."""
-        try:
-            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
-        except OSError:
-            return False
+        if sys.platform != "win32":
+            with suppress(OSError):
+                return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        return False
 
 
 def _terminal(runtime: Runtime) -> _Terminal | None:

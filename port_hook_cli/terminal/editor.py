@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.programs import find_program
 
 Edited = TypeVar("Edited")
 _FALLBACK = "notepad" if os.name == "nt" else "vi"
@@ -53,7 +54,7 @@ def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
         raise UsageError("There is no terminal for the editor.", hint="Set EDITOR, or change it with --set.")
     command = named or _FALLBACK
     try:
-        words = shlex.split(command, posix=os.name != "nt")
+        words = editor_words(command, environ)
         ended = subprocess.run([*words, str(path)], check=False)  # noqa: S603 - the user's own editor
     except (OSError, ValueError) as problem:
         raise UsageError(f"The editor {command!r} cannot be started: {problem}.", hint="Set EDITOR.") from problem
@@ -61,6 +62,17 @@ def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
         raise UsageError(
             f"The editor {command!r} ended with code {ended.returncode}.", hint="Nothing was sent; try again."
         )
+
+
+def editor_words(command: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[str]:
+    """Return the words of the editor's command line; ValueError for an unbalanced quotation mark.
+
+    Windows starts a script such as `code.cmd` only under its whole name, and backslashes are not escapes there.
+    """
+    if platform != "win32":
+        return shlex.split(command)
+    name, *options = [word.strip('"') for word in shlex.split(command, posix=False)]
+    return [find_program(name, environ, platform) or name, *options]
 
 
 def _text_of(path: Path) -> str:

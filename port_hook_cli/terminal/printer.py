@@ -7,6 +7,7 @@ shown on one line, and then many on one line with their number. All of them are 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -40,8 +41,9 @@ class BackgroundWriter:
         summarize: Callable[[int], str],
         on_broken: Callable[[], None],
         lossless: bool = False,
+        platform: str = sys.platform,
     ) -> None:
-        self._write = _writer(stream)
+        self._write = _writer(stream, platform)
         self._summarize = summarize
         self._on_broken = on_broken
         self._lossless = lossless
@@ -120,11 +122,14 @@ class BackgroundWriter:
         return (self._summarize(left_out + len(batch) - len(shown)) if left_out else "") + text
 
 
-def _writer(stream: TextIO) -> Callable[[str], None]:
+def _writer(stream: TextIO, platform: str) -> Callable[[str], None]:
     """Return a function that writes text to `stream` without Python's buffers.
 
     A thread that is blocked in a buffered write would keep the interpreter from ending; one in `write(2)` does not.
+    A console of Windows is an exception: it would read the bytes in its code page, but Python's stream writes UTF-16.
     """
+    if platform == "win32" and stream.isatty():
+        return _buffered_writer(stream)
     encoding = stream.encoding or "utf-8"
     try:
         descriptor = stream.fileno()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.connectivity import ProbeResult
 from port_hook_cli.tunnels.prober import probe
+from port_hook_cli.tunnels.supervisor import taskkill
 
 _BLOCK_BYTES = 64 * 1024
 _MAX_LINE = 300
@@ -127,8 +129,7 @@ async def start_supervisor(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=dict(environ),
-        # Ctrl-C must not end the tunnel: the responses to requests in progress still need it.
-        start_new_session=True,
+        **_without_ctrl_c(),
     )
     if supervisor.stdin:
         supervisor.stdin.write(json.dumps(request).encode() + b"\n")
@@ -137,9 +138,18 @@ async def start_supervisor(
     return supervisor
 
 
+def _without_ctrl_c() -> dict[str, Any]:
+    """Return the options for a process that Ctrl-C does not reach: requests in progress still need the tunnel."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:  # noqa: RET505 - mypy would find the line unreachable
+        return {"start_new_session": True}
+
+
 def _kill(supervisor: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(OSError):  # it has ended
         if sys.platform == "win32":
+            subprocess.run(taskkill(supervisor.pid, os.environ), check=False, capture_output=True)  # noqa: S603
             supervisor.kill()
         else:
             os.killpg(supervisor.pid, signal.SIGKILL)

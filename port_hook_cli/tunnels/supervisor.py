@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 # Bytes of one log line; port-hook reads lines of up to 64 kB.
@@ -63,24 +63,34 @@ def kill_child_with_parent() -> Callable[[], None] | None:
 
     The kernel sends the signal when the thread that started the child ends, so start the child in the main thread.
     """
-    if not sys.platform.startswith("linux"):
+    if sys.platform == "linux":
+        prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+        def request_signal() -> None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # the parent ended before the call
+                os._exit(1)
+
+        return request_signal
+    else:  # noqa: RET505 - mypy would find the line unreachable
         return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def request_signal() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent ended before the call
-            os._exit(1)
-
-    return request_signal
 
 
 def kill_process_group() -> None:
     """Kill this process and all processes that it started."""
     if sys.platform == "win32":
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], check=False)  # noqa: S603, S607
+        subprocess.run(taskkill(os.getpid(), os.environ), check=False)  # noqa: S603 - a program of Windows
     else:
         os.killpg(0, signal.SIGKILL)  # port-hook started this process as the leader of its own group
+
+
+def taskkill(pid: int, environ: Mapping[str, str]) -> list[str]:
+    """Return the command with which Windows ends a process and all processes that it started.
+
+    It has a full path: Windows would search the working folder, which may come from a stranger, before its own.
+    """
+    system = environ.get("SYSTEMROOT", r"C:\Windows")
+    return [rf"{system}\System32\taskkill.exe", "/F", "/T", "/PID", str(pid)]
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:

@@ -66,14 +66,14 @@ def test_a_free_port_has_no_owner() -> None:
 @needs_lsof
 def test_lsof_names_the_process_where_there_is_no_proc(listener: tuple[int, int]) -> None:
     pid, port = listener
-    described = port_owner.by_lsof(port)
+    described = port_owner.by_lsof(port, os.environ)
     assert described is not None
     assert described.endswith(f" (pid {pid})")
-    assert port_owner.by_lsof(port, path="/absent") is None
+    assert port_owner.by_lsof(port, {"PATH": "/absent"}) is None
 
 
 @needs_lsof
 def test_lsof_names_no_process_for_a_free_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert port_owner.by_lsof(port) is None
+    assert port_owner.by_lsof(port, os.environ) is None

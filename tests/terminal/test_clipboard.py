@@ -41,6 +41,14 @@ def test_copy_passes_the_exact_text_and_options_to_the_program_on_path(path: Pat
     assert (path / "xclip.options").read_text() == "-selection clipboard\n"
 
 
+def test_copy_writes_utf_16_to_clip_exe_only_when_the_text_is_not_ascii(path: Path) -> None:
+    standin(path, "clip.exe", 'cat > "$0.got"')
+    copy(TEXT, environ={"PATH": str(path)})
+    assert (path / "clip.exe.got").read_bytes() == TEXT.encode("utf-16-le")
+    copy("https://x.ngrok.app/", environ={"PATH": str(path)})
+    assert (path / "clip.exe.got").read_bytes() == b"https://x.ngrok.app/"
+
+
 def test_copy_tries_the_next_program_when_one_fails(path: Path) -> None:
     standin(path, "wl-copy", "exit 1")
     standin(path, "xclip", "exec /absent/interpreter")

@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.replay.editing import from_editor
-from port_hook_cli.terminal.editor import edit
+from port_hook_cli.terminal.editor import edit, editor_words
 
 
 @pytest.fixture(autouse=True)
@@ -111,4 +111,24 @@ def test_edit_starts_no_editor_without_a_terminal_and_a_named_editor(temporary: 
     )
     assert "There is no terminal for the editor." in done.stderr
     assert done.stdout == ""
+    assert list(temporary.iterdir()) == []
+
+
+def test_windows_editor_is_started_under_the_whole_name_of_its_script(tmp_path: Path) -> None:
+    script = tmp_path / "code.cmd"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    # On Windows, `code` finds this file, as PATHEXT lists `.CMD`.
+    environ = {"PATH": str(tmp_path)}
+    assert editor_words("code.cmd --wait", environ, platform="win32") == [str(script), "--wait"]
+
+
+def test_windows_editor_may_have_a_path_with_spaces_and_backslashes() -> None:
+    words = editor_words(r'"C:\Program Files\Code\code.exe" --wait', {"PATH": ""}, platform="win32")
+    assert words == [r"C:\Program Files\Code\code.exe", "--wait"]
+
+
+def test_editor_command_of_quotation_marks_only_cannot_be_started(temporary: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be started"):
+        edit("{}", from_editor, environ={"EDITOR": "''"})
     assert list(temporary.iterdir()) == []

@@ -258,3 +258,27 @@ def test_items_from_several_threads_are_all_written(pipe: Pipe) -> None:
     for thread in threads:
         thread.join()
     assert sorted(written(pipe, writer)) == sorted(f"full {number}" for number in range(400))
+
+
+class WindowsConsole(io.StringIO):
+    """A console of Windows: Python's stream can write any character, but bytes are read in a code page."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+
+def test_console_of_windows_gets_text_and_not_bytes(pipe: Pipe) -> None:
+    console = WindowsConsole(pipe.stream.fileno())
+    writer = BackgroundWriter(console, summarize="{}".format, on_broken=pipe.broken.set, platform="win32")
+    writer.put(lambda _: "zoë → ok\n")
+    writer.close(5)
+    assert console.getvalue() == "zoë → ok\n"
+    pipe.stream.close()
+    assert pipe.read() == ""

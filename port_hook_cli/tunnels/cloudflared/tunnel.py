@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from port_hook_cli.tunnels.cloudflared.errors import cannot_run, explain, last_line, not_found, too_old
-from port_hook_cli.tunnels.cloudflared.program import find_program
+from port_hook_cli.tunnels.cloudflared.program import find_cloudflared
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, start_supervisor
 
@@ -99,7 +99,7 @@ async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
     The program ends when the tunnel is closed or this process ends. Raises TunnelError. Cancelling this ends the
     program.
     """
-    path = find_program(opening.environ)
+    path = find_cloudflared(opening.environ)
     if not path:
         raise not_found()
     request = {"command": [path, "tunnel", *_options(opening.local_url)], "grace_s": _GRACE_S}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError
+from port_hook_cli.programs import find_programs
 from port_hook_cli.tunnels.protocol import NotUsable, Usable
 
 # pyngrok installs a script named `ngrok` next to Python. The agent itself is about 30 MB.
@@ -36,8 +35,8 @@ def find_agent(environ: Mapping[str, str], home: Path) -> Path | None:
                 f"PYNGROK_NGROK_PATH names a file that does not exist: {named}.", hint="Correct or unset it."
             )
         return Path(named)
-    found = (shutil.which("ngrok", path=part) for part in environ.get("PATH", os.defpath).split(os.pathsep) if part)
-    on_path = next((Path(path) for path in found if path and not _is_pyngrok(Path(path))), None)
+    found = map(Path, find_programs("ngrok", environ))
+    on_path = next((path for path in found if not _is_pyngrok(path)), None)
     managed = managed_agent(environ, home)
     return on_path or (managed if managed.is_file() else None)
 
