@@ -34,8 +34,8 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
-from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
 from port_hook_cli.port_api import login_records
+from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
 from port_hook_cli.retarget import records as retarget_records
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.runs import records as run_records
