@@ -12,20 +12,30 @@ from typing import BinaryIO
 
 from port_hook_cli.errors import StoreError
 
+MAX_INPUT_BYTES = 256 * 1024 * 1024
+"""The maximum size of a file: a file from a stranger may be a link to a device that has no end."""
+
 
 def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
-    """Return the content of the file `name`, or of stdin for `-`; raises StoreError if it cannot be read."""
+    """Return the content of the file `name`, or of stdin for `-`.
+
+    Raises StoreError if it cannot be read or is too large.
+    """
     if name == "-":
         return read_stdin(stdin)
     path = cwd / name
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_INPUT_BYTES + 1)
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {name}.", hint="Give a file's path, or - to read stdin.") from error
     except OSError as error:
         if path.is_dir():  # Windows says that it may not be read
             raise is_a_directory(name) from error
         raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Give a file that you may read.") from error
+    if len(content) > MAX_INPUT_BYTES:
+        raise StoreError(f"{name} has more than {MAX_INPUT_BYTES:,} bytes.", hint="Give a smaller file.")
+    return content
 
 
 def is_a_directory(name: str) -> StoreError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,13 @@ from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import UsageError
+from port_hook_cli.files.folders import MAX_DOCUMENT_BYTES, documents_in
 from port_hook_cli.files.templates import read_yaml
+from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault
 from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow, unwrapped
 
-_JSON = frozenset({".json"})
 _YAML = frozenset({".yaml", ".yml"})
 _HINT = "Give it as Port's API returns it (GET /v1/actions/ID, /v1/workflows/ID), an array, or a folder of such files."
 
@@ -53,7 +53,7 @@ def _read_all(
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in _JSON | _YAML)
+    files = documents_in(path)
     if not files:
         raise UsageError(f"{path} contains no .json, .yaml or .yml file.", hint=_HINT)
     return files
@@ -98,13 +98,16 @@ def _workflows(file: Path) -> Iterator[dict[str, Any]]:
 
 def _read(file: Path) -> Any:
     try:
-        text = file.read_text("utf-8-sig")
+        with file.open("rb") as opened:
+            text = opened.read(MAX_DOCUMENT_BYTES + 1).decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", hint=_HINT) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text.", hint=_HINT) from error
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise UsageError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint=_HINT)
     try:
-        return read_yaml(text) if file.suffix.lower() in _YAML else json.loads(text)
+        return read_yaml(text) if file.suffix.lower() in _YAML else read_json(text)
     except (ValueError, RecursionError) as error:
         kind = "YAML" if file.suffix.lower() in _YAML else "JSON"
         raise UsageError(f"{file} is not valid {kind}: {error}.", hint=_HINT) from error

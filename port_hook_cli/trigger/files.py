@@ -15,6 +15,7 @@ from port_hook_cli.actions.action import BadAction, PortAction, pick_action, rea
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
+from port_hook_cli.files.folders import DOCUMENT_SUFFIXES, documents_in
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api
@@ -33,7 +34,6 @@ from port_hook_cli.workflows.workflow import (
 )
 
 _Read = TypeVar("_Read")
-_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 _NOT_IN_PORT = (
     "--via-port runs the workflow as it is in Port, not as it is in the file: create it there, or leave out --via-port."
 )
@@ -71,7 +71,7 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
         return ActionLocation(name, directory, inside)
     named = file if mark else name
     path = PurePath(named)
-    if not named or len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES:
+    if not named or len(path.parts) > 1 or path.suffix.lower() in DOCUMENT_SUFFIXES:
         raise StoreError(f"There is no file {path}.", hint="Give an action's file, or its identifier in Port.")
     return ActionLocation(named, identifier=identifier if mark else None)
 
@@ -132,7 +132,7 @@ def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | Non
 
 def _read_directory(name: str, runtime: Runtime) -> list[Any]:
     """Return all actions in the JSON and YAML files of a directory, by file name; raises UsageError if it has none."""
-    files = sorted(path for path in (runtime.cwd / name).iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = documents_in(runtime.cwd / name)
     if not files:
         raise UsageError(f"The directory {name} contains no .json, .yaml or .yml file.", hint=_HINT)
     found: list[Any] = []

@@ -538,6 +538,8 @@ async def test_two_captures_are_compared(runtime: MakeRuntime, store: Path) -> N
     assert found["body"] == [{"path": "/action", "kind": "changed", "before": '"create_vm"', "after": '"delete_vm"'}]
     assert [change["path"] for change in found["facts"]] == ["target"]
     assert (found["a"]["id"], found["b"]["id"], found["complete"]) == (ID, "bb", True)
+    row = documented("GET /api/captures")["captures"][0]
+    assert found["a"].keys() == found["b"].keys() == row.keys()
 
 
 async def test_read_only_store_gets_a_note_instead_of_the_replay(runtime: MakeRuntime, tmp_path: Path) -> None:

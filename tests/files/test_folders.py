@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.files.folders import MAX_DOCUMENT_BYTES, documents_in
+from port_hook_cli.sandbox.definition_files import read_actions
+from tests.conftest import Run
+from tests.factories import SECRET
+
+
+def test_documents_in_lists_json_and_yaml_by_name(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.JSON", "c.yaml", "README.md"):
+        (tmp_path / name).write_text("")
+    assert [file.name for file in documents_in(tmp_path)] == ["a.JSON", "b.yml", "c.yaml"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and devices")
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_file_without_an_end_in_a_folder_of_actions_is_refused(run: Run, folder: Path, kind: str) -> None:
+    actions = folder / "actions"
+    actions.mkdir()
+    if kind == "pipe":
+        os.mkfifo(actions / "a.json")
+    else:
+        (actions / "a.json").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=r"a\.json is not a file\."):
+        read_actions([actions])
+    result = run("trigger", "actions#a", "--dry-run")
+    assert result.code == ExitCode.USAGE
+    assert "a.json is not a file." in result.err
+
+
+def test_file_that_is_too_large_in_a_folder_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.json").open("wb") as file:
+        file.truncate(MAX_DOCUMENT_BYTES + 1)
+    with pytest.raises(UsageError, match="has more than"):
+        documents_in(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a device")
+def test_named_file_without_an_end_is_refused(run: Run, folder: Path) -> None:
+    (folder / "a.json").symlink_to("/dev/zero")
+    result = run("sign", "a.json", env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+    assert result.code == ExitCode.STORE
+    assert "a.json has more than" in result.err
+    with pytest.raises(UsageError, match="has more than"):
+        read_actions([folder / "a.json"])
+
+
+def test_number_that_json_lacks_is_refused_in_a_file_of_actions(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"identifier": NaN}')
+    with pytest.raises(UsageError, match="is not valid JSON"):
+        read_actions([tmp_path / "a.json"])
