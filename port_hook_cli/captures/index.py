@@ -327,7 +327,8 @@ class CaptureIndex:
             self._fill_history(rows)
         elif is_changed:
             self._forget_dropped()
-        if self._has_texts:
+        # A list without its older captures is worse than a search that is slow a little longer.
+        if self._has_texts and self._has_history:
             self._fill_texts(texts)
         is_behind = is_behind or not self._has_history or (self._has_texts and not self._has_all_texts())
         return IndexStep(self._rows.high, self._rows.high > before, changed, is_reset, is_behind)

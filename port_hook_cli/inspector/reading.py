@@ -44,6 +44,8 @@ class CaptureReader:
         self._path = path
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
+        # What reads all captures waits here for others like it, so that a page of rows waits for one of them at most.
+        self._slow_lock = asyncio.Lock()
         # When a coroutine is canceled, the thread that it waits for keeps running; nothing else may use the index then.
         self._in_thread = Lock()
         self._documents: OrderedDict[tuple[str, str], Any] = OrderedDict()
@@ -67,7 +69,7 @@ class CaptureReader:
 
     async def state(self) -> IndexState:
         """Return how much of the store is in the index."""
-        return await self._do(lambda index: index.state)
+        return await self._do_slow(lambda index: index.state)
 
     async def newest(self) -> int:
         """Return the number of the newest capture."""
@@ -105,11 +107,13 @@ class CaptureReader:
 
     async def spans(self, query: CaptureQuery) -> dict[str, Any]:
         """Return the numbers of all matches."""
-        return await self._do(lambda index: records.spans_record(index.spans(query)))
+        return await self._do_slow(lambda index: records.spans_record(index.spans(query)))
 
     async def histogram(self, query: CaptureQuery, *, now: float, buckets: int) -> dict[str, Any]:
         """Return matches over time."""
-        return await self._do(lambda index: records.histogram_record(index.histogram(query, now=now, buckets=buckets)))
+        return await self._do_slow(
+            lambda index: records.histogram_record(index.histogram(query, now=now, buckets=buckets))
+        )
 
     async def get(self, name: str) -> Exchange:
         """Return a capture by id, a unique beginning of it, or `last`; raises StoreError."""
@@ -165,6 +169,10 @@ class CaptureReader:
                 self._documents.popitem(last=False)
         self._documents.move_to_end(key)
         return self._documents[key]
+
+    async def _do_slow(self, read: Callable[[CaptureIndex], T]) -> T:
+        async with self._slow_lock:
+            return await self._do(read)
 
     async def _do(self, read: Callable[[CaptureIndex], T]) -> T:
         async with self._lock:
