@@ -95,7 +95,8 @@ async def _inspect(
         async with inspecting_store(inspector, runtime, store) as serving:
             print(serving.url, file=runtime.stdout, flush=True)
             tell(
-                "The inspector runs until you press Ctrl-C. Anyone with the URL can read and send captures, so do not share it.",
+                "The inspector runs until you press Ctrl-C."
+                " Do not share the URL: it lets anyone read and send captures.",
                 runtime,
             )
             if opens:

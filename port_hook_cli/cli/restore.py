@@ -66,7 +66,7 @@ def restore(
 ) -> ExitCode:
     """Restore the URLs in Port that a killed listener changed.
 
-    If someone else has changed a URL, the change is shown, and the URL is restored only if you confirm or give --overwrite.
+    If someone else has changed a URL, the change is shown. The URL is restored only if you confirm or use --overwrite.
     A running listener restores its own actions and nodes when it ends.
     """
     runtime: Runtime = ctx.obj

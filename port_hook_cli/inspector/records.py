@@ -216,7 +216,7 @@ def _moment(timestamp: str | None) -> float | None:
 
 def _summary(payload: Payload) -> Iterator[tuple[str, str]]:
     by = " from ".join(part for part in (payload.user, payload.origin) if part)
-    sync = {True: "with the response", False: "with a report from the backend", None: None}[payload.synchronized]
+    sync = {True: "with the response", False: "with a report", None: None}[payload.synchronized]
     for label, value in (
         ("what", what_it_is(payload)),
         ("run", payload.run_id),
@@ -228,7 +228,7 @@ def _summary(payload: Payload) -> Iterator[tuple[str, str]]:
         ("node", payload.node),
         ("workflow run", payload.workflow_run),
         ("sent by", "Port's execution agent" if payload.via_agent else None),
-        ("ends", sync),
+        ("run ends", sync),
         ("body", payload.problem),
     ):
         if value:

@@ -161,7 +161,7 @@ class _Beginning:
         return await self.invoker.inputs(_form_of(self.workflow, trigger), self._form())
 
     async def _inputs_instead(self, trigger: Node) -> Mapping[str, Any]:
-        """Return the inputs that were given besides the trigger's output. They are checked, but no others are required."""
+        """Return the inputs that were given besides the trigger's output. They are checked; no others are required."""
         if trigger.type != NodeType.SELF_SERVE_TRIGGER or not self.documents.properties:
             return {}
         form = _form_of(self.workflow, trigger)

@@ -60,6 +60,7 @@ async def opened(page: Page, index: int = 0) -> None:
 async def test_request_becomes_a_row_soon_after_its_response(own_desk: Desk, open_page: OpenPage) -> None:
     page = await open_page(own_desk)
     await expect(page.get_by_text("Waiting for the first invocation")).to_be_visible()
+    await expect(page.locator(".timeline, .filters")).to_have_count(0)
     await expect(page.get_by_text("live", exact=True)).to_be_visible()
     seen = asyncio.ensure_future(
         page.evaluate(
@@ -266,6 +267,24 @@ async def test_run_is_reported_from_the_page(tmp_path: Path, backend: Handler, o
             await expect(page.locator(".status")).to_have_text("SUCCESS")
             await expect(page.get_by_text("Created the machine")).to_be_visible()
             await page.close()
+
+
+async def test_workflow_run_shows_its_result_and_nodes_with_text_that_fits(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    run = {"id": "wfr_0000000000000001", "kind": "workflow", "status": "COMPLETED", "label": "FAILED", "link": []}
+    node = {"id": "start", "title": "Start", "type": "SELF_SERVE_TRIGGER", "status": "IN_PROGRESS", "next": []}
+    shown = {"available": True, "run": run, "logs": [], "nodes": [node]}
+    page = await open_page(shared_desk, f"?text={sent(shared_desk, 'one')}")
+    await page.route("**/api/runs/*", lambda route: route.fulfill(json=shown))
+    await opened(page)
+    await page.keyboard.press("5")
+    await expect(page.locator(".status")).to_have_text("FAILED")
+    await expect(page.locator(".node-state")).to_have_text("self-serve trigger · IN_PROGRESS")
+    text, box = await page.evaluate(
+        "['.node-state', '.node-box rect'].map((name) => document.querySelector(name).getBoundingClientRect().right)"
+    )
+    assert text < box
 
 
 async def test_back_and_forward_walk_through_captures_and_tabs_and_a_reload_keeps_the_state(

@@ -75,7 +75,7 @@ def test_run_succeeds_when_its_branch_ends(run: Run, backend: Backend) -> None:
     backend.ready = False
     result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
     assert (result.code, backend.paths) == (0, ["/builds/check"])
-    assert "SUCCESS  the fallback" in result.out
+    assert "SUCCESS  through the fallback" in result.out
 
 
 def test_trigger_sends_nothing_when_inputs_are_invalid(run: Run, backend: Backend) -> None:

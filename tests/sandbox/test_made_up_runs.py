@@ -1,4 +1,4 @@
-"""Runs that the sandbox makes up because it does not know their ids."""
+"""Runs that the sandbox creates because it does not know their ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.factories import RUN_ID
 from tests.sandbox_clients import a_client, refusal
 
@@ -44,6 +44,24 @@ async def test_delivery_gives_the_run_its_action_and_inputs(client: httpx.AsyncC
     assert (run["madeUp"], run["action"]["identifier"], run["properties"]) == (True, "scale", {"cpu": 4})
     assert (run["blueprint"]["identifier"], run["entity"]["identifier"]) == ("vm", "dev")
     assert run.get("summary") == ("working" if reported_first else None)
+
+
+async def test_note_of_a_delivery_says_whether_its_run_was_created_or_updated() -> None:
+    events: list[ApiEvent] = []
+    async with Sandbox.start(on_event=events.append) as sandbox, a_client(sandbox) as client:
+        for _ in range(2):
+            await client.post(DELIVERIES, json=DELIVERY)
+    notes = [event.note for event in events if event.path == DELIVERIES]
+    assert notes == [f"created {RUN_ID} of scale", f"updated {RUN_ID} of scale"]
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, "1 log entry"), (2, "2 log entries")])
+async def test_note_of_a_node_run_log_counts_its_entries(count: int, shown: str) -> None:
+    events: list[ApiEvent] = []
+    logs = [{"level": "INFO", "message": "deploying"}] * count
+    async with Sandbox.start(on_event=events.append) as sandbox, a_client(sandbox) as client:
+        await client.post("/v1/workflows/nodes/runs/wfnr_0000000000000001/logs", json={"logs": logs})
+    assert events[-1].note.startswith(f"{shown};")
 
 
 async def test_delivery_leaves_a_run_of_the_sandbox_as_it_is() -> None:

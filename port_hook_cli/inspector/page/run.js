@@ -85,7 +85,7 @@ function Report({ id, onDone }) {
     ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}</fieldset>`;
 }
 
-const BOX = { width: 196, height: 52, gapX: 40, gapY: 18 };
+const BOX = { width: 212, height: 52, gapX: 36, gapY: 18 };
 
 /** The nodes in columns by their distance from the start. */
 function Graph({ nodes, current }) {
@@ -102,8 +102,8 @@ function Graph({ nodes, current }) {
       const [x, y] = place.get(node.id);
       const state = node.result ?? node.status;
       return html`<g key=${node.id} class=${`node-box ${TONES[state] ?? "dim"}${node.run_id === current ? " current" : ""}`} transform=${`translate(${x} ${y})`}>
-        <rect width=${BOX.width} height=${BOX.height} rx="8" /><text x="12" y="21" class="node-title">${clip(oneLine(node.title), 24)}</text>
-        <text x="12" y="39" class="node-state">${clip([typeName(node.type), oneLine(state ?? "not reached")].filter(Boolean).join(" · "), 28)}</text></g>`;
+        <rect width=${BOX.width} height=${BOX.height} rx="8" /><text x="12" y="21" class="node-title">${clip(oneLine(node.title), 26)}</text>
+        <text x="12" y="39" class="node-state">${clip([typeName(node.type), oneLine(state ?? "not reached")].filter(Boolean).join(" · "), 32)}</text></g>`;
     })}</svg></div>`;
 }
 
