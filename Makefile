@@ -27,13 +27,16 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 demo: $(VENV)/.run ## Show the main job on this machine; sets itself up
 	@$(BIN)/port-hook demo
 
+# Tests of a module stay together, as they share servers and browsers; a worker that is done takes some from another.
+PARALLEL := -n auto --dist worksteal
+
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests; sets itself up
-	$(BIN)/pytest --quiet -n auto
+	$(BIN)/pytest --quiet $(PARALLEL)
 
 .PHONY: test-again
 test-again: $(VENV)/.dev ## Run the tests whose result depends on the Python version or the packaging
-	$(BIN)/pytest --quiet -n auto -m "not once"
+	$(BIN)/pytest --quiet $(PARALLEL) -m "not once"
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Make the development environment in .venv
@@ -71,7 +74,7 @@ COVERED = 95.5
 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and their processes run
-	$(BIN)/pytest --quiet -n auto --cov --cov-report=term --cov-fail-under=$(COVERED)
+	$(BIN)/pytest --quiet $(PARALLEL) --cov --cov-report=term --cov-fail-under=$(COVERED)
 
 .PHONY: check
 check: lint type arch coverage ## Everything that CI checks in one tree
@@ -124,7 +127,7 @@ test-wheel: build ## Run those tests against the built wheel, without the source
 	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet -n auto -m "not once"
+	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet $(PARALLEL) -m "not once"
 
 # The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.
 LOWEST ?= tests/cli tests/engines tests/files tests/http tests/listener tests/tunnels

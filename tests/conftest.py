@@ -36,6 +36,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # of a test are enough.
 settings.register_profile("port-hook", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
+settings.register_profile("thorough", settings.get_profile("port-hook"), max_examples=100)  # `make mutants`
 settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")
 
 

@@ -15,11 +15,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.http.client import HttpClient
+from port_hook_cli.http.proxies import open_client
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from tests.factories import an_invocation
@@ -555,6 +557,19 @@ async def test_a_trusted_certificate_is_accepted_and_its_connection_is_reused(
     async with serving(talk, tls=tls_server(certificate)) as server, HttpClient(timeout_s=5, whole_body=True) as client:
         assert all(delivery.ok for delivery in await send_many(client, server.url, 2))
     assert [number for number, _ in requests] == [0, 0]
+
+
+async def test_clients_trust_the_authorities_that_ssl_cert_file_names_when_they_are_opened(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk, _ = always(OK)
+    async with serving(talk, tls=tls_server(certificate)) as server:
+        async with open_client(server.url) as client:
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.get(server.url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        async with open_client(server.url) as client:
+            assert (await client.get(server.url)).status_code == 200
 
 
 async def test_a_target_without_tls_is_unreachable_over_https() -> None:

@@ -39,7 +39,18 @@ BARS = {"pure": 92, "rest": 88}
 """The share of the mutations that must be caught, in percent."""
 
 _COPIED = ("port_hook_cli", "tests", "docs", "examples", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml")
-_PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:randomly", "--hypothesis-seed=0", "--timeout=30", "--no-header")
+_PYTEST = (
+    "-m",
+    "pytest",
+    "-x",
+    "-q",
+    "-p",
+    "no:randomly",
+    "--hypothesis-seed=0",
+    "--hypothesis-profile=thorough",
+    "--timeout=30",
+    "--no-header",
+)
 # A mutation may make a loop endless: this long for one run of pytest, in seconds.
 _LONGEST_RUN_S = 240.0
 # Of each folder, the tests of real processes that use it, and those of the folders above that use it without an import.

@@ -26,7 +26,7 @@ from tests.sandboxes import a_sandbox, environ_of
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")]
 
-POINTS = KILLS or 8
+POINTS = KILLS or 16
 ONE_IN = 4 if KILLS else 2  # so many are killed by a call, the others by a line
 # Forks a child for each line `NAME LINE` on stdin. The child points the action or node at one URL, at another and back,
 # as a listener does, and kills itself, with no chance to clean up, before the LINE-th line of port-hook's own code that
