@@ -350,7 +350,8 @@ def _send(
     conflict: str,
     keeper: _Keeper,
 ) -> ExitCode:
-    with _progress(plan.sends, runtime) as advance:
+    # The lines of a comparison are printed meanwhile.
+    with _progress(plan.sends if plan.ignoring is None else 1, runtime) as advance:
         report = _Report(plan, runtime, advance, keeper.keep)
         try:
             asyncio.run(_send_all(replays, sign, plan, report))
