@@ -239,6 +239,14 @@ def test_compare_of_failed_captures_shows_each(run: Run, folder: Path) -> None:
     ]
 
 
+def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run: Run, folder: Path) -> None:
+    with handler(ok("", "content-type: application/json")) as target:
+        keep(folder, an_exchange(response=Response(status=503)), forwarded("aa0000000001", target, 500))
+        result = run("replay", "--failed", "--compare", env=ENV)
+        assert paths(target) == ["/a"]
+    assert "note: left out 1, which have no response to compare with" in result.err
+
+
 def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         keep(folder, an_exchange(response=Response(status=401)))
