@@ -41,8 +41,10 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
-    ExitCode.FAILED: "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--timeout`), a difference that `diff` found, "
-    "or any other failure",
+    ExitCode.FAILED: (
+        "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--timeout`), "
+        "a difference that `diff` found, or any other failure"
+    ),
     ExitCode.USAGE: "the command line is not valid",
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",
     ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",

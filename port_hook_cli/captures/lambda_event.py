@@ -73,7 +73,10 @@ def read_answer(content: bytes) -> Response:
     if not isinstance(answer, dict) or "statusCode" not in answer:
         failed = isinstance(answer, dict) and "errorMessage" in answer and "errorType" in answer
         return Response(status=FUNCTION_FAILED if failed else 200, headers=_JSON, body=content)
-    return Response(status=_status(answer["statusCode"]), headers=_headers(answer), body=_body(answer))
+    try:
+        return Response(status=_status(answer["statusCode"]), headers=_headers(answer), body=_body(answer))
+    except RecursionError as error:
+        raise NotAnAnswer("it is nested too deep") from error
 
 
 def _joined(headers: Headers, *, lower: bool = True) -> dict[str, str]:

@@ -124,17 +124,16 @@ class ToTheHandler:
         """Send a request. If the store cannot be written to, the result has a note."""
         async with HttpClient(timeout_s=TIMEOUT_S) as client:
             delivery = await client.send(request, url)
-        saved = await asyncio.to_thread(self._save, request, delivery)
-        notes = (saved,) if saved else ()
-        return Resent(request=request, delivery=delivery, capture_id="" if saved else request.id, notes=notes)
+        capture_id, notes = await asyncio.to_thread(self._save, request, delivery)
+        return Resent(request=request, delivery=delivery, capture_id=capture_id, notes=notes)
 
-    def _save(self, request: Invocation, delivery: Delivery) -> str:
+    def _save(self, request: Invocation, delivery: Delivery) -> tuple[str, Sequence[str]]:
+        """Return the id of the replay in the store, or "", and notes."""
         try:
             with open_for_replays(self._store) as store:
-                save_replay(store, request, delivery, secret=self._secret)
+                return save_replay(store, request, delivery, secret=self._secret), ()
         except StoreError as error:
-            return f"The replay was sent but not saved: {error.message}"
-        return ""
+            return "", (f"The replay was sent but not saved: {error.message}",)
 
 
 async def resend(

@@ -153,6 +153,11 @@ def _find_failed(plan: ReplayPlan, runtime: Runtime) -> list[ReplaySource]:
         sources, done = find_failed(captures, plan.since_s)
     if done:
         tell(f"note: left out {done}, whose latest replay did not fail", runtime)
+    if plan.ignoring is not None:
+        forwarded = [source for source in sources if source.recorded is not None]
+        if len(forwarded) < len(sources):
+            tell(f"note: left out {len(sources) - len(forwarded)}, which have no response to compare with", runtime)
+        sources = forwarded
     if sources:
         tell(f"{'Captures' if len(sources) > 1 else 'Capture'} that failed: {len(sources)}, oldest first.", runtime)
     else:
@@ -350,7 +355,8 @@ def _send(
     conflict: str,
     keeper: _Keeper,
 ) -> ExitCode:
-    with _progress(plan.sends, runtime) as advance:
+    # The lines of a comparison are printed meanwhile.
+    with _progress(plan.sends if plan.ignoring is None else 1, runtime) as advance:
         report = _Report(plan, runtime, advance, keeper.keep)
         try:
             asyncio.run(_send_all(replays, sign, plan, report))

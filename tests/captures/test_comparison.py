@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.comparison import MAX_CHANGES, compare, differences
+from port_hook_cli.captures.comparison import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
+from port_hook_cli.invocations.models import Response
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 
 scalars = st.one_of(
@@ -51,6 +52,50 @@ def test_applying_the_differences_to_a_document_makes_the_other(a: Any, b: Any) 
             change["kind"] == "added",
             change["kind"] == "removed",
         )
+
+
+@given(documents, documents)
+def test_moves_are_the_same_changes_as_a_removal_and_an_addition(a: Any, b: Any) -> None:
+    bodies = [JsonBody(json.dumps(document).encode(), document) for document in (a, b)]
+    if a is None or b is None:
+        return
+    split: list[tuple[str, str, str | None, str | None]] = []
+    for change in compare_bodies(*bodies).changes:
+        if change["kind"] == "moved":
+            split += [
+                ("removed", change["from"], change["before"], None),
+                ("added", change["path"], None, change["after"]),
+            ]
+        else:
+            split.append((change["kind"], change["path"], change["before"], change["after"]))
+    expected = [(change["kind"], change["path"], change["before"], change["after"]) for change in differences(a, b)]
+    assert sorted(split, key=repr) == sorted(expected, key=repr)
+
+
+def moves(a: Any, b: Any) -> list[tuple[str, str]]:
+    found = compare_bodies(JsonBody.read(a_body(a)), JsonBody.read(a_body(b))).changes
+    return [(change["from"], change["path"]) for change in found if change["kind"] == "moved"]
+
+
+def test_value_at_another_path_has_moved() -> None:
+    assert moves({"a": {"b": "x"}}, {"c": {"d": "x"}}) == []  # "a" and "c" are other objects
+    assert moves({"a": {"b": "x"}, "c": {}}, {"a": {}, "c": {"d": "x"}}) == [("/a/b", "/c/d")]
+    assert moves({"a": [1, 2]}, {"b": [1, 2]}) == [("/a", "/b")]
+
+
+def test_value_that_occurs_twice_or_says_little_has_not_moved() -> None:
+    assert moves({"a": "x", "b": "x"}, {"c": "x"}) == []
+    values: list[Any] = [None, True, False, {}, [], ""]
+    for value in values:
+        assert moves({"a": value}, {"b": value}) == []
+    long = "x" * 5_000
+    assert moves({"a": long + "1"}, {"b": long + "2"}) == []
+
+
+def test_responses_are_compared_by_path() -> None:
+    a, b = (an_exchange(response=Response(status=200, body=body)) for body in (b'{"ok":1}', b'{"ok":2}'))
+    found = compare(a, b)
+    assert [change["path"] for change in found["response"]] == ["/ok"]
 
 
 def test_true_and_1_differ_and_so_do_1_and_a_fraction() -> None:

@@ -187,7 +187,7 @@ def test_postman_collection_has_the_shape_of_format_2_1(body: bytes) -> None:
     assert (request["url"]["host"], request["url"]["port"]) == (["127", "0", "0", "1"], "1")
     raw = request["body"]["raw"]
     assert (json.loads(raw) if raw else raw) == (json.loads(body) if body else "")
-    assert "{{" not in text.replace('"exec"', "")
+    assert "{{" not in text
 
 
 @pytest.mark.parametrize("body", [BINARY, b"not JSON {{SECRET}}"], ids=["binary", "braces"])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
@@ -14,7 +17,7 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_exchange, an_invocation
-from tests.servers import Handler, handler
+from tests.servers import Handler, application, handler
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 JSON = ("content-type", "application/json")
@@ -140,6 +143,37 @@ def test_response_to_a_replay_is_kept_and_shown(run: Run, folder: Path) -> None:
     assert f"as {replay.invocation.id}: 200" in run("show", "aa00").out
 
 
+def test_replay_to_a_listener_with_the_same_store_is_kept_once(run: Run, folder: Path) -> None:
+    async def receive(request: web.Request) -> web.Response:
+        headers = Headers(tuple(request.headers.items()))
+        received = an_invocation(await request.read(), id="ff0000000006", headers=headers, received_at=time.time())
+        with open_store(None, folder) as store:
+            store.add([an_exchange(received)])
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", receive)
+    keep(folder, an_exchange())
+    with application(app) as url:
+        (record,) = run("replay", "last", "--to", url, "--json", env=ENV).records
+    assert record["capture"] is None
+    assert [exchange.invocation.id for exchange in kept(folder)] == ["ff0000000006", "0123456789ab"]
+
+
+def test_replay_goes_on_with_a_warning_when_its_response_cannot_be_saved(run: Run, folder: Path) -> None:
+    async def remove(_: web.Request) -> web.Response:
+        shutil.rmtree(folder / ".port-hook", ignore_errors=True)
+        return web.Response(text="removed")
+
+    app = web.Application()
+    app.router.add_post("/", remove)
+    keep(folder, an_exchange(an_invocation(id="aa0000000001")), an_exchange(an_invocation(id="bb0000000002")))
+    with application(app) as url:
+        result = run("replay", "aa00", "bb00", "--to", url, env=ENV)
+    assert result.code == 0
+    assert result.err.count("warning: the responses were not saved: There is no capture store") == 1
+
+
 def test_last_is_not_a_replay(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         keep(folder, forwarded("aa0000000001", target, 200))
@@ -203,6 +237,14 @@ def test_compare_of_failed_captures_shows_each(run: Run, folder: Path) -> None:
         "bb0000000002  no response → 200  different",
         "2 sent: 0 as recorded, 2 different.",
     ]
+
+
+def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run: Run, folder: Path) -> None:
+    with handler(ok("", "content-type: application/json")) as target:
+        keep(folder, an_exchange(response=Response(status=503)), forwarded("aa0000000001", target, 500))
+        result = run("replay", "--failed", "--compare", env=ENV)
+        assert paths(target) == ["/a"]
+    assert "note: left out 1, which have no response to compare with" in result.err
 
 
 def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:

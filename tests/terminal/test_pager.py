@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import sys
-import termios
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,8 @@ from tests.conftest import Run
 from tests.factories import an_exchange, an_invocation
 from tests.hostile.terminals import Shown, on_terminal
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+fcntl = pytest.importorskip("fcntl", reason="pseudo terminals are POSIX")
+termios = pytest.importorskip("termios")
 
 PAGER = """#!{python}
 import os, sys
@@ -97,6 +96,15 @@ def test_output_is_printed_with_a_note_when_the_pager_cannot_be_started(folder: 
 def test_pager_that_ends_early_is_no_error(folder: Path) -> None:
     shown = on_screen(folder, f"{sys.executable} -c pass", "captures", "--limit", "0")
     assert (shown.code, ids(shown)) == (0, [])
+
+
+def test_ctrl_c_is_left_to_the_pager(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "interrupting"
+    program = "import os, signal, sys\nos.kill(os.getppid(), signal.SIGINT)\nprint('PAGED', len(sys.stdin.read()))\n"
+    path.write_text(f"#!{sys.executable}\n{program}")
+    path.chmod(0o700)
+    shown = on_screen(folder, str(path), "captures", "--limit", "0")
+    assert (shown.code, shown.text.split()[0]) == (0, "PAGED")
 
 
 def test_pipe_gets_everything_without_a_pager(run: Run, pager: str) -> None:
