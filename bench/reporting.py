@@ -48,7 +48,7 @@ RUSHING = _PRINTING.format(lines=LINES, pauses=False)
 
 
 def report() -> None:
-    """Compare a command alone, with its output in a file, with the same command under `report-run`."""
+    """Compare a command whose output a program reads with the same command under `report-run`."""
     from tests.flaky_port import Fault, a_flaky_port, environ_of_flaky
 
     _compare("100,000 lines in 5 s", WORKING, "at most 1.05")
@@ -104,13 +104,11 @@ def _reported(program: str) -> list[str]:
 
 def _time(command: list[str], env: Mapping[str, str]) -> Timed:
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "out")
-        with out.open("wb") as file:
-            before, started = _cpu_s(), time.perf_counter()
-            world = {**os.environ, "HOME": folder, **env}
-            subprocess.run(command, check=True, stdout=file, stderr=subprocess.PIPE, cwd=folder, env=world)
-            whole_s, cpu_s = time.perf_counter() - started, _cpu_s() - before
-        return Timed(float(Path(folder, "seconds").read_text()), whole_s, cpu_s, out.read_bytes())
+        before, started = _cpu_s(), time.perf_counter()
+        world = {**os.environ, "HOME": folder, **env}
+        done = subprocess.run(command, check=True, capture_output=True, cwd=folder, env=world)
+        whole_s, cpu_s = time.perf_counter() - started, _cpu_s() - before
+        return Timed(float(Path(folder, "seconds").read_text()), whole_s, cpu_s, done.stdout)
 
 
 def _cpu_s() -> float:

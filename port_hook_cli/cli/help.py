@@ -67,4 +67,9 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook replay last --compare --ignore request_id",
         "port-hook replay payload.json --to 8000 --times 100 --concurrency 8",
     ),
+    "report-run": (
+        'port-hook report-run last --log "VM is up" --status success',
+        "port-hook report-run r_QOz6WoOB1Q2lmhZZ -- ./deploy.sh --env staging",
+        "port-hook report-run --pending",
+    ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.invocations.models import Exchange
@@ -69,19 +69,19 @@ class RunReporter(Observer):
         unsent = self._left_out + (0 if done.done() else max(1, self._queue.qsize()))
         for task in (done, stopped, self._work):
             task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._work
+        await asyncio.gather(self._work, return_exceptions=True)
         if unsent:
             self._screen.notice(f"warning: {unsent} run{'' if unsent == 1 else 's'} could not be reported in time.")
 
     async def _report_all(self) -> None:
-        async with self._open_api() as api:
-            while True:
-                run_id, report = await self._queue.get()
-                try:
+        try:
+            async with self._open_api() as api:
+                while True:
+                    run_id, report = await self._queue.get()
                     await self._report(api, run_id, report)
-                finally:
                     self._queue.task_done()
+        except PortApiError as problem:  # the client could not be created
+            self._screen.notice(f"error: No run can be reported: {problem.message}")
 
     async def _report(self, api: RunApi, run_id: str, report: RunReport) -> None:
         shown = brief(run_id)
@@ -106,7 +106,7 @@ def end_of(exchange: Exchange, run_id: str, status: RunStatus) -> RunReport:
     code = 0 if response is None else response.status
     if status is RunStatus.SUCCESS and code // 100 == 2:  # noqa: PLR2004 - the class of 2xx
         return RunReport(status=RunStatus.SUCCESS)
-    words = f"The handler responded with {code}."
+    words = f"The response of {'port-hook' if delivery is None else 'the handler'} was {code}."
     if delivery is not None and delivery.status is None:
         words = f"The handler did not respond: {delivery.error}."
     # A workflow node's run has no summary.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,8 +123,7 @@ async def _send_rest(sending: asyncio.Task[None], signals: PassedSignals) -> Por
     stopped.cancel()
     if not sending.done():
         sending.cancel()
-        with suppress(asyncio.CancelledError):
-            await sending
+        await asyncio.gather(sending, return_exceptions=True)
         return PortHookError("Sending the report was interrupted.")
     try:
         sending.result()

@@ -111,8 +111,8 @@ class KeptReports:
         """Create the folder of a new report; raises StoreError."""
         folder = self._folder / f"{int(state.created_at * 1000):015d}-{report_id}"
         with _store_errors(folder):
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700)
+            for each in (folder.parent.parent, folder.parent, folder):
+                each.mkdir(mode=0o700, exist_ok=each is not folder)
             lock = lock_file(folder / _LOCK)
             assert lock is not None
             _write_state(folder, state)

@@ -142,8 +142,9 @@ class Spool:
     def _segments(self) -> list[tuple[int, int]]:
         """Return the start and the size of each file, in order."""
         with suppress(OSError):
-            paths = [path for path in self._folder.iterdir() if path.name.startswith(_PREFIX)]
-            return sorted((int(path.name.removeprefix(_PREFIX)), path.stat().st_size) for path in paths)
+            names = [path.name.removeprefix(_PREFIX) for path in self._folder.glob(f"{_PREFIX}*")]
+            starts = sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+            return [(start, _path(self._folder, start).stat().st_size) for start in starts]
         return []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import stat
 import subprocess
@@ -61,7 +62,8 @@ def test_command_output_is_shown_byte_for_byte_and_reported_as_text(
     program = r"import os; os.write(1, b'\x1b[31mone\xff\x1b[0m\r\n'); os.write(2, b'two\n'); os.write(1, b'three')"
     result = run("report-run", RUN_ID, *python(program), env=env)
     assert (result.code, result.raw) == (ExitCode.OK, b"\x1b[31mone\xff\x1b[0m\r\nthree")
-    assert result.err == f"two\nnote: {RUN_ID}: reported 1 log entry, status SUCCESS\n"
+    assert result.err.startswith(f"two\nnote: {RUN_ID}: reported ")
+    assert result.err.endswith(", status SUCCESS\n")
     lines = "\n".join(messages(sandbox)).split("\n")
     assert sorted(lines) == ["one\ufffd", "three", "two"]
     assert lines.index("one\ufffd") < lines.index("three")
@@ -328,6 +330,51 @@ def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, n
         state = sandbox.runs[RUN_ID]
         assert (state.status, state.status_label) == ("FAILURE", "Interrupted")
         assert "\n".join(messages(sandbox)) == f"ready\ngot {number.name}"
+
+
+LOUD = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.stdout.write(('x' * 99 + '\\n') * 50_000)
+"""
+
+
+def test_command_does_not_wait_for_a_port_that_hangs_and_ctrl_c_ends_the_wait_after_it(tmp_path: Path) -> None:
+    with a_flaky_port((Fault(hang=True),) * 9) as port:
+        words = [sys.executable, "-m", "port_hook_cli", "report-run", RUN_ID, *python(LOUD)]
+        env = environment(tmp_path, **environ_of_flaky(port))
+        with subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=tmp_path, start_new_session=True
+        ) as process:
+            assert process.stdout
+            assert process.stdout.read(5_000_000) == (b"x" * 99 + b"\n") * 50_000
+            assert process.stderr
+            while not select.select([process.stderr], [], [], 0.2)[0]:
+                process.send_signal(signal.SIGINT)  # the first ones may still reach the command, which ignores them
+            assert b"Sending the report was interrupted" in process.stderr.read()
+            assert process.wait(20) == 0
+    assert len(reports(tmp_path)) == 1
+
+
+def test_command_gets_a_broken_pipe_when_the_reader_of_its_output_ends(tmp_path: Path) -> None:
+    words = ["report-run", RUN_ID, "--", "sh", "-c", "while echo y; do :; done"]
+    with (
+        a_sandbox(runs=[RUN_ID]) as sandbox,
+        subprocess.Popen(
+            [sys.executable, "-m", "port_hook_cli", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(tmp_path, **environ_of(sandbox)),
+            cwd=tmp_path,
+        ) as process,
+    ):
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"y\n"
+        process.stdout.close()
+        assert b"status FAILURE" in process.stderr.read()
+        assert process.wait(20) == 128 + signal.SIGPIPE
+        assert sandbox.runs[RUN_ID].status == "FAILURE"
 
 
 def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: Path) -> None:

@@ -242,3 +242,21 @@ async def test_follower_says_that_a_node_run_without_its_workflow_run_is_not_fol
         " wfnr_0123456789abcdef is not followed: the payload does not name its workflow run."
     ]
     assert port.calls == []
+
+
+async def test_follower_shows_the_result_of_a_node_run(port: FlakyPort) -> None:
+    node = {
+        "identifier": "wfnr_0123456789abcdef",
+        "status": "COMPLETED",
+        "result": "FAILED",
+        "node": {"identifier": "x"},
+    }
+    port.run = {"identifier": "wfr_0123456789abcdef", "status": "IN_PROGRESS", "nodeRuns": [node]}
+    screen, settled = Screen(), set[str]()
+    observer = follower(port, screen, settled=settled)
+    observer.exchanged(
+        exchange_of({"context": {"workflowRunId": "wfr_0123456789abcdef", "nodeRunId": "wfnr_0123456789abcdef"}})
+    )
+    await finish(observer)
+    assert screen.notices == ["wfnr_0123456789abcdef: COMPLETED (FAILED)"]
+    assert settled == {"wfnr_0123456789abcdef"}

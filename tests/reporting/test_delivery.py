@@ -1,0 +1,158 @@
+"""A kept report is sent once and in order, wherever it was cut off."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
+from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
+from port_hook_cli.reporting.kept_report import KeptReports, ReportState, call_record
+from port_hook_cli.runs.updates import Call, LogLevel, Purpose, RunReport, RunStatus, plan_report
+from tests.factories import RUN_ID
+
+NODE_RUN = "wfnr_abc123"
+
+
+class CutOff(Exception):
+    """Stands for the kill of the process."""
+
+
+class Api:
+    """Port in memory. Before or after a call takes effect, `fate` may raise an error in its place."""
+
+    def __init__(self, fate: Callable[[], Exception | None] = lambda: None) -> None:
+        self.fate = fate
+        self.logs: list[str] = ["of someone else"]
+        self.ends: list[str] = []
+
+    async def get_run(self, run_id: str) -> Mapping[str, Any]:
+        return {"id": run_id, "status": self.ends[0] if self.ends else "IN_PROGRESS"}
+
+    async def run_logs(self, _: str, *, offset: int = 0) -> Sequence[Mapping[str, Any]]:
+        return [{"message": message} for message in self.logs[offset:]]
+
+    async def send(self, call: Call, *, is_taken: Callable[[], Awaitable[bool]] | None = None) -> Mapping[str, Any]:
+        self._meet_fate()
+        if self.ends:
+            raise RunEndedError("ended")
+        body = call.body or {}
+        if call.purpose is Purpose.LOG:
+            self.logs += [body["message"]] if "message" in body else [log["message"] for log in body["logs"]]
+        if call.wanted:
+            self.ends.append(call.wanted)
+        self._meet_fate()
+        return {}
+
+    def _meet_fate(self) -> None:
+        if error := self.fate():
+            raise error
+
+
+def a_state(run_id: str = RUN_ID) -> ReportState:
+    plan = plan_report(run_id, RunReport(status=RunStatus.SUCCESS))
+    return ReportState(
+        run_id=run_id,
+        api_url="http://127.0.0.1:9",
+        created_at=1.0,
+        level=LogLevel.INFO if run_id == NODE_RUN else None,
+        last=tuple(call_record(call) for call in plan.last_calls),
+    )
+
+
+def keep(home: Path, lines: int, run_id: str = RUN_ID) -> KeptReports:
+    home.mkdir(exist_ok=True)
+    reports = KeptReports(home)
+    report = reports.create(a_state(run_id), "0123456789ab")
+    for number in range(lines):
+        # Each line is a batch of its own, and many are the same.
+        report.spool.append(b"%d\n" % (number // 2 % 3) * 60_000)
+    report.release()
+    return reports
+
+
+async def send(reports: KeptReports, api: Api) -> bool:
+    """Send what is left of the only report; return whether all of it was sent."""
+    (folder,) = reports.folders()
+    report = reports.open(folder)
+    assert report is not None
+    delivery = ReportDelivery(report)
+    try:
+        await delivery.begin(api)
+        await delivery.send_lines(api)
+        await delivery.finish(api)
+    except (CutOff, PortApiError):
+        return False
+    finally:
+        report.release()
+    return delivery.is_complete
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_report_that_is_cut_off_anywhere_is_sent_once_and_in_order(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - guards nothing
+    reports = keep(tmp_path / "kept", 12)
+    api = Api(lambda: CutOff() if chance.random() < 0.3 else None)
+    while not await send(reports, api):
+        pass
+    expected = "\n".join(str(number // 2 % 3) for number in range(12) for _ in range(60_000))
+    assert "\n".join(api.logs[1:]) == expected
+    assert api.ends == ["SUCCESS"]
+
+
+async def test_status_of_a_node_run_that_port_may_have_taken_is_sent_once(tmp_path: Path) -> None:
+    fates: list[Exception | None] = [None, None, None, CutOff()]
+    reports = keep(tmp_path / "kept", 1, NODE_RUN)
+    api = Api(lambda: fates.pop(0) if fates else None)
+    assert not await send(reports, api)
+    assert api.ends == ["SUCCESS"]
+    assert await send(reports, api)
+    assert api.ends == ["SUCCESS"]
+
+
+async def test_blank_lines_are_not_sent_alone(tmp_path: Path) -> None:
+    reports = keep(tmp_path / "kept", 0)
+    (folder,) = reports.folders()
+    report = reports.open(folder)
+    assert report is not None
+    report.spool.append(b"\n \n")
+    report.release()
+    api = Api()
+    assert await send(reports, api)
+    assert api.logs == ["of someone else"]
+
+
+def test_report_that_is_sent_is_not_opened_by_another_process(tmp_path: Path) -> None:
+    reports = keep(tmp_path / "kept", 1)
+    (folder,) = reports.folders()
+    first = reports.open(folder)
+    assert first is not None
+    assert reports.open(folder) is None
+    first.release()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', "\xff\xfe"])
+def test_state_that_port_hook_did_not_write_is_a_store_error(tmp_path: Path, text: str) -> None:
+    reports = keep(tmp_path / "kept", 1)
+    (folder,) = reports.folders()
+    (folder / "state.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(StoreError, match="cannot be read"):
+        reports.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("problem", "may"),
+    [
+        (PortApiError("x"), True),
+        (PortApiError("x", status=429), True),
+        (PortApiError("x", status=503), True),
+        (PortApiError("x", status=404), False),
+        (RunEndedError("x"), False),
+    ],
+)
+def test_only_troubles_that_pass_are_tried_again(problem: PortApiError, may: bool) -> None:
+    assert may_succeed_later(problem) is may
