@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -85,6 +86,13 @@ def handler(answer: bytes | None = None, *, delay_s: float = 0.0) -> Iterator[Ha
 
     with in_thread(start):
         yield it
+
+
+@contextmanager
+def open_port(host: str = "127.0.0.1") -> Iterator[socket.socket]:
+    """Listen on a free port. The system accepts connections; no program reads from them."""
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+        yield listening
 
 
 @contextmanager

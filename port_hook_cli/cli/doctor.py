@@ -37,8 +37,8 @@ def doctor(
 ) -> ExitCode:
     """Check credentials, Port's API, the clock, tunnels, the store and the handler.
 
-    Each problem comes with the next step. Nothing is changed, no tunnel is opened, and secrets are not shown. The
-    checks run at the same time and end within seconds. The exit code is 1 if there is a problem.
+    Each problem comes with the next step. Nothing is changed in Port, no tunnel is opened, and secrets are not shown.
+    The checks run at the same time and end within seconds. The exit code is 1 if there is a problem.
     """
     runtime: Runtime = ctx.obj
     wanted = Examination(

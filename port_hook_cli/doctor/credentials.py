@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from port_hook_cli.text.durations import format_duration
 
 _NAMES = {"client_secret": "client secret", "client_id": "client id", "api_url": "address of Port's API"}
 _QUOTES = "'\"`"
+_ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +58,8 @@ def check_credentials(account: Account, runtime: Runtime) -> tuple[Settings | No
     except SettingsError as problem:
         return None, _problem("credentials", problem)
     details = _sources(settings)
-    try:
-        settings.require_access()
-    except SettingsError as problem:
-        return settings, _problem("credentials", problem, details)
+    if refusal := _refusal(settings):
+        return settings, _problem("credentials", refusal, details)
     doubts = [*_doubts(settings), *_contradictions(settings, account, runtime)]
     details["contradictions"] = doubts
     return settings, CheckResult(
@@ -116,7 +116,11 @@ async def _ask_for_the_time(api_url: str, runtime: Runtime, timeout_s: float, re
     except TimeoutError:
         raise PortApiError(f"Port's API at {api_url} did not respond within {timeout_s:g} s.") from None
     except (BadProxy, httpx.RequestError, httpx.InvalidURL) as error:
-        raise PortApiError(f"Port's API at {api_url} could not be reached: {error}.") from error
+        raise PortApiError(f"Port's API at {api_url} could not be reached: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    return _ERROR_NUMBER.sub("", str(error)).rstrip(".") or type(error).__name__
 
 
 def _api_result(settings: Settings, spent_s: float, *, is_complete: bool) -> CheckResult:
@@ -139,6 +143,19 @@ def _api_problem(problem: PortApiError, settings: Settings) -> CheckResult:
     elif problem.status == HTTPStatus.UNAUTHORIZED:
         hint = f"{hint} `port-hook login` finds the region and keeps what Port accepts."
     return CheckResult(check="api", state=CheckState.PROBLEM, message=problem.message, next_step=hint, details=details)
+
+
+def _refusal(settings: Settings) -> SettingsError | None:
+    """Return why the settings cannot be used with Port's API, or None."""
+    try:
+        settings.require_secret()
+        settings.require_access()
+    except SettingsError as refused:
+        if settings.client_secret is not None or settings.client_id is not None:
+            return refused
+        both = refused.message.replace("No client secret is set", "No client id and no client secret are set", 1)
+        return SettingsError(both, hint=refused.hint)
+    return None
 
 
 def _sources(settings: Settings) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def _failed(target: str, problems: Mapping[str, str], reason: str, *, is_chosen:
 
 
 def _listed(problems: Mapping[str, str]) -> str:
-    return ", ".join(f"{problem or 'accepted'} over {family}" for family, problem in problems.items())
+    families = {reason: [name for name, each in problems.items() if each == reason] for reason in problems.values()}
+    return ", ".join(f"{reason or 'accepted'} over {' and '.join(names)}" for reason, names in families.items())
 
 
 def _origin(target: str) -> str:

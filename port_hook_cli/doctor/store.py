@@ -44,7 +44,7 @@ def _check(store: CaptureStore) -> CheckResult:
 
 def _check_folder(path: Path) -> CheckResult:
     """Check a store that does not exist yet: `listen` must be able to create it."""
-    folder = next(folder for folder in path.parents if os.path.exists(folder))
+    folder = next(folder for folder in path.parents if os.path.lexists(folder))
     is_writable = os.access(folder, os.W_OK | os.X_OK) and folder.is_dir()
     return CheckResult(
         check="store",
@@ -72,4 +72,4 @@ def _details(
 
 
 def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in (path, beside(path, LOG)) if os.path.exists(file))
+    return sum(file.stat().st_size for file in (path, beside(path, LOG)) if os.path.lexists(file))

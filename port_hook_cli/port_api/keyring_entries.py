@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import TypeVar
 
 from port_hook_cli.extras import install_hint
@@ -24,10 +25,9 @@ class KeyringUnusable(Exception):
 def load_entry(name: str) -> str | None:
     """Return the text that is kept under `name`, or None; raises KeyringUnusable."""
 
-    def load() -> str | None:
-        import keyring
-
-        return keyring.get_password(SERVICE, name)
+    def load(keyring: ModuleType) -> str | None:
+        kept: str | None = keyring.get_password(SERVICE, name)
+        return kept
 
     return _within_timeout(load)
 
@@ -38,9 +38,7 @@ def save_entry(name: str, text: str) -> str:
     Some keyrings accept a text and keep nothing, so it is read again.
     """
 
-    def save() -> str | None:
-        import keyring
-
+    def save(keyring: ModuleType) -> str | None:
         keyring.set_password(SERVICE, name, text)
         return keyring.get_keyring().name if keyring.get_password(SERVICE, name) == text else None
 
@@ -53,25 +51,23 @@ def save_entry(name: str, text: str) -> str:
 def delete_entry(name: str) -> None:
     """Delete the text that is kept under `name`, if there is one; raises KeyringUnusable."""
 
-    def delete() -> None:
-        import keyring
-
+    def delete(keyring: ModuleType) -> None:
         if keyring.get_password(SERVICE, name) is not None:
             keyring.delete_password(SERVICE, name)
 
     _within_timeout(delete)
 
 
-def _within_timeout(work: Callable[[], _Result]) -> _Result:
-    """Return the result of `work`, which runs in a thread that the process does not wait for."""
+def _within_timeout(work: Callable[[ModuleType], _Result]) -> _Result:
+    """Return the result of `work`, which gets the library and runs in a thread that the process does not wait for."""
     from port_hook_cli.terminal.threads import UnwaitedThreads
 
-    future = UnwaitedThreads().submit(work)
     try:
+        import keyring  # does not count as time in which the keyring did not respond
+
+        future = UnwaitedThreads().submit(work, keyring)
         result: _Result = future.result(timeout=TIMEOUT_S)
     except TimeoutError:
-        if future.done():  # an error of the keyring itself
-            raise KeyringUnusable("the keyring timed out", "Unlock it, then try again.") from None
         raise KeyringUnusable(
             f"the keyring did not respond within {TIMEOUT_S:g} s", "It may be locked: unlock it, then try again."
         ) from None

@@ -135,7 +135,7 @@ def keep_login(home: Path, login: Login, *, only: KeptIn | None = None) -> tuple
         except KeyringUnusable as unusable:
             if only is KeptIn.KEYRING:
                 raise _keyring_error("kept in the keyring", unusable) from unusable
-            remark = f"{unusable}"
+            remark = f"{unusable}. {unusable.advice}".rstrip(" .")
         else:
             kept = replace(login, kept_in=KeptIn.KEYRING, secret=None)
             _write(before.with_login(kept))

@@ -18,7 +18,7 @@ from port_hook_cli.retarget.journal import FOLDER
 from tests.conftest import Run
 from tests.factories import an_exchange, an_invocation
 from tests.port_answers import REFUSED, TOKEN, token_answer
-from tests.servers import Handler, handler
+from tests.servers import Handler, handler, open_port
 
 SECRET = "the-secret-of-this-test"
 
@@ -87,7 +87,7 @@ def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> N
     page = (Path(__file__).parents[2] / "docs" / "reference" / "json-records.md").read_text("utf-8")
     section = page.split("## `port-hook/check/1`")[1].split("\n## ")[0]
     rows = dict(re.findall(r"(?m)^\| `(\w+)` \| (.*) \|$", section))
-    for record in checks(run, "--forward-to", str(port.port), env=environ(port)).values():
+    for record in checks(run, "--forward-to", "1", env=environ(port)).values():
         described = set(re.findall("`([^`]+)`", rows[record["check"]]))
         assert record["details"].keys() <= described
 
@@ -95,6 +95,7 @@ def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> N
 def test_doctor_says_that_credentials_are_missing_and_asks_the_api_for_the_time_only(run: Run, port: Handler) -> None:
     found = checks(run, env={"PORT_API_URL": port.url})
     assert found["credentials"]["state"] == "problem"
+    assert found["credentials"]["message"] == "No client id and no client secret are set."
     assert "port-hook login" in found["credentials"]["next_step"]
     assert found["api"]["state"] == "skipped"
     assert found["clock"]["state"] == "ok"
@@ -117,6 +118,15 @@ def test_doctor_reports_credentials_that_port_refuses(run: Run) -> None:
     assert found["api"]["state"] == "problem"
     assert "401" in found["api"]["message"]
     assert "port-hook login" in found["api"]["next_step"]
+
+
+def test_doctor_shows_the_words_of_a_hostile_api_in_visible_characters(run: Run) -> None:
+    body = json.dumps({"error": "\x1b[2J\nok       api"}).encode()
+    head = b"HTTP/1.1 401 Unauthorized\r\ndate: \x1b[2J\r\ncontent-length: " + str(len(body)).encode() + b"\r\n\r\n"
+    with handler(head + body) as port:
+        result = run("doctor", env=environ(port))
+    assert "\x1b" not in result.out
+    assert not any(line.startswith("ok       api") for line in result.out.splitlines())
 
 
 def test_doctor_reports_that_there_may_be_no_network(run: Run, port: Handler) -> None:
@@ -205,18 +215,19 @@ def test_doctor_reports_a_store_that_is_not_one(run: Run, port: Handler, folder:
 
 
 def test_doctor_checks_the_handler_of_the_last_session(run: Run, port: Handler, folder: Path) -> None:
-    with handler() as target, open_store(None, folder, create=True) as store:
-        store.record_session(target.url)
+    with open_port() as target, open_store(None, folder, create=True) as store:
+        url = f"http://127.0.0.1:{target.getsockname()[1]}"
+        store.record_session(url)
         found = checks(run, env=environ(port))["handler"]
         store.record_session("http://192.0.2.1:9")
         elsewhere = checks(run, env=environ(port))["handler"]
-    assert (found["state"], found["details"]["target"]) == ("ok", target.url)
+    assert (found["state"], found["details"]["target"]) == ("ok", url)
     assert elsewhere["state"] == "skipped"
 
 
 def test_doctor_checks_the_handler_that_the_user_names(run: Run, port: Handler) -> None:
-    with handler() as target:
-        assert checks(run, "--forward-to", str(target.port), env=environ(port))["handler"]["state"] == "ok"
+    with open_port() as target:
+        assert checks(run, "--forward-to", str(target.getsockname()[1]), env=environ(port))["handler"]["state"] == "ok"
     assert checks(run, "--forward-to", "1", env=environ(port))["handler"]["state"] == "problem"
     assert run("doctor", "--forward-to", "ftp://x", env=environ(port)).code == ExitCode.USAGE
 

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.app import print_problem
+from port_hook_cli.errors import (
+    ExitCode,
+    ListenError,
+    PortApiError,
+    PortHookError,
+    RunEndedError,
+    SettingsError,
+    StoreError,
+    TunnelError,
+)
+from port_hook_cli.runtime import Runtime
 from tests.conftest import Result, Run
 from tests.factories import RUN_ID
 from tests.port_answers import REFUSED, TOKEN, token_answer
@@ -273,6 +284,42 @@ def test_file_of_logins_that_others_can_write_is_not_used(run: Run, port: Handle
     result = run("sign", "-", stdin=b"{}")
     assert result.code == ExitCode.SETTINGS
     assert f"{logins} is not used: others on this machine can write it" in result.err
+
+
+def test_login_json_prints_one_record_and_the_notes_on_stderr(run: Run, port: Handler) -> None:
+    result = log_in(run, port, "--json", "--org", "production")
+    (record,) = result.records
+    assert (record["type"], record["organization"], record["is_default"]) == ("login", "production", True)
+    assert SECRET not in result.out
+
+
+def test_login_says_that_another_place_overrides_it(run: Run, port: Handler) -> None:
+    given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
+    result = run("login", *given, stdin=SECRET.encode(), env={"PORT_CLIENT_SECRET": "another-secret"})
+    line = "note: PORT_CLIENT_SECRET in the environment comes before this login; choose it with --org default"
+    assert line in result.err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("problem", "names_doctor"),
+    [
+        (SettingsError("x"), True),
+        (TunnelError("x"), True),
+        (PortApiError("x"), True),
+        (PortApiError("x", status=401), True),
+        (PortApiError("x", status=404), False),
+        (RunEndedError("x"), False),
+        (ListenError("x"), False),
+        (StoreError("x"), False),
+    ],
+)
+def test_problem_names_doctor_only_if_it_is_about_credentials_or_tunnels(
+    problem: PortHookError, names_doctor: bool, runtime: Callable[..., Runtime]
+) -> None:
+    world = runtime()
+    print_problem(problem, world)
+    world.stderr.seek(0)
+    assert ("port-hook doctor" in world.stderr.read()) is names_doctor
 
 
 def test_errors_about_credentials_name_doctor_and_others_do_not(run: Run, port: Handler, folder: Path) -> None:

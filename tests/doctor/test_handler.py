@@ -10,7 +10,7 @@ import pytest
 
 from port_hook_cli.doctor.check import CheckState
 from port_hook_cli.doctor.handler import check_handler
-from tests.servers import handler
+from tests.servers import open_port
 
 
 def has_ipv6() -> bool:
@@ -24,8 +24,8 @@ def has_ipv6() -> bool:
 
 @contextmanager
 def server(host: str) -> Iterator[int]:
-    """A port on one address; the system accepts connections, and no program reads from them."""
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+    """A port on one address."""
+    with open_port(host) as listening:
         yield listening.getsockname()[1]
 
 
@@ -72,6 +72,10 @@ async def test_handler_is_skipped_when_none_is_known() -> None:
 
 
 async def test_handler_gets_no_request() -> None:
-    with handler() as target:
-        assert (await check_handler(target.url, is_chosen=True)).state is CheckState.OK
-    assert target.requests == []
+    with open_port() as listening:
+        target = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        assert (await check_handler(target, is_chosen=True)).state is CheckState.OK
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(10)
+            assert connection.recv(1) == b""

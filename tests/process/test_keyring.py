@@ -96,6 +96,23 @@ def test_login_uses_the_file_when_the_keyring_cannot_be_used(
     assert SECRET not in refused.stderr
 
 
+def test_login_names_the_package_that_is_missing(tmp_path: Path, port: Handler) -> None:
+    (tmp_path / "keyring.py").write_text("raise ModuleNotFoundError('missing', name='keyring')")
+    given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
+    done = port_hook(tmp_path, "InFile", "login", *given, stdin=SECRET, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0
+    assert "because the package keyring is not installed. Install it where port-hook is: " in done.stderr
+
+
+def test_doctor_ends_when_the_keyring_does_not_respond(tmp_path: Path, port: Handler) -> None:
+    log_in(tmp_path, "InFile", port)
+    done = port_hook(tmp_path, "Hanging", "doctor", "--json", PORT_API_URL=port.url)
+    assert done.returncode == 1
+    credentials, api, *_ = map(json.loads, done.stdout.splitlines())
+    assert "the keyring did not respond within 3 s" in credentials["message"]
+    assert api["check"] == "api"
+
+
 def test_keyring_that_does_not_respond_ends_a_command_after_3_s(tmp_path: Path, port: Handler) -> None:
     log_in(tmp_path, "InFile", port)
     started = time.monotonic()
