@@ -88,7 +88,7 @@ $(VENV)-tools/.installed: requirements-tools.lock
 
 .PHONY: site
 site: $(VENV)-tools/.installed ## Build the documentation as a site in build/site
-	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --quiet --strict --clean
+	NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --quiet --strict --clean
 	$(PYTHON) docs/check_site.py build/site
 
 .PHONY: build
@@ -126,7 +126,7 @@ test-wheel: build ## Run those tests against the built wheel, without the source
 	$(VENV)-wheel/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
-	cp -R tests examples docs README.md CHANGELOG.md Makefile pyproject.toml build/wheel/
+	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
 	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet $(PARALLEL) -m "not once"
 
 # The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.

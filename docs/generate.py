@@ -2,6 +2,7 @@
 
 - docs/explanation/how-it-works.md: the folders, from the import contract and the docstrings of the packages
 - docs/how-to/be-reachable.md: the table of tunnels, from the tunnel registry
+- docs/how-to/my-signature-is-invalid.md: the causes, from the code and docs/reproductions.toml
 - docs/images/listen.svg: from a run of `listen` (docs/picture.py)
 - docs/reference/cli.md: from the help of the commands
 - docs/reference/settings.md: the options that a project's `.env` may set, from the code
@@ -26,6 +27,8 @@ from pathlib import Path
 import port_hook_cli
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
+from port_hook_cli.invocations.models import Cause
+from port_hook_cli.signatures import causes
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +44,7 @@ _REPLACED = (
 )
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
+_CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*\Z")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
 
@@ -128,6 +132,37 @@ def be_reachable(text: str) -> str:
     return _TUNNELS.sub(lambda match: "\n".join((f"{match[1]}", *rows, "")), text)
 
 
+def my_signature_is_invalid(text: str) -> str:
+    """Return the page on invalid signatures with a table of all causes, and a section for each."""
+    rows = [f"| [`{slug}`](#{slug}) | {_sentence(meaning)} |" for slug, meaning in causes.CAUSES.items()]
+    table = "\n".join(["| cause | meaning |", "|---|---|", *rows])
+    sections = "\n\n".join(_section(slug) for slug in causes.CAUSES)
+    return _CAUSES.sub(lambda match: f"{match[1]}\n{table}\n\n{sections}\n", text)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _section(slug: str) -> str:
+    """Return the section on a cause: what `verify` says, and a command that shows it."""
+    said = [f"- {cause.explanation}<br>**Fix:** {cause.fix}" for cause in _told(slug)]
+    return "\n\n".join([f"## {slug}", "\n".join(said), _shown(slug)])
+
+
+def _told(slug: str) -> list[Cause]:
+    listed = [cause for cause in vars(causes).values() if isinstance(cause, Cause) and cause.slug == slug]
+    return listed or [causes.reserialized_indented("with an indentation of 2 spaces")]
+
+
+def _shown(slug: str) -> str:
+    command = tomllib.loads((ROOT / "docs" / "reproductions.toml").read_text("utf-8")).get(slug)
+    if command is None:
+        return "It takes many large requests at once without a good signature, so no single command shows it."
+    before = "While `port-hook listen --tunnel none` runs:\n\n" if slug == "replayed" else ""
+    return f"{before}```sh\n{command.strip()}\n```"
+
+
 def _code(values: tuple[str, ...]) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
@@ -154,6 +189,7 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/explanation/how-it-works.md": how_it_works,
     "docs/images/listen.svg": picture,
     "docs/how-to/be-reachable.md": be_reachable,
+    "docs/how-to/my-signature-is-invalid.md": my_signature_is_invalid,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/settings.md": settings,
     "README.md": readme,

@@ -1,0 +1,75 @@
+"""The site of the documentation: what `make site` checks, and that each page is in the navigation."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def checked(site: Path, pages: dict[str, str]) -> tuple[int, str]:
+    """Write the pages of a site; return the exit code and the output of the check."""
+    for name, text in pages.items():
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text(text, encoding="utf-8")
+    script = [sys.executable, str(ROOT / "docs" / "check_site.py"), str(site)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def test_site_with_links_that_have_targets_is_complete(tmp_path: Path) -> None:
+    pages = {
+        "index.html": '<a href="how-to/a.html#one">A</a> <a href="https://port.io">Port</a> <img src="x.svg">',
+        "how-to/a.html": '<h2 id="one">One</h2> <a href="../index.html">up</a> <a href="/#">top</a>',
+        "x.svg": "",
+    }
+    assert checked(tmp_path, pages) == (0, "the site is complete\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('<a href="b.html">B</a>', "b.html does not exist"),
+        ('<a href="index.html#two">B</a>', "index.html#two has no such anchor"),
+        ('<a href="#two">B</a>', "#two has no such anchor"),
+        ('<script src="https://cdn.example.com/x.js"></script>', "loads https://cdn.example.com/x.js"),
+        ('<link rel="stylesheet" href="//fonts.example.com/x.css">', "loads //fonts.example.com/x.css"),
+        ('<img src="x.png">', "loads x.png, which does not exist"),
+    ],
+)
+def test_fault_of_a_site_is_reported(tmp_path: Path, text: str, fault: str) -> None:
+    assert checked(tmp_path, {"index.html": text}) == (1, f"index.html: {fault}\n")
+
+
+def test_folder_without_pages_is_not_a_site(tmp_path: Path) -> None:
+    assert checked(tmp_path, {})[0] == 1
+
+
+def listed(nav: list[Any]) -> Iterator[str]:
+    for item in nav:
+        if isinstance(item, str):
+            yield item
+        else:
+            for part in item.values():
+                yield from listed(part)
+
+
+def test_navigation_has_every_page_once() -> None:
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    assert sorted(listed(settings["nav"])) == sorted(pages)
+    assert settings["theme"]["font"] is False
+
+
+def test_links_to_files_outside_of_the_site_become_text() -> None:
+    rewrite = runpy.run_path(str(ROOT / "docs" / "site_links.py"))["on_page_markdown"]
+    text = "[the backend](../../examples/a.py), [x](../how-to/x.md), [clone](../README.md), [y](https://y.example)"
+    assert rewrite(text) == "the backend, [x](../how-to/x.md), clone, [y](https://y.example)"

@@ -1,0 +1,146 @@
+"""The tutorial: a reader who saves its files and types its commands gets what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes import environment
+
+PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "from-nothing-to-a-tested-backend.md"
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
+    pytest.mark.timeout(180),
+]
+_BLOCK = re.compile(r"(?s)(?:as `([\w.]+)`:\n\n|<!-- ([a-z ]+): ([^\n]*) -->\n)?```(\w+)\n(.*?)```")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code: the file to save it in, or a mark such as `terminal` with its value, and the code."""
+
+    file: str
+    mark: str
+    value: str
+    language: str
+    code: str
+
+
+BLOCKS = [Block(*match) for match in _BLOCK.findall(PAGE.read_text("utf-8"))]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@dataclass
+class Reader:
+    """Someone who follows the tutorial in a folder, on free ports."""
+
+    folder: Path
+    ports: dict[str, str]
+
+    def command(self, code: str) -> list[str]:
+        for known, free in self.ports.items():
+            code = code.replace(known, free)
+        return ["sh", "-ec", code]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environ = environment(self.folder, PATH=path)
+        return {name: value for name, value in environ.items() if name != "PORT_CLIENT_SECRET"}
+
+    def run(self, code: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(code), cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False
+        )
+
+    @contextmanager
+    def terminal(self, code: str) -> Iterator[None]:
+        """Run a server in a terminal of its own until the end of the context."""
+        with subprocess.Popen(
+            self.command(code), cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                self.wait_for(next(port for known, port in self.ports.items() if known in code))
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def wait_for(self, port: str) -> None:
+        """Wait until something accepts connections on this port."""
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", int(port)), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        pytest.fail(f"nothing listens on port {port}")
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    ports = {known: str(free_port()) for known in ("8790", "8787", "8000")}
+    reader = Reader(tmp_path, ports)
+    for block in BLOCKS:
+        if block.file:
+            code = block.code
+            (tmp_path / block.file).write_text(code.replace("8000", ports["8000"]), encoding="utf-8")
+    return reader
+
+
+def commands() -> list[Block]:
+    """The commands of the first terminal, in the order of the page."""
+    return [block for block in BLOCKS if block.language == "sh" and block.mark in {"", "exit code"}]
+
+
+def terminal(name: str) -> str:
+    return next(block.code for block in BLOCKS if block.value == name)
+
+
+def test_reader_gets_from_nothing_to_a_tested_backend(reader: Reader) -> None:
+    failing, through_listener, replay, wait, tests = commands()
+    with reader.terminal(terminal("the sandbox")):
+        with reader.terminal(terminal("the backend")):
+            refused = reader.run(failing.code)
+            assert (refused.returncode, "401" in refused.stdout) == (int(failing.value), True), refused
+            with reader.terminal(terminal("the listener")):
+                first, second = through_listener.code.splitlines()
+                assert reader.run(f". ./.env\n{first}").returncode == int(through_listener.value)
+                verdict = reader.run(f". ./.env\n{second}")
+        assert verdict.stdout.startswith(expected_output()), verdict
+        fix(reader.folder / "backend.py")
+        with reader.terminal(terminal("the backend")):
+            for command, shown in ((replay, "202"), (wait, "SUCCESS")):
+                done = reader.run(f". ./.env\n{command.code}")
+                assert (done.returncode, shown in done.stdout) == (0, True), done
+    tested = reader.run(tests.code)
+    assert (tested.returncode, "2 passed" in tested.stdout) == (0, True), tested.stdout
+
+
+def expected_output() -> str:
+    return next(block.code for block in BLOCKS if block.language == "text")
+
+
+def fix(backend: Path) -> None:
+    """Remove the line that the page says."""
+    line = next(block.code for block in BLOCKS if block.language == "python" and not block.file)
+    text = backend.read_text("utf-8")
+    assert text.count(line) == 1
+    backend.write_text(text.replace(line, ""), encoding="utf-8")
+    shutil.rmtree(backend.parent / "__pycache__", ignore_errors=True)
