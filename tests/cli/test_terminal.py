@@ -59,7 +59,7 @@ def test_captures_shows_ids_and_actions_whole_at_any_width(folder: Path, width: 
 def test_captures_shows_every_column_when_the_terminal_is_wide(folder: Path) -> None:
     capture(folder)
     header, _ = lines_of(on_terminal(folder, "captures", env={"COLUMNS": "120"}), 120)
-    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "answer", "handler"]
+    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "response", "handler"]
 
 
 @WIDTHS

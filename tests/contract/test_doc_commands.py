@@ -27,7 +27,10 @@ PAGES = [
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md")))
     if page.name not in OWN_TESTS and "node_modules" not in page.parts and "{{" not in str(page)
 ]
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
+]
 
 # A line that matches does not run. The first match counts.
 NOT_RUN = {
@@ -41,11 +44,13 @@ NOT_RUN = {
     r"\bpytest examples": "tests/examples runs it",
     r"^(git |repositories)": "tests/examples does the same",
     r"ngrok config": "needs an account of ngrok",
+    r"port-hook login|--org production": "needs an account of Port: tests/cli/test_login.py",
+    r"--as lambda": "needs a runtime of Lambda: tests/cli",
     r"--edit\b": "needs a terminal: tests/cli/test_replay_edit.py",
     r"--via-port|deploy_service#deploy --outputs|^port-hook restore (create|deploy)": "needs runs in Port: tests/cli",
     r"decrypt last|private\.pem|public\.pem|value\.txt|payload\.json": "needs encrypted inputs or keys: tests/cli",
     r"deploy\.sh|PIPESTATUS|\"\$status\"|wfnr_": "an example of a user's script, or of a node run: tests/cli",
-    r"request\.http|verify 3f9a|cpu=3": "an example of a user's file, id or error",
+    r"request\.http|verify 3f9a|cpu=3|\b(3f2a|81c0)\b": "an example of a user's file, id or error",
     r"^(export PORT_CLIENT_(ID|SECRET)=|umask|set -a)": "sets a variable",
     r"^\. \./\.env(;.*|)$": "only reads the variables",
 }
