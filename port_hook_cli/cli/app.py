@@ -27,6 +27,7 @@ from port_hook_cli.terminal.signals import stopping_at_once
 # tests/contract/test_cli.py compares the two.
 COMMANDS = {
     "demo": "Show a complete example on this machine; needs no Port account, tunnel or internet.",
+    "init": "Write port-hook.toml, which sets defaults of options for this folder.",
     "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",

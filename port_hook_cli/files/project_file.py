@@ -5,12 +5,13 @@ A stranger may have written either file. What its options may do is decided in `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import SettingsError, StoreError
 from port_hook_cli.files.settings_file import SettingsFile, read_settings_file
 from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
 
@@ -76,3 +77,30 @@ def _tool_table(file: ProjectFile) -> ProjectFile | None:
     tools = file.tables.get("tool")
     table = tools.get(_TOOL) if isinstance(tools, dict) else None
     return ProjectFile(name=f"[tool.port-hook] in {file.name}", tables=table) if isinstance(table, dict) else None
+
+
+def check_no_project_file(cwd: Path) -> None:
+    """Raise StoreError if the working folder has a `port-hook.toml`."""
+    if os.path.lexists(cwd / PROJECT_CONFIG):
+        raise StoreError(f"./{PROJECT_CONFIG} already exists.", hint="Edit it, or overwrite it with --force.")
+
+
+def write_project_file(cwd: Path, text: str, *, overwrites: bool) -> None:
+    """Write `port-hook.toml`, readable for all; raises StoreError if it exists, unless `overwrites`, or on failure.
+
+    A link of that name is replaced, not followed: a stranger may have pointed it at a file of the user.
+    """
+    path = cwd / PROJECT_CONFIG
+    if not overwrites:
+        check_no_project_file(cwd)
+    draft = cwd / f".{PROJECT_CONFIG}.{os.urandom(6).hex()}"
+    try:
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"./{PROJECT_CONFIG} cannot be written: {error.strerror}.", hint="Run this in a folder of yours."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
