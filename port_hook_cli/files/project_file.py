@@ -33,13 +33,13 @@ def read_project_file(cwd: Path) -> ProjectFile | None:
     """Return the configuration in the working folder, or None; `port-hook.toml` comes before `pyproject.toml`.
 
     Raises SettingsError for a file that cannot be read or is not TOML. A file that is not safe to use has a warning
-    instead. A `pyproject.toml` that does not mention port-hook is not parsed.
+    instead. A `pyproject.toml` without the text `tool.port-hook` is not parsed, so it causes no error.
     """
     own = read_settings_file(cwd / PROJECT_CONFIG, f"./{PROJECT_CONFIG}")
     if own.refusal or own.status or own.content:
         return _project_file(own, f"./{PROJECT_CONFIG}")
     shared = read_settings_file(cwd / PYPROJECT, f"./{PYPROJECT}")
-    if _TOOL.encode() not in shared.content:
+    if f"tool.{_TOOL}".encode() not in shared.content:
         return None
     found = _project_file(shared, f"./{PYPROJECT}")
     return found if found.warning else _tool_table(found)

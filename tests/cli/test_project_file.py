@@ -52,11 +52,20 @@ def test_port_hook_toml_comes_before_pyproject(run: Run, folder: Path) -> None:
     assert run(*SIGN, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
 
 
-@pytest.mark.parametrize("text", ["not = [toml", '[project]\nname = "port-hook"\n', "[tool.other]\nport-hook = 1\n"])
+@pytest.mark.parametrize(
+    "text", ["not = [toml", '[project]\nname = "port-hook"\n', "[tool.other]\nport-hook = 1\n", "port-hook = [broken"]
+)
 def test_pyproject_of_another_tool_changes_nothing(run: Run, folder: Path, text: str) -> None:
     write(folder, text, "pyproject.toml")
     result = run(*SIGN, stdin=b"{}", env=ENV)
     assert (result.code, result.err) == (ExitCode.OK, "")
+
+
+def test_invalid_pyproject_is_an_error_if_it_has_the_table(run: Run, folder: Path) -> None:
+    write(folder, "[tool.port-hook.sign]\nformat = [broken", "pyproject.toml")
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert result.code == ExitCode.SETTINGS
+    assert "./pyproject.toml is not valid TOML" in result.err
 
 
 def test_project_file_comes_after_command_line_environment_and_dotenv(run: Run, folder: Path) -> None:

@@ -22,6 +22,8 @@ from tests.servers import handler
 if sys.platform == "win32":
     pytest.skip("pseudo terminals are POSIX", allow_module_level=True)
 
+import termios
+
 SECRET = "a-client-secret-of-a-test-0123456789"
 LISTEN = ("-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "none", "--compact")
 
@@ -54,9 +56,9 @@ def a_listener(folder: Path, *options: str, script: str = SHELL, **variables: st
         yield terminal, url
 
 
-def send(url: str, *, secret: str = SECRET) -> None:
+def send(url: str, *, secret: str = SECRET, age_s: float = 0) -> None:
     body = a_body()
-    headers = dict(signed_headers(body, Secret(secret), TimestampUnit.SECONDS.stamp(time.time())))
+    headers = dict(signed_headers(body, Secret(secret), TimestampUnit.SECONDS.stamp(time.time() - age_s)))
     httpx.post(f"{url}hook", content=body, headers={"content-type": "application/json", **headers}, timeout=20)
 
 
@@ -66,8 +68,10 @@ def end_of(terminal: Terminal) -> str:
 
 def test_q_quits_and_restores_the_terminal(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
+        assert not termios.tcgetattr(terminal.master)[3] & termios.ICANON
         terminal.type("q")
         assert end_of(terminal) == "0, echo on, typed b''"
+        assert termios.tcgetattr(terminal.master)[3] & termios.ICANON
 
 
 def test_ctrl_c_still_stops_a_listener_that_reads_keys(folder: Path) -> None:
@@ -97,14 +101,16 @@ def test_r_replays_the_last_invocation_with_a_new_signature(folder: Path) -> Non
     with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, url):
         terminal.type("r")
         terminal.wait_for(r"There is nothing to replay yet\.")
-        send(url)
+        send(url, age_s=100)
         terminal.type("r")
         terminal.wait_for(r"(?s)Replaying [0-9a-f]{12}\.")
         terminal.wait_for(r"(?s)create_vm.*create_vm")
         terminal.type("q")
         assert end_of(terminal).startswith("0")
     assert len(target.requests) == 2
-    assert target.requests[0].body == target.requests[1].body
+    first, second = target.requests
+    assert second.body == first.body
+    assert int(second.value("x-port-timestamp") or 0) >= int(first.value("x-port-timestamp") or 0) + 100
 
 
 def test_r_does_not_sign_a_refused_request(folder: Path) -> None:
