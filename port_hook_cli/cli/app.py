@@ -17,8 +17,9 @@ from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
 from port_hook_cli.cli.command import Command, styled_help
-from port_hook_cli.cli.defaults import default_map, name_variable, tell_ignored
+from port_hook_cli.cli.defaults import PROJECT_DEFAULTS, default_map, given_options, name_variable, tell_ignored
 from port_hook_cli.errors import ExitCode, PortHookError
+from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
@@ -26,6 +27,7 @@ from port_hook_cli.terminal.signals import stopping_at_once
 # tests/contract/test_cli.py compares the two.
 COMMANDS = {
     "demo": "Show a complete example on this machine; needs no Port account, tunnel or internet.",
+    "init": "Write port-hook.toml, which sets defaults of options for this folder.",
     "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
@@ -85,8 +87,11 @@ class CommandGroup(TyperGroup):
         # Typer suggests similar names from this mapping; the commands themselves are loaded by name.
         self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
-        if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
-            tell_ignored(name, command.params, rest, ctx.obj)
+        own = rest[: rest.index("--")] if "--" in rest else rest
+        if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
+            tell_ignored(name, command.params, own, ctx.obj)
+            if name != "init":  # it writes the file
+                _read_project_file(ctx, command, own)
             if name not in {"restore", "doctor"}:  # they report the same
                 _tell_of_leftovers(ctx.obj)
         return name, command, rest
@@ -118,6 +123,20 @@ class CommandGroup(TyperGroup):
         except OSError as error:
             code = _output_failed(error, runtime)
         raise typer.Exit(int(code))
+
+
+def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
+    """Add the defaults of the project's file, and say which. Without a file, this only looks for one."""
+    runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
+    if profile is None and not any(map(os.path.lexists, (runtime.cwd / PROJECT_CONFIG, runtime.cwd / PYPROJECT))):
+        return
+    from port_hook_cli.cli.project_defaults import project_defaults
+
+    given = given_options(name, command.params, words, runtime)
+    found = project_defaults(name, command.params, runtime=runtime, commands=COMMANDS, given=given, profile=profile)
+    found.tell(runtime)
+    ctx.default_map[name].update(found.values)
+    ctx.meta[PROJECT_DEFAULTS] = found
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
@@ -186,6 +205,10 @@ def root(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="A profile of this folder's port-hook.toml."),
+    ] = None,
 ) -> None:
     """Debug the webhooks behind Port's self-service actions from your terminal.
 
@@ -195,10 +218,16 @@ def root(
 
 def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
     """Run port-hook and return its exit code. No exception leaves this function."""
-    words = sys.argv[1:] if argv is None else argv
+    words = list(sys.argv[1:] if argv is None else argv)
     # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
-    with stopping_at_once() if list(words[:1]) == ["listen"] else nullcontext():
+    with stopping_at_once() if _command_of(words) == "listen" else nullcontext():
         return _run(argv, runtime)
+
+
+def _command_of(words: Sequence[str]) -> str:
+    """Return the command that these words run: the first word, or the one after `--profile NAME`."""
+    rest = words[2:] if words[:1] == ["--profile"] else words[1:] if "".join(words[:1])[:10] == "--profile=" else words
+    return "".join(rest[:1])
 
 
 def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
