@@ -100,7 +100,7 @@ def listener(
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, process.stderr.read().decode() if process.stderr else ""
-        yield Listener(process, json.loads(line))
+        yield Listener(process, checked(json.loads(line)))
     finally:
         if process.poll() is None:
             process.kill()
