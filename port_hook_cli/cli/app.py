@@ -51,6 +51,8 @@ COMMANDS = {
 }
 
 
+# Words that people type instead of an option, and the option. `help COMMAND` is `COMMAND --help`.
+_WORDS = {"help": "--help", "version": "--version"}
 # The folder of retarget/journal.py in the home folder. Repeated here, so that checking it needs no import.
 _RETARGETS = ".port-hook/retargets"
 # Errors of writing to the file that stdout is redirected to. None of them is a bug of port-hook.
@@ -69,6 +71,12 @@ def _load(name: str) -> Any:
 class CommandGroup(TyperGroup):
     """Imports a command's module only when that command runs, and turns failures into messages and exit codes."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; `help`, `help COMMAND` and `version` mean the options of these names."""
+        if option := _WORDS.get(args[0] if args else ""):
+            args = [*args[1:2], option]
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """Return the command names in the order of the help."""
         return list(COMMANDS)
@@ -85,7 +93,7 @@ class CommandGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` begin with; first report actions that a killed listener did not restore."""
         # Typer suggests similar names from this mapping; the commands themselves are loaded by name.
-        self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
+        self.commands = dict.fromkeys((*COMMANDS, *_WORDS), cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
         own = rest[: rest.index("--")] if "--" in rest else rest
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
@@ -203,7 +211,7 @@ def _print_version(wanted: bool) -> None:
 def root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
     profile: Annotated[
         str | None,
@@ -213,6 +221,7 @@ def root(
     """Debug the webhooks behind Port's self-service actions from your terminal.
 
     Start with `port-hook demo`, which needs no account. Then run `port-hook listen --forward-to 8000`.
+    `port-hook help COMMAND` shows the options of a command.
     """
 
 
