@@ -74,7 +74,11 @@ def listen(
     ] = None,
     route: Annotated[
         list[str] | None,
-        typer.Option(metavar="ACTION=URL", help="Send one action's invocations to another handler (repeatable)."),
+        typer.Option(
+            metavar="RULE=URL",
+            help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first"
+            " match wins).",
+        ),
     ] = None,
     tunnel: Annotated[
         str | None,

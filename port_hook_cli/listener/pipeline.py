@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
+from port_hook_cli.invocations.forwarding import forwarded_headers, join_target, relayed_headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
@@ -51,6 +52,10 @@ class Forwarding(Protocol):
         """Send `request` to `url` and return the outcome."""
 
 
+IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
+"""Evaluates the jq expression of a route over a body. Never raises."""
+
+
 class Listening:
     """The life of a listener's requests. One instance serves one event loop."""
 
@@ -63,6 +68,7 @@ class Listening:
         observer: Observer,
         public: PublicAddress,
         seen: Mapping[bytes, float] | None = None,
+        is_true: IsTrue | None = None,
     ) -> None:
         self.policy = policy
         self.tally = Tally()
@@ -71,6 +77,7 @@ class Listening:
         self._forwarder = forwarder
         self._observer = observer
         self._public = public
+        self._is_true = is_true
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._failures_left = policy.fail_first
@@ -134,8 +141,7 @@ class Listening:
         if self._failures_left > 0:
             self._failures_left -= 1
             return responses.made_to_fail(self._failures_left)
-        is_forwarded = self.policy.routes.takes(exchange.payload.action)
-        return None if is_forwarded else self.policy.respond
+        return None if self.policy.routes.may_take(exchange.payload) else self.policy.respond
 
     def _refusal(self, verdict: Verdict) -> Response | None:
         policy = self.policy
@@ -146,13 +152,15 @@ class Listening:
 
     async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Response]:
         """Forward a request while it is committed; raises StoreError if the commit failed, whatever came back."""
-        invocation = exchange.invocation
-        url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
-        headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
+        routes, invocation = self.policy.routes, exchange.invocation
         saved = asyncio.ensure_future(self._store.save(exchange))
         self.in_flight += 1
+        url, delivery = routes.default or routes.targets[0], None
         try:
-            delivery = await self._forwarder.send(replace(invocation, headers=headers), url)
+            base = await self._find_target(exchange.payload) if routes.rules else routes.default
+            if base is not None:
+                url = join_target(base, invocation.target, mount=routes.mount)
+                delivery = await self._send(invocation, url, client)
         except asyncio.CancelledError:
             saved.cancel()
             self._interrupted(exchange, url)
@@ -162,10 +170,26 @@ class Listening:
         try:
             await saved
         except StoreError:
-            self._observer.notice(f"The handler at {url} got a request that could not be saved.")
+            if delivery is not None:
+                self._observer.notice(f"The handler at {url} got a request that could not be saved.")
             raise
+        if delivery is None:
+            exchange = _with(exchange, self.policy.respond)
+            self._store.complete(exchange)
+            return exchange, self.policy.respond
         response = _relay(delivery)
         return _with(exchange, response, delivery), response
+
+    async def _find_target(self, payload: Payload) -> str | None:
+        """Return the target of the first route that matches, else the target of everything else, which may be None."""
+        for route in self.policy.routes.candidates(payload):
+            if route.by is not RouteBy.JQ or (self._is_true and await self._is_true(route.name, payload.document)):
+                return route.target
+        return self.policy.routes.default
+
+    async def _send(self, invocation: Invocation, url: str, client: str) -> Delivery:
+        headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
+        return await self._forwarder.send(replace(invocation, headers=headers), url)
 
     def _interrupted(self, exchange: Exchange, url: str) -> None:
         """Show a request that the end of the listener interrupted. Port gets no response to it."""

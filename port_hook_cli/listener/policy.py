@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener import responses
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.text.secret import Secret

@@ -55,10 +55,10 @@ def summary_lines(tally: Tally) -> Iterator[str]:
 
 def _targets(policy: Policy) -> Iterator[str]:
     routes = policy.routes
-    for action, target in routes.by_action.items():
-        yield f"Forwarding    {action} -> {target}"
+    for route in routes.rules:
+        yield f"Forwarding    {brief(route.label)} -> {route.target}"
     if routes.default:
-        yield f"Forwarding    {'everything else' if routes.by_action else 'everything'} -> {routes.default}"
+        yield f"Forwarding    {'everything else' if routes.rules else 'everything'} -> {routes.default}"
     else:
         response = policy.respond
         said = f"{response.status} {response.body.decode()}" if response == OK else str(response.status)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Status
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
 from port_hook_cli.listener.policy import Policy

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.source import Source, SourceContext
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.listener.options import read_routes
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from tests.factories import SECRET
@@ -50,16 +51,16 @@ def test_ready_lines_show_that_everything_is_forwarded_to_the_only_handler() -> 
 
 
 def test_ready_lines_show_that_everything_else_is_forwarded_to_the_default_handler() -> None:
-    routes = Routes(default="http://h:1", by_action={"scale": "http://h:2", "drop": "http://h:3"})
+    routes = read_routes("http://h:1", ["scale=http://h:2", "blueprint:vm=http://h:3"], "/")
     assert beside("Forwarding", ready(routes=routes)) == [
         "scale -> http://h:2",
-        "drop -> http://h:3",
+        "blueprint:vm -> http://h:3",
         "everything else -> http://h:1",
     ]
 
 
 def test_ready_lines_show_the_listeners_own_response_when_there_are_only_routes() -> None:
-    lines = ready(routes=Routes(by_action={"scale": "http://h:2"}))
+    lines = ready(routes=read_routes(None, ["scale=http://h:2"], "/"))
     assert beside("Forwarding", lines) == ["scale -> http://h:2"]
     assert beside("Responding", lines)[0].startswith("200 ")
 
