@@ -34,6 +34,8 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "strict": ANY_VALUE,
         "refuse-replays": ANY_VALUE,
         "delay": (0.0, 60.0),
+        "max-in-flight": ANY_VALUE,
+        "in-order": ANY_VALUE,
         "forward-timeout": (0.001, 30.0),
         "max-body": (1.0, 10 * _MIB),
         "count": ANY_VALUE,

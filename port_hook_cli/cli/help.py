@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "listen": {
-        "Target": ("--forward-to", "--route", "--only", "--forward-timeout"),
+        "Target": ("--forward-to", "--route", "--only", "--max-in-flight", "--in-order", "--forward-timeout"),
         "Server": ("--port", "--host", "--path"),
         "Tunnel": (
             "--tunnel", "--public-url", "--domain", "--accept-host-key", "--probe-interval", "--exit-on-tunnel-loss",

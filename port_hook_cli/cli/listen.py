@@ -147,6 +147,14 @@ def listen(
             metavar="S", help="Wait S seconds for the handler's response; 0 waits indefinitely.", min=0, callback=finite
         ),
     ] = 30.0,
+    max_in_flight: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Forward N requests at a time at most; the others wait for their turn.", min=1),
+    ] = None,
+    in_order: Annotated[
+        bool,
+        typer.Option("--in-order", help="Forward the requests of one run one after the other, in order of arrival."),
+    ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="ACTION", help="Show and forward only this action; others get 200 (repeatable)."),
@@ -254,7 +262,11 @@ def listen(
                 "--inspect-port": not inspect and bool(inspect_port),
                 "--actions": not inspect and bool(actions),
                 "--open": not inspect and open_,
-            }
+            },
+            "Nothing is forwarded without --forward-to or --route": {
+                "--max-in-flight": not (forward_to or route) and max_in_flight is not None,
+                "--in-order": not (forward_to or route) and in_order,
+            },
         },
     )
     from port_hook_cli.listener.asking import asker
@@ -287,6 +299,8 @@ def listen(
         respond=read_response(respond, runtime.cwd) if respond else OK,
         delay_s=delay,
         fail_first=fail_first,
+        max_in_flight=max_in_flight,
+        in_order=in_order,
     )
     plan = ListenPlan(
         policy=policy,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
@@ -21,6 +22,7 @@ from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.reader import Reader
+from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import signature_key
@@ -78,6 +80,7 @@ class Listening:
         self._observer = observer
         self._public = public
         self._is_true = is_true
+        self._turns = _turns(policy)
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._failures_left = policy.fail_first
@@ -152,26 +155,16 @@ class Listening:
 
     async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Response]:
         """Forward a request while it is committed; raises StoreError if the commit failed, whatever came back."""
-        routes, invocation = self.policy.routes, exchange.invocation
         saved = asyncio.ensure_future(self._store.save(exchange))
-        self.in_flight += 1
-        url, delivery = routes.default or routes.targets[0], None
-        try:
-            base = await self._find_target(exchange.payload) if routes.rules else routes.default
-            if base is not None:
-                url = join_target(base, invocation.target, mount=routes.mount)
-                delivery = await self._send(invocation, url, client)
-        except asyncio.CancelledError:
-            saved.cancel()
-            self._interrupted(exchange, url)
-            raise
-        finally:
-            self.in_flight -= 1
+        if self._turns is None:
+            delivery = await self._deliver(exchange, saved, client)
+        else:
+            delivery = await self._deliver_in_turn(self._turns, exchange, saved, client)
         try:
             await saved
         except StoreError:
             if delivery is not None:
-                self._observer.notice(f"The handler at {url} got a request that could not be saved.")
+                self._observer.notice(f"The handler at {delivery.url} got a request that could not be saved.")
             raise
         if delivery is None:
             exchange = _with(exchange, self.policy.respond)
@@ -179,6 +172,33 @@ class Listening:
             return exchange, self.policy.respond
         response = _relay(delivery)
         return _with(exchange, response, delivery), response
+
+    async def _deliver_in_turn(
+        self, turns: Turns, exchange: Exchange, saved: asyncio.Future[None], client: str
+    ) -> Delivery | None:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(turns.turn(exchange.payload.run_id))
+            except asyncio.CancelledError:
+                self._interrupted(exchange, saved, None)
+                raise
+            return await self._deliver(exchange, saved, client)
+
+    async def _deliver(self, exchange: Exchange, saved: asyncio.Future[None], client: str) -> Delivery | None:
+        """Send a request to the target of its route, and return the outcome; None if it has no target after all."""
+        routes, target, url = self.policy.routes, exchange.invocation.target, None
+        self.in_flight += 1
+        try:
+            base = await self._find_target(exchange.payload) if routes.rules else routes.default
+            if base is None:
+                return None
+            url = join_target(base, target, mount=routes.mount)
+            return await self._send(exchange.invocation, url, client)
+        except asyncio.CancelledError:
+            self._interrupted(exchange, saved, url)
+            raise
+        finally:
+            self.in_flight -= 1
 
     async def _find_target(self, payload: Payload) -> str | None:
         """Return the target of the first route that matches, else the target of everything else, which may be None."""
@@ -191,10 +211,16 @@ class Listening:
         headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
         return await self._forwarder.send(replace(invocation, headers=headers), url)
 
-    def _interrupted(self, exchange: Exchange, url: str) -> None:
-        """Show a request that the end of the listener interrupted. Port gets no response to it."""
-        error = "the listener was stopped before the handler responded; Port got no response either"
-        cut_off = Delivery(url=url, fault="interrupted", error=error)
+    def _interrupted(self, exchange: Exchange, saved: asyncio.Future[None], url: str | None) -> None:
+        """Show a request that the end of the listener interrupted. Port gets no response to it.
+
+        If `url` is None, it had not been sent to a handler yet.
+        """
+        saved.cancel()
+        event = "the handler responded" if url else "the request was forwarded"
+        error = f"the listener was stopped before {event}; Port got no response either"
+        routes = self.policy.routes
+        cut_off = Delivery(url=url or routes.default or routes.targets[0], fault="interrupted", error=error)
         self.tally.verified += exchange.verdict.status in _VERIFIED
         self.tally.handler_failures += 1
         self._store.complete(_with(exchange, None, cut_off))
@@ -217,6 +243,10 @@ class Listening:
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
+
+
+def _turns(policy: Policy) -> Turns | None:
+    return Turns(policy.max_in_flight, in_order=policy.in_order) if policy.max_in_flight or policy.in_order else None
 
 
 def _with(

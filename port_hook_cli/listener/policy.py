@@ -14,7 +14,11 @@ from port_hook_cli.text.secret import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified."""
+    """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified.
+
+    At most `max_in_flight` requests are forwarded at once (None: any number); with `in_order`, those of one run one
+    after the other.
+    """
 
     secret: Secret | None
     routes: Routes = field(default_factory=Routes)
@@ -26,6 +30,8 @@ class Policy:
     respond: Response = responses.OK
     delay_s: float = 0.0
     fail_first: int = 0
+    max_in_flight: int | None = None
+    in_order: bool = False
 
 
 @dataclass(slots=True)

@@ -27,6 +27,10 @@ def ready_lines(
         yield f"Public URL    {public_url}   {what_to_do}"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
+    if policy.max_in_flight:
+        yield f"In flight     {policy.max_in_flight} at most; other requests wait (--max-in-flight)"
+    if policy.in_order:
+        yield "In order      requests of one run are forwarded one after the other (--in-order)"
     if secret_place:
         yield f"Secret        from {secret_place}"
     if policy.fail_first:

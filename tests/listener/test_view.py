@@ -102,6 +102,13 @@ def test_summary_uses_the_plural_of_handler_failures(count: int) -> None:
     assert line.endswith(f", {count} handler failures")
 
 
+def test_ready_lines_describe_the_limit_and_the_order_of_forwarded_requests() -> None:
+    lines = ready(max_in_flight=3, in_order=True)
+    assert beside("In flight", lines) == ["3 at most; other requests wait (--max-in-flight)"]
+    assert beside("In order", lines) == ["requests of one run are forwarded one after the other (--in-order)"]
+    assert beside("In flight", ready()) == beside("In order", ready()) == []
+
+
 def test_ready_lines_describe_fail_first_and_delay() -> None:
     lines = ready(fail_first=2, delay_s=1.5)
     assert beside("Failing", lines) == ["the first 2 invocations with 500 (--fail-first)"]
