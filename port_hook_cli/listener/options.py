@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import BadRoute, RouteRule, Routes, split_route
+from port_hook_cli.listener.policy import DelayRange
 from port_hook_cli.listener.responses import BadResponse, parse_response
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, parse_tunnel, refuse_options
 
@@ -53,6 +55,25 @@ def _read_route(text: str) -> RouteRule:
             hint="Write it as --route create_vm=8001, blueprint:vm=8001, WORKFLOW#NODE=8001 or 'jq:EXPRESSION=8001'.",
         ) from None
     return RouteRule(by, name, read_target(target, "--route"), label)
+
+
+def read_delay(text: str) -> DelayRange:
+    """Return the delay that `--delay` gives, as `2`, `2s` or `2s..5s`; raises ValueError."""
+    least, dots, most = text.partition("..")
+    delay = DelayRange(_seconds(least), _seconds(most if dots else least))
+    if not 0 <= delay.least_s <= delay.most_s:
+        raise ValueError(f"{text!r} is not a range of seconds: write the smaller number first, as 2s..5s.")
+    return delay
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.strip().removesuffix("s"))
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"{text} is not a number of seconds.")
+    return seconds
 
 
 def check_max_store(size: int, max_body: int) -> int:

@@ -15,13 +15,23 @@ from typing import Any, Protocol, TypeAlias
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, join_target, relayed_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Delivery,
+    Exchange,
+    Invocation,
+    Payload,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.reader import Reader
+from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
@@ -83,16 +93,25 @@ class Listening:
         self._turns = _turns(policy)
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
-        self._failures_left = policy.fail_first
+        self._simulator = Simulator(policy) if policy.simulates else None
 
-    async def receive(self, invocation: Invocation, client: str) -> Response:
-        """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved."""
+    async def receive(self, invocation: Invocation, client: str) -> Response | None:
+        """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved.
+
+        None means that the connection is to be closed without a response.
+        """
         exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
+        if self._simulator is not None:
+            may_fail = refusal is None and self._is_wanted(exchange.payload)
+            exchange = replace(exchange, simulated=self._simulator.decide(may_fail=may_fail))
+        simulated = exchange.simulated
         response = refusal or self._own_response(exchange)
         try:
-            if response is not None:
+            if simulated is not None and simulated.dropped:
+                await self._store.save(exchange)
+            elif response is not None:
                 exchange = _with(exchange, response, refused=refusal is not None)
                 await self._store.save(exchange)
             else:
@@ -100,10 +119,10 @@ class Listening:
         except StoreError as error:
             self._unsaved(exchange, error)
             raise
-        if response.status >= _FAILED:
+        if response is None or response.status >= _FAILED:
             self._seen.forget(signature_key(invocation.headers))
-        if self.policy.delay_s:
-            await asyncio.sleep(self.policy.delay_s)
+        if simulated is not None and simulated.delay_s:
+            await asyncio.sleep(simulated.delay_s)
         # After the response: the loop sends it first.
         asyncio.get_running_loop().call_soon(self._observe, exchange, response)
         return response
@@ -124,7 +143,7 @@ class Listening:
         """Stop the threads that read requests."""
         self._reader.close()
 
-    def _observe(self, exchange: Exchange, response: Response) -> None:
+    def _observe(self, exchange: Exchange, response: Response | None) -> None:
         if exchange.delivery is not None:
             self._store.complete(exchange)
         if exchange.refused:
@@ -141,9 +160,8 @@ class Listening:
         if not self._is_wanted(exchange.payload):
             self.tally.passed_over += 1
             return responses.OK
-        if self._failures_left > 0:
-            self._failures_left -= 1
-            return responses.made_to_fail(self._failures_left)
+        if exchange.simulated is not None and exchange.simulated.failure:
+            return _failure(exchange.simulated)
         return None if self.policy.routes.may_take(exchange.payload) else self.policy.respond
 
     def _refusal(self, verdict: Verdict) -> Response | None:
@@ -236,10 +254,10 @@ class Listening:
     def _is_wanted(self, payload: Payload) -> bool:
         return not self.policy.only or payload.action in self.policy.only
 
-    def _count(self, exchange: Exchange, response: Response) -> None:
+    def _count(self, exchange: Exchange, response: Response | None) -> None:
         tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
-        if run_id and run_fate(exchange.payload, response) in OPEN_FATES:
+        if run_id and response is not None and run_fate(exchange.payload, response) in OPEN_FATES:
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
@@ -259,7 +277,15 @@ def _with(
         delivery=delivery,
         response=response,
         refused=refused,
+        simulated=exchange.simulated,
     )
+
+
+def _failure(simulated: Simulated) -> Response | None:
+    if simulated.dropped:
+        return None
+    by_number = simulated.failure == "fail-first"
+    return responses.made_to_fail(simulated.failures_left) if by_number else responses.chosen_to_fail()
 
 
 def _relay(delivery: Delivery) -> Response:

@@ -169,7 +169,7 @@ class _WaitingPipeline:
         self._accepting = asyncio.Event()
         self.accept = self._accepting.set
 
-    async def receive(self, invocation: Invocation, client: str) -> Response:
+    async def receive(self, invocation: Invocation, client: str) -> Response | None:
         """Wait for the start; then see `Listening.receive`."""
         await self._accepting.wait()
         return await self._flow.receive(invocation, client)

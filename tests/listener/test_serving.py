@@ -99,7 +99,9 @@ class ListSource:
                 headers=signed(body),
                 body=body,
             )
-            self.responses.append(await self._context.receive(invocation, "unknown"))
+            response = await self._context.receive(invocation, "unknown")
+            assert response is not None
+            self.responses.append(response)
 
     async def close(self, drain_s: float) -> None:
         self.drain_s = drain_s

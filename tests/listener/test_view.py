@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.options import read_routes
-from port_hook_cli.listener.policy import Policy, Tally
+from port_hook_cli.listener.policy import DelayRange, Policy, Tally
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from tests.factories import SECRET
 
@@ -110,10 +110,17 @@ def test_ready_lines_describe_the_limit_and_the_order_of_forwarded_requests() ->
 
 
 def test_ready_lines_describe_fail_first_and_delay() -> None:
-    lines = ready(fail_first=2, delay_s=1.5)
+    lines = ready(fail_first=2, delay=DelayRange(1.5, 1.5))
     assert beside("Failing", lines) == ["the first 2 invocations with 500 (--fail-first)"]
     assert beside("Delaying", lines) == ["each response by 1.5 s (--delay)"]
     assert beside("Failing", ready()) == beside("Delaying", ready()) == []
+
+
+def test_ready_lines_name_the_seed_of_random_failures_and_delays() -> None:
+    lines = ready(fail_rate=0.3, seed=7, drop=True, delay=DelayRange(2, 5))
+    assert beside("Failing", lines) == ["0.3 of invocations by closing the connection (--fail-rate, --seed 7)"]
+    assert beside("Delaying", lines) == ["each response by 2 to 5 s (--delay, --seed 7)"]
+    assert beside("Failing", ready(drop=True)) == ["every invocation by closing the connection (--drop)"]
 
 
 def test_summary_counts_ignored_requests() -> None:
