@@ -15,8 +15,8 @@ import httpx
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.inspector.server import OpenInspector
 from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener, inspecting_store
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, listening

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
 from port_hook_cli.invocations.delivery_hints import delivery_hint
-from port_hook_cli.invocations.models import Delivery, Exchange, Kind, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Kind, Payload, Response, Simulated, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
@@ -58,6 +58,8 @@ def compact_line(exchange: Exchange) -> Styled:
         parts.append(Styled.assemble("handler ", (_outcome(delivery), "green" if delivery.ok else "red")))
     if exchange.response is not None:
         parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
+    if exchange.simulated is not None:
+        parts.append((f"simulated {_simulated_text(exchange.simulated)}", "yellow"))
     parts += [brief(exchange.payload.run_id or "(no run)", 40), (brief(invocation.id, 20), "dim")]
     return Styled.assemble(*[piece for part in parts for piece in ("  ", part)][1:])
 
@@ -81,6 +83,8 @@ def exchange_lines(
     yield from _decrypted(decrypted)
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery, conflict)
+    if exchange.simulated is not None:
+        yield _line("simulated", Styled(_simulated_text(exchange.simulated), style="yellow"))
     yield from _response(exchange)
 
 
@@ -168,6 +172,16 @@ def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
         yield _line("hint", Styled(hint))
     if conflict and delivery.status in _MAY_BE_A_WRONG_SECRET:
         yield _line("", Styled(conflict))
+
+
+def _simulated_text(simulated: Simulated) -> str:
+    parts = []
+    if simulated.failure:
+        what = "closed connection" if simulated.dropped else "failure"
+        parts.append(f"{what} (--{simulated.failure})")
+    if simulated.delay_s:
+        parts.append(f"delay of {simulated.delay_s:.2f} s (--delay)")
+    return ", ".join(parts)
 
 
 def _response(exchange: Exchange) -> Iterator[Styled]:

@@ -36,6 +36,9 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "strict": ANY_VALUE,
         "refuse-replays": ANY_VALUE,
         "delay": (0.0, 60.0),
+        "seed": ANY_VALUE,
+        "max-in-flight": ANY_VALUE,
+        "in-order": ANY_VALUE,
         "forward-timeout": (0.001, 30.0),
         "max-body": (1.0, 10 * _MIB),
         "count": ANY_VALUE,
@@ -224,8 +227,9 @@ def is_harmless(command: str, option: str, value: str) -> bool:
 
 
 def _number(value: str) -> float:
+    largest = value.rpartition("..")[2]  # of a range, as in `--delay 2s..5s`
     try:
-        return float(value)
+        return float(largest.strip().removesuffix("s"))
     except ValueError:
         from port_hook_cli.http.limits import parse_size
 

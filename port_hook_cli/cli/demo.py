@@ -67,7 +67,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
 @asynccontextmanager
 async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox, str, list[Exchange]]]:
     """Start all parts and print their URLs; yield the sandbox, the listener's URL and what the listener received."""
-    from port_hook_cli.invocations.forwarding import Routes
+    from port_hook_cli.invocations.routes import Routes
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan, listening

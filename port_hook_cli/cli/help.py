@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "listen": {
-        "Target": ("--forward-to", "--route", "--only", "--forward-timeout"),
+        "Target": ("--forward-to", "--route", "--only", "--max-in-flight", "--in-order", "--forward-timeout"),
         "Server": ("--port", "--host", "--path"),
         "Tunnel": (
             "--tunnel", "--public-url", "--domain", "--accept-host-key", "--probe-interval", "--exit-on-tunnel-loss",
@@ -17,7 +17,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "--secret-file", "--org", "--tolerance", "--strict", "--refuse-replays", "--allow-unverified",
             "--no-verify",
         ),
-        "Responses": ("--respond", "--delay", "--fail-first", "--max-response"),
+        "Responses": ("--respond", "--delay", "--fail-first", "--fail-rate", "--seed", "--drop", "--max-response"),
         "Runs in Port": ("--follow", "--follow-timeout", "--report"),
         "When to stop": ("--count", "--once", "--timeout", "--expect-status"),
         "Output": ("--compact", "--full", "--json", "--decrypt", "--decrypt-path", "--private-key"),

@@ -234,8 +234,7 @@ def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
 
 def _handlers_here(plan: ListenPlan) -> list[str]:
     """Return the targets of a listener that are on this machine."""
-    routes = plan.policy.routes
-    return [url for url in (routes.default, *routes.by_action.values()) if url and is_on_this_machine(url)]
+    return [url for url in plan.policy.routes.targets if is_on_this_machine(url)]
 
 
 def _open_soon(url: str) -> None:

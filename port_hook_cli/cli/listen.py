@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated
@@ -30,12 +31,13 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.options import (
     check_max_store,
+    read_delay,
     read_public_url,
     read_response,
     read_routes,
     read_tunnel,
 )
-from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.policy import DelayRange, Policy
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
@@ -56,6 +58,16 @@ if TYPE_CHECKING:
     Reveal = Callable[[Exchange], Sequence[Decryption]]
 
 
+_MOST_SEED = 1_000_000
+
+
+def _delay(text: str) -> DelayRange:
+    try:
+        return read_delay(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def listen(
     ctx: typer.Context,
     port: Annotated[
@@ -74,7 +86,11 @@ def listen(
     ] = None,
     route: Annotated[
         list[str] | None,
-        typer.Option(metavar="ACTION=URL", help="Send one action's invocations to another handler (repeatable)."),
+        typer.Option(
+            metavar="RULE=URL",
+            help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first"
+            " match wins).",
+        ),
     ] = None,
     tunnel: Annotated[
         str | None,
@@ -134,15 +150,47 @@ def listen(
         typer.Option(metavar="STATUS[:BODY|:@FILE]", help="Respond with this instead of forwarding. Default: 200."),
     ] = None,
     delay: Annotated[
-        float, typer.Option(metavar="S", help="Wait S seconds before responding.", min=0, callback=finite)
-    ] = 0.0,
+        DelayRange,
+        typer.Option(
+            metavar="S|S..S", help="Wait S seconds before responding, or a random time such as 2s..5s.", parser=_delay
+        ),
+    ] = "0",  # type: ignore[assignment] # `_delay` reads it
     fail_first: Annotated[int, typer.Option(metavar="N", help="Respond 500 to the first N invocations.", min=0)] = 0,
+    fail_rate: Annotated[
+        float,
+        typer.Option(
+            metavar="P",
+            help="Respond 500 to each invocation with the probability P, from 0 to 1.",
+            min=0,
+            max=1,
+            callback=finite,
+        ),
+    ] = 0.0,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Repeat the random choices of --fail-rate and --delay.")
+    ] = None,
+    drop: Annotated[
+        bool,
+        typer.Option(
+            "--drop",
+            help="Close the connection without a response, after saving; with --fail-first or --fail-rate, only for"
+            " invocations that fail.",
+        ),
+    ] = False,
     forward_timeout: Annotated[
         float,
         typer.Option(
             metavar="S", help="Wait S seconds for the handler's response; 0 waits indefinitely.", min=0, callback=finite
         ),
     ] = 30.0,
+    max_in_flight: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Forward N requests at a time at most; the others wait for their turn.", min=1),
+    ] = None,
+    in_order: Annotated[
+        bool,
+        typer.Option("--in-order", help="Forward the requests of one run one after the other, in order of arrival."),
+    ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="ACTION", help="Show and forward only this action; others get 200 (repeatable)."),
@@ -251,7 +299,14 @@ def listen(
                 "--inspect-port": not inspect and bool(inspect_port),
                 "--actions": not inspect and bool(actions),
                 "--open": not inspect and open_,
-            }
+            },
+            "Nothing is forwarded without --forward-to or --route": {
+                "--max-in-flight": not (forward_to or route) and max_in_flight is not None,
+                "--in-order": not (forward_to or route) and in_order,
+            },
+            "Nothing is random without --fail-rate or a range in --delay": {
+                "--seed": seed is not None and not fail_rate and delay.least_s == delay.most_s,
+            },
         },
     )
     from port_hook_cli.listener.asking import asker
@@ -282,8 +337,13 @@ def listen(
         refuse_replays=refuse_replays,
         only=frozenset(only or ()),
         respond=read_response(respond, runtime.cwd) if respond else OK,
-        delay_s=delay,
+        delay=delay,
         fail_first=fail_first,
+        fail_rate=fail_rate,
+        seed=secrets.randbelow(_MOST_SEED) if seed is None else seed,
+        drop=drop,
+        max_in_flight=max_in_flight,
+        in_order=in_order,
     )
     plan = ListenPlan(
         policy=policy,

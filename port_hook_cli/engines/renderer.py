@@ -90,7 +90,10 @@ class Renderer:
 
         Raises RenderError for a program that takes too long or uses too much memory.
         """
-        return await self._aside(partial(self._worker.evaluate, list(programs), _as_text(data)))
+        return await self._aside(partial(self._evaluate, list(programs), data))
+
+    def _evaluate(self, programs: Sequence[str], data: Any, *, stopped: threading.Event) -> list[Any]:
+        return self._worker.evaluate(programs, _as_text(data), stopped=stopped)
 
     async def _aside(self, work: Callable[..., _Result]) -> _Result:
         stopped = threading.Event()

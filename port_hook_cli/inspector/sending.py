@@ -14,7 +14,7 @@ from port_hook_cli.captures.replays import open_for_replays, save_replay
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.javascript.pointers import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
@@ -95,14 +95,19 @@ class ThroughTheListener:
                 f"The body has {len(request.body):,} bytes, and the listener takes {self._context.max_body:,}.",
                 hint="Raise --max-body.",
             )
-        response: Response = await self._context.receive(request, _LOOPBACK)
-        delivery = Delivery(
-            url=url,
-            status=response.status,
-            latency_ms=(clock() - started) * 1000,
-            headers=response.headers,
-            body=response.body,
-        )
+        response = await self._context.receive(request, _LOOPBACK)
+        latency_ms = (clock() - started) * 1000
+        if response is None:
+            dropped = "the listener closed the connection without a response (--drop)"
+            delivery = Delivery(url=url, latency_ms=latency_ms, fault="broken", error=dropped)
+        else:
+            delivery = Delivery(
+                url=url,
+                status=response.status,
+                latency_ms=latency_ms,
+                headers=response.headers,
+                body=response.body,
+            )
         return Resent(request=request, delivery=delivery, capture_id=request.id)
 
 

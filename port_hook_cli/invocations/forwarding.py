@@ -6,8 +6,6 @@ Hop-by-hop fields are those of RFC 9110, section 7.6.1, and those that the `Conn
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -70,29 +68,6 @@ def read_target(text: str, option: str) -> str:
     except BadTarget as error:
         hint = "Give a URL like http://127.0.0.1:8000/hook, host:port, or a port."
         raise UsageError(f"{option}: {error}.", hint=hint) from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routes:
-    """Where invocations are forwarded: by action, else to `default`; nowhere if that is None.
-
-    `mount` is the path below which the listener receives requests.
-    """
-
-    default: str | None = None
-    by_action: Mapping[str, str] = field(default_factory=dict)
-    mount: str = "/"
-
-    def takes(self, action: str | None) -> bool:
-        """Return whether invocations of `action` are forwarded."""
-        return self.default is not None or action in self.by_action
-
-    def url_for(self, action: str | None, target: str) -> str:
-        """Return the URL for a request of `action` with `target` (path and query); raises KeyError without a route."""
-        base = (
-            self.default if self.default is not None and action not in self.by_action else self.by_action[action or ""]
-        )
-        return join_target(base, target, mount=self.mount)
 
 
 def join_target(base: str, target: str, *, mount: str = "/") -> str:

@@ -216,11 +216,27 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What a listener simulates for one request.
+
+    `failure` is the option that made the request fail, or None; `failures_left` is how many `--fail-first` still makes
+    fail. `dropped` means that the connection is closed without a response. `delay_s` is how many seconds the response
+    is delayed.
+    """
+
+    failure: str | None = None
+    failures_left: int = 0
+    dropped: bool = False
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """An invocation with its verdict, its payload and its outcome so far.
 
     `delivery` is None if nothing was forwarded, and `response` is None until it is decided. `refused` means that the
-    listener refused the request because of its verdict; the store does not keep this field.
+    listener refused the request because of its verdict. `simulated` is what was simulated, or None. The
+    store keeps neither of these two fields.
     """
 
     invocation: Invocation
@@ -229,3 +245,4 @@ class Exchange:
     delivery: Delivery | None = None
     response: Response | None = None
     refused: bool = False
+    simulated: Simulated | None = None

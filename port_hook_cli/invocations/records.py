@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from port_hook_cli.invocations.models import Delivery, Exchange, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Simulated, Verdict
 
 EVENT = "port-hook/event/1"
 DELIVERY = "port-hook/delivery/1"
@@ -61,4 +61,11 @@ def invocation_event(exchange: Exchange) -> dict[str, Any]:
         "verdict": verdict_fields(exchange.verdict),
         "answer": None if exchange.response is None else {"status": exchange.response.status},
         "delivery": delivery_fields(exchange.delivery),
+        "simulated": _simulated_fields(exchange.simulated),
     }
+
+
+def _simulated_fields(simulated: Simulated | None) -> dict[str, Any] | None:
+    if simulated is None:
+        return None
+    return {"failure": simulated.failure, "dropped": simulated.dropped, "delay_s": round(simulated.delay_s, 3)}

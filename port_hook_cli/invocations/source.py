@@ -8,11 +8,12 @@ from typing import Protocol, TypeAlias
 
 from port_hook_cli.invocations.models import Invocation, Response
 
-Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response]]
+Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response | None]]
 """The pipeline. It takes an invocation and the address of its sender, "unknown" if there is none.
 
-It returns the response after the invocation is saved. It raises StoreError if the invocation could not be saved: then
-the source must not acknowledge it. When it is cancelled, it records the invocation as interrupted.
+It returns the response after the invocation is saved; None if the source is to close the connection without one. It
+raises StoreError if the invocation could not be saved: then the source must not acknowledge it. When it is cancelled,
+it records the invocation as interrupted.
 """
 
 

@@ -149,6 +149,21 @@ class WireResponse(web.StreamResponse):
         )
 
 
+class NoResponse(web.StreamResponse):
+    """Nothing is written, and the connection is closed."""
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """False: the connection is closed."""
+        return False
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Do nothing."""
+
+    async def write_eof(self, data: Any = b"") -> None:
+        """Do nothing."""
+
+
 # Most of a listener's responses are the same.
 @lru_cache(maxsize=64)
 def _head(status: int, fields: tuple[tuple[str, str], ...], stays_open: bool) -> bytes:

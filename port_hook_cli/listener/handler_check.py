@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from port_hook_cli.invocations.forwarding import Routes
+from port_hook_cli.invocations.routes import Routes
 
 TIMEOUT_S = 2.0
 _PORTS = {"http": 80, "https": 443}
@@ -15,7 +15,7 @@ _PORTS = {"http": 80, "https": 443}
 
 async def check_handlers(routes: Routes, notice: Callable[[str], None]) -> None:
     """Connect once to each handler, without a request, and report those that accept no connection. Never raises."""
-    targets = {handler_address(target): target for target in (routes.default, *routes.by_action.values()) if target}
+    targets = {handler_address(target): target for target in routes.targets}
     problems = await asyncio.gather(*(connection_problem(*address) for address in targets))
     for target, problem in zip(targets.values(), problems, strict=True):
         if problem:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import format_size
-from port_hook_cli.invocations.forwarding import Routes, read_target
+from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.routes import BadRoute, RouteRule, Routes, split_route
+from port_hook_cli.listener.policy import DelayRange
 from port_hook_cli.listener.responses import BadResponse, parse_response
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, parse_tunnel, refuse_options
 
@@ -43,17 +46,43 @@ def _is_web_url(text: str) -> bool:
 
 def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
     """Return where invocations go, by `--forward-to`, `--route` and `--path`; raises UsageError."""
-    by_action = {}
-    for text in routes:
-        action, equals, target = text.partition("=")
-        if not (action and equals and target):
-            raise UsageError(f"--route {text!r} is not ACTION=URL.", hint="Write it as --route create_vm=8001.")
-        by_action[action] = read_target(target, "--route")
     if not path.startswith("/") or "?" in path:
         raise UsageError(f"--path {path!r} is not a path.", hint="Write it as --path /webhook.")
     return Routes(
-        default=read_target(forward_to, "--forward-to") if forward_to else None, by_action=by_action, mount=path
+        default=read_target(forward_to, "--forward-to") if forward_to else None,
+        rules=tuple(map(_read_route, routes)),
+        mount=path,
     )
+
+
+def _read_route(text: str) -> RouteRule:
+    try:
+        by, name, target, label = split_route(text)
+    except BadRoute:
+        raise UsageError(
+            f"--route {text!r} is not RULE=URL.",
+            hint="Write it as --route create_vm=8001, blueprint:vm=8001, WORKFLOW#NODE=8001 or 'jq:EXPRESSION=8001'.",
+        ) from None
+    return RouteRule(by, name, read_target(target, "--route"), label)
+
+
+def read_delay(text: str) -> DelayRange:
+    """Return the delay that `--delay` gives, as `2`, `2s` or `2s..5s`; raises ValueError."""
+    least, dots, most = text.partition("..")
+    delay = DelayRange(_seconds(least), _seconds(most if dots else least))
+    if not 0 <= delay.least_s <= delay.most_s:
+        raise ValueError(f"{text!r} is not a range of seconds: write the smaller number first, as 2s..5s.")
+    return delay
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.strip().removesuffix("s"))
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"{text} is not a number of seconds.")
+    return seconds
 
 
 def check_max_store(size: int, max_body: int) -> int:

@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.forwarding import forwarded_headers, join_target, relayed_headers
+from port_hook_cli.invocations.models import (
+    Delivery,
+    Exchange,
+    Invocation,
+    Payload,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
+from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.reader import Reader
+from port_hook_cli.listener.simulator import Simulator
+from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import signature_key
@@ -51,6 +64,10 @@ class Forwarding(Protocol):
         """Send `request` to `url` and return the outcome."""
 
 
+IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
+"""Evaluates the jq expression of a route over a body. Never raises."""
+
+
 class Listening:
     """The life of a listener's requests. One instance serves one event loop."""
 
@@ -63,6 +80,7 @@ class Listening:
         observer: Observer,
         public: PublicAddress,
         seen: Mapping[bytes, float] | None = None,
+        is_true: IsTrue | None = None,
     ) -> None:
         self.policy = policy
         self.tally = Tally()
@@ -71,18 +89,29 @@ class Listening:
         self._forwarder = forwarder
         self._observer = observer
         self._public = public
+        self._is_true = is_true
+        self._turns = _turns(policy)
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
-        self._failures_left = policy.fail_first
+        self._simulator = Simulator(policy) if policy.simulates else None
 
-    async def receive(self, invocation: Invocation, client: str) -> Response:
-        """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved."""
+    async def receive(self, invocation: Invocation, client: str) -> Response | None:
+        """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved.
+
+        None means that the connection is to be closed without a response.
+        """
         exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
+        if self._simulator is not None:
+            may_fail = refusal is None and self._is_wanted(exchange.payload)
+            exchange = replace(exchange, simulated=self._simulator.decide(may_fail=may_fail))
+        simulated = exchange.simulated
         response = refusal or self._own_response(exchange)
         try:
-            if response is not None:
+            if simulated is not None and simulated.dropped:
+                await self._store.save(exchange)
+            elif response is not None:
                 exchange = _with(exchange, response, refused=refusal is not None)
                 await self._store.save(exchange)
             else:
@@ -90,10 +119,10 @@ class Listening:
         except StoreError as error:
             self._unsaved(exchange, error)
             raise
-        if response.status >= _FAILED:
+        if response is None or response.status >= _FAILED:
             self._seen.forget(signature_key(invocation.headers))
-        if self.policy.delay_s:
-            await asyncio.sleep(self.policy.delay_s)
+        if simulated is not None and simulated.delay_s:
+            await asyncio.sleep(simulated.delay_s)
         # After the response: the loop sends it first.
         asyncio.get_running_loop().call_soon(self._observe, exchange, response)
         return response
@@ -114,7 +143,7 @@ class Listening:
         """Stop the threads that read requests."""
         self._reader.close()
 
-    def _observe(self, exchange: Exchange, response: Response) -> None:
+    def _observe(self, exchange: Exchange, response: Response | None) -> None:
         if exchange.delivery is not None:
             self._store.complete(exchange)
         if exchange.refused:
@@ -131,11 +160,9 @@ class Listening:
         if not self._is_wanted(exchange.payload):
             self.tally.passed_over += 1
             return responses.OK
-        if self._failures_left > 0:
-            self._failures_left -= 1
-            return responses.made_to_fail(self._failures_left)
-        is_forwarded = self.policy.routes.takes(exchange.payload.action)
-        return None if is_forwarded else self.policy.respond
+        if exchange.simulated is not None and exchange.simulated.failure:
+            return _failure(exchange.simulated)
+        return None if self.policy.routes.may_take(exchange.payload) else self.policy.respond
 
     def _refusal(self, verdict: Verdict) -> Response | None:
         policy = self.policy
@@ -146,31 +173,72 @@ class Listening:
 
     async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Response]:
         """Forward a request while it is committed; raises StoreError if the commit failed, whatever came back."""
-        invocation = exchange.invocation
-        url = self.policy.routes.url_for(exchange.payload.action, invocation.target)
-        headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
         saved = asyncio.ensure_future(self._store.save(exchange))
-        self.in_flight += 1
-        try:
-            delivery = await self._forwarder.send(replace(invocation, headers=headers), url)
-        except asyncio.CancelledError:
-            saved.cancel()
-            self._interrupted(exchange, url)
-            raise
-        finally:
-            self.in_flight -= 1
+        if self._turns is None:
+            delivery = await self._deliver(exchange, saved, client)
+        else:
+            delivery = await self._deliver_in_turn(self._turns, exchange, saved, client)
         try:
             await saved
         except StoreError:
-            self._observer.notice(f"The handler at {url} got a request that could not be saved.")
+            if delivery is not None:
+                self._observer.notice(f"The handler at {delivery.url} got a request that could not be saved.")
             raise
+        if delivery is None:
+            exchange = _with(exchange, self.policy.respond)
+            self._store.complete(exchange)
+            return exchange, self.policy.respond
         response = _relay(delivery)
         return _with(exchange, response, delivery), response
 
-    def _interrupted(self, exchange: Exchange, url: str) -> None:
-        """Show a request that the end of the listener interrupted. Port gets no response to it."""
-        error = "the listener was stopped before the handler responded; Port got no response either"
-        cut_off = Delivery(url=url, fault="interrupted", error=error)
+    async def _deliver_in_turn(
+        self, turns: Turns, exchange: Exchange, saved: asyncio.Future[None], client: str
+    ) -> Delivery | None:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(turns.turn(exchange.payload.run_id))
+            except asyncio.CancelledError:
+                self._interrupted(exchange, saved, None)
+                raise
+            return await self._deliver(exchange, saved, client)
+
+    async def _deliver(self, exchange: Exchange, saved: asyncio.Future[None], client: str) -> Delivery | None:
+        """Send a request to the target of its route, and return the outcome; None if it has no target after all."""
+        routes, target, url = self.policy.routes, exchange.invocation.target, None
+        self.in_flight += 1
+        try:
+            base = await self._find_target(exchange.payload) if routes.rules else routes.default
+            if base is None:
+                return None
+            url = join_target(base, target, mount=routes.mount)
+            return await self._send(exchange.invocation, url, client)
+        except asyncio.CancelledError:
+            self._interrupted(exchange, saved, url)
+            raise
+        finally:
+            self.in_flight -= 1
+
+    async def _find_target(self, payload: Payload) -> str | None:
+        """Return the target of the first route that matches, else the target of everything else, which may be None."""
+        for route in self.policy.routes.candidates(payload):
+            if route.by is not RouteBy.JQ or (self._is_true and await self._is_true(route.name, payload.document)):
+                return route.target
+        return self.policy.routes.default
+
+    async def _send(self, invocation: Invocation, url: str, client: str) -> Delivery:
+        headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
+        return await self._forwarder.send(replace(invocation, headers=headers), url)
+
+    def _interrupted(self, exchange: Exchange, saved: asyncio.Future[None], url: str | None) -> None:
+        """Show a request that the end of the listener interrupted. Port gets no response to it.
+
+        If `url` is None, it had not been sent to a handler yet.
+        """
+        saved.cancel()
+        event = "the handler responded" if url else "the request was forwarded"
+        error = f"the listener was stopped before {event}; Port got no response either"
+        routes = self.policy.routes
+        cut_off = Delivery(url=url or routes.default or routes.targets[0], fault="interrupted", error=error)
         self.tally.verified += exchange.verdict.status in _VERIFIED
         self.tally.handler_failures += 1
         self._store.complete(_with(exchange, None, cut_off))
@@ -186,13 +254,17 @@ class Listening:
     def _is_wanted(self, payload: Payload) -> bool:
         return not self.policy.only or payload.action in self.policy.only
 
-    def _count(self, exchange: Exchange, response: Response) -> None:
+    def _count(self, exchange: Exchange, response: Response | None) -> None:
         tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
-        if run_id and run_fate(exchange.payload, response) in OPEN_FATES:
+        if run_id and response is not None and run_fate(exchange.payload, response) in OPEN_FATES:
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
+
+
+def _turns(policy: Policy) -> Turns | None:
+    return Turns(policy.max_in_flight, in_order=policy.in_order) if policy.max_in_flight or policy.in_order else None
 
 
 def _with(
@@ -205,7 +277,15 @@ def _with(
         delivery=delivery,
         response=response,
         refused=refused,
+        simulated=exchange.simulated,
     )
+
+
+def _failure(simulated: Simulated) -> Response | None:
+    if simulated.dropped:
+        return None
+    by_number = simulated.failure == "fail-first"
+    return responses.made_to_fail(simulated.failures_left) if by_number else responses.chosen_to_fail()
 
 
 def _relay(delivery: Delivery) -> Response:

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener import responses
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.text.secret import Secret
 
 
+class DelayRange(NamedTuple):
+    """How long a response is delayed: from `least_s` to `most_s` seconds."""
+
+    least_s: float = 0.0
+    most_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.least_s:g} s" if self.least_s == self.most_s else f"{self.least_s:g} to {self.most_s:g} s"
+
+
+NO_DELAY = DelayRange()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified."""
+    """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified.
+
+    At most `max_in_flight` requests are forwarded at once (None: any number); with `in_order`, those of one run one
+    after the other. `fail_first` invocations fail, then each of the others with the probability `fail_rate`, decided by
+    `seed`. With `drop`, the connections of those that fail are closed without a response; of all, if it is alone.
+    """
 
     secret: Secret | None
     routes: Routes = field(default_factory=Routes)
@@ -24,8 +43,18 @@ class Policy:
     refuse_replays: bool = False
     only: frozenset[str] = frozenset()
     respond: Response = responses.OK
-    delay_s: float = 0.0
+    delay: DelayRange = NO_DELAY
     fail_first: int = 0
+    fail_rate: float = 0.0
+    seed: int = 0
+    drop: bool = False
+    max_in_flight: int | None = None
+    in_order: bool = False
+
+    @property
+    def simulates(self) -> bool:
+        """Whether failures or delays are simulated."""
+        return bool(self.fail_first or self.fail_rate or self.drop or self.delay.most_s)
 
 
 @dataclass(slots=True)

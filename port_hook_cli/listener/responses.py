@@ -71,6 +71,11 @@ def unreadable(status: int, reason: str) -> Response:
     return _problem(status, "unreadable" if status // 100 == 4 else "internal", reason)  # noqa: PLR2004 - 4xx
 
 
+def chosen_to_fail() -> Response:
+    """Return the 500 that `--fail-rate` asks for."""
+    return _problem(500, "fail-rate", "--fail-rate: this invocation was chosen to fail")
+
+
 def made_to_fail(remaining: int) -> Response:
     """Return the 500 that `--fail-first` asks for."""
     return _problem(500, "fail-first", f"--fail-first: {remaining} more invocations will fail")

@@ -24,7 +24,7 @@ from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.capacity import Capacity, Share
-from port_hook_cli.listener.connections import Server, ServerConnection, WireResponse
+from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
@@ -158,10 +158,10 @@ class HttpSource:
             body=body,
         )
         try:
-            response = await self._context.receive(invocation, request.remote or "unknown")
+            response: Response | None = await self._context.receive(invocation, request.remote or "unknown")
         except StoreError as error:
             response = responses.not_saved(error.message)
-        return WireResponse(request, response)
+        return NoResponse() if response is None else WireResponse(request, response)
 
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
         """Return the whole body; raises if it is too large, too slow, or over the capacity that is free now."""

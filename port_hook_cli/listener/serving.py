@@ -19,7 +19,7 @@ from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
 from port_hook_cli.invocations.source import OpenSource, Source, SourceContext
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.pipeline import Listening
+from port_hook_cli.listener.pipeline import IsTrue, Listening
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.server import HttpSource
@@ -105,7 +105,15 @@ async def listening(
             HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
         )
         public = PublicAddress(public_url)
-        flow = Listening(plan.policy, store=writer, forwarder=forwarder, observer=observer, public=public, seen=seen)
+        flow = Listening(
+            plan.policy,
+            store=writer,
+            forwarder=forwarder,
+            observer=observer,
+            public=public,
+            seen=seen,
+            is_true=await _start_jq(plan.policy.routes.expressions, observer),
+        )
         stack.callback(flow.close)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
         context = SourceContext(
@@ -142,6 +150,17 @@ async def listening(
         )
 
 
+async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:
+    """Start jq for the routes that need it, and return what evaluates their expressions; raises UsageError."""
+    if not expressions:
+        return None
+    from port_hook_cli.listener.route_expressions import RouteExpressions
+
+    evaluating = RouteExpressions(observer.notice)
+    await evaluating.check(expressions)
+    return evaluating.is_true
+
+
 class _WaitingPipeline:
     """A pipeline that starts when `accept` is called."""
 
@@ -150,7 +169,7 @@ class _WaitingPipeline:
         self._accepting = asyncio.Event()
         self.accept = self._accepting.set
 
-    async def receive(self, invocation: Invocation, client: str) -> Response:
+    async def receive(self, invocation: Invocation, client: str) -> Response | None:
         """Wait for the start; then see `Listening.receive`."""
         await self._accepting.wait()
         return await self._flow.receive(invocation, client)
@@ -172,8 +191,8 @@ def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -
 def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
     """Raise UsageError for a target that is the listener itself: it would forward each request to itself forever."""
     routes = plan.policy.routes
-    for target in (routes.default, *routes.by_action.values()):
-        parts = urlsplit(target or "")
+    for target in routes.targets:
+        parts = urlsplit(target)
         if parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104
             raise UsageError(f"{target} is this listener itself.", hint="Give the port that your handler listens on.")
 

@@ -27,12 +27,13 @@ def ready_lines(
         yield f"Public URL    {public_url}   {what_to_do}"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
+    if policy.max_in_flight:
+        yield f"In flight     {policy.max_in_flight} at most; other requests wait (--max-in-flight)"
+    if policy.in_order:
+        yield "In order      requests of one run are forwarded one after the other (--in-order)"
     if secret_place:
         yield f"Secret        from {secret_place}"
-    if policy.fail_first:
-        yield f"Failing       the first {policy.fail_first} invocations with 500 (--fail-first)"
-    if policy.delay_s:
-        yield f"Delaying      each response by {policy.delay_s:g} s (--delay)"
+    yield from _simulated(policy)
     yield "Stop with Ctrl-C."
     yield ""
 
@@ -55,14 +56,27 @@ def summary_lines(tally: Tally) -> Iterator[str]:
 
 def _targets(policy: Policy) -> Iterator[str]:
     routes = policy.routes
-    for action, target in routes.by_action.items():
-        yield f"Forwarding    {action} -> {target}"
+    for route in routes.rules:
+        yield f"Forwarding    {brief(route.label)} -> {route.target}"
     if routes.default:
-        yield f"Forwarding    {'everything else' if routes.by_action else 'everything'} -> {routes.default}"
+        yield f"Forwarding    {'everything else' if routes.rules else 'everything'} -> {routes.default}"
     else:
         response = policy.respond
         said = f"{response.status} {response.body.decode()}" if response == OK else str(response.status)
         yield f"Responding    {said} (no --forward-to)"
+
+
+def _simulated(policy: Policy) -> Iterator[str]:
+    failing = "by closing the connection" if policy.drop else "with 500"
+    if policy.fail_first:
+        yield f"Failing       the first {policy.fail_first} invocations {failing} (--fail-first)"
+    if policy.fail_rate:
+        yield f"Failing       {policy.fail_rate:.3g} of invocations {failing} (--fail-rate, --seed {policy.seed})"
+    if policy.drop and not (policy.fail_first or policy.fail_rate):
+        yield "Failing       every invocation by closing the connection (--drop)"
+    if policy.delay.most_s:
+        is_range = policy.delay.least_s != policy.delay.most_s
+        yield f"Delaying      each response by {policy.delay} (--delay{f', --seed {policy.seed}' if is_range else ''})"
 
 
 def _verification(policy: Policy) -> str:

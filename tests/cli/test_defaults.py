@@ -160,10 +160,23 @@ def test_folder_options_list_has_no_option_for_files_hosts_targets_prompts_or_ch
         "retarget", "yes", "overwrite", "allow-unverified", "no-verify", "no-sign", "as-captured", "respond",
         "decrypt", "decrypt-path", "private-key", "public-key", "store", "max-captures", "keep-secrets", "secret-file",
         "secrets", "org", "insecure-api", "data", "body", "header", "set", "input", "inputs", "entity", "event", "user",
-        "fail-first", "now", "summary", "log", "log-file", "actions", "state", "allow-remote",
+        "fail-first", "fail-rate", "drop", "now", "summary", "log", "log-file", "actions", "state", "allow-remote",
         "via-port", "times", "concurrency", "edit",
     }  # fmt: skip
     assert listed & dangerous == set()
+
+
+@pytest.mark.parametrize("delay", ["61", "61s", "2s..61s", "1..9999s", "0..1e9"])
+def test_folder_cannot_delay_responses_by_more_than_a_minute(run: Run, folder: Path, delay: str) -> None:
+    (folder / ".env").write_text(f"PORT_HOOK_LISTEN_DELAY={delay}\n")
+    result = run(*LISTEN)
+    assert "ignored in ./.env: PORT_HOOK_LISTEN_DELAY" in result.err
+    assert "Delaying" not in result.err
+
+
+def test_folder_can_set_a_range_of_delays(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_DELAY=0s..60s\nPORT_HOOK_LISTEN_SEED=7\n")
+    assert "each response by 0 to 60 s (--delay, --seed 7)" in run(*LISTEN).err
 
 
 def test_an_ignored_variable_is_reported_in_one_line_and_the_command_continues(run: Run, folder: Path) -> None:

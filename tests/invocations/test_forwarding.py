@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import (
     BadTarget,
-    Routes,
     fields_with_length,
     forwarded_headers,
     is_below,
@@ -63,19 +62,6 @@ def test_a_target_is_refused_with_a_message_when_it_is_not_a_url(text: str) -> N
 )
 def test_join_target_keeps_the_path_unless_the_base_has_one(base: str, target: str, mount: str, url: str) -> None:
     assert join_target(base, target, mount=mount) == url
-
-
-def test_action_with_its_own_route_is_forwarded_there() -> None:
-    routes = Routes(default="http://d", by_action={"scale": "http://s"})
-    assert routes.url_for("scale", "/x") == "http://s/x"
-    assert routes.url_for("other", "/x") == "http://d/x"
-    assert routes.url_for(None, "/x") == "http://d/x"
-    assert routes.takes("other")
-    assert routes.takes(None)
-    only = Routes(by_action={"scale": "http://s"})
-    assert only.takes("scale")
-    assert not only.takes("other")
-    assert not only.takes(None)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from contextlib import suppress
 
 import pytest
 
-from port_hook_cli.invocations.forwarding import Routes, parse_target
+from port_hook_cli.invocations.forwarding import parse_target
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.handler_check import check_handlers
+from port_hook_cli.listener.options import read_routes
 
 
 async def notices_for(routes: Routes) -> list[str]:
@@ -28,7 +30,7 @@ def free_port() -> int:
 async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        assert await notices_for(Routes(default=url, by_action={"scale": f"{url}/scale"})) == []
+        assert await notices_for(read_routes(url, [f"scale={url}/scale"], "/")) == []
         server.settimeout(10)
         connection, _ = server.accept()
         with connection:
@@ -40,7 +42,7 @@ async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
 
 async def test_each_handler_that_does_not_listen_is_named_once(free_port: int) -> None:
     there = f"http://127.0.0.1:{free_port}"
-    (notice,) = await notices_for(Routes(default=there, by_action={"scale": there, "drop": there}))
+    (notice,) = await notices_for(read_routes(there, [f"scale={there}", f"drop={there}"], "/"))
     assert notice == (
         f"Nothing listens on {there} yet: port {free_port} refuses connections. "
         "Start your handler, or correct the target."

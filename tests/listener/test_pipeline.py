@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.forwarding import Routes
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Status
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Response, Status
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
 from port_hook_cli.listener.policy import Policy
@@ -57,10 +57,23 @@ class World(Observer):
         self.notices.append(text)
 
 
+class Responding(Listening):
+    """A pipeline that responds to every request."""
+
+    async def receive(self, invocation: Invocation, client: str) -> Response:
+        response = await super().receive(invocation, client)
+        assert response is not None
+        return response
+
+
 @asynccontextmanager
-async def listening(world: World, seen: Mapping[bytes, float] | None = None, **policy: Any) -> AsyncIterator[Listening]:
+async def listening(
+    world: World, seen: Mapping[bytes, float] | None = None, **policy: Any
+) -> AsyncIterator[Responding]:
     options: dict[str, Any] = {"secret": SECRET, "routes": Routes(default="http://h:1")} | policy
-    flow = Listening(Policy(**options), store=world, forwarder=world, observer=world, public=PublicAddress(), seen=seen)
+    flow = Responding(
+        Policy(**options), store=world, forwarder=world, observer=world, public=PublicAddress(), seen=seen
+    )
     try:
         yield flow
     finally:

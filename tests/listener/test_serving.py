@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status
+from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.source import Source, SourceContext
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
@@ -99,7 +99,9 @@ class ListSource:
                 headers=signed(body),
                 body=body,
             )
-            self.responses.append(await self._context.receive(invocation, "unknown"))
+            response = await self._context.receive(invocation, "unknown")
+            assert response is not None
+            self.responses.append(response)
 
     async def close(self, drain_s: float) -> None:
         self.drain_s = drain_s

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.invocations.forwarding import Routes
 from port_hook_cli.invocations.models import Response
-from port_hook_cli.listener.policy import Policy, Tally
+from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.listener.options import read_routes
+from port_hook_cli.listener.policy import DelayRange, Policy, Tally
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from tests.factories import SECRET
 
@@ -50,16 +51,16 @@ def test_ready_lines_show_that_everything_is_forwarded_to_the_only_handler() -> 
 
 
 def test_ready_lines_show_that_everything_else_is_forwarded_to_the_default_handler() -> None:
-    routes = Routes(default="http://h:1", by_action={"scale": "http://h:2", "drop": "http://h:3"})
+    routes = read_routes("http://h:1", ["scale=http://h:2", "blueprint:vm=http://h:3"], "/")
     assert beside("Forwarding", ready(routes=routes)) == [
         "scale -> http://h:2",
-        "drop -> http://h:3",
+        "blueprint:vm -> http://h:3",
         "everything else -> http://h:1",
     ]
 
 
 def test_ready_lines_show_the_listeners_own_response_when_there_are_only_routes() -> None:
-    lines = ready(routes=Routes(by_action={"scale": "http://h:2"}))
+    lines = ready(routes=read_routes(None, ["scale=http://h:2"], "/"))
     assert beside("Forwarding", lines) == ["scale -> http://h:2"]
     assert beside("Responding", lines)[0].startswith("200 ")
 
@@ -101,11 +102,25 @@ def test_summary_uses_the_plural_of_handler_failures(count: int) -> None:
     assert line.endswith(f", {count} handler failures")
 
 
+def test_ready_lines_describe_the_limit_and_the_order_of_forwarded_requests() -> None:
+    lines = ready(max_in_flight=3, in_order=True)
+    assert beside("In flight", lines) == ["3 at most; other requests wait (--max-in-flight)"]
+    assert beside("In order", lines) == ["requests of one run are forwarded one after the other (--in-order)"]
+    assert beside("In flight", ready()) == beside("In order", ready()) == []
+
+
 def test_ready_lines_describe_fail_first_and_delay() -> None:
-    lines = ready(fail_first=2, delay_s=1.5)
+    lines = ready(fail_first=2, delay=DelayRange(1.5, 1.5))
     assert beside("Failing", lines) == ["the first 2 invocations with 500 (--fail-first)"]
     assert beside("Delaying", lines) == ["each response by 1.5 s (--delay)"]
     assert beside("Failing", ready()) == beside("Delaying", ready()) == []
+
+
+def test_ready_lines_name_the_seed_of_random_failures_and_delays() -> None:
+    lines = ready(fail_rate=0.3, seed=7, drop=True, delay=DelayRange(2, 5))
+    assert beside("Failing", lines) == ["0.3 of invocations by closing the connection (--fail-rate, --seed 7)"]
+    assert beside("Delaying", lines) == ["each response by 2 to 5 s (--delay, --seed 7)"]
+    assert beside("Failing", ready(drop=True)) == ["every invocation by closing the connection (--drop)"]
 
 
 def test_summary_counts_ignored_requests() -> None:

@@ -1,0 +1,115 @@
+"""Where invocations are forwarded: rules by action, blueprint, workflow node or jq expression; the first match wins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from port_hook_cli.invocations.models import Payload
+
+_NODE_MARK = "#"
+# An expression may contain `=`, and so may the query of a URL.
+_BEFORE_URL = re.compile(r"(?s)(.*)=(https?://.*)")
+
+
+@unique
+class RouteBy(StrEnum):
+    """What a rule compares; the value is its prefix in `--route`, except for a node, which has none."""
+
+    ACTION = "action"
+    BLUEPRINT = "blueprint"
+    JQ = "jq"
+    NODE = "node"
+
+
+_PREFIXED = (RouteBy.ACTION, RouteBy.BLUEPRINT, RouteBy.JQ)
+
+
+class BadRoute(ValueError):
+    """A text that is not a rule with a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """One rule: the invocations that `name` selects go to `target`.
+
+    `name` is an identifier, `WORKFLOW#NODE`, or a jq expression over the body; `label` is what the user wrote.
+    """
+
+    by: RouteBy
+    name: str
+    target: str
+    label: str
+
+    def matches(self, payload: Payload) -> bool:
+        """Return whether the rule selects `payload`, which jq alone can say for an expression: then False."""
+        match self.by:
+            case RouteBy.ACTION:
+                return payload.action == self.name
+            case RouteBy.BLUEPRINT:
+                return payload.blueprint == self.name
+            case RouteBy.NODE:
+                return f"{payload.workflow or ''}{_NODE_MARK}{payload.node or ''}" == self.name
+            case RouteBy.JQ:
+                return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """Where invocations are forwarded: by the first of `rules` that matches, else to `default`; nowhere if it is None.
+
+    `mount` is the path below which the listener receives requests.
+    """
+
+    default: str | None = None
+    rules: tuple[RouteRule, ...] = ()
+    mount: str = "/"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """All targets; that of everything else first."""
+        default = () if self.default is None else (self.default,)
+        return (*default, *(route.target for route in self.rules))
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The jq expressions, in order."""
+        return tuple(route.name for route in self.rules if route.by is RouteBy.JQ)
+
+    def candidates(self, payload: Payload) -> Iterator[RouteRule]:
+        """Yield the rules that select `payload`, or may do so if their jq expression is true, in order."""
+        for route in self.rules:
+            if route.by is RouteBy.JQ or route.matches(payload):
+                yield route
+
+    def may_take(self, payload: Payload) -> bool:
+        """Return whether an invocation is forwarded, or may be if a jq expression is true."""
+        return self.default is not None or next(self.candidates(payload), None) is not None
+
+
+def split_route(text: str) -> tuple[RouteBy, str, str, str]:
+    """Return what a `--route` compares, with what, its target, and the text before the target; raises BadRoute."""
+    label, target = _split(text)
+    prefix, colon, name = label.partition(":")
+    by = next((by for by in _PREFIXED if colon and prefix == by), None)
+    if by is None:
+        by, name = (RouteBy.NODE if _NODE_MARK in label else RouteBy.ACTION), label
+    if not (name.strip() and target) or (by is RouteBy.NODE and not all(name.split(_NODE_MARK, 1))):
+        raise BadRoute(text)
+    return by, name, target, label
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return the text before and after the `=` in front of the target.
+
+    After an expression that is the last `=http://` or `=https://`, else the last `=`; after a name it is the first `=`.
+    """
+    if not text.startswith(f"{RouteBy.JQ}:"):
+        label, _, target = text.partition("=")
+    elif before_url := _BEFORE_URL.fullmatch(text):
+        label, target = before_url[1], before_url[2]
+    else:
+        label, _, target = text.rpartition("=")
+    return label, target

@@ -1,0 +1,135 @@
+"""Forwarding by `--route`, from a listener on a free port to real handlers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.options import read_routes
+from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.serving import ListenPlan, Serving, listening
+from port_hook_cli.runtime import Runtime
+from tests.factories import a_body, a_document
+from tests.servers import NO_TLS, Handler, handler
+
+ENDLESS = "[range(1e12)]|length"
+
+
+@dataclass
+class Seen(Observer):
+    """Keeps what the listener tells."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def exchanged(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+@asynccontextmanager
+async def routed(
+    runtime: Runtime, routes: list[str], *, default: str | None = None, seen: Seen | None = None
+) -> AsyncIterator[tuple[Serving, httpx.AsyncClient]]:
+    plan = ListenPlan(policy=Policy(secret=None, routes=read_routes(default, routes, "/")), port=0)
+    async with listening(plan, runtime, seen or Seen()) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
+        yield serving, client
+
+
+async def post(serving: Serving, client: httpx.AsyncClient, document: Any) -> httpx.Response:
+    return await client.post(serving.url, content=a_body(document))
+
+
+def paths(target: Handler) -> list[str]:
+    return [request.line.split()[1] for request in target.requests]
+
+
+async def test_invocations_are_forwarded_by_blueprint_node_and_expression(runtime: Callable[..., Runtime]) -> None:
+    node = {"nodeRunId": "wfnr_1234567890abcdef", "workflow": "deploy", "node": "check"}
+    with handler() as target:
+        routes = [
+            f'jq:.payload.properties.env == "prod"={target.url}/prod',
+            f"blueprint:vm={target.url}/vm",
+            f"deploy#check={target.url}/node",
+        ]
+        async with routed(runtime(), routes, default=f"{target.url}/rest") as (serving, client):
+            await post(serving, client, a_document(context={"runId": "r_QOz6WoOB1Q2lmhZZ", "blueprint": "vm"}))
+            await post(serving, client, {"run": {"id": node["nodeRunId"]}, **node})
+            await post(serving, client, a_document(payload={"properties": {"env": "prod"}}))
+            await post(serving, client, {"other": 1})
+    assert paths(target) == ["/vm", "/node", "/prod", "/rest"]
+
+
+async def test_listener_responds_itself_when_no_expression_is_true(runtime: Callable[..., Runtime]) -> None:
+    world, seen = runtime(), Seen()
+    with handler() as target:
+        async with routed(world, [f"jq:.wanted={target.url}"], seen=seen) as (serving, client):
+            contents = [(await post(serving, client, {"wanted": wanted})).content for wanted in (False, None, 0)]
+            contents.append((await client.post(serving.url, content=b"not JSON")).content)
+    own = b'{"ok": true}'
+    assert contents == [own, own, b"ok", own]
+    with open_store(None, world.cwd) as store:
+        kept = [store.get(exchange.invocation.id) for exchange in seen.exchanges]
+    assert [(it.response and it.response.body, it.delivery is None) for it in kept] == [
+        (own, True),
+        (own, True),
+        (b"ok", False),
+        (own, True),
+    ]
+
+
+async def test_a_failing_expression_does_not_match_and_is_reported_once(runtime: Callable[..., Runtime]) -> None:
+    seen = Seen()
+    with handler() as target:
+        routes = [f"jq:.a | keys={target.url}/never"]
+        async with routed(runtime(), routes, default=target.url, seen=seen) as (serving, client):
+            for _ in range(2):
+                assert (await post(serving, client, {"a": 1})).status_code == 200
+    assert paths(target) == ["/", "/"]
+    (notice,) = [notice for notice in seen.notices if "--route" in notice]
+    assert "jq:.a | keys failed and did not match: jq: error" in notice
+
+
+async def test_a_wrong_expression_is_refused_before_the_first_request(runtime: Callable[..., Runtime]) -> None:
+    with pytest.raises(UsageError, match=r"--route jq:\.a \| nothing_like_it: jq: compile error"):
+        async with routed(runtime(), ["jq:.a | nothing_like_it=8001"]):
+            pass
+
+
+async def test_other_requests_are_answered_while_an_expression_runs(runtime: Callable[..., Runtime]) -> None:
+    seen = Seen()
+    with handler() as target:
+        routes = [f"scale={target.url}", f"jq:if .slow then {ENDLESS} else true end={target.url}"]
+        async with routed(runtime(), routes, seen=seen) as (serving, client):
+            slow = asyncio.create_task(post(serving, client, {"slow": True}))
+            for _ in range(3):
+                assert (await post(serving, client, a_document(action="scale"))).status_code == 200
+            assert not slow.done()
+            slow.cancel()
+    *_, interrupted = seen.exchanges
+    assert interrupted.payload.document == {"slow": True}
+    assert interrupted.delivery
+    assert interrupted.delivery.fault == "interrupted"
+
+
+async def test_expressions_see_neither_the_environment_nor_files(
+    runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT_CLIENT_SECRET", "hidden")
+    with handler() as target:
+        routes = [f"jq:env.PORT_CLIENT_SECRET // $ENV.PORT_CLIENT_SECRET={target.url}/leaked"]
+        async with routed(runtime(), routes, default=target.url) as (serving, client):
+            await post(serving, client, {})
+    assert paths(target) == ["/"]

@@ -1,0 +1,181 @@
+"""Simulated failures, closed connections and delays, from a listener on a free port to its clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.invocations.models import Exchange, Simulated
+from port_hook_cli.invocations.records import invocation_event
+from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.options import read_delay
+from port_hook_cli.listener.policy import DelayRange, Policy
+from port_hook_cli.listener.serving import ListenPlan, Serving, listening
+from port_hook_cli.listener.simulator import Simulator
+from port_hook_cli.runtime import Runtime
+from tests.factories import NOW, SECRET, a_body, an_exchange, signed
+from tests.servers import NO_TLS, handler
+
+
+class Shown(Observer):
+    """Keeps the exchanges."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    def exchanged(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+
+@asynccontextmanager
+async def simulating(runtime: Runtime, shown: Shown, **policy: Any) -> AsyncIterator[tuple[Serving, httpx.AsyncClient]]:
+    plan = ListenPlan(policy=Policy(**{"secret": None} | policy), port=0)
+    runtime = replace(runtime, now=partial(float, NOW))
+    async with listening(plan, runtime, shown) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
+        yield serving, client
+
+
+async def exchange_bytes(serving: Serving, count: int = 1) -> bytes:
+    """Send `count` requests on one connection at once, and return what is received until it is closed."""
+    port = httpx.URL(serving.url).port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}" * count)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+async def test_drop_closes_the_connection_without_a_response_after_saving(runtime: Callable[..., Runtime]) -> None:
+    world, shown = runtime(), Shown()
+    with handler() as target:
+        routes = Routes(default=target.url)
+        async with simulating(world, shown, routes=routes, drop=True) as (serving, _):
+            assert await exchange_bytes(serving, 2) == b""
+            assert serving.flow.tally.received == 1
+        assert target.requests == []
+    (exchange,) = shown.exchanges
+    assert exchange.response is None
+    assert exchange.simulated == Simulated(failure="drop", dropped=True)
+    with open_store(None, world.cwd) as store:
+        assert store.get(exchange.invocation.id).response is None
+
+
+async def test_drop_closes_only_the_connections_that_fail_first(runtime: Callable[..., Runtime]) -> None:
+    async with simulating(runtime(), Shown(), drop=True, fail_first=1) as (serving, client):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post(serving.url, content=b"{}")
+        assert (await client.post(serving.url, content=b"{}")).status_code == 200
+
+
+async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(
+    runtime: Callable[..., Runtime],
+) -> None:
+    shown = Shown()
+    async with simulating(runtime(), shown, secret=SECRET, drop=True, fail_first=1) as (serving, client):
+        assert (await client.post(serving.url, content=b"{}")).status_code == 401
+        headers = dict(signed(a_body(), timestamp=str(int(NOW))))
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post(serving.url, content=a_body(), headers=headers)
+    assert [exchange.refused for exchange in shown.exchanges] == [True, False]
+
+
+async def test_dropped_request_is_accepted_again_with_refuse_replays(runtime: Callable[..., Runtime]) -> None:
+    options = {"secret": SECRET, "drop": True, "fail_first": 1, "refuse_replays": True}
+    headers = dict(signed(a_body(), timestamp=str(int(NOW))))
+    async with simulating(runtime(), Shown(), **options) as (serving, client):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.post(serving.url, content=a_body(), headers=headers)
+        assert (await client.post(serving.url, content=a_body(), headers=headers)).status_code == 200
+
+
+async def test_fail_rate_fails_the_same_invocations_with_the_same_seed(runtime: Callable[..., Runtime]) -> None:
+    async def statuses(seed: int) -> list[int]:
+        async with simulating(runtime(), Shown(), fail_rate=0.5, seed=seed) as (serving, client):
+            return [(await client.post(serving.url, content=b"{}")).status_code for _ in range(20)]
+
+    first = await statuses(1)
+    assert set(first) == {200, 500}
+    assert await statuses(1) == first
+    assert await statuses(2) != first
+
+
+async def test_response_is_delayed_by_a_time_in_the_range(runtime: Callable[..., Runtime]) -> None:
+    shown, clock = Shown(), asyncio.get_running_loop().time
+    async with simulating(runtime(), shown, delay=DelayRange(0.05, 0.1)) as (serving, client):
+        started = clock()
+        await client.post(serving.url, content=b"{}")
+        assert clock() - started >= 0.05
+    (exchange,) = shown.exchanges
+    assert exchange.simulated
+    assert 0.05 <= exchange.simulated.delay_s <= 0.1
+    assert exchange.simulated.failure is None
+
+
+@given(st.integers(), st.integers(0, 5), st.floats(0, 1), st.booleans())
+def test_delays_do_not_change_which_invocations_fail(seed: int, first: int, rate: float, drop: bool) -> None:
+    options: dict[str, Any] = {"secret": None, "seed": seed, "fail_first": first, "fail_rate": rate, "drop": drop}
+    without = Simulator(Policy(**options))
+    delayed = Simulator(Policy(**options, delay=DelayRange(1, 2)))
+    for _ in range(10):
+        one, other = without.decide(may_fail=True), delayed.decide(may_fail=True)
+        assert other is not None
+        assert other.failure == (one.failure if one else None)
+        assert 1 <= other.delay_s <= 2
+
+
+def test_nothing_is_simulated_without_an_option() -> None:
+    assert not Policy(secret=None).simulates
+    for options in ({"fail_first": 1}, {"fail_rate": 0.1}, {"drop": True}, {"delay": DelayRange(0, 1)}):
+        assert Policy(**{"secret": None} | options).simulates
+
+
+@pytest.mark.parametrize(
+    ("text", "delay"),
+    [("2", (2, 2)), ("2s", (2, 2)), ("0.5", (0.5, 0.5)), ("2s..5s", (2, 5)), ("2..5", (2, 5)), ("0..0", (0, 0))],
+)
+def test_delay_is_a_number_of_seconds_or_a_range(text: str, delay: tuple[float, float]) -> None:
+    assert read_delay(text) == delay
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "-1", "inf", "nan", "5..2", "1..", "..1", "1..2..3", "1..inf", "2m", "1...2m"]
+)
+def test_delay_that_is_no_range_of_seconds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="seconds"):
+        read_delay(text)
+
+
+@pytest.mark.parametrize(
+    ("simulated", "said"),
+    [
+        (Simulated(failure="fail-first"), "failure (--fail-first)"),
+        (Simulated(failure="fail-rate", delay_s=2.3456), "failure (--fail-rate), delay of 2.35 s (--delay)"),
+        (Simulated(failure="drop", dropped=True), "closed connection (--drop)"),
+        (Simulated(delay_s=2), "delay of 2.00 s (--delay)"),
+    ],
+)
+def test_output_says_what_was_simulated(simulated: Simulated, said: str) -> None:
+    exchange = an_exchange(simulated=simulated)
+    assert f"simulated {said}" in compact_line(exchange).plain
+    (line,) = [line.plain for line in exchange_lines(exchange, app_url=None) if "simulated" in line.plain]
+    assert line.split(maxsplit=1) == ["simulated", said]
+
+
+def test_record_says_what_was_simulated() -> None:
+    simulated = Simulated(failure="fail-rate", dropped=True, delay_s=1.23456)
+    record = invocation_event(an_exchange(simulated=simulated))
+    assert record["simulated"] == {"failure": "fail-rate", "dropped": True, "delay_s": 1.235}
+    assert invocation_event(an_exchange())["simulated"] is None
