@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.cli.completion import complete_tunnel
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.options import (
     ApiTimeout,
@@ -81,6 +82,7 @@ def listen(
         typer.Option(
             metavar="NAME|URL",
             help=tunnel_help(),
+            autocompletion=complete_tunnel,
         ),
     ] = None,
     public_url: Annotated[
