@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.cli.completion import complete_tunnel
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.options import (
     ApiTimeout,
@@ -97,6 +98,7 @@ def listen(
         typer.Option(
             metavar="NAME|URL",
             help=tunnel_help(),
+            autocompletion=complete_tunnel,
         ),
     ] = None,
     public_url: Annotated[

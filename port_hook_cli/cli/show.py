@@ -12,6 +12,7 @@ import typer
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
+from port_hook_cli.cli.completion import complete_capture
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.models import Exchange
@@ -27,7 +28,13 @@ _START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
 def show(
     ctx: typer.Context,
     capture: Annotated[
-        str, typer.Argument(help="A capture's id, the start of one, or 'last'.", metavar="ID|last", show_default=False)
+        str,
+        typer.Argument(
+            help="A capture's id, the start of one, or 'last'.",
+            metavar="ID|last",
+            show_default=False,
+            autocompletion=complete_capture,
+        ),
     ],
     body: Annotated[
         bool, typer.Option("--body", help="Write the body's exact bytes to stdout; on a terminal, its printable form.")
