@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 from tests.coverage_data import remove_unreadable
+from tests.record_schemas import checked
 
 # A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -69,7 +70,8 @@ class Result:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
+        """The records on stdout, each checked with its JSON Schema. Fails if stdout has anything else."""
+        return [checked(json.loads(line)) for line in self.out.splitlines()]
 
 
 class Run(Protocol):

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.models import Headers
 from tests.factories import SECRET
+from tests.record_schemas import checked
 
 # No test opens a tunnel to the internet, unless it names one.
 NO_TUNNEL = {"PORT_HOOK_LISTEN_TUNNEL": "none"}
@@ -57,7 +58,7 @@ class Listener:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "the listener ended"
-        record: dict[str, Any] = json.loads(line)
+        record: dict[str, Any] = checked(json.loads(line))
         return record
 
     def post(self, body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> tuple[int, bytes]:
@@ -78,7 +79,7 @@ class Listener:
         """Send a signal; return the exit code and the remaining records."""
         self.process.send_signal(number)
         out, _ = self.process.communicate(timeout=20)
-        return self.process.returncode, [json.loads(line) for line in out.splitlines()]
+        return self.process.returncode, [checked(json.loads(line)) for line in out.splitlines()]
 
 
 @contextmanager
@@ -99,7 +100,7 @@ def listener(
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, process.stderr.read().decode() if process.stderr else ""
-        yield Listener(process, json.loads(line))
+        yield Listener(process, checked(json.loads(line)))
     finally:
         if process.poll() is None:
             process.kill()

@@ -24,8 +24,8 @@ def diff_record(names: tuple[str, str], found: Mapping[str, Any]) -> dict[str, A
 
 
 def is_same(found: Mapping[str, Any]) -> bool:
-    """Return whether a comparison found nothing."""
-    return not any(found[name] for name, _ in _SECTIONS)
+    """Return whether a comparison found nothing. One that stopped early has found something, even if it is ignored."""
+    return found["complete"] and not any(found[name] for name, _ in _SECTIONS)
 
 
 def without_ignored(found: Mapping[str, Any], ignoring: Ignoring, *, bodies_only: bool) -> dict[str, Any]:

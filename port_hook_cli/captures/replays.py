@@ -21,7 +21,7 @@ def open_for_replays(store: Path) -> CaptureStore:
 
 def save_replay(store: CaptureStore, request: Invocation, delivery: Delivery, *, secret: Secret | None) -> str:
     """Add a replay and return its id, or "" if a listener with this store has captured it; raises StoreError."""
-    if store.has_received(request.headers, request.received_at - 1):
+    if store.has_received(request.headers, request.received_at):
         return ""
     verdict = UNCHECKED
     if secret is not None:

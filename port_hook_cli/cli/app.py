@@ -17,8 +17,9 @@ from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
 from port_hook_cli.cli.command import Command, styled_help
-from port_hook_cli.cli.defaults import default_map, name_variable, tell_ignored
+from port_hook_cli.cli.defaults import PROJECT_DEFAULTS, default_map, given_options, name_variable, tell_ignored
 from port_hook_cli.errors import ExitCode, PortHookError
+from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
@@ -26,6 +27,7 @@ from port_hook_cli.terminal.signals import stopping_at_once
 # tests/contract/test_cli.py compares the two.
 COMMANDS = {
     "demo": "Show a complete example on this machine; needs no Port account, tunnel or internet.",
+    "init": "Write port-hook.toml, which sets defaults of options for this folder.",
     "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
@@ -49,6 +51,8 @@ COMMANDS = {
 }
 
 
+# Words that people type instead of an option, and the option. `help COMMAND` is `COMMAND --help`.
+_WORDS = {"help": "--help", "version": "--version"}
 # The folder of retarget/journal.py in the home folder. Repeated here, so that checking it needs no import.
 _RETARGETS = ".port-hook/retargets"
 # Errors of writing to the file that stdout is redirected to. None of them is a bug of port-hook.
@@ -67,6 +71,12 @@ def _load(name: str) -> Any:
 class CommandGroup(TyperGroup):
     """Imports a command's module only when that command runs, and turns failures into messages and exit codes."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; `help`, `help COMMAND` and `version` mean the options of these names."""
+        if option := _WORDS.get(args[0] if args else ""):
+            args = [*args[1:2], option]
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """Return the command names in the order of the help."""
         return list(COMMANDS)
@@ -83,10 +93,13 @@ class CommandGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` begin with; first report actions that a killed listener did not restore."""
         # Typer suggests similar names from this mapping; the commands themselves are loaded by name.
-        self.commands = dict.fromkeys(COMMANDS, cast("Any", None))
+        self.commands = dict.fromkeys((*COMMANDS, *_WORDS), cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
-        if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(rest):
-            tell_ignored(name, command.params, rest, ctx.obj)
+        own = rest[: rest.index("--")] if "--" in rest else rest
+        if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
+            tell_ignored(name, command.params, own, ctx.obj)
+            if name != "init":  # it writes the file
+                _read_project_file(ctx, command, own)
             if name not in {"restore", "doctor"}:  # they report the same
                 _tell_of_leftovers(ctx.obj)
         return name, command, rest
@@ -118,6 +131,20 @@ class CommandGroup(TyperGroup):
         except OSError as error:
             code = _output_failed(error, runtime)
         raise typer.Exit(int(code))
+
+
+def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
+    """Add the defaults of the project's file, and say which. Without a file, this only looks for one."""
+    runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
+    if profile is None and not any(map(os.path.lexists, (runtime.cwd / PROJECT_CONFIG, runtime.cwd / PYPROJECT))):
+        return
+    from port_hook_cli.cli.project_defaults import project_defaults
+
+    given = given_options(name, command.params, words, runtime)
+    found = project_defaults(name, command.params, runtime=runtime, commands=COMMANDS, given=given, profile=profile)
+    found.tell(runtime)
+    ctx.default_map[name].update(found.values)
+    ctx.meta[PROJECT_DEFAULTS] = found
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
@@ -184,21 +211,32 @@ def _print_version(wanted: bool) -> None:
 def root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="A profile of this folder's port-hook.toml."),
+    ] = None,
 ) -> None:
     """Debug the webhooks behind Port's self-service actions from your terminal.
 
     Start with `port-hook demo`, which needs no account. Then run `port-hook listen --forward-to 8000`.
+    `port-hook help COMMAND` shows the options of a command.
     """
 
 
 def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
     """Run port-hook and return its exit code. No exception leaves this function."""
-    words = sys.argv[1:] if argv is None else argv
+    words = list(sys.argv[1:] if argv is None else argv)
     # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
-    with stopping_at_once() if list(words[:1]) == ["listen"] else nullcontext():
+    with stopping_at_once() if _command_of(words) == "listen" else nullcontext():
         return _run(argv, runtime)
+
+
+def _command_of(words: Sequence[str]) -> str:
+    """Return the command that these words run: the first word, or the one after `--profile NAME`."""
+    rest = words[2:] if words[:1] == ["--profile"] else words[1:] if "".join(words[:1])[:10] == "--profile=" else words
+    return "".join(rest[:1])
 
 
 def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from port_hook_cli.files.dotenv import DotenvFile
 
 PREFIX = "PORT_HOOK_"
+# Where typer's context keeps what a project's file has set.
+PROJECT_DEFAULTS = "port_hook_cli.project_defaults"
 
 # These mean the same in every command that has them, so one variable sets them all.
 SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
@@ -115,16 +117,34 @@ def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> di
 
 
 def name_variable(wrong: Any, runtime: Runtime) -> None:
-    """If the value in typer's error came from a variable, make the error name the variable."""
+    """If the value in typer's error came from a variable or a project's file, make the error name it."""
     source = wrong.ctx and wrong.param and wrong.ctx.get_parameter_source(wrong.param.name)
     if source and source.name == "DEFAULT_MAP":
         command = wrong.ctx.info_name
+        project = wrong.ctx.meta.get(PROJECT_DEFAULTS)
+        if project is not None and wrong.param.name in project.values:
+            wrong.param_hint = f"{command}.{max(wrong.param.opts, key=len)[2:]} in {project.name}"
+            return
         wrong.param_hint = find_variable(command, wrong.param, _variables(command, [wrong.param], runtime))
 
 
 def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) -> str | None:
     """Return the variable that is set for a parameter, or None; arguments have none."""
     return next((name for name, _ in _names(command, parameter) if variables.get(name)), None)
+
+
+def given_options(command: str, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> set[str]:
+    """Return the options on the command line, in the environment and in the folder's `.env`, without their dashes."""
+    parameters = list(parameters)
+    flags = {word.partition("=")[0] for word in words}
+    variables = _nearer_variables(command, parameters, runtime)
+    return {
+        option[2:]
+        for parameter in parameters
+        if flags & set(parameter.opts) or find_variable(command, parameter, variables)
+        for option in parameter.opts
+        if option.startswith("--")
+    }
 
 
 def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
@@ -146,7 +166,7 @@ def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence
         if not given & set(parameter.opts)
         for name, option in _names(command or "", parameter)
         if project.get(name) and name not in runtime.environ
-        if not _is_harmless(command or "", option, project[name])
+        if not is_harmless(command or "", option, project[name])
     ]
     if ignored:
         advice = "A project's file can set harmless options only; export the variable if you want it"
@@ -171,8 +191,15 @@ def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:
 
 def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
     """Return the variables that apply to these parameters; from the folder's `.env`, only harmless ones."""
+    _, at_home = _dotenv_files(runtime)
+    return {**(at_home.values if at_home else {}), **_nearer_variables(command, parameters, runtime)}
+
+
+def _nearer_variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
+    """Return the variables of the environment and of the folder's `.env`, which come before the project's file."""
     found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
-    project, at_home = (file.values if file else {} for file in _dotenv_files(runtime))
+    file, _ = _dotenv_files(runtime)
+    project = file.values if file else {}
     harmless = {
         name: project[name]
         for parameter in parameters
@@ -180,15 +207,16 @@ def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dic
         for name, option in _names(command, parameter)
         if name in project and _counts(command, parameter, option, project[name])
     }
-    return {**at_home, **harmless, **found}
+    return {**harmless, **found}
 
 
 def _counts(command: str, parameter: Any, option: str, value: str) -> bool:
     is_turned_off = parameter.is_flag and value.strip().lower() in _OFF
-    return not is_turned_off and _is_harmless(command, option, value)
+    return not is_turned_off and is_harmless(command, option, value)
 
 
-def _is_harmless(command: str, option: str, value: str) -> bool:
+def is_harmless(command: str, option: str, value: str) -> bool:
+    """Return whether a file of the working folder may set an option of a command to this value."""
     least, most = HARMLESS.get(command, {}).get(option, (1.0, 0.0))
     if (least, most) == ANY_VALUE:
         return True

@@ -114,8 +114,8 @@ def beside_listener(
     settings: Callable[[], Settings],
     private_key: str | None,
     opens: bool,
-) -> tuple[Observer, Companion]:
-    """Return the observer and the companion that `listen --inspect` adds to its session."""
+) -> tuple[Observer, Companion, Callable[[], None]]:
+    """Return what `listen --inspect` adds to its session: observer, companion, and a function that opens the page."""
     from port_hook_cli.captures.opening import store_path
     from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener
 
@@ -129,17 +129,20 @@ def beside_listener(
         decrypt=_decrypt(secret, private_key, runtime),
     )
 
+    pages: list[str] = []
+
     @asynccontextmanager
     async def companion(serving: Serving, public_url: Callable[[], str | None]) -> AsyncIterator[str]:
         store = store_path(plan.store, runtime.cwd)
         urls = lambda: (serving.url, public_url())  # noqa: E731 - asked again for each page
         async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls) as opened:
             _refuse_to_inspect_itself(plan, opened.port)
+            pages.append(opened.url)
             if opens:
                 _open_soon(opened.url)
             yield f"Inspector {opened.url}"
 
-    return observer, companion
+    return observer, companion, lambda: _open_soon(pages[-1])
 
 
 class SandboxInspector:

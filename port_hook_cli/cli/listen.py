@@ -277,7 +277,8 @@ def listen(
     """Receive Port's invocations: verify, explain, save, forward and respond.
 
     Without --forward-to, the response to each verified invocation is 200. Requests that fail verification are shown,
-    explained and saved; they are not forwarded, and the response is 401.
+    explained and saved; they are not forwarded, and the response is 401. On a terminal, press ? for the keys that
+    replay, copy the public URL, switch the view, open the inspector and quit.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(
@@ -378,11 +379,12 @@ def listen(
     )
     reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
     observers: list[Observer] = []
+    open_page: Callable[[], None] | None = None
     opening = _api_opening(partial(read, insecure_api=insecure_api), runtime, api_timeout) if follow or report else None
     if inspect:
         from port_hook_cli.cli.inspect import beside_listener
 
-        observer, companion = beside_listener(
+        observer, companion, open_page = beside_listener(
             plan,
             runtime,
             port=inspect_port,
@@ -404,6 +406,7 @@ def listen(
             reveal=reveal,
             conflict=settings.conflict if settings else "",
             run_observers=_run_observers(opening, report=report, follow_s=follow_timeout if follow else None),
+            open_page=open_page,
         )
     )
 
@@ -419,7 +422,9 @@ async def _run(
     reveal: Reveal | None,
     conflict: str,
     run_observers: Callable[[Observer, set[str]], Sequence[Observer]],
+    open_page: Callable[[], None] | None,
 ) -> ExitCode:
+    from port_hook_cli.listener.keys import KeyCommands
     from port_hook_cli.listener.screen import JsonScreen, TextScreen
     from port_hook_cli.listener.session import run_session
 
@@ -443,6 +448,9 @@ async def _run(
         )
     )
     settled: set[str] = set()
+    if isinstance(screen, TextScreen):
+        keys = KeyCommands(runtime, session.plan.policy.secret, toggle=screen.toggle, open_page=open_page)
+        session, observers = replace(session, keys=keys), [*observers, keys]
     session = replace(session, settled=settled)
     return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)
 

@@ -137,7 +137,10 @@ def _captured(name: str, store: Path | None, runtime: Runtime) -> Exchange:
 
 def _is_path(name: str, cwd: Path) -> bool:
     """Return whether `name` means a file: the file exists, or no capture can have such an id."""
-    return (cwd / name).exists() or not name.isalnum()
+    try:
+        return (cwd / name).exists() or not name.isalnum()
+    except OSError:  # a name too long for a file
+        return True
 
 
 def _read(name: str, runtime: Runtime) -> bytes:

@@ -23,3 +23,11 @@ def documents_in(folder: Path) -> list[Path]:
         if file.stat().st_size > MAX_DOCUMENT_BYTES:
             raise UsageError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint="Remove it from the folder.")
     return found
+
+
+def is_directory(path: Path) -> bool:
+    """Return whether `path` is a directory, False for a name that is too long for a file."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from port_hook_cli.errors import StoreError
+from port_hook_cli.files.folders import is_directory
 
 MAX_INPUT_BYTES = 256 * 1024 * 1024
 """The maximum size of a file: a file from a stranger may be a link to a device that has no end."""
@@ -30,7 +31,7 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {name}.", hint="Give a file's path, or - to read stdin.") from error
     except OSError as error:
-        if path.is_dir():  # Windows says that it may not be read
+        if is_directory(path):  # Windows says that it may not be read
             raise is_a_directory(name) from error
         raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Give a file that you may read.") from error
     if len(content) > MAX_INPUT_BYTES:

@@ -8,3 +8,5 @@ PROJECT_FILE = "./.env"
 SECRET_VARIABLE = "PORT_CLIENT_SECRET"  # noqa: S105 - a variable's name
 # The list of what `port-hook login` keeps, in the home folder.
 LOGINS = ".port-hook/logins.json"
+PROJECT_CONFIG = "port-hook.toml"
+PYPROJECT = "pyproject.toml"

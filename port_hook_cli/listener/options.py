@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import format_size
@@ -30,9 +31,17 @@ def read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelCh
 
 def read_public_url(text: str | None) -> str | None:
     """Return `--public-url`; raises UsageError if it is not a URL."""
-    if text and not text.startswith(("https://", "http://")):
+    if text and not _is_web_url(text):
         raise UsageError(f"--public-url {text!r} is not a URL.", hint="Write it as https://…")
     return text
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bad port, or brackets without an IPv6 address
+        return False
 
 
 def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:

@@ -55,6 +55,11 @@ class TextScreen(Observer):
             lambda behind: self._show(exchange, compact=behind or self._compact), held=len(exchange.invocation.body)
         )
 
+    def toggle(self) -> bool:
+        """Switch between one line per invocation and everything about it; return whether it is one line now."""
+        self._compact = not self._compact
+        return self._compact
+
     def notice(self, text: str) -> None:
         """Show a message."""
         messages = self._messages

@@ -99,6 +99,8 @@ class HttpSource:
             self._sockets = await loop.create_server(self._http, host, port, backlog=128)
         except OSError as error:
             raise cannot_listen(host, port, error) from None
+        except UnicodeError:
+            raise ListenError(f"{host!r} is not the name of a host.", hint="Check --host.") from None
         addresses = [socket.getsockname() for socket in self._sockets.sockets]
         self.is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
         address = addresses[0]

@@ -17,6 +17,7 @@ from port_hook_cli.heap import tune_heap
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.source import OpenSource
 from port_hook_cli.listener.handler_check import check_handlers
+from port_hook_cli.listener.keys import KeyCommands
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
 from port_hook_cli.listener.records import ready_event, summary_event
@@ -62,6 +63,7 @@ class Session:
     `sources` are opened besides the HTTP server.
     `settled` contains the runs that are known to have ended when the session does.
     `companions` run beside the listener, from before its first invocation until after its last.
+    `keys` does what the user asks for with keys on the terminal.
     `secret_place` says where the client secret comes from. `ask` asks the user a yes-or-no question.
     """
 
@@ -74,6 +76,7 @@ class Session:
     retarget: Retarget | None = None
     companions: Sequence[Companion] = ()
     settled: Collection[str] = ()
+    keys: KeyCommands | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,11 @@ async def _run(
             started.tunnel.begin()
         checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
         stack.callback(checking.cancel)
-        keys.enter_context(typed_keys_hidden(runtime))  # from here on, the user is asked nothing
+        # From here on, the user is asked nothing.
+        is_hidden = keys.enter_context(typed_keys_hidden(runtime, at_once=session.keys is not None))
+        if session.keys and is_hidden:
+            shown_url = lambda: _public_url(started) or started.serving.url  # noqa: E731 - it can change
+            stack.enter_context(session.keys.reading(started.serving.context, observer.notice, shown_url, stop))
         await _wait(session.plan, stop, over, broken)
         over.set()
         if in_flight := started.serving.flow.in_flight:

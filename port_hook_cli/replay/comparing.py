@@ -23,17 +23,21 @@ _NO_RESPONSE = "no response"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseComparison:
-    """How a response differs from the recorded one. A status is None if there was no response."""
+    """How a response differs from the recorded one. A status is None if there was no response.
+
+    Without `is_complete`, there are more than 500 changes of the body, some of them perhaps ignored.
+    """
 
     recorded: int | None
     status: int | None
     body: list[Change] = field(default_factory=list)
     headers: list[Change] = field(default_factory=list)
+    is_complete: bool = True
 
     @property
     def is_same(self) -> bool:
         """Whether nothing differs that is not ignored."""
-        return self.recorded == self.status and not self.body and not self.headers
+        return self.recorded == self.status and self.is_complete and not self.body and not self.headers
 
 
 def compare_responses(recorded: Delivery, found: Delivery, ignoring: Ignoring) -> ResponseComparison:
@@ -49,6 +53,7 @@ def compare_responses(recorded: Delivery, found: Delivery, ignoring: Ignoring) -
         status=found.status,
         body=ignoring.other_body_changes(bodies.changes),
         headers=ignoring.other_headers(headers),
+        is_complete=bodies.is_complete,
     )
 
 

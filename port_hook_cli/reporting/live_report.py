@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 
-from port_hook_cli.errors import PortApiError
+from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
 from port_hook_cli.reporting.kept_report import KeptReport
 from port_hook_cli.reporting.protocols import DeliveryApi
@@ -110,8 +110,7 @@ class LiveReport:
     async def _wait_after(self, problem: PortApiError, pause_s: float) -> None:
         is_final = not may_succeed_later(problem)
         if not self._has_noted:
-            then = "nothing is reported until it ends" if is_final else "port-hook keeps trying"
-            self._note(f"{problem.message} The command goes on; {then}.")
+            self._note(f"{problem.message} {_what_now(problem)}")
             self._has_noted = True
         if is_final:
             await self._finished.wait()
@@ -122,3 +121,11 @@ class LiveReport:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._finished.wait()
+
+
+def _what_now(problem: PortApiError) -> str:
+    if isinstance(problem, RunEndedError):
+        return "The command goes on, but its output is not reported."
+    if may_succeed_later(problem):
+        return "The command goes on, and port-hook keeps trying."
+    return "The command goes on. Its output is kept, and port-hook tries again when it ends."

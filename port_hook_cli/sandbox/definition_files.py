@@ -11,7 +11,7 @@ from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.folders import MAX_DOCUMENT_BYTES, documents_in
+from port_hook_cli.files.folders import MAX_DOCUMENT_BYTES, documents_in, is_directory
 from port_hook_cli.files.templates import read_yaml
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
@@ -51,7 +51,7 @@ def _read_all(
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not is_directory(path):
         return [path]
     files = documents_in(path)
     if not files:

@@ -16,21 +16,23 @@ _ABRUPT = ("SIGTSTP", "SIGQUIT", "SIGHUP")
 
 
 @contextmanager
-def typed_keys_hidden(runtime: Runtime) -> Iterator[None]:
+def typed_keys_hidden(runtime: Runtime, *, at_once: bool = False) -> Iterator[bool]:
     """Turn the terminal's echo off until the context ends, and discard what was typed meanwhile.
+
+    With `at_once`, keys can be read before Enter is pressed. Yields whether the terminal was changed.
 
     Does nothing on Windows, in the background, and when stdout is not a terminal: then another program, such as a
     pager, may read the keys. SIGTSTP (Ctrl-Z), SIGQUIT and SIGHUP restore the echo too. For the main thread only.
     """
-    terminal = _terminal(runtime)
+    terminal = _terminal(runtime, at_once=at_once)
     if terminal is None or not terminal.hide():
-        yield
+        yield False
         return
     before = {number: signal.getsignal(number) for number in _abrupt_signals()}
     try:
         for number in before:
             signal.signal(number, terminal.leave)
-        yield
+        yield True
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -38,21 +40,26 @@ def typed_keys_hidden(runtime: Runtime) -> Iterator[None]:
 
 
 class _Terminal:
-    """The echo of the terminal behind a file descriptor. Other settings do not change: they may be a shell's."""
+    """The echo of the terminal behind a file descriptor, and with `at_once` its waiting for Enter.
 
-    def __init__(self, descriptor: int) -> None:
+    Other settings do not change: they may be a shell's.
+    """
+
+    def __init__(self, descriptor: int, *, at_once: bool) -> None:
         import termios
 
         self._termios: Any = termios
         self._descriptor = descriptor
+        self._flags = termios.ECHO | (termios.ICANON if at_once else 0)
+        self._cleared = 0
 
     def hide(self) -> bool:
         """Turn the echo off; return False if it is already off or this process is in the background."""
-        return self._is_in_foreground() and self._set_echo(on=False)
+        return is_in_foreground(self._descriptor) and self._set_echo(on=False)
 
     def show(self) -> None:
         """Turn the echo on, and discard the keys that were typed meanwhile: the shell would run them unseen."""
-        if not self._is_in_foreground():
+        if not is_in_foreground(self._descriptor):
             return
         with suppress(self._termios.error):
             self._termios.tcflush(self._descriptor, self._termios.TCIFLUSH)
@@ -72,25 +79,28 @@ class _Terminal:
             settings = termios.tcgetattr(self._descriptor)
             if bool(settings[3] & termios.ECHO) is on:
                 return False
-            settings[3] ^= termios.ECHO
+            if not on:
+                self._cleared = settings[3] & self._flags
+            settings[3] = settings[3] | self._cleared if on else settings[3] & ~self._flags
             # Not TCSADRAIN: it would wait for output that the user has paused with Ctrl-S.
             termios.tcsetattr(self._descriptor, termios.TCSANOW, settings)
         except termios.error:  # the terminal was closed
             return False
         return True
 
-    def _is_in_foreground(self) -> bool:
-        """Whether this process may change the terminal; the system stops a background process that does."""
-        if sys.platform != "win32":
-            with suppress(OSError):
-                return os.tcgetpgrp(self._descriptor) == os.getpgrp()
-        return False
+
+def is_in_foreground(descriptor: int) -> bool:
+    """Return whether this process may use the terminal; the system stops a background process that does."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            return os.tcgetpgrp(descriptor) == os.getpgrp()
+    return False
 
 
-def _terminal(runtime: Runtime) -> _Terminal | None:
+def _terminal(runtime: Runtime, *, at_once: bool) -> _Terminal | None:
     try:
         if runtime.stdin.isatty() and runtime.stdout.isatty():
-            return _Terminal(runtime.stdin.fileno())
+            return _Terminal(runtime.stdin.fileno(), at_once=at_once)
     except (ImportError, OSError, ValueError):  # Windows, or a stream that was closed
         return None
     return None

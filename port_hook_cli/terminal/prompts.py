@@ -22,6 +22,15 @@ def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
     return _meaning(runtime.stdin.readline(), runtime, default=default)
 
 
+def ask(question: str, runtime: Runtime) -> str:
+    """Return the line that the user types, or "" for an empty line or the end of stdin. `question` is printable."""
+    print(f"{question} ", end="", file=runtime.stderr, flush=True)
+    line = runtime.stdin.readline()
+    if not line.endswith(b"\n"):
+        print(file=runtime.stderr)
+    return line.decode("utf-8", "replace").strip()
+
+
 async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:
     """Return the answer as `confirm` does, without blocking the event loop."""
     _put(question, runtime, default=default)

@@ -98,6 +98,14 @@ def test_responses_are_compared_by_path() -> None:
     assert [change["path"] for change in found["response"]] == ["/ok"]
 
 
+def test_response_body_that_is_not_json_is_compared_as_text() -> None:
+    a, b, c = (an_exchange(response=Response(status=200, body=body)) for body in (b"busy", b"ready", b""))
+    rows = {change["path"]: (change["before"], change["after"]) for change in compare(a, b)["facts"]}
+    assert rows["response body"] == ("busy", "ready")
+    rows = {change["path"]: (change["before"], change["after"]) for change in compare(a, c)["facts"]}
+    assert rows["response body"] == ("busy", None)
+
+
 def test_true_and_1_differ_and_so_do_1_and_a_fraction() -> None:
     assert [change["path"] for change in differences({"a": 1, "b": 1}, {"a": True, "b": 1.0})] == ["/a", "/b"]
 

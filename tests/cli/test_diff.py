@@ -83,6 +83,21 @@ def test_diff_ignores_paths_and_headers(run: Run) -> None:
     assert record["body"] == []
 
 
+def test_bodies_of_the_same_json_in_different_bytes_are_the_same_with_a_note(run: Run, folder: Path) -> None:
+    (folder / "p.json").write_text(json.dumps(a_document(), indent=1))
+    result = run("diff", "aa00", "p.json")
+    assert result.code == 0
+    assert result.out.splitlines()[2:] == ["The bodies are the same JSON in different bytes.", "No differences."]
+
+
+def test_comparison_that_stopped_early_is_a_difference_even_if_all_of_it_is_ignored(run: Run, folder: Path) -> None:
+    for name, value in (("p.json", 1), ("q.json", 2)):
+        (folder / name).write_text(json.dumps({"a": dict.fromkeys(map(str, range(501)), value)}))
+    result = run("diff", "p.json", "q.json", "--ignore", "a")
+    assert result.code == ExitCode.FAILED
+    assert "There are more changes; these are the first 500." in result.out
+
+
 @pytest.mark.parametrize("ignored", ["header:", "a..b", "tags[]", ""])
 def test_diff_refuses_what_cannot_be_ignored(run: Run, ignored: str) -> None:
     assert run("diff", "aa00", "bb00", "--ignore", ignored).code == ExitCode.USAGE

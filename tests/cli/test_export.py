@@ -84,6 +84,12 @@ def test_export_overwrites_neither_a_file_nor_what_a_link_points_to(run: Run, fo
     assert not (tmp_path / "none").exists()
 
 
+def test_export_to_a_missing_folder_is_an_error(run: Run) -> None:
+    result = run("export", "last", "--format", "har", "--output", "none/x.har")
+    assert result.code == ExitCode.STORE
+    assert "none/x.har cannot be written: No such file or directory." in result.err
+
+
 @pytest.mark.parametrize("name", ["http", "lambda", "capture"])
 def test_export_refuses_several_captures_for_a_format_with_one(run: Run, name: str) -> None:
     result = run("export", "aa00", "bb00", "--format", name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from aiohttp import web
 
 from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
+from port_hook_cli.cli.app import main
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status
+from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_exchange, an_invocation
 from tests.servers import Handler, application, handler
@@ -160,6 +164,19 @@ def test_replay_to_a_listener_with_the_same_store_is_kept_once(run: Run, folder:
     assert [exchange.invocation.id for exchange in kept(folder)] == ["ff0000000006", "0123456789ab"]
 
 
+def test_replay_is_kept_when_its_capture_arrived_in_the_same_second_with_the_same_signature(
+    runtime: Callable[..., Runtime], folder: Path
+) -> None:
+    world = replace(runtime(env=ENV), now=lambda: NOW + 0.75)
+    keep(folder, an_exchange(an_invocation(received_at=NOW + 0.25)))
+    with handler(ok("")) as target:
+        assert main(["replay", "last", "--to", target.url], world) == 0
+        signature = target.requests[0].value("x-port-signature")
+    replay, original = kept(folder)
+    assert replay.invocation.headers.get("x-port-signature") == signature
+    assert original.invocation.headers.get("x-port-signature") == signature
+
+
 def test_replay_goes_on_with_a_warning_when_its_response_cannot_be_saved(run: Run, folder: Path) -> None:
     async def remove(_: web.Request) -> web.Response:
         shutil.rmtree(folder / ".port-hook", ignore_errors=True)
@@ -260,6 +277,13 @@ def test_compare_of_a_long_response_compares_what_was_kept_of_it(run: Run, folde
     with handler(ok(body, "content-type: application/json")) as target:
         keep(folder, forwarded("aa0000000001", target, 200, body.encode()))
         assert run("replay", "aa00", "--compare", env=ENV).code == 0
+
+
+def test_compare_is_a_difference_when_there_are_more_changes_than_it_lists(run: Run, folder: Path) -> None:
+    before, after = (json.dumps({"a": dict.fromkeys(map(str, range(501)), value)}) for value in (1, 2))
+    with handler(ok(after, "content-type: application/json")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200, before.encode()))
+        assert run("replay", "aa00", "--compare", "--ignore", "a", env=ENV).code == ExitCode.FAILED
 
 
 def test_unreachable_target_of_a_comparison_exits_with_6(run: Run, folder: Path) -> None:

@@ -397,6 +397,6 @@ def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: 
 def test_command_whose_background_process_keeps_the_output_open_does_not_block(
     run: Run, sandbox: Sandbox, env: dict[str, str]
 ) -> None:
-    program = "import subprocess; subprocess.Popen(['sleep', '30']); print('done')"
+    program = "import subprocess; subprocess.Popen(['sleep', '5']); print('done')"
     result = run("report-run", RUN_ID, *python(program), env=env)
     assert (result.code, result.out, messages(sandbox)) == (ExitCode.OK, "done\n", ["done"])

@@ -59,7 +59,7 @@ def test_captures_shows_ids_and_actions_whole_at_any_width(folder: Path, width: 
 def test_captures_shows_every_column_when_the_terminal_is_wide(folder: Path) -> None:
     capture(folder)
     header, _ = lines_of(on_terminal(folder, "captures", env={"COLUMNS": "120"}), 120)
-    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "answer", "handler"]
+    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "response", "handler"]
 
 
 @WIDTHS
@@ -103,7 +103,7 @@ def test_help_keeps_every_token_whole(folder: Path, command: str, width: int) ->
     assert shown.code == 0
     assert max(map(len, shown.text.splitlines())) <= width
     tokens = shown.text.split()
-    assert [token for token in tokens if token.endswith("-") and token[-2:] not in {"-", "|-"}] == []
+    assert [token for token in tokens if token.endswith("-") and token[-2:] not in {"-", "|-", "--"}] == []
     if "--store" in tokens:
         assert ".port-hook/captures.db" in tokens
 

@@ -75,8 +75,28 @@ def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
     assert "lisen" in result.err
 
 
-def test_the_version_is_printed(run: Run) -> None:
-    assert re.fullmatch(r"port-hook \d+\.\d+\.\d+\S*\n", run("--version").out)
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_the_version_is_printed(word: str, run: Run) -> None:
+    result = run(word)
+    assert (result.code, result.err) == (0, "")
+    assert re.fullmatch(r"port-hook \d+\.\d+\.\d+\S*\n", result.out)
+
+
+def test_help_prints_the_general_help(run: Run) -> None:
+    assert run("help") == run("--help")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_with_a_command_prints_its_help(name: str, run: Run) -> None:
+    result = run("help", name)
+    assert result.code == 0
+    assert result == run(name, "--help")
+
+
+def test_help_with_an_unknown_command_is_a_usage_error(run: Run) -> None:
+    result = run("help", "listn")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "Did you mean 'listen'" in result.err
 
 
 def test_exit_codes_page_matches_the_code() -> None:

@@ -52,6 +52,7 @@ from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import read_workflow
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_invocation, signed
+from tests.record_schemas import checked
 
 pytestmark = pytest.mark.once
 
@@ -231,7 +232,7 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield from trigger_records_of_each_type()
     yield sandbox_records.sandbox_ready_record("u", "i", "s")
     yield login_records.login_record("listed", "n", "i", "u", kept_in="file", is_default=True)
-    yield doctor_records.check_record(CheckResult(check="c", state=CheckState.OK, message="m"))
+    yield doctor_records.check_record(CheckResult(check="clock", state=CheckState.OK, message="m"))
     yield sandbox_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
 
 
@@ -292,6 +293,11 @@ def test_every_field_of_every_record_is_described(run: Run, folder: Path) -> Non
     for record in [*every_record(), *sign.records]:
         assert record.get("schema") is None or record["schema"] in page
         assert fields_of(record) <= described, record
+
+
+def test_every_record_matches_its_schema() -> None:
+    names = {checked(record).get("schema") for record in every_record()}
+    assert len(names - {None}) > 12
 
 
 def fields_of(record: dict[str, Any]) -> set[str]:

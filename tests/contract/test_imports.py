@@ -15,7 +15,19 @@ from port_hook_cli.text.secret import Secret
 from tests.factories import a_body, an_exchange, an_invocation, signed
 from tests.processes import environment_without_coverage
 
-HEAVY = {"aiohttp", "asyncio", "asyncssh", "cryptography", "dotenv", "httpx", "pyngrok", "rich", "sqlite3", "yaml"}
+HEAVY = {
+    "aiohttp",
+    "asyncio",
+    "asyncssh",
+    "cryptography",
+    "dotenv",
+    "httpx",
+    "pyngrok",
+    "rich",
+    "sqlite3",
+    "tomllib",
+    "yaml",
+}
 
 
 def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
@@ -51,6 +63,12 @@ def test_command_that_reads_captures_imports_no_heavy_library_but_sqlite3(
 def test_dotenv_file_without_settings_does_not_import_dotenv(folder: Path) -> None:
     (folder / ".env").write_text("DATABASE_URL=x\n")
     assert "dotenv" not in imported(folder, "sign", "-", stdin=b"{}")
+
+
+@pytest.mark.parametrize(("text", "is_imported"), [("[tool.port-hook.sign]", True), ("['port-hook']", False)])
+def test_pyproject_is_parsed_only_with_the_table_of_port_hook(folder: Path, text: str, *, is_imported: bool) -> None:
+    (folder / "pyproject.toml").write_text(text)
+    assert ("tomllib" in imported(folder, "sign", "-", stdin=b"{}")) is is_imported
 
 
 def test_imported_packages_are_detected(folder: Path) -> None:

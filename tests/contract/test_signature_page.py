@@ -15,7 +15,10 @@ from port_hook_cli.signatures.causes import CAUSES
 from tests.processes import environment, listener
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "my-signature-is-invalid.md"
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
+]
 
 
 def blocks(text: str) -> list[str]:

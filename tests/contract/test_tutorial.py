@@ -21,6 +21,7 @@ from tests.processes import environment
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "from-nothing-to-a-tested-backend.md"
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
     pytest.mark.timeout(180),
 ]

@@ -454,7 +454,7 @@ async def test_a_response_that_is_not_complete_in_time_is_a_timeout(began: bytes
         delivery = await forward(request(), server.url, timeout_s=0.15)
     assert delivery.fault == "timeout"
     assert delivery.error == "no response within 0.15 s"
-    assert 140 <= delivery.latency_ms < 5000
+    assert 50 <= delivery.latency_ms < 5000  # the timeout includes connecting, the latency does not
 
 
 @pytest.mark.parametrize(

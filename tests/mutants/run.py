@@ -62,7 +62,7 @@ _PROCESS = {
     "invocations": ("tests/hostile", "tests/process/test_bad_input.py"),
     "listener": ("tests/process/test_listen.py", "tests/process/test_bad_input.py", "tests/process/test_reach.py",
                  "tests/process/test_listen_terminal.py", "tests/hostile/test_fuzz_receiver.py"),
-    "port_api": ("tests/hostile/test_apis.py", "tests/process/test_examples.py"),
+    "port_api": ("tests/hostile/test_apis.py", "tests/process/test_examples.py", "tests/process/test_keyring.py"),
     "pytest_plugin": ("tests/process/test_example_suites.py",),
     "retarget": ("tests/process/test_retarget_kills.py", "tests/process/test_tunnel_cut.py"),
     "sandbox": ("tests/process/test_sandbox_kills.py", "tests/process/test_backends.py", "tests/pytest_plugin"),

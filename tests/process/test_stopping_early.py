@@ -70,6 +70,16 @@ def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
         assert (ended.stdout, ended.stderr) == (b"", b"sent\n")
 
 
+@pytest.mark.parametrize("profile", [("--profile", "a"), ("--profile=a",)], ids=" ".join)
+def test_listen_with_a_profile_exits_0_when_it_is_stopped_before_it_is_ready(
+    folder: Path, profile: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(int(signal.SIGTERM)), "import asyncio", *profile, "listen"]
+    ended = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stdout) == (0, b"")
+    assert ended.stderr == b"sent\n"
+
+
 def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(folder: Path) -> None:
     temporary = folder / "tmp"
     temporary.mkdir()

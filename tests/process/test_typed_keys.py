@@ -93,12 +93,12 @@ class Terminal:
 
 
 @contextmanager
-def a_shell(folder: Path, *command: str) -> Iterator[Terminal]:
+def a_shell(folder: Path, *command: str, script: str = SHELL, **variables: str) -> Iterator[Terminal]:
     master, slave = os.openpty()
     shell = subprocess.Popen(
-        [sys.executable, "-c", SHELL, sys.executable, *command],
+        [sys.executable, "-c", script, sys.executable, *command],
         cwd=folder,
-        env=environment(folder, TERM="xterm", COLUMNS="120", PYTHON_COLORS="0"),
+        env=environment(folder, TERM="xterm", COLUMNS="120", PYTHON_COLORS="0", **variables),
         stdin=slave,
         stdout=slave,
         stderr=slave,

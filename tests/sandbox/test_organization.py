@@ -65,6 +65,32 @@ async def test_there_are_no_scorecards(client: httpx.AsyncClient) -> None:
         assert (await client.get(path)).json()["scorecards"] == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/actions",
+        "/v1/actions/runs",
+        "/v1/blueprints",
+        "/v1/organization/secrets",
+        "/v1/scorecards",
+        "/v1/teams",
+        "/v1/teams/platform",
+        "/v1/users",
+        "/v1/workflows",
+        "/v1/workflows/runs",
+    ],
+)
+async def test_successful_response_says_ok(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert response.status_code == 200
+    assert response.json()["ok"] is True
+
+
+async def test_search_says_ok(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/entities/search", json={"combinator": "and", "rules": []})
+    assert response.json()["ok"] is True
+
+
 async def test_kafka_credentials_name_the_given_brokers() -> None:
     async with Sandbox.start(kafka_brokers=["127.0.0.1:9092"]) as sandbox, a_client(sandbox) as client:
         organization = (await client.get("/v1/organization")).json()["organization"]

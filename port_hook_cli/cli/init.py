@@ -1,0 +1,92 @@
+"""`port-hook init`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.files.project_file import check_no_project_file, write_project_file
+from port_hook_cli.files.settings_names import PROJECT_CONFIG
+from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.prompts import ask, can_ask, confirm
+
+_HANDLER, _PORT, _MAX_PORT = "8000", 8787, 65535
+
+_FILE = """\
+# Defaults of port-hook's options for this project, in a table for each command.
+# Options on the command line, variables and .env come before this file.
+# It can set harmless options only: none that names a secret, a file or another machine.
+
+[listen]
+# Your handler on this machine: a port, host:port or URL.
+forward-to = {handler}
+# The port to listen on; 0 takes any free one.
+port = {port}
+# true: one line per invocation; false: everything about it.
+compact = {compact}
+
+# Other handlers, by action:
+# [listen.route]
+# create_vm = 8001
+
+# Used by `port-hook --profile staging listen`:
+# [profiles.staging.listen]
+# forward-to = 8080
+"""
+
+
+def init(
+    ctx: typer.Context,
+    forward_to: Annotated[
+        str | None,
+        typer.Option("--forward-to", metavar="URL|PORT", help="Your handler on this machine. Default: 8000."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="N", help="The port to listen on. Default: 8787.", min=0, max=_MAX_PORT),
+    ] = None,
+    compact: Annotated[bool, typer.Option("--compact", help="Show one line per invocation.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+) -> ExitCode:
+    """Write port-hook.toml, which sets defaults of options for this folder.
+
+    On a terminal, it asks for what the options do not say.
+    """
+    runtime: Runtime = ctx.obj
+    if not force:
+        check_no_project_file(runtime.cwd)
+    handler = _read_handler(forward_to if forward_to is not None else _asked("Your handler", _HANDLER, runtime))
+    chosen = port if port is not None else _read_port(_asked("The port to listen on", str(_PORT), runtime))
+    if not compact and can_ask(runtime):
+        compact = confirm("Show one line per invocation?", runtime, default=False)
+    text = _FILE.format(handler=handler, port=chosen, compact=str(compact).lower())
+    write_project_file(runtime.cwd, text, overwrites=force)
+    print(f"Created ./{PROJECT_CONFIG}. Start with `port-hook listen`.", file=runtime.stdout)
+    return ExitCode.OK
+
+
+def _asked(question: str, default: str, runtime: Runtime) -> str:
+    return (can_ask(runtime) and ask(f"{question} [{default}]:", runtime)) or default
+
+
+def _read_handler(text: str) -> str:
+    """Return a handler as it is written in the file; raises UsageError if it is not on this machine."""
+    text = text.strip()
+    url = read_target(text, "--forward-to")
+    if not is_on_this_machine(url):
+        raise UsageError(
+            "--forward-to is not on this machine, and a project's file can name handlers on this machine only.",
+            hint="Pass --forward-to to `port-hook listen` instead.",
+        )
+    is_port = text.isascii() and text.isdecimal()
+    return str(int(text)) if is_port else json.dumps(url)
+
+
+def _read_port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < len("100000") and int(text) <= _MAX_PORT):
+        raise UsageError("The port to listen on is not a number from 0 to 65535.", hint="Run `port-hook init` again.")
+    return int(text)

@@ -1,0 +1,211 @@
+"""Defaults of options from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the working folder.
+
+A stranger may have written the file. It may set the harmless options that a project's `.env` may set, and name handlers
+on this machine. This module is imported only if one of the two files exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.cli.defaults import is_harmless
+from port_hook_cli.errors import SettingsError, UsageError
+from port_hook_cli.files.project_file import ProjectFile, read_project_file
+from port_hook_cli.files.settings_names import PROJECT_CONFIG
+from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.safe import brief
+
+PROFILES = "profiles"
+HANDLERS: Mapping[str, Collection[str]] = {"listen": ("forward-to", "route")}
+"""The options that may name a handler, by command: only one on this machine."""
+
+# What the user chose instead: an option of the file is dropped if one of these is given in another way.
+_YIELDS: Mapping[str, Collection[str]] = {
+    "forward-to": ("respond",),
+    "compact": ("full", "json"),
+    "full": ("compact", "json"),
+    "json": ("compact", "full", "decrypt", "decrypt-path"),
+    "count": ("once",),
+    "once": ("count",),
+    "strict": ("allow-unverified", "no-verify"),
+    "refuse-replays": ("no-verify",),
+}
+_MAX_NAME = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDefaults:
+    """The defaults of a command's parameters in a project's file `name`.
+
+    `values` are their texts, `taken` the options as a user would write them, and `ignored` the options that the file
+    must not set, each with the reason.
+    """
+
+    name: str = ""
+    values: Mapping[str, str | list[str]] = field(default_factory=dict)
+    taken: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+    warning: str = ""
+
+    def tell(self, runtime: Runtime) -> None:
+        """Say what is taken from the file and what is not."""
+        if self.warning:
+            tell(f"warning: {self.warning}", runtime)
+        for reason in self.ignored:
+            tell(f"warning: ignored in {self.name}: {reason}", runtime)
+        if self.taken:
+            tell(f"note: from {self.name}: {', '.join(self.taken)}", runtime)
+
+
+def project_defaults(
+    command: str,
+    parameters: Iterable[Any],
+    *,
+    runtime: Runtime,
+    commands: Collection[str],
+    given: Collection[str],
+    profile: str | None = None,
+) -> ProjectDefaults:
+    """Return the defaults in the working folder's file, without those of options that are `given` in another way.
+
+    Raises SettingsError for a file that is not valid or has an unknown key, and UsageError for an unknown profile.
+    """
+    file = read_project_file(runtime.cwd)
+    if file is None or file.warning:
+        if profile is not None:
+            _refuse_profile(profile, file)
+        return ProjectDefaults(warning=file.warning if file else "")
+    table = _table_of(command, file, commands, profile)
+    options = {flag[2:]: item for item in parameters for flag in item.opts if flag.startswith("--")}
+    options.pop("help", None)
+    place = file.name if profile is None else f"{file.name} (profile {brief(profile, _MAX_NAME)})"
+    return _defaults_of(command, table, options, set(given), ProjectDefaults(name=place))
+
+
+def _refuse_profile(profile: str, file: ProjectFile | None) -> None:
+    if file is not None:
+        raise SettingsError(f"{file.warning}.", hint="A profile needs this file.")
+    raise UsageError(
+        f"There is no profile {brief(profile, _MAX_NAME)!r}: this folder has no {PROJECT_CONFIG}.",
+        hint="`port-hook init` writes one; profiles are tables such as [profiles.staging.listen].",
+    )
+
+
+def _table_of(command: str, file: ProjectFile, commands: Collection[str], profile: str | None) -> Mapping[str, Any]:
+    """Return the options of a command, those of the profile first; all names of tables are checked."""
+    profiles = _table(file.tables.get(PROFILES, {}), PROFILES, file)
+    tables = {name: table for name, table in file.tables.items() if name != PROFILES}
+    _check_commands(tables, (*commands, PROFILES), "", file)
+    for name, chosen in profiles.items():
+        _check_commands(_table(chosen, f"{PROFILES}.{name}", file), commands, f"{PROFILES}.{name}.", file)
+    if profile is not None and profile not in profiles:
+        known = ", ".join(brief(name, _MAX_NAME) for name in list(profiles)[:10])
+        raise UsageError(
+            f"{file.name} has no profile {brief(profile, _MAX_NAME)!r}.",
+            hint=f"Its profiles: {known}." if known else "Profiles are tables such as [profiles.staging.listen].",
+        )
+    chosen = profiles[profile].get(command, {}) if profile is not None else {}
+    return {**tables.get(command, {}), **chosen}
+
+
+def _check_commands(tables: Mapping[str, Any], known: Collection[str], prefix: str, file: ProjectFile) -> None:
+    for name, table in tables.items():
+        if name not in known:
+            hint = _nearest(name, known) or f"Tables are named after commands, such as [{prefix}listen]."
+            raise SettingsError(f"{file.name}: {_shown(prefix + name)} is not a command.", hint=hint)
+        _table(table, prefix + name, file)
+
+
+def _table(value: Any, key: str, file: ProjectFile) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{file.name}: {_shown(key)} is not a table.", hint=f"Write [{_shown(key)}] on a line.")
+    return value
+
+
+def _defaults_of(
+    command: str, table: Mapping[str, Any], options: Mapping[str, Any], given: set[str], found: ProjectDefaults
+) -> ProjectDefaults:
+    values: dict[str, str | list[str]] = {}
+    taken, ignored = [], []
+    for option, value in table.items():
+        if option not in options:
+            hint = _nearest(option, options) or f"`port-hook {command} --help` lists the options."
+            raise SettingsError(f"{found.name}: {command} has no option {_shown(option)}.", hint=hint)
+        if given.intersection((option, *_YIELDS.get(option, ()))):
+            continue
+        place = f"{found.name}: {command}.{option}"
+        texts = list(_texts(option, value, options[option], place)) if _may_set(command, option) else []
+        if reason := _refusal(command, option, texts):
+            ignored.append(f"{command}.{option}. {reason}; pass --{option} if you want it")
+        elif texts:
+            values[options[option].name] = texts if options[option].multiple else texts[0]
+            taken += [f"--{option}" if options[option].is_flag else f"--{option} {brief(text)}" for text in texts]
+    return ProjectDefaults(name=found.name, values=values, taken=taken, ignored=ignored)
+
+
+def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]:
+    """Yield the texts of a value as they would be on the command line; none for an empty string and for `false`."""
+    if option == "route":
+        yield from _routes(value, place)
+    elif parameter.is_flag:
+        if not isinstance(value, bool):
+            raise SettingsError(f"{place} is not true or false.", hint=f"Write {option} = true.")
+        yield from ["true"] if value else []
+    elif isinstance(value, list) and parameter.multiple:
+        yield from (_scalar(item, place) for item in value)
+    elif text := _scalar(value, place):
+        yield text
+
+
+def _routes(value: Any, place: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{place} is not a table.", hint="Write [listen.route], and below it create_vm = 8001.")
+    for action, target in value.items():
+        if not action or "=" in action:  # --route ends the action at the first =
+            raise SettingsError(f"{place}: {_shown(action)} is not an action.", hint="Write it as create_vm = 8001.")
+        yield f"{action}={_scalar(target, place)}"
+
+
+def _scalar(value: Any, place: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise SettingsError(f"{place} is not a text or a number.", hint="Write it as on the command line, in quotes.")
+    try:
+        return str(value)
+    except ValueError as error:  # a number of thousands of digits
+        raise SettingsError(f"{place} is too large.", hint="Write a smaller number.") from error
+
+
+def _may_set(command: str, option: str) -> bool:
+    return option in HANDLERS.get(command, ()) or is_harmless(command, option, "")
+
+
+def _refusal(command: str, option: str, texts: Sequence[str]) -> str:
+    """Return why a project's file must not set an option to these values, or ""."""
+    if option in HANDLERS.get(command, ()):
+        targets = [text.partition("=")[2] if option == "route" else text for text in texts]
+        return "" if all(map(_is_here, targets)) else "A project's file can name handlers on this machine only"
+    if _may_set(command, option) and all(is_harmless(command, option, text) for text in texts):
+        return ""
+    return "A project's file can set harmless options only, within limits"
+
+
+def _is_here(target: str) -> bool:
+    try:
+        return is_on_this_machine(parse_target(target))
+    except BadTarget:
+        return False
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(name[:_MAX_NAME], list(known), n=1)
+    return f"Did you mean {found[0]}?" if found else ""
+
+
+def _shown(name: str) -> str:
+    return brief(name, _MAX_NAME)

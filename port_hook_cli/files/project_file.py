@@ -1,0 +1,106 @@
+"""`port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`: the configuration of the project in the working folder.
+
+A stranger may have written either file. What its options may do is decided in `cli/project_defaults.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.errors import SettingsError, StoreError
+from port_hook_cli.files.settings_file import SettingsFile, read_settings_file
+from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
+
+_TOOL = "port-hook"
+# The time that tomllib takes for a key grows faster than the square of its parts: 64 KiB of them take half a minute.
+_MAX_DOTS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFile:
+    """The tables of a project's configuration; messages call it `name`. `warning` says why it is not used."""
+
+    name: str
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    warning: str = ""
+
+
+def read_project_file(cwd: Path) -> ProjectFile | None:
+    """Return the configuration in the working folder, or None; `port-hook.toml` comes before `pyproject.toml`.
+
+    Raises SettingsError for a file that cannot be read or is not TOML. A file that is not safe to use has a warning
+    instead. A `pyproject.toml` without the text `tool.port-hook` is not parsed, so it causes no error.
+    """
+    own = read_settings_file(cwd / PROJECT_CONFIG, f"./{PROJECT_CONFIG}")
+    if own.refusal or own.status or own.content:
+        return _project_file(own, f"./{PROJECT_CONFIG}")
+    shared = read_settings_file(cwd / PYPROJECT, f"./{PYPROJECT}")
+    if f"tool.{_TOOL}".encode() not in shared.content:
+        return None
+    found = _project_file(shared, f"./{PYPROJECT}")
+    return found if found.warning else _tool_table(found)
+
+
+def _project_file(file: SettingsFile, name: str) -> ProjectFile:
+    if file.refusal:
+        return ProjectFile(name=name, warning=file.warning)
+    return ProjectFile(name=name, tables=_parse(file.content, name))
+
+
+def _parse(content: bytes, name: str) -> Mapping[str, Any]:
+    import tomllib
+
+    _check_dots(content, name)
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{name} is not UTF-8 text.", hint="Save it as UTF-8.") from error
+    except RecursionError as error:
+        raise SettingsError(f"{name} is nested too deeply.", hint="Fix the file, or move it away.") from error
+    except ValueError as error:  # also a number of thousands of digits
+        raise SettingsError(f"{name} is not valid TOML: {error}.", hint="Fix the file, or move it away.") from error
+
+
+def _check_dots(content: bytes, name: str) -> None:
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.count(b".") > _MAX_DOTS:
+            raise SettingsError(
+                f"{name} is not used: line {number} has more than {_MAX_DOTS} dots.", hint="Shorten the line."
+            )
+
+
+def _tool_table(file: ProjectFile) -> ProjectFile | None:
+    tools = file.tables.get("tool")
+    table = tools.get(_TOOL) if isinstance(tools, dict) else None
+    return ProjectFile(name=f"[tool.port-hook] in {file.name}", tables=table) if isinstance(table, dict) else None
+
+
+def check_no_project_file(cwd: Path) -> None:
+    """Raise StoreError if the working folder has a `port-hook.toml`."""
+    if os.path.lexists(cwd / PROJECT_CONFIG):
+        raise StoreError(f"./{PROJECT_CONFIG} already exists.", hint="Edit it, or overwrite it with --force.")
+
+
+def write_project_file(cwd: Path, text: str, *, overwrites: bool) -> None:
+    """Write `port-hook.toml`, readable for all; raises StoreError if it exists, unless `overwrites`, or on failure.
+
+    A link of that name is replaced, not followed: a stranger may have pointed it at a file of the user.
+    """
+    path = cwd / PROJECT_CONFIG
+    if not overwrites:
+        check_no_project_file(cwd)
+    draft = cwd / f".{PROJECT_CONFIG}.{os.urandom(6).hex()}"
+    try:
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"./{PROJECT_CONFIG} cannot be written: {error.strerror}.", hint="Run this in a folder of yours."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,148 @@
+"""What the user can do with a key while `listen` runs on a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from port_hook_cli.errors import PortHookError
+from port_hook_cli.invocations.models import Exchange, Invocation
+from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.replay.rewriting import Rewriting, draft, finish
+from port_hook_cli.replay.sources import from_exchange
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.terminal.echo import is_in_foreground
+from port_hook_cli.text.secret import Secret
+
+KEYS: Mapping[str, str] = {
+    "r": "replay the last invocation that was not refused, freshly signed",
+    "c": "copy the public URL",
+    "f": "show everything about each invocation, or one line",
+    "i": "open the inspector",
+    "?": "show these keys",
+    "q": "quit",
+}
+_LOOPBACK = "127.0.0.1"
+_READ_AT_ONCE = 256
+_BACKGROUND_S = 0.5
+
+
+class KeyCommands(Observer):
+    """Reads keys from the terminal while a listener runs, and does what they stand for.
+
+    `toggle` switches the screen between full and compact, and returns whether it is compact now. `open_page` opens the
+    inspector; it is None if there is none. Without a secret, a replay keeps the signature that was captured.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        secret: Secret | None,
+        *,
+        toggle: Callable[[], bool],
+        open_page: Callable[[], None] | None = None,
+    ) -> None:
+        self._runtime, self._secret = runtime, secret
+        self._toggle, self._open_page = toggle, open_page
+        self._last: Exchange | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Remember the exchange. One that was refused is not: signed again, a stranger's request would be forwarded."""
+        if not exchange.refused:
+            self._last = exchange
+
+    @contextmanager
+    def reading(
+        self, context: SourceContext, notice: Callable[[str], None], url: Callable[[], str], stop: asyncio.Event
+    ) -> Iterator[None]:
+        """Read keys until the context ends. `url` returns the URL to copy, and `stop` is set by the key that quits."""
+        loop, descriptor = asyncio.get_running_loop(), self._runtime.stdin.fileno()
+        does: Mapping[str, Callable[[], None]] = {
+            "r": lambda: self._start("r", lambda: self._replay(context, notice), notice),
+            "c": lambda: self._start("c", lambda: self._copy(url(), notice), notice),
+            "f": lambda: notice("Showing one line per invocation." if self._toggle() else "Showing everything."),
+            "i": lambda: self._inspect(notice),
+            "?": lambda: notice("\n".join(f"{key}  {meaning}" for key, meaning in KEYS.items())),
+            "q": stop.set,
+        }
+
+        def read() -> None:
+            if not is_in_foreground(descriptor):  # after Ctrl-Z and `bg`: the keys are the shell's
+                loop.remove_reader(descriptor)
+                waiting.append(loop.call_later(_BACKGROUND_S, loop.add_reader, descriptor, read))
+                return
+            try:
+                typed = os.read(descriptor, _READ_AT_ONCE)
+            except OSError:  # the terminal was closed
+                typed = b""
+            if not typed:
+                loop.remove_reader(descriptor)
+            for key in dict.fromkeys(typed.decode("ascii", "ignore")):  # a key that is held down counts once
+                does.get(key, _nothing)()
+
+        waiting: deque[asyncio.TimerHandle] = deque(maxlen=1)
+        loop.add_reader(descriptor, read)
+        notice("Press ? for the keys.")
+        try:
+            yield
+        finally:
+            for handle in waiting:
+                handle.cancel()
+            loop.remove_reader(descriptor)
+            for task in self._running.values():
+                task.cancel()
+
+    def _start(self, key: str, action: Callable[[], Awaitable[None]], notice: Callable[[str], None]) -> None:
+        """Start what takes time, unless the same is in progress."""
+
+        async def run() -> None:
+            try:
+                await action()
+            except PortHookError as problem:
+                notice(f"error: {problem.message}")
+
+        if key not in self._running or self._running[key].done():
+            self._running[key] = asyncio.create_task(run())
+
+    async def _replay(self, context: SourceContext, notice: Callable[[str], None]) -> None:
+        if self._last is None:
+            notice("There is nothing to replay yet.")
+            return
+        notice(f"Replaying {self._last.invocation.id}.")
+        request = await asyncio.to_thread(self._signed_again, self._last)
+        await context.receive(request, _LOOPBACK)
+
+    def _signed_again(self, exchange: Exchange) -> Invocation:
+        source = from_exchange(exchange.invocation.id, exchange).invocation
+        rewriting = Rewriting(as_captured=self._secret is None)
+        return finish(
+            draft(source, rewriting, url=f"http://{_LOOPBACK}", body=source.body),
+            rewriting,
+            id_=self._runtime.new_id(),
+            now=self._runtime.now(),
+            secret=self._secret,
+            unit=TimestampUnit.SECONDS,
+        )
+
+    async def _copy(self, url: str, notice: Callable[[str], None]) -> None:
+        from port_hook_cli.terminal.clipboard import copy
+
+        environ, terminal = self._runtime.environ, self._runtime.stderr
+        notice(await asyncio.to_thread(lambda: copy(url, environ=environ, terminal=terminal)))
+
+    def _inspect(self, notice: Callable[[str], None]) -> None:
+        if self._open_page is None:
+            notice("There is no inspector: start `listen` with --inspect.")
+            return
+        self._open_page()
+        notice("Opening the inspector in the browser.")
+
+
+def _nothing() -> None:
+    return

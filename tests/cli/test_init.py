@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.cli.app import main
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.runtime import Runtime
+from tests.conftest import Run
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and pseudo terminals are POSIX")
+
+
+def listen_table(folder: Path) -> object:
+    return tomllib.loads((folder / "port-hook.toml").read_text("utf-8"))["listen"]
+
+
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class TerminalText(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def answer(runtime: Callable[..., Runtime], typed: bytes, *args: str) -> tuple[int, str]:
+    """Run `init` on a terminal on which the user types `typed`; return the exit code and stderr."""
+    stderr = TerminalText()
+    code = main(("init", *args), replace(runtime(), stdin=Terminal(typed), stderr=stderr))
+    return code, stderr.getvalue()
+
+
+def test_init_writes_the_defaults_without_a_terminal(run: Run, folder: Path) -> None:
+    result = run("init")
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    assert result.out == "Created ./port-hook.toml. Start with `port-hook listen`.\n"
+    assert listen_table(folder) == {"forward-to": 8000, "port": 8787, "compact": False}
+    assert [path.name for path in folder.iterdir()] == ["port-hook.toml"]
+
+
+def test_init_writes_the_options_without_a_terminal(run: Run, folder: Path) -> None:
+    assert run("init", "--forward-to", 'localhost:80/"a b"'.replace(" ", ""), "--port", "0", "--compact").code == 0
+    assert listen_table(folder) == {"forward-to": 'http://localhost:80/"ab"', "port": 0, "compact": True}
+
+
+@POSIX
+def test_file_of_init_is_used_by_listen(run: Run, folder: Path) -> None:
+    run("init", "--port", "0", "--compact")
+    (folder / "port-hook.toml").write_text(
+        (folder / "port-hook.toml").read_text().replace("# [", "[").replace("# c", "c")
+    )
+    result = run("listen", "--tunnel", "none", "--timeout", "0", "--no-verify")
+    assert result.code == ExitCode.OK
+    taken = "--forward-to 8000, --port 0, --compact, --route create_vm=8001"
+    assert f"note: from ./port-hook.toml: {taken}\n" in result.err
+
+
+def test_init_asks_three_questions_on_a_terminal(runtime: Callable[..., Runtime], folder: Path) -> None:
+    code, shown = answer(runtime, b"9000/hook\n9001\ny\n")
+    assert code == ExitCode.OK
+    assert shown == "Your handler [8000]: The port to listen on [8787]: Show one line per invocation? [y/N] "
+    assert listen_table(folder) == {"forward-to": "http://127.0.0.1:9000/hook", "port": 9001, "compact": True}
+
+
+def test_init_uses_the_defaults_for_empty_answers(runtime: Callable[..., Runtime], folder: Path) -> None:
+    assert answer(runtime, b"\n\n\n")[0] == ExitCode.OK
+    assert listen_table(folder) == {"forward-to": 8000, "port": 8787, "compact": False}
+
+
+def test_init_does_not_ask_for_what_the_options_say(runtime: Callable[..., Runtime], folder: Path) -> None:
+    assert answer(runtime, b"", "--port", "1", "--forward-to", "2", "--compact") == (ExitCode.OK, "")
+    assert listen_table(folder) == {"forward-to": 2, "port": 1, "compact": True}
+
+
+@pytest.mark.parametrize("typed", [b"example.com\n", b"x y\n", b"\n65536\n", b"\n-1\n", "\n\u0663\n".encode()])
+def test_init_writes_nothing_for_an_invalid_answer(runtime: Callable[..., Runtime], folder: Path, typed: bytes) -> None:
+    assert answer(runtime, typed)[0] == ExitCode.USAGE
+    assert list(folder.iterdir()) == []
+
+
+def test_init_refuses_a_handler_on_another_machine(run: Run) -> None:
+    result = run("init", "--forward-to", "https://example.com")
+    assert result.code == ExitCode.USAGE
+    assert "--forward-to is not on this machine" in result.err
+
+
+def test_init_overwrites_a_file_only_with_force(run: Run, folder: Path) -> None:
+    (folder / "port-hook.toml").write_text("broken")
+    result = run("init")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert "error: ./port-hook.toml already exists.\nhint: Edit it, or overwrite it with --force." in result.err
+    assert (folder / "port-hook.toml").read_text() == "broken"
+    assert run("init", "--force").code == ExitCode.OK
+    assert listen_table(folder)
+
+
+@POSIX
+def test_init_replaces_a_link_and_leaves_its_target(run: Run, folder: Path) -> None:
+    target = folder.parent / "profile"
+    (folder / "port-hook.toml").symlink_to(target)
+    assert run("init").code == ExitCode.STORE
+    assert not target.exists()
+    target.write_text("mine")
+    assert run("init", "--force").code == ExitCode.OK
+    assert target.read_text() == "mine"
+    assert listen_table(folder)
+
+
+@POSIX
+def test_file_of_init_is_not_writable_for_a_group(run: Run, folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        run("init")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "port-hook.toml").stat().st_mode) == 0o644
+
+
+def test_init_reports_a_file_that_cannot_be_written(run: Run, folder: Path) -> None:
+    (folder / "port-hook.toml").mkdir()
+    result = run("init", "--force")
+    assert result.code == ExitCode.STORE
+    assert "./port-hook.toml cannot be written: " in result.err
+    assert [path.name for path in folder.iterdir()] == ["port-hook.toml"]

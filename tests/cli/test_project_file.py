@@ -1,0 +1,292 @@
+"""`port-hook.toml` and `[tool.port-hook]` in the working folder: what they can set, what they cannot, what is said."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.defaults import HARMLESS
+from port_hook_cli.cli.project_defaults import HANDLERS, ProjectDefaults, project_defaults
+from port_hook_cli.errors import ExitCode, SettingsError
+from port_hook_cli.runtime import system_runtime
+from tests.conftest import Run
+from tests.factories import SECRET
+from tests.options import options
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+SIGN = ("sign", "-")
+LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-verify")
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+
+
+def write(folder: Path, text: str, name: str = "port-hook.toml") -> None:
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o600)
+
+
+def test_port_hook_toml_sets_the_default_of_an_option_and_says_so(run: Run, folder: Path) -> None:
+    write(folder, '[sign]\nformat = "json"\n')
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert result.records
+    assert result.err == "note: from ./port-hook.toml: --format json\n"
+
+
+def test_pyproject_table_sets_the_default_of_an_option(run: Run, folder: Path) -> None:
+    write(folder, '[tool.port-hook.sign]\nformat = "json"\n', "pyproject.toml")
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert result.records
+    assert result.err == "note: from [tool.port-hook] in ./pyproject.toml: --format json\n"
+
+
+def test_port_hook_toml_comes_before_pyproject(run: Run, folder: Path) -> None:
+    write(folder, '[tool.port-hook.sign]\nformat = "json"\n', "pyproject.toml")
+    write(folder, '[sign]\nformat = "headers"\n')
+    assert run(*SIGN, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["not = [toml", '[project]\nname = "port-hook"\n', "[tool.other]\nport-hook = 1\n", "port-hook = [broken"]
+)
+def test_pyproject_of_another_tool_changes_nothing(run: Run, folder: Path, text: str) -> None:
+    write(folder, text, "pyproject.toml")
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert (result.code, result.err) == (ExitCode.OK, "")
+
+
+def test_invalid_pyproject_is_an_error_if_it_has_the_table(run: Run, folder: Path) -> None:
+    write(folder, "[tool.port-hook.sign]\nformat = [broken", "pyproject.toml")
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert result.code == ExitCode.SETTINGS
+    assert "./pyproject.toml is not valid TOML" in result.err
+
+
+def test_project_file_comes_after_command_line_environment_and_dotenv(run: Run, folder: Path) -> None:
+    home = folder.parent / "home" / ".port"
+    home.mkdir()
+    (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=curl\n")
+    write(folder, '[sign]\nformat = "json"\n')
+    assert run(*SIGN, stdin=b"{}", env=ENV).records
+    write(folder, "PORT_HOOK_SIGN_FORMAT=headers\n", ".env")
+    shown = run(*SIGN, stdin=b"{}", env=ENV)
+    assert (shown.out[:17], shown.err) == ("x-port-signature:", "")
+    shown = run(*SIGN, stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "curl"})
+    assert ("curl --request POST" in shown.out, shown.err) == (True, "")
+    shown = run(*SIGN, "--format", "curl", stdin=b"{}", env=ENV)
+    assert ("curl --request POST" in shown.out, shown.err) == (True, "")
+
+
+PROFILES = '[sign]\nformat = "headers"\n[profiles.staging.sign]\nformat = "json"\n[profiles."other one".listen]\n'
+
+
+def test_profile_overrides_the_table_of_the_command(run: Run, folder: Path) -> None:
+    write(folder, PROFILES)
+    result = run("--profile", "staging", *SIGN, stdin=b"{}", env=ENV)
+    assert result.records
+    assert result.err == "note: from ./port-hook.toml (profile staging): --format json\n"
+    assert run("--profile=other one", *SIGN, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
+
+
+def test_unknown_profile_is_refused_with_those_that_exist(run: Run, folder: Path) -> None:
+    result = run("--profile", "staging", *SIGN, stdin=b"{}", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "There is no profile 'staging': this folder has no port-hook.toml." in result.err
+    write(folder, PROFILES)
+    result = run("--profile", "prod", *SIGN, stdin=b"{}", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "./port-hook.toml has no profile 'prod'." in result.err
+    assert "hint: Its profiles: staging, other one." in result.err
+
+
+def test_profile_after_the_command_is_refused_with_the_right_place(run: Run) -> None:
+    result = run("sign", "--profile", "staging", "-")
+    assert result.code == ExitCode.USAGE
+    assert "hint: Put it before the command: `port-hook --profile NAME sign`." in result.err
+
+
+def test_profile_can_undo_a_switch_of_the_file_and_not_of_the_environment(run: Run, folder: Path) -> None:
+    write(folder, "[show]\njson = true\n[listen]\njson = true\n[profiles.text.listen]\njson = false\n")
+    assert run(*LISTEN).records
+    assert run("--profile", "text", *LISTEN).out == ""
+    assert run("--profile", "text", *LISTEN, env={"PORT_HOOK_LISTEN_JSON": "1"}).records
+
+
+# --- what the file cannot do ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (command, parameter.opts[0].removeprefix("--"))
+        for command in COMMANDS
+        for parameter in options(command)
+        if parameter.opts[0].removeprefix("--") not in {*HARMLESS.get(command, {}), *HANDLERS.get(command, ())}
+    ],
+)
+def test_project_file_cannot_set_an_option_that_is_not_listed(folder: Path, command: str, option: str) -> None:
+    parameter = next(item for item in options(command) if f"--{option}" in item.opts)
+    write(folder, f"[{command}]\n{option} = {'true' if parameter.is_flag else '1'}\n")
+    found = defaults_of(folder, command)
+    assert (dict(found.values), found.taken) == ({}, [])
+    assert [reason.partition(". ")[0] for reason in found.ignored] == [f"{command}.{option}"]
+
+
+def defaults_of(folder: Path, command: str) -> ProjectDefaults:
+    runtime = replace(system_runtime(), cwd=folder, environ={})
+    return project_defaults(command, options(command), runtime=runtime, commands=COMMANDS, given=())
+
+
+@pytest.mark.parametrize(
+    "target", ["8000", '"8000/hook"', '"localhost:8000"', '"http://[::1]:8000/"', '"127.0.0.2:80"']
+)
+def test_project_file_can_name_a_handler_on_this_machine(folder: Path, target: str) -> None:
+    write(folder, f"[listen]\nforward-to = {target}\n[listen.route]\ncreate_vm = {target}\n")
+    text = target.strip('"')
+    assert defaults_of(folder, "listen").values == {"forward_to": text, "route": [f"create_vm={text}"]}
+
+
+@pytest.mark.parametrize(
+    "target",
+    ['"https://example.com"', '"10.0.0.1:80"', '"http://localhost@example.com/"', '"localhost.example.com:80"', '"x y"',
+     '"http://127.0.0.1:80#@example.com"', "-1"],
+)  # fmt: skip
+@pytest.mark.parametrize("table", ["[listen]\nforward-to", "[listen.route]\ncreate_vm"])
+def test_project_file_cannot_name_a_handler_on_another_machine(folder: Path, target: str, table: str) -> None:
+    write(folder, f"{table} = {target}\n")
+    found = defaults_of(folder, "listen")
+    assert found.values == {}
+    assert len(found.ignored) == 1
+
+
+def test_ignored_handler_is_reported_with_the_file_and_the_option_to_pass(run: Run, folder: Path) -> None:
+    write(folder, '[listen]\nforward-to = "https://example.com"\n')
+    line = (
+        "warning: ignored in ./port-hook.toml: listen.forward-to."
+        " A project's file can name handlers on this machine only; pass --forward-to if you want it\n"
+    )
+    result = run(*LISTEN)
+    assert result.code == ExitCode.OK
+    assert line in result.err
+    assert line not in run(*LISTEN, "--forward-to", "9").err
+
+
+def test_route_of_the_file_cannot_hide_another_target_in_the_action(run: Run, folder: Path) -> None:
+    write(folder, '[listen.route]\n"create_vm=http://example.com/" = 8000\n')
+    result = run(*LISTEN)
+    assert result.code == ExitCode.SETTINGS
+    assert "create_vm=http://example.com/ is not an action." in result.err
+
+
+@pytest.mark.parametrize(
+    ("value", "used"), [("10", True), ("300.0", True), ("301", False), ("inf", False), ("nan", False)]
+)
+def test_project_file_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Path, value: str, used: bool) -> None:
+    write(folder, f"[listen]\ntolerance = {value}\n")
+    result = run(*LISTEN[:-1], env=ENV)
+    assert f"timestamps within {float(value) if used else 300:g} s" in result.err
+    assert ("warning: ignored in ./port-hook.toml: listen.tolerance." in result.err) is not used
+
+
+def test_project_file_cannot_turn_a_check_off(run: Run, folder: Path) -> None:
+    write(folder, "[listen]\nstrict = false\nrefuse-replays = false\n")
+    assert defaults_of(folder, "listen").values == {}
+
+
+@pytest.mark.parametrize("arguments", [("--respond", "503"), ("--json",), ("--full",), ("--once",)])
+def test_command_line_replaces_what_it_contradicts_in_the_file(
+    run: Run, folder: Path, arguments: tuple[str, ...]
+) -> None:
+    write(folder, "[listen]\nforward-to = 9\ncompact = true\ncount = 3\nstrict = true\n")
+    assert run(*LISTEN, *arguments).code == ExitCode.FAILED  # because no invocation came
+
+
+# --- what is wrong with the file --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[lisen]\n", "error: ./port-hook.toml: lisen is not a command.\nhint: Did you mean listen?"),
+        ("[profiles.a.lisen]\n", "error: ./port-hook.toml: profiles.a.lisen is not a command."),
+        ("[sign]\nfromat = 1\n", "error: ./port-hook.toml: sign has no option fromat.\nhint: Did you mean format?"),
+        ("[sign]\nqqq = 1\n", "hint: `port-hook sign --help` lists the options."),
+        ("[sign]\nhelp = true\n", "sign has no option help."),
+        ("sign = 1\n", "error: ./port-hook.toml: sign is not a table."),
+        ("profiles = 1\n", "profiles is not a table."),
+        ("[profiles]\na = 1\n", "profiles.a is not a table."),
+        ("[sign]\nformat = true\n", "./port-hook.toml: sign.format is not a text or a number."),
+        ("[sign]\nformat = 1979-05-27\n", "sign.format is not a text or a number."),
+        ("[sign]\nformat = 'xml'\n", "Invalid value for sign.format in ./port-hook.toml: 'xml' is not one of"),
+        ("[sign\n", "./port-hook.toml is not valid TOML: Expected ']'"),
+        (f"a = {'9' * 5000}\n", "./port-hook.toml is not valid TOML: Exceeds the limit"),
+        (f"[sign]\nformat = 0x{'f' * 9000}\n", "sign.format is too large."),
+        (f"a{'.a' * 30000} = 1\n", "./port-hook.toml is not used: line 1 has more than 100 dots."),
+        (f"a = {'[' * 30000}\n", "./port-hook.toml is nested too deeply."),
+        ('[sign]\n"\\u001b[2J" = 1\n', "sign has no option \\x1b[2J."),
+    ],
+)  # fmt: skip
+def test_invalid_project_file_is_an_error_that_names_it(run: Run, folder: Path, text: str, message: str) -> None:
+    write(folder, text)
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert result.code in {ExitCode.SETTINGS, ExitCode.USAGE}
+    assert message in result.err
+    assert run("sign", "--help").code == ExitCode.OK
+
+
+def test_switch_that_is_not_true_or_false_is_an_error(run: Run, folder: Path) -> None:
+    write(folder, "[listen]\nstrict = 1\n")
+    result = run(*LISTEN[:-1], env=ENV)
+    assert result.code == ExitCode.SETTINGS
+    assert "error: ./port-hook.toml: listen.strict is not true or false." in result.err
+
+
+def test_project_file_that_is_not_text_is_an_error(run: Run, folder: Path) -> None:
+    (folder / "port-hook.toml").write_bytes(b"\xff\xfe")
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert (result.code, "./port-hook.toml is not UTF-8 text." in result.err) == (ExitCode.SETTINGS, True)
+
+
+def test_project_file_that_is_too_large_is_not_used(run: Run, folder: Path) -> None:
+    write(folder, '[sign]\nformat = "json"\n' + "#" * 65536)
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert result.out.startswith("x-port-signature: ")
+    assert result.err == "warning: ./port-hook.toml is not used: it is larger than 64 KiB\n"
+    assert run("--profile", "a", *SIGN, stdin=b"{}", env=ENV).code == ExitCode.SETTINGS
+
+
+@POSIX
+def test_project_file_that_others_can_write_is_not_used(run: Run, folder: Path) -> None:
+    write(folder, '[sign]\nformat = "json"\n')
+    (folder / "port-hook.toml").chmod(0o602)
+    result = run(*SIGN, stdin=b"{}", env=ENV)
+    assert result.out.startswith("x-port-signature: ")
+    assert "warning: ./port-hook.toml is not used: others on this machine can write it" in result.err
+
+
+VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(), st.text("ab=/:@1.\x1b", max_size=9)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.text("ab=", max_size=3), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(option=st.sampled_from([item.opts[0][2:] for item in options("listen")]), value=VALUES)
+def test_any_value_is_taken_as_text_or_refused(folder: Path, option: str, value: object) -> None:
+    def toml(item: object) -> str:
+        if isinstance(item, dict):
+            return "{" + ", ".join(f"{json.dumps(key)} = {toml(inner)}" for key, inner in item.items()) + "}"
+        return f"[{', '.join(map(toml, item))}]" if isinstance(item, list) else json.dumps(item)
+
+    write(folder, f"[listen]\n{option} = {toml(value)}\n")
+    with suppress(SettingsError):
+        assert all(line.isprintable() for line in defaults_of(folder, "listen").taken)

@@ -1,0 +1,176 @@
+"""Keys while `listen` runs on a pseudo terminal."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.text.secret import Secret
+from tests.factories import a_body
+from tests.process.test_typed_keys import SHELL, Terminal, a_shell
+from tests.servers import handler
+
+if sys.platform == "win32":
+    pytest.skip("pseudo terminals are POSIX", allow_module_level=True)
+
+import termios
+
+SECRET = "a-client-secret-of-a-test-0123456789"
+LISTEN = ("-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "none", "--compact")
+
+# A shell that continues a stopped job in the background, leaves what is typed for a second, and then reads it.
+BACKGROUND = (
+    SHELL.replace("    os.tcsetpgrp(0, job.pid)\n    os.kill(job.pid, signal.SIGCONT)\n", "    break\n").partition(
+        "left = "
+    )[0]
+    + """
+import time
+os.kill(job.pid, signal.SIGCONT)
+while not select.select([0], [], [], 20)[0]:
+    pass
+time.sleep(1)  # for the job to see the same keys
+state = "stopped" if os.waitpid(job.pid, os.WUNTRACED | os.WNOHANG)[0] else "runs"
+print(f"job {state}, typed {os.read(0, 1000)!r}", flush=True)
+os.kill(job.pid, signal.SIGKILL)
+"""
+)
+
+
+@contextmanager
+def a_listener(folder: Path, *options: str, script: str = SHELL, **variables: str) -> Iterator[tuple[Terminal, str]]:
+    """A listener on a terminal that reads keys, and its URL."""
+    (folder / "secret").write_text(SECRET)
+    (folder / "secret").chmod(0o600)
+    with a_shell(folder, *LISTEN, "--secret-file", "secret", *options, script=script, **variables) as terminal:
+        url = terminal.wait_for(r"Listening on  (http://127\.0\.0\.1:\d+/)")
+        terminal.wait_for(r"Press \? for the keys\.")
+        yield terminal, url
+
+
+def send(url: str, *, secret: str = SECRET, age_s: float = 0) -> None:
+    body = a_body()
+    headers = dict(signed_headers(body, Secret(secret), TimestampUnit.SECONDS.stamp(time.time() - age_s)))
+    httpx.post(f"{url}hook", content=body, headers={"content-type": "application/json", **headers}, timeout=20)
+
+
+def end_of(terminal: Terminal) -> str:
+    return terminal.wait_for(r"ended with (.*)\r\n")
+
+
+def test_q_quits_and_restores_the_terminal(folder: Path) -> None:
+    with a_listener(folder) as (terminal, _):
+        assert not termios.tcgetattr(terminal.master)[3] & termios.ICANON
+        terminal.type("q")
+        assert end_of(terminal) == "0, echo on, typed b''"
+        assert termios.tcgetattr(terminal.master)[3] & termios.ICANON
+
+
+def test_ctrl_c_still_stops_a_listener_that_reads_keys(folder: Path) -> None:
+    with a_listener(folder) as (terminal, _):
+        terminal.type("\x03")
+        assert end_of(terminal) == "0, echo on, typed b''"
+
+
+def test_listener_in_the_background_leaves_the_keys_to_the_shell(folder: Path) -> None:
+    with a_listener(folder, script=BACKGROUND) as (terminal, _):
+        terminal.type("\x1a")
+        terminal.wait_for(r"stopped, echo on")
+        terminal.type("q\n")
+        assert terminal.wait_for(r"job (.*)\r\n") == "runs, typed b'q\\n'"
+
+
+def test_question_mark_shows_the_keys_and_other_keys_do_nothing(folder: Path) -> None:
+    with a_listener(folder) as (terminal, _):
+        terminal.type("xyz\n\x04\x1b[A?")
+        terminal.wait_for(r"r  replay the last invocation")
+        terminal.wait_for(r"q  quit")
+        terminal.type("q")
+        assert end_of(terminal).startswith("0")
+
+
+def test_r_replays_the_last_invocation_with_a_new_signature(folder: Path) -> None:
+    with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, url):
+        terminal.type("r")
+        terminal.wait_for(r"There is nothing to replay yet\.")
+        send(url, age_s=100)
+        terminal.type("r")
+        terminal.wait_for(r"(?s)Replaying [0-9a-f]{12}\.")
+        terminal.wait_for(r"(?s)create_vm.*create_vm")
+        terminal.type("q")
+        assert end_of(terminal).startswith("0")
+    assert len(target.requests) == 2
+    first, second = target.requests
+    assert second.body == first.body
+    assert int(second.value("x-port-timestamp") or 0) >= int(first.value("x-port-timestamp") or 0) + 100
+
+
+def test_r_does_not_sign_a_refused_request(folder: Path) -> None:
+    with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, url):
+        send(url, secret="of-a-stranger")
+        terminal.wait_for(r"401")
+        terminal.type("r")
+        terminal.wait_for(r"There is nothing to replay yet\.")
+        terminal.type("q")
+        assert end_of(terminal).startswith("0")
+    assert target.requests == []
+
+
+def test_f_switches_between_one_line_and_everything(folder: Path) -> None:
+    with a_listener(folder) as (terminal, url):
+        send(url)
+        terminal.wait_for("create_vm")
+        terminal.type("f")
+        terminal.wait_for(r"Showing everything\.")
+        send(url)
+        terminal.wait_for(r"(?s)Showing everything\..*port-hook report-run")
+        terminal.type("f")
+        terminal.wait_for(r"Showing one line per invocation\.")
+
+
+def test_c_copies_the_url_through_the_terminal(folder: Path) -> None:
+    with a_listener(folder, PATH=str(folder)) as (terminal, url):
+        terminal.type("c")
+        copied = terminal.wait_for(r"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07")
+        assert base64.b64decode(copied).decode() == url
+        terminal.wait_for(r"Asked the terminal to copy it")
+
+
+def test_i_opens_the_inspector_or_says_that_there_is_none(folder: Path) -> None:
+    with a_listener(folder) as (terminal, _):
+        terminal.type("i")
+        terminal.wait_for(r"There is no inspector: start `listen` with --inspect\.")
+
+
+def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:
+    browser = folder / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{folder}/opened"\n')
+    browser.chmod(0o700)
+    with a_listener(folder, "--inspect", BROWSER=f"{browser} %s") as (terminal, _):
+        page = terminal.wait_for(r"Inspector (http://\S+)")
+        terminal.type("i")
+        terminal.wait_for(r"Opening the inspector in the browser\.")
+        until = time.monotonic() + 20
+        while not ((folder / "opened").exists() and (folder / "opened").read_text()):
+            assert time.monotonic() < until
+            time.sleep(0.01)  # nothing tells of it
+    assert (folder / "opened").read_text().strip() == page
+
+
+def test_json_output_reads_no_keys(folder: Path) -> None:
+    with a_shell(
+        folder, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "none", "--no-verify", "--json"
+    ) as terminal:
+        terminal.wait_for(r'"ready"')
+        terminal.wait_for_echo(on=False)
+        terminal.type("q\x03")
+        assert end_of(terminal).startswith("0")
+    assert not re.search(rb"Press \?", terminal.raw)
