@@ -49,5 +49,7 @@ class RouteExpressions:
                 return (await shared_renderer().aevaluate([expression], document))[0]
             except RenderError as error:
                 return JqError(expression, "run-time", error.message.rstrip("."))
+            except OSError as error:
+                return JqError(expression, "run-time", f"jq could not be started: {error.strerror or error}")
             except RecursionError:
                 return JqError(expression, "run-time", "the body is nested too deeply")

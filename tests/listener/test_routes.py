@@ -22,6 +22,8 @@ from port_hook_cli.runtime import Runtime
 from tests.factories import a_body, a_document
 from tests.servers import NO_TLS, Handler, handler
 
+# The handler closes each connection, so the next request must not use the old one.
+CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 ENDLESS = "[range(1e12)]|length"
 
 
@@ -58,7 +60,7 @@ def paths(target: Handler) -> list[str]:
 
 async def test_invocations_are_forwarded_by_blueprint_node_and_expression(runtime: Callable[..., Runtime]) -> None:
     node = {"nodeRunId": "wfnr_1234567890abcdef", "workflow": "deploy", "node": "check"}
-    with handler() as target:
+    with handler(CLOSING) as target:
         routes = [
             f'jq:.payload.properties.env == "prod"={target.url}/prod',
             f"blueprint:vm={target.url}/vm",
@@ -74,7 +76,7 @@ async def test_invocations_are_forwarded_by_blueprint_node_and_expression(runtim
 
 async def test_listener_responds_itself_when_no_expression_is_true(runtime: Callable[..., Runtime]) -> None:
     world, seen = runtime(), Seen()
-    with handler() as target:
+    with handler(CLOSING) as target:
         async with routed(world, [f"jq:.wanted={target.url}"], seen=seen) as (serving, client):
             contents = [(await post(serving, client, {"wanted": wanted})).content for wanted in (False, None, 0)]
             contents.append((await client.post(serving.url, content=b"not JSON")).content)
@@ -92,7 +94,7 @@ async def test_listener_responds_itself_when_no_expression_is_true(runtime: Call
 
 async def test_a_failing_expression_does_not_match_and_is_reported_once(runtime: Callable[..., Runtime]) -> None:
     seen = Seen()
-    with handler() as target:
+    with handler(CLOSING) as target:
         routes = [f"jq:.a | keys={target.url}/never"]
         async with routed(runtime(), routes, default=target.url, seen=seen) as (serving, client):
             for _ in range(2):
@@ -110,7 +112,7 @@ async def test_a_wrong_expression_is_refused_before_the_first_request(runtime: C
 
 async def test_other_requests_are_answered_while_an_expression_runs(runtime: Callable[..., Runtime]) -> None:
     seen = Seen()
-    with handler() as target:
+    with handler(CLOSING) as target:
         routes = [f"scale={target.url}", f"jq:if .slow then {ENDLESS} else true end={target.url}"]
         async with routed(runtime(), routes, seen=seen) as (serving, client):
             slow = asyncio.create_task(post(serving, client, {"slow": True}))
@@ -128,7 +130,7 @@ async def test_expressions_see_neither_the_environment_nor_files(
     runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORT_CLIENT_SECRET", "hidden")
-    with handler() as target:
+    with handler(CLOSING) as target:
         routes = [f"jq:env.PORT_CLIENT_SECRET // $ENV.PORT_CLIENT_SECRET={target.url}/leaked"]
         async with routed(runtime(), routes, default=target.url) as (serving, client):
             await post(serving, client, {})

@@ -21,6 +21,9 @@ from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.servers import Handler, handler
 
+# The handler closes each connection, so the next request must not use the old one.
+CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+
 
 async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_ahead(
     runtime: Callable[..., Runtime],
@@ -59,8 +62,7 @@ async def schemes_of(
 async def test_each_request_is_forwarded_with_the_current_scheme_of_the_public_url(
     runtime: Callable[..., Runtime], public_url: str | None, moves: list[str], schemes: list[str]
 ) -> None:
-    # The handler closes each connection, so the next request must not use the old one.
-    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok") as target:
+    with handler(CLOSING) as target:
         plan = ListenPlan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
         assert await schemes_of(target, plan, runtime(), moves, public_url) == schemes
 
@@ -128,7 +130,7 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(runtime: Call
         return opened[-1]
 
     bodies = [a_body(a_document(number=number)) for number in range(3)]
-    with handler() as target:
+    with handler(CLOSING) as target:
         plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=target.url, mount="/hook")), port=0)
         sources = [
             lambda context: open_list(context, bodies[0]),

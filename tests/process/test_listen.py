@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import resource
@@ -338,6 +339,22 @@ def test_respond_delay_and_fail_first_set_the_response(folder: Path) -> None:
     assert time.monotonic() - started >= 0.4
 
 
+def test_options_for_routes_turns_and_failures_reach_the_listener(folder: Path) -> None:
+    wanted = a_body(a_document(wanted="yes"))
+    with handler() as first, handler() as second:
+        routes = ("--forward-to", first.url, "--route", f'jq:.wanted == "yes"={second.url}', "--in-order")
+        failing = ("--fail-first", "1", "--drop", "--delay", "0.01s..0.02s", "--seed", "7", "--max-in-flight", "1")
+        with listener(folder, *routes, *failing) as running:
+            with pytest.raises(http.client.RemoteDisconnected):
+                running.post(wanted, now_signed(wanted))
+            assert running.post(wanted, now_signed(wanted))[0] == 200
+            dropped, delayed = running.record(), running.record()
+    assert (len(first.requests), len(second.requests)) == (0, 1)
+    assert (dropped["simulated"]["failure"], dropped["simulated"]["dropped"]) == ("fail-first", True)
+    assert dropped["answer"] is None
+    assert 0.01 <= delayed["simulated"]["delay_s"] <= 0.02
+
+
 def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
     for expected, code in (("2xx", 0), ("204", 1)):
         with listener(folder, "--once", "--expect-status", expected) as running:
@@ -380,6 +397,12 @@ def test_a_missing_secret_is_an_error(run: Run) -> None:
         ("--respond", "99"),
         ("--respond", "200:@missing"),
         ("--route", "nonsense"),
+        ("--route", "jq:.a | nothing_like_it=1"),
+        ("--max-in-flight", "2"),
+        ("--in-order",),
+        ("--seed", "1", "--delay", "2"),
+        ("--delay", "5s..2s"),
+        ("--fail-rate", "1.5"),
         ("--forward-to", "ftp://x"),
         ("--path", "hooks"),
         ("--expect-status", "ok"),
