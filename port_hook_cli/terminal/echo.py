@@ -50,7 +50,7 @@ class _Terminal:
 
         self._termios: Any = termios
         self._descriptor = descriptor
-        self._flags = termios.ECHO | (termios.ICANON if at_once else 0)
+        self._flags = self._termios.ECHO | (self._termios.ICANON if at_once else 0)
         self._cleared = 0
 
     def hide(self) -> bool:

@@ -53,10 +53,10 @@ def descriptor(stream: TextIO) -> int | None:
 
 def _is_same(first: TextIO, second: TextIO) -> bool:
     descriptors: Sequence[int | None] = (descriptor(first), descriptor(second))
-    if sys.platform == "win32" or None in descriptors:
-        return first is second
-    one, other = (os.fstat(number) for number in descriptors if number is not None)
-    return os.path.samestat(one, other)
+    if sys.platform != "win32" and None not in descriptors:
+        one, other = (os.fstat(number) for number in descriptors if number is not None)
+        return os.path.samestat(one, other)
+    return first is second
 
 
 def _open_output(shown: TextIO) -> OutputPipe:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import write_bytes
@@ -64,13 +65,14 @@ class ShownCommand:
 
     def send_signal(self, number: int) -> None:
         """Pass a signal on to the command, unless its terminal has sent it to both."""
-        if sys.platform == "win32" or (self._shares_terminal and number == signal.SIGINT):
+        if self._shares_terminal and number == signal.SIGINT:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            if self._shares_terminal:
-                self._process.send_signal(number)
-            else:
-                os.killpg(self._process.pid, number)
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):
+                if self._shares_terminal:
+                    self._process.send_signal(number)
+                else:
+                    os.killpg(self._process.pid, number)
 
     def fit_terminal(self) -> None:
         """Tell the command that the size of the terminal has changed."""
@@ -138,18 +140,10 @@ def _write_all(number: int, chunk: bytes) -> None:
 
 def _is_in_foreground() -> bool:
     """Whether port-hook is in the foreground of a terminal, which sends Ctrl-C to its process group."""
-    if sys.platform == "win32":
-        return False
-    try:
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+    if sys.platform != "win32":
+        with suppress(OSError), Path("/dev/tty").open("rb", buffering=0) as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    return False
 
 
 async def _in_thread(work: Callable[[], int]) -> int:

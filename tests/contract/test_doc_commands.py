@@ -72,7 +72,7 @@ class Line:
 def lines() -> Iterator[Line]:
     for page in PAGES:
         for language, block in re.findall(r"(?ms)^ *```(sh|bash|console)\n(.*?)^ *```", page.read_text("utf-8")):
-            for line in block.splitlines():
+            for line in re.sub(r"\\\n\s*", "", block).splitlines():
                 code = line.strip()
                 if language == "console":
                     if not code.startswith("$ "):
