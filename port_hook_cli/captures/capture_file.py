@@ -34,7 +34,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.records import format_time, invocation_event
+from port_hook_cli.invocations.records import format_time, invocation_fields
 
 _PREFIX = "port-hook/capture/"
 CAPTURE = f"{_PREFIX}1"
@@ -53,7 +53,7 @@ def is_capture(document: Any) -> bool:
 def capture_summary(exchange: Exchange) -> dict[str, Any]:
     """Return a capture as the record that `captures --json` prints: the fields of a listener's `invocation`."""
     truncated = _truncation_fields(exchange.invocation.truncated)
-    return {**invocation_event(exchange), "schema": SUMMARY, "type": "capture", **truncated}
+    return {"schema": SUMMARY, "type": "capture", **invocation_fields(exchange), **truncated}
 
 
 def to_capture(exchange: Exchange) -> dict[str, Any]:

@@ -48,10 +48,18 @@ def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> d
 
 def invocation_event(exchange: Exchange) -> dict[str, Any]:
     """Return the record of an invocation that `listen --json` prints."""
-    invocation, payload = exchange.invocation, exchange.payload
     return {
         "schema": EVENT,
         "type": "invocation",
+        **invocation_fields(exchange),
+        "simulated": _simulated_fields(exchange.simulated),
+    }
+
+
+def invocation_fields(exchange: Exchange) -> dict[str, Any]:
+    """Return the fields of an exchange that the records of the listener and of captures share."""
+    invocation, payload = exchange.invocation, exchange.payload
+    return {
         "id": invocation.id,
         "received_at": format_time(invocation.received_at),
         "method": invocation.method,
@@ -61,7 +69,6 @@ def invocation_event(exchange: Exchange) -> dict[str, Any]:
         "verdict": verdict_fields(exchange.verdict),
         "answer": None if exchange.response is None else {"status": exchange.response.status},
         "delivery": delivery_fields(exchange.delivery),
-        "simulated": _simulated_fields(exchange.simulated),
     }
 
 
