@@ -34,10 +34,6 @@ PARALLEL := -n auto --dist worksteal
 test: $(VENV)/.dev ## Run the tests; sets itself up
 	$(BIN)/pytest --quiet $(PARALLEL)
 
-.PHONY: test-again
-test-again: $(VENV)/.dev ## Run the tests whose result depends on the Python version or the packaging
-	$(BIN)/pytest --quiet $(PARALLEL) -m "not once"
-
 .PHONY: setup
 setup: $(VENV)/.dev ## Make the development environment in .venv
 
@@ -120,7 +116,7 @@ try-install:
 	@cd $(VENV)-install && bin/port-hook --version && bin/port-hook demo >/dev/null
 
 .PHONY: test-wheel
-test-wheel: build ## Run those tests against the built wheel, without the source folder
+test-wheel: build ## Run the tests that depend on Python or packaging against the built wheel, without the source folder
 	rm -rf $(VENV)-wheel build/wheel
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
@@ -137,7 +133,7 @@ test-lowest: ## Run tests with the lowest versions of the dependencies that pypr
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes -r requirements-lowest.lock
 	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
-	$(VENV)-lowest/bin/pytest --quiet -n auto $(LOWEST)
+	$(VENV)-lowest/bin/pytest --quiet $(PARALLEL) -m "not once" $(LOWEST)
 
 # How to start uv, which compiles the locks.
 UV ?= uv
