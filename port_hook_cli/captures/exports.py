@@ -7,7 +7,6 @@ signature is the one that was recorded, or it is made from the environment when 
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +23,6 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.snippets import SignedRequest, format_curl, format_httpie, format_python, python_bytes
 
 _HOP_BY_HOP = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Exported(NamedTuple):
@@ -50,13 +47,8 @@ class ExportFormat:
 
 def _signed_request(one: Exported) -> SignedRequest:
     invocation = one.exchange.invocation
-    headers = _sendable(mask_headers(invocation.headers).without(*_HOP_BY_HOP))
+    headers = mask_headers(invocation.headers).without(*_HOP_BY_HOP)
     return SignedRequest(url=one.url, headers=headers.items, body=invocation.body, method=invocation.method)
-
-
-def _sendable(headers: Headers) -> Headers:
-    """Return the fields that HTTP can carry: for some tools, a name such as `@file` is an instruction."""
-    return Headers(tuple(item for item in headers if _FIELD_NAME.fullmatch(item[0]) and not _CONTROL.search(item[1])))
 
 
 def _curl(captures: Sequence[Exported]) -> str:

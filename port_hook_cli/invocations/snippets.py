@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from port_hook_cli.text.unseen import is_visible
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
-_LINE_END = re.compile("[\0\r\n]")
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab, which a value may contain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +85,15 @@ def _sendable(request: SignedRequest) -> Iterator[tuple[str, str]]:
 
     A store that a stranger made may have other ones: they would name files, be options or add further fields.
     """
+    for name, value in _carried(request):
+        yield name, _as_bytes(value)
+
+
+def _carried(request: SignedRequest) -> Iterator[tuple[str, str]]:
+    """Yield the fields whose names and values HTTP allows."""
     for name, value in request.headers:
-        if _NAME.fullmatch(name) and not _LINE_END.search(value):
-            yield name, _as_bytes(value)
+        if _NAME.fullmatch(name) and not _CONTROL.search(value):
+            yield name, value
 
 
 def _as_bytes(value: str) -> str:
@@ -105,9 +111,8 @@ def _has_content_type(request: SignedRequest) -> bool:
 def _joined(request: SignedRequest) -> Iterator[tuple[str, str]]:
     """Yield the fields with the values of a repeated one in one: Python's urllib sends each name once."""
     values: dict[str, tuple[str, list[str]]] = {}
-    for name, value in request.headers:
-        if _NAME.fullmatch(name) and not _LINE_END.search(value):
-            values.setdefault(name.lower(), (name, []))[1].append(value)
+    for name, value in _carried(request):
+        values.setdefault(name.lower(), (name, []))[1].append(value)
     for name, parts in values.values():
         yield name, ", ".join(parts)
 
