@@ -222,7 +222,7 @@ def test_search_that_is_repeated_finds_what_arrived_and_changed_meanwhile(path: 
 
 def test_numbers_of_a_store_with_a_gap_are_two_spans(path: Path) -> None:
     fill(path, exchanges([b"a"] * 9))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DELETE FROM captures WHERE seq IN (1, 5)")
     with indexed(path) as index:
         assert index.spans(CaptureQuery()).spans == ((9, 6), (4, 2))
@@ -236,7 +236,7 @@ def test_captures_that_the_store_drops_are_forgotten(path: Path) -> None:
             for start in range(100, 500, 65):
                 store.add(exchanges([b"needle"] * 65, start))
                 complete(index)
-            with sqlite3.connect(path) as connection:
+            with closing(sqlite3.connect(path)) as connection:
                 (kept,) = connection.execute("SELECT count(*) FROM captures").fetchone()
             assert index.state.captures == kept
             assert len(index.page(CaptureQuery(), limit=1000)) == kept
@@ -260,9 +260,8 @@ def test_replaced_store_is_read_from_the_start(path: Path) -> None:
 def test_cleared_store_is_read_from_the_start(path: Path) -> None:
     fill(path, exchanges([b"old"] * 5))
     with indexed(path) as index:
-        with sqlite3.connect(path) as connection:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("DELETE FROM captures")
-        connection.close()
         fill(path, exchanges([b"new"] * 2))
         assert index.catch_up().is_reset
         complete(index)
