@@ -18,7 +18,8 @@ from typing import TypeVar
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.verification import UNCHECKED, verify_signature, verify_without_diagnosis
+from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
+from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
@@ -76,10 +77,11 @@ class Reader:
     def _plain_verdict(self, invocation: Invocation, *, seen: bool) -> Verdict | None:
         if self._secret is None:
             return UNCHECKED
-        return verify_without_diagnosis(
+        return verify_received_without_diagnosis(
             invocation.headers,
             invocation.body,
             self._secret,
+            is_message=invocation.origin is not None,
             now=invocation.received_at,
             tolerance_s=self._tolerance_s,
             seen=seen,
@@ -96,10 +98,11 @@ class Reader:
 
     def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Exchange:
         assert self._secret is not None
-        verdict = plain or verify_signature(
+        verdict = plain or verify_received(
             invocation.headers,
             invocation.body,
             self._secret,
+            is_message=invocation.origin is not None,
             now=invocation.received_at,
             tolerance_s=self._tolerance_s,
             seen=seen,
