@@ -34,3 +34,8 @@ class PartitionProgress:
             return None
         self.next_offset = last + 1
         return self.next_offset
+
+    def drop(self, offset: int) -> None:
+        """Forget the last message, which was started and is not processed here: another consumer gets it."""
+        assert self._started[-1] == offset
+        self._started.pop()
