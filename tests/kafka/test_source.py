@@ -30,6 +30,7 @@ class Pipeline:
         self._changed = asyncio.Event()
 
     async def receive(self, invocation: Invocation, _: str) -> Response | None:
+        self._changed.set()
         if invocation.body in self.held:
             await self.held[invocation.body].wait()
         if self.problems:
