@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any, Protocol
 
@@ -115,6 +115,9 @@ class TopicReader:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._stopping, self._closing = Event(), Event()
         self._consumer: Consumer | None = None
+        self._lock = Lock()
+        self._saved: dict[TopicPart, int] = {}
+        self._renewed: KafkaConnection | None = None
         self._trouble = _Trouble()
         self._cluster = ""
         self._positions: dict[TopicPart, int] = {}
@@ -145,15 +148,22 @@ class TopicReader:
 
     def use_credentials(self, connection: KafkaConnection) -> None:
         """Connect with other credentials from now on."""
-        if self._consumer is not None and connection.password is not None:
-            self._consumer.set_sasl_credentials(connection.username, connection.password.reveal())
+        self._renewed = connection
 
     def acknowledge(self, part: TopicPart, next_offset: int) -> None:
         """Commit, soon, that the messages of a partition before `next_offset` are saved; only in a group."""
-        if self._consumer is None or self._plan.group is None:
-            return
-        with suppress(KafkaException, RuntimeError):  # another consumer has the partition by now
-            self._consumer.store_offsets(offsets=[TopicPartition(*part, next_offset)])
+        if self._plan.group is not None:
+            with self._lock:
+                self._saved[part] = next_offset
+
+    def _store_saved(self) -> None:
+        """Tell librdkafka what to commit. Only this thread calls it: some of its calls hold Python's lock and wait."""
+        assert self._consumer is not None
+        with self._lock:
+            saved, self._saved = self._saved, {}
+        for part, offset in saved.items():
+            with suppress(KafkaException):  # another consumer has the partition by now
+                self._consumer.store_offsets(offsets=[TopicPartition(*part, offset)])
 
     def _run(self) -> None:
         try:
@@ -166,6 +176,7 @@ class TopicReader:
             self._closing.wait()
             if self._consumer is not None:
                 with suppress(KafkaException, RuntimeError):
+                    self._store_saved()
                     self._consumer.close()
             self._tell(_settle, self._ended, None)
 
@@ -214,8 +225,8 @@ class TopicReader:
             fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
             starts |= _Starts(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
             consumer.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
-            for part in fresh:
-                self.acknowledge(part, starts[part])
+            with self._lock:
+                self._saved = {part: starts[part] for part in fresh}
         self._positions = dict(starts)
         self._is_paused = False
         self._tell(self._events.assigned, Assignment(cluster=self._cluster, starts=starts))
@@ -227,10 +238,12 @@ class TopicReader:
         done = Event()
         self._tell(self._events.revoked, [(item.topic, item.partition) for item in taken], done)
         done.wait(_HAND_OVER_S)
+        self._store_saved()
 
     def _read(self) -> None:
         assert self._consumer is not None
         while not self._stopping.is_set():
+            self._store_saved()
             room = self._capacity.room
             if self._is_held_up(room):
                 pass
@@ -291,6 +304,10 @@ class TopicReader:
 
     def _tend(self) -> None:
         """Do what is due: check a connection that may be lost, look for new partitions, tell the lag."""
+        if self._renewed is not None and self._renewed.password is not None:
+            assert self._consumer is not None
+            self._consumer.set_sasl_credentials(self._renewed.username, self._renewed.password.reveal())
+            self._renewed = None
         if self._trouble.is_suspected:
             self._check_connection()
         elif self._plan.group is None and monotonic() >= self._look_at:
