@@ -34,6 +34,7 @@ TopicPart = tuple[str, int]
 """A topic and the number of a partition."""
 
 _CONNECT_TIMEOUT_S = 10.0
+_FIRST_TRY_S, _REFUSED_AFTER_S = 0.5, 1.5
 _CALL_TIMEOUT_S = 10.0
 _POLL_S = 0.2
 _BATCH = 500
@@ -193,11 +194,7 @@ class TopicReader:
     def _open(self) -> None:
         settings = client_settings(self._connection) | _reading(self._connection, self._plan)
         consumer = self._consumer = Consumer({**settings, "error_cb": self._on_error}, logger=_silent_logger())
-        try:
-            found = consumer.list_topics(timeout=_CONNECT_TIMEOUT_S)
-        except KafkaException as error:
-            consumer.poll(0)  # calls `_on_error` with the reasons
-            raise _unusable(self._connection, self._trouble.reason or _text(error.args[0])) from None
+        found = self._connect(consumer)
         self._cluster = str(found.cluster_id)
         parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.topics.get(topic))]
         if not parts:
@@ -207,6 +204,19 @@ class TopicReader:
         else:
             consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
         self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+
+    def _connect(self, consumer: Consumer) -> Any:
+        """Return the cluster's topics. Give up early if the brokers refuse, and late if they do not respond."""
+        started = monotonic()
+        while True:
+            try:
+                return consumer.list_topics(timeout=_FIRST_TRY_S)
+            except KafkaException as error:
+                consumer.poll(0)  # calls `_on_error` with the reasons
+                took_s = monotonic() - started
+                is_over = took_s > _CONNECT_TIMEOUT_S or self._stopping.is_set()
+                if is_over or self._trouble.is_refused or (self._trouble.is_suspected and took_s > _REFUSED_AFTER_S):
+                    raise _unusable(self._connection, self._trouble.reason or _text(error.args[0])) from None
 
     def _assign(self, parts: Sequence[TopicPart]) -> None:
         """Watch partitions from where the plan says."""
