@@ -70,58 +70,6 @@ def _captured(folder: Path) -> list[bytes]:
         return [exchange.invocation.body for exchange in store.find()]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--group", "other"), "its name must start with org_1"),
-        (("--group", ORG), "is the execution agent's group: a listener in it takes the agent's messages away"),
-        (("--group", ORG, "--take-over"), "needs confirmation, but there is no terminal"),
-        (("--group", f"{ORG}.agent", "--take-over"), "needs confirmation, but there is no terminal"),
-        (("--group", f"{ORG}.mine", "--take-over"), "so there is nothing to take over"),
-        (("--take-over",), "--take-over"),
-        (("--since", "10m", "--from-end"), "--from-end"),
-    ],
-)
-def test_a_group_that_must_not_be_joined_is_refused(
-    options: tuple[str, ...], message: str, kafka: dict[str, str], tmp_path: Path
-) -> None:
-    done = _listen(tmp_path, "--kafka", *options, **kafka, KAFKA_CONSUMER_GROUP_ID=f"{ORG}.agent")
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_forwarding_warns_that_the_agent_handles_the_runs_too(kafka: dict[str, str], tmp_path: Path) -> None:
-    done = _listen(tmp_path, "--kafka", "--forward-to", "9", "--timeout", "0", **kafka)
-
-    assert "The execution agent handles these runs, too" in done.stderr
-
-
-def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("KAFKA_CONSUMER_BROKERS=127.0.0.1:9\nPORT_ORG_ID=another\nKAFKA_RUNS_TOPIC=x\n")
-    done = _listen(tmp_path, "--kafka", "--timeout", "0", **kafka)
-
-    assert done.returncode == 0, done.stderr
-    assert RUNS in done.stderr
-
-
-def test_an_unknown_organization_is_an_error_with_a_next_step(kafka: dict[str, str], tmp_path: Path) -> None:
-    del kafka["PORT_ORG_ID"]
-    done = _listen(tmp_path, "--kafka", **kafka)
-
-    assert done.returncode == 4
-    assert "The organization's id is not known." in done.stderr
-    assert "Set PORT_ORG_ID" in done.stderr
-
-
-def test_missing_topics_exit_5(kafka: dict[str, str], tmp_path: Path) -> None:
-    done = _listen(tmp_path, "--kafka", **(kafka | {"PORT_ORG_ID": "nobody"}))
-
-    assert done.returncode == 5
-    assert "has no topic nobody.runs and nobody.change.log" in done.stderr
-
-
 def test_a_listener_without_the_package_says_how_to_install_it(kafka: dict[str, str], tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['confluent_kafka'] = None\n"
@@ -140,19 +88,6 @@ def test_a_listener_without_the_package_says_how_to_install_it(kafka: dict[str, 
     assert done.returncode == 5
     assert "Kafka needs confluent-kafka, which is not installed." in done.stderr
     assert "confluent-kafka" in done.stderr.splitlines()[-1]
-
-
-def _listen(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", *options],
-        cwd=folder,
-        env=environment(folder, **env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
 
 
 def test_a_capture_file_of_a_message_is_read_back(
