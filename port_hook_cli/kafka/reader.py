@@ -376,7 +376,7 @@ class _Trouble:
     def __init__(self) -> None:
         self.reason = ""
         self.is_suspected = self.is_refused = False
-        self._is_told = False
+        self._is_told = self._is_certain = False
 
     def note(self, code: int, text: str) -> None:
         """Remember an error of librdkafka."""
@@ -386,8 +386,9 @@ class _Trouble:
         elif code in _ENDED:
             self.is_suspected = True
             self.reason = self.reason or text
-        elif _is_about_a_connection(code) and not self.is_refused:
+        elif _is_about_a_connection(code) and not self.is_refused and not self._is_certain:
             self.reason = text
+            self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
 
     def tell(self) -> bool:
         """Return whether it is to be told now: once, and again when a loss turns out to be a refusal."""
@@ -398,7 +399,8 @@ class _Trouble:
     def clear(self) -> bool:
         """Forget it; return whether it was told."""
         was_told = self._is_told
-        self.reason, self.is_suspected, self.is_refused, self._is_told = "", False, False, False
+        self.reason = ""
+        self.is_suspected = self.is_refused = self._is_told = self._is_certain = False
         return was_told
 
 
