@@ -444,7 +444,7 @@ class _Starts:
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
     """Return the settings for reading: low latency, bounded memory, and nothing committed that was not saved."""
     # Brokers that have messages respond at once. Those of tests and of the sandbox wait this long.
-    wait_ms = 10 if all(map(is_loopback_broker, connection.brokers)) else 100
+    wait_ms = 5 if all(map(is_loopback_broker, connection.brokers)) else 100
     return {
         "group.id": plan.group_id,
         "enable.auto.commit": plan.group is not None,
