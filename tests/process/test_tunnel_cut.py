@@ -75,7 +75,7 @@ class Told:
                 record = self.listening.record()
                 self.records.put((time.monotonic(), record))
 
-    def until(self, is_wanted: Callable[[Record], bool], within_s: float = 10) -> tuple[float, Record]:
+    def until(self, is_wanted: Callable[[Record], bool], within_s: float = BACK_WITHIN_S) -> tuple[float, Record]:
         """Return the first record that is wanted, and when it came; those before it are dropped."""
         deadline = time.monotonic() + within_s
         while True:
@@ -83,7 +83,7 @@ class Told:
             if is_wanted(record):
                 return came_at, record
 
-    def until_state(self, state: str, within_s: float = 10) -> tuple[float, Record]:
+    def until_state(self, state: str, within_s: float = BACK_WITHIN_S) -> tuple[float, Record]:
         return self.until(lambda record: record["type"] == "tunnel" and record["state"] == state, within_s)
 
     def at(self, url: str) -> Listener:
