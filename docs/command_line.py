@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import typer
+
 from port_hook_cli.captures.exports import EXPORT_FORMATS
 from port_hook_cli.cli.app import COMMANDS, app
-from port_hook_cli.cli.app import _load as load
 from port_hook_cli.cli.help import EXAMPLES, GROUPS
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Status
@@ -26,6 +27,12 @@ _ALTERNATIVES = re.compile(r"<?([a-z0-9-]+(?:\|[a-z0-9-]+)+)>?")
 _HELP_OPTION = (("--help", "-h"), "", False, (), "Show the help and exit.")
 
 Row = tuple[Any, ...]
+
+
+def load(name: str) -> Any:
+    """Return a command by its name."""
+    group: Any = typer.main.get_command(app)
+    return group.get_command(SimpleNamespace(obj=None), name)
 
 
 def completion_words(_: str) -> str:

@@ -86,7 +86,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
     if truncated is not None:
         kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
         tell(f"note: the body is truncated: only {kept} were kept", runtime)
-    write_content(exchange.invocation.body, runtime.stdout, end="\n")
+    write_content(exchange.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
     return ExitCode.OK
 
 

@@ -14,7 +14,7 @@ _MAX_DESCRIPTION = 72
 
 
 class Candidate(NamedTuple):
-    """A word that completes the line, and what a shell shows beside it. After a word that ends in `=`, no space follows."""
+    """A word that completes the line, and what a shell shows beside it. No space follows a word that ends in `=`."""
 
     word: str
     description: str = ""
@@ -31,7 +31,7 @@ def plain_description(text: str) -> str:
 
 
 def starting_with(candidates: Iterable[Candidate], start: str) -> Iterator[Candidate]:
-    """Yield the candidates that begin with `start`, each word once; not `start` itself if nothing is to follow it yet."""
+    """Yield the candidates that begin with `start`, each word once; not `start` itself if it ends in `=`."""
     seen = {start} if start.endswith("=") else set()
     for candidate in candidates:
         if candidate.word.startswith(start) and candidate.word not in seen:

@@ -43,7 +43,7 @@ class FoundDefinition(NamedTuple):
 
 
 def definitions_in(folder: Path) -> Iterator[FoundDefinition]:
-    """Yield the definitions in a folder, and in its folders `actions` and `workflows`; what cannot be read is left out."""
+    """Yield the definitions in a folder and in its folders `actions` and `workflows`, as far as they can be read."""
     left = _MAX_TOTAL
     for name in islice(_files(folder), _MAX_FILES):
         content = _read(folder / name, min(left, _MAX_FILE))
