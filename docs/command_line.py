@@ -122,40 +122,43 @@ def _man_lines() -> Iterator[str]:
 def _command(name: str) -> Iterator[str]:
     command = load(name)
     arguments, options = _arguments(command), _options(command)
-    yield f".SS port\\-hook {_roff(name)}"
+    yield f".SS port\\-hook {roff(name)}"
     yield from _paragraphs(str(command.help))
     for _, value, _, text in arguments:
-        yield from (".TP", f"\\fI{_roff(value)}\\fR", _roff(text))
+        yield from (".TP", f"\\fI{roff(value)}\\fR", roff(text))
     by_name = {row[0][0]: row for row in options}
     for title, names in GROUPS.get(name, {"": [row[0][0] for row in options[:-1]]}).items():
         if title:
-            yield from (".PP", f".B {_roff(title)}")
+            yield from (".PP", f".B {roff(title)}")
         yield from _described([by_name[option] for option in names])
     if name in EXAMPLES:
-        yield from (".PP", ".B Examples", ".PP", ".EX", *map(_roff, EXAMPLES[name]), ".EE")
+        yield from (".PP", ".B Examples", ".PP", ".EX", *map(roff, EXAMPLES[name]), ".EE")
 
 
 def _described(options: Sequence[Row]) -> Iterator[str]:
     for names, value, _, _, text in options:
-        shown = ", ".join(f"\\fB{_roff(name)}\\fR" for name in names)
-        yield from (".TP", f"{shown} \\fI{_roff(value)}\\fR" if value else shown, _roff(text))
+        shown = ", ".join(f"\\fB{roff(name)}\\fR" for name in names)
+        yield from (".TP", f"{shown} \\fI{roff(value)}\\fR" if value else shown, roff(text))
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    for paragraph in text.strip().split("\n\n"):
-        yield from (".PP", _roff(_line(paragraph)))
+    """Yield paragraphs with a mark between two of them."""
+    for number, paragraph in enumerate(text.strip().split("\n\n")):
+        if number:
+            yield ".PP"
+        yield roff(_line(paragraph))
 
 
 def _closing() -> Iterator[str]:
     yield ".SH EXIT STATUS"
     for code in ExitCode:
-        yield from (".TP", f".B {code.value}", _roff(code.meaning))
+        yield from (".TP", f".B {code.value}", roff(code.meaning))
     yield ".SH ENVIRONMENT"
     for name, text in _VARIABLES:
-        yield from (".TP", f".B {_roff(name)}", _roff(text))
+        yield from (".TP", f".B {roff(name)}", roff(text))
     yield ".SH FILES"
     for name, text in _FILES:
-        yield from (".TP", f".I {_roff(name)}", _roff(text))
+        yield from (".TP", f".I {roff(name)}", roff(text))
     yield from (".SH SEE ALSO", "The documentation: docs/index.md in the source archive.")
 
 
@@ -174,11 +177,11 @@ _FILES = (
 _ESCAPED = {"\\": "\\e", "-": "\\-", "'": "\\(aq", "^": "\\(ha", "~": "\\(ti"}
 
 
-def _roff(text: str) -> str:
+def roff(text: str) -> str:
     """Return text as roff reads it back: no character of it is a command, and words in backquotes are bold."""
     shown = "".join(_ESCAPED.get(character) or _ascii(character) for character in text)
     shown = re.sub(r"`([^`]+)`", r"\\fB\1\\fR", shown).replace("`", "\\(ga")
-    return f"\\&{shown}" if shown.startswith(".") else shown
+    return f"\\&{shown}" if shown.startswith((".", "\\(aq")) else shown
 
 
 def _ascii(character: str) -> str:
