@@ -1,4 +1,4 @@
-"""The newest captures by name, for completion: a few columns, without reading a body, and without waiting."""
+"""The newest captures by name, for completion: a few columns, without reading a body or waiting for a lock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from port_hook_cli.captures.opening import Access, connect, store_path
 from port_hook_cli.errors import StoreError
 
 _MOST = 50
+_PATIENCE_S = 0.05
 _LATEST = 2.0**33  # the year 2242
 _NEWEST = "SELECT id, received_at, method, action, run_id, status FROM captures ORDER BY seq DESC LIMIT ?"
 
@@ -36,7 +37,7 @@ def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
 
 
 def _open(option: Path | None, cwd: Path) -> sqlite3.Connection:
-    return connect(store_path(option, cwd), Access.SHOW).connection
+    return connect(store_path(option, cwd), Access.SHOW, patience_s=_PATIENCE_S).connection
 
 
 def _is_sound(row: tuple[object, ...]) -> bool:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from port_hook_cli.cli.completion.candidate import Candidate, starting_with
 from port_hook_cli.cli.completion.line import COMMAND, IncompleteLine, options_of, read_line
-from port_hook_cli.cli.completion.shells import SHELLS, Asked
+from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest
 from port_hook_cli.cli.completion.values import takes_files, values_of
 from port_hook_cli.cli.completion.words import COMMANDS
 
@@ -36,7 +36,7 @@ def answer(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> int 
         ]
         has_files = takes_files(line)
     except Exception:  # noqa: BLE001 - a traceback between two words of a command line helps no one
-        asked, found, has_files = Asked((), ""), [], True
+        asked, found, has_files = CompletionRequest((), ""), [], True
     text, code = shell.write(found, asked, has_files=has_files)
     stdout.write(text)
     stdout.flush()

@@ -17,7 +17,7 @@ _LINE = "_TYPER_COMPLETE_ARGS"
 _BREAKS = re.compile(r"[=:]+")
 
 
-class Asked(NamedTuple):
+class CompletionRequest(NamedTuple):
     """What a shell asks about: the complete words, the start of the next one, and what it adds by itself.
 
     `kept` is the part of `start` that the shell does not replace; `only_whether` asks for the exit code only.
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 class Shell(NamedTuple):
     """How to read what a shell asks, and how to write what it expects: the text and the exit code."""
 
-    read: Callable[[Mapping[str, str]], Asked]
+    read: Callable[[Mapping[str, str]], CompletionRequest]
     write: Callable[..., tuple[str, int]]
 
 
@@ -48,31 +48,31 @@ def _split(text: str) -> list[str]:
     return words
 
 
-def _read_line(environ: Mapping[str, str]) -> Asked:
+def _read_line(environ: Mapping[str, str]) -> CompletionRequest:
     text = environ.get(_LINE, "")
     words = _split(text)
     if len(words) > 1 and not text.endswith(" "):
-        return Asked(tuple(words[1:-1]), words[-1])
-    return Asked(tuple(words[1:]), "")
+        return CompletionRequest(tuple(words[1:-1]), words[-1])
+    return CompletionRequest(tuple(words[1:]), "")
 
 
-def _read_fish(environ: Mapping[str, str]) -> Asked:
+def _read_fish(environ: Mapping[str, str]) -> CompletionRequest:
     only_whether = environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args"
     return _read_line(environ)._replace(only_whether=only_whether)
 
 
-def _read_powershell(environ: Mapping[str, str]) -> Asked:
+def _read_powershell(environ: Mapping[str, str]) -> CompletionRequest:
     words, start = _split(environ.get(_LINE, "")), environ.get("_TYPER_COMPLETE_WORD_TO_COMPLETE", "")
-    return Asked(tuple(words[1:-1] if start else words[1:]), start)
+    return CompletionRequest(tuple(words[1:-1] if start else words[1:]), start)
 
 
-def _read_bash(environ: Mapping[str, str]) -> Asked:
+def _read_bash(environ: Mapping[str, str]) -> CompletionRequest:
     words, number = _split(environ["COMP_WORDS"]), int(environ["COMP_CWORD"])
     typed = words[1:number]
     last = words[number] if number < len(words) else ""
     *whole, start = _joined([*typed, last])
     kept = start if _BREAKS.fullmatch(last) else start[: len(start) - len(last)]
-    return Asked(tuple(whole), start, kept)
+    return CompletionRequest(tuple(whole), start, kept)
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -89,14 +89,14 @@ def _joined(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _write_bash(found: Sequence[Candidate], asked: Asked, **_: object) -> tuple[str, int]:
+def _write_bash(found: Sequence[Candidate], asked: CompletionRequest, **_: object) -> tuple[str, int]:
     words = [candidate.word[len(asked.kept) :] for candidate in found]
     if len(words) == 1 and words[0].endswith("="):
         words.append(f"{words[0]}http")  # with two candidates, bash adds no space after the part that they share
     return "".join(f"{word}\n" for word in words), 0
 
 
-def _write_zsh(found: Sequence[Candidate], _: Asked, *, has_files: bool) -> tuple[str, int]:
+def _write_zsh(found: Sequence[Candidate], _: CompletionRequest, *, has_files: bool) -> tuple[str, int]:
     """Return code that zsh evaluates: everything in it that varies is in single quotes."""
     parts = []
     for suffix in ("", " -S ''"):  # after `=`, no space
@@ -115,14 +115,14 @@ def _zsh_row(candidate: Candidate) -> str:
     return shlex.quote(f"{word}:{candidate.description}" if candidate.description else word)
 
 
-def _write_fish(found: Sequence[Candidate], asked: Asked, **_: object) -> tuple[str, int]:
+def _write_fish(found: Sequence[Candidate], asked: CompletionRequest, **_: object) -> tuple[str, int]:
     if asked.only_whether:
         return "", int(not found)
     # Fish keeps the start of an option with its value (`--to=`) only if the candidate has it.
     return "".join(f"{word}\t{description}\n" for word, description in found), 0
 
 
-def _write_powershell(found: Sequence[Candidate], _: Asked, **__: object) -> tuple[str, int]:
+def _write_powershell(found: Sequence[Candidate], _: CompletionRequest, **__: object) -> tuple[str, int]:
     return "".join(f"{word}:::{description or ' '}\n" for word, description in found), 0
 
 

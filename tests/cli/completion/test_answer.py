@@ -18,7 +18,7 @@ from port_hook_cli.captures.store import open_store
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.completion.answer import answer
 from port_hook_cli.cli.completion.candidate import Candidate, is_word, plain_description
-from port_hook_cli.cli.completion.shells import SHELLS, Asked
+from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest
 from tests.factories import RUN_ID, an_exchange, an_invocation
 from tests.options import command
 
@@ -204,16 +204,19 @@ def test_text_from_outside_is_a_plain_word_or_not_offered(text: str) -> None:
 
 
 def test_bash_adds_no_space_after_the_only_name_of_a_rule() -> None:
-    assert SHELLS["bash"].write([Candidate("vm=")], Asked((), "v"), has_files=False) == ("vm=\nvm=http\n", 0)
+    assert SHELLS["bash"].write([Candidate("vm=")], CompletionRequest((), "v"), has_files=False) == (
+        "vm=\nvm=http\n",
+        0,
+    )
 
 
 def test_bash_gets_only_the_part_of_a_word_that_it_replaces() -> None:
-    asked = Asked((), "--store=a", kept="--store=")
+    asked = CompletionRequest((), "--store=a", kept="--store=")
     assert SHELLS["bash"].write([Candidate("--store=abc")], asked, has_files=False) == ("abc\n", 0)
 
 
 def test_powershell_gets_words_with_descriptions() -> None:
-    assert SHELLS["pwsh"].write([Candidate("a", "b"), Candidate("c")], Asked((), ""), has_files=False) == (
+    assert SHELLS["pwsh"].write([Candidate("a", "b"), Candidate("c")], CompletionRequest((), ""), has_files=False) == (
         "a:::b\nc::: \n",
         0,
     )
