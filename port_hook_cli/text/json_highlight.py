@@ -26,18 +26,20 @@ def highlighted(lines: Iterable[Styled]) -> Iterator[Styled]:
     """Yield lines with the JSON in them (the spans of the style `json`) in color."""
     left = MAX_HIGHLIGHTED
     for line in lines:
-        if left > 0 and any(JSON in span.style for span in line.spans):
-            left -= sum(len(span.text) for span in line.spans)
-            yield line.replaced(part for span in line.spans for part in _parts(span))
-        else:
+        if not any(JSON in span.style for span in line.spans):
             yield line
+            continue
+        is_within = left > 0
+        left -= sum(len(span.text) for span in line.spans)
+        yield line.replaced(part for span in line.spans for part in _parts(span, is_within=is_within))
 
 
-def _parts(span: Span) -> Iterable[Span]:
+def _parts(span: Span, *, is_within: bool) -> Iterable[Span]:
     if JSON not in span.style:
         return (span,)
     base = span.style.replace(JSON, "").strip()
-    return json_spans(span.text, base) or (span._replace(style=base),)
+    found = json_spans(span.text, base) if is_within else []
+    return found or (span._replace(style=base),)
 
 
 def json_spans(text: str, base: str = "") -> list[Span]:

@@ -105,7 +105,9 @@ def test_zsh_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Pa
     child.expect("ready\r\n")
     child.sendline("source script.zsh; echo sour''ced")
     child.expect("sourced\r\n")
-    child.send("port-hook show \t")
+    child.send("port-hook listen --route cre\tX")
+    child.expect("create_vm=X")  # without a space
+    child.send("\x15port-hook show \t")
     child.expect("create_vm valid")
     child.expect("-- the newest capture")
     child.send("abc\t\n")
