@@ -1,5 +1,7 @@
 """Write the generated parts of the documentation: `python docs/generate.py [--check]`.
 
+- docs/man/port-hook.1: the man page, from the help of the commands
+- port_hook_cli/cli/completion/words.py: what completion knows of the commands
 - docs/explanation/how-it-works.md: the folders, from the import contract and the docstrings of the packages
 - docs/how-to/be-reachable.md: the table of tunnels, from the tunnel registry
 - docs/how-to/my-signature-is-invalid.md: the causes, from the code and docs/reproductions.toml
@@ -32,6 +34,7 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # so that modules beside this one can be imported as docs.…
 PACKAGE = Path(port_hook_cli.__file__).parent
 _LAYOUT = re.compile(r"(?s)(<!-- layout: [^\n]*-->\n```text\n).*?(```)")
 # Different values get different placeholders, so that two ports remain two ports.
@@ -185,6 +188,20 @@ def _first_line(module: Path) -> str:
     return (ast.get_docstring(ast.parse(module.read_text("utf-8"))) or "").partition("\n")[0]
 
 
+def completion_words(text: str) -> str:
+    """Return the table of words for completion."""
+    from docs import command_line
+
+    return command_line.completion_words(text)
+
+
+def man_page(text: str) -> str:
+    """Return the man page."""
+    from docs import command_line
+
+    return command_line.man_page(text)
+
+
 PAGES: dict[str, Callable[[str], str]] = {
     "docs/explanation/how-it-works.md": how_it_works,
     "docs/images/listen.svg": picture,
@@ -192,6 +209,8 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/how-to/my-signature-is-invalid.md": my_signature_is_invalid,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/settings.md": settings,
+    "docs/man/port-hook.1": man_page,
+    "port_hook_cli/cli/completion/words.py": completion_words,
     "README.md": readme,
 }
 

@@ -23,7 +23,7 @@ from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT, wrap
 from port_hook_cli.text.safe import brief, shorten
-from port_hook_cli.text.styled import Styled
+from port_hook_cli.text.styled import JSON, Styled
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
@@ -118,8 +118,9 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
     if payload.censored:
         yield _line("encrypted", Styled(brief(", ".join(payload.censored))))
     for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
-        text = f"{brief(change.path)}: {value_text(change.before)} -> {value_text(change.after)}"
-        yield _line("" if index else "changes", Styled(text))
+        before, after = ((value_text(value), JSON) for value in (change.before, change.after))
+        text = Styled.assemble(f"{brief(change.path)}: ", before, " -> ", after)
+        yield _line("" if index else "changes", text)
     if payload.problem:
         yield _line("body", Styled(brief(payload.problem), style="yellow"))
         yield from _block("", body, bytes_text(body, limit=_BODY_EXCERPT))
@@ -212,7 +213,7 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
     shown = [(brief(name, _NAME_WIDTH), value) for name, value in islice(values.items(), _MOST_INPUTS)]
     width = max((len(name) for name, _ in shown), default=0)
     for index, (name, value) in enumerate(shown):
-        text = Styled.assemble((name.ljust(width), "bold"), "  ", value_text(value))
+        text = Styled.assemble((name.ljust(width), "bold"), "  ", (value_text(value), JSON))
         yield _line("" if index else label, text)
     if len(values) > len(shown):
         yield _line("", Styled(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
@@ -242,7 +243,7 @@ def _block(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
         return
     lines = shorten(text, _BODY_EXCERPT).splitlines()
     for index, line in enumerate(lines[:_MOST_LINES]):
-        yield _line("" if index else label, Styled(line, style="dim"))
+        yield _line("" if index else label, Styled(line, style=f"dim {JSON}"))
     if len(text) > _BODY_EXCERPT or len(lines) > _MOST_LINES:
         yield _line("", Styled("and more; `port-hook show ID` shows it", style="dim"))
 

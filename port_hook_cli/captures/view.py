@@ -11,7 +11,7 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invoca
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief, shorten, wire_text
-from port_hook_cli.text.styled import Styled, cell_width
+from port_hook_cli.text.styled import JSON, Styled, cell_width
 
 COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
 
@@ -205,8 +205,9 @@ def _hex_lines(body: bytes) -> Iterator[str]:
 def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
     """Yield a text line by line, or the beginning of a binary body in hexadecimal; `option` shows all of it."""
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
+    style = "dim" if text is None else f"dim {JSON}"
     for line in lines:
-        yield _line("", line, "dim", no_wrap=True)
+        yield _line("", line, style, no_wrap=True)
     if text is not None and len(text) > _BODY_LIMIT:
         yield _line("", f"and more; {option} has all {len(body):,} bytes", "dim")
 

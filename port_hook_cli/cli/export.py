@@ -11,7 +11,6 @@ from port_hook_cli.captures.exports import EXPORT_FORMATS, Exported, find_export
 from port_hook_cli.captures.finder import CaptureFinder
 from port_hook_cli.captures.truncation import require_whole
 from port_hook_cli.cli import options
-from port_hook_cli.cli.completion import complete_export_format
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.output import write_new_file
 from port_hook_cli.invocations.forwarding import read_target, target_url
@@ -37,7 +36,6 @@ def export(
             metavar="FORMAT",
             help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.",
             parser=options.one_of(_FORMATS),
-            autocompletion=complete_export_format,
         ),
     ],
     output: Annotated[

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.cli.completion import complete_tunnel
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.options import (
     ApiTimeout,
@@ -98,7 +97,6 @@ def listen(
         typer.Option(
             metavar="NAME|URL",
             help=tunnel_help(),
-            autocompletion=complete_tunnel,
         ),
     ] = None,
     public_url: Annotated[

@@ -269,7 +269,7 @@ def _print_requests(
 ) -> ExitCode:
     written = event_of if as_lambda else request_text
     content = _SEPARATOR.join(written(sign(replay.draft), replay.url) for replay in replays)
-    write_content(content, runtime.stdout, end="\n")
+    write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
     return ExitCode.OK
 
 

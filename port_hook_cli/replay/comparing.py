@@ -75,7 +75,7 @@ def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[St
     outcome = ("same as recorded", "green") if comparison.is_same else ("different", "yellow")
     statuses = before if before == after else f"{before} → {after}"
     yield Styled.assemble((brief(source), "bold"), "  ", statuses, "  ", outcome)
-    yield from change_lines(comparison.body)
+    yield from change_lines(comparison.body, is_json=True)
     yield from change_lines([{**change, "path": f"header:{change['path']}"} for change in comparison.headers])
 
 

@@ -73,7 +73,7 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
     from port_hook_cli.invocations.delivery_view import request_text
 
     content = request_text(shown, sendable_url(url))
-    write_content(content, runtime.stdout, end="\n")
+    write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
 
 
 def show_request(made: Made, runtime: Runtime) -> None:

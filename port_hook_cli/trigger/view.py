@@ -17,6 +17,7 @@ from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import JSON
 from port_hook_cli.text.styled import Styled as Text
 from port_hook_cli.trigger.hints import response_hints
 
@@ -86,7 +87,7 @@ def _excerpt(content: bytes) -> Iterator[Text]:
         yield _line("", Text(f"({len(content):,} bytes that are not UTF-8 text)", style="dim"))
         return
     lines = text[:_MAX_EXCERPT_CHARACTERS].splitlines()
-    yield from (_line("", Text(line, style="dim")) for line in lines[:_MAX_LINES])
+    yield from (_line("", Text(line, style=f"dim {JSON}")) for line in lines[:_MAX_LINES])
     if len(text) > _MAX_EXCERPT_CHARACTERS or len(lines) > _MAX_LINES:
         yield _line("", Text("…", style="dim"))
 

@@ -523,7 +523,7 @@ def test_series_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 def test_terminal_shows_progress_and_escapes_control_characters_of_the_payload(folder: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
-    env = {**environment(folder), "TERM": "xterm", "COLUMNS": "80"}
+    env = {**environment(folder), "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
     name = payload_file(folder, '{"x":"a\u009bb"}'.encode())
     start = [sys.executable, "-m", "port_hook_cli", "replay", name]
     with counting(1) as (url, _):

@@ -392,6 +392,15 @@ def test_screen_sends_the_terminal_only_its_own_styles_and_links(kind: Kind, run
 
 
 @posix
+def test_screen_shows_inputs_and_the_body_of_a_failure_as_json_in_color() -> None:
+    delivery = Delivery(url="http://127.0.0.1:8000/", status=500, body=b'{"reason":["disk full"]}')
+    text = Terminal(120).show(an_exchange(an_invocation(a_body(a_document())), delivery=delivery))
+    assert '\x1b[36m"reason"\x1b[0m' in text
+    assert '\x1b[32m"disk full"\x1b[0m' in text
+    assert re.search(r"inputs.*\x1b\[3[235]m", text)
+
+
+@posix
 def test_compact_line_on_a_terminal_has_no_escape_sequences_from_the_payload() -> None:
     left = STYLE_OR_LINK.sub("", Terminal(120).show(hostile(Kind.ACTION_RUN, COMMANDS), compact=True))
     assert left.replace("\r\n", "").isprintable()
