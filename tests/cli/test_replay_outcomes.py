@@ -264,6 +264,16 @@ def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run
     assert "note: left out 1, which have no response to compare with" in result.err
 
 
+def test_compare_says_why_the_replay_got_no_response(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200))
+    result = run("replay", "aa00", "--compare", "--to", target.url, env=ENV)
+    assert result.code == ExitCode.TARGET
+    first, reason, _ = result.out.splitlines()
+    assert first == "aa00  200 → no response  different"
+    assert reason.startswith("  nothing listens on 127.0.0.1:")
+
+
 def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         keep(folder, an_exchange(response=Response(status=401)))
