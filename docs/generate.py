@@ -31,6 +31,8 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.clock_skew import clock_skew
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +50,7 @@ _REPLACED = (
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*\Z")
+_LISTENING = "While `port-hook listen --tunnel none` runs in another terminal, with the same `PORT_CLIENT_SECRET`:"
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
 
@@ -154,15 +157,19 @@ def _section(slug: str) -> str:
 
 
 def _told(slug: str) -> list[Cause]:
-    listed = [cause for cause in vars(causes).values() if isinstance(cause, Cause) and cause.slug == slug]
-    return listed or [causes.reserialized_indented("with an indentation of 2 spaces")]
+    # These depend on the request; these are examples.
+    made = (
+        causes.reserialized_indented("indented with 2 spaces as JSON.stringify does it"),
+        *(clock_skew(age_s, DEFAULT_TOLERANCE_S) for age_s in (600.0, -7_200.0)),
+    )
+    return [cause for cause in (*vars(causes).values(), *made) if isinstance(cause, Cause) and cause.slug == slug]
 
 
 def _shown(slug: str) -> str:
     command = tomllib.loads((ROOT / "docs" / "reproductions.toml").read_text("utf-8")).get(slug)
     if command is None:
         return "It takes many large requests at once without a good signature, so no single command shows it."
-    before = "While `port-hook listen --tunnel none` runs:\n\n" if slug == "replayed" else ""
+    before = f"{_LISTENING}\n\n" if slug == "replayed" else ""
     return f"{before}```sh\n{command.strip()}\n```"
 
 

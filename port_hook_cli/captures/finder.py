@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from port_hook_cli.captures.reading import LateStore, open_captures
 from port_hook_cli.captures.request_file import NotARequest, capture_in
+from port_hook_cli.captures.store import LAST, CaptureStore
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runtime import Runtime
-
-if TYPE_CHECKING:
-    from port_hook_cli.captures.store import CaptureStore
 
 _KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP request or a payload."
 
@@ -52,7 +49,7 @@ class CaptureFinder:
             raise UsageError("A capture's name is empty.", hint="Is a variable of your shell unset?")
         if name == "-" or self._is_file(name):
             return _from_file(name, read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin))
-        return FoundCapture(name, self.store().get(name))
+        return FoundCapture(name, self._in_store(name))
 
     def store(self) -> CaptureStore:
         """Return the open store; raises StoreError."""
@@ -61,6 +58,14 @@ class CaptureFinder:
     def last_target(self) -> str | None:
         """Return where the last listener with the store forwarded to, None if the store was not needed so far."""
         return self._store.open().last_target() if self._store.is_open else None
+
+    def _in_store(self, name: str) -> Exchange:
+        try:
+            return self.store().get(name)
+        except StoreError as error:
+            if name == LAST or not self._store.is_open:
+                raise
+            raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
 
     def _is_file(self, name: str) -> bool:
         try:

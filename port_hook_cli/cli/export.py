@@ -60,7 +60,7 @@ def export(
     row = find_export(format_)
     assert row is not None
     if len(captures) > 1 and not row.takes_many:
-        raise UsageError(f"The format {format_} has room for one capture.", hint="Run the command once for each.")
+        raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
     with closing(CaptureFinder(store, runtime)) as finder:
         found = [_exported(name, target, finder) for name in captures]

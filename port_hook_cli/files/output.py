@@ -6,22 +6,30 @@ import os
 from pathlib import Path
 
 from port_hook_cli.errors import StoreError
+from port_hook_cli.files.input import require_name
 
 
 def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
     """Write a file that only the user can read; raises StoreError if it exists or cannot be written.
 
+    Raises UsageError for an empty name.
+
     A file or link of that name may have been put there by a stranger, to have another file overwritten.
     """
+    require_name(name)
     path = cwd / name
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags, 0o600)
     except FileExistsError as error:
         raise StoreError(f"{name} already exists.", hint="Remove it, or name another file.") from error
+    except FileNotFoundError as error:
+        raise StoreError(f"The folder of {name} does not exist.", hint="Create it, or name another file.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"{name} cannot be written: {reason}.", hint="Name a file in a folder of yours.") from error
+        raise StoreError(
+            f"{name} cannot be written: {reason}.", hint="Name a file in a folder that you may write to."
+        ) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

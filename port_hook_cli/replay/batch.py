@@ -152,16 +152,22 @@ def _find_failed(plan: ReplayPlan, runtime: Runtime) -> list[ReplaySource]:
         sources, done = find_failed(captures, plan.since_s)
     if done:
         tell(f"note: left out {done}, whose latest replay did not fail", runtime)
+    found = done + len(sources)
     if plan.ignoring is not None:
         forwarded = [source for source in sources if source.recorded is not None]
         if len(forwarded) < len(sources):
             tell(f"note: left out {len(sources) - len(forwarded)}, which have no response to compare with", runtime)
         sources = forwarded
-    if sources:
-        tell(f"{'Captures' if len(sources) > 1 else 'Capture'} that failed: {len(sources)}, oldest first.", runtime)
-    else:
-        tell("No captures failed, so there is nothing to send.", runtime)
+    tell(_announcement(len(sources), found), runtime)
     return sources
+
+
+def _announcement(count: int, found: int) -> str:
+    if count > 1:
+        return f"Found {count} captures that failed, oldest first."
+    if count:
+        return "Found 1 capture that failed."
+    return "There is nothing else to send." if found else "No captures failed, so there is nothing to send."
 
 
 def _read_file(name: str, *, runtime: Runtime) -> bytes | None:

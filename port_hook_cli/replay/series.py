@@ -131,8 +131,9 @@ def _find_capture(name: str, places: SourcePlaces) -> Exchange:
     if places.is_directory(name):
         raise StoreError(f"{name} is a directory; a file or a capture is needed.", hint="Name a file in it.")
     if captures is None:
+        missing = "this folder has no capture store to search."
         raise StoreError(
-            f"There is no file {name}, and this folder has no capture store to search.",
+            missing.capitalize() if name == LAST else f"There is no file {name}, and {missing}",
             hint="Name a file with a payload, or capture a request first: `port-hook listen`.",
         )
     raise UsageError(

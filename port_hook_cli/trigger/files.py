@@ -16,7 +16,7 @@ from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.folders import DOCUMENT_SUFFIXES, documents_in
-from port_hook_cli.files.input import read_input
+from port_hook_cli.files.input import read_input, require_name
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
@@ -58,11 +58,12 @@ class ActionLocation:
 def locate(name: str, runtime: Runtime) -> ActionLocation:
     """Return where the action `name` is: a file, a directory of files, either with `#ID`, or an identifier in Port.
 
-    A workflow in Port is `ID` or `ID#NODE`. Raises StoreError for a missing file. A bare name means a directory only
-    where it is written as a path: `actions/`.
+    A workflow in Port is `ID` or `ID#NODE`. A bare name means a directory only where it is written as a path:
+    `actions/`. Raises StoreError for a missing file, and UsageError for an empty name.
     """
     if name == "-" or _is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
         return ActionLocation(name, name)
+    require_name(name)
     file, mark, identifier = name.rpartition("#")
     if mark and (file == "-" or _is_file(file, runtime) or _is_directory(file, runtime)):
         return ActionLocation(name, file, identifier)

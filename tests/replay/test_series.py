@@ -126,6 +126,8 @@ async def test_an_unknown_name_names_every_place_that_was_searched() -> None:
         await find_source("wxyz", places(Shelf()))
     with pytest.raises(StoreError, match="no file wxyz, and this folder has no capture store"):
         await find_source("wxyz", places())
+    with pytest.raises(StoreError, match=r"^This folder has no capture store"):
+        await find_source("last", places())
 
 
 def a_replay(name: str) -> Replay:
