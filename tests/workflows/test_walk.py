@@ -84,7 +84,8 @@ class Outside:
     steps: list[Step] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    has_agent = True
+    has_agent: bool = True
+    publishes: bool = False
 
     def now(self) -> str:
         return AT
