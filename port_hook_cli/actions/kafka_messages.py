@@ -1,14 +1,19 @@
 """The messages that Port publishes to `ORG_ID.runs`, without their signature headers.
 
-The message of a KAFKA action is its rendered payload. A message of a request that the execution agent sends has `payload.action.invocationMethod` and `context.runId`, which
-the published agent reads. Port does not document where the body template of such an action goes; here it is where the
-agent puts it in its polling mode. The source of each shape is in docs/reference/agent-forms.md.
+The message of a KAFKA action is its rendered payload. A message of a request that the execution agent sends has
+`payload.action.invocationMethod` and `context.runId`, which the published agent reads. Port does not document where the
+body template of such an action goes; here it is where the agent puts it in its polling mode.
+docs/reference/agent-forms.md names the source of each shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from port_hook_cli.actions.action import WEBHOOK
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.templates import UNDEFINED
 
 WRAPPER_REMARK = "Port does not document what it puts around the payload of a KAFKA node"
 RUNS_TOPIC = "{}.runs"
@@ -46,6 +51,20 @@ def node_message(payload: Any, *, node_run_id: str, workflow_run_id: str) -> dic
     on Port's page about workflow runs reads.
     """
     return {"context": {"workflowRunId": workflow_run_id, "nodeRunId": node_run_id}, "payload": payload}
+
+
+def agent_config(request: RenderedRequest) -> dict[str, Any]:
+    """Return a rendered request as a node's config. Whether Port renders it before the agent gets it is unknown."""
+    body = {} if request.body is UNDEFINED else {"body": request.body}
+    return {
+        "type": WEBHOOK,
+        "url": request.url,
+        "method": request.method,
+        "headers": dict(request.headers),
+        "synchronized": request.synchronized,
+        "agent": request.agent,
+        **body,
+    }
 
 
 def _object(value: Any) -> Mapping[str, Any]:

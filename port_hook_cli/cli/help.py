@@ -25,7 +25,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Storage": ("--store", "--max-captures", "--max-store", "--max-body", "--keep-secrets"),
     },
     "trigger": {
-        "Target": ("--to", "--route", "--to-its-url", "--timeout"),
+        "Target": ("--to", "--route", "--to-its-url", "--kafka", "--timeout"),
         "Run": (
             "--input", "--inputs", "--entity", "--event", "--user", "--operation", "--run-id", "--origin", "--secrets",
             "--strict",

@@ -12,10 +12,6 @@ from contextlib import contextmanager
 from port_hook_cli.errors import BrokerError
 from port_hook_cli.kafka.connection import is_loopback_broker
 
-EMBEDDED_LIMITS = (
-    "The embedded broker is for one consumer on this machine: it has no TLS and no passwords, it forgets its messages "
-    "when the sandbox ends, and it cannot look up messages by time."
-)
 _START_S = 10.0
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from port_hook_cli.kafka.client import KafkaError, Producer
 
 PUBLISH_TIMEOUT_S = 10.0
+_FIND_TIMEOUT_S = 5.0
 _POLL_S = 0.05
 _HINT = "Check that the broker is running, and its address."
 
@@ -58,8 +59,9 @@ class KafkaPublisher:
         from port_hook_cli.kafka.client import KafkaException
 
         try:
-            await asyncio.to_thread(self._producer.list_topics, topic, self._timeout_s)
+            await asyncio.to_thread(self._producer.list_topics, topic, min(_FIND_TIMEOUT_S, self._timeout_s))
         except KafkaException as error:
+            self._producer.poll(0)  # collects the cause, which the exception does not have
             raise self._failure(f"Kafka at {self._address} cannot be reached", error.args[0]) from None
 
     async def publish(self, topic: str, message: bytes) -> Published:

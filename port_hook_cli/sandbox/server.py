@@ -114,9 +114,9 @@ class Sandbox:
         `strict_runs` is set. `actions` replace the sample action. `state` is the file that stores the state (raises
         StoreError if it cannot be used). `kafka_brokers` (`HOST:PORT`) are those that GET /v1/kafka-credentials names.
         `publisher` publishes what is for Port's agent and KAFKA actions; without one, nothing is published, and the
-        agent claims its requests. Raises BrokerError if its brokers do not respond. `invoker` makes the requests of runs; without one, no requests are
-        sent. `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run
-        that was started here, and `on_delivery` for each request that was sent.
+        agent claims its requests. Raises BrokerError if its brokers do not respond. `invoker` makes the requests of
+        runs; without one, no requests are sent. `sending` says how they are sent. `on_event` is called after each call,
+        `on_run` for each step of a run that was started here, and `on_delivery` for each request that was sent.
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
         with _opened(state) as file:
@@ -157,6 +157,11 @@ class Sandbox:
     def client_secret(self) -> Secret:
         """The client secret of the sandbox, which is valid nowhere else."""
         return self._state.client_secret
+
+    @property
+    def organization(self) -> str:
+        """The id of the sandbox's organization."""
+        return str(self._state.organization["id"])
 
     @property
     def topic(self) -> str | None:

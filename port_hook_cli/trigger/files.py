@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from port_hook_cli.actions.action import BadAction, PortAction, pick_action, read_action
+from port_hook_cli.actions.action import KAFKA, WEBHOOK, BadAction, PortAction, pick_action, read_action
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
@@ -113,7 +113,7 @@ def find_action(
         if is_version1(picked):
             picked = converted(picked)
             print(f"note: {printable(CONVERTED.format(picked.get('identifier')))}", file=runtime.stderr)
-        return read_action(picked)
+        return read_action(picked, methods=(WEBHOOK, KAFKA))
     except (BadAction, BadWorkflow) as error:
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
 

@@ -8,9 +8,8 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_node_message, node_message
+from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, agent_node_message, node_message
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
@@ -156,7 +155,7 @@ class _SandboxEffects:
             return None  # the agent claims it; `observe` has recorded that
         try:
             if request.agent and self._topic is not None:
-                await self._topic.publish(agent_node_message(_config_of(request), node_run_id=current.id))
+                await self._topic.publish(agent_node_message(agent_config(request), node_run_id=current.id))
                 return None
             return await self._deliver(current.id, request)
         except PortHookError as problem:
@@ -191,7 +190,7 @@ class _SandboxEffects:
             raise _Overtaken  # cancelled, or the sandbox was reset, while the request was under way
         self._state.workflows.save(step.run)
         if self.has_agent and _is_for_agent(step) and step.request is not None:
-            self._state.workflows.report(step.node_run.id, is_for_agent=True, config=_config_of(step.request))
+            self._state.workflows.report(step.node_run.id, is_for_agent=True, config=agent_config(step.request))
         self._tell(step.run, f"{_told(step)}{'' if step.delivery is None else self._hint(step.delivery)}")
         self._commit()
 
@@ -225,20 +224,6 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     state.set_entity(blueprint, identifier, merged)
     remarks = ("Port does not document the output of an UPSERT_ENTITY node",)
     return NodeOutcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
-
-
-def _config_of(request: RenderedRequest) -> dict[str, Any]:
-    """Return a rendered request as a node's config. Whether Port renders it before the agent claims is unknown."""
-    body = {} if request.body is UNDEFINED else {"body": request.body}
-    return {
-        "type": str(NodeType.WEBHOOK),
-        "url": request.url,
-        "method": request.method,
-        "headers": dict(request.headers),
-        "synchronized": request.synchronized,
-        "agent": request.agent,
-        **body,
-    }
 
 
 def _is_for_agent(step: Step) -> bool:
