@@ -103,8 +103,7 @@ class HandlerEffects:
 
     async def observe(self, step: Step) -> None:
         """Show a step."""
-        url = None if step.request is None else self._url(step.node, step.request)
-        self._observe(step, url)
+        self._observe(step, None if step.request is None else self._shown_url(step.node, step.request))
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
         """Send a node's request to the user's handler, also one that Port's agent would send without a topic."""
@@ -210,6 +209,9 @@ class HandlerEffects:
             )
         output = {"entity": answer.get("entity") or entity}
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output, remarks=(_UNKNOWN_OUTPUT,)))
+
+    def _shown_url(self, node: Node, request: RenderedRequest) -> str:
+        return request.url if request.agent and self._topic is not None else self._url(node, request)
 
     def _url(self, node: Node, request: RenderedRequest) -> str:
         to = self._options.routes.get(node.identifier, self._options.to)
