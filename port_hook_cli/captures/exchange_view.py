@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
 from port_hook_cli.invocations.delivery_hints import delivery_hint
-from port_hook_cli.invocations.models import Delivery, Exchange, Kind, Payload, Response, Simulated, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Delivery,
+    Exchange,
+    Invocation,
+    Kind,
+    Payload,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
@@ -49,14 +59,14 @@ def compact_line(exchange: Exchange) -> Styled:
     parts: list[str | tuple[str, str] | Styled] = [
         (clock_time(invocation.received_at), "dim"),
         (brief(what_it_is(exchange.payload), 80), "bold"),
-        f"{brief(invocation.method, 20)} {brief(invocation.target, 80)}",
+        _place(invocation, 80),
         Styled.assemble("signature ", (str(verdict.status), f"bold {status_color(verdict.status)}")),
     ]
     if verdict.slugs:
         parts.append((brief(f"[{', '.join(verdict.slugs)}]", 80), status_color(verdict.status)))
     if delivery is not None:
         parts.append(Styled.assemble("handler ", (_outcome(delivery), "green" if delivery.ok else "red")))
-    if exchange.response is not None:
+    if exchange.response is not None and invocation.origin is None:
         parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
     if exchange.simulated is not None:
         parts.append((f"simulated {_simulated_text(exchange.simulated)}", "yellow"))
@@ -140,17 +150,24 @@ def cause_lines(verdict: Verdict) -> Iterator[Styled]:
 
 def _head(exchange: Exchange) -> Styled:
     invocation, verdict, response = exchange.invocation, exchange.verdict, exchange.response
-    outcome = (f"-> {response.status}  ", _response_style(response)) if response else ""
+    is_answered = response is not None and invocation.origin is None  # no one gets a response to a message
+    outcome = (f"-> {response.status}  ", _response_style(response)) if response and is_answered else ""
     return Styled.assemble(
         (clock_time(invocation.received_at), "dim"),
         "  ",
         (brief(what_it_is(exchange.payload)), "bold"),
-        f"  {brief(invocation.method, 20)} {brief(invocation.target, 120)}  signature ",
+        f"  {_place(invocation, 120)}  signature ",
         (str(verdict.status), f"bold {status_color(verdict.status)}"),
         "  ",
         outcome,
         (brief(invocation.id, 20), "dim"),
     )
+
+
+def _place(invocation: Invocation, limit: int) -> str:
+    if invocation.origin is not None:
+        return f"kafka {brief(invocation.origin.name, limit)}"
+    return f"{brief(invocation.method, 20)} {brief(invocation.target, limit)}"
 
 
 def _verdict(verdict: Verdict) -> Iterator[Styled]:
@@ -186,6 +203,10 @@ def _simulated_text(simulated: Simulated) -> str:
 
 def _response(exchange: Exchange) -> Iterator[Styled]:
     if exchange.response is None:
+        return
+    if exchange.invocation.origin is not None:
+        if exchange.refused:
+            yield _line("refused", Styled("not forwarded"))
         return
     refused = " and not forwarded" if exchange.refused else ""
     yield _line("responded", Styled(f"{exchange.response.status}{refused}"))

@@ -12,6 +12,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "--tunnel", "--public-url", "--domain", "--accept-host-key", "--probe-interval", "--exit-on-tunnel-loss",
             "--copy",
         ),
+        "Kafka": ("--kafka", "--since", "--from-end", "--group", "--take-over"),
         "Actions and workflows in Port": ("--retarget", "--yes", "--api-timeout", "--insecure-api"),
         "Verification": (
             "--secret-file", "--org", "--tolerance", "--strict", "--refuse-replays", "--allow-unverified",

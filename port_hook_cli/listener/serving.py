@@ -17,7 +17,7 @@ from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
-from port_hook_cli.invocations.source import OpenSource, Source, SourceContext
+from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, Listening
 from port_hook_cli.listener.policy import Policy
@@ -100,6 +100,8 @@ async def listening(
         # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
         seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
         writer = StoreWriter(store, asyncio.get_running_loop())
+        # Read before anything is written: then the store is the writer's.
+        messages = _message_log(store, writer) if sources else MessageLog()
         stack.push_async_callback(writer.close)
         forwarder = await stack.enter_async_context(
             HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
@@ -123,6 +125,8 @@ async def listening(
             new_id=runtime.new_id,
             mount=plan.policy.routes.mount,
             max_body=plan.max_body,
+            is_counted=plan.count is not None,
+            messages=messages,
         )
         probe_endpoint = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
         server = HttpSource(context, probe_endpoint=probe_endpoint, names=public.names)
@@ -178,6 +182,10 @@ class _WaitingPipeline:
 async def _drain(sources: Sequence[Source]) -> None:
     """Close all sources at the same time, so that together they take as long as the slowest one."""
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
+
+
+def _message_log(store: CaptureStore, writer: StoreWriter) -> MessageLog:
+    return MessageLog(positions=store.kafka_positions(), saved=tuple(store.saved_messages()), keep=writer.keep_position)
 
 
 def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -> None:
