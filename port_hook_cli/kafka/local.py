@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from port_hook_cli.errors import UsageError
 from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, is_loopback_broker
 from port_hook_cli.kafka.embedded import embedded_broker
-from port_hook_cli.kafka.producer import KafkaPublisher
+from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, KafkaPublisher
 from port_hook_cli.text.safe import brief
 
 EMBEDDED = "embedded"
@@ -36,13 +36,17 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def local_publisher(brokers: tuple[str, ...] | None) -> AsyncIterator[tuple[KafkaPublisher, tuple[str, ...]]]:
+async def local_publisher(
+    brokers: tuple[str, ...] | None, *, timeout_s: float = PUBLISH_TIMEOUT_S
+) -> AsyncIterator[tuple[KafkaPublisher, tuple[str, ...]]]:
     """Yield what publishes to `brokers`, or to an embedded broker without any, and the addresses.
+
+    `timeout_s` is how long a broker may take to confirm a message.
 
     Raises BrokerError if the embedded broker does not start, or without confluent-kafka.
     """
     with embedded_broker() if brokers is None else nullcontext(brokers[0]) as address:
         found = brokers or (address,)
         connection = KafkaConnection(brokers=found, protocol=SecurityProtocol.PLAINTEXT)
-        async with KafkaPublisher(connection) as publisher:
+        async with KafkaPublisher(connection, timeout_s=timeout_s) as publisher:
             yield publisher, found

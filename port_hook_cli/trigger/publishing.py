@@ -69,9 +69,10 @@ async def opened_topic(
 ) -> AsyncIterator[SignedTopic]:
     """Yield the topic of the organization's runs at the plan's brokers; raises SettingsError and PortApiError."""
     from port_hook_cli.kafka.local import local_publisher
+    from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S
 
     name = RUNS_TOPIC.format(await _organization(plan, settings, runtime))
-    async with local_publisher(plan.brokers) as (publisher, _):
+    async with local_publisher(plan.brokers, timeout_s=plan.timeout_s or PUBLISH_TIMEOUT_S) as (publisher, _):
         yield SignedTopic(name, publisher, plan, settings, runtime)
 
 
