@@ -16,8 +16,6 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import UNDEFINED
 
 WRAPPER_REMARK = "Port does not document what it puts around the payload of a KAFKA node"
-RUNS_TOPIC = "{}.runs"
-"""The topic of invocations, for an organization's id."""
 
 
 def agent_message(body: Any, method: Mapping[str, Any], *, run_id: str) -> dict[str, Any]:

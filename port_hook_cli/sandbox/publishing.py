@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from port_hook_cli.actions.kafka_messages import RUNS_TOPIC
+from port_hook_cli.kafka.connection import CHANGE_LOG_SUFFIX, RUNS_SUFFIX
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signed_message import signed_message
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -33,11 +33,12 @@ class RunsTopic:
     @property
     def name(self) -> str:
         """The name of the topic."""
-        return RUNS_TOPIC.format(self._state.organization["id"])
+        return f"{self._state.organization['id']}{RUNS_SUFFIX}"
 
     async def open(self) -> None:
-        """Make sure that a consumer finds the topic; raises BrokerError."""
-        await self._publisher.find(self.name)
+        """Make sure that a consumer finds the topic, and that of the change log; raises BrokerError."""
+        for name in (self.name, f"{self._state.organization['id']}{CHANGE_LOG_SUFFIX}"):
+            await self._publisher.find(name)
 
     async def publish(self, document: Any) -> str:
         """Publish a message and return where it is; raises BrokerError if it is not confirmed."""

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import PortAction
-from port_hook_cli.actions.kafka_messages import RUNS_TOPIC
 from port_hook_cli.errors import BrokerError, ExitCode, SettingsError, TargetError, UsageError
+from port_hook_cli.kafka.connection import RUNS_SUFFIX
+from port_hook_cli.kafka.environment import ORG_ID, read_kafka_settings
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
@@ -22,10 +23,7 @@ from port_hook_cli.trigger.plan import TriggerPlan
 if TYPE_CHECKING:
     from port_hook_cli.kafka.producer import KafkaPublisher, Published
 
-ORGANIZATION_VARIABLE = "PORT_ORG_ID"
-"""The variable in which Port's execution agent, too, finds the organization's id."""
-
-_ORGANIZATION_HINT = f"Set {ORGANIZATION_VARIABLE} to your organization's id."
+_ORGANIZATION_HINT = f"Set {ORG_ID} to your organization's id."
 
 
 class SignedTopic:
@@ -71,7 +69,7 @@ async def opened_topic(
     from port_hook_cli.kafka.local import local_publisher
     from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S
 
-    name = RUNS_TOPIC.format(await _organization(plan, settings, runtime))
+    name = await _topic(plan, settings, runtime)
     async with local_publisher(plan.brokers, timeout_s=plan.timeout_s or PUBLISH_TIMEOUT_S) as (publisher, _):
         yield SignedTopic(name, publisher, plan, settings, runtime)
 
@@ -143,14 +141,15 @@ async def _make(
     )
 
 
-async def _organization(plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime) -> str:
-    """Return the organization's id: from the environment, else from the API."""
-    if given := runtime.environ.get(ORGANIZATION_VARIABLE, "").strip():
-        return given
+async def _topic(plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime) -> str:
+    """Return the topic of the runs, by the organization's id from the user's own places or from the API."""
+    known = read_kafka_settings(runtime.environ, runtime.home)
+    if known.runs_topic or known.org_id:
+        return known.runs_topic or f"{known.org_id}{RUNS_SUFFIX}"
     async with open_port_api(settings(), runtime, timeout_s=plan.api_timeout_s) as api:
         answer = await api.call("GET", "/v1/organization")
     found = answer.get("organization")
     identifier = found.get("id") if isinstance(found, dict) else None
     if not isinstance(identifier, str) or not identifier:
         raise SettingsError("Port's API did not return the organization's id.", hint=_ORGANIZATION_HINT)
-    return identifier
+    return f"{identifier}{RUNS_SUFFIX}"

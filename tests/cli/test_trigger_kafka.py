@@ -203,7 +203,7 @@ def test_workflow_publishes_the_request_of_a_node_for_the_agent(run: Run, folder
     assert end["waits_for"]["node"] == "do"
     with reading(broker, TOPIC) as topic:
         messages = [topic.next_document()]
-        while messages[-1]["context"].get("runId") != step["node_run_id"]:
+        while messages[-1].get("context", {}).get("runId") != step["node_run_id"]:
             messages.append(topic.next_document())
     assert messages[-1]["context"]["nodeConfig"]["body"] == {"n": 1}
 

@@ -1,0 +1,127 @@
+"""`sandbox --kafka` as a process, with a consumer that reports like Port's execution agent."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from tests.processes import environment
+from tests.record_schemas import checked
+from tests.servers import NO_TLS
+from tests.topics import reading, tansu, tansu_broker
+
+
+def an_action() -> dict[str, Any]:
+    method = {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "agent": True, "synchronized": True}
+    return {**create_vm_action(), "invocationMethod": method}
+
+
+@contextmanager
+def a_sandbox_process(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """Run `sandbox --json` and yield the process and its first record."""
+    (folder / "action.json").write_text(json.dumps(an_action()))
+    with subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "sandbox", "--json", "--actions", "action.json", *options],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, checked(json.loads(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+def run_through_the_topic(ready: dict[str, Any]) -> dict[str, Any]:
+    """Start a run, read its message, report it as the agent does, and return the run."""
+    with httpx.Client(base_url=ready["url"], verify=NO_TLS) as client:
+        credentials = {"clientId": ready["client_id"], "clientSecret": ready["client_secret"]}
+        token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
+        client.headers["authorization"] = f"Bearer {token}"
+        given = client.get("/v1/kafka-credentials").json()["credentials"]
+        assert given["brokers"] == ready["kafka"]["brokers"]
+        started = client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "a"}}).json()["run"]
+        with reading(given["brokers"][0], f"{given['username']}.runs") as topic:
+            assert topic.name == ready["kafka"]["topic"]
+            assert topic.next_document()["context"]["runId"] == started["id"]
+        path = f"/v1/actions/runs/{started['id']}"
+        client.patch(path, json={"status": "SUCCESS"})
+        return dict(client.get(path).json()["run"])
+
+
+def test_embedded_broker_carries_a_run_from_the_sandbox_to_a_consumer(tmp_path: Path) -> None:
+    with a_sandbox_process(tmp_path, "--kafka", "embedded") as (process, ready):
+        assert ready["kafka"]["embedded"] is True
+        assert run_through_the_topic(ready)["status"] == "SUCCESS"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    notes = [record["note"] for record in map(json.loads, out.splitlines()) if record["type"] == "run"]
+    assert notes[0] == f"publishing to {ready['kafka']['topic']}"
+    assert notes[1].startswith(f"published to {ready['kafka']['topic']}, partition ")
+
+
+@pytest.mark.skipif(tansu() is None, reason="there is no Tansu broker for this platform")
+def test_sandbox_publishes_to_the_broker_that_it_is_given(tmp_path: Path) -> None:
+    program = tansu()
+    assert program is not None
+    with tansu_broker(program) as broker, a_sandbox_process(tmp_path, "--kafka", broker) as (_, ready):
+        assert (ready["kafka"]["embedded"], ready["kafka"]["brokers"]) == (False, [broker])
+        assert run_through_the_topic(ready)["status"] == "SUCCESS"
+
+
+def test_sandbox_prints_the_broker_and_its_limits(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "sandbox", "--kafka", "embedded"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            exports = [process.stdout.readline() for _ in range(5)]
+            shown = [process.stderr.readline() for _ in range(3)]
+        finally:
+            process.kill()
+    organization = exports[4].strip().removeprefix("export PORT_ORG_ID=")
+    assert shown[0].startswith(f"Publishing to {organization}.runs at 127.0.0.1:")
+    assert "for one consumer on this machine: it has no TLS and no passwords" in shown[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--kafka", "kafka.example.com:9092"), "only to brokers on this machine"),
+        (("--kafka", "embedded", "--kafka-broker", "127.0.0.1:9092"), "--kafka and --kafka-broker exclude each other"),
+        (("--kafka", "9092"), "is not the address of a Kafka broker"),
+    ],
+)
+def test_sandbox_refuses_a_broker_that_it_cannot_publish_to(
+    tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "port_hook_cli", "sandbox", *options],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
