@@ -210,7 +210,7 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
         return
     refused = " and not forwarded" if exchange.refused else ""
     yield _line("responded", Styled(f"{exchange.response.status}{refused}"))
-    fate = run_fate(exchange.payload, exchange.response)
+    fate = run_fate(exchange.payload, exchange.response, is_message=exchange.is_message)
     if fate is RunFate.NO_RUN or exchange.refused:
         return
     is_good = _is_2xx(exchange.response)

@@ -252,7 +252,7 @@ def _fate(exchange: Exchange) -> str | None:
     """Return what Port makes of the response, None where it gets no response or there is no run."""
     if exchange.response is None or exchange.invocation.origin is not None or _is_refused(exchange):
         return None
-    fate = run_fate(exchange.payload, exchange.response)
+    fate = run_fate(exchange.payload, exchange.response, is_message=exchange.is_message)
     if fate is RunFate.NO_RUN:
         return None
     return fate_message(fate, exchange.payload, is_good=exchange.response.status // 100 == 2)  # noqa: PLR2004

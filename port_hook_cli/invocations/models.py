@@ -270,3 +270,8 @@ class Exchange:
     response: Response | None = None
     refused: bool = False
     simulated: Simulated | None = None
+
+    @property
+    def is_message(self) -> bool:
+        """Whether the invocation was a message of Kafka."""
+        return self.invocation.origin is not None

@@ -262,7 +262,11 @@ class Listening:
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
         if exchange.invocation.origin is not None:  # no one gets the response
             return
-        if run_id and response is not None and run_fate(exchange.payload, response) in OPEN_FATES:
+        if (
+            run_id
+            and response is not None
+            and run_fate(exchange.payload, response, is_message=exchange.is_message) in OPEN_FATES
+        ):
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
