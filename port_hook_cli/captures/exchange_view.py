@@ -27,7 +27,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runs.view import fate_message, report_command
+from port_hook_cli.runs.view import fate_message, message_fate, report_command
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
@@ -92,7 +92,7 @@ def exchange_lines(
     yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
     yield from _decrypted(decrypted)
     if exchange.delivery is not None:
-        yield from _delivery(exchange.delivery, conflict)
+        yield from _delivery(exchange.delivery, conflict, is_message=exchange.is_message)
     if exchange.simulated is not None:
         yield _line("simulated", Styled(_simulated_text(exchange.simulated), style="yellow"))
     yield from _response(exchange)
@@ -176,7 +176,7 @@ def _verdict(verdict: Verdict) -> Iterator[Styled]:
     yield from cause_lines(verdict)
 
 
-def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
+def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterator[Styled]:
     style = "green" if delivery.ok else "red"
     yield _line("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
     if delivery.ok:
@@ -185,7 +185,7 @@ def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
         yield _line("", Styled(brief(delivery.error), style=style))
     if delivery.body:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
-    if hint := delivery_hint(delivery):
+    if hint := delivery_hint(delivery, is_message=is_message):
         yield _line("hint", Styled(hint))
     if conflict and delivery.status in _MAY_BE_A_WRONG_SECRET:
         yield _line("", Styled(conflict))
@@ -205,8 +205,7 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
     if exchange.response is None:
         return
     if exchange.invocation.origin is not None:
-        if exchange.refused:
-            yield _line("refused", Styled("not forwarded"))
+        yield from _message_outcome(exchange)
         return
     refused = " and not forwarded" if exchange.refused else ""
     yield _line("responded", Styled(f"{exchange.response.status}{refused}"))
@@ -217,6 +216,18 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
     yield _line("in Port", Styled(fate_message(fate, exchange.payload, is_good=is_good)))
     if fate in OPEN_FATES:
         command = report_command(exchange.payload.run_id or "", failed=not is_good)
+        if command:
+            yield _line("", Styled(command, style="cyan", no_wrap=True))
+
+
+def _message_outcome(exchange: Exchange) -> Iterator[Styled]:
+    """Yield what becomes of the run of a message: nobody waits for a response to one."""
+    payload, response = exchange.payload, exchange.response
+    if exchange.refused or response is None:
+        yield _line("refused", Styled("not forwarded"))
+    elif fate := message_fate(payload):
+        yield _line("in Port", Styled(fate))
+        command = "" if payload.synchronized else report_command(payload.run_id or "", failed=not _is_2xx(response))
         if command:
             yield _line("", Styled(command, style="cyan", no_wrap=True))
 

@@ -61,10 +61,10 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
     A workflow in Port is `ID` or `ID#NODE`. Raises StoreError for a missing file. A bare name means a directory only
     where it is written as a path: `actions/`.
     """
-    if name == "-" or _is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
+    if name == "-" or is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
         return ActionLocation(name, name)
     file, mark, identifier = name.rpartition("#")
-    if mark and (file == "-" or _is_file(file, runtime) or _is_directory(file, runtime)):
+    if mark and (file == "-" or is_file(file, runtime) or _is_directory(file, runtime)):
         return ActionLocation(name, file, identifier)
     directory, _, inside = name.partition("#")
     if mark and _is_directory(directory, runtime):
@@ -164,7 +164,8 @@ def _named(name: str) -> Iterator[None]:
         raise UsageError(f"{name} {error}.", hint="Correct it.") from error
 
 
-def _is_file(name: str, runtime: Runtime) -> bool:
+def is_file(name: str, runtime: Runtime) -> bool:
+    """Return whether `name` is a file of the working folder."""
     try:
         return bool(name) and (runtime.cwd / name).is_file()
     except (OSError, ValueError):  # the name is too long, or invalid for a file

@@ -90,14 +90,29 @@ async def publish_invocation(
     """
     made = await _make(action, asked, plan, invoker, masker, settings, runtime)
     warn(made.errors, masker, runtime)
-    if not plan.sends:
-        print_message(made, runtime, json=plan.json)
-        return ExitCode.OK
-    if not plan.brokers:
+    if plan.sends and not plan.brokers:
         raise UsageError(
             f"The action {action.identifier} is invoked by Kafka: Port publishes a message and sends no request.",
             hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
         )
+    return await publish_made(made, plan, settings, runtime, announce)
+
+
+async def _tell_no_one(_: Mapping[str, Any]) -> None:
+    return
+
+
+async def publish_made(
+    made: MadeMessage,
+    plan: TriggerPlan,
+    settings: Callable[[], Settings],
+    runtime: Runtime,
+    announce: Callable[[Mapping[str, Any]], Awaitable[None]] = _tell_no_one,
+) -> ExitCode:
+    """Publish or print a message; raises TargetError, and what the search for the topic raises."""
+    if not plan.sends:
+        print_message(made, runtime, json=plan.json)
+        return ExitCode.OK
     async with opened_topic(plan, settings, runtime) as topic:
         if not plan.json:
             show_message(made, topic.name, runtime)

@@ -63,8 +63,8 @@ def message_record(
     return {
         "schema": TRIGGER,
         "type": "message",
-        "action": action,
-        "run_id": run_id,
+        "action": action or None,
+        "run_id": run_id or None,
         "message": message,
         "synchronized": synchronized,
         "agent": agent,

@@ -63,6 +63,11 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
             insecure_api=plan.insecure_api,
         )
     )
+    if plan.brokers:
+        from port_hook_cli.trigger.captured_message import find_captured, publish_captured
+
+        if (captured := find_captured(plan, runtime)) is not None:
+            return publish_captured(captured, plan, settings, runtime)
     action = find_action(source, runtime, settings, api_timeout_s=plan.api_timeout_s)
     if isinstance(action, FoundWorkflow):
         return _run_workflow(action, plan, settings, runtime)

@@ -69,8 +69,9 @@ def response_lines(
 
 def message_lines(name: str, run_id: str, *, topic: str, content: bytes) -> Iterator[Text]:
     """Yield the lines of a message for a Kafka topic; secrets in `content` are masked."""
-    payload = replace(read_payload(content, Headers(())), run_id=run_id)
-    what = what_it_is(payload) if payload.action or payload.event else name
+    found = read_payload(content, Headers(()))
+    payload = replace(found, run_id=run_id or found.run_id)
+    what = what_it_is(payload) if payload.action or payload.event or not name else name
     yield Text.assemble((brief(what), "bold"), f"  message for {brief(topic)}")
     yield from payload_lines(payload, content, app_url=None)
 
@@ -78,6 +79,8 @@ def message_lines(name: str, run_id: str, *, topic: str, content: bytes) -> Iter
 def published_lines(place: str, run_id: str, *, agent: bool, synchronized: bool) -> Iterator[Text]:
     """Yield where a message was published, and who ends the run."""
     yield _line("published", Text(brief(place), style="green"))
+    if not run_id:
+        return
     if agent and synchronized:
         yield _line("in Port", Text("the run is synchronized: the agent reports the response, which ends it"))
         return

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.captures.capture_file import to_capture
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.messages import verify_received
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET
+from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
 from tests.topics import free_port, reading
 
@@ -222,3 +224,48 @@ def test_workflow_without_a_broker_says_that_nothing_is_published(run: Run, fold
     result = run("trigger", workflow, env=ENV)
     assert result.code == 0
     assert "nothing is published without --kafka HOST:PORT; give an output with --output tell=JSON" in result.out
+
+
+@pytest.fixture
+def capture(run: Run, folder: Path) -> str:
+    """The id of a captured request for the agent."""
+    method = {**WEBHOOK, "synchronized": True}
+    document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
+    exchange = an_exchange(an_invocation(a_body(document)))
+    (folder / "capture.json").write_text(json.dumps(to_capture(exchange)))
+    with open_store(None, folder, create=True) as store:
+        store.add([exchange])
+    return exchange.invocation.id
+
+
+@pytest.mark.parametrize("name", ["last", "id", "capture.json"])
+def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str, capture: str, name: str) -> None:
+    source = capture if name == "id" else name
+    result = run("trigger", source, "--kafka", broker, "--json", env=ENV)
+    assert (result.code, result.err) == (0, "")
+    (record,) = result.records
+    assert (record["action"], record["run_id"], record["agent"], record["synchronized"]) == (
+        "create_vm",
+        RUN_ID,
+        True,
+        True,
+    )
+    message_at(broker, TOPIC, record)
+
+
+def test_trigger_refuses_inputs_for_a_capture(run: Run, broker: str, capture: str) -> None:
+    result = run("trigger", "last", "--kafka", broker, "--input", "title=a", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "--input has no effect: last is a capture" in result.err
+
+
+def test_trigger_says_that_there_is_no_capture(run: Run, broker: str) -> None:
+    assert run("trigger", "last", "--kafka", broker, env=ENV).code == ExitCode.STORE
+
+
+def test_trigger_refuses_a_capture_that_is_not_an_object(run: Run, folder: Path, broker: str) -> None:
+    capture = to_capture(an_exchange(an_invocation(b"[1]")))
+    (folder / "capture.json").write_text(json.dumps(capture))
+    result = run("trigger", "capture.json", "--kafka", broker, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "is not a JSON object" in result.err
