@@ -241,17 +241,12 @@ _NOT_VIA_PORT = {
 }
 
 
-def _targets(plan: TriggerPlan) -> dict[str, bool]:
-    return {"--to": plan.to is not None, "--route": bool(plan.routes), "--to-its-url": plan.to_its_url}
-
-
 def _refuse_contradictions(ctx: typer.Context, plan: TriggerPlan) -> None:
     ignored = {flag: plan.via_port and options.is_given(ctx, name) for flag, name in _NOT_VIA_PORT.items()}
     refuse_contradictions(
         {"--json": plan.json, "--format": plan.output is not None},
         {"--kafka": bool(plan.brokers), "--format": plan.output is not None},
         {"--kafka": bool(plan.brokers), "--via-port": plan.via_port},
-        *({"--kafka": bool(plan.brokers), option: given} for option, given in _targets(plan).items()),
         stdin=plan.inputs_by_name,
         pointless={"--via-port has Port make the request": ignored},
     )

@@ -109,7 +109,11 @@ async def publish_made(
     runtime: Runtime,
     announce: Callable[[Mapping[str, Any]], Awaitable[None]] = _tell_no_one,
 ) -> ExitCode:
-    """Publish or print a message; raises TargetError, and what the search for the topic raises."""
+    """Publish or print a message; raises TargetError, and what the search for the topic raises.
+
+    Raises UsageError for options that choose where a request is sent.
+    """
+    _refuse_targets(plan)
     if not plan.sends:
         print_message(made, runtime, json=plan.json)
         return ExitCode.OK
@@ -120,6 +124,16 @@ async def publish_made(
         published = await topic.publish_signed(made.content)
     show_published(made, published, list(plan.brokers), runtime, json=plan.json)
     return ExitCode.OK
+
+
+def _refuse_targets(plan: TriggerPlan) -> None:
+    given = {"--to": plan.to, "--route": plan.routes, "--to-its-url": plan.to_its_url}
+    for option, value in given.items():
+        if value:
+            raise UsageError(
+                f"{option} has no effect: a message is published to a topic, and no request is sent.",
+                hint=f"Leave out {option}.",
+            )
 
 
 async def _make(
@@ -161,7 +175,13 @@ async def _topic(plan: TriggerPlan, settings: Callable[[], Settings], runtime: R
     known = read_kafka_settings(runtime.environ, runtime.home)
     if known.runs_topic or known.org_id:
         return known.runs_topic or f"{known.org_id}{RUNS_SUFFIX}"
-    async with open_port_api(settings(), runtime, timeout_s=plan.api_timeout_s) as api:
+    known_settings = settings()
+    if known_settings.client_id is None or known_settings.client_secret is None:
+        raise SettingsError(
+            "The topic is named after the organization, whose id is not known.",
+            hint=f"{_ORGANIZATION_HINT} Or set PORT_CLIENT_ID and the secret, to read it from Port's API.",
+        )
+    async with open_port_api(known_settings, runtime, timeout_s=plan.api_timeout_s) as api:
         answer = await api.call("GET", "/v1/organization")
     found = answer.get("organization")
     identifier = found.get("id") if isinstance(found, dict) else None

@@ -21,6 +21,7 @@ from port_hook_cli.signatures.messages import verify_received
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import handler
 from tests.topics import free_port, reading
 
 TOPIC = "org_a.runs"
@@ -170,9 +171,39 @@ def test_trigger_refuses_a_broker_on_another_machine(run: Run, action: str, brok
 
 @pytest.mark.parametrize("option", [("--to", "8000"), ("--to-its-url",), ("--route", "a=8000"), ("--via-port",)])
 def test_trigger_refuses_options_of_requests_with_kafka(run: Run, action: str, option: tuple[str, ...]) -> None:
-    result = run("trigger", action, "--kafka", "127.0.0.1:9092", *option, env=ENV)
+    result = run("trigger", action, "--kafka", "127.0.0.1:9092", *option, *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
-    assert "--kafka" in result.err
+    assert option[0] in result.err
+
+
+def test_workflow_sends_to_a_handler_what_is_not_published(run: Run, folder: Path, broker: str) -> None:
+    nodes = (
+        {"identifier": "check", "config": {**WEBHOOK, "agent": False}},
+        {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}},
+    )
+    workflow = write(folder, a_workflow(*nodes))
+    with handler() as backend:
+        result = run("trigger", workflow, "--kafka", broker, "--to", backend.url, env=ENV)
+    assert (result.code, len(backend.requests)) == (0, 1)
+    assert f"published to {TOPIC}, partition " in result.out
+
+
+def test_trigger_publishes_without_a_client_id_when_the_organization_is_known(
+    run: Run, broker: str, action: str
+) -> None:
+    env = {"PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_ORG_ID": "org_a"}
+    assert run("trigger", action, "--kafka", broker, *TITLE, env=env).code == 0
+
+
+def test_trigger_says_how_to_name_the_organization_when_nothing_does(run: Run, broker: str, action: str) -> None:
+    result = run("trigger", action, "--kafka", broker, *TITLE, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+    assert result.code == ExitCode.SETTINGS
+    assert "PORT_ORG_ID" in result.err
+
+
+def test_trigger_publishes_without_a_signature_and_without_a_secret(run: Run, broker: str, action: str) -> None:
+    result = run("trigger", action, "--kafka", broker, "--no-sign", "--json", *TITLE, env={"PORT_ORG_ID": "org_a"})
+    assert result.records[0]["message"]["headers"] == {}
 
 
 def test_organization_of_a_working_folder_does_not_choose_the_topic(

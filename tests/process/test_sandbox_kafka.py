@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from tests.processes import environment
 from tests.record_schemas import checked
 from tests.servers import NO_TLS
-from tests.topics import reading, tansu, tansu_broker
+from tests.topics import reading
 
 
 def an_action() -> dict[str, Any]:
@@ -72,56 +71,3 @@ def test_embedded_broker_carries_a_run_from_the_sandbox_to_a_consumer(tmp_path: 
     notes = [record["note"] for record in map(json.loads, out.splitlines()) if record["type"] == "run"]
     assert notes[0] == f"publishing to {ready['kafka']['topic']}"
     assert notes[1].startswith(f"published to {ready['kafka']['topic']}, partition ")
-
-
-@pytest.mark.skipif(tansu() is None, reason="there is no Tansu broker for this platform")
-def test_sandbox_publishes_to_the_broker_that_it_is_given(tmp_path: Path) -> None:
-    program = tansu()
-    assert program is not None
-    with tansu_broker(program) as broker, a_sandbox_process(tmp_path, "--kafka", broker) as (_, ready):
-        assert (ready["kafka"]["embedded"], ready["kafka"]["brokers"]) == (False, [broker])
-        assert run_through_the_topic(ready)["status"] == "SUCCESS"
-
-
-def test_sandbox_prints_the_broker_and_its_limits(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "port_hook_cli", "sandbox", "--kafka", "embedded"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            exports = [process.stdout.readline() for _ in range(5)]
-            shown = [process.stderr.readline() for _ in range(3)]
-        finally:
-            process.kill()
-    organization = exports[4].strip().removeprefix("export PORT_ORG_ID=")
-    assert shown[0].startswith(f"Publishing to {organization}.runs at 127.0.0.1:")
-    assert "for one consumer on this machine: it has no TLS and no passwords" in shown[1]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--kafka", "kafka.example.com:9092"), "only to brokers on this machine"),
-        (("--kafka", "embedded", "--kafka-broker", "127.0.0.1:9092"), "--kafka and --kafka-broker exclude each other"),
-        (("--kafka", "9092"), "is not the address of a Kafka broker"),
-    ],
-)
-def test_sandbox_refuses_a_broker_that_it_cannot_publish_to(
-    tmp_path: Path, options: tuple[str, ...], message: str
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "port_hook_cli", "sandbox", *options],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
