@@ -353,7 +353,8 @@ def listen(
 
     tunnel_options = TunnelOptions(
         choice=read_tunnel(
-            tunnel, {"--public-url": public_url, "--domain": domain, "--accept-host-key": accept_host_key}
+            "none" if kafka and not (tunnel or public_url or domain or accept_host_key) else tunnel,
+            {"--public-url": public_url, "--domain": domain, "--accept-host-key": accept_host_key},
         ),
         public_url=read_public_url(public_url),
         domain=domain,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import Condition
 
 MAX_MESSAGES = 1_000
 MAX_BYTES = 32 * 1024 * 1024
@@ -15,7 +15,8 @@ class MessageCapacity:
     def __init__(self, *, messages: int = MAX_MESSAGES, size: int = MAX_BYTES) -> None:
         self._most_messages, self._most_bytes = messages, size
         self._messages = self._bytes = 0
-        self._lock = Lock()
+        self._is_awaited = False
+        self._lock = Condition()
 
     def take(self, size: int) -> None:
         """Count a message with a value of `size` bytes."""
@@ -28,6 +29,16 @@ class MessageCapacity:
         with self._lock:
             self._messages -= 1
             self._bytes -= size + _BYTES_PER_MESSAGE
+            if self._is_awaited and self.is_free_again:
+                self._is_awaited = False
+                self._lock.notify_all()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until half is free, or for `timeout_s` seconds."""
+        with self._lock:
+            if not self.is_free_again:
+                self._is_awaited = True
+                self._lock.wait(timeout_s)
 
     @property
     def room(self) -> int:

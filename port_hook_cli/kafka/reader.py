@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,12 +38,14 @@ _CALL_TIMEOUT_S = 10.0
 _POLL_S = 0.2
 _BATCH = 500
 _TEND_S = 0.5
+_HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
 _LOOK_FOR_PARTITIONS_S = 30.0
 _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
 # A lag is told when it exceeds the first number, and that it is over below the second.
 _LAG, _CAUGHT_UP = 1_000, 100
+_state = re.compile(r" \(after [0-9]+ms in state [^)]*\)|^\S+/(?:bootstrap|[0-9]+): ")
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001 - librdkafka's own names
 _ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
 
@@ -87,6 +90,9 @@ class ReaderEvents(Protocol):
     def lagging(self, count: int) -> None:
         """Handle a change of the lag: how many messages wait, 0 if few do."""
 
+    def missed(self, count: int) -> None:
+        """Handle offsets that had no message: the brokers deleted them before they were read."""
+
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
 
@@ -113,6 +119,8 @@ class TopicReader:
         self._cluster = ""
         self._positions: dict[TopicPart, int] = {}
         self._is_paused = self._is_lagging = False
+        self._missing = 0
+        self._held_up_at: float | None = None
         self._tend_at = self._look_at = 0.0
         self._thread = Thread(target=self._run, name="port-hook-kafka", daemon=True)
 
@@ -224,8 +232,8 @@ class TopicReader:
         assert self._consumer is not None
         while not self._stopping.is_set():
             room = self._capacity.room
-            if not self._pause_or_resume(room):
-                self._consumer.poll(_POLL_S / 10)
+            if self._is_held_up(room):
+                pass
             elif (first := self._consumer.poll(_POLL_S)) is not None:
                 more = self._consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
                 self._hand_over([first, *more])
@@ -233,16 +241,29 @@ class TopicReader:
                 self._tend_at = monotonic() + _TEND_S
                 self._tend()
 
-    def _pause_or_resume(self, room: int) -> bool:
-        """Return whether to read. While too much is in progress, only the group's membership is kept up."""
+    def _is_held_up(self, room: int) -> bool:
+        """Wait a little if too much is in progress; return whether it was.
+
+        After a while the partitions are paused, which drops what librdkafka has fetched, so that it can be polled: a
+        group's member that does not poll is put out.
+        """
         assert self._consumer is not None
-        if not self._is_paused and not room:
-            self._consumer.pause(self._consumer.assignment())
-            self._is_paused = True
-        elif self._is_paused and self._capacity.is_free_again:
+        if room and not self._is_paused:
+            self._held_up_at = None
+            return False
+        now = monotonic()
+        self._held_up_at = self._held_up_at or now
+        if self._is_paused and self._capacity.is_free_again:
             self._consumer.resume(self._consumer.assignment())
             self._is_paused = False
-        return not self._is_paused
+            return False
+        if not self._is_paused and now - self._held_up_at > _PAUSE_AFTER_S:
+            self._consumer.pause(self._consumer.assignment())
+            self._is_paused = True
+        if self._is_paused:
+            self._consumer.poll(0)
+        self._capacity.wait(_HELD_UP_S)
+        return True
 
     def _hand_over(self, found: Sequence[Message]) -> None:
         messages: list[Message] = []
@@ -252,10 +273,15 @@ class TopicReader:
                 self._on_error(error)
                 continue
             messages.append(message)
-            self._positions[message.topic() or "", message.partition() or 0] = (message.offset() or 0) + 1
+            self._advance((message.topic() or "", message.partition() or 0), message.offset() or 0)
             self._capacity.take(len(message.value() or b""))
         if messages:
             self._tell(self._events.arrived, messages)
+
+    def _advance(self, part: TopicPart, offset: int) -> None:
+        expected = self._positions.get(part, offset)
+        self._missing += max(0, offset - expected)
+        self._positions[part] = offset + 1
 
     def _on_error(self, error: KafkaError) -> None:
         code = error.code()
@@ -271,6 +297,9 @@ class TopicReader:
             self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
             self._look_for_partitions()
         self._tell_lag()
+        if self._missing:
+            self._tell(self._events.missed, self._missing)
+            self._missing = 0
 
     def _check_connection(self) -> None:
         assert self._consumer is not None
@@ -396,7 +425,7 @@ def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
         "fetch.wait.max.ms": wait_ms,
         "fetch.error.backoff.ms": 50,
         "fetch.queue.backoff.ms": 20,
-        "queued.min.messages": 2_000,
+        "queued.min.messages": 50_000,
         "queued.max.messages.kbytes": 16 * 1024,
         "fetch.max.bytes": 8 * 1024 * 1024,
         "session.timeout.ms": 10_000,
@@ -426,7 +455,7 @@ def _partitions(topic: Any) -> Iterator[int]:
 def _text(error: object) -> str:
     """Return the words of an error of librdkafka, without the address and state in front of them."""
     words = error.str() if isinstance(error, KafkaError) else str(error)
-    return brief(words.rpartition("thrd:")[2] if "thrd:" in words else words, 300)
+    return brief(_state.sub("", words), 300)
 
 
 def _is_about_a_connection(code: int) -> bool:

@@ -56,7 +56,10 @@ class _Waiting:
 
 
 class KafkaSource:
-    """Topics that are being read. See `port_hook_cli.invocations.source.Source`."""
+    """Topics that are being read. See `port_hook_cli.invocations.source.Source`.
+
+    `in_progress` is how many messages are being processed.
+    """
 
     def __init__(
         self, plan: KafkaPlan, connection: KafkaConnection, get_connection: GetConnection, context: SourceContext
@@ -70,11 +73,16 @@ class KafkaSource:
         self._progress: dict[TopicPart, PartitionProgress] = {}
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
-        self._busy = 0
+        self.in_progress = 0
         self._is_closing = self._is_unsaved = False
         self._handing_over: list[tuple[Sequence[PartitionProgress], Event]] = []
         self._refreshing: asyncio.Task[None] | None = None
         self._workers: list[asyncio.Task[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait to be processed."""
+        return len(self._waiting)
 
     async def open(self) -> None:
         """Connect, and start to read; raises PortHookError."""
@@ -156,6 +164,10 @@ class KafkaSource:
         """Handle a change of the lag."""
         self._context.notice(f"Kafka: {count:,} messages behind." if count else "Kafka: caught up.")
 
+    def missed(self, count: int) -> None:
+        """Handle messages that the brokers deleted before they were read."""
+        self._context.notice(f"Kafka: {count:,} messages were deleted by the brokers before they were read.")
+
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
         self._context.notice(f"Kafka: {reason}.")
@@ -180,9 +192,11 @@ class KafkaSource:
                 await self._wake.wait()
                 continue
             item = self._waiting.popleft()
+            self.in_progress += 1
             try:
                 await self._process(item)
             finally:
+                self.in_progress -= 1
                 self._capacity.release(_size(item.message))
             if self._context.is_counted:
                 await asyncio.sleep(0)  # the observers count it

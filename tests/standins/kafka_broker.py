@@ -16,7 +16,8 @@ def main() -> None:
     for topic in sys.argv[1:]:
         cluster.list_topics(topic, timeout=10)  # creates it
     brokers = cluster.list_topics(timeout=10).brokers.values()
-    print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)
+    sys.stdout.write(",".join(f"{broker.host}:{broker.port}" for broker in brokers) + "\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 
