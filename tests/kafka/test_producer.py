@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from port_hook_cli.errors import BrokerError, UsageError
+from port_hook_cli.kafka.connection import is_loopback_broker
 from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.local import local_publisher, read_bootstrap
 from port_hook_cli.kafka.producer import KafkaPublisher
@@ -93,6 +96,16 @@ def test_bootstrap_that_is_not_an_address_is_refused(text: str) -> None:
 def test_bootstrap_on_another_machine_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="only to brokers on this machine"):
         read_bootstrap(text)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[a-z0-9.:\[\]@/,-]{1,30}:[0-9]{1,5}", fullmatch=True))
+def test_any_bootstrap_is_on_this_machine_or_refused(text: str) -> None:
+    try:
+        brokers = read_bootstrap(text)
+    except UsageError:
+        return
+    assert brokers
+    assert all(is_loopback_broker(broker) for broker in brokers)
 
 
 WITHOUT = """
