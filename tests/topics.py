@@ -75,10 +75,13 @@ def tansu() -> Path | None:
 
 
 @contextmanager
-def tansu_broker(program: Path) -> Iterator[str]:
-    """Run a Tansu broker on loopback, with its messages in memory; yield its `HOST:PORT`."""
+def tansu_broker(program: Path, *, advertised: str = "") -> Iterator[str]:
+    """Run a Tansu broker on loopback, with its messages in memory; yield its `HOST:PORT`.
+
+    It says that it is at `advertised`, by default where it is.
+    """
     address = f"127.0.0.1:{free_port()}"
-    url = f"tcp://{address}/"
+    url, advertised_url = f"tcp://{address}/", f"tcp://{advertised or address}/"
     command: list[str | Path] = [
         program,
         "broker",
@@ -87,7 +90,7 @@ def tansu_broker(program: Path) -> Iterator[str]:
         "--listener-url",
         url,
         "--advertised-listener-url",
-        url,
+        advertised_url,
     ]
     with subprocess.Popen(
         [*command, "--storage-engine", "memory://tansu/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

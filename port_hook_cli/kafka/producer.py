@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.kafka.connection import KafkaConnection, client_settings
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -55,14 +55,26 @@ class KafkaPublisher:
         await asyncio.to_thread(self._producer.flush, 1.0)
 
     async def find(self, topic: str) -> None:
-        """Ask the brokers for a topic, so that one that creates topics does; raises BrokerError without a response."""
+        """Ask the brokers for a topic, so that brokers that create topics do; raises BrokerError without a response.
+
+        It is also raised for brokers that refer to another machine: messages would go there.
+        """
         from port_hook_cli.kafka.client import KafkaException
 
         try:
-            await asyncio.to_thread(self._producer.list_topics, topic, min(_FIND_TIMEOUT_S, self._timeout_s))
+            found = await asyncio.to_thread(self._producer.list_topics, topic, min(_FIND_TIMEOUT_S, self._timeout_s))
         except KafkaException as error:
             self._producer.poll(0)  # collects the cause, which the exception does not have
             raise self._failure(f"Kafka at {self._address} cannot be reached", error.args[0]) from None
+        for broker in found.brokers.values():
+            self._require_loopback(f"[{broker.host}]" if ":" in broker.host else broker.host, broker.port)
+
+    def _require_loopback(self, host: str, port: int) -> None:
+        if not is_loopback_broker(f"{host}:{port}"):
+            raise BrokerError(
+                f"Kafka at {self._address} refers to {brief(f'{host}:{port}')}, which is not on this machine.",
+                hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
+            )
 
     async def publish(self, topic: str, message: bytes) -> Published:
         """Publish `message`; raises BrokerError if the broker does not confirm it in time."""
@@ -75,13 +87,14 @@ class KafkaPublisher:
         try:
             self._producer.produce(topic, message, on_delivery=lambda *outcome: outcomes.append(outcome))
         except (KafkaException, BufferError) as error:
-            raise self._failure("The message was not published", error.args[0]) from None
+            raise BrokerError(f"The message was not published: {brief(_text(error.args[0]))}.") from None
         end = time.monotonic() + self._timeout_s + 1
         while not outcomes and self._is_open and time.monotonic() < end:
             self._producer.poll(_POLL_S)  # another thread's poll may have taken this message's outcome
         refusal, sent = outcomes[0] if outcomes else (None, None)
         if refusal is not None or sent is None:
             raise self._failure(f"Kafka at {self._address} did not confirm the message", refusal)
+        self._cause = ""
         return Published(topic, int(sent.partition()), int(sent.offset()))
 
     def _note(self, error: KafkaError) -> None:
@@ -91,9 +104,12 @@ class KafkaPublisher:
             self._cause = str(error.str())
 
     def _failure(self, what: str, error: Any) -> BrokerError:
-        said = str(error.str()) if hasattr(error, "str") else str(error or "it was closed")
-        cause, self._cause = self._cause or said, ""
-        return BrokerError(f"{what}: {brief(cause, 200)}.", hint=_HINT)
+        cause, self._cause = self._cause or _text(error), ""
+        return BrokerError(f"{what}: {brief(cause)}.", hint=_HINT)
+
+
+def _text(error: Any) -> str:
+    return str(error.str()) if hasattr(error, "str") else str(error or "the connection was closed")
 
 
 def _producer(settings: dict[str, Any], timeout_s: float, note: Callable[[KafkaError], None]) -> Producer:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import PortAction
@@ -49,10 +49,16 @@ class SignedTopic:
 
     async def publish_signed(self, content: bytes) -> Published:
         """Publish a message as it is; raises TargetError if it is not confirmed."""
-        try:
+        with _as_target():
             return await self._publisher.publish(self.name, content)
-        except BrokerError as problem:
-            raise TargetError(problem.message, hint=problem.hint) from problem
+
+
+@contextmanager
+def _as_target() -> Iterator[None]:
+    try:
+        yield
+    except BrokerError as problem:
+        raise TargetError(problem.message, hint=problem.hint) from problem
 
 
 def sign_for(plan: TriggerPlan, settings: Callable[[], Settings], runtime: Runtime, document: Any) -> bytes:
@@ -71,6 +77,8 @@ async def opened_topic(
 
     name = await _topic(plan, settings, runtime)
     async with local_publisher(plan.brokers, timeout_s=plan.timeout_s or PUBLISH_TIMEOUT_S) as (publisher, _):
+        with _as_target():
+            await publisher.find(name)
         yield SignedTopic(name, publisher, plan, settings, runtime)
 
 
@@ -88,13 +96,13 @@ async def publish_invocation(
 
     `announce` tells a sandbox of the run, with its inputs, before its message is published.
     """
-    made = await _make(action, asked, plan, invoker, masker, settings, runtime)
-    warn(made.errors, masker, runtime)
     if plan.sends and not plan.brokers:
         raise UsageError(
             f"The action {action.identifier} is invoked by Kafka: Port publishes a message and sends no request.",
             hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
         )
+    made = await _make(action, asked, plan, invoker, masker, settings, runtime)
+    warn(made.errors, masker, runtime)
     return await publish_made(made, plan, settings, runtime, announce)
 
 

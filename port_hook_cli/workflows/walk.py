@@ -26,6 +26,7 @@ from port_hook_cli.workflows.steps import (
 from port_hook_cli.workflows.workflow import Node, NodeType
 
 _LOST = "The process ended while it sent the request; whether the request arrived is unknown."
+_PUBLISHED = frozenset({Progress.SENDING, Progress.WAITING})
 _GIVEN = "its output was given, so it did not run"
 
 
@@ -138,7 +139,7 @@ class _Walker:
             return await self._end(run, NodeOutcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,)))
         if node.type == NodeType.WEBHOOK:
             return await self._webhook(run, node_run, node)
-        if node.type == NodeType.KAFKA and self._effects.publishes:
+        if node.type == NodeType.KAFKA and (self._effects.publishes or node_run.progress in _PUBLISHED):
             return await self._message(run, node_run, node)
         data = self._data(run, node_run)
         if node.type == NodeType.CONDITION:

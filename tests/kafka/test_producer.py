@@ -14,7 +14,7 @@ from port_hook_cli.kafka.connection import is_loopback_broker
 from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.local import local_publisher, read_bootstrap
 from port_hook_cli.kafka.producer import KafkaPublisher
-from tests.topics import free_port, plain, reading
+from tests.topics import free_port, plain, reading, tansu, tansu_broker
 
 
 async def test_publisher_returns_where_the_confirmed_message_is() -> None:
@@ -59,6 +59,16 @@ async def test_publisher_ends_a_message_that_waits_when_it_is_closed() -> None:
         await asyncio.sleep(0)
     with pytest.raises(BrokerError, match="did not confirm"):
         await asyncio.wait_for(waiting, 20)
+
+
+@pytest.mark.skipif(tansu() is None, reason="there is no Tansu broker for this platform")
+async def test_publisher_refuses_a_broker_that_refers_to_another_machine() -> None:
+    program = tansu()
+    assert program is not None
+    with tansu_broker(program, advertised="kafka.example.com:9092") as broker:
+        async with KafkaPublisher(plain(broker)) as publisher:
+            with pytest.raises(BrokerError, match=r"refers to kafka\.example\.com:9092, which is not on this machine"):
+                await publisher.find("org.runs")
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
