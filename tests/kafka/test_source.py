@@ -2,113 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from itertools import count
 
 import pytest
 from confluent_kafka import Consumer
 
 from port_hook_cli.errors import BrokerError, StoreError
-from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
-from port_hook_cli.invocations.source import MessageLog, SourceContext
-from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
-from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.source import KafkaSource, open_kafka
+from port_hook_cli.invocations.models import MessageOrigin, Partition
 from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message
-
-
-class Pipeline:
-    """Takes invocations like a listener's pipeline, and keeps what the source says."""
-
-    def __init__(self) -> None:
-        self.taken: list[Invocation] = []
-        self.notices: list[str] = []
-        self.positions: dict[Partition, int] = {}
-        self.problems: list[Exception] = []
-        self.held: dict[bytes, asyncio.Event] = {}
-        self._changed = asyncio.Event()
-
-    async def receive(self, invocation: Invocation, _: str) -> Response | None:
-        if invocation.body in self.held:
-            await self.held[invocation.body].wait()
-        if self.problems:
-            raise self.problems.pop()
-        self.taken.append(invocation)
-        self._changed.set()
-        return Response(status=200)
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-        self._changed.set()
-
-    def keep(self, partition: Partition, next_offset: int) -> None:
-        self.positions[partition] = next_offset
-        self._changed.set()
-
-    async def until(self, is_so: Callable[[], object]) -> None:
-        async with asyncio.timeout(TIMEOUT_S):
-            while not is_so():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def bodies(self, number: int) -> list[bytes]:
-        await self.until(lambda: len(self.taken) >= number)
-        return [invocation.body for invocation in self.taken]
-
-    def kept(self, topic: str) -> dict[int, int]:
-        return {part.number: offset for part, offset in self.positions.items() if part.topic == topic}
-
-
-class Topics:
-    """Opens the topics of one organization."""
-
-    def __init__(self, cluster: Cluster, org: str) -> None:
-        self.runs, self.change_log = f"{org}.runs", f"{org}.change.log"
-        self._connection = KafkaConnection(brokers=(cluster.address,), protocol=SecurityProtocol.PLAINTEXT)
-        self._org = org
-
-    @asynccontextmanager
-    async def read(
-        self,
-        pipeline: Pipeline,
-        *,
-        group: str | None = None,
-        from_end: bool = False,
-        since_s: float | None = None,
-        max_body: int = 1_000_000,
-        is_counted: bool = False,
-        positions: dict[Partition, int] | None = None,
-        saved: tuple[MessageOrigin, ...] = (),
-    ) -> AsyncIterator[KafkaSource]:
-        numbers = count(1)
-        context = SourceContext(
-            receive=pipeline.receive,
-            notice=pipeline.notice,
-            now=time.time,
-            new_id=lambda: f"id{next(numbers)}",
-            mount="/port",
-            max_body=max_body,
-            is_counted=is_counted,
-            messages=MessageLog(positions=positions or {}, saved=saved, keep=pipeline.keep),
-        )
-        plan = KafkaPlan(
-            org_id=self._org, topics=(self.runs, self.change_log), group=group, from_end=from_end, since_s=since_s
-        )
-
-        async def get_connection() -> KafkaConnection:
-            return self._connection
-
-        source = await open_kafka(plan, get_connection, context)
-        try:
-            yield source
-        finally:
-            await source.close(2)
+from tests.kafka_sources import Pipeline, Topics
 
 
 @pytest.fixture
 def topics(cluster: Cluster, org: str) -> Topics:
-    return Topics(cluster, org)
+    return Topics(cluster.address, org)
 
 
 async def sent(cluster: Cluster, topic: str, *values: bytes | None, partition: int = 0) -> None:
@@ -320,19 +226,19 @@ async def test_a_group_gets_new_messages_and_commits_what_was_saved(cluster: Clu
 
 async def test_unknown_topics_are_an_error(cluster: Cluster) -> None:
     with pytest.raises(BrokerError, match=r"has no topic nobody\.runs and nobody\.change\.log"):
-        async with Topics(cluster, "nobody").read(Pipeline()):
+        async with Topics(cluster.address, "nobody").read(Pipeline()):
             raise AssertionError
 
 
 async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
     cluster.make("half.runs")
     pipeline = Pipeline()
-    async with Topics(cluster, "half").read(pipeline):
+    async with Topics(cluster.address, "half").read(pipeline):
         await sent(cluster, "half.runs", b"1")
         assert await pipeline.bodies(1) == [b"1"]
 
 
 async def test_a_broker_that_is_not_there_is_an_error() -> None:
     with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
-        async with Topics(Cluster("127.0.0.1:1"), "org").read(Pipeline()):
+        async with Topics("127.0.0.1:1", "org").read(Pipeline()):
             raise AssertionError
