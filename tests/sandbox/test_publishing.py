@@ -24,9 +24,10 @@ from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.messages import verify_received
 from tests.factories import NOW, RUN_ID
+from tests.kafka_clusters import running_tansu, tansu_program
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
-from tests.topics import Topic, free_port, plain, reading, tansu, tansu_broker
+from tests.topics import Topic, free_port, plain, reading
 
 RUNS = "/v1/actions/create_vm/runs"
 INPUTS = {"properties": {"title": "zoë"}}
@@ -286,11 +287,9 @@ async def test_kafka_run_of_an_earlier_sandbox_fails_when_there_is_no_broker_now
         assert run.summary == "This sandbox has no Kafka broker. Start it with --kafka."
 
 
-@pytest.mark.skipif(tansu() is None, reason="there is no Tansu broker for this platform")
+@pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu broker for this platform")
 async def test_run_is_published_to_a_broker_of_another_program() -> None:
-    program = tansu()
-    assert program is not None
-    with tansu_broker(program) as broker:
-        async with publishing(broker=broker, actions=[an_action()]) as (sandbox, client, topic, _):
+    with running_tansu() as broker:
+        async with publishing(broker=broker.address, actions=[an_action()]) as (sandbox, client, topic, _):
             run_id = await start(client)
             assert (await next_message(sandbox, topic))["context"]["runId"] == run_id
