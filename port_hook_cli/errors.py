@@ -48,7 +48,7 @@ _MEANINGS = {
     ExitCode.USAGE: "the command line is not valid",
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",
     ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",
-    ExitCode.LISTEN: "the listener, a local server or the tunnel could not start",
+    ExitCode.LISTEN: "the listener, a local server, the tunnel or the connection to Kafka could not start",
     ExitCode.TARGET: "the target of a forward, replay or trigger could not be reached",
     ExitCode.PORT_API: "Port's API refused or could not be reached",
     ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
@@ -112,6 +112,12 @@ class TunnelError(ListenError):
     def is_for_doctor(self) -> bool:
         """True: it checks all providers."""
         return True
+
+
+class BrokerError(ListenError):
+    """A Kafka broker cannot be used: it cannot be reached, refuses the credentials or lacks the topics."""
+
+    code = "kafka"
 
 
 class TargetError(PortHookError):

@@ -6,8 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from port_hook_cli.invocations.models import MessageOrigin
+
 Fields = Mapping[str, Any]
 
+_MAX_OFFSET = 2**63 - 1
+_MAX_PARTITION = 2**31 - 1
+_LATEST_MS = int(2.5e14)
+"""As for the time of a capture: the latest time that has a date in every time zone."""
 _HTTP_STATUSES = range(100, 1000)
 
 
@@ -63,6 +69,22 @@ def maybe_status(fields: Fields) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value not in _HTTP_STATUSES):
         raise NotACapture('its "status" is not an HTTP status')
     return value
+
+
+def read_origin(topic: Any, partition: Any, offset: Any, timestamp_ms: Any) -> MessageOrigin:
+    """Return the place of a message in Kafka; raises NotACapture if the values are not one."""
+    if not (
+        isinstance(topic, str)
+        and _is_whole(partition, _MAX_PARTITION)
+        and _is_whole(offset, _MAX_OFFSET)
+        and (timestamp_ms is None or _is_whole(timestamp_ms, _LATEST_MS))
+    ):
+        raise NotACapture('its "kafka" is not the place of a message')
+    return MessageOrigin(topic, partition, offset, timestamp_ms)
+
+
+def _is_whole(value: Any, largest: int) -> bool:
+    return type(value) is int and 0 <= value <= largest
 
 
 def listed(fields: Fields, name: str) -> list[Any]:

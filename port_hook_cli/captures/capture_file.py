@@ -17,6 +17,7 @@ from port_hook_cli.captures.capture_fields import (
     maybe_number,
     maybe_status,
     maybe_text,
+    read_origin,
     section,
     text,
 )
@@ -27,6 +28,7 @@ from port_hook_cli.invocations.models import (
     Exchange,
     Headers,
     Invocation,
+    MessageOrigin,
     Payload,
     Response,
     Status,
@@ -34,7 +36,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.records import format_time, invocation_fields
+from port_hook_cli.invocations.records import format_time, invocation_fields, origin_fields
 
 _PREFIX = "port-hook/capture/"
 CAPTURE = f"{_PREFIX}1"
@@ -72,6 +74,7 @@ def to_capture(exchange: Exchange) -> dict[str, Any]:
         "headers": _header_list(invocation.headers),
         **_body_fields(invocation.body),
         **_truncation_fields(invocation.truncated),
+        "kafka": _origin_fields(invocation.origin),
         "verdict": _verdict_fields(exchange.verdict),
         "delivery": _delivery_fields(exchange.delivery),
         "answer": _response_fields(exchange.response),
@@ -160,7 +163,19 @@ def _read_invocation(document: Fields) -> Invocation:
         body=_body(document),
         replay_of=maybe_text(document, "replay_of"),
         truncated=_read_truncation(document),
+        origin=_read_origin(section(document, "kafka")),
     )
+
+
+def _origin_fields(origin: MessageOrigin | None) -> dict[str, Any] | None:
+    fields = origin_fields(origin)
+    return fields if fields is None or origin is None else {**fields, "timestamp_ms": origin.timestamp_ms}
+
+
+def _read_origin(fields: Fields | None) -> MessageOrigin | None:
+    if fields is None:
+        return None
+    return read_origin(*(fields.get(name) for name in ("topic", "partition", "offset", "timestamp_ms")))
 
 
 def _read_truncation(document: Fields) -> Truncation | None:

@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
 from port_hook_cli.invocations.delivery_hints import delivery_hint
-from port_hook_cli.invocations.models import Delivery, Exchange, Kind, Payload, Response, Simulated, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Delivery,
+    Exchange,
+    Invocation,
+    Kind,
+    Payload,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runs.view import fate_message, report_command
+from port_hook_cli.runs.view import fate_message, message_fate, report_command
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
@@ -49,14 +59,14 @@ def compact_line(exchange: Exchange) -> Styled:
     parts: list[str | tuple[str, str] | Styled] = [
         (clock_time(invocation.received_at), "dim"),
         (brief(what_it_is(exchange.payload), 80), "bold"),
-        f"{brief(invocation.method, 20)} {brief(invocation.target, 80)}",
+        _place(invocation, 80),
         Styled.assemble("signature ", (str(verdict.status), f"bold {status_color(verdict.status)}")),
     ]
     if verdict.slugs:
         parts.append((brief(f"[{', '.join(verdict.slugs)}]", 80), status_color(verdict.status)))
     if delivery is not None:
         parts.append(Styled.assemble("handler ", (_outcome(delivery), "green" if delivery.ok else "red")))
-    if exchange.response is not None:
+    if exchange.response is not None and invocation.origin is None:
         parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
     if exchange.simulated is not None:
         parts.append((f"simulated {_simulated_text(exchange.simulated)}", "yellow"))
@@ -82,7 +92,7 @@ def exchange_lines(
     yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
     yield from _decrypted(decrypted)
     if exchange.delivery is not None:
-        yield from _delivery(exchange.delivery, conflict)
+        yield from _delivery(exchange.delivery, conflict, is_message=exchange.is_message)
     if exchange.simulated is not None:
         yield _line("simulated", Styled(_simulated_text(exchange.simulated), style="yellow"))
     yield from _response(exchange)
@@ -141,17 +151,24 @@ def cause_lines(verdict: Verdict) -> Iterator[Styled]:
 
 def _head(exchange: Exchange) -> Styled:
     invocation, verdict, response = exchange.invocation, exchange.verdict, exchange.response
-    outcome = (f"-> {response.status}  ", _response_style(response)) if response else ""
+    is_answered = response is not None and invocation.origin is None  # no one gets a response to a message
+    outcome = (f"-> {response.status}  ", _response_style(response)) if response and is_answered else ""
     return Styled.assemble(
         (clock_time(invocation.received_at), "dim"),
         "  ",
         (brief(what_it_is(exchange.payload)), "bold"),
-        f"  {brief(invocation.method, 20)} {brief(invocation.target, 120)}  signature ",
+        f"  {_place(invocation, 120)}  signature ",
         (str(verdict.status), f"bold {status_color(verdict.status)}"),
         "  ",
         outcome,
         (brief(invocation.id, 20), "dim"),
     )
+
+
+def _place(invocation: Invocation, limit: int) -> str:
+    if invocation.origin is not None:
+        return f"kafka {brief(invocation.origin.name, limit)}"
+    return f"{brief(invocation.method, 20)} {brief(invocation.target, limit)}"
 
 
 def _verdict(verdict: Verdict) -> Iterator[Styled]:
@@ -160,7 +177,7 @@ def _verdict(verdict: Verdict) -> Iterator[Styled]:
     yield from cause_lines(verdict)
 
 
-def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
+def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterator[Styled]:
     style = "green" if delivery.ok else "red"
     yield _line("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
     if delivery.ok:
@@ -169,7 +186,7 @@ def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
         yield _line("", Styled(brief(delivery.error), style=style))
     if delivery.body:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
-    if hint := delivery_hint(delivery):
+    if hint := delivery_hint(delivery, is_message=is_message):
         yield _line("hint", Styled(hint))
     if conflict and delivery.status in _MAY_BE_A_WRONG_SECRET:
         yield _line("", Styled(conflict))
@@ -188,15 +205,30 @@ def _simulated_text(simulated: Simulated) -> str:
 def _response(exchange: Exchange) -> Iterator[Styled]:
     if exchange.response is None:
         return
+    if exchange.invocation.origin is not None:
+        yield from _message_outcome(exchange)
+        return
     refused = " and not forwarded" if exchange.refused else ""
     yield _line("responded", Styled(f"{exchange.response.status}{refused}"))
-    fate = run_fate(exchange.payload, exchange.response)
+    fate = run_fate(exchange.payload, exchange.response, is_message=exchange.is_message)
     if fate is RunFate.NO_RUN or exchange.refused:
         return
     is_good = _is_2xx(exchange.response)
     yield _line("in Port", Styled(fate_message(fate, exchange.payload, is_good=is_good)))
     if fate in OPEN_FATES:
         command = report_command(exchange.payload.run_id or "", failed=not is_good)
+        if command:
+            yield _line("", Styled(command, style="cyan", no_wrap=True))
+
+
+def _message_outcome(exchange: Exchange) -> Iterator[Styled]:
+    """Yield what becomes of the run of a message: nobody waits for a response to one."""
+    payload, response = exchange.payload, exchange.response
+    if exchange.refused or response is None:
+        yield _line("refused", Styled("not forwarded"))
+    elif fate := message_fate(payload):
+        yield _line("in Port", Styled(fate))
+        command = "" if payload.synchronized else report_command(payload.run_id or "", failed=not _is_2xx(response))
         if command:
             yield _line("", Styled(command, style="cyan", no_wrap=True))
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from port_hook_cli.captures.capture_fields import Fields, NotACapture, maybe_number, maybe_text, text
+from port_hook_cli.captures.capture_fields import Fields, NotACapture, maybe_number, maybe_text, read_origin, text
 from port_hook_cli.captures.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
 from port_hook_cli.invocations.masked_headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
@@ -18,6 +18,7 @@ from port_hook_cli.invocations.models import (
     Exchange,
     Headers,
     Invocation,
+    MessageOrigin,
     Payload,
     Response,
     Status,
@@ -49,6 +50,7 @@ CAPTURE_COLUMNS = (
     "is_verified",
     "body_size",
     "body_sha256",
+    "kafka",
     "body",
 )
 OUTCOME_COLUMNS = ("received_at", "id", "delivery", "answer", "delivery_body", "answer_body")
@@ -118,6 +120,7 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         0 if exchange.refused or verdict.status not in _VERIFIED else 1,
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
+        None if invocation.origin is None else _encode(invocation.origin),
         invocation.body,
     )
 
@@ -155,6 +158,7 @@ def _read_fields(fields: Fields) -> Exchange:
             body=body,
             replay_of=_read_text(fields, "replay_of"),
             truncated=truncated,
+            origin=_read_origin(fields),
         ),
         verdict=Verdict(
             status=Status(fields["status"]),
@@ -199,6 +203,20 @@ def _read_cause(parts: Any) -> Cause:
 def _read_truncation(fields: Fields) -> Truncation | None:
     size, digest = maybe_number(fields, "body_size"), maybe_text(fields, "body_sha256")
     return None if size is None else Truncation(size=int(size), sha256=digest or "")
+
+
+def _read_origin(fields: Fields) -> MessageOrigin | None:
+    written = maybe_text(fields, "kafka")
+    return None if written is None else parse_origin(written)
+
+
+def parse_origin(written: str) -> MessageOrigin:
+    """Return where a message was, from the column `kafka`; raises NotACapture."""
+    try:
+        topic, partition, offset, moment = json.loads(written)
+    except (ValueError, TypeError) as error:
+        raise NotACapture('its "kafka" is not the place of a message') from error
+    return read_origin(topic, partition, offset, moment)
 
 
 def text_column(value: str | None) -> str | bytes | None:

@@ -10,15 +10,24 @@ from port_hook_cli.invocations.models import Exchange, Headers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRequest:
-    """The parts of a request that are verified. `received_at` is seconds since the epoch, None if it is unknown."""
+    """The parts of a request that are verified. `received_at` is seconds since the epoch, None if it is unknown.
+
+    `is_message` says that it is a message of Kafka.
+    """
 
     headers: Headers
     body: bytes = field(repr=False)
     received_at: float | None = None
+    is_message: bool = False
     remarks: tuple[str, ...] = ()
 
 
 def from_exchange(exchange: Exchange) -> SavedRequest:
     """Return the request of a capture; raises StoreError if its body is incomplete."""
     invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
-    return SavedRequest(headers=invocation.headers, body=invocation.body, received_at=invocation.received_at)
+    return SavedRequest(
+        headers=invocation.headers,
+        body=invocation.body,
+        received_at=invocation.received_at,
+        is_message=invocation.origin is not None,
+    )

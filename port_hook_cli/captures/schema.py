@@ -57,6 +57,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # One row: what the last listener was started with.
         "CREATE TABLE last_session (forward_to TEXT)",
     ),
+    (
+        # Of a message of Kafka: the JSON of [topic, partition, offset, timestamp in ms]. Requests cost nothing.
+        "ALTER TABLE captures ADD COLUMN kafka TEXT",
+        "CREATE INDEX messages ON captures (kafka) WHERE kafka IS NOT NULL",
+        # Where a listener that watches topics goes on, by the id of the cluster.
+        """
+        CREATE TABLE kafka_positions (
+            cluster TEXT NOT NULL,
+            topic TEXT NOT NULL,
+            part INTEGER NOT NULL,
+            next_offset INTEGER NOT NULL,
+            PRIMARY KEY (cluster, topic, part)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -27,7 +27,7 @@ from port_hook_cli.invocations.models import Status
 
 Statement = tuple[str, Sequence[Any]]
 
-# 32 rows of 21 columns stay below 999, the number of parameters that older builds of SQLite allow.
+# 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
 ROWS_PER_STATEMENT = 32
 
 # The sqlite3 module caches one statement for each number of rows, and a cached statement keeps copies of the values
@@ -61,6 +61,10 @@ RECENT_SIGNATURES = """
 FORGET_SESSION = "DELETE FROM last_session"
 RECORD_SESSION = "INSERT INTO last_session (forward_to) VALUES (?)"
 LAST_TARGET = "SELECT forward_to FROM last_session LIMIT 1"
+
+KAFKA_POSITIONS = "SELECT cluster, topic, part, next_offset FROM kafka_positions"
+KEEP_POSITION = "INSERT OR REPLACE INTO kafka_positions (cluster, topic, part, next_offset) VALUES (?, ?, ?, ?)"
+SAVED_MESSAGES = "SELECT kafka FROM captures INDEXED BY messages WHERE kafka IS NOT NULL ORDER BY seq DESC LIMIT ?"
 
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"

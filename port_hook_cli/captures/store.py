@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -19,12 +19,13 @@ from port_hook_cli.captures.rows import (
     capture_weight,
     outcome_row,
     outcome_weight,
+    parse_origin,
     read_row,
     text_column,
 )
 from port_hook_cli.captures.store_files import Files, regrow
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, Status
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, MessageOrigin, Partition, Status
 from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
@@ -237,6 +238,31 @@ class CaptureStore:
         """
         rows = self._rows(statements.LAST_TARGET, [])
         return rows[0][0] if rows and isinstance(rows[0][0], str) else None
+
+    def kafka_positions(self) -> dict[Partition, int]:
+        """Return the offset of the next message of each partition that listeners watched; raises StoreError."""
+        rows = self._rows(statements.KAFKA_POSITIONS, [])
+        return {
+            Partition(cluster, topic, number): offset
+            for cluster, topic, number, offset in rows
+            if isinstance(cluster, str) and isinstance(topic, str) and isinstance(number, int) and type(offset) is int
+        }
+
+    def keep_positions(self, positions: Mapping[Partition, int], *, patient: bool = True) -> None:
+        """Record the offset of the next message of partitions, in one transaction; raises StoreError."""
+        steps = [(statements.KEEP_POSITION, (*partition, offset)) for partition, offset in positions.items()]
+        try:
+            self._follow_the_path()
+            self._wait_for_locks(patient=patient)
+            self._transact(steps, trimming=False)
+        except sqlite3.Error as error:
+            raise store_problem(error, self.path) from error
+
+    def saved_messages(self, limit: int = 10_000) -> Iterator[MessageOrigin]:
+        """Yield where the latest messages of Kafka were that are in the store; raises StoreError."""
+        for (written,) in self._rows(statements.SAVED_MESSAGES, [limit]):
+            with suppress(ValueError):  # damaged ones are reported when they are shown
+                yield parse_origin(str(written))
 
     def count(self) -> int:
         """Return the number of captures; raises StoreError."""

@@ -83,6 +83,10 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
     yield _line("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
     if invocation.replay_of:
         yield _line("replay of", brief(invocation.replay_of))
+    if invocation.origin:
+        yield _line("message", brief(invocation.origin.name))
+        if invocation.origin.timestamp_ms is not None:
+            yield _line("in Kafka", format_time(invocation.origin.timestamp_ms / 1000))
     yield _line("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
     yield from _headers(invocation.headers)
     yield from _verdict(exchange.verdict)
@@ -104,7 +108,7 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
         invocation.id,
         time,
         str(exchange.verdict.status),
-        invocation.method,
+        "kafka" if invocation.origin else invocation.method,
         what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
         payload.run_id or "-",
         "-" if exchange.response is None else str(exchange.response.status),

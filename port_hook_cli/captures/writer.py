@@ -9,7 +9,7 @@ would block the loop for ten milliseconds from time to time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from queue import Empty, SimpleQueue
@@ -21,12 +21,13 @@ from port_hook_cli.captures.rows import Row, capture_weight, outcome_weight
 from port_hook_cli.captures.store import CaptureStore
 from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Exchange, Partition
 
 # How long an outcome waits to share a commit with others, and how many of them join the next commit of captures. One
 # alone would make that commit, which a response waits for, half as long again.
 _OUTCOME_DELAY_S = 0.05
 _OUTCOMES_TOGETHER = 8
+_POSITION_DELAY_S = 0.1
 # A file that stays locked does not prevent a listener from ending: what waits for it was not acknowledged.
 _CLOSE_S = 3.0
 # Up to this many bytes of bodies, a commit is quick on any disk.
@@ -49,12 +50,13 @@ class _Batch:
     The commit turns the exchanges into rows: by then, the requests have been forwarded, and their handlers run.
     """
 
-    __slots__ = ("exchanges", "outcomes", "size", "waiting")
+    __slots__ = ("exchanges", "outcomes", "positions", "size", "waiting")
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: Sequence[Row] = ()
+        self.positions: Mapping[Partition, int] = {}  # a batch that has some has nothing else
         self.size = 0  # of bodies and outcomes, in bytes, roughly
 
 
@@ -71,6 +73,8 @@ class StoreWriter:
         self._loop = loop
         self._batch = _Batch()
         self._outcomes: list[Row] = []
+        self._positions: dict[Partition, int] = {}
+        self._keeping: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
         self._closed = False
@@ -107,11 +111,23 @@ class StoreWriter:
         if self._later is None:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
+    def keep_position(self, partition: Partition, next_offset: int) -> None:
+        """Record how far a partition of Kafka is saved, at the latest after 100 ms; a failure is kept in `problem`.
+
+        Call it after the messages before `next_offset` were saved: what is recorded is never ahead of the captures.
+        """
+        if self._closed:
+            return
+        self._positions[partition] = next_offset
+        if self._keeping is None:
+            self._keeping = self._loop.call_later(_POSITION_DELAY_S, self._turn_over_positions)
+
     async def close(self) -> None:
         """Write what is waiting, then close the store."""
         if not self._closed:
             self._closed = True
             self._turn_over()
+            self._turn_over_positions()
             self._queue.put(None)
         await asyncio.wait({self._ended}, timeout=_CLOSE_S)
         if self._ended.done():
@@ -140,6 +156,18 @@ class StoreWriter:
         batch.outcomes = outcomes
         batch.size += sum(map(outcome_weight, outcomes))
         if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
+            self._in_thread += 1
+            self._queue.put(batch)
+
+    def _turn_over_positions(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
+        if not self._positions:
+            return
+        batch = _Batch()
+        batch.positions, self._positions = self._positions, {}
+        if self._in_thread or not self._commit([batch], patient=False):
             self._in_thread += 1
             self._queue.put(batch)
 
@@ -187,6 +215,8 @@ class StoreWriter:
             if size > _QUICK_BYTES and not patient:  # long header fields
                 return False
             self._store.write(rows, outcomes, size=size, patient=patient)
+            if positions := dict(chain.from_iterable(batch.positions.items() for batch in batches)):
+                self._store.keep_positions(positions, patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False

@@ -12,6 +12,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "--tunnel", "--public-url", "--domain", "--accept-host-key", "--probe-interval", "--exit-on-tunnel-loss",
             "--copy",
         ),
+        "Kafka": ("--kafka", "--since", "--from-end", "--group", "--take-over"),
         "Actions and workflows in Port": ("--retarget", "--yes", "--api-timeout", "--insecure-api"),
         "Verification": (
             "--secret-file", "--org", "--tolerance", "--strict", "--refuse-replays", "--allow-unverified",
@@ -25,7 +26,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Storage": ("--store", "--max-captures", "--max-store", "--max-body", "--keep-secrets"),
     },
     "trigger": {
-        "Target": ("--to", "--route", "--to-its-url", "--timeout"),
+        "Target": ("--to", "--route", "--to-its-url", "--kafka", "--timeout"),
         "Run": (
             "--input", "--inputs", "--entity", "--event", "--user", "--operation", "--run-id", "--origin", "--secrets",
             "--strict",

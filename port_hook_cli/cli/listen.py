@@ -46,10 +46,12 @@ from port_hook_cli.text.secret import Secret
 from port_hook_cli.tunnels.registry import tunnel_help
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.invocations.models import Exchange
+    from port_hook_cli.invocations.source import OpenSource
+    from port_hook_cli.listener.kafka import KafkaOptions
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.session import Session
     from port_hook_cli.port_api.client import PortApi
@@ -131,7 +133,27 @@ def listen(
             " (repeatable).",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --retarget changes anything.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before --retarget changes anything or --take-over begins.")
+    ] = False,
+    kafka: Annotated[
+        bool,
+        typer.Option("--kafka", help="Also watch the Kafka topics of Port's execution agent, without taking anything."),
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Start with the messages since 10m, 2h, or 2026-05-01T13:30."),
+    ] = None,
+    from_end: Annotated[
+        bool, typer.Option("--from-end", help="Start at the end, not where the last listener with this store stopped.")
+    ] = False,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="NAME", help="Join a consumer group; its name must start with your org's id."),
+    ] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Join the agent's own group: it no longer gets what this listener gets.")
+    ] = False,
     tolerance: Tolerance = 300.0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Forward only requests whose signature matches the raw bytes ('valid').")
@@ -292,6 +314,7 @@ def listen(
         {"--json": json_, "--decrypt": decrypt or bool(decrypt_path)},
         {"--respond": bool(respond), "--forward-to": bool(forward_to)},
         {"--once": once, "--count": count is not None},
+        {"--since": since is not None, "--from-end": from_end},
         {"--no-verify": no_verify, "--report": bool(report)},
         {"--no-verify": no_verify, "--follow": follow},
         pointless={
@@ -299,6 +322,15 @@ def listen(
                 "--inspect-port": not inspect and bool(inspect_port),
                 "--actions": not inspect and bool(actions),
                 "--open": not inspect and open_,
+            },
+            "No messages are read without --kafka": {
+                "--since": not kafka and since is not None,
+                "--from-end": not kafka and from_end,
+                "--group": not kafka and group is not None,
+                "--take-over": not kafka and take_over,
+            },
+            "The agent's messages stay the agent's without --group": {
+                "--take-over": kafka and take_over and group is None,
             },
             "Nothing is forwarded without --forward-to or --route": {
                 "--max-in-flight": not (forward_to or route) and max_in_flight is not None,
@@ -310,14 +342,17 @@ def listen(
         },
     )
     from port_hook_cli.listener.asking import asker
+    from port_hook_cli.listener.kafka import KafkaOptions
     from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Retarget, Session
     from port_hook_cli.retarget.entry import split_name
+    from port_hook_cli.text.durations import parse_since
 
     tunnel_options = TunnelOptions(
         choice=read_tunnel(
-            tunnel, {"--public-url": public_url, "--domain": domain, "--accept-host-key": accept_host_key}
+            "none" if kafka and not (tunnel or public_url or domain or accept_host_key) else tunnel,
+            {"--public-url": public_url, "--domain": domain, "--accept-host-key": accept_host_key},
         ),
         public_url=read_public_url(public_url),
         domain=domain,
@@ -377,6 +412,22 @@ def listen(
         if retarget
         else None,
     )
+    if kafka:
+        opening_kafka = _kafka_opening(
+            runtime,
+            partial(read, insecure_api=insecure_api),
+            KafkaOptions(
+                group=group,
+                take_over=take_over,
+                yes=yes,
+                since_s=None if since is None else parse_since(since, now=runtime.now()),
+                from_end=from_end,
+                forwards=bool(forward_to or route),
+            ),
+            session.ask,
+            api_timeout,
+        )
+        session = replace(session, sources=(opening_kafka,))
     reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
     observers: list[Observer] = []
     open_page: Callable[[], None] | None = None
@@ -453,6 +504,29 @@ async def _run(
         session, observers = replace(session, keys=keys), [*observers, keys]
     session = replace(session, settled=settled)
     return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)
+
+
+def _kafka_opening(
+    runtime: Runtime,
+    read: Callable[[], Settings],
+    options: KafkaOptions,
+    ask: Callable[[str], Awaitable[bool]],
+    timeout_s: float,
+) -> OpenSource:
+    """Return what opens the topics; raises SettingsError for a wrong setting, and if confluent-kafka is missing."""
+    import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
+    from port_hook_cli.kafka.environment import read_kafka_settings
+    from port_hook_cli.listener.kafka import KafkaOpening
+    from port_hook_cli.port_api.credentials import open_port_api
+    from port_hook_cli.terminal.prompts import can_ask
+
+    return KafkaOpening(
+        options=options,
+        settings=read_kafka_settings(runtime.environ, runtime.home),
+        open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
+        ask=ask,
+        can_ask=can_ask(runtime),
+    )
 
 
 def _api_opening(read: Callable[[], Settings], runtime: Runtime, timeout_s: float) -> Callable[[], PortApi]:

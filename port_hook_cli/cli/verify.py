@@ -21,7 +21,8 @@ from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import with_conflict
-from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
+from port_hook_cli.signatures.messages import verify_received
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_view
 from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import printable
@@ -79,7 +80,14 @@ def verify(
     clock = _clock(saved, now, runtime, received_at=received_at)
     settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
     verdict = with_conflict(
-        verify_signature(saved.headers, saved.body, settings.require_secret(), now=clock, tolerance_s=tolerance),
+        verify_received(
+            saved.headers,
+            saved.body,
+            settings.require_secret(),
+            is_message=saved.is_message,
+            now=clock,
+            tolerance_s=tolerance,
+        ),
         settings.conflict,
     )
     if as_json:

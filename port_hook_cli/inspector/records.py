@@ -17,13 +17,16 @@ from port_hook_cli.invocations.models import (
     Exchange,
     Headers,
     Kind,
+    MessageOrigin,
     Payload,
     Response,
     Verdict,
 )
+from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.pointers import short_text
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.view import fate_message
+from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import MASK, Secret
 
@@ -68,7 +71,8 @@ def row_record(listed: Listed) -> dict[str, Any]:
         "user": _cut(payload.user),
         "entity": _cut(payload.entity),
         "operation": _cut(payload.operation or payload.event),
-        "source": "replay" if invocation.replay_of else "http",
+        "source": "replay" if invocation.replay_of else "http" if invocation.origin is None else "kafka",
+        "message": None if invocation.origin is None else _cut(invocation.origin.name),
         "replay_of": _cut(invocation.replay_of),
         "verdict": str(exchange.verdict.status),
         "causes": [slug[:_FIELD] for slug in exchange.verdict.slugs[:_MAX_CAUSES]],
@@ -95,7 +99,7 @@ def capture_record(
                 "body": body_record(invocation.body, size=listed.size, problem=payload.problem),
             },
             "verdict": _verdict(exchange, secret),
-            "summary": [[label, _cut(value)] for label, value in _summary(payload)],
+            "summary": [[label, _cut(value)] for label, value in _summary(payload, invocation.origin)],
             "inputs": [_input(name[:_FIELD], value) for name, value in list(payload.inputs.items())[:_MAX_FIELDS]],
             "changes": [
                 {
@@ -191,7 +195,8 @@ def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
     note = None if secret is not None else NOT_COMPUTED
     if not is_whole:
         note = "The body was not kept whole, so the signature cannot be computed again."
-    signed = f"{timestamp or ''}.".encode("latin-1", "replace") + invocation.body
+    body = invocation.body if invocation.origin is None else signed_value(invocation.body)
+    signed = f"{timestamp or ''}.".encode("latin-1", "replace") + body
     shown = signed[:_SIGNED_TEXT].decode("utf-8", "replace")
     return {
         "timestamp": _cut(timestamp),
@@ -199,7 +204,7 @@ def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
         "signed_text": shown + ("…" if len(signed) > _SIGNED_TEXT else ""),
         "signed_bytes": len(signed),
         "received": _cut(invocation.headers.get(SIGNATURE_HEADER)),
-        "expected": sign(invocation.body, secret, timestamp) if secret and timestamp and is_whole else None,
+        "expected": sign(body, secret, timestamp) if secret and timestamp and is_whole else None,
         "note": note,
     }
 
@@ -214,11 +219,14 @@ def _moment(timestamp: str | None) -> float | None:
     return value if value <= _LATEST_S else None
 
 
-def _summary(payload: Payload) -> Iterator[tuple[str, str]]:
+def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[str, str]]:
+    moment = None if origin is None else origin.timestamp_ms
     by = " from ".join(part for part in (payload.user, payload.origin) if part)
     sync = {True: "with the response", False: "with a report", None: None}[payload.synchronized]
     for label, value in (
         ("what", what_it_is(payload)),
+        ("message", None if origin is None else origin.name),
+        ("message at", None if moment is None else format_time(moment / 1000)),
         ("run", payload.run_id),
         ("by", by),
         ("blueprint", payload.blueprint),
@@ -242,9 +250,9 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 def _fate(exchange: Exchange) -> str | None:
     """Return what Port makes of the response, None where it gets no response or there is no run."""
-    if exchange.response is None or _is_refused(exchange):
+    if exchange.response is None or exchange.invocation.origin is not None or _is_refused(exchange):
         return None
-    fate = run_fate(exchange.payload, exchange.response)
+    fate = run_fate(exchange.payload, exchange.response, is_message=exchange.is_message)
     if fate is RunFate.NO_RUN:
         return None
     return fate_message(fate, exchange.payload, is_good=exchange.response.status // 100 == 2)  # noqa: PLR2004

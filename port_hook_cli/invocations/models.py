@@ -71,13 +71,36 @@ class Truncation(NamedTuple):
     sha256: str
 
 
+class Partition(NamedTuple):
+    """A partition of a topic of a Kafka cluster."""
+
+    cluster: str
+    topic: str
+    number: int
+
+
+class MessageOrigin(NamedTuple):
+    """Where a message was in Kafka. `timestamp_ms` is the broker's or producer's time, None without one."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The message as people name it: `ORG.runs[0]@42`."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One HTTP request as it arrived.
+    """One HTTP request as it arrived, or a message of Kafka in the form of one.
 
     `received_at` is seconds since the epoch, `target` the path and query of the request line, unchanged, and `body` the
     exact bytes. `replay_of` is the id of the capture that a replay was made from. If `truncated` is set, `body` is only
-    the beginning of the received body.
+    the beginning of the received body. `origin` is set for a message: its value is the body, and the header fields are
+    those of the value's `headers`.
     """
 
     id: str
@@ -88,6 +111,7 @@ class Invocation:
     body: bytes
     replay_of: str | None = None
     truncated: Truncation | None = None
+    origin: MessageOrigin | None = None
 
 
 class Status(StrEnum):
@@ -246,3 +270,8 @@ class Exchange:
     response: Response | None = None
     refused: bool = False
     simulated: Simulated | None = None
+
+    @property
+    def is_message(self) -> bool:
+        """Whether the invocation was a message of Kafka."""
+        return self.invocation.origin is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from port_hook_cli.invocations.models import Delivery, Exchange, Simulated, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Simulated, Verdict
 
 EVENT = "port-hook/event/1"
 DELIVERY = "port-hook/delivery/1"
@@ -69,6 +69,20 @@ def invocation_fields(exchange: Exchange) -> dict[str, Any]:
         "verdict": verdict_fields(exchange.verdict),
         "answer": None if exchange.response is None else {"status": exchange.response.status},
         "delivery": delivery_fields(exchange.delivery),
+        "kafka": origin_fields(invocation.origin),
+    }
+
+
+def origin_fields(origin: MessageOrigin | None) -> dict[str, Any] | None:
+    """Return where a message was in Kafka as records contain it; None for a request."""
+    if origin is None:
+        return None
+    moment = origin.timestamp_ms
+    return {
+        "topic": origin.topic,
+        "partition": origin.partition,
+        "offset": origin.offset,
+        "timestamp": None if moment is None else format_time(moment / 1000),
     }
 
 

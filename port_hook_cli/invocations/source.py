@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from port_hook_cli.invocations.models import Invocation, Response
+from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
 
 Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response | None]]
 """The pipeline. It takes an invocation and the address of its sender, "unknown" if there is none.
@@ -18,13 +18,29 @@ it records the invocation as interrupted.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLog:
+    """What the store has of messages of Kafka.
+
+    `positions` are the offsets of the next messages of partitions that earlier listeners watched, `saved` the places of
+    the latest messages that were saved. `keep` records the offset of the next message of a partition: call it after all
+    messages before it were saved.
+    """
+
+    positions: Mapping[Partition, int] = field(default_factory=dict)
+    saved: Sequence[MessageOrigin] = ()
+    keep: Callable[[Partition, int], None] = lambda _partition, _next_offset: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
     """What a source gets from the listener.
 
     `receive` is the pipeline; a source may call it many times at once. `notice` reports a sentence to the user, such as
     a lost connection; a source reports each change once. `now` returns the seconds since the epoch and `new_id` an id,
     for the invocations. `mount` is the path that the listener serves: the target of an invocation that has no path of
-    its own. A source drops bodies of more than `max_body` bytes, and reports them.
+    its own. A source drops bodies of more than `max_body` bytes, and reports them. If `is_counted` is set, the session
+    ends after a number of invocations, so a source that takes messages from others takes one at a time. `messages` is
+    for a source of messages.
     """
 
     receive: Receive
@@ -33,6 +49,8 @@ class SourceContext:
     new_id: Callable[[], str]
     mount: str = "/"
     max_body: int = 10 * 1024 * 1024
+    is_counted: bool = False
+    messages: MessageLog = field(default_factory=MessageLog)
 
 
 class Source(Protocol):

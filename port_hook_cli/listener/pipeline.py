@@ -245,8 +245,11 @@ class Listening:
         self._observer.exchanged(_with(exchange, None, cut_off))
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
-        response = responses.not_saved(error.message)
         self._seen.forget(signature_key(exchange.invocation.headers))
+        if exchange.invocation.origin is not None:  # its source reports it, and tries again
+            self.tally.received -= 1
+            return
+        response = responses.not_saved(error.message)
         self._observer.notice(f"Responded 500 to a request that was not saved: {error.message} {error.hint}".rstrip())
         self._observer.exchanged(_with(exchange, response))
         self.tally.refused += 1
@@ -257,7 +260,13 @@ class Listening:
     def _count(self, exchange: Exchange, response: Response | None) -> None:
         tally, run_id = self.tally, exchange.payload.run_id
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
-        if run_id and response is not None and run_fate(exchange.payload, response) in OPEN_FATES:
+        if exchange.invocation.origin is not None:  # no one gets the response
+            return
+        if (
+            run_id
+            and response is not None
+            and run_fate(exchange.payload, response, is_message=exchange.is_message) in OPEN_FATES
+        ):
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)

@@ -18,7 +18,8 @@ from typing import TypeVar
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.verification import UNCHECKED, verify_signature, verify_without_diagnosis
+from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
+from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
@@ -76,11 +77,12 @@ class Reader:
     def _plain_verdict(self, invocation: Invocation, *, seen: bool) -> Verdict | None:
         if self._secret is None:
             return UNCHECKED
-        return verify_without_diagnosis(
+        return verify_received_without_diagnosis(
             invocation.headers,
             invocation.body,
             self._secret,
-            now=invocation.received_at,
+            is_message=invocation.origin is not None,
+            now=_moment(invocation),
             tolerance_s=self._tolerance_s,
             seen=seen,
         )
@@ -96,11 +98,12 @@ class Reader:
 
     def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Exchange:
         assert self._secret is not None
-        verdict = plain or verify_signature(
+        verdict = plain or verify_received(
             invocation.headers,
             invocation.body,
             self._secret,
-            now=invocation.received_at,
+            is_message=invocation.origin is not None,
+            now=_moment(invocation),
             tolerance_s=self._tolerance_s,
             seen=seen,
         )
@@ -109,6 +112,17 @@ class Reader:
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def _moment(invocation: Invocation) -> float:
+    """Return the time that a signed timestamp is compared with: of a message, when it was sent to Kafka.
+
+    A message may wait in its topic for days, and Port's execution agent accepts it then.
+    """
+    origin = invocation.origin
+    if origin is None or origin.timestamp_ms is None:
+        return invocation.received_at
+    return origin.timestamp_ms / 1000
 
 
 def _is_cheap(body: bytes) -> bool:

@@ -17,7 +17,7 @@ from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
-from port_hook_cli.invocations.source import OpenSource, Source, SourceContext
+from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, Listening
 from port_hook_cli.listener.policy import Policy
@@ -87,7 +87,7 @@ async def listening(
     """
     async with AsyncExitStack() as stack:
         public = PublicAddress(public_url)
-        flow = await _open_pipeline(stack, plan, runtime, observer, public)
+        flow, messages = await _open_pipeline(stack, plan, runtime, observer, public, with_messages=bool(sources))
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
         context = SourceContext(
             receive=flow.receive,
@@ -96,6 +96,8 @@ async def listening(
             new_id=runtime.new_id,
             mount=plan.policy.routes.mount,
             max_body=plan.max_body,
+            is_counted=plan.count is not None,
+            messages=messages,
         )
         probe_endpoint = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
         server = HttpSource(context, probe_endpoint=probe_endpoint, names=public.names)
@@ -124,11 +126,17 @@ async def listening(
 
 
 async def _open_pipeline(
-    stack: AsyncExitStack, plan: ListenPlan, runtime: Runtime, observer: Observer, public: PublicAddress
-) -> Listening:
+    stack: AsyncExitStack,
+    plan: ListenPlan,
+    runtime: Runtime,
+    observer: Observer,
+    public: PublicAddress,
+    *,
+    with_messages: bool,
+) -> tuple[Listening, MessageLog]:
     """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
 
-    The writer is closed last: what the pipeline gave it is in the store then.
+    With `with_messages`, what the store has of messages of Kafka is read, too, for the sources that need it. The writer is closed last: what the pipeline gave it is in the store then.
     """
     store = open_store(
         plan.store,
@@ -144,6 +152,8 @@ async def _open_pipeline(
     # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
     seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
     writer = StoreWriter(store, asyncio.get_running_loop())
+    # Read before anything is written: then the store is the writer's.
+    messages = _message_log(store, writer) if with_messages else MessageLog()
     stack.push_async_callback(writer.close)
     forwarder = await stack.enter_async_context(
         HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
@@ -158,7 +168,7 @@ async def _open_pipeline(
         is_true=await _start_jq(plan.policy.routes.expressions, observer),
     )
     stack.callback(flow.close)
-    return flow
+    return flow, messages
 
 
 async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:
@@ -189,6 +199,10 @@ class _WaitingPipeline:
 async def _drain(sources: Sequence[Source]) -> None:
     """Close all sources at the same time, so that together they take as long as the slowest one."""
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
+
+
+def _message_log(store: CaptureStore, writer: StoreWriter) -> MessageLog:
+    return MessageLog(positions=store.kafka_positions(), saved=tuple(store.saved_messages()), keep=writer.keep_position)
 
 
 def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -> None:

@@ -54,7 +54,7 @@ class ReplaySource:
 
 def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
     """Return a capture as a source; raises StoreError if its body is incomplete."""
-    invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id)
+    invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id, origin=None)
     return ReplaySource(
         name=name,
         invocation=invocation,

@@ -157,3 +157,17 @@ def test_sandbox_refuses_an_invalid_rate_limit(run: Run) -> None:
     result = run("sandbox", "--rate-limit", "5/h")
     assert result.code == ExitCode.USAGE
     assert "'5/h' is not N, N/m or N/s" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--kafka", "kafka.example.com:9092"), "only to brokers on this machine"),
+        (("--kafka", "embedded", "--kafka-broker", "127.0.0.1:9092"), "--kafka and --kafka-broker exclude each other"),
+        (("--kafka", "9092"), "is not the address of a Kafka broker"),
+    ],
+)
+def test_sandbox_refuses_a_broker_that_it_cannot_publish_to(run: Run, options: tuple[str, ...], message: str) -> None:
+    result = run("sandbox", *options)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert message in result.err

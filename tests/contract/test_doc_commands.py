@@ -1,6 +1,6 @@
 """Every command line in the documentation runs, or a reason says why it does not run here.
 
-They run in one folder, beside a sandbox, a handler and a listener on free ports. The tutorial and the page "My
+They run in one folder, beside a sandbox, a handler and a listener on free ports. The tutorials and the page "My
 signature is invalid" have tests of their own.
 """
 
@@ -21,7 +21,11 @@ import pytest
 from tests.processes import environment, listener
 
 ROOT = Path(__file__).parents[2]
-OWN_TESTS = {"from-nothing-to-a-tested-backend.md", "my-signature-is-invalid.md"}
+OWN_TESTS = {
+    "from-nothing-to-a-tested-backend.md",
+    "through-the-execution-agent.md",
+    "my-signature-is-invalid.md",
+}
 PAGES = [
     page
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md")))
@@ -45,6 +49,7 @@ NOT_RUN = {
     r"^(git |repositories)": "tests/examples does the same",
     r"ngrok config": "needs an account of ngrok",
     r"port-hook login|--org production": "needs an account of Port: tests/cli/test_login.py",
+    r"trigger .*--kafka": "needs a broker: tests/cli/test_trigger_kafka.py",
     r"--as lambda": "needs a runtime of Lambda: tests/cli",
     r"--edit\b": "needs a terminal: tests/cli/test_replay_edit.py",
     r"--via-port|deploy_service#deploy --outputs|^port-hook restore (create|deploy)": "needs runs in Port: tests/cli",

@@ -99,6 +99,7 @@ def test_invocation_event_is_one_flat_record() -> None:
         "verdict": {"status": "valid", "reading": "raw", "causes": []},
         "answer": {"status": 202},
         "delivery": {"url": "http://127.0.0.1:8000/", "status": 202, "latency_ms": 12.346, "error": None},
+        "kafka": None,
         "simulated": None,
     }
 

@@ -1,0 +1,53 @@
+"""A message of a topic as an invocation: its value is the body, and `headers` in the value are the header fields."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from port_hook_cli.invocations.models import Headers
+
+_MAX_FIELDS = 1_000
+_MAX_HEAD_BYTES = 256 * 1024
+_is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}").fullmatch
+_has_control = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
+
+
+def message_headers(value: bytes) -> Headers:
+    """Return the header fields of a message, and those that an HTTP request with its value has. Never raises.
+
+    A field that no HTTP request could have, because of its name or a line break, is left out.
+    """
+    fields = list(_bounded(_fields(value)))
+    if all(name.lower() != "content-type" for name, _ in fields):
+        fields.append(("content-type", "application/json"))
+    return Headers((*fields, ("content-length", str(len(value)))))
+
+
+def _bounded(fields: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    size = 0
+    for number, (name, value) in enumerate(fields):
+        size += len(name) + len(value)
+        if number == _MAX_FIELDS or size > _MAX_HEAD_BYTES:
+            return
+        yield name, value
+
+
+def _fields(value: bytes) -> Iterator[tuple[str, str]]:
+    for name, field in _headers_in(value).items():
+        text = field if isinstance(field, str) else json.dumps(field, ensure_ascii=False)
+        if _is_token(name) and name.lower() != "content-length" and not _has_control(text):
+            yield name, text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _headers_in(value: bytes) -> dict[str, Any]:
+    if b'"headers"' not in value:
+        return {}
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
+        return {}
+    headers = document.get("headers") if isinstance(document, dict) else None
+    return headers if isinstance(headers, dict) else {}

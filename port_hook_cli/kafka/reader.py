@@ -1,0 +1,516 @@
+"""Reads topics in a thread of its own: librdkafka's calls block, and its callbacks come from them.
+
+The thread connects, assigns partitions or joins a group, and hands messages over in batches. It waits while too many
+are in progress. What it has to tell, it tells a `ReaderEvents` through the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+from time import monotonic
+from typing import Any, Protocol
+
+from port_hook_cli.errors import BrokerError
+from port_hook_cli.invocations.models import Partition
+from port_hook_cli.kafka.capacity import MessageCapacity
+from port_hook_cli.kafka.client import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
+from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.text.safe import brief
+
+TopicPart = tuple[str, int]
+"""A topic and the number of a partition."""
+
+_CONNECT_TIMEOUT_S = 10.0
+_FIRST_TRY_S, _REFUSED_AFTER_S = 0.5, 1.5
+_CALL_TIMEOUT_S = 10.0
+_POLL_S = 0.2
+_BATCH = 500
+_TEND_S = 0.5
+_HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
+_LOOK_FOR_PARTITIONS_S = 30.0
+_CHECK_TIMEOUT_S = 1.0
+_HAND_OVER_S = 2.0
+_CLOSE_S = 3.0
+# A lag is told when it exceeds the first number, and that it is over below the second.
+_LAG, _CAUGHT_UP = 1_000, 100
+_state = re.compile(r" \(after [0-9]+ms in state [^)]*\)|^\S+/(?:bootstrap|[0-9]+): ")
+_REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001 - librdkafka's own names
+_ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Partitions that this reader has, each with the offset of its next message. `lag` is how many messages wait.
+
+    `shortened` are partitions that end before the position that was kept, `lost` how many messages the broker deleted
+    before they were read.
+    """
+
+    cluster: str
+    starts: Mapping[TopicPart, int]
+    lag: int = 0
+    shortened: Sequence[TopicPart] = ()
+    lost: int = 0
+    is_resumed: bool = False
+
+
+class ReaderEvents(Protocol):
+    """What a reader tells, in the event loop."""
+
+    def assigned(self, assignment: Assignment) -> None:
+        """Handle partitions that were assigned, before their first message."""
+
+    def revoked(self, parts: Sequence[TopicPart], done: Event) -> None:
+        """Handle partitions that another consumer gets. Set `done` when their messages are processed."""
+
+    def arrived(self, messages: Sequence[Message]) -> None:
+        """Handle messages, in order."""
+
+    def lost(self, reason: str) -> None:
+        """Handle the loss of all brokers."""
+
+    def refused(self, reason: str) -> None:
+        """Handle credentials that the brokers do not accept any more."""
+
+    def recovered(self) -> None:
+        """Handle the end of a loss or refusal."""
+
+    def lagging(self, count: int) -> None:
+        """Handle a change of the lag: how many messages wait, 0 if few do."""
+
+    def missed(self, count: int) -> None:
+        """Handle offsets that had no message: the brokers deleted them before they were read."""
+
+    def failed(self, reason: str) -> None:
+        """Handle any other problem."""
+
+
+class TopicReader:
+    """A thread that reads the topics of `plan`. `start_at` returns the offset kept for a partition, or None."""
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        plan: KafkaPlan,
+        events: ReaderEvents,
+        capacity: MessageCapacity,
+        start_at: Callable[[Partition], int | None],
+    ) -> None:
+        self._connection, self._plan, self._events, self._capacity = connection, plan, events, capacity
+        self._start_at = start_at
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._stopping, self._closing = Event(), Event()
+        self._consumer: Consumer | None = None
+        self._lock = Lock()
+        self._saved: dict[TopicPart, int] = {}
+        self._renewed: KafkaConnection | None = None
+        self._trouble = _Trouble()
+        self._cluster = ""
+        self._positions: dict[TopicPart, int] = {}
+        self._is_paused = self._is_lagging = False
+        self._missing = 0
+        self._held_up_at: float | None = None
+        self._tend_at = self._look_at = 0.0
+        self._thread = Thread(target=self._run, name="port-hook-kafka", daemon=True)
+
+    async def open(self) -> None:
+        """Connect and find the partitions; raises PortHookError."""
+        self._thread.start()
+        await asyncio.shield(self._opened)
+
+    def stop(self) -> None:
+        """Take no more messages."""
+        self._stopping.set()
+
+    async def close(self) -> None:
+        """Commit what is to be committed, and disconnect."""
+        self._stopping.set()
+        self._closing.set()
+        if self._thread.ident is None:  # it was never started
+            return
+        await asyncio.wait({self._ended}, timeout=_CLOSE_S)
+        if self._opened.done() and not self._opened.cancelled():
+            self._opened.exception()  # it has been raised, or no one waits for it any more
+
+    def use_credentials(self, connection: KafkaConnection) -> None:
+        """Connect with other credentials from now on."""
+        self._renewed = connection
+
+    def acknowledge(self, part: TopicPart, next_offset: int) -> None:
+        """Commit, soon, that the messages of a partition before `next_offset` are saved; only in a group."""
+        if self._plan.group is not None:
+            with self._lock:
+                self._saved[part] = next_offset
+
+    def _store_saved(self) -> None:
+        """Tell librdkafka what to commit. Only this thread calls it: some of its calls hold Python's lock and wait."""
+        assert self._consumer is not None
+        with self._lock:
+            saved, self._saved = self._saved, {}
+        for part, offset in saved.items():
+            with suppress(KafkaException):  # another consumer has the partition by now
+                self._consumer.store_offsets(offsets=[TopicPartition(*part, offset)])
+
+    def _run(self) -> None:
+        try:
+            self._open()
+            self._tell(_settle, self._opened, None)
+            self._read()
+        except Exception as error:  # noqa: BLE001 - also a defect must reach the user
+            self._tell(self._give_up, error)
+        finally:
+            self._closing.wait()
+            if self._consumer is not None:
+                with suppress(KafkaException, RuntimeError):
+                    self._store_saved()
+                    self._consumer.close()
+            self._tell(_settle, self._ended, None)
+
+    def _give_up(self, error: Exception) -> None:
+        if self._opened.done():
+            self._events.failed(f"reading stopped: {type(error).__name__}: {brief(str(error))}")
+        else:
+            self._opened.set_exception(error)
+
+    def _tell(self, callback: Callable[..., object], *values: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(callback, *values)
+
+    def _open(self) -> None:
+        settings = client_settings(self._connection) | _reading(self._connection, self._plan)
+        consumer = self._consumer = Consumer({**settings, "error_cb": self._on_error}, logger=_silent_logger())
+        found = self._connect(consumer)
+        self._cluster = str(found.cluster_id)
+        parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.topics.get(topic))]
+        if not parts:
+            raise _no_topics(self._connection, self._plan)
+        if self._plan.group is None:
+            self._assign(parts)
+        else:
+            consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
+        self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+
+    def _connect(self, consumer: Consumer) -> Any:
+        """Return the cluster's topics. Give up early if the brokers refuse, and late if they do not respond."""
+        started = monotonic()
+        while True:
+            try:
+                return consumer.list_topics(timeout=_FIRST_TRY_S)
+            except KafkaException as error:
+                consumer.poll(0)  # calls `_on_error` with the reasons
+                took_s = monotonic() - started
+                is_over = took_s > _CONNECT_TIMEOUT_S or self._stopping.is_set()
+                if is_over or self._trouble.is_refused or (self._trouble.is_suspected and took_s > _REFUSED_AFTER_S):
+                    raise _unusable(self._connection, self._trouble.reason or _text(error.args[0])) from None
+
+    def _assign(self, parts: Sequence[TopicPart]) -> None:
+        """Watch partitions from where the plan says."""
+        assert self._consumer is not None
+        start = _Starts(self._consumer, self._cluster, self._plan, self._start_at).find(parts)
+        self._consumer.incremental_assign([TopicPartition(*part, offset) for part, offset in start.starts.items()])
+        self._positions.update(start.starts)
+        self._tell(self._events.assigned, start)
+
+    def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
+        """Start each partition where the group has committed, or else where the plan says."""
+        starts: dict[TopicPart, int] = {}
+        if given:
+            known = consumer.committed(given, timeout=_CALL_TIMEOUT_S)
+            starts = {(item.topic, item.partition): item.offset for item in known if item.offset >= 0}
+            fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
+            starts |= _Starts(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
+            consumer.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
+            with self._lock:
+                self._saved = {part: starts[part] for part in fresh}
+        self._positions = dict(starts)
+        self._is_paused = False
+        self._tell(self._events.assigned, Assignment(cluster=self._cluster, starts=starts))
+
+    def _on_revoke(self, _: Consumer, taken: list[TopicPartition]) -> None:
+        """Let the messages in progress finish, so that the next consumer does not get them again."""
+        if self._stopping.is_set():
+            return
+        done = Event()
+        self._tell(self._events.revoked, [(item.topic, item.partition) for item in taken], done)
+        done.wait(_HAND_OVER_S)
+        self._store_saved()
+
+    def _read(self) -> None:
+        assert self._consumer is not None
+        while not self._stopping.is_set():
+            self._store_saved()
+            room = self._capacity.room
+            if self._is_held_up(room):
+                pass
+            elif (first := self._consumer.poll(_POLL_S)) is not None:
+                more = self._consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
+                self._hand_over([first, *more])
+            if monotonic() >= self._tend_at:
+                self._tend_at = monotonic() + _TEND_S
+                self._tend()
+
+    def _is_held_up(self, room: int) -> bool:
+        """Wait a little if too much is in progress; return whether it was.
+
+        After a while the partitions are paused, which drops what librdkafka has fetched, so that it can be polled: a
+        group's member that does not poll is put out.
+        """
+        assert self._consumer is not None
+        if room and not self._is_paused:
+            self._held_up_at = None
+            return False
+        now = monotonic()
+        self._held_up_at = self._held_up_at or now
+        if self._is_paused and self._capacity.is_free_again:
+            self._consumer.resume(self._consumer.assignment())
+            self._is_paused = False
+            return False
+        if not self._is_paused and now - self._held_up_at > _PAUSE_AFTER_S:
+            self._consumer.pause(self._consumer.assignment())
+            self._is_paused = True
+        if self._is_paused:
+            self._consumer.poll(0)
+        self._capacity.wait(_HELD_UP_S)
+        return True
+
+    def _hand_over(self, found: Sequence[Message]) -> None:
+        messages: list[Message] = []
+        for message in found:
+            error = message.error()
+            if error is not None:
+                self._on_error(error)
+                continue
+            messages.append(message)
+            self._advance((message.topic() or "", message.partition() or 0), message.offset() or 0)
+            self._capacity.take(len(message.value() or b""))
+        if messages:
+            self._tell(self._events.arrived, messages)
+
+    def _advance(self, part: TopicPart, offset: int) -> None:
+        expected = self._positions.get(part, offset)
+        self._missing += max(0, offset - expected)
+        self._positions[part] = offset + 1
+
+    def _on_error(self, error: KafkaError) -> None:
+        code = error.code()
+        self._trouble.note(code, _text(error))
+        if code not in _REFUSED | _ENDED and not _is_about_a_connection(code):
+            self._tell(self._events.failed, _text(error))
+
+    def _tend(self) -> None:
+        """Do what is due: check a connection that may be lost, look for new partitions, tell the lag."""
+        if self._renewed is not None and self._renewed.password is not None:
+            assert self._consumer is not None
+            self._consumer.set_sasl_credentials(self._renewed.username, self._renewed.password.reveal())
+            self._renewed = None
+        if self._trouble.is_suspected:
+            self._check_connection()
+        elif self._plan.group is None and monotonic() >= self._look_at:
+            self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+            self._look_for_partitions()
+        self._tell_lag()
+        if self._missing:
+            self._tell(self._events.missed, self._missing)
+            self._missing = 0
+
+    def _check_connection(self) -> None:
+        assert self._consumer is not None
+        try:
+            self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S)
+        except KafkaException:
+            self._consumer_events()
+            if self._trouble.tell():
+                told = self._events.refused if self._trouble.is_refused else self._events.lost
+                self._tell(told, self._trouble.reason)
+            return
+        if self._trouble.clear():
+            self._tell(self._events.recovered)
+
+    def _consumer_events(self) -> None:
+        """Let librdkafka call `_on_error`, if no message can be returned."""
+        assert self._consumer is not None
+        message = self._consumer.poll(0)
+        if message is not None:
+            self._hand_over([message])
+
+    def _look_for_partitions(self) -> None:
+        assert self._consumer is not None
+        with suppress(KafkaException):
+            found = self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S).topics
+            parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.get(topic))]
+            if new := [part for part in parts if part not in self._positions]:
+                self._assign(new)
+
+    def _tell_lag(self) -> None:
+        lag = sum(self._lags())
+        if (lag > _LAG) is not self._is_lagging and (lag > _LAG or lag < _CAUGHT_UP):
+            self._is_lagging = lag > _LAG
+            self._tell(self._events.lagging, lag if self._is_lagging else 0)
+
+    def _lags(self) -> Iterator[int]:
+        assert self._consumer is not None
+        for part, position in self._positions.items():
+            with suppress(KafkaException, TypeError):
+                _, high = self._consumer.get_watermark_offsets(TopicPartition(*part), cached=True)
+                yield max(0, high - position)
+
+
+class _Trouble:
+    """What is known about a connection that may be lost, and whether it has been told."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self.is_suspected = self.is_refused = False
+        self._is_told = self._is_certain = False
+
+    def note(self, code: int, text: str) -> None:
+        """Remember an error of librdkafka."""
+        if code in _REFUSED:
+            self.is_refused = self.is_suspected = True
+            self.reason = text
+        elif code in _ENDED:
+            self.is_suspected = True
+            self.reason = self.reason or text
+        elif _is_about_a_connection(code) and not self.is_refused and not self._is_certain:
+            self.reason = text
+            self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
+
+    def tell(self) -> bool:
+        """Return whether it is to be told now: once, and again when a loss turns out to be a refusal."""
+        is_new = not self._is_told
+        self._is_told = True
+        return is_new
+
+    def clear(self) -> bool:
+        """Forget it; return whether it was told."""
+        was_told = self._is_told
+        self.reason = ""
+        self.is_suspected = self.is_refused = self._is_told = self._is_certain = False
+        return was_told
+
+
+@dataclass(frozen=True, slots=True)
+class _Starts:
+    """Finds where to start reading partitions."""
+
+    consumer: Consumer
+    cluster: str
+    plan: KafkaPlan
+    start_at: Callable[[Partition], int | None]
+
+    def find(self, parts: Sequence[TopicPart]) -> Assignment:
+        """Return the first offset of each partition."""
+        since = self._offsets_since(parts) if self.plan.since_s is not None else {}
+        starts: dict[TopicPart, int] = {}
+        shortened: list[TopicPart] = []
+        lag = lost = 0
+        is_resumed = False
+        for part in parts:
+            low, high = self.consumer.get_watermark_offsets(TopicPartition(*part), timeout=_CALL_TIMEOUT_S)
+            kept = None if self.plan.from_end or since else self.start_at(Partition(self.cluster, *part))
+            start = since.get(part, high) if kept is None else min(max(kept, low), high)
+            if kept is not None:
+                is_resumed = True
+                lost += max(0, low - kept)
+                shortened += [part] if kept > high else []
+            starts[part] = start
+            lag += high - start
+        return Assignment(
+            cluster=self.cluster, starts=starts, lag=lag, shortened=shortened, lost=lost, is_resumed=is_resumed
+        )
+
+    def _offsets_since(self, parts: Sequence[TopicPart]) -> dict[TopicPart, int]:
+        moment = int((self.plan.since_s or 0) * 1000)
+        wanted = [TopicPartition(*part, moment) for part in parts]
+        found = self.consumer.offsets_for_times(wanted, timeout=_CALL_TIMEOUT_S)
+        return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
+
+
+def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
+    """Return the settings for reading: low latency, bounded memory, and nothing committed that was not saved."""
+    # Brokers that have messages respond at once. Those of tests and of the sandbox wait this long.
+    wait_ms = 10 if all(map(is_loopback_broker, connection.brokers)) else 100
+    return {
+        "group.id": plan.group_id,
+        "enable.auto.commit": plan.group is not None,
+        "auto.commit.interval.ms": 200,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": wait_ms,
+        "fetch.error.backoff.ms": 50,
+        "fetch.queue.backoff.ms": 20,
+        "queued.min.messages": 50_000,
+        "queued.max.messages.kbytes": 16 * 1024,
+        "fetch.max.bytes": 8 * 1024 * 1024,
+        "session.timeout.ms": 10_000,
+        "log_level": 0,
+    }
+
+
+def _silent_logger() -> logging.Logger:
+    """Return a logger that drops what librdkafka would write to stderr."""
+    logger = logging.getLogger("port-hook-kafka")
+    logger.propagate = False
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
+
+
+def _settle(future: asyncio.Future[None], result: None) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _partitions(topic: Any) -> Iterator[int]:
+    """Yield the numbers of a topic's partitions; none if it does not exist."""
+    if topic is not None and topic.error is None:
+        yield from sorted(topic.partitions)
+
+
+def _text(error: object) -> str:
+    """Return the words of an error of librdkafka, without the address and state in front of them."""
+    words = error.str() if isinstance(error, KafkaError) else str(error)
+    return brief(_state.sub("", words), 300)
+
+
+def _is_about_a_connection(code: int) -> bool:
+    return code in {
+        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's own names
+        KafkaError._RESOLVE,  # noqa: SLF001
+        KafkaError._SSL,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
+    }
+
+
+def _unusable(connection: KafkaConnection, reason: str) -> BrokerError:
+    lowered = reason.lower()
+    if "certificate" in lowered:
+        hint = "If the brokers have a certificate of your own authority, name its file in KAFKA_CA_FILE."
+    elif "authentication" in lowered or "sasl" in lowered:
+        hint = "Check KAFKA_USERNAME and KAFKA_PASSWORD; or unset them to use the credentials from Port's API."
+    else:
+        hint = "Check that the address is right and that a firewall lets you through."
+    return BrokerError(f"Kafka at {connection.address} cannot be used: {reason}.", hint=hint)
+
+
+def _no_topics(connection: KafkaConnection, plan: KafkaPlan) -> BrokerError:
+    names = " and ".join(brief(topic) for topic in plan.topics)
+    return BrokerError(
+        f"Kafka at {connection.address} has no topic {names}.",
+        hint="Check PORT_ORG_ID. Port creates the topics when the execution agent uses Kafka.",
+    )

@@ -1,0 +1,355 @@
+"""The source of invocations that reads the topics of Port's execution agent.
+
+A message is acknowledged after it was saved: its position is kept in the store, or committed in the consumer group. The
+position never passes a message that is not saved yet. So a listener that was killed gets some messages again, and says
+which ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import TypeAlias
+
+from port_hook_cli.errors import PortHookError, StoreError
+from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
+from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.kafka.capacity import MessageCapacity
+from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
+from port_hook_cli.kafka.connection import KafkaConnection
+from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.progress import PartitionProgress
+from port_hook_cli.kafka.reader import Assignment, TopicPart, TopicReader
+from port_hook_cli.text.safe import brief
+
+GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
+"""Returns the brokers and credentials to use, new ones each time; raises PortHookError."""
+
+_WORKERS = 64
+_MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 10.0
+_REFRESH_PAUSE_S = 30.0
+_CANCEL_S = 2.0
+_MOST_NAMED = 4
+
+
+async def open_kafka(plan: KafkaPlan, get_connection: GetConnection, context: SourceContext) -> KafkaSource:
+    """Connect, and feed `context.receive` with the messages of the plan's topics; raises PortHookError."""
+    source = KafkaSource(plan, await get_connection(), get_connection, context)
+    try:
+        await source.open()
+    except BaseException:
+        await source.close(0)
+        raise
+    return source
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message with the progress of its partition."""
+
+    message: Message
+    progress: PartitionProgress
+
+
+class KafkaSource:
+    """Topics that are being read. See `port_hook_cli.invocations.source.Source`.
+
+    `in_progress` is how many messages are being processed. Credentials that are refused are fetched again every
+    `refresh_pause_s` seconds.
+    """
+
+    def __init__(
+        self, plan: KafkaPlan, connection: KafkaConnection, get_connection: GetConnection, context: SourceContext
+    ) -> None:
+        self._plan, self._context = plan, context
+        self._connection, self._get_connection = connection, get_connection
+        self._capacity = MessageCapacity()
+        self._reader = TopicReader(connection, plan, self, self._capacity, context.messages.positions.get)
+        self._saved = _by_part(context.messages.saved)
+        self._cluster = ""
+        self._progress: dict[TopicPart, PartitionProgress] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self.in_progress = 0
+        self.refresh_pause_s = _REFRESH_PAUSE_S
+        self._is_closing = self._is_unsaved = False
+        self._handing_over: list[tuple[Sequence[PartitionProgress], Event]] = []
+        self._refreshing: asyncio.Task[None] | None = None
+        self._workers: list[asyncio.Task[None]] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait to be processed."""
+        return len(self._waiting)
+
+    async def open(self) -> None:
+        """Connect, and start to read; raises PortHookError."""
+        await self._reader.open()
+        # A session that ends after some invocations takes no more messages than those.
+        count = 1 if self._context.is_counted else _WORKERS
+        self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
+
+    async def close(self, drain_s: float) -> None:
+        """Read no more, give the messages in progress `drain_s` seconds, and cancel the rest."""
+        self._is_closing = True
+        self._reader.stop()
+        self._waiting.clear()
+        self._wake.set()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=drain_s)
+        for worker in self._workers:
+            worker.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=_CANCEL_S)
+        await self._reader.close()
+
+    def assigned(self, assignment: Assignment) -> None:
+        """Handle partitions that were assigned, before their first message."""
+        self._cluster = assignment.cluster
+        is_group = self._plan.group is not None
+        if is_group:
+            self._progress = {}
+        for part, start in assignment.starts.items():
+            self._progress[part] = PartitionProgress()
+            if not is_group:
+                self._context.messages.keep(Partition(self._cluster, *part), start)
+        for line in self._assignment_lines(assignment):
+            self._context.notice(line)
+
+    def revoked(self, parts: Sequence[TopicPart], done: Event) -> None:
+        """Handle partitions that another consumer gets: drop what waits, and wait for what is in progress."""
+        taken = [progress for part in parts if (progress := self._progress.pop(part, None)) is not None]
+        kept = [item for item in self._waiting if item.progress not in taken]
+        for item in reversed(self._waiting):
+            if item.progress in taken:
+                item.progress.drop(item.message.offset() or 0)
+                self._capacity.release(_size(item.message))
+        self._waiting = deque(kept)
+        self._context.notice(f"Kafka: handed over {_names(parts)}.")
+        self._handing_over.append((taken, done))
+        self._end_hand_over()
+
+    def arrived(self, messages: Sequence[Message]) -> None:
+        """Handle messages, in order."""
+        for message in messages:
+            progress = self._progress.get(_part(message))
+            if progress is None or self._is_closing:
+                self._capacity.release(_size(message))
+                continue
+            progress.start(message.offset() or 0)
+            self._waiting.append(_Waiting(message, progress))
+        self._wake.set()
+
+    def lost(self, reason: str) -> None:
+        """Handle the loss of all brokers."""
+        self._context.notice(f"Kafka: the connection to {self._connection.address} is lost: {reason}. Reconnecting.")
+
+    def refused(self, reason: str) -> None:
+        """Handle credentials that the brokers do not accept any more: get new ones."""
+        self._context.notice(f"Kafka: the brokers refuse the credentials: {reason}. Getting new ones.")
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+
+    def recovered(self) -> None:
+        """Handle the end of a loss or refusal."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        self._context.notice("Kafka: connected again.")
+
+    def lagging(self, count: int) -> None:
+        """Handle a change of the lag."""
+        self._context.notice(f"Kafka: {count:,} messages behind." if count else "Kafka: caught up.")
+
+    def missed(self, count: int) -> None:
+        """Handle messages that the brokers deleted before they were read."""
+        self._context.notice(f"Kafka: {count:,} messages were deleted by the brokers before they were read.")
+
+    def failed(self, reason: str) -> None:
+        """Handle any other problem."""
+        self._context.notice(f"Kafka: {reason}.")
+
+    async def _refresh(self) -> None:
+        """Get credentials until the brokers accept them."""
+        told = ""
+        while True:
+            try:
+                self._connection = await self._get_connection()
+                self._reader.use_credentials(self._connection)
+            except PortHookError as error:
+                if error.message != told:
+                    told = error.message
+                    self._context.notice(f"Kafka: no new credentials: {error.message} {error.hint}".rstrip())
+            await asyncio.sleep(self.refresh_pause_s)
+
+    async def _work(self) -> None:
+        while not self._is_closing:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            item = self._waiting.popleft()
+            self.in_progress += 1
+            try:
+                await self._process(item)
+            finally:
+                self.in_progress -= 1
+                self._capacity.release(_size(item.message))
+            if self._context.is_counted:
+                await asyncio.sleep(0)  # the observers count it
+                await asyncio.sleep(0)
+
+    async def _process(self, item: _Waiting) -> None:
+        value = item.message.value() or b""
+        if len(value) > self._context.max_body:
+            self._context.notice(
+                f"Kafka: {brief(_origin(item.message).name)} has {len(value):,} bytes; it was not captured"
+                " (limit --max-body)."
+            )
+        else:
+            await self._save(self._invocation(item.message, value))
+        self._finish(item)
+
+    async def _save(self, invocation: Invocation) -> None:
+        """Give an invocation to the pipeline until it is saved."""
+        pause_s = _MIN_PAUSE_S
+        while True:
+            try:
+                await self._context.receive(invocation, "unknown")
+            except StoreError as error:
+                self._tell_unsaved(error)
+            except Exception as error:  # noqa: BLE001 - a defect in port-hook must not end the source
+                name = brief(invocation.origin.name) if invocation.origin else ""
+                self._context.notice(f"Kafka: {name} failed: {type(error).__name__}: {brief(str(error))}")
+                return
+            else:
+                self._tell_saved()
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+
+    def _tell_unsaved(self, error: StoreError) -> None:
+        if not self._is_unsaved:
+            self._is_unsaved = True
+            again = "Messages wait until they can be saved, and may then be forwarded again."
+            self._context.notice(f"Kafka: a message was not saved: {error.message} {error.hint} {again}")
+
+    def _tell_saved(self) -> None:
+        if self._is_unsaved:
+            self._is_unsaved = False
+            self._context.notice("Kafka: messages are saved again.")
+
+    def _finish(self, item: _Waiting) -> None:
+        offset = item.progress.finish(item.message.offset() or 0)
+        part = _part(item.message)
+        if offset is not None and self._progress.get(part) is item.progress:
+            self._acknowledge(part, offset)
+        elif offset is not None and self._plan.group is not None:
+            self._reader.acknowledge(part, offset)  # it is being handed over
+        self._end_hand_over()
+
+    def _acknowledge(self, part: TopicPart, offset: int) -> None:
+        if self._plan.group is None:
+            self._context.messages.keep(Partition(self._cluster, *part), offset)
+        else:
+            self._reader.acknowledge(part, offset)
+
+    def _end_hand_over(self) -> None:
+        still = []
+        for taken, done in self._handing_over:
+            if any(map(len, taken)):
+                still.append((taken, done))
+            else:
+                done.set()
+        self._handing_over = still
+
+    def _invocation(self, message: Message, value: bytes) -> Invocation:
+        return Invocation(
+            id=self._context.new_id(),
+            received_at=self._context.now(),
+            method="POST",
+            target=self._context.mount.rstrip("/") or "/",
+            headers=message_headers(value),
+            body=value,
+            origin=_origin(message),
+        )
+
+    def _assignment_lines(self, assignment: Assignment) -> Iterator[str]:
+        parts = list(assignment.starts)
+        if self._plan.group is None:
+            yield f"Kafka: watching {_names(parts)} at {self._connection.address}; nothing is committed."
+        elif parts:
+            yield f"Kafka: the group {brief(self._plan.group)} gave this listener {_names(parts)}."
+        else:
+            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have them all."
+        if assignment.lost:
+            yield f"Kafka: {assignment.lost:,} messages were deleted by the brokers before they were read."
+        if assignment.shortened:
+            yield f"Kafka: {_names(assignment.shortened)} ends before the kept position; reading starts at the end."
+        if assignment.lag and assignment.is_resumed:
+            yield (
+                f"Kafka: going on where the last listener with this store stopped, {assignment.lag:,} messages ago"
+                " (--from-end skips them)."
+            )
+        elif assignment.lag:
+            yield f"Kafka: starting {assignment.lag:,} messages before the end."
+        yield from self._repeated_lines(assignment)
+
+    def _repeated_lines(self, assignment: Assignment) -> Iterator[str]:
+        for part, start in assignment.starts.items():
+            again = sorted(offset for offset in self._saved.get(part, ()) if offset >= start)
+            if again and self._plan.since_s is None:
+                yield (
+                    f"Kafka: {_names([part])} delivers {len(again):,} message{'' if len(again) == 1 else 's'} again"
+                    f" that {'is' if len(again) == 1 else 'are'} in the store: {_ranges(again)}."
+                )
+
+
+def _part(message: Message) -> TopicPart:
+    return message.topic() or "", message.partition() or 0
+
+
+def _size(message: Message) -> int:
+    return len(message.value() or b"")
+
+
+def _origin(message: Message) -> MessageOrigin:
+    kind, moment = message.timestamp()
+    is_known = kind != TIMESTAMP_NOT_AVAILABLE and moment >= 0
+    return MessageOrigin(*_part(message), message.offset() or 0, moment if is_known else None)
+
+
+def _by_part(saved: Iterable[MessageOrigin]) -> dict[TopicPart, set[int]]:
+    found: dict[TopicPart, set[int]] = {}
+    for origin in saved:
+        found.setdefault((origin.topic, origin.partition), set()).add(origin.offset)
+    return found
+
+
+def _names(parts: Sequence[TopicPart]) -> str:
+    """Return partitions by topic: `org.runs (4 partitions)`, or `org.runs[2]` for a single one."""
+    by_topic: dict[str, list[int]] = {}
+    for topic, number in parts:
+        by_topic.setdefault(topic, []).append(number)
+    names = [
+        f"{brief(topic)}[{numbers[0]}]" if len(numbers) == 1 else f"{brief(topic)} ({len(numbers)} partitions)"
+        for topic, numbers in by_topic.items()
+    ]
+    return ", ".join(names) or "nothing"
+
+
+def _ranges(offsets: Sequence[int]) -> str:
+    """Return sorted offsets as ranges: `3-7, 9`; the first few of them."""
+    ranges: list[tuple[int, int]] = []
+    for offset in offsets:
+        if ranges and offset == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], offset)
+        else:
+            ranges.append((offset, offset))
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:_MOST_NAMED]]
+    return ", ".join(shown) + (", …" if len(ranges) > _MOST_NAMED else "")

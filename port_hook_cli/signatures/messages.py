@@ -1,0 +1,98 @@
+"""What Port signs of a message in Kafka: its value without the two signature headers, which are inside it.
+
+The value is `{…, "headers": {…, "X-Port-Signature": …, "X-Port-Timestamp": …}}`. Port's execution agent parses it,
+removes the two, and verifies what `json.dumps(value, separators=(",", ":"), ensure_ascii=False)` writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.models import Headers, Verdict
+from port_hook_cli.signatures.signing import RAW
+from port_hook_cli.signatures.verification import (
+    DEFAULT_TOLERANCE_S,
+    verify_signature,
+    verify_without_diagnosis,
+)
+from port_hook_cli.text.secret import Secret
+
+KAFKA = "kafka"
+"""The form of a message's value that Port signs."""
+
+_SIGNATURE_HEADERS = frozenset({SIGNATURE_HEADER, TIMESTAMP_HEADER})
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+class _KeyRepeated(ValueError):
+    """An object has a key twice: what other parsers read is not what was verified."""
+
+
+def signed_value(value: bytes) -> bytes:
+    """Return the bytes that Port signed of a message's value; the value itself if it has no signature inside.
+
+    Never raises. Only the two headers are cut out if the value is compact JSON, so every other byte is verified.
+    Otherwise the value is written again, unless a key is in it twice.
+    """
+    try:
+        text = value.decode()
+        document = json.loads(text)
+        headers = document.get("headers") if isinstance(document, dict) else None
+        if not isinstance(headers, dict):
+            return value
+        rest = {name: field for name, field in headers.items() if name.lower() not in _SIGNATURE_HEADERS}
+        whole, part = (f'"headers":{_encode(fields)}' for fields in (headers, rest))
+        if text.count(whole) == 1:
+            return text.replace(whole, part).encode()
+        return _encode(_without_signature(text)).encode()
+    except (ValueError, RecursionError):
+        return value
+
+
+def _without_signature(text: str) -> Mapping[str, Any]:
+    document = json.loads(text, object_pairs_hook=_object)
+    headers = document["headers"]
+    return {
+        **document,
+        "headers": {name: field for name, field in headers.items() if name.lower() not in _SIGNATURE_HEADERS},
+    }
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise _KeyRepeated
+    return found
+
+
+def verify_received(
+    headers: Headers,
+    body: bytes,
+    secret: Secret,
+    *,
+    is_message: bool,
+    now: float,
+    tolerance_s: float = DEFAULT_TOLERANCE_S,
+    seen: bool = False,
+) -> Verdict:
+    """Return the verdict of `verify_signature` on a request, or on a message of Kafka in its form. Never raises."""
+    signed = signed_value(body) if is_message else body
+    verdict = verify_signature(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
+    return _named(verdict) if is_message else verdict
+
+
+def verify_received_without_diagnosis(
+    headers: Headers, body: bytes, secret: Secret, *, is_message: bool, now: float, tolerance_s: float, seen: bool
+) -> Verdict | None:
+    """Return the verdict of `verify_received` if it needs no diagnosis, else None. Never raises."""
+    signed = signed_value(body) if is_message else body
+    verdict = verify_without_diagnosis(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
+    return _named(verdict) if is_message and verdict is not None else verdict
+
+
+def _named(verdict: Verdict) -> Verdict:
+    return replace(verdict, reading=KAFKA) if verdict.reading == RAW else verdict

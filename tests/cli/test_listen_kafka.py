@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Result, Run
+from tests.factories import SECRET
+from tests.kafka_clusters import Cluster, running_cluster
+
+ORG = "org_1"
+RUNS = f"{ORG}.runs"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster(RUNS, f"{ORG}.change.log") as running:
+        yield running
+
+
+@pytest.fixture
+def kafka(cluster: Cluster) -> dict[str, str]:
+    """The environment of a listener that reads from the cluster."""
+    return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": ORG, "PORT_CLIENT_SECRET": SECRET.reveal()}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--group", "other"), "its name must start with org_1"),
+        (("--group", ORG), "is the execution agent's group: a listener in it takes the agent's messages away"),
+        (("--group", ORG, "--take-over"), "needs confirmation, but there is no terminal"),
+        (("--group", f"{ORG}.agent", "--take-over"), "needs confirmation, but there is no terminal"),
+        (("--group", f"{ORG}.mine", "--take-over"), "so there is nothing to take over"),
+        (("--take-over",), "--take-over"),
+        (("--since", "10m", "--from-end"), "--from-end"),
+    ],
+)
+def test_a_group_that_must_not_be_joined_is_refused(
+    options: tuple[str, ...], message: str, kafka: dict[str, str], run: Run
+) -> None:
+    done = _listen(run, kafka | {"KAFKA_CONSUMER_GROUP_ID": f"{ORG}.agent"}, *options)
+
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_forwarding_warns_that_the_agent_handles_the_runs_too(kafka: dict[str, str], run: Run) -> None:
+    done = _listen(run, kafka, "--forward-to", "9", "--timeout", "0")
+
+    assert "The execution agent handles these runs, too" in done.err
+
+
+def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("KAFKA_CONSUMER_BROKERS=127.0.0.1:9\nPORT_ORG_ID=another\nKAFKA_RUNS_TOPIC=x\n")
+    done = _listen(run, kafka, "--timeout", "0")
+
+    assert done.code == 0, done.err
+    assert RUNS in done.err
+
+
+def test_an_unknown_organization_is_an_error_with_a_next_step(kafka: dict[str, str], run: Run) -> None:
+    del kafka["PORT_ORG_ID"]
+    done = _listen(run, kafka)
+
+    assert done.code == 4
+    assert "The organization's id is not known." in done.err
+    assert "Set PORT_ORG_ID" in done.err
+
+
+def test_missing_topics_exit_5(kafka: dict[str, str], run: Run) -> None:
+    done = _listen(run, kafka | {"PORT_ORG_ID": "nobody"})
+
+    assert done.code == 5
+    assert "has no topic nobody.runs and nobody.change.log" in done.err
+
+
+def _listen(run: Run, env: dict[str, str], *options: str) -> Result:
+    return run("listen", "--port", "0", "--kafka", *options, env=env)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, client_settings
+from port_hook_cli.text.secret import Secret
+
+PORTS_OWN = KafkaConnection(
+    brokers=("b-1.example.com:9196", "b-2.example.com:9196"), username="org_1", password=Secret("not-for-the-screen")
+)
+
+
+def test_a_connection_is_sasl_ssl_with_scram_by_default() -> None:
+    settings = client_settings(PORTS_OWN)
+
+    assert settings["bootstrap.servers"] == "b-1.example.com:9196,b-2.example.com:9196"
+    assert (settings["security.protocol"], settings["sasl.mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert (settings["sasl.username"], settings["sasl.password"]) == ("org_1", "not-for-the-screen")
+    assert "ssl.ca.location" not in settings  # the system's authorities
+
+
+def test_a_ca_file_is_passed_on() -> None:
+    connection = KafkaConnection(
+        brokers=("127.0.0.1:1",), username="u", password=Secret("p" * 8), ca_file=Path("/ca.pem")
+    )
+
+    assert client_settings(connection)["ssl.ca.location"] == "/ca.pem"
+
+
+def test_a_password_is_not_in_the_repr() -> None:
+    assert "not-for-the-screen" not in repr(PORTS_OWN)
+
+
+@pytest.mark.parametrize("broker", ["127.0.0.1:9092", "localhost:9092", "[::1]:9092"])
+def test_plaintext_is_for_a_broker_on_this_machine(broker: str) -> None:
+    connection = KafkaConnection(brokers=(broker,), protocol=SecurityProtocol.PLAINTEXT)
+
+    settings = client_settings(connection)
+
+    assert settings["security.protocol"] == "PLAINTEXT"
+    assert "sasl.password" not in settings
+
+
+@pytest.mark.parametrize(
+    "broker", ["kafka.example.com:9092", "10.0.0.1:9092", "127.0.0.1.example.com:9092", "[::1", ""]
+)
+def test_plaintext_to_another_machine_is_refused(broker: str) -> None:
+    connection = KafkaConnection(brokers=("127.0.0.1:9092", broker), protocol=SecurityProtocol.PLAINTEXT)
+
+    with pytest.raises(SettingsError, match="without encryption"):
+        client_settings(connection)
+
+
+def test_a_connection_without_brokers_or_credentials_is_refused() -> None:
+    with pytest.raises(SettingsError, match="No Kafka broker"):
+        client_settings(KafkaConnection(brokers=()))
+    with pytest.raises(SettingsError, match="password is missing"):
+        client_settings(KafkaConnection(brokers=("127.0.0.1:1",), username="u"))

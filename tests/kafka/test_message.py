@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.kafka.message import message_headers
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=20), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def test_headers_are_those_inside_the_value() -> None:
+    headers = message_headers(b'{"headers":{"RUN_ID":"r_1","X-Port-Signature":"v1,x"},"a":{"headers":{"no":"t"}}}')
+
+    assert headers.items[:2] == (("RUN_ID", "r_1"), ("X-Port-Signature", "v1,x"))
+    assert headers.get("no") is None
+    assert (headers.get("content-type"), headers.get("content-length")) == ("application/json", "81")
+
+
+def test_a_header_that_is_not_a_string_is_json() -> None:
+    assert message_headers(b'{"headers":{"a":1,"b":{"c":true}}}').items[:2] == (("a", "1"), ("b", '{"c": true}'))
+
+
+def test_non_ascii_headers_are_kept_as_their_bytes() -> None:
+    assert message_headers('{"headers":{"who":"zoë"}}'.encode()).get("who") == "zoë".encode().decode("latin-1")
+
+
+def test_a_header_that_no_request_could_have_is_left_out() -> None:
+    value = json.dumps({"headers": {"a": "x\r\nevil: 1", "b c": "1", "": "1", "content-length": "5", "ok": "1"}})
+
+    assert message_headers(value.encode()).items[0] == ("ok", "1")
+    assert message_headers(value.encode()).all("content-length") == (str(len(value)),)
+
+
+def test_headers_are_bounded() -> None:
+    many = {f"h{number}": "1" for number in range(5_000)}
+    large = {"a": "x" * 1_000_000, "b": "1"}
+
+    assert len(message_headers(json.dumps({"headers": many}).encode()).items) <= 1_002
+    assert len(message_headers(json.dumps({"headers": large}).encode()).items) == 2
+
+
+@given(
+    st.binary() | JSON.map(lambda value: json.dumps({"headers": value}).encode()) | JSON.map(json.dumps).map(str.encode)
+)
+def test_headers_of_any_value_can_be_sent(value: bytes) -> None:
+    for name, field in message_headers(value):
+        assert name
+        assert not set(f"{name}{field}") & {"\r", "\n", "\0"}
+        f"{name}{field}".encode("latin-1")
+
+
+def test_a_value_nested_too_deeply_has_no_headers() -> None:
+    assert message_headers(b'{"headers":' + b"[" * 100_000).get("content-type") == "application/json"

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from confluent_kafka import Consumer
+
+from port_hook_cli.errors import BrokerError, StoreError
+from port_hook_cli.invocations.models import MessageOrigin, Partition
+from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message
+from tests.kafka_sources import Pipeline, Topics
+
+
+@pytest.fixture
+def topics(cluster: Cluster, org: str) -> Topics:
+    return Topics(cluster.address, org)
+
+
+async def sent(cluster: Cluster, topic: str, *values: bytes | None, partition: int = 0) -> None:
+    await asyncio.to_thread(cluster.send, topic, *values, partition=partition)
+
+
+async def test_a_watcher_gets_what_is_sent_from_now_on_exactly(cluster: Cluster, topics: Topics) -> None:
+    await sent(cluster, topics.runs, b"before")
+    pipeline, message = Pipeline(), a_message(RUN_ID="r_1")
+    async with topics.read(pipeline):
+        await sent(cluster, topics.runs, message, partition=2)
+        await pipeline.bodies(1)
+        await sent(cluster, topics.change_log, b'{"changelogDestination":{}}')
+        await pipeline.bodies(2)
+
+    first, second = pipeline.taken
+    assert (first.body, first.method, first.target, first.headers.get("run_id")) == (message, "POST", "/port", "r_1")
+    assert first.origin is not None
+    assert second.origin is not None
+    assert first.origin[:3] == (topics.runs, 2, 0)
+    assert abs((first.origin.timestamp_ms or 0) / 1000 - time.time()) < TIMEOUT_S
+    assert second.origin[:3] == (topics.change_log, 0, 0)
+
+
+async def test_a_watcher_keeps_positions_and_commits_nothing(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    async with topics.read(pipeline):
+        assert pipeline.kept(topics.runs) == {0: 0, 1: 0, 2: 0, 3: 0}  # where it started
+        await sent(cluster, topics.runs, b"1", b"2")
+        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 2)
+
+    group = f"{topics.runs.removesuffix('.runs')}.port-hook.watch"
+    assert await asyncio.to_thread(cluster.committed, group, topics.runs) == {}
+
+
+async def test_the_next_watcher_goes_on_where_the_last_one_stopped(cluster: Cluster, topics: Topics) -> None:
+    first, second, third = Pipeline(), Pipeline(), Pipeline()
+    async with topics.read(first):
+        await sent(cluster, topics.runs, b"1", b"2")
+        await first.until(lambda: first.kept(topics.runs)[0] == 2)
+    await sent(cluster, topics.runs, b"3")
+    async with topics.read(second, positions=first.positions):
+        assert await second.bodies(1) == [b"3"]
+    async with topics.read(third, positions=first.positions, from_end=True):
+        await sent(cluster, topics.runs, b"4")
+        assert await third.bodies(1) == [b"4"]
+
+    assert any("stopped, 1 messages ago (--from-end skips them)" in line for line in second.notices)
+    assert not any("ago" in line for line in third.notices)
+
+
+async def test_positions_of_another_cluster_are_not_used(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    await sent(cluster, topics.runs, b"1", b"2")
+    async with topics.read(pipeline, positions={Partition("another", topics.runs, 0): 1}):
+        await sent(cluster, topics.runs, b"3")
+        assert await pipeline.bodies(1) == [b"3"]
+
+
+async def test_a_position_after_the_end_starts_at_the_end(cluster: Cluster, topics: Topics) -> None:
+    first, second = Pipeline(), Pipeline()
+    async with topics.read(first):
+        pass
+    beyond = {part: 100 for part in first.positions if part.topic == topics.runs}
+    async with topics.read(second, positions=beyond):
+        await sent(cluster, topics.runs, b"1")
+        assert await second.bodies(1) == [b"1"]
+
+    assert any("ends before the kept position" in line for line in second.notices)
+
+
+async def test_messages_that_are_in_the_store_are_named_when_they_come_again(cluster: Cluster, topics: Topics) -> None:
+    first, second = Pipeline(), Pipeline()
+    async with topics.read(first):
+        await sent(cluster, topics.runs, b"1", b"2", b"3")
+        await first.bodies(3)
+        positions = dict.fromkeys(first.positions, 0)
+    saved = tuple(MessageOrigin(topics.runs, 0, offset) for offset in (0, 2))
+    async with topics.read(second, positions=positions, saved=saved):
+        assert await second.bodies(3) == [b"1", b"2", b"3"]
+
+    assert any(f"{topics.runs}[0] delivers 2 messages again that are in the store: 0, 2." in n for n in second.notices)
+
+
+async def test_the_position_does_not_pass_a_message_that_is_not_saved(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    pipeline.held[b"2"] = asyncio.Event()
+    async with topics.read(pipeline):
+        await sent(cluster, topics.runs, b"1", b"2", b"3")
+        assert await pipeline.bodies(2) == [b"1", b"3"]
+        assert pipeline.kept(topics.runs)[0] == 1
+        pipeline.held[b"2"].set()
+        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 3)
+
+
+async def test_a_message_in_progress_at_the_end_is_not_acknowledged(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    pipeline.held[b"1"] = asyncio.Event()
+    async with topics.read(pipeline) as source:
+        await sent(cluster, topics.runs, b"1", b"2")
+        await pipeline.bodies(1)
+        await source.close(0)
+
+    assert pipeline.kept(topics.runs)[0] == 0
+
+
+async def test_a_message_that_cannot_be_saved_is_tried_again_and_told_once(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    pipeline.problems = [StoreError("The disk is full.", hint="Free some space.") for _ in range(3)]
+    async with topics.read(pipeline):
+        await sent(cluster, topics.runs, b"1", b"2", b"3")
+        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 3)
+
+    told = [line for line in pipeline.notices if "saved" in line]
+    assert len(told) == 2
+    assert told[0].startswith("Kafka: a message was not saved: The disk is full. Free some space.")
+    assert told[1] == "Kafka: messages are saved again."
+
+
+async def test_a_defect_is_told_and_ends_neither_the_source_nor_the_position(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    pipeline.problems = [RuntimeError("oh\x1b[31m")]
+    async with topics.read(pipeline):
+        await sent(cluster, topics.runs, b"1", b"2")
+        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 2)
+
+    assert any(f"{topics.runs}[0]@0 failed: RuntimeError: oh\\x1b[31m" in line for line in pipeline.notices)
+
+
+async def test_a_message_that_is_too_large_is_told_and_passed_over(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    async with topics.read(pipeline, max_body=10):
+        await sent(cluster, topics.runs, b"x" * 11, b"small")
+        assert await pipeline.bodies(1) == [b"small"]
+        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 2)
+
+    assert any(
+        f"{topics.runs}[0]@0 has 11 bytes; it was not captured (limit --max-body)." in n for n in pipeline.notices
+    )
+
+
+async def test_a_message_without_a_value_has_an_empty_body(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    async with topics.read(pipeline):
+        await sent(cluster, topics.runs, None)
+        assert await pipeline.bodies(1) == [b""]
+
+
+async def test_a_session_with_a_count_takes_one_message_at_a_time(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    pipeline.held[b"1"] = asyncio.Event()
+    async with topics.read(pipeline, is_counted=True) as source:
+        await sent(cluster, topics.runs, b"1", b"2")
+        await sent(cluster, topics.runs, b"3", partition=1)
+        await pipeline.until(lambda: source.in_progress)
+        assert (source.in_progress, pipeline.taken) == (1, [])
+        pipeline.held[b"1"].set()
+        await pipeline.bodies(3)
+
+
+async def test_many_messages_wait_in_bounds_and_all_arrive(cluster: Cluster, topics: Topics) -> None:
+    pipeline, values = Pipeline(), [str(number).encode() for number in range(3_000)]
+    gate = asyncio.Event()
+    pipeline.held = dict.fromkeys(values, gate)
+    async with topics.read(pipeline) as source:
+        await sent(cluster, topics.runs, *values)
+        await pipeline.until(lambda: any("behind" in line for line in pipeline.notices))
+        assert source.waiting <= 1_000
+        gate.set()
+        assert sorted(await pipeline.bodies(3_000)) == sorted(values)
+        await pipeline.until(lambda: "Kafka: caught up." in pipeline.notices)
+
+
+async def test_a_watcher_takes_no_message_from_a_group(cluster: Cluster, topics: Topics) -> None:
+    org = topics.runs.removesuffix(".runs")
+    agent = Consumer(
+        {"bootstrap.servers": cluster.address, "group.id": org, "auto.offset.reset": "earliest", "log_level": 0}
+    )
+    agent.subscribe([topics.runs])
+    pipeline = Pipeline()
+    try:
+        async with topics.read(pipeline):
+            await sent(cluster, topics.runs, b"1", b"2", b"3")
+            watched = await pipeline.bodies(3)
+            got = [await asyncio.to_thread(agent.poll, TIMEOUT_S) for _ in range(3)]
+    finally:
+        agent.close()
+
+    assert [message.value() for message in got if message] == watched == [b"1", b"2", b"3"]
+
+
+async def test_a_group_gets_new_messages_and_commits_what_was_saved(cluster: Cluster, topics: Topics) -> None:
+    group = topics.runs.removesuffix(".runs") + ".port-hook.me"
+    await sent(cluster, topics.runs, b"before")
+    first, second = Pipeline(), Pipeline()
+    first.held[b"2"] = asyncio.Event()
+    async with topics.read(first, group=group) as source:
+        await first.until(lambda: any("gave this listener" in line for line in first.notices))
+        await sent(cluster, topics.runs, b"1", b"2", b"3")
+        assert await first.bodies(2) == [b"1", b"3"]
+        await source.close(0)
+    committed = await asyncio.to_thread(cluster.committed, group, topics.runs)
+    assert committed[0] == 2
+    async with topics.read(second, group=group):
+        assert await second.bodies(2) == [b"2", b"3"]
+
+    assert first.positions == {}  # those of a group are the broker's
+
+
+async def test_unknown_topics_are_an_error(cluster: Cluster) -> None:
+    with pytest.raises(BrokerError, match=r"has no topic nobody\.runs and nobody\.change\.log"):
+        async with Topics(cluster.address, "nobody").read(Pipeline()):
+            raise AssertionError
+
+
+async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
+    cluster.make("half.runs")
+    pipeline = Pipeline()
+    async with Topics(cluster.address, "half").read(pipeline):
+        await sent(cluster, "half.runs", b"1")
+        assert await pipeline.bodies(1) == [b"1"]
+
+
+async def test_a_broker_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
+        async with Topics("127.0.0.1:1", "org").read(Pipeline()):
+            raise AssertionError

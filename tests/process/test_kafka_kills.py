@@ -1,0 +1,180 @@
+"""A listener that reads topics is killed at random moments, and its connection is cut: nothing acknowledged is lost.
+
+The suite does it with a few messages; `make kafka` with 10,000, and also in groups, whose members the broker misses for
+ten seconds after a kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from tests.kafka_clusters import running_tansu, tansu_program
+from tests.kafka_front import KafkaFront, kafka_front
+from tests.processes import KILLS, Listener, listener
+
+pytestmark = pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu for this system")
+ORG = "org_1"
+RUNS = f"{ORG}.runs"
+PARTITIONS = 4
+MESSAGES, ROUNDS = (10_000, 3) if KILLS else (300, 1)
+PATIENCE_S = 120
+at_full_size = pytest.mark.skipif(not KILLS, reason="`make kafka` runs this: it takes a minute")
+
+
+@asynccontextmanager
+async def broker() -> AsyncIterator[KafkaFront]:
+    """A broker whose connections can be cut."""
+    async with kafka_front(None) as front:
+        with running_tansu(front.address) as cluster:
+            front.backend_port = int(cluster.address.rpartition(":")[2])
+            await asyncio.to_thread(_make_topic, front.address)
+            yield front
+
+
+def _make_topic(address: str) -> None:
+    client = AdminClient({"bootstrap.servers": address})
+    for made in client.create_topics([NewTopic(RUNS, num_partitions=PARTITIONS, replication_factor=1)]).values():
+        made.result(30)
+
+
+@asynccontextmanager
+async def reading(folder: Path, front: KafkaFront, *options: str) -> AsyncIterator[Listener]:
+    """Run a listener that reads the topic into the store of `folder`."""
+    env = {"KAFKA_CONSUMER_BROKERS": front.address, "PORT_ORG_ID": ORG}
+    store = ("--store", str(folder / "captures.db"), "--max-captures", "1000000")
+    context = listener(folder, "--kafka", *store, *options, env=env)
+    running = await asyncio.to_thread(context.__enter__)  # the front serves it meanwhile
+    try:
+        yield running
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+def _body(number: int) -> bytes:
+    return json.dumps({"number": number, "padding": "x" * 200}).encode()
+
+
+def _send(address: str, first: int, count: int, *, per_second: int) -> None:
+    """Send messages to all partitions at a pace that takes some time."""
+    producer = Producer({"bootstrap.servers": address, "log_level": 0, "enable.idempotence": False})
+    started = time.monotonic()
+    for number in range(first, first + count):
+        producer.produce(RUNS, _body(number), partition=number % PARTITIONS)
+        while time.monotonic() < started + (number - first) / per_second:
+            producer.poll(0.002)
+    assert producer.flush(PATIENCE_S) == 0
+
+
+def _stored(folder: Path) -> tuple[dict[int, set[int]], set[bytes]]:
+    """Return the saved offsets by partition, and the bodies."""
+    with closing(sqlite3.connect(f"file:{folder / 'captures.db'}?mode=ro", uri=True)) as store:
+        rows = store.execute("SELECT kafka, body FROM captures").fetchall()
+    offsets: dict[int, set[int]] = {}
+    for kafka, _ in rows:
+        _, partition, offset, _ = json.loads(kafka)
+        offsets.setdefault(partition, set()).add(offset)
+    return offsets, {body for _, body in rows}
+
+
+def _kept(folder: Path) -> dict[int, int]:
+    with closing(sqlite3.connect(f"file:{folder / 'captures.db'}?mode=ro", uri=True)) as store:
+        return dict(store.execute("SELECT part, next_offset FROM kafka_positions WHERE topic = ?", [RUNS]).fetchall())
+
+
+def _committed(front: KafkaFront, group: str) -> dict[int, int]:
+    consumer = Consumer({"bootstrap.servers": front.address, "group.id": group, "log_level": 0})
+    try:
+        parts = [TopicPartition(RUNS, number) for number in range(PARTITIONS)]
+        return {part.partition: part.offset for part in consumer.committed(parts, timeout=30) if part.offset >= 0}
+    finally:
+        consumer.close()
+
+
+def _assert_nothing_acknowledged_is_missing(acknowledged: dict[int, int], folder: Path) -> None:
+    saved, _ = _stored(folder)
+    for partition, position in acknowledged.items():
+        assert set(range(position)) <= saved.get(partition, set()), partition
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not await asyncio.to_thread(is_so):  # noqa: ASYNC110 - another process makes it so
+            await asyncio.sleep(0.1)
+
+
+async def _campaign(
+    front: KafkaFront, folder: Path, acknowledged: Callable[[], dict[int, int]], *options: str, rejoin_s: float
+) -> None:
+    """Send messages while listeners are killed and the connection is cut; check after each kill, and all at the end."""
+    chance = random.Random()  # noqa: S311 - not a secret
+    sent_all = asyncio.create_task(
+        asyncio.to_thread(_send, front.address, 0, MESSAGES, per_second=MESSAGES // (ROUNDS * 2))
+    )
+    for round_ in range(ROUNDS):
+        saved_before = len(_stored(folder)[1])
+        async with reading(folder, front, *options) as running:
+            await _until(lambda before=saved_before: len(_stored(folder)[1]) > before)  # type: ignore[misc]
+            await asyncio.sleep(chance.random())
+            if round_ == 0:
+                front.cut()
+                await asyncio.sleep(chance.random() / 2)
+            running.process.kill()
+            running.process.wait()
+        _assert_nothing_acknowledged_is_missing(await asyncio.to_thread(acknowledged), folder)
+        await asyncio.sleep(rejoin_s)
+    async with reading(folder, front, *options):
+        await sent_all
+        expected = {_body(number) for number in range(MESSAGES)}
+        await _until(lambda: expected <= _stored(folder)[1])
+    _assert_nothing_acknowledged_is_missing(await asyncio.to_thread(acknowledged), folder)
+
+
+async def test_a_watcher_that_is_killed_misses_nothing_and_keeps_nothing_that_is_not_saved(tmp_path: Path) -> None:
+    async with broker() as front:
+        async with reading(tmp_path, front) as first:  # the store has the positions from here on
+            await asyncio.to_thread(first.stop)
+        await _campaign(front, tmp_path, lambda: _kept(tmp_path), rejoin_s=0)
+
+
+@at_full_size
+@pytest.mark.timeout(600)
+async def test_a_member_of_a_group_that_is_killed_commits_nothing_that_is_not_saved(tmp_path: Path) -> None:
+    group = f"{ORG}.port-hook.me"
+    async with broker() as front:
+        async with reading(tmp_path, front, "--group", group):
+            await _until(lambda: len(_committed(front, group)) == PARTITIONS)
+        await _campaign(front, tmp_path, lambda: _committed(front, group), "--group", group, rejoin_s=1)
+
+
+@at_full_size
+@pytest.mark.timeout(600)
+async def test_two_members_share_the_partitions_and_hand_over(tmp_path: Path) -> None:
+    group = f"{ORG}.port-hook.me"
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    async with broker() as front, reading(first, front, "--group", group):
+        await _until(lambda: len(_committed(front, group)) == PARTITIONS)
+        async with reading(second, front, "--group", group) as other:
+            number = 0
+            while not (_stored(second)[0] and _stored(first)[0]):  # until both have some
+                await asyncio.to_thread(_send, front.address, number, 40, per_second=100)
+                number += 40
+            await asyncio.to_thread(other.stop)
+        await asyncio.to_thread(_send, front.address, number, 40, per_second=1000)
+        expected = {_body(one) for one in range(number + 40)}
+        await _until(lambda: expected <= _stored(first)[1] | _stored(second)[1])
+
+    shared = _stored(first)[1] & _stored(second)[1]
+    assert not shared, "handed over, yet delivered again"
