@@ -136,7 +136,8 @@ async def _open_pipeline(
 ) -> tuple[Listening, MessageLog]:
     """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
 
-    With `with_messages`, what the store has of messages of Kafka is read, too, for the sources that need it. The writer is closed last: what the pipeline gave it is in the store then.
+    With `with_messages`, what the store has of messages of Kafka is read, too, for the sources that need it.
+    The writer is closed last: what the pipeline gave it is in the store then.
     """
     store = open_store(
         plan.store,
