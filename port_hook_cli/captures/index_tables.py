@@ -45,7 +45,7 @@ _IS_LONG = f"""
 SETTINGS = (
     "PRAGMA seen.journal_mode = OFF",
     "PRAGMA seen.synchronous = OFF",
-    "PRAGMA seen.cache_size = -65536",
+    "PRAGMA seen.cache_size = -49152",
 )
 TABLES = (
     """
@@ -87,12 +87,13 @@ REFRESH = f"""
                       WHERE response IS NULL AND fault IS NULL AND seq > ?)
           AND (answer IS NOT NULL OR delivery IS NOT NULL)
     ) AS found
-    WHERE rows.seq = found.seq RETURNING rows.seq
+    WHERE rows.seq = found.seq RETURNING rows.seq, rows.response, rows.handler, rows.fault
 """  # noqa: S608
-COUNTS = "SELECT (SELECT count(*) FROM main.captures), (SELECT count(*) FROM seen.rows)"
-FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures)"
-FAILED = "(NOT rows.is_verified OR coalesce(rows.response, 0) >= 400 OR rows.fault IS NOT NULL)"
-"""Refused requests, responses from 400, and handlers that did not respond."""
+READ_COLUMNS = """
+    SELECT seq, received_at, verdict, action, is_verified, response, handler, fault FROM seen.rows
+    WHERE seq BETWEEN ? AND ? ORDER BY seq
+"""
+FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures) RETURNING seq"
 
 
 def _column_of_a_row(name: str) -> str:
