@@ -25,7 +25,6 @@ from port_hook_cli.captures.index_tables import (
     FILL_OLD,
     FILL_TEXTS,
     FORGET_DROPPED,
-    READ_COLUMNS,
     REFRESH,
     ROW_COLUMNS,
     SEARCHABLE,
@@ -40,6 +39,7 @@ from port_hook_cli.captures.index_tables import (
 from port_hook_cli.captures.opening import Access, connect
 from port_hook_cli.captures.problems import store_problem
 from port_hook_cli.captures.query import (
+    AFTER_ANY,
     CaptureQuery,
     Condition,
     index_conditions,
@@ -67,7 +67,11 @@ _LATEST = 2_000
 # The full-text part is made again when it has more captures that were dropped than ones that are there.
 _MOST_DROPPED = 5_000
 _ROW_PARAMETERS = 500
-_AFTER_ANY_ID = "\U0010ffff"
+_SCANNED_AT_ONCE = 500
+_SCAN = """
+    SELECT rows.seq FROM seen.rows AS rows CROSS JOIN main.captures AS captures ON captures.seq = rows.seq
+    WHERE rows.seq <= ? AND rows.seq > ?
+"""
 
 
 class NoSuchCapture(StoreError):
@@ -237,9 +241,9 @@ class CaptureIndex:
     def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
         """Return those of at most 500 numbers that match, in ascending order."""
         conditions = [*index_conditions(query), *([text_condition(query.text)] if query.text else [])]
-        rows = f"rows.seq IN ({','.join(str(int(seq)) for seq in seqs)})"
-        found = self._from_scan(rows, joined(conditions), self._rows.high, 0, "ASC")
-        return [seq for seq, is_match in found if is_match]
+        where, marks = joined(conditions), ",".join("?" * len(seqs))
+        sql = f"{_SCAN} AND rows.seq IN ({marks}) AND {where.sql} ORDER BY rows.seq"
+        return [seq for (seq,) in self._all(sql, (self._rows.high, 0, *seqs, *where.values))]
 
     def spans(self, query: CaptureQuery, *, max_spans: int = MAX_SPANS) -> Spans:
         """Return the numbers of all matches as spans."""
@@ -274,7 +278,7 @@ class CaptureIndex:
             rows = self._all(
                 f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE seq IN "  # noqa: S608
                 "(SELECT seq FROM seen.rows WHERE id >= ? AND id < ? ORDER BY id LIMIT 2) ORDER BY id",
-                (text_column(name), text_column(name + _AFTER_ANY_ID)),
+                (text_column(name), text_column(name + AFTER_ANY)),
             )
             rows = rows[:1] if rows and rows[0][1] == name else rows
         if not rows:
@@ -406,21 +410,17 @@ class CaptureIndex:
         return tuple(sorted(seq for seq, *_ in found))
 
     def _fill_new(self, limit: int) -> None:
-        before = self._rows.high
-        self._connection.execute(FILL_NEW, (before, limit))
-        self._rows.high = max(before, self._value("SELECT max(seq) FROM seen.rows") or 0)
-        self._fill_columns(before + 1, self._rows.high)
+        added = self._connection.execute(FILL_NEW, (self._rows.high, limit)).fetchall()
+        if added:
+            self._columns.add(added)
+            self._rows.high = added[-1][0]
 
     def _fill_history(self, limit: int) -> None:
-        before = self._rows.low
-        added = self._connection.execute(FILL_OLD, (before, limit)).rowcount
-        self._rows.low = self._value("SELECT min(seq) FROM seen.rows") or before
-        self._fill_columns(self._rows.low, before - 1)
-        self._has_history = added < limit
-
-    def _fill_columns(self, low: int, high: int) -> None:
-        if low <= high:
-            self._columns.add(self._all(READ_COLUMNS, (low, high)))
+        added = self._connection.execute(FILL_OLD, (self._rows.low, limit)).fetchall()
+        if added:
+            self._columns.add(added[::-1])
+            self._rows.low = added[-1][0]
+        self._has_history = len(added) < limit
 
     def _fill_texts(self, limit: int) -> None:
         """Index the text of at most `limit` captures: new ones first, then older ones."""
@@ -473,13 +473,13 @@ class CaptureIndex:
         wanted = joined([*index_conditions(query), text_condition(query.text)])
         expression = match_expression(query.text) if self._has_texts else None
         if expression is None:
-            yield from self._from_scan("1", wanted, newest, after, order)
+            yield from self._from_scan(wanted, newest, after, order)
             return
         low, high = self._texts.low, self._texts.high
         parts = [
-            self._from_scan("1", wanted, newest, max(after, high), order),
+            self._from_scan(wanted, newest, max(after, high), order),
             self._from_texts(wanted, expression, min(newest, high), max(after, low - 1), order),
-            self._from_scan("1", wanted, min(newest, low - 1), after, order),
+            self._from_scan(wanted, min(newest, low - 1), after, order),
         ]
         for part in reversed(parts) if search.oldest_first else parts:
             yield from part
@@ -491,17 +491,19 @@ class CaptureIndex:
         )
         return [seq for (seq,) in self._all(sql, (newest, after, *where.values, limit))]
 
-    def _from_scan(
-        self, rows: str, wanted: Condition, newest: int, after: int, order: str
-    ) -> Iterator[tuple[int, bool]]:
-        if newest <= after:
-            return
-        sql = (
-            f"SELECT rows.seq, {wanted.sql} FROM seen.rows AS rows "  # noqa: S608
-            "CROSS JOIN main.captures AS captures ON captures.seq = rows.seq "
-            f"WHERE rows.seq <= ? AND rows.seq > ? AND {rows} ORDER BY rows.seq {order}"
-        )
-        yield from self._checked(sql, (*wanted.values, newest, after))
+    def _from_scan(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
+        """Yield matches, and the last of every so many captures."""
+        ends = f"SELECT seq FROM seen.rows WHERE seq <= ? AND seq > ? ORDER BY seq {order} LIMIT 1 OFFSET ?"  # noqa: S608
+        sql = f"{_SCAN} AND {wanted.sql} ORDER BY rows.seq {order}"
+        while newest > after:
+            end = self._value(ends, (newest, after, _SCANNED_AT_ONCE - 1))
+            low, high = (after, newest) if end is None else (end - 1, newest) if order == "DESC" else (after, end)
+            for (seq,) in self._rows_of(sql, (high, low, *wanted.values)):
+                yield seq, True
+            if end is None:
+                return
+            yield end, False
+            newest, after = (low, after) if order == "DESC" else (newest, high)
 
     def _from_texts(
         self, wanted: Condition, expression: str, newest: int, after: int, order: str
@@ -509,21 +511,25 @@ class CaptureIndex:
         """Yield what the full-text part has found. Captures that it does not have whole are searched one by one."""
         if newest <= after:
             return
-        sql = (
+        texts = (
             f"SELECT texts.rowid, {wanted.sql} FROM seen.texts AS texts "  # noqa: S608
             "CROSS JOIN seen.rows AS rows ON rows.seq = texts.rowid AND NOT rows.is_long "
             "CROSS JOIN main.captures AS captures ON captures.seq = texts.rowid "
             f"WHERE texts MATCH ? AND texts.rowid <= ? AND texts.rowid > ? ORDER BY texts.rowid {order}"
         )
-        short = self._checked(sql, (*wanted.values, expression, newest, after))
-        long = self._from_scan("rows.is_long", wanted, newest, after, order)
-        yield from merge(short, long, reverse=order == "DESC")
+        long = f"{_SCAN} AND rows.is_long ORDER BY rows.seq {order}".replace("rows.seq", f"rows.seq, {wanted.sql}", 1)
+        found = merge(
+            self._rows_of(texts, (*wanted.values, expression, newest, after)),
+            self._rows_of(long, (*wanted.values, newest, after)),
+            reverse=order == "DESC",
+        )
+        for seq, is_match in found:
+            yield seq, bool(is_match)
 
-    def _checked(self, sql: str, values: Sequence[Any]) -> Iterator[tuple[int, bool]]:
+    def _rows_of(self, sql: str, values: Sequence[Any]) -> Iterator[Any]:
         self._keep_readable()
         try:
-            for seq, is_match in self._connection.execute(sql, values):
-                yield seq, bool(is_match)
+            yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import compress, islice, product
@@ -26,8 +26,8 @@ _FIRST_FAILURE = 400
 _RUN = re.compile(b"\x01+")
 _ALL, _GONE = b"\x01", 0
 
-# Codes of a column: verdicts by their place here (0 for any other), actions as they come.
-_VERDICTS = {str(status.value): code for code, status in enumerate(Status, 1)}
+# The codes of verdicts; 0 is any other text.
+_VERDICTS = defaultdict(int, {str(status.value): code for code, status in enumerate(Status, 1)})
 _NO_ACTION, _OTHER_ACTION = 0, 255
 
 # A status is a class, none, or outside of the classes: below them or above.
@@ -84,7 +84,7 @@ class IndexColumns:
     def __init__(self) -> None:
         self.count = 0
         self._chunks: list[_Chunk] = []
-        self._actions: dict[Any, int] = {None: _NO_ACTION}
+        self._actions = _ActionCodes({None: _NO_ACTION})
 
     def add(self, rows: Sequence[ColumnRow]) -> None:
         """Add captures that are all newer, or all older, than those that are here; their numbers ascend."""
@@ -168,8 +168,8 @@ class IndexColumns:
         return _Chunk(
             seqs=_as_range(seqs),
             moments=array("d", moments),
-            verdicts=bytearray(_VERDICTS.get(verdict, 0) for verdict in verdicts),
-            actions=bytearray(map(self._action, actions)),
+            verdicts=bytearray(map(_VERDICTS.__getitem__, verdicts)),
+            actions=bytearray(map(self._actions.__getitem__, actions)),
             outcomes=bytearray(map(_outcome, *outcomes)),
             earliest=min(moments),
             latest=max(moments),
@@ -187,13 +187,6 @@ class IndexColumns:
         last.actions += chunk.actions
         last.outcomes += chunk.outcomes
         last.earliest, last.latest = min(last.earliest, chunk.earliest), max(last.latest, chunk.latest)
-
-    def _action(self, action: Any) -> int:
-        """Return the code of an action; those beyond the first 254 share one."""
-        code = self._actions.get(action)
-        if code is None and len(self._actions) < _OTHER_ACTION:
-            code = self._actions[action] = len(self._actions)
-        return _OTHER_ACTION if code is None else code
 
     def _chunk_of(self, seq: int) -> _Chunk | None:
         at = bisect_right(self._chunks, seq, key=lambda chunk: chunk.seqs[0])
@@ -231,10 +224,20 @@ class IndexColumns:
         return earliest
 
 
+class _ActionCodes(dict[Any, int]):
+    """The codes of actions; those beyond the first 254 share one."""
+
+    def __missing__(self, action: Any) -> int:
+        if len(self) >= _OTHER_ACTION:
+            return _OTHER_ACTION
+        self[action] = code = len(self)
+        return code
+
+
 class _Selection:
     """Selects the captures that match a query which the columns can answer."""
 
-    def __init__(self, query: CaptureQuery, actions: dict[Any, int]) -> None:
+    def __init__(self, query: CaptureQuery, actions: Mapping[Any, int]) -> None:
         self._query = query
         self._outcomes = _outcome_table(query)
         self._verdicts = _table([_VERDICTS[status.value] for status in query.verdicts]) if query.verdicts else None

@@ -69,8 +69,9 @@ _FILL = f"""
         {RESPONSE}, {HANDLER}, {FAULT}, {_IS_LONG}
     FROM main.captures
 """  # noqa: S608 - names of our own
-FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
-FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+_ADDED = "RETURNING seq, received_at, verdict, action, is_verified, response, handler, fault"
+FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ? {_ADDED}"
+FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ? {_ADDED}"
 FILL_TEXTS = f"""
     INSERT INTO seen.texts (rowid, text)
     SELECT seq, {SEARCHABLE}(
@@ -89,10 +90,6 @@ REFRESH = f"""
     ) AS found
     WHERE rows.seq = found.seq RETURNING rows.seq, rows.response, rows.handler, rows.fault
 """  # noqa: S608
-READ_COLUMNS = """
-    SELECT seq, received_at, verdict, action, is_verified, response, handler, fault FROM seen.rows
-    WHERE seq BETWEEN ? AND ? ORDER BY seq
-"""
 FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures) RETURNING seq"
 
 
