@@ -59,6 +59,9 @@ MAX_SPANS = 100_000
 MAX_MATCHES = 20_000
 """How many matches of a text are counted: each is read to be sure of it."""
 
+ENOUGH = MAX_MATCHES + 1
+"""How many matches a search finds to know whether there are more than are counted."""
+
 # A step indexes texts in parts of so many captures, and begins no further part after so many seconds.
 _TEXTS_PER_PART = 5
 _STEP_S = 0.1
@@ -139,7 +142,7 @@ class CaptureSearch:
     """The numbers of captures that match, found in bounded steps by `CaptureIndex.advance`.
 
     `seqs` are those found so far, newest first unless `oldest_first`. `newest` and `after` bound what is left to
-    search. `point` is what the index had when it began.
+    search, and `top` is the newest capture that the index had when it began.
     """
 
     query: CaptureQuery
@@ -149,6 +152,11 @@ class CaptureSearch:
     seqs: list[int] = field(default_factory=list)
     is_done: bool = False
     point: _Point = field(default_factory=_Point)
+
+    @property
+    def top(self) -> int:
+        """The newest capture when the search began."""
+        return self.point.high
 
     def pass_by(self, seq: int) -> None:
         """Go on behind a capture."""
@@ -245,19 +253,26 @@ class CaptureIndex:
         sql = f"{_SCAN} AND rows.seq IN ({marks}) AND {where.sql} ORDER BY rows.seq"
         return [seq for (seq,) in self._all(sql, (self._rows.high, 0, *seqs, *where.values))]
 
-    def spans(self, query: CaptureQuery, *, max_spans: int = MAX_SPANS) -> Spans:
-        """Return the numbers of all matches as spans."""
-        if self._columns.can_select(query):
+    def needs_search(self, query: CaptureQuery) -> bool:
+        """Return whether all matches have to be searched for before they can be counted."""
+        return not self._columns.can_select(query)
+
+    def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
+        """Return the numbers of all matches as spans; `search` has looked for all of them, if that was needed."""
+        if not self.needs_search(query):
             return self._columns.spans(query, max_spans)
-        seqs = self._all_seqs(query)
+        seqs = (search or self._search_all(query)).seqs
         found = joined_spans(((seq, seq) for seq in seqs[:MAX_MATCHES]), max_spans)
         return found._replace(is_complete=found.is_complete and len(seqs) <= MAX_MATCHES)
 
-    def histogram(self, query: CaptureQuery, *, now: float, buckets: int) -> Histogram:
+    def histogram(
+        self, query: CaptureQuery, search: CaptureSearch | None = None, *, now: float, buckets: int
+    ) -> Histogram:
         """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`)."""
-        if self._columns.can_select(query):
+        if not self.needs_search(query):
             return self._columns.histogram(query, now=now, buckets=buckets)
-        return self._columns.histogram_of(self._all_seqs(query)[:MAX_MATCHES], query, now=now, buckets=buckets)
+        seqs = (search or self._search_all(query)).seqs[:MAX_MATCHES]
+        return self._columns.histogram_of(seqs, query, now=now, buckets=buckets)
 
     def listed(self, seqs: Sequence[int]) -> list[Listed]:
         """Return the captures with these numbers, in their order; those that were dropped are missing."""
@@ -410,16 +425,16 @@ class CaptureIndex:
         return tuple(sorted(seq for seq, *_ in found))
 
     def _fill_new(self, limit: int) -> None:
-        added = self._connection.execute(FILL_NEW, (self._rows.high, limit)).fetchall()
+        added = sorted(self._connection.execute(FILL_NEW, (self._rows.high, limit)).fetchall())
         if added:
             self._columns.add(added)
             self._rows.high = added[-1][0]
 
     def _fill_history(self, limit: int) -> None:
-        added = self._connection.execute(FILL_OLD, (self._rows.low, limit)).fetchall()
+        added = sorted(self._connection.execute(FILL_OLD, (self._rows.low, limit)).fetchall())
         if added:
-            self._columns.add(added[::-1])
-            self._rows.low = added[-1][0]
+            self._columns.add(added)
+            self._rows.low = added[0][0]
         self._has_history = len(added) < limit
 
     def _fill_texts(self, limit: int) -> None:
@@ -438,13 +453,11 @@ class CaptureIndex:
             if monotonic() > end:
                 break
 
-    def _all_seqs(self, query: CaptureQuery) -> list[int]:
-        """Return the numbers of all matches, newest first; of a text, one more than are counted."""
+    def _search_all(self, query: CaptureQuery) -> CaptureSearch:
         search = self.search(query)
-        enough = MAX_MATCHES + 1
-        while not self.advance(search, enough):
+        while not self.advance(search, ENOUGH):
             pass
-        return search.seqs[:enough]
+        return search
 
     def _advance_text(self, search: CaptureSearch, enough: int, end: float) -> bool:
         with closing(self._candidates(search)) as candidates:
