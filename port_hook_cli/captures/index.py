@@ -70,7 +70,7 @@ _LATEST = 2_000
 # The full-text part is made again when it has more captures that were dropped than ones that are there.
 _MOST_DROPPED = 5_000
 _ROW_PARAMETERS = 500
-_SCANNED_AT_ONCE = 500
+_SCANNED_AT_ONCE = 100
 _SCAN = """
     SELECT rows.seq FROM seen.rows AS rows CROSS JOIN main.captures AS captures ON captures.seq = rows.seq
     WHERE rows.seq <= ? AND rows.seq > ?

@@ -21,8 +21,6 @@ T = TypeVar("T")
 _KEPT_DOCUMENTS = 4
 _IDLE_TEXTS = 100
 _MAX_REPLAYS = 50
-# A search takes turns with everything else after so many seconds, and ends there if its request was abandoned.
-_STEP_S = 0.02
 
 
 class Page(NamedTuple):
@@ -48,10 +46,14 @@ class News(NamedTuple):
 
 
 class CaptureReader:
-    """Reads captures from a store. Every method runs its work in a thread, so the event loop goes on meanwhile."""
+    """Reads captures from a store. Every method runs its work in a thread, so the event loop goes on meanwhile.
 
-    def __init__(self, path: Path) -> None:
+    A search takes turns with everything else every `step_s` seconds, and ends there if it is canceled.
+    """
+
+    def __init__(self, path: Path, *, step_s: float = 0.02) -> None:
         self._path = path
+        self._step_s = step_s
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
         # What reads all captures waits here for others like it, so that a page of rows waits for a step of one at most.
@@ -200,7 +202,7 @@ class CaptureReader:
         def step(index: CaptureIndex) -> tuple[T] | None:
             nonlocal search
             search = search or begin(index)
-            is_done = not is_needed(index) or index.advance(search, enough, for_s=_STEP_S)
+            is_done = not is_needed(index) or index.advance(search, enough, for_s=self._step_s)
             return (read(index, search),) if is_done else None
 
         while (found := await self._do(step)) is None:
