@@ -45,6 +45,8 @@ MAX_URL = 8_190
 _STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
 _NOT_VALID = AccessRefusal(403, "This token is not valid.", "Open the URL that port-hook printed last.")
 _MAX_DIGITS = 15
+# What an address of the page has besides filters.
+_NO_FILTERS = frozenset({"open", "tab", "against"})
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
 _KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
@@ -281,9 +283,10 @@ class _PageRoutes:
         self._files = files
         self.version = files.version
 
-    async def entry(self, _: web.Request) -> web.StreamResponse:
+    async def entry(self, request: web.Request) -> web.StreamResponse:
         """Return the page's HTML."""
-        response = _file_response(self._files.entry)
+        is_filtered = not _NO_FILTERS.issuperset(request.query)
+        response = _file_response(self._files.filtered_entry if is_filtered else self._files.entry)
         _secure(response)
         return response
 

@@ -443,6 +443,19 @@ async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_
     assert {"app.js", "start.js", "preact.js"} <= set(files)
 
 
+async def test_list_without_filters_is_asked_for_by_the_html_and_only_once(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    sent(shared_desk)
+    page = await open_page(shared_desk, "?tab=body")
+    await expect(page.locator(".row:not(.empty)").first).to_be_visible()
+    asked = await page.evaluate(
+        "performance.getEntriesByType('resource').filter(({name}) => new URL(name).pathname === '/api/captures')"
+        ".map(({name, initiatorType}) => [new URL(name).search, initiatorType])"
+    )
+    assert asked == [["?limit=40", "link"]]
+
+
 async def test_response_that_comes_while_the_list_is_on_its_way_is_shown(tmp_path: Path, open_page: OpenPage) -> None:
     release = threading.Event()
 
