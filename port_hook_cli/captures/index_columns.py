@@ -88,8 +88,10 @@ class IndexColumns:
 
     def add(self, rows: Sequence[ColumnRow]) -> None:
         """Add captures that are all newer, or all older, than those that are here; their numbers ascend."""
-        for start in range(0, len(rows), _ROWS_PER_CHUNK):
-            self._add(rows[start : start + _ROWS_PER_CHUNK])
+        parts = [rows[start : start + _ROWS_PER_CHUNK] for start in range(0, len(rows), _ROWS_PER_CHUNK)]
+        is_older = self._chunks and rows and rows[0][0] < self._chunks[0].seqs[0]
+        for part in reversed(parts) if is_older else parts:
+            self._add(part)
 
     def change(self, seq: int, response: int | None, handler: int | None, fault: int | None) -> None:
         """Set the outcome of a capture."""
@@ -219,8 +221,10 @@ class IndexColumns:
         for chunk in sorted(self._chunks, key=lambda chunk: chunk.earliest):
             if earliest is not None and chunk.earliest >= earliest:
                 break
-            moments = [chunk.moments[at] for at in _positions(selection.mask(chunk), 0, None, oldest_first=True)]
-            earliest = min([*moments, *([] if earliest is None else [earliest])], default=None)
+            moments = list(compress(chunk.moments, selection.mask(chunk)))
+            if moments:
+                oldest = min(moments)
+                earliest = oldest if earliest is None else min(earliest, oldest)
         return earliest
 
 
