@@ -9,7 +9,8 @@ from typing import Any
 
 from port_hook_cli.captures.exchange_view import what_it_is
 from port_hook_cli.captures.exports import EXPORT_FORMATS
-from port_hook_cli.captures.index import Histogram, Listed, Spans
+from port_hook_cli.captures.index import Listed
+from port_hook_cli.captures.index_columns import Histogram, Spans
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -157,9 +158,7 @@ def body_record(body: bytes, *, size: int | None = None, problem: str | None = N
 
 def spans_record(spans: Spans) -> dict[str, Any]:
     """Return the numbers of all matches."""
-    return message(
-        {"spans": [list(span) for span in spans.spans], "count": spans.matches, "complete": spans.is_complete}
-    )
+    return message({"spans": spans.spans, "count": spans.matches, "complete": spans.is_complete})
 
 
 def histogram_record(histogram: Histogram) -> dict[str, Any]:
