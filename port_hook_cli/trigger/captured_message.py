@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from port_hook_cli.captures.finder import CaptureFinder
@@ -62,7 +63,7 @@ def _find(name: str, runtime: Runtime) -> Exchange | None:
             raise StoreError(f"{name} cannot be read: {problem}.") from problem
     if name != _LAST and not _is_id(name):
         return None
-    with CaptureFinder(None, runtime) as captures:
+    with closing(CaptureFinder(None, runtime)) as captures:
         try:
             return captures.find(name).exchange
         except StoreError:
