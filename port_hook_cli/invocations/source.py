@@ -17,6 +17,10 @@ it records the invocation as interrupted.
 """
 
 
+def _ignore(_: str) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
     """What a source gets from the listener.
@@ -24,7 +28,9 @@ class SourceContext:
     `receive` is the pipeline; a source may call it many times at once. `notice` reports a sentence to the user, such as
     a lost connection; a source reports each change once. `now` returns the seconds since the epoch and `new_id` an id,
     for the invocations. `mount` is the path that the listener serves: the target of an invocation that has no path of
-    its own. A source drops bodies of more than `max_body` bytes, and reports them.
+    its own. A source drops bodies of more than `max_body` bytes, and reports them. `leave` takes an invocation, by its
+    id, out of the queue if it still waits for its turn; a source whose senders wait for the response calls it when one
+    disconnects.
     """
 
     receive: Receive
@@ -33,6 +39,7 @@ class SourceContext:
     new_id: Callable[[], str]
     mount: str = "/"
     max_body: int = 10 * 1024 * 1024
+    leave: Callable[[str], None] = _ignore
 
 
 class Source(Protocol):
