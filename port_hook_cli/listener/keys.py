@@ -26,7 +26,7 @@ KEYS: Mapping[str, str] = {
     "c": "copy the public URL",
     "f": "show everything about each invocation, or one line",
     "i": "open the inspector",
-    "p": "pause: hold incoming requests until p is pressed again",
+    "p": "hold incoming requests, or release them",
     "?": "show these keys",
     "q": "quit",
 }
@@ -80,7 +80,7 @@ class KeyCommands(Observer):
             "f": lambda: notice("Showing one line per invocation." if self._toggle() else "Showing everything."),
             "i": lambda: self._inspect(notice),
             "p": lambda: notice(pause_line(_pause_or_resume(turns))),
-            "?": lambda: notice("\n".join(_help(turns))),
+            "?": lambda: _tell_all(_help(turns), notice),
             "q": stop.set,
         }
 
@@ -166,7 +166,12 @@ def _pause_or_resume(turns: Turns) -> int | None:
 
 def _help(turns: Turns) -> Iterator[str]:
     for key, meaning in KEYS.items():
-        yield f"{key}  {meaning}" + (f" (paused, {turns.waiting} held)" if key == "p" and turns.is_paused else "")
+        yield f"{key}  {meaning}" + (f" ({turns.waiting} held)" if key == "p" and turns.is_paused else "")
+
+
+def _tell_all(lines: Iterator[str], notice: Callable[[str], None]) -> None:
+    for line in lines:
+        notice(line)
 
 
 def _nothing() -> None:
