@@ -57,6 +57,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # One row: what the last listener was started with.
         "CREATE TABLE last_session (forward_to TEXT)",
     ),
+    (
+        # A JSON object with what the listener simulated, mostly NULL.
+        "ALTER TABLE captures ADD COLUMN simulated TEXT",
+    ),
 )
 
 

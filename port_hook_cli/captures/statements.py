@@ -27,7 +27,7 @@ from port_hook_cli.invocations.models import Status
 
 Statement = tuple[str, Sequence[Any]]
 
-# 32 rows of 21 columns stay below 999, the number of parameters that older builds of SQLite allow.
+# 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
 ROWS_PER_STATEMENT = 32
 
 # The sqlite3 module caches one statement for each number of rows, and a cached statement keeps copies of the values
