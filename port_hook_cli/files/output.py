@@ -8,6 +8,15 @@ from pathlib import Path
 from port_hook_cli.errors import StoreError
 
 
+def check_new_file(name: str, *, cwd: Path) -> None:
+    """Raise StoreError if `write_new_file` would refuse the name now: before work whose result would be lost."""
+    path = cwd / name
+    if os.path.lexists(path):
+        raise _exists(name)
+    if not path.parent.is_dir():
+        raise _unwritable(name, f"there is no folder {path.parent}")
+
+
 def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
     """Write a file that only the user can read; raises StoreError if it exists or cannot be written.
 
@@ -18,13 +27,21 @@ def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
     try:
         handle = os.open(path, flags, 0o600)
     except FileExistsError as error:
-        raise StoreError(f"{name} already exists.", hint="Remove it, or name another file.") from error
+        raise _exists(name) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"{name} cannot be written: {reason}.", hint="Name a file in a folder of yours.") from error
+        raise _unwritable(name, reason) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise StoreError(f"{name} cannot be written: {error.strerror}.", hint="Free some space.") from error
+
+
+def _exists(name: str) -> StoreError:
+    return StoreError(f"{name} already exists.", hint="Remove it, or name another file.")
+
+
+def _unwritable(name: str, reason: object) -> StoreError:
+    return StoreError(f"{name} cannot be written: {reason}.", hint="Name a file in a folder of yours.")
