@@ -19,6 +19,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 96, 56
 _INNER_WIDTH, _INNER_HEIGHT = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 _MOST_BUCKETS = 40
 _MOST_LABELS = 10
+_MOST_STATUSES = 3
 _GRID_LINES = 4
 _NAMES = 'role="img" aria-labelledby="title desc"'
 _STYLE = """
@@ -60,9 +61,12 @@ def _description(tally: DeliveryTally, buckets: Sequence[Bucket]) -> str:
 
 
 def _statuses(tally: DeliveryTally) -> str:
-    counts = [f"{count:,} with status {status}" for status, count in tally.statuses.items()]
-    failed = [f"{tally.failed:,} without a response"] if tally.failed else []
-    return f"{tally.sent:,} sent: {', '.join([*counts, *failed])}."
+    shown = sorted(tally.statuses.items(), key=lambda item: -item[1])[:_MOST_STATUSES]
+    counts = [f"{count:,} with status {status}" for status, count in shown]
+    others = len(tally.latencies_ms) - sum(count for _, count in shown)
+    counts += [f"{others:,} with another status"] if others else []
+    counts += [f"{tally.failed:,} without a response"] if tally.failed else []
+    return f"{tally.sent:,} sent: {', '.join(counts)}."
 
 
 def _grid(buckets: Sequence[Bucket]) -> Iterator[str]:
@@ -97,11 +101,11 @@ def _bounds(buckets: Sequence[Bucket]) -> Iterator[str]:
 
 
 def _marks(tally: DeliveryTally, buckets: Sequence[Bucket]) -> Iterator[str]:
-    """Yield a line at each percentile. Their names are at two heights, as they may be close to each other."""
+    """Yield a line at each percentile. Their names are at different heights, as they may be close to each other."""
     for number, percent in enumerate(PERCENTILES):
         latency = tally.percentile(percent)
         if latency is not None:
-            x, y = _number(_x(latency, buckets)), _TOP - 8 - 16 * (number % 2)
+            x, y = _number(_x(latency, buckets)), _TOP - 6 - 14 * number
             place = f'x1="{x}" x2="{x}" y1="{y + 3}" y2="{_TOP + _INNER_HEIGHT}"'
             yield f'  <line class="mark" {place} stroke-dasharray="4 3"/>'
             yield f'  <text class="name" x="{x}" y="{y}" text-anchor="middle">p{percent}</text>'
