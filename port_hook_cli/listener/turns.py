@@ -89,14 +89,14 @@ class Turns:
         self.is_paused = True
 
     def resume(self) -> int:
-        """End the pause, and return how many requests have waited for that."""
+        """End the pause, and return how many requests were held."""
         held = self._waiting
         self.is_paused = False
         for turn in [*self._held]:
             del self._held[turn]
             self._call(turn)
         self._call_next()
-        return held - self._waiting
+        return held
 
     def close(self) -> None:
         """Cancel the requests that wait for the end of a pause; it is not going to come."""

@@ -21,7 +21,6 @@ _MOST_BUCKETS = 40
 _MOST_LABELS = 10
 _MOST_STATUSES = 3
 _GRID_LINES = 4
-_NAMES = 'role="img" aria-labelledby="title desc"'
 _STYLE = """
     .back { fill: #ffffff } .bar { fill: #4f46e5 } .text { fill: #1f2430 } .soft { fill: #555c6b }
     .grid { stroke: #dfe2e8 } .axis { stroke: #8a90a0 } .mark { stroke: #b45309 } .name { fill: #92400e }
@@ -38,9 +37,10 @@ def latency_plot(tally: DeliveryTally) -> bytes:
     buckets = at_most(latency_buckets(tally.latencies_ms), _MOST_BUCKETS)
     count = len(tally.latencies_ms)
     title = f"Latencies of {count:,} response{'' if count == 1 else 's'}"
+    names = f'role="img" aria-label="{title}" aria-describedby="desc"'
     lines = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_NAMES}>',
-        f'  <title id="title">{title}</title>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {names}>',
+        f"  <title>{title}</title>",
         f'  <desc id="desc">{_description(tally, buckets)}</desc>',
         f"  <style>{_STYLE}</style>",
         f'  <rect class="back" width="{_WIDTH}" height="{_HEIGHT}"/>',

@@ -283,7 +283,7 @@ async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_w
             f"{count} held. Press p to release them." for count in (1, 2, 3, 4)
         ]
         await until_saved(world, 4)
-        assert turns.resume() == 3  # the second of the run waits for the first
+        assert turns.resume() == 4
         assert await sender.statuses() == [200] * 4
     assert sorted(gate.arrived[:3]) == ["a1", "b1", "none"]
     assert gate.arrived[3] == "a2"
@@ -332,6 +332,19 @@ async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response
         "the listener was stopped before the request was forwarded; Port got no response either"
     }
     assert len(gate.shown) == 3
+
+
+async def test_held_request_without_a_handler_whose_sender_disconnects_is_told(runtime: Callable[..., Runtime]) -> None:
+    gate, world = Gate(), runtime()
+    async with gated(world, gate, routes=Routes()) as sender:
+        sender.serving.flow.turns.pause()
+        await sender.send("a1", ONE)
+        sender.tasks.pop().cancel()
+        await gate.has_shown(1)
+    (told,) = [text for text in gate.told if "No response" in text]
+    assert told.endswith(": the sender disconnected before the request was forwarded.")
+    with open_store(None, world.cwd) as store:
+        assert store.get("last").response is None
 
 
 async def until_saved(world: Runtime, count: int) -> None:

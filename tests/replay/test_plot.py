@@ -35,8 +35,8 @@ def test_plot_of_any_latencies_has_a_bar_for_each_bucket_within_the_image(latenc
 
 def test_plot_says_its_title_and_description_to_a_screen_reader() -> None:
     root = drawn([1.0, 1.1, 30.0], failed=2)
-    assert (root.get("role"), root.get("aria-labelledby")) == ("img", "title desc")
-    assert root.findtext(f"{SVG}title[@id='title']") == "Latencies of 3 responses"
+    assert (root.get("role"), root.get("aria-describedby")) == ("img", "desc")
+    assert root.findtext(f"{SVG}title") == root.get("aria-label") == "Latencies of 3 responses"
     assert root.findtext(f"{SVG}desc[@id='desc']") == (
         "A histogram with a logarithmic axis. p50 1.1 ms, p90 30.0 ms, p99 30.0 ms, max 30.0 ms. "
         "The fullest bucket, 1 ms to 1.25 ms, has 2 responses. 5 sent: 3 with status 200, 2 without a response."
