@@ -20,7 +20,7 @@ class Turn:
         self.called: asyncio.Future[None] | None = None
 
     def give_up(self) -> None:
-        """Stop waiting, as no one waits for the response any more: `called` raises SenderLeft."""
+        """Stop waiting, because the sender no longer does: `called` raises SenderLeft."""
         if self.called is not None and not self.called.done():
             self.called.set_exception(SenderLeft())
 
@@ -52,7 +52,7 @@ class Turns:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait, for whatever reason."""
+        """How many requests wait for their turn."""
         return self._waiting
 
     def take(self, run_id: str | None) -> Turn:
