@@ -69,7 +69,7 @@ def compact_line(exchange: Exchange) -> Styled:
     if exchange.response is not None and invocation.origin is None:
         parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
     if exchange.simulated is not None:
-        parts.append((f"simulated {_simulated_text(exchange.simulated)}", "yellow"))
+        parts.append((f"simulated {simulated_text(exchange.simulated)}", "yellow"))
     parts += [brief(exchange.payload.run_id or "(no run)", 40), (brief(invocation.id, 20), "dim")]
     return Styled.assemble(*[piece for part in parts for piece in ("  ", part)][1:])
 
@@ -94,7 +94,7 @@ def exchange_lines(
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery, conflict, is_message=exchange.is_message)
     if exchange.simulated is not None:
-        yield _line("simulated", Styled(_simulated_text(exchange.simulated), style="yellow"))
+        yield _line("simulated", Styled(simulated_text(exchange.simulated), style="yellow"))
     yield from _response(exchange)
 
 
@@ -192,11 +192,12 @@ def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterato
         yield _line("", Styled(conflict))
 
 
-def _simulated_text(simulated: Simulated) -> str:
+def simulated_text(simulated: Simulated) -> str:
+    """Return what was simulated for a request, with the options that did it."""
     parts = []
     if simulated.failure:
         what = "closed connection" if simulated.dropped else "failure"
-        parts.append(f"{what} (--{simulated.failure})")
+        parts.append(f"{what} (--{brief(simulated.failure, 20)})")
     if simulated.delay_s:
         parts.append(f"delay of {simulated.delay_s:.2f} s (--delay)")
     return ", ".join(parts)

@@ -42,7 +42,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Responses": ("--expect-status", "--compare", "--ignore"),
         "Changes": ("--set", "--unset", "--edit", "--method", "--header"),
         "Signature": ("--secret-file", "--org", "--timestamp-unit", "--as-captured"),
-        "Series": ("--times", "--concurrency", "--rate"),
+        "Series": ("--times", "--concurrency", "--rate", "--plot"),
         "Output": ("--dry-run", "--json"),
         "Sources": ("--failed", "--since", "--store", "--api-timeout", "--insecure-api"),
     },

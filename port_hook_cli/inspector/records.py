@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
 
-from port_hook_cli.captures.exchange_view import what_it_is
+from port_hook_cli.captures.capture_fields import simulated_fields
+from port_hook_cli.captures.exchange_view import simulated_text, what_it_is
 from port_hook_cli.captures.exports import EXPORT_FORMATS
 from port_hook_cli.captures.index import Listed
 from port_hook_cli.captures.index_columns import Histogram, Spans
@@ -21,6 +22,7 @@ from port_hook_cli.invocations.models import (
     MessageOrigin,
     Payload,
     Response,
+    Simulated,
     Verdict,
 )
 from port_hook_cli.invocations.records import format_time
@@ -113,6 +115,7 @@ def capture_record(
             "encrypted": [path[:_FIELD] for path in payload.censored[:_MAX_FIELDS]],
             "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
             "response": None if exchange.response is None else response_record(exchange.response),
+            "simulated": None if exchange.simulated is None else _simulated(exchange.simulated),
             "fate": _fate(exchange),
             "replays": [row_record(replay) for replay in replays],
             "replay_to": replay_to,
@@ -255,6 +258,11 @@ def _fate(exchange: Exchange) -> str | None:
     if fate is RunFate.NO_RUN:
         return None
     return fate_message(fate, exchange.payload, is_good=exchange.response.status // 100 == 2)  # noqa: PLR2004
+
+
+def _simulated(simulated: Simulated) -> dict[str, Any]:
+    fields = {**simulated_fields(simulated), "failure": _cut(simulated.failure)}
+    return {**fields, "text": simulated_text(simulated)}
 
 
 def _is_refused(exchange: Exchange) -> bool:

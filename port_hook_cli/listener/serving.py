@@ -23,6 +23,7 @@ from port_hook_cli.listener.pipeline import IsTrue, Listening
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.server import HttpSource
+from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
@@ -98,6 +99,7 @@ async def listening(
             max_body=plan.max_body,
             is_counted=plan.count is not None,
             messages=messages,
+            leave=flow.leave,
         )
         probe_endpoint = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
         server = HttpSource(context, probe_endpoint=probe_endpoint, names=public.names)
@@ -105,7 +107,7 @@ async def listening(
         if not server.is_on_loopback:
             observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
         running: list[Source] = [server]
-        stack.push_async_callback(_drain, running)
+        stack.push_async_callback(_drain, running, flow.turns)
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
@@ -197,8 +199,9 @@ class _WaitingPipeline:
         return await self._flow.receive(invocation, client)
 
 
-async def _drain(sources: Sequence[Source]) -> None:
+async def _drain(sources: Sequence[Source], turns: Turns) -> None:
     """Close all sources at the same time, so that together they take as long as the slowest one."""
+    turns.close()
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.captures.reading import LateStore, open_captures
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
+from port_hook_cli.files.output import check_new_file, write_new_file
 from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
@@ -25,6 +26,7 @@ from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.lambda_client import LambdaClient, endpoint_url, event_of
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
+    MOST_SENDS,
     Captures,
     Replay,
     Sent,
@@ -35,10 +37,10 @@ from port_hook_cli.replay.series import (
     find_source,
     send_series,
     unexpected,
-    without_response,
 )
 from port_hook_cli.replay.sources import ReplaySource
-from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
+from port_hook_cli.replay.tally import DeliveryCounter, DeliveryTally
+from port_hook_cli.replay.view import delivery_hint, format_latencies, histogram_lines, series_record, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import Output, emit, rich_console, tell, write_content
@@ -58,7 +60,8 @@ class ReplayPlan:
     """The options of `replay`, parsed and checked. `to` is None if each capture is sent where it was forwarded.
 
     Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
-    seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function.
+    seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function. `plot`
+    is the file for an image of the latencies.
     """
 
     sources: Sequence[str]
@@ -81,6 +84,7 @@ class ReplayPlan:
     since_s: float | None = None
     ignoring: Ignoring | None = None
     as_lambda: bool = False
+    plot: str | None = None
 
     @property
     def sends(self) -> int:
@@ -90,12 +94,15 @@ class ReplayPlan:
 
 def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan` and return the exit code; raises PortHookError."""
+    if plan.plot is not None:  # before anything is sent
+        check_new_file(plan.plot, cwd=runtime.cwd)
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
     sources = _find_failed(plan, runtime) if plan.failed else asyncio.run(_find(plan, runtime, settings))
     if not sources:
         return ExitCode.OK
     plan = replace(plan, sources=[source.name for source in sources])
+    _refuse_too_many(plan)
     replays = [_prepare(source, plan, runtime) for source in sources]
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
@@ -104,6 +111,15 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
         asyncio.run(tell_sandbox(list(_deliveries(replays)), settings(), runtime))
     with closing(_Keeper(plan, runtime, secret)) as keeper:
         return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "", keeper=keeper)
+
+
+def _refuse_too_many(plan: ReplayPlan) -> None:
+    if plan.sends > MOST_SENDS:
+        raise UsageError(
+            f"{len(plan.sources):,} sources sent {plan.series.times:,} times are {plan.sends:,} requests; at most "
+            f"{MOST_SENDS:,} are sent.",
+            hint="Lower --times, or name fewer sources.",
+        )
 
 
 def _deliveries(replays: Sequence[Replay]) -> Iterator[dict[str, Any]]:
@@ -313,19 +329,21 @@ class _Keeper:
 
 @dataclass(slots=True)
 class _Report:
-    """The results so far. Responses are kept only if a single one is shown."""
+    """The results so far. Of a series, only numbers are kept."""
 
     plan: ReplayPlan
     runtime: Runtime
     advance: Callable[[], None]
     keep: Callable[[Sent], str | None]
-    deliveries: list[Delivery] = field(default_factory=list)
+    counter: DeliveryCounter = field(default_factory=DeliveryCounter)
+    last: Delivery | None = None
     are_same: list[bool] = field(default_factory=list)
     elapsed_s: float = 0.0
 
     def add(self, sent: Sent) -> None:
         self.elapsed_s = max(self.elapsed_s, sent.elapsed_s)
-        self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_response(sent.delivery))
+        self.counter.add(sent.delivery)
+        self.last = sent.delivery
         capture_id = self.keep(sent)
         compared = self._compare(sent)
         if self.plan.json:
@@ -363,11 +381,16 @@ def _send(
             interrupted = False
         except KeyboardInterrupt:
             interrupted = True
-    if report.deliveries and not plan.json:
-        _show(report, plan, runtime, conflict)
+    tally = report.counter.tally(report.elapsed_s)
+    if report.last and not plan.json:
+        _show(report, tally, plan, runtime, conflict)
+    elif plan.json and plan.series.times > 1:
+        emit(series_record(tally), runtime.stdout)
+    if plan.plot is not None:
+        _plot(plan.plot, tally, runtime)
     if interrupted:
         return ExitCode.INTERRUPTED
-    code = exit_code(report.deliveries, plan.expectation)
+    code = exit_code(tally, plan.expectation)
     return code if all(report.are_same) else code or ExitCode.FAILED
 
 
@@ -394,22 +417,31 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: _Report, plan: ReplayPlan, runtime: Runtime, conflict: str) -> None:
+def _plot(name: str, tally: DeliveryTally, runtime: Runtime) -> None:
+    from port_hook_cli.replay.plot import latency_plot
+
+    if not tally.latencies_ms:
+        tell(f"note: {printable(name)} was not written, because no request got a response", runtime)
+        return
+    write_new_file(name, latency_plot(tally), cwd=runtime.cwd)
+    tell(f"note: wrote the latencies to {printable(name)}", runtime)
+
+
+def _show(report: _Report, tally: DeliveryTally, plan: ReplayPlan, runtime: Runtime, conflict: str) -> None:
     if plan.ignoring is not None:
         from port_hook_cli.replay.comparing import summary_line
 
         print(summary_line(report.are_same), file=runtime.stdout)
-    elif plan.sends == 1:
-        _show_one(report.deliveries[0], runtime, conflict)
+    elif plan.sends == 1 and report.last is not None:
+        _show_one(report.last, runtime, conflict)
     else:
-        from port_hook_cli.replay.tally import tally_deliveries
-
-        tally = tally_deliveries(report.deliveries, elapsed_s=report.elapsed_s)
         console = rich_console(runtime.stdout, runtime.environ)
         console.print(tally_view(tally), format_latencies(tally))
-    missed = unexpected(report.deliveries, plan.expectation)
+        if plan.series.times > 1:
+            console.print(*histogram_lines(tally, console.width), sep="\n")
+    missed = unexpected(tally, plan.expectation)
     if missed and plan.expectation is not None:
-        message = f"{missed} of {len(report.deliveries)} requests did not get {plan.expectation.text}"
+        message = f"{missed} of {tally.sent} requests did not get {plan.expectation.text}"
         print(f"error: {message}", file=runtime.stderr)
 
 

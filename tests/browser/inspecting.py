@@ -36,6 +36,7 @@ class Desk:
     url: str
     entry: str
     lines: list[str] = field(default_factory=list)
+    folder: Path = Path()
 
     @property
     def origin(self) -> str:
@@ -92,7 +93,7 @@ def a_desk(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    desk = Desk(process, "", "")
+    desk = Desk(process, "", "", folder=folder)
     ready = threading.Event()
     reader = threading.Thread(target=_read, args=(desk, ready, command == ("listen",)), daemon=True)
     reader.start()

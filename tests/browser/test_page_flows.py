@@ -16,10 +16,12 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Page, Route, expect
 
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.invocations.models import Response, Simulated
 from port_hook_cli.text.secret import Secret
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
-from tests.factories import a_document
+from tests.factories import a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, application
 
@@ -182,6 +184,20 @@ async def test_edited_body_is_sent_and_both_responses_are_shown(
     await expect(result.get_by_text('{"accepted":true}')).to_have_count(2)
     assert f"edited-{mark}".encode() in backend.requests[-1].body
     await rows(page, 2)
+
+
+async def test_summary_says_what_the_listener_simulated(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = unique()
+    failed = an_exchange(
+        an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time()),
+        response=Response(status=500),
+        simulated=Simulated(failure="fail-rate", delay_s=2.0),
+    )
+    with open_store(None, shared_desk.folder) as store:
+        store.add([failed])
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await expect(page.get_by_text("Simulated: failure (--fail-rate), delay of 2.00 s (--delay)")).to_be_visible()
 
 
 async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:

@@ -168,3 +168,9 @@ def test_command_line_of_the_docs_succeeds(code: str, machine: Machine) -> None:
     done = machine.run(code)
     # The handler may have ended the run already; Port then accepts no more reports.
     assert done.returncode in ({0, 9} if "report-run" in code else {0}), f"{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_write_credentials_make_the_file_private(page: Path) -> None:
+    blocks = re.findall(r"(?ms)^```(?:sh|text)\n(.*?)^```", page.read_text("utf-8"))
+    assert [block for block in blocks if "> .env" in block and "umask 077" not in block] == []

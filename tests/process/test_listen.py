@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store import open_store
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.models import Headers, Simulated
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
 from tests.processes import NO_TUNNEL, Listener, environment, listener
@@ -353,6 +353,9 @@ def test_options_for_routes_turns_and_failures_reach_the_listener(folder: Path) 
     assert (dropped["simulated"]["failure"], dropped["simulated"]["dropped"]) == ("fail-first", True)
     assert dropped["answer"] is None
     assert 0.01 <= delayed["simulated"]["delay_s"] <= 0.02
+    with open_store(None, folder) as store:
+        kept = [exchange.simulated for exchange in store.find()]
+    assert kept[1] == Simulated(failure="fail-first", dropped=True, delay_s=kept[1].delay_s if kept[1] else 0)
 
 
 def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
