@@ -108,10 +108,9 @@ def _host(host: str) -> str:
 
 
 def _credentials(userinfo: str) -> tuple[str, str] | None:
-    if not userinfo:
-        return None
-    user, _, password = _escape(userinfo, _USERINFO).partition(":")
-    return (unquote(user), unquote(password)) if user or password else None
+    """Return a URL's user and password; requests ignores a user without a colon after it."""
+    user, colon, password = _escape(userinfo, _USERINFO).partition(":")
+    return (unquote(user), unquote(password)) if colon and (user or password) else None
 
 
 def _target(path: str, query: str | None) -> str:

@@ -77,6 +77,8 @@ def wire_request(
         fields["Content-Type"] = "application/json"
     if address.credentials:
         fields["Authorization"] = _basic(*address.credentials)
+    for name, value in fields.items():
+        _check_encodable(name, value)
     return WireRequest(
         method=method, address=address, headers=_in_wire_order(fields, address), body=content or b""
     )
@@ -122,6 +124,9 @@ def _check_field(name: str, value: Any) -> None:
         if not pattern.match(part):
             fault = "Invalid leading whitespace, reserved character(s), or return character(s)"
             raise AgentFault(f"InvalidHeader: {fault} in header {what}: {part!r}")
+
+
+def _check_encodable(name: str, value: str) -> None:
     try:
         name.encode("ascii")
         value.encode("latin-1")
