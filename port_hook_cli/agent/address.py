@@ -58,9 +58,7 @@ def read_address(url: Any, query: Any) -> AgentAddress:
         raise AgentFault(f"InvalidSchema: No connection adapters were found for {text!r}")
     scheme, authority, path, url_query = _split(text)
     if scheme is None:
-        raise AgentFault(
-            f"MissingSchema: Invalid URL {text!r}: No scheme supplied. Perhaps you meant https://{text}?"
-        )
+        raise AgentFault(f"MissingSchema: Invalid URL {text!r}: No scheme supplied. Perhaps you meant https://{text}?")
     userinfo, _, place = (authority or "").rpartition("@")
     host, port = _host_and_port(place, text, scheme)
     path = _escape(_without_dots(path), _PATH) or "/"
@@ -179,7 +177,7 @@ def _query_text(query: Any) -> str:
 
 def _encoded_pairs(query: list[Any]) -> str:
     try:
-        return _encoded([(name, values) for name, values in query])  # noqa: C416 - not every element is a pair
+        return _encoded([(name, values) for name, values in query])
     except (TypeError, ValueError) as error:
         raise AgentFault(f"{type(error).__name__}: {error}") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from port_hook_cli.actions.jq_tokens import JqToken, TokenKind, jq_tokens
@@ -70,7 +71,7 @@ def is_blank(expression: str) -> bool:
 def newer_than_agent(expression: str) -> str:
     """Return why jq 1.6, which the agent contains, cannot compile an expression that jq 1.8 can; "" if it can."""
     tokens = tuple(jq_tokens(expression))
-    own = {after.text for token, after in zip(tokens, tokens[1:], strict=False) if token.text == "def"}
+    own = {after.text for token, after in pairwise(tokens) if token.text == "def"}
     for token in tokens:
         if token.kind in {TokenKind.NAME, TokenKind.FORMAT} and token.text in _NEWER - own:
             return f"jq 1.6, which the agent uses, has no `{token.text}`"

@@ -79,9 +79,7 @@ def wire_request(
         fields["Authorization"] = _basic(*address.credentials)
     for name, value in fields.items():
         _check_encodable(name, value)
-    return WireRequest(
-        method=method, address=address, headers=_in_wire_order(fields, address), body=content or b""
-    )
+    return WireRequest(method=method, address=address, headers=_in_wire_order(fields, address), body=content or b"")
 
 
 class _FieldSet:
@@ -116,10 +114,8 @@ def _merge(fields: _FieldSet, headers: Mapping[str, Any]) -> None:
 
 def _check_field(name: str, value: Any) -> None:
     if not isinstance(value, str):
-        kind = type(value)
-        raise AgentFault(
-            f"InvalidHeader: Header part ({value!r}) from ({name!r}, {value!r}) must be of type str or bytes, not {kind}"
-        )
+        part = f"Header part ({value!r}) from ({name!r}, {value!r})"
+        raise AgentFault(f"InvalidHeader: {part} must be of type str or bytes, not {type(value)}")
     for part, pattern, what in ((name, _NAME, "name"), (value, _VALUE, "value")):
         if not pattern.match(part):
             fault = "Invalid leading whitespace, reserved character(s), or return character(s)"

@@ -25,9 +25,13 @@ DOCUMENTS = st.recursive(
     max_leaves=12,
 )
 QUERIES = st.dictionaries(
-    TEXT, st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.lists(st.none() | TEXT, max_size=3), max_size=3
+    TEXT,
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.lists(st.none() | TEXT, max_size=3),
+    max_size=3,
 )
-NAMES = st.sampled_from(["X-Own", "accept", "User-Agent", "Content-Type", "content-length", "ACCEPT-ENCODING", "x own:"])
+NAMES = st.sampled_from(
+    ["X-Own", "accept", "User-Agent", "Content-Type", "content-length", "ACCEPT-ENCODING", "x own:"]
+)
 FIELDS = st.dictionaries(NAMES, st.none() | st.integers() | st.text(st.characters(max_codepoint=0x2FF), max_size=5))
 URLS = st.builds(
     "{}{}{}{}".format,
@@ -62,7 +66,9 @@ def test_signed_form_is_compact_ascii(document: Any) -> None:
     assert signed_content(document).decode("ascii") == json.dumps(document, separators=(",", ":"))
 
 
-@given(url=URLS, query=QUERIES, fields=FIELDS, body=st.none() | st.just({"ü": 1}), method=st.sampled_from(["post", "GET"]))
+@given(
+    url=URLS, query=QUERIES, fields=FIELDS, body=st.none() | st.just({"ü": 1}), method=st.sampled_from(["post", "GET"])
+)
 def test_request_is_what_requests_prepares(url: str, query: Any, fields: Any, body: Any, method: str) -> None:
     request = requests.Request(method, url, json=body, headers=fields, params=query)
     try:
@@ -144,7 +150,9 @@ def test_bytes_on_the_wire_are_those_of_requests(
     made = wire_request(method, url + path, headers=headers, query=query, body=body, user_agent=USER_AGENT)
     import urllib3
 
-    assert made.content.replace(b"python-urllib3/2.4.0", f"python-urllib3/{urllib3.__version__}".encode()) == received[0]
+    assert (
+        made.content.replace(b"python-urllib3/2.4.0", f"python-urllib3/{urllib3.__version__}".encode()) == received[0]
+    )
 
 
 def test_user_and_password_of_a_url_become_an_authorization_field(receiver: tuple[str, list[bytes]]) -> None:
