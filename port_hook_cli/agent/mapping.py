@@ -6,8 +6,9 @@ keys that it does not know are ignored. For anything else, it does not start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 _TRUE, _FALSE = ("1", "on", "t", "true", "y", "yes"), ("0", "off", "f", "false", "n", "no")
@@ -50,13 +51,21 @@ DEFAULT_MAPPINGS = (
 """What the agent uses for webhooks without a mapping file: the action's own method and URL, and the whole message."""
 
 
+class Severity(StrEnum):
+    """What a problem of a mapping file does: the agent does not start, an expression is always null, or neither."""
+
+    FATAL = "fatal"
+    ERROR = "error"
+    NOTE = "note"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingProblem:
-    """What is wrong at a place in a mapping file. With `is_fatal`, the agent does not start."""
+    """What is wrong at a place in a mapping file."""
 
     place: str
     message: str
-    is_fatal: bool = True
+    severity: Severity = Severity.FATAL
 
 
 def read_mappings(document: Any) -> tuple[tuple[AgentMapping, ...], tuple[MappingProblem, ...]]:
@@ -65,6 +74,20 @@ def read_mappings(document: Any) -> tuple[tuple[AgentMapping, ...], tuple[Mappin
         return (), (MappingProblem(place="the file", message="must be a list of mappings"),)
     reader = _Reader()
     return tuple(reader.mapping(value, f"[{index}]") for index, value in enumerate(document)), tuple(reader.problems)
+
+
+def mapping_notes(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
+    """Yield what the agent accepts, but does not do what its author may expect."""
+    is_reached = True
+    for mapping in mappings:
+        if not is_reached:
+            message = "is never used: a mapping before it is always enabled"
+            yield MappingProblem(place=mapping.place, message=message, severity=Severity.NOTE)
+        is_reached = is_reached and mapping.enabled is not True
+        for path in mapping.decrypt_paths:
+            if {"*", "**"} & set(path.split(".")):
+                place, message = f"{mapping.place}.fieldsToDecryptPaths", f"{path}: a wildcard decrypts nothing"
+                yield MappingProblem(place=place, message=message, severity=Severity.NOTE)
 
 
 def texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
@@ -168,7 +191,7 @@ class _Reader:
                 self._note(f"{place}.{name}", "is not a key that the agent reads; it ignores it")
 
     def _note(self, place: str, message: str) -> None:
-        self.problems.append(MappingProblem(place=place, message=message, is_fatal=False))
+        self.problems.append(MappingProblem(place=place, message=message, severity=Severity.NOTE))
 
     def _refuse(self, place: str, message: str) -> None:
         self.problems.append(MappingProblem(place=place, message=message))

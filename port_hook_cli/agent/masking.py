@@ -23,6 +23,10 @@ class AgentMasker:
         """Return text with every secret masked."""
         return MASK if text in self._short else self._masker.message(text)
 
+    def content(self, content: bytes) -> bytes:
+        """Return bytes with every secret masked that is long enough."""
+        return self._masker.content(content)
+
     def value(self, value: Any) -> Any:
         """Return a JSON value with every secret masked."""
         return self._whole(self._masker.value(value)) if self._short else self._masker.value(value)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
-from port_hook_cli.agent.mapping import MappingProblem
+from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
 from port_hook_cli.agent.prediction import MappingTry, Prediction
 from port_hook_cli.agent.reports import AgentCall, AgentOutcome
@@ -61,8 +61,10 @@ def check_record(file: str, count: int, problems: Sequence[MappingProblem]) -> d
         "type": "check",
         "file": file,
         "mappings": count,
-        "valid": not any(each.is_fatal for each in problems),
-        "problems": [{"place": each.place, "message": each.message, "fatal": each.is_fatal} for each in problems],
+        "valid": not any(each.severity is Severity.FATAL for each in problems),
+        "problems": [
+            {"place": each.place, "message": each.message, "severity": str(each.severity)} for each in problems
+        ],
     }
 
 

@@ -78,7 +78,7 @@ class Reporter:
     def outcome(self, request: MappedRequest, response: AgentResponse) -> AgentOutcome:
         """Return the calls after the request was sent."""
         fields: list[MappedField] = []
-        calls: list[AgentCall] = [*self.started(), *self._sending()]
+        calls = list(self.before_sending())
         try:
             # If this raises an exception, the calls before it have been made.
             calls += self._answered(request, response, fields)
@@ -91,10 +91,15 @@ class Reporter:
             calls += self._logs(_FINISHED[self.message.subject]) if self._has_run else ()
         return AgentOutcome(response=response, calls=tuple(calls), fields=tuple(fields), error=error)
 
+    def before_sending(self) -> tuple[AgentCall, ...]:
+        """Return the calls before the request is sent."""
+        return (*self._started(), *self._sending())
+
     def faulted(self, fault: str, *, was_sending: bool) -> AgentOutcome:
         """Return the calls if the agent raises an exception before the request is sent."""
-        calls = [*self.started(), *(self._sending() if was_sending else ()), *self.failed(was_sending=was_sending)]
-        return AgentOutcome(response=None, calls=tuple(calls), error=fault)
+        before = self.before_sending() if was_sending else self._started()
+        calls = (*before, *self.failed(was_sending=was_sending))
+        return AgentOutcome(response=None, calls=calls, error=fault)
 
     def untouched(self) -> AgentOutcome:
         """Return the calls for a message that no mapping is enabled for, or whose signature does not match."""
@@ -105,7 +110,7 @@ class Reporter:
     def _has_run(self) -> bool:
         return self.message.subject is not Subject.CHANGE
 
-    def started(self) -> Iterator[AgentCall]:
+    def _started(self) -> Iterator[AgentCall]:
         """Yield the calls before the request is prepared. For an action run, they say so before it is done."""
         if self._has_run:
             yield from self._logs(*_RECEIVED[self.message.subject])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
-from port_hook_cli.agent.mapping import MappingProblem
+from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
 from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
 from port_hook_cli.agent.prediction import MappingTry, Prediction
@@ -70,8 +70,8 @@ def taking_lines(prediction: Prediction, *, masker: AgentMasker) -> Iterator[Sty
 def problem_lines(problems: Sequence[MappingProblem]) -> Iterator[Styled]:
     """Yield the problems of a mapping file."""
     for problem in problems:
-        style = "red" if problem.is_fatal else "yellow"
-        yield Styled.assemble((f"{printable(problem.place)}", "bold"), (f"  {printable(problem.message)}", style))
+        style = "yellow" if problem.severity is Severity.NOTE else "red"
+        yield Styled.assemble((printable(problem.place), "bold"), (f" {printable(problem.message)}", style))
 
 
 def title_of(outcome: AgentOutcome) -> str:

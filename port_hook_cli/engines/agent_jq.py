@@ -17,6 +17,7 @@ from port_hook_cli.errors import RenderError
 _OPEN = ".environment as $ENV | .document | def env: $ENV; "
 # Takes all results, because an error after the first one counts. A line feed ends a comment.
 _ALL = f"{_OPEN}[(%s\n\n)]"
+_NOTHING = '{"document": null, "environment": {}}'
 _COLUMN = re.compile(r"(line 1, column )(\d+)")
 
 
@@ -60,6 +61,22 @@ class AgentJq:
             raise _as_written(error, expressions) from error
         pairs = zip(expressions, results[::2], results[1::2], strict=True)
         return [_evaluated(expression, alone, all_) for expression, alone, all_ in pairs]
+
+    def compile_errors(self, expressions: Sequence[str]) -> list[str]:
+        """Return why each expression cannot be compiled by the agent's jq, or "". None is run."""
+        codes = ["." if is_blank(each) else each for each in expressions]
+        # The second part is compiled, but never runs.
+        results = self._worker.evaluate([f"{_OPEN}empty | ({code}\n\n)" for code in codes], _NOTHING) if codes else []
+        # An error in a text that closes the bracket early has another column; the plain expression shows it.
+        errors = [result.message if isinstance(result, JqError) else "" for result in results]
+        return [
+            newer_than_agent(expression) or (error and self._plain_error(code))
+            for expression, code, error in zip(expressions, codes, errors, strict=True)
+        ]
+
+    def _plain_error(self, code: str) -> str:
+        (result,) = self._worker.evaluate([f"{_OPEN}{code}"], _NOTHING)
+        return _shifted(result.message) if isinstance(result, JqError) else ""
 
 
 def _text(data: Any) -> str:
