@@ -70,6 +70,11 @@ class Prediction:
         """The calls by which the agent got the message."""
         return taking_calls(self.message)
 
+    @property
+    def before(self) -> tuple[AgentCall, ...]:
+        """The calls before the request is sent; they are part of each outcome, too. None if nothing is sent."""
+        return () if self.wire is None or self.reporter is None else self.reporter.before_sending()
+
     def outcome(self, response: AgentResponse) -> AgentOutcome:
         """Return what the agent reports if the request gets `response`."""
         assert self.request is not None

@@ -10,7 +10,7 @@ from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
 from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
 from port_hook_cli.agent.prediction import MappingTry, Prediction
-from port_hook_cli.agent.reports import AgentCall, AgentOutcome
+from port_hook_cli.agent.reports import TOKEN_PATH, AgentCall, AgentOutcome
 from port_hook_cli.agent.request import MappedField
 from port_hook_cli.agent.wire import WireRequest, signed_content
 from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL
@@ -44,27 +44,30 @@ def prediction_lines(
         yield from _request_lines(prediction.wire, masker)
 
 
-def outcome_lines(outcome: AgentOutcome, *, masker: AgentMasker, title: str) -> Iterator[Styled]:
-    """Yield what the agent reports; `title` says when."""
+def outcome_lines(
+    outcome: AgentOutcome, calls: Sequence[AgentCall], *, masker: AgentMasker, title: str
+) -> Iterator[Styled]:
+    """Yield what the agent reports with these `calls` of the outcome; `title` says when."""
     yield Styled("")
     yield Styled(title, "bold")
     for field in outcome.fields[:_MOST_FIELDS]:
         yield _line("maps", _mapped(field, masker))
-    for call in outcome.calls:
-        yield _call_line(call, masker)
-    if not outcome.calls:
-        yield _line("", Styled("no calls to Port: the run keeps its status"))
+    yield from _call_lines(calls, masker)
+    if all(call.log is not None for call in calls):
+        yield _line("", Styled("no report: the run keeps its status in Port", "yellow" if outcome.error else ""))
     if outcome.error:
         yield _line("its log", Styled(brief(masker.text(outcome.error), _MOST_OF_A_VALUE), "yellow"))
 
 
-def taking_lines(prediction: Prediction, *, masker: AgentMasker) -> Iterator[Styled]:
-    """Yield the calls by which the agent gets a run that it polls."""
-    if prediction.taking:
-        yield Styled("")
-        yield Styled("to get the run", "bold")
-        for call in prediction.taking:
-            yield _call_line(call, masker)
+def before_lines(prediction: Prediction, *, masker: AgentMasker) -> Iterator[Styled]:
+    """Yield the calls by which the agent gets a run that it polls, and those before it sends the request."""
+    for title, calls in (("to get the run", prediction.taking), ("before the request", prediction.before)):
+        if calls:
+            yield Styled("")
+            yield Styled(title, "bold")
+            yield from _call_lines(calls, masker)
+    if prediction.taking or prediction.before:
+        yield _line("", Styled(f"before each call, the agent gets a new token (POST {TOKEN_PATH})", "dim"))
 
 
 def problem_lines(problems: Sequence[MappingProblem]) -> Iterator[Styled]:
@@ -78,10 +81,8 @@ def title_of(outcome: AgentOutcome) -> str:
     """Return when the agent makes the calls of an outcome."""
     response = outcome.response
     if response is None:
-        return "it reports"
-    if response.failure:
-        return f"if there is no response ({response.name}), it reports"
-    return f"if the response is {response.name}, it reports"
+        return "in Port"
+    return f"if there is no response ({response.name})" if response.failure else f"if the response is {response.name}"
 
 
 def _message_lines(message: AgentMessage) -> Iterator[Styled]:
@@ -97,10 +98,10 @@ def _message_lines(message: AgentMessage) -> Iterator[Styled]:
 def _tried(tried: MappingTry, masker: AgentMasker) -> Styled:
     mapping = tried.mapping
     place = (f"{mapping.place} ", "bold")
-    used = (" and is used", "green") if tried.is_enabled else " and is skipped"
+    used = ("is used", "green") if tried.is_enabled else "is skipped"
     if tried.result is None:
-        return Styled.assemble(place, f"is {'enabled' if tried.is_enabled else 'not enabled'}", used)
-    return Styled.assemble(place, f"enabled {_expression(tried.result, masker)}", used)
+        return Styled.assemble(place, used, f": enabled is {str(tried.is_enabled).lower()}")
+    return Styled.assemble(place, used, f": {_expression(tried.result, masker)}")
 
 
 def _mapped(field: MappedField, masker: AgentMasker) -> Styled:
@@ -140,6 +141,10 @@ def _request_lines(wire: WireRequest, masker: AgentMasker) -> Iterator[Styled]:
     signed = len(signed_content(document))
     matches = "which is what it sends" if signed == len(wire.body) else "so its raw bytes do not match the signature"
     yield Styled(f"  {len(wire.body):,} bytes; it signs the compact form ({signed:,} bytes), {matches}", "dim")
+
+
+def _call_lines(calls: Sequence[AgentCall], masker: AgentMasker) -> Iterator[Styled]:
+    return (_call_line(call, masker) for call in calls)
 
 
 def _call_line(call: AgentCall, masker: AgentMasker) -> Styled:

@@ -82,13 +82,21 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def mapping_file(plan_mapping: str | None, runtime: Runtime) -> str | None:
-    """Return the mapping file to read: the given one, the environment's, that of this folder, or None."""
-    if plan_mapping is not None:
-        return plan_mapping
-    if named := runtime.environ.get(MAPPING_VARIABLE):
+def mapping_file(plan: AgentPlan, runtime: Runtime) -> str | None:
+    """Return the mapping file to read: the given one, the environment's, that of this folder, or None.
+
+    Raises UsageError for a file that only lies in this folder with --send: a stranger may have written it.
+    """
+    if named := plan.mapping or runtime.environ.get(MAPPING_VARIABLE):
         return named
-    return DEFAULT_MAPPING_FILE if os.path.lexists(runtime.cwd / DEFAULT_MAPPING_FILE) else None
+    if not os.path.lexists(runtime.cwd / DEFAULT_MAPPING_FILE):
+        return None
+    if plan.send:
+        raise UsageError(
+            f"{DEFAULT_MAPPING_FILE} in this folder is not used with --send, because it decides what is sent.",
+            hint=f"If you know the file, name it: --mapping {DEFAULT_MAPPING_FILE}.",
+        )
+    return DEFAULT_MAPPING_FILE
 
 
 def load_mappings(name: str | None, runtime: Runtime) -> tuple[tuple[AgentMapping, ...], tuple[MappingProblem, ...]]:

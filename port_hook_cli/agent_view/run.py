@@ -69,7 +69,7 @@ def _once(session: AgentSession) -> ExitCode:
 
 
 def _mappings(session: AgentSession) -> tuple[tuple[AgentMapping, ...], tuple[MappingProblem, ...]]:
-    name = mapping_file(session.plan.mapping, session.runtime)
+    name = mapping_file(session.plan, session.runtime)
     line = (
         f"note: mappings from {name}" if name else "note: no mapping file, so the agent's default for webhooks is used"
     )
@@ -99,7 +99,7 @@ def invalid_mappings(problems: Sequence[MappingProblem]) -> PortHookError:
 
 def _watch(session: AgentSession) -> ExitCode:
     """Show the prediction again whenever the mapping file changes, until Ctrl-C."""
-    name = mapping_file(session.plan.mapping, session.runtime)
+    name = mapping_file(session.plan, session.runtime)
     if name is None:
         raise UsageError("There is no mapping file to watch.", hint="Name it with --mapping FILE.")
     last: Any = None

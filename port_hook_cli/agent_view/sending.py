@@ -19,9 +19,10 @@ from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.delivery_view import delivery_lines
 from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.terminal.console import Output, tell
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import brief, printable
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
@@ -34,14 +35,14 @@ async def send_prediction(session: AgentSession, shown: Shown) -> ExitCode:
     prediction, wire = shown.prediction, shown.prediction.wire
     assert wire is not None
     url = _destination(session, shown, wire)
+    _check_reported_run(session, shown)
     async with AsyncExitStack() as stack:
         port: PortApi | None = None
         if session.plan.report:
             port = await stack.enter_async_context(
                 open_port_api(session.settings, session.runtime, timeout_s=session.plan.api_timeout_s)
             )
-        assert prediction.reporter is not None
-        before = prediction.reporter.before_sending()
+        before = prediction.before
         if not session.plan.json:
             show_request(session, shown)
             session.runtime.stdout.flush()
@@ -69,6 +70,15 @@ def _destination(session: AgentSession, shown: Shown, wire: WireRequest) -> str:
         "sent.",
         hint="Choose a target: --to 8000 for a local handler, or --to-its-url for that URL.",
     )
+
+
+def _check_reported_run(session: AgentSession, shown: Shown) -> None:
+    """Raise UsageError if the message does not name a run that can be reported: the id becomes part of a URL."""
+    run_id = shown.prediction.message.run_id
+    if session.plan.report and not is_run_id(run_id):
+        raise UsageError(
+            f"The message has no id of a run that could be reported: {brief(str(run_id))}.", hint="Leave out --report."
+        )
 
 
 async def _deliver(session: AgentSession, wire: WireRequest, url: str) -> Delivery:
@@ -120,7 +130,7 @@ def _show_outcome(session: AgentSession, shown: Shown, delivery: Delivery, outco
     if delivery.status is not None:
         output.print(*delivery_lines(masked))
     title = "it reported" if session.plan.report else "it would report"
-    output.print(*output.fit(outcome_lines(outcome, masker=shown.masker, title=title)))
+    output.print(*output.fit(outcome_lines(outcome, outcome.calls, masker=shown.masker, title=title)))
 
 
 async def _report(calls: Sequence[AgentCall], port: PortApi | None) -> None:

@@ -25,13 +25,14 @@ def show_prediction(session: AgentSession, shown: Shown) -> None:
     if session.plan.json:
         emit_prediction(session, shown, outcomes)
         return
-    from port_hook_cli.agent.view import outcome_lines, taking_lines, title_of
+    from port_hook_cli.agent.view import before_lines, outcome_lines, title_of
 
     show_request(session, shown)
     output = Output(session.runtime.stdout, session.runtime.environ)
-    output.print(*output.fit(taking_lines(shown.prediction, masker=shown.masker)))
+    output.print(*output.fit(before_lines(shown.prediction, masker=shown.masker)))
     for outcome in outcomes:
-        output.print(*output.fit(outcome_lines(outcome, masker=shown.masker, title=title_of(outcome))))
+        calls = outcome.calls[len(shown.prediction.before) :]
+        output.print(*output.fit(outcome_lines(outcome, calls, masker=shown.masker, title=title_of(outcome))))
 
 
 def show_request(session: AgentSession, shown: Shown) -> None:
