@@ -320,7 +320,7 @@ def test_response_with_a_number_that_is_not_json_makes_the_report_fail(jq: Agent
 
 
 def test_event_of_the_change_log_is_sent_and_never_reported(jq: AgentJq) -> None:
-    event = {
+    event: dict[str, Any] = {
         "changelogDestination": {"type": "WEBHOOK", "agent": True, "url": URL_OF_CHANGES},
         "diff": {"before": None},
     }

@@ -7,6 +7,7 @@ import math
 import socket
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -148,11 +149,7 @@ def test_bytes_on_the_wire_are_those_of_requests(
     with _Unset() as session:
         session.request(method, url + path, json=body, headers=headers, params=query, timeout=20)
     made = wire_request(method, url + path, headers=headers, query=query, body=body, user_agent=USER_AGENT)
-    import urllib3
-
-    assert (
-        made.content.replace(b"python-urllib3/2.4.0", f"python-urllib3/{urllib3.__version__}".encode()) == received[0]
-    )
+    assert made.content.replace(b"python-urllib3/2.4.0", f"python-urllib3/{version('urllib3')}".encode()) == received[0]
 
 
 def test_user_and_password_of_a_url_become_an_authorization_field(receiver: tuple[str, list[bytes]]) -> None:

@@ -25,7 +25,7 @@ def jq() -> Iterator[AgentJq]:
     [
         (".a", 1), (".b[]", 1), ("empty", None), (".big", 12345678901234567168), ("1e-17", 0), ("0.5", 0.5),
         (".s", "x"), ("", {**DOCUMENT, "a": 1, "s": "x", "big": 12345678901234567168}), (".a # comment", 1),
-        ("def f: 3; f", 3), ("keys_unsorted | join(\",\")", "a,b,s,big,10,2"), ("nan", None),
+        ("def f: 3; f", 3), ('keys_unsorted | join(",")', "a,b,s,big,10,2"), ("nan", None),
     ],
 )  # fmt: skip
 def test_result_is_what_pyjq_returns(jq: AgentJq, expression: str, value: Any) -> None:
@@ -90,7 +90,7 @@ def test_expressions_are_compiled_without_being_run(jq: AgentJq) -> None:
 @pytest.mark.parametrize(
     ("expression", "use"),
     [
-        ("env.A, $ENV.B, env[\"C\"], $ENV[\"D\"]", EnvironmentUse(("A", "B", "C", "D"))),
+        ('env.A, $ENV.B, env["C"], $ENV["D"]', EnvironmentUse(("A", "B", "C", "D"))),
         ("env[.x]", EnvironmentUse((), is_open=True)),
         ("env | keys", EnvironmentUse((), is_open=True)),
         ('"env.A" # env.B', EnvironmentUse()),
