@@ -62,6 +62,7 @@ def predicted(
     *,
     transport: AgentTransport | None = None,
     secret: Secret = SECRET,
+    timestamp: str = STAMP,
     is_detailed: bool = True,
 ) -> Prediction:
     world = AgentWorld(
@@ -69,7 +70,7 @@ def predicted(
         evaluate=jq.evaluate,
         decipher=partial(open_aes_gcm, secret),
         secret=secret,
-        timestamp=STAMP,
+        timestamp=timestamp,
         is_detailed=is_detailed,
     )
     return predict(take_message(document, transport, secret), world)
