@@ -13,7 +13,7 @@ from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent.wire import WireRequest
 from port_hook_cli.agent_view.session import AgentSession, Shown
 from port_hook_cli.agent_view.showing import emit_prediction, show_request
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import ExitCode, PortApiError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.delivery_view import delivery_lines
@@ -21,6 +21,7 @@ from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.text.safe import brief, printable
 
@@ -46,7 +47,7 @@ async def send_prediction(session: AgentSession, shown: Shown) -> ExitCode:
         if not session.plan.json:
             show_request(session, shown)
             session.runtime.stdout.flush()
-        await _report(before, port)
+        await _report(before, port, session.runtime)
         delivery = await _deliver(session, wire, url)
         outcome = prediction.outcome(_response(delivery))
         _tell(session, shown, delivery)
@@ -54,7 +55,7 @@ async def send_prediction(session: AgentSession, shown: Shown) -> ExitCode:
             emit_prediction(session, shown, [outcome], delivery)
         else:
             _show_outcome(session, shown, delivery, outcome)
-        await _report(outcome.calls[len(before) :], port)
+        await _report(outcome.calls[len(before) :], port, session.runtime)
     return ExitCode.TARGET if delivery.status is None else ExitCode.OK if delivery.ok else ExitCode.FAILED
 
 
@@ -133,7 +134,13 @@ def _show_outcome(session: AgentSession, shown: Shown, delivery: Delivery, outco
     output.print(*output.fit(outcome_lines(outcome, outcome.calls, masker=shown.masker, title=title)))
 
 
-async def _report(calls: Sequence[AgentCall], port: PortApi | None) -> None:
+async def _report(calls: Sequence[AgentCall], port: PortApi | None, runtime: Runtime) -> None:
+    """Make the calls. As the agent does, go on after one that Port refuses; raises PortApiError without a response."""
     for call in calls if port is not None else ():
         assert port is not None
-        await port.call(call.method, call.path, call.body, repeatable=False)
+        try:
+            await port.call(call.method, call.path, call.body, repeatable=False)
+        except PortApiError as problem:
+            if problem.status is None:
+                raise
+            tell(f"warning: {call.method} {printable(call.path)}: {problem.message}", runtime)

@@ -230,22 +230,22 @@ def test_agent_exits_6_when_nothing_listens(run: Run, folder: Path) -> None:
 
 
 def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, backend: Handler) -> None:
-    with a_sandbox() as sandbox:
-        env = environ_of(sandbox)
-        made = run("trigger", "create_vm", "--via-port", "--input", "title=x", "--json", env=env)
-        run_id = made.records[0]["run_id"]
-        document = {"id": run_id, "payload": {**action_run()["payload"], "url": backend.url, "synchronized": False}}
-        write(
-            folder,
-            "map.json",
-            [{"report": {"status": '"FAILURE"', "link": '"https://ci/" + (.response.json.id | tostring)'}}],
-        )
+    with a_sandbox(runs=[RUN]) as sandbox:
+        report = {"status": '"FAILURE"', "link": '"https://ci/" + (.response.json.id | tostring)'}
+        write(folder, "map.json", [{"report": report}])
+        document = action_run(url=backend.url, synchronized=False)
         arguments = ("agent", write(folder, "m.json", document), "--mapping", "map.json", "--send", "--report")
-        result = run(*arguments, env=env)
-        assert result.code == 0, result.err
-        found = sandbox.state.runs[run_id]
-    assert (found.status, found.link) == ("FAILURE", ["https://ci/7"])
-    assert "it reported" in result.out
+        result = run(*arguments, env=environ_of(sandbox))
+        found = sandbox.runs[RUN]
+    assert (result.code, "it reported" in result.out) == (0, True)
+    assert (found.status, found.link) == ("FAILURE", "https://ci/7")
+    # The last log comes after the run has ended.
+    assert f"warning: POST /v1/actions/runs/{RUN}/logs: Port's API responded with 409" in result.err
+    assert [log["message"] for log in found.logs][:3] == [
+        "An action message has been received",
+        "Preparing the payload for the request",
+        "Sending the request",
+    ]
 
 
 @pytest.mark.parametrize("run_id", ["../../blueprints/x", "r_1", "wfnr_"])
