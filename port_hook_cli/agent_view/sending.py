@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.agent.reports import AgentCall, AgentOutcome
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent.wire import WireRequest
-from port_hook_cli.agent_view.session import AgentSession, Shown
+from port_hook_cli.agent_view.session import AgentSession, ShownPrediction
 from port_hook_cli.agent_view.showing import emit_prediction, show_request
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
 from port_hook_cli.http.client import HttpClient
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _REDIRECTS = range(300, 400)
 
 
-async def send_prediction(session: AgentSession, shown: Shown) -> ExitCode:
+async def send_prediction(session: AgentSession, shown: ShownPrediction) -> ExitCode:
     """Send the request, show the response and what the agent reports then, and report it if the plan says so."""
     prediction, wire = shown.prediction, shown.prediction.wire
     assert wire is not None
@@ -59,7 +59,7 @@ async def send_prediction(session: AgentSession, shown: Shown) -> ExitCode:
     return ExitCode.TARGET if delivery.status is None else ExitCode.OK if delivery.ok else ExitCode.FAILED
 
 
-def _destination(session: AgentSession, shown: Shown, wire: WireRequest) -> str:
+def _destination(session: AgentSession, shown: ShownPrediction, wire: WireRequest) -> str:
     """Return where to send; raises UsageError for another machine that the user did not name."""
     url, plan = wire.address.url, session.plan
     if plan.to is not None:
@@ -73,7 +73,7 @@ def _destination(session: AgentSession, shown: Shown, wire: WireRequest) -> str:
     )
 
 
-def _check_reported_run(session: AgentSession, shown: Shown) -> None:
+def _check_reported_run(session: AgentSession, shown: ShownPrediction) -> None:
     """Raise UsageError if the message does not name a run that can be reported: the id becomes part of a URL."""
     run_id = shown.prediction.message.run_id
     if session.plan.report and not is_run_id(run_id):
@@ -112,7 +112,7 @@ def _response(delivery: Delivery) -> AgentResponse:
     )
 
 
-def _tell(session: AgentSession, shown: Shown, delivery: Delivery) -> None:
+def _tell(session: AgentSession, shown: ShownPrediction, delivery: Delivery) -> None:
     """Print what the user has to know of the response."""
     if len(delivery.body) >= SHOWN_BYTES:
         tell(f"note: the response is longer; only its first {SHOWN_BYTES:,} bytes are used here", session.runtime)
@@ -123,7 +123,7 @@ def _tell(session: AgentSession, shown: Shown, delivery: Delivery) -> None:
         tell(f"error: {printable(shown.masker.text(delivery.error or 'no response'))}", session.runtime)
 
 
-def _show_outcome(session: AgentSession, shown: Shown, delivery: Delivery, outcome: AgentOutcome) -> None:
+def _show_outcome(session: AgentSession, shown: ShownPrediction, delivery: Delivery, outcome: AgentOutcome) -> None:
     from port_hook_cli.agent.view import outcome_lines
 
     output = Output(session.runtime.stdout, session.runtime.environ)

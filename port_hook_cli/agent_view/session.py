@@ -47,7 +47,7 @@ class AgentSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownPrediction:
     """A prediction, and what is needed to show it."""
 
     prediction: Prediction
@@ -55,7 +55,7 @@ class Shown:
     masker: AgentMasker
 
 
-def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> Shown:
+def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> ShownPrediction:
     """Return what the agent does with the message; raises UsageError if it is no message, and RenderError."""
     secret = session.settings.require_secret()
     world = AgentWorld(
@@ -71,7 +71,7 @@ def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> 
     for value in hidden:
         session.runtime.keep_secret(value)
     texts = [text for mapping in mappings for _, text in mapping.expressions]
-    return Shown(prediction=prediction, environment=environment_use(texts), masker=AgentMasker(hidden))
+    return ShownPrediction(prediction=prediction, environment=environment_use(texts), masker=AgentMasker(hidden))
 
 
 def _message(session: AgentSession) -> AgentMessage:

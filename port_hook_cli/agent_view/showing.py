@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from port_hook_cli.agent.reports import AgentOutcome
-from port_hook_cli.agent_view.session import AgentSession, Shown
+from port_hook_cli.agent_view.session import AgentSession, ShownPrediction
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell, write_content
 
 
-def _outcomes(session: AgentSession, shown: Shown) -> list[AgentOutcome]:
+def _outcomes(session: AgentSession, shown: ShownPrediction) -> list[AgentOutcome]:
     prediction = shown.prediction
     if prediction.wire is None:
         return [prediction.unsent] if prediction.unsent else []
     return [prediction.outcome(response) for response in session.responses]
 
 
-def show_prediction(session: AgentSession, shown: Shown) -> None:
+def show_prediction(session: AgentSession, shown: ShownPrediction) -> None:
     """Print a prediction, with what the agent reports for each response."""
     outcomes = _outcomes(session, shown)
     if session.plan.json:
@@ -35,7 +35,7 @@ def show_prediction(session: AgentSession, shown: Shown) -> None:
         output.print(*output.fit(outcome_lines(outcome, calls, masker=shown.masker, title=title_of(outcome))))
 
 
-def show_request(session: AgentSession, shown: Shown) -> None:
+def show_request(session: AgentSession, shown: ShownPrediction) -> None:
     """Print the message, the mappings and the request."""
     from port_hook_cli.agent.view import prediction_lines
 
@@ -47,7 +47,7 @@ def show_request(session: AgentSession, shown: Shown) -> None:
 
 
 def emit_prediction(
-    session: AgentSession, shown: Shown, outcomes: Sequence[AgentOutcome], delivery: Delivery | None = None
+    session: AgentSession, shown: ShownPrediction, outcomes: Sequence[AgentOutcome], delivery: Delivery | None = None
 ) -> None:
     """Print a prediction as a record."""
     from port_hook_cli.agent.records import prediction_record
@@ -63,7 +63,7 @@ def emit_prediction(
     emit(record, session.runtime.stdout)
 
 
-def print_raw(shown: Shown, runtime: Runtime) -> ExitCode:
+def print_raw(shown: ShownPrediction, runtime: Runtime) -> ExitCode:
     """Print the bytes of the request; secrets are masked, and then a note says so."""
     wire = shown.prediction.wire
     if wire is None:
