@@ -43,7 +43,8 @@ class AgentAddress:
     @property
     def authority(self) -> str:
         """The value of the `Host` field."""
-        return self.host if self.port == _DEFAULT_PORTS[self.scheme] else f"{self.host}:{self.port}"
+        host = self.host.rstrip(".")
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:

@@ -20,7 +20,7 @@ from port_hook_cli.text.styled import Styled
 
 _MOST_OF_A_VALUE = 400
 _MOST_OF_A_BODY = 4000
-_MOST_FIELDS = 60
+_MOST_LINES = 60
 _TRANSPORTS = {AgentTransport.KAFKA: "a topic of Kafka", AgentTransport.POLLING: "polling"}
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
@@ -30,14 +30,16 @@ def prediction_lines(
 ) -> Iterator[Styled]:
     """Yield the lines about the message, the mappings and the request; `given` are the variables that jq saw."""
     yield from _message_lines(prediction.message)
-    for tried in prediction.tries:
+    skipped = max(0, len(prediction.tries) - _MOST_LINES)
+    if skipped:
+        yield _line("mapping", Styled(f"… {skipped:,} are skipped", "dim"))
+    for tried in prediction.tries[skipped:]:
         yield _line("mapping", _tried(tried, masker))
-    for path in prediction.decrypted:
+    for path in prediction.decrypted[:_MOST_LINES]:
         text = f"{printable(path.path)} is decrypted" if not path.problem else f"{printable(path.path)}: {path.problem}"
         yield _line("decrypts", Styled(text, "yellow" if path.problem else ""))
     yield from _environment_lines(environment, given)
-    for field in prediction.fields[:_MOST_FIELDS]:
-        yield _line("maps", _mapped(field, masker))
+    yield from _field_lines(prediction.fields, masker)
     if prediction.wire is None:
         yield _line("sends", Styled(f"nothing: {printable(masker.text(prediction.reason))}", "yellow"))
     else:
@@ -50,8 +52,7 @@ def outcome_lines(
     """Yield what the agent reports with these `calls` of the outcome; `title` says when."""
     yield Styled("")
     yield Styled(title, "bold")
-    for field in outcome.fields[:_MOST_FIELDS]:
-        yield _line("maps", _mapped(field, masker))
+    yield from _field_lines(outcome.fields, masker)
     yield from _call_lines(calls, masker)
     if all(call.log is not None for call in calls):
         yield _line("", Styled("no report: the run keeps its status in Port", "yellow" if outcome.error else ""))
@@ -102,6 +103,13 @@ def _tried(tried: MappingTry, masker: AgentMasker) -> Styled:
     if tried.result is None:
         return Styled.assemble(place, used, f": enabled is {str(tried.is_enabled).lower()}")
     return Styled.assemble(place, used, f": {_expression(tried.result, masker)}")
+
+
+def _field_lines(fields: Sequence[MappedField], masker: AgentMasker) -> Iterator[Styled]:
+    for field in fields[:_MOST_LINES]:
+        yield _line("maps", _mapped(field, masker))
+    if len(fields) > _MOST_LINES:
+        yield _line("maps", Styled(f"… {len(fields) - _MOST_LINES:,} more; --json has all", "dim"))
 
 
 def _mapped(field: MappedField, masker: AgentMasker) -> Styled:

@@ -23,6 +23,7 @@ REQUESTS_AGENT = "python-requests/2.32.4"
 _URLLIB3_AGENT = "python-urllib3/2.4.0"
 _NAME = re.compile(r"^[^:\s][^:\r\n]*$")
 _VALUE = re.compile(r"^\S[^\r\n]*$|^$")
+_NO_TOKEN = re.compile(r"[^-!#$%&'*+.^_`|~0-9a-zA-Z]")
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD"})
 
 
@@ -67,6 +68,9 @@ def wire_request(
     if not isinstance(method, str):
         raise AgentFault(f"AttributeError: {type(method).__name__!r} object has no attribute 'upper'")
     method = method.upper()
+    if unusable := _NO_TOKEN.search(method):
+        found = f"(found at least {unusable[0]!r})"
+        raise AgentFault(f"ValueError: Method cannot contain non-token characters {method!r} {found}")
     address = read_address(url, query)
     fields = _FieldSet({"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate", "Accept": "*/*"})
     fields["Connection"] = "keep-alive"

@@ -27,6 +27,16 @@ from tests.agent.worlds import (
     topic_message,
 )
 
+WORDS = st.sampled_from(
+    ["id", "identifier", "payload", "config", "action", "invocationMethod", "agent", "url", "type", "context", "runId",
+     "headers", "X-Port-Signature", "X-Port-Timestamp", "changelogDestination", "body", "method", "run", "nodeRuns"]
+)  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["wfnr_1", "http://h/", "POST"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=14,
+)
+
 
 def sent(prediction: Prediction) -> WireRequest:
     assert prediction.wire is not None, prediction.reason
@@ -194,3 +204,13 @@ def test_value_encrypted_with_another_secret_stays(jq: AgentJq) -> None:
 def test_identity_keeps_any_document_and_the_order_of_its_keys(jq: AgentJq, document: Any) -> None:
     (result,) = jq.evaluate(["."], document)
     assert json.dumps(result.value) == json.dumps(document)
+
+
+@given(document=JSON)
+def test_any_document_is_a_message_or_refused_with_a_reason(jq: AgentJq, document: Any) -> None:
+    try:
+        prediction = predicted(jq, document)
+    except ValueError as error:
+        assert str(error).startswith(("it is not an object", "the agent cannot read it"))  # noqa: PT017
+        return
+    assert bool(prediction.wire) != bool(prediction.reason)

@@ -14,6 +14,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.connection import HTTPConnection
 
 from port_hook_cli.agent.fault import AgentFault
 from port_hook_cli.agent.wire import json_content, signed_content, wire_request
@@ -158,6 +159,20 @@ def test_user_and_password_of_a_url_become_an_authorization_field(receiver: tupl
     with _Unset() as session:
         session.request("POST", url, json={"a": 1}, timeout=20)
     assert wire_request("POST", url, headers={}, query={}, body={"a": 1}, user_agent=USER_AGENT).content == received[0]
+
+
+@pytest.mark.parametrize("method", ["P\xdcT", "A B", "GET\n"])
+def test_method_that_is_no_token_is_the_fault_of_urllib3(method: str) -> None:
+    with _Unset() as session, pytest.raises(ValueError, match="Method cannot contain non-token characters") as real:
+        session.request(method, "http://127.0.0.1:9/", json={})
+    with pytest.raises(AgentFault) as fault:
+        wire_request(method, "http://127.0.0.1:9/", headers={}, query={}, body={})
+    assert str(fault.value) == f"ValueError: {real.value}"
+
+
+def test_host_is_sent_without_its_last_dot() -> None:
+    made = wire_request("GET", "http://example.com.:81/", headers={}, query={}, body=None)
+    assert made.headers[0] == ("Host", f"{HTTPConnection('example.com.').host}:81")
 
 
 @pytest.mark.parametrize("method", [None, 5, {}])

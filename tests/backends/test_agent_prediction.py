@@ -20,8 +20,7 @@ from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.text.secret import Secret
 from tests.agent.worlds import predicted
-from tests.backends.backends import environ_for, one_webhook, run_program, until
-from tests.backends.test_nodes import INPUTS, start_workflow, workflow_run
+from tests.backends.backends import environ_for, one_webhook, run_program, start_workflow, until, workflow_run
 from tests.process.test_backends import Records, point, start
 from tests.servers import RawRequest, handler
 
@@ -91,7 +90,7 @@ def test_node_run_is_sent_and_reported_as_predicted(
     with handler(answer(status)) as it:
         secret = Secret(sandbox.ready["client_secret"])
         workflow = one_webhook(f"{it.url}/hook", agent=True, synchronized=synchronized, headers={"X-Team": "a"})
-        run_id = start_workflow(client, workflow, **INPUTS)
+        run_id = start_workflow(client, workflow, name="zoë", replicas=2)
         until(sandbox, run_id, lambda note: "waits for Port's agent" in note)
         node_run_id = workflow_run(client, run_id)["nodeRuns"][-1]["identifier"]
         calls = run_program("agent_nodes.py", env=environ_for(sandbox.ready))
