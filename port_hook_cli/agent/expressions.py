@@ -9,17 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from port_hook_cli.actions.jq_tokens import JqToken, TokenKind, jq_tokens
 
-_NEWER = frozenset(
-    {
-        "abs", "have_decnum", "have_literal_numbers", "ltrim", "pick", "rtrim", "skip", "toarray", "toboolean", "trim",
-        "trimstr", "@base32d", "@urid",
-    }
-)  # fmt: skip
 # As in jq's `jv_is_integer`.
 _EPSILON = 2.0**-52
 _ENVIRONMENT = frozenset({"env", "$ENV"})
@@ -66,30 +59,6 @@ def _number(value: float) -> float | int:
 def is_blank(expression: str) -> bool:
     """Return whether an expression has no code; jq takes it for `.`."""
     return not expression.partition("#")[0].strip() and not tuple(jq_tokens(expression))
-
-
-def newer_than_agent(expression: str) -> str:
-    """Return why jq 1.6, which the agent contains, cannot compile an expression that jq 1.8 can; "" if it can."""
-    tokens = tuple(jq_tokens(expression))
-    own = {after.text for token, after in pairwise(tokens) if token.text == "def"}
-    for token in tokens:
-        if token.kind in {TokenKind.NAME, TokenKind.FORMAT} and token.text in _NEWER - own:
-            return f"jq 1.6, which the agent uses, has no `{token.text}`"
-    return "jq 1.6, which the agent uses, requires an `else`" if _lacks_else(tokens) else ""
-
-
-def _lacks_else(tokens: Sequence[JqToken]) -> bool:
-    has_else: list[bool] = []
-    for token in tokens:
-        if token.kind is not TokenKind.NAME:
-            continue
-        if token.text == "if":
-            has_else.append(False)
-        elif token.text == "else" and has_else:
-            has_else[-1] = True
-        elif token.text == "end" and has_else and not has_else.pop():
-            return True
-    return False
 
 
 @dataclass(frozen=True, slots=True)

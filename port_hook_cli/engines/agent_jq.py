@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError
-from port_hook_cli.agent.expressions import Evaluated, as_python, is_blank, newer_than_agent
+from port_hook_cli.agent.expressions import Evaluated, as_python, is_blank
+from port_hook_cli.agent.jq16 import newer_than_agent
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
 from port_hook_cli.errors import RenderError
 
@@ -70,8 +71,8 @@ class AgentJq:
         # An error in a text that closes the bracket early has another column; the plain expression shows it.
         errors = [result.message if isinstance(result, JqError) else "" for result in results]
         return [
-            newer_than_agent(expression) or (error and self._plain_error(code))
-            for expression, code, error in zip(expressions, codes, errors, strict=True)
+            (error and self._plain_error(code)) or newer_than_agent(code)
+            for code, error in zip(codes, errors, strict=True)
         ]
 
     def _plain_error(self, code: str) -> str:
@@ -87,11 +88,10 @@ def _text(data: Any) -> str:
 
 
 def _evaluated(expression: str, alone: Any, all_: Any) -> Evaluated:
-    newer = newer_than_agent(expression)
-    if newer:
-        return Evaluated(expression=expression, error=newer)
     if isinstance(alone, JqError) and alone.kind == "compile":
         return Evaluated(expression=expression, error=_shifted(alone.message))
+    if newer := newer_than_agent(expression):
+        return Evaluated(expression=expression, error=newer)
     if isinstance(all_, JqError):
         return Evaluated(expression=expression, error=all_.message)
     if all_ is UNDEFINED:  # an error whose message is not text
