@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import jq
+import jq  # type: ignore[import-not-found]  # it has no types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
