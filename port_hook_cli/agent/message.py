@@ -72,17 +72,24 @@ class AgentMessage:
         return bool(self.method.get("synchronized"))
 
 
-def take_message(document: Any, transport: AgentTransport | None, secret: Secret) -> AgentMessage:
+def take_message(
+    document: Any,
+    transport: AgentTransport | None,
+    secret: Secret,
+    *,
+    default: AgentTransport = AgentTransport.KAFKA,
+) -> AgentMessage:
     """Return what the agent makes of a claimed run, a message of a topic, or a payload that it has accepted already.
 
-    Raises ValueError for a document that is none of them, or not one of this `transport`.
+    `default` is the transport of a message that does not show it, if `transport` is None. Raises ValueError for a
+    document that is none of them, or not one of this `transport`.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
     document = deepcopy(_unwrapped(document))
     claimed = _claim_reader(document)
     if claimed is None:
-        return _from_topic(document, transport or AgentTransport.KAFKA, secret)
+        return _from_topic(document, transport or default, secret)
     if transport is AgentTransport.KAFKA:
         raise ValueError("it is a run that the agent claims by polling, not a message of a topic")
     return claimed(document)

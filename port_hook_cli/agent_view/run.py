@@ -27,6 +27,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable
 
+_MOST_PROBLEMS = 20
 _WATCH_INTERVAL_S = 0.3
 
 
@@ -76,10 +77,12 @@ def _mappings(session: AgentSession) -> tuple[tuple[AgentMapping, ...], tuple[Ma
     if session.plan.mapping is None and session.runtime.memory.is_new(line):
         tell(printable(line), session.runtime)
     mappings, problems = load_mappings(name, session.runtime)
-    for problem in problems:
+    for problem in problems[:_MOST_PROBLEMS]:
         text = f"{'error' if problem.severity is Severity.FATAL else 'warning'}: {problem.place} {problem.message}"
         if session.runtime.memory.is_new(text):
             tell(printable(text), session.runtime)
+    if len(problems) > _MOST_PROBLEMS:
+        tell(f"warning: {len(problems) - _MOST_PROBLEMS:,} more problems; --check lists all", session.runtime)
     return mappings, problems
 
 
@@ -102,22 +105,24 @@ def _watch(session: AgentSession) -> ExitCode:
     name = mapping_file(session.plan, session.runtime)
     if name is None:
         raise UsageError("There is no mapping file to watch.", hint="Name it with --mapping FILE.")
-    last: Any = None
+    last: tuple[int | None, ...] | None = None
     while True:
-        content = _content(session, name)
-        if content != last:
+        version = _version(session, name)
+        if version != last:
             if last is not None and not session.plan.json:
                 print(f"\n--- {printable(name)} has changed\n", file=session.runtime.stdout, flush=True)
-            last = content
+            last = version
             _show_again(session)
         time.sleep(_WATCH_INTERVAL_S)
 
 
-def _content(session: AgentSession, name: str) -> Any:
+def _version(session: AgentSession, name: str) -> tuple[int | None, ...]:
+    """Return what changes when the file is saved."""
     try:
-        return (session.runtime.cwd / name).read_bytes()
+        found = (session.runtime.cwd / name).stat()
     except OSError as error:  # an editor may replace the file
-        return error.errno
+        return (error.errno,)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _show_again(session: AgentSession) -> None:

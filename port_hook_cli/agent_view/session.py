@@ -38,12 +38,10 @@ class AgentSession:
     jq: AgentJq
 
     @property
-    def transport(self) -> AgentTransport | None:
-        """How the agent gets messages: the option, or STREAMER_NAME; None if the message shows it."""
-        if self.plan.transport is not None:
-            return self.plan.transport
+    def default_transport(self) -> AgentTransport:
+        """How the agent gets a message that does not show it: STREAMER_NAME, or its own default, Kafka."""
         name = self.runtime.environ.get(_STREAMER_VARIABLE, "").lower()
-        return AgentTransport(name) if name in set(AgentTransport) else None
+        return AgentTransport(name) if name in set(AgentTransport) else AgentTransport.KAFKA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,12 @@ def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> 
 
 def _message(session: AgentSession) -> AgentMessage:
     try:
-        return take_message(deepcopy(session.document), session.transport, session.settings.require_secret())
+        return take_message(
+            deepcopy(session.document),
+            session.plan.transport,
+            session.settings.require_secret(),
+            default=session.default_transport,
+        )
     except ValueError as error:
         raise UsageError(
             f"{session.plan.source} is not a message of the agent: {error}.",

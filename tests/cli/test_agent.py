@@ -123,8 +123,18 @@ def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Pat
     }
     result = run("agent", write(folder, "m.json", document), env=env)
     assert "from polling" in result.out
+    assert (
+        "from polling" in run("agent", write(folder, "r.json", action_run()), env={**ENV, "STREAMER_NAME": "KAFKA"}).out
+    )
     assert "DELETE http://127.0.0.1:8000/hook" in result.out
     assert "failed with status code: 400\n" in result.out
+
+
+def test_many_problems_of_a_mapping_file_are_shortened(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{f"key{number}": 1 for number in range(500)}])
+    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    assert result.err.splitlines()[-1] == "warning: 480 more problems; --check lists all"
+    assert len(result.err.splitlines()) == 21
 
 
 # Secrets.
