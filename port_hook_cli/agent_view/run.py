@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from port_hook_cli.agent.mapping import AgentMapping, MappingProblem, Severity
 from port_hook_cli.agent.response import default_responses
