@@ -199,7 +199,10 @@ def _verified(message: AgentMessage, secret: Secret) -> AgentMessage:
         del document["headers"]
     else:
         del headers[_SIGNATURE], headers[_TIMESTAMP]
-    content = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-    expected = sign(content.encode("utf-8", "surrogatepass"), secret, str(timestamp))
+    try:
+        content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        return replace(message, acceptance=Acceptance.FAULT, fault=f"UnicodeEncodeError: {error}")
+    expected = sign(content, secret, str(timestamp))
     is_good = hmac.compare_digest(expected.encode(), str(signature).encode("utf-8", "surrogatepass"))
     return message if is_good else replace(message, acceptance=Acceptance.BAD_SIGNATURE)

@@ -180,6 +180,14 @@ def test_agent_gives_up_a_run_that_it_cannot_read(jq: AgentJq, changes: dict[str
     assert reports(prediction.unsent.calls) == [GIVEN_UP]
 
 
+@pytest.mark.parametrize("run_id", [RUN, NODE_RUN])
+def test_agent_reports_nothing_for_a_message_of_a_topic_that_it_cannot_verify(jq: AgentJq, run_id: str) -> None:
+    prediction = predicted(jq, topic_message(run_id, name="\ud800"))
+    assert prediction.reason.startswith("the agent fails: UnicodeEncodeError: 'utf-8' codec can't encode")
+    assert prediction.unsent is not None
+    assert prediction.unsent.calls == ()
+
+
 @pytest.mark.parametrize(
     ("mapping", "fault"),
     [

@@ -30,7 +30,7 @@ def topic_message(run_id: str = RUN, *, secret: Secret = SECRET, **changes: Any)
         "payload": {"action": {"invocationMethod": method}, "properties": {"name": "Zoë", **changes}},
         "headers": {"X-Team": "a"},
     }
-    content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     fields = {"X-Port-Signature": sign(content, secret, STAMP), "X-Port-Timestamp": STAMP}
     document["headers"] = {"X-Team": "a", **fields}
     return document
