@@ -32,6 +32,7 @@ COMMANDS = {
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
     "trigger": "Invoke an action, automation or workflow as Port does: check, render, sign, send.",
+    "agent": "Show what Port's execution agent does with a message: mapping, request, reports.",
     "verify": "Check whether a signature is valid, and explain why if it is not.",
     "replay": "Send a captured request or a payload from a file, freshly signed.",
     "report-run": "Report the progress and result of an action run or a workflow node run to Port.",

@@ -53,6 +53,7 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "sign": {"timestamp-unit": ANY_VALUE, "format": ANY_VALUE},
     "render": {"strict": ANY_VALUE, "timeout": (0.001, 5.0), "json": ANY_VALUE},
     "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
+    "agent": {"json": ANY_VALUE},
     "verify": {"tolerance": (0.0, 300.0), "json": ANY_VALUE},
     "replay": {
         "timestamp-unit": ANY_VALUE,

@@ -43,6 +43,7 @@ NOT_RUN = {
     r"\b(pipx?|uv) (tool )?install|pip'? install|python3 -m venv|\.venv/bin|npm install": "make test-install installs",
     r"^(make|docker) ": "CI runs it, or needs Docker",
     r"trigger examples/workflows/": "tests/examples runs its backend",
+    r"port-hook agent (message\.json|--check)|agent .*--(watch|send|env)": "needs a message: tests/cli",
     r"tier_changed": "needs a backend of this automation: tests/cli",
     r"^port-hook verify --body": "test_docs.py runs it, with its output",
     r"\bpytest examples": "tests/examples runs it",
