@@ -41,6 +41,7 @@ COMMANDS = {
     "export": "Write captures in the format of another tool.",
     "prune": "Delete old captures.",
     "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
+    "mcp": "Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in for Port's API.",
