@@ -55,9 +55,9 @@ def masked(exchange: Exchange) -> Exchange:
 
 
 def short_summary(exchange: Exchange) -> dict[str, Any]:
-    """Return the record of a capture in a list, each text in it cut to a length that fits a line."""
+    """Return what a list shows of a capture: the fields of `captures --json`, each text cut to fit a line."""
     summary: dict[str, Any] = cut_texts(capture_summary(exchange), _TEXT // 2)
-    return summary
+    return {name: value for name, value in summary.items() if name not in {"schema", "type"}}
 
 
 def body_window(body: bytes, *, offset: int, limit: int, as_text: bool = False) -> dict[str, Any]:

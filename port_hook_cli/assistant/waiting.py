@@ -13,6 +13,7 @@ from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.index import CaptureIndex
 from port_hook_cli.captures.query import CaptureQuery
 from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.terminal.console import tell
 
 DEFAULT_WAIT_S = 30
 MAX_WAIT_S = 55
@@ -91,7 +92,8 @@ async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> Too
     finally:
         watch.close()
     if found is None:
-        return ToolOutput(None, f"No invocation arrived within {timeout_s:g} s. Call wait_for_invocation again.")
+        tell(f"note: no invocation arrived within {timeout_s:g} s; call again to keep waiting", workspace.runtime)
+        return ToolOutput(None)
     return capture_details(found)
 
 
