@@ -13,10 +13,11 @@ from jsonschema import Draft202012Validator
 
 from port_hook_cli.assistant.calls import call_tool
 from port_hook_cli.assistant.catalog import TOOLS, offered_tools
-from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput
+from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, result_text
 from port_hook_cli.assistant.tool import Arguments, AssistantTool
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.masking import Masker
 from tests.assistants import Assistant
 
 READING = offered_tools(allow_send=False)
@@ -67,12 +68,9 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(value=JSON)
 def test_any_result_is_a_bounded_text(value: Any) -> None:
-    from port_hook_cli.assistant.results import result_text
-    from port_hook_cli.text.masking import Masker
-
     for result in (value, [value, "x" * MAX_CHARACTERS]):
         assert len(result_text("t", ToolOutput(result), ["n" * 9_000] * 90, Masker(()))) <= MAX_CHARACTERS
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import WRONG_SECRET
@@ -26,7 +28,7 @@ def numbered(count: int) -> list[Exchange]:
     return [an_exchange(an_invocation(id=f"{number:012x}", received_at=NOW + number)) for number in range(count)]
 
 
-def answered(status: int, **fields: object) -> Exchange:
+def answered(status: int, **fields: Any) -> Exchange:
     delivery = Delivery(url="http://127.0.0.1:1/", status=status, body=b'{"error":"no"}')
     return an_exchange(an_invocation(**fields), delivery=delivery, response=Response(status=status, body=delivery.body))
 
@@ -107,7 +109,8 @@ def test_long_body_is_shown_in_parts_that_add_up_to_it(assistant: Assistant, par
     body = json.dumps({"text": "zoë " * 9_000}, ensure_ascii=False).encode()
     delivery = Delivery(url="http://127.0.0.1:1/", status=200, body=body[:30_000])
     assistant.save(an_exchange(an_invocation(body), delivery=delivery))
-    text, offset = "", 0
+    text = ""
+    offset: int | None = 0
     while offset is not None:
         found = assistant.document("show_capture", part=part, offset=offset)
         shown = found["result"][part]["body"]
@@ -152,8 +155,6 @@ async def test_invisible_characters_of_a_body_are_escapes_in_the_text(assistant:
 
 
 def test_credentials_that_the_store_kept_are_masked(assistant: Assistant) -> None:
-    from port_hook_cli.captures.store import open_store
-
     headers = Headers((("Authorization", "Bearer top-secret-1"), ("x", "1")))
     response = Response(status=200, headers=Headers((("Set-Cookie", "top-secret-2"),)))
     delivery = Delivery(url="http://127.0.0.1:1/", status=200, headers=response.headers)

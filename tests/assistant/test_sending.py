@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from port_hook_cli.invocations.models import Delivery, Status, Verdict
+from port_hook_cli.assistant.sending import allowed_target
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import verify_signature
 from tests.assistants import Assistant
@@ -30,8 +32,6 @@ def assistant(runtime: Callable[..., Runtime]) -> Assistant:
 
 def is_signed(received: Handler) -> bool:
     (request,) = received.requests
-    from port_hook_cli.invocations.models import Headers
-
     at = float(request.value("x-port-timestamp") or 0)
     return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID
 
@@ -80,12 +80,10 @@ def test_agent_does_not_choose_another_machine(assistant: Assistant, tool: str) 
 
 
 def test_user_can_allow_one_other_target(runtime: Callable[..., Runtime]) -> None:
-    from port_hook_cli.assistant.sending import allowed_target
-
     workspace = Assistant.at(runtime, to="https://staging.example.com/hook").workspace
     assert allowed_target(None, workspace) == "https://staging.example.com/hook"
     assert allowed_target("https://staging.example.com/other", workspace) == "https://staging.example.com/other"
-    with pytest.raises(Exception, match="is not on this machine"):
+    with pytest.raises(UsageError, match="is not on this machine"):
         allowed_target("http://staging.example.com/hook", workspace)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from port_hook_cli.assistant.catalog import INSTRUCTIONS, offered_tools
 from port_hook_cli.assistant.server import build_server
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, signed
 from tests.processes import Listener, environment, listener
@@ -104,8 +106,6 @@ def test_request_is_listed_shown_explained_and_compared(session: Session) -> Non
 
 
 def test_wait_returns_the_next_request_of_a_listener_with_its_response(session: Session) -> None:
-    import threading
-
     body = a_body(a_document(status="AWAITED"))
     sending = threading.Timer(0.3, session.post, [body])  # after the server has begun to wait
     sending.start()
@@ -116,8 +116,6 @@ def test_wait_returns_the_next_request_of_a_listener_with_its_response(session: 
 
 
 def test_refused_request_is_explained_with_the_secret_in_no_result(session: Session) -> None:
-    from port_hook_cli.text.secret import Secret
-
     body = json.dumps({"leaked": SECRET.reveal()}).encode()
     assert session.post(body, secret=Secret(f'"{SECRET.reveal()}"')) == 401
     found = session.call("explain_verdict", capture="last")
@@ -172,7 +170,7 @@ def test_server_without_allow_send_neither_lists_nor_runs_what_sends(runtime: Ca
 def test_end_of_stdin_ends_the_process_with_0_although_a_tool_waits(folder: Path) -> None:
     start = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     wait = {"name": "wait_for_invocation", "arguments": {"timeout_s": 50}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": start},
         {"method": "notifications/initialized"},
         {"id": 2, "method": "tools/call", "params": wait},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -63,7 +62,7 @@ def test_watch_goes_on_with_a_store_that_was_replaced(assistant: Assistant) -> N
         store.add([an_exchange(an_invocation(id="b" * 12))])
     for file in path.parent.glob(f"{path.name}-*"):
         file.unlink()
-    os.replace(path.with_name("new.db"), path)
+    path.with_name("new.db").replace(path)
     assert looked(watch) == "b"
     watch.close()
 
