@@ -58,7 +58,7 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE_PAGES = [ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *EXAMPLE_PAGES]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "llms.txt", *sorted((ROOT / "docs").rglob("*.md")), *EXAMPLE_PAGES]
 _COMMAND_LINE = re.compile(r"^\s*(?:\$ )?(port-hook .*)$", re.MULTILINE)
 
 
