@@ -71,7 +71,8 @@ def llms_page(told: Callable[[str], list[Cause]]) -> str:
         ),
         "JSON records": "\n".join(_records()),
         "Tools of `port-hook mcp`": "\n".join(f"- `{tool.name}`: {tool.description}" for tool in TOOLS),
-        "Pages": "In the repository, each is in `docs`, and ends with `.md`.\n\n" + "\n".join(_pages()),
+        "Pages": "On the site, beside this file. In the repository, each is in `docs`, with the ending `.md`.\n\n"
+        + "\n".join(_pages()),
     }
     return "\n\n".join(["# port-hook", _ABOUT, *(f"## {title}\n\n{text}" for title, text in sections.items())]) + "\n"
 

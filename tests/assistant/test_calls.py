@@ -30,7 +30,7 @@ READING = offered_tools(allow_send=False)
         ("list_captures", {"limit": "many"}, "limit: 'many' is not of type 'integer'"),
         ("list_captures", {"verdict": "good"}, "verdict: 'good' is not one of"),
         ("list_captures", {"status_code": "999"}, "status_code"),
-        ("list_captures", {"colour": "red"}, "'colour' was unexpected"),
+        ("list_captures", {"shade": "red"}, "'shade' was unexpected"),
         ("show_capture", {"offset": -1}, "offset"),
         ("show_capture", {"capture": "x" * 100_000}, "capture"),
         ("show_capture", {"capture": "\x00"}, "capture"),
