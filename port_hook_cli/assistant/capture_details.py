@@ -9,13 +9,12 @@ from typing import Any
 
 from port_hook_cli.assistant.results import ToolOutput, cut_texts
 from port_hook_cli.captures.capture_file import capture_summary
-from port_hook_cli.captures.exchange_view import what_it_is
+from port_hook_cli.captures.exchange_view import fate_of_stored, what_it_is
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Exchange, Headers
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.runs.fate import RunFate, run_fate
-from port_hook_cli.runs.view import fate_message
 from port_hook_cli.signatures.records import verdict_record
+from port_hook_cli.text.safe import field_text
 
 PARTS = ("request", "handler_response", "response")
 """The bodies of a capture: the request's, that of the handler's response, and that of the response to the sender."""
@@ -116,7 +115,7 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
         "problem": payload.problem,
         "verdict": cut_texts(verdict, _TEXT),
         "encrypted": cut_texts(payload.censored[:_MAX_ENCRYPTED], _TEXT),
-        "run": _fate(exchange),
+        "run": fate_of_stored(exchange),
         **({} if truncated is None else {"note": f"Only the first {len(exchange.invocation.body):,} bytes were kept."}),
     }
 
@@ -139,24 +138,5 @@ def _headers(headers: Headers) -> dict[str, Any]:
         size += min(len(name), _TEXT) + min(len(value), _TEXT)
         if size > _HEADER_CHARACTERS or len(shown) == _MAX_HEADERS:
             return {"headers": shown, "headers_left_out": len(headers.items) - len(shown)}
-        shown.append([cut_texts(name, _TEXT), cut_texts(_readable(value), _TEXT)])
+        shown.append([cut_texts(name, _TEXT), cut_texts(field_text(value), _TEXT)])
     return {"headers": shown}
-
-
-def _readable(value: str) -> str:
-    """Return a value that was decoded as Latin-1 as UTF-8 text, if it is UTF-8."""
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
-
-
-def _fate(exchange: Exchange) -> str | None:
-    """Return what the response does to the run, None if there is no response or no run."""
-    response = exchange.response
-    if response is None:
-        return None
-    fate = run_fate(exchange.payload, response)
-    if fate is RunFate.NO_RUN:
-        return None
-    return fate_message(fate, exchange.payload, is_good=response.status // 100 == 2)  # noqa: PLR2004 - of 2xx

@@ -14,7 +14,6 @@ from port_hook_cli.errors import ExitCode, SettingsError, UsageError
 from port_hook_cli.extras import install_hint
 from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.signals import stopping_at_once
 
 
 def mcp(
@@ -57,8 +56,7 @@ def mcp(
     workspace = Workspace(
         runtime=runtime, store=store, org=org, secret_file=secret_file, insecure_api=insecure_api, to=target
     )
-    with stopping_at_once():
-        asyncio.run(serve(offered_tools(allow_send=allow_send), workspace))
+    asyncio.run(serve(offered_tools(allow_send=allow_send), workspace))
     return ExitCode.OK
 
 

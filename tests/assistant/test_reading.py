@@ -104,6 +104,12 @@ def test_verdict_of_a_capture_has_causes_with_fixes(assistant: Assistant) -> Non
     assert found["age_s"] is None
 
 
+@pytest.mark.parametrize(("status", "is_told"), [(401, False), (200, True)])
+def test_response_to_a_refused_request_ends_no_run(assistant: Assistant, status: int, *, is_told: bool) -> None:
+    assistant.save(an_exchange(response=Response(status=status)))
+    assert (assistant.result("show_capture")["run"] is not None) is is_told
+
+
 @pytest.mark.parametrize("part", ["request", "handler_response"])
 def test_long_body_is_shown_in_parts_that_add_up_to_it(assistant: Assistant, part: str) -> None:
     body = json.dumps({"text": "zoë " * 9_000}, ensure_ascii=False).encode()

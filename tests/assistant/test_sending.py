@@ -116,6 +116,21 @@ def test_event_of_an_automation_is_given_as_a_value(assistant: Assistant) -> Non
         assert json.loads(target.requests[0].body) == {"b": 1}
 
 
+def test_workflow_is_run_up_to_the_node_that_waits_for_a_report(assistant: Assistant) -> None:
+    nodes = [
+        {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}},
+        {"identifier": "deploy", "config": {"type": "WEBHOOK", "url": "https://example.com/deploy", "method": "POST"}},
+    ]
+    edges = [{"sourceIdentifier": "start", "targetIdentifier": "deploy"}]
+    workflow = {"identifier": "w", "nodes": nodes, "connections": edges}
+    (assistant.workspace.runtime.cwd / "w.json").write_text(json.dumps(workflow))
+    with handler() as target:
+        found = assistant.result("trigger_action", action="w.json", to=str(target.port))
+        assert is_signed(target)
+    assert found[-1]["type"] == "workflow_run"
+    assert "not sent" in assistant.error("trigger_action", action="w.json")
+
+
 def test_handler_that_does_not_respond_ends_the_call(assistant: Assistant) -> None:
     assistant.save(an_exchange())
     with handler(delay_s=30) as target:

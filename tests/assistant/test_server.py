@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("mcp", reason="the extra mcp is not installed")
 
 import anyio.from_thread
-from mcp import Client, StdioServerParameters
+from mcp import Client, StdioServerParameters, stdio_client
 
 from port_hook_cli.assistant.catalog import INSTRUCTIONS, offered_tools
 from port_hook_cli.assistant.server import build_server
@@ -83,7 +83,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     folder = tmp_path_factory.mktemp("project")
     environ = environment(folder)
     server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "--allow-send"], env=environ, cwd=folder)
-    with handler() as target, listener(folder, "--forward-to", target.url) as running, connected(server) as made:
+    with (
+        handler() as target,
+        listener(folder, "--forward-to", target.url) as running,
+        connected(stdio_client(server)) as made,
+    ):
         yield Session(*made, folder, running, target)
 
 
