@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.captures.store import open_store
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Truncation, Verdict
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import WRONG_SECRET
 from tests.assistants import Assistant
@@ -136,6 +136,22 @@ def test_binary_body_is_shown_as_base64(assistant: Assistant) -> None:
 def test_body_that_is_not_plain_json_is_shown(assistant: Assistant, body: bytes) -> None:
     assistant.save(an_exchange(an_invocation(body)))
     assert assistant.result("show_capture")["request"]["body"]["bytes"] == len(body)
+
+
+def test_header_fields_are_bounded_and_the_others_are_counted(assistant: Assistant) -> None:
+    headers = Headers(tuple((f"x-{n}", "zo\xc3\xab") for n in range(300)))
+    assistant.save(an_exchange(an_invocation(headers=headers)))
+    found = assistant.result("show_capture")["request"]
+    assert (len(found["headers"]), found["headers_left_out"]) == (100, 200)
+    assert found["headers"][0] == ["x-0", "zoë"]
+
+
+def test_capture_with_the_beginning_of_a_body_says_so(assistant: Assistant) -> None:
+    truncated = an_invocation(b'{"a":', truncated=Truncation(9, "0" * 64))
+    assistant.save(an_exchange(truncated, verdict=Verdict(status=Status.INVALID)))
+    found = assistant.result("show_capture")
+    assert (found["note"], found["body_size"]) == ("Only the first 5 bytes were kept.", 9)
+    assert "is incomplete" in assistant.error("explain_verdict")
 
 
 def test_body_as_text_is_as_it_arrived(assistant: Assistant) -> None:

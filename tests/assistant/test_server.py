@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -122,10 +123,10 @@ def test_wait_returns_the_next_request_of_a_listener_with_its_response(session: 
 def test_refused_request_is_explained_with_the_secret_in_no_result(session: Session) -> None:
     body = json.dumps({"leaked": SECRET.reveal()}).encode()
     assert session.post(body, secret=Secret(f'"{SECRET.reveal()}"')) == 401
-    found = session.call("explain_verdict", capture="last")
-    assert found["result"]["causes"] == ["secret-quoted"]
     shown = session.call("show_capture", capture="last")
     assert shown["result"]["request"]["body"]["json"] == {"leaked": "***"}
+    found = session.call("explain_verdict", capture="last")
+    assert found["result"]["causes"] == ["secret-quoted"]
     assert "no tool signs this request" in session.error("replay_capture", capture="last")
 
 
@@ -185,15 +186,24 @@ def test_end_of_stdin_ends_the_process_with_0_although_a_tool_waits(folder: Path
     ) as process:
         assert process.stdin
         assert process.stdout
+        process.stdin.write(b"not JSON\n\xff\n\n[]\n")
         for message in messages:
             process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-        answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+        answers = list(islice(_answers(process.stdout), 2))
         process.stdin.close()
         rest = process.stdout.read()
         assert process.wait(timeout=30) == 0
     assert [answer["id"] for answer in answers] == [1, 3]  # the second tool did not wait for the first
     assert answers[0]["result"]["serverInfo"]["name"] == "port-hook"
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
+
+
+def _answers(stdout: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the responses to requests: every line that has an id."""
+    for line in stdout:
+        message = json.loads(line)
+        if message.get("id") is not None:
+            yield message
 
 
 def test_missing_sdk_is_an_error_with_the_command_that_installs_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +213,16 @@ def test_missing_sdk_is_an_error_with_the_command_that_installs_it(run: Run, mon
     assert (result.code, result.out) == (4, "")
     assert "needs the package mcp, which is not installed" in result.err
     assert f"{os.fspath(sys.executable)} -m pip install mcp" in result.err
+
+
+@pytest.mark.parametrize("file", [".env", "port-hook.toml"])
+def test_folder_cannot_allow_an_agent_to_send(run: Run, folder: Path, file: str) -> None:
+    text = "PORT_HOOK_MCP_ALLOW_SEND=1\n" if file == ".env" else "[mcp]\nallow-send = true\n"
+    (folder / file).write_text(text)
+    (folder / file).chmod(0o600)
+    result = run("mcp", "--to", "8000")
+    assert (result.code, result.out) == (2, "")
+    assert "allow-send" in result.err.lower().replace("_", "-")
 
 
 @pytest.mark.parametrize(

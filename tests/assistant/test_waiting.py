@@ -77,6 +77,12 @@ async def test_wait_shows_a_capture_once_it_has_its_response(assistant: Assistan
     assert found["result"]["response"]["status"] == 202
 
 
+def test_wait_shows_a_capture_without_a_response_when_its_time_is_up(assistant: Assistant) -> None:
+    assistant.save(an_exchange(), an_exchange(an_invocation(id="b" * 12)))
+    found = assistant.result("wait_for_invocation", after="0123", timeout_s=0.5)
+    assert (found["id"], found["answer"], "response" in found) == ("b" * 12, None, False)
+
+
 def test_wait_ends_without_a_capture_and_says_so(assistant: Assistant) -> None:
     found = assistant.document("wait_for_invocation", timeout_s=0.01)
     assert found["result"] is None
