@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -63,7 +64,7 @@ def export(
     if len(captures) > 1 and not row.takes_many:
         raise UsageError(f"The format {format_} has room for one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
-    with CaptureFinder(store, runtime) as finder:
+    with closing(CaptureFinder(store, runtime)) as finder:
         found = [_exported(name, target, finder) for name in captures]
     _write(row.write(found), output, runtime)
     return ExitCode.OK

@@ -86,35 +86,8 @@ async def listening(
     is opened after the HTTP source, and feeds the same pipeline.
     """
     async with AsyncExitStack() as stack:
-        store = open_store(
-            plan.store,
-            runtime.cwd,
-            create=True,
-            max_captures=plan.max_captures,
-            max_size=plan.max_store,
-            keep_secrets=plan.keep_secrets,
-        )
-        for warning in store.warnings:
-            observer.notice(f"note: {warning}")
-        _record_session(store, plan, observer)
-        # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
-        seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
-        writer = StoreWriter(store, asyncio.get_running_loop())
-        stack.push_async_callback(writer.close)
-        forwarder = await stack.enter_async_context(
-            HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
-        )
         public = PublicAddress(public_url)
-        flow = Listening(
-            plan.policy,
-            store=writer,
-            forwarder=forwarder,
-            observer=observer,
-            public=public,
-            seen=seen,
-            is_true=await _start_jq(plan.policy.routes.expressions, observer),
-        )
-        stack.callback(flow.close)
+        flow = await _open_pipeline(stack, plan, runtime, observer, public)
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
         context = SourceContext(
             receive=flow.receive,
@@ -148,6 +121,44 @@ async def listening(
             public=public,
             after_drain=after_drain,
         )
+
+
+async def _open_pipeline(
+    stack: AsyncExitStack, plan: ListenPlan, runtime: Runtime, observer: Observer, public: PublicAddress
+) -> Listening:
+    """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
+
+    The writer is closed last: what the pipeline gave it is in the store then.
+    """
+    store = open_store(
+        plan.store,
+        runtime.cwd,
+        create=True,
+        max_captures=plan.max_captures,
+        max_size=plan.max_store,
+        keep_secrets=plan.keep_secrets,
+    )
+    for warning in store.warnings:
+        observer.notice(f"note: {warning}")
+    _record_session(store, plan, observer)
+    # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
+    seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    stack.push_async_callback(writer.close)
+    forwarder = await stack.enter_async_context(
+        HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
+    )
+    flow = Listening(
+        plan.policy,
+        store=writer,
+        forwarder=forwarder,
+        observer=observer,
+        public=public,
+        seen=seen,
+        is_true=await _start_jq(plan.policy.routes.expressions, observer),
+    )
+    stack.callback(flow.close)
+    return flow
 
 
 async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.reading import LateStore, open_captures
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
@@ -105,7 +104,7 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
         return _print_requests(replays, sign, runtime, as_lambda=plan.as_lambda)
     if secret is not None:
         asyncio.run(tell_sandbox(list(_deliveries(replays)), settings(), runtime))
-    with _Keeper(plan, runtime, secret) as keeper:
+    with closing(_Keeper(plan, runtime, secret)) as keeper:
         return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "", keeper=keeper)
 
 
@@ -281,17 +280,9 @@ class _Keeper:
 
     def __init__(self, plan: ReplayPlan, runtime: Runtime, secret: Secret | None) -> None:
         self._plan, self._runtime, self._secret = plan, runtime, secret
-        self._stack = ExitStack()
-        self._store: CaptureStore | None = None
+        self._store = LateStore(self._open)
+        self.close = self._store.close
         self._is_broken = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def keep(self, sent: Sent) -> str | None:
         """Save a replay; return its id, None if it is not saved. A store that cannot be written is a warning."""
@@ -305,12 +296,15 @@ class _Keeper:
             return None
 
     def _save(self, sent: Sent) -> str | None:
-        from port_hook_cli.captures.opening import store_path
-        from port_hook_cli.captures.replays import open_for_replays, save_replay
+        from port_hook_cli.captures.replays import save_replay
 
-        if self._store is None:
-            self._store = self._stack.enter_context(open_for_replays(store_path(self._plan.store, self._runtime.cwd)))
-        return save_replay(self._store, sent.request, sent.delivery, secret=self._secret) or None
+        return save_replay(self._store.open(), sent.request, sent.delivery, secret=self._secret) or None
+
+    def _open(self) -> CaptureStore:
+        from port_hook_cli.captures.opening import store_path
+        from port_hook_cli.captures.replays import open_for_replays
+
+        return open_for_replays(store_path(self._plan.store, self._runtime.cwd))
 
 
 @dataclass(slots=True)

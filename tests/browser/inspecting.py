@@ -53,7 +53,7 @@ class Desk:
 
     def send(self, body: bytes, headers: Headers, extra: Mapping[str, str]) -> int:
         parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
         try:
             connection.putrequest("POST", "/", skip_host=True, skip_accept_encoding=True)
             for name, value in (*headers, *extra.items()):
@@ -103,11 +103,11 @@ def a_desk(
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         finally:
             process.kill()
             process.wait()
-            reader.join(10)
+            reader.join(30)
             assert process.stdout is not None
             process.stdout.close()
 

@@ -222,7 +222,7 @@ def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
     name = write(folder, payload_with(password=encrypted(run, "a\x1b[2J\nb", "--public-key", "public.pem")))
     arguments = ["-m", "port_hook_cli", "decrypt", name, PASSWORD, "--private-key", "private.pem"]
     child = pexpect.spawn(
-        sys.executable, arguments, cwd=str(folder), env=environment(folder) | {"TERM": "dumb"}, timeout=20
+        sys.executable, arguments, cwd=str(folder), env=environment(folder) | {"TERM": "dumb"}, timeout=30
     )
     child.expect_exact("Passphrase of private.pem: ")
     child.waitnoecho()

@@ -501,9 +501,9 @@ def counting(most: int) -> Iterator[tuple[str, threading.Event]]:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 def test_ctrl_c_ends_a_series_and_prints_the_results_so_far(folder: Path) -> None:
     with counting(10) as (url, reached), replaying(folder, "--to", url) as process:
-        assert reached.wait(20)
+        assert reached.wait(30)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"200 OK" in out
     assert b"latency" in out
@@ -516,7 +516,7 @@ def test_series_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
         assert process.stderr is not None
         assert json.loads(process.stdout.readline())["status"] == 200
         process.stdout.close()
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
         assert process.stderr.read() == b""
 
 

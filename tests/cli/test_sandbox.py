@@ -56,7 +56,7 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
         result = run("report-run", RUN_ID, "--log", "hi \x1b[2J", "--status", "success", env=env)
         assert result.code == ExitCode.OK
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (ExitCode.OK, "")
     assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_API_BASE_URL"]
     assert env["PORT_API_URL"] == env["PORT_API_BASE_URL"]
@@ -81,7 +81,7 @@ def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run
         assert run("report-run", RUN_ID, "--status", "failure", env=env).code == ExitCode.OK
         assert run("report-run", "r_" + "0" * 16, "--status", "failure", env=env).code == ExitCode.PORT_API
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (ExitCode.OK, "")
     assert (ready["schema"], ready["type"]) == ("port-hook/sandbox/1", "ready")
     calls = [json.loads(text) for text in out.splitlines()]

@@ -204,7 +204,7 @@ async def test_streams_are_limited_and_a_closed_one_makes_room(runtime: MakeRunt
             assert (await client.http.get("/api/events")).status_code == 429
             assert (await client.http.head("/api/events")).status_code == 405
         keep(store, some(1, 1))  # the server notices at the next write that a page is gone
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 async with client.http.stream("GET", "/api/events") as response:
                     if response.status_code == 200:

@@ -66,7 +66,7 @@ class Streams:
         self.stdout.close()
         self.stderr.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
         return self.read[0].decode(), self.read[1].decode()
 
 
@@ -265,7 +265,7 @@ def test_closed_stdout_is_reported_and_notices_continue(
     os.dup2(spare, out)  # the reading end of stdout is closed, its number is not
     os.close(spare)
     screen.exchanged(numbered(1))
-    assert streams.broken.wait(10)
+    assert streams.broken.wait(30)
     screen.notice("still here")
     screen.close()
     assert os.read(err, 100) == b"still here\n"
@@ -326,7 +326,7 @@ class Terminal:
             )
             show(screen)
             screen.close()
-        thread.join(10)
+        thread.join(30)
         os.close(master)
         self.painted = bytes(into)
         return self.painted.decode("utf-8")

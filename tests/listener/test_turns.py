@@ -49,7 +49,7 @@ class Gate(Observer):
 
     async def has(self, *names: str) -> None:
         """Wait until the handler has as many requests; they are these, in this order."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.arrived) < len(names):
                 self.changed.clear()
                 await self.changed.wait()

@@ -59,7 +59,7 @@ def a_listener(folder: Path, *options: str, script: str = SHELL, **variables: st
 def send(url: str, *, secret: str = SECRET, age_s: float = 0) -> None:
     body = a_body()
     headers = dict(signed_headers(body, Secret(secret), TimestampUnit.SECONDS.stamp(time.time() - age_s)))
-    httpx.post(f"{url}hook", content=body, headers={"content-type": "application/json", **headers}, timeout=20)
+    httpx.post(f"{url}hook", content=body, headers={"content-type": "application/json", **headers}, timeout=30)
 
 
 def end_of(terminal: Terminal) -> str:

@@ -108,7 +108,7 @@ def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(fo
         pid = int(process.stdout.readline())
         assert len(list(temporary.iterdir())) == 1
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (-signal.SIGTERM, b"")
     assert list(temporary.iterdir()) == []
     with pytest.raises(ProcessLookupError):
