@@ -62,10 +62,9 @@ _ACTION = _text("Find captures of this action only.", minLength=1)
 _VERDICT = _one_of("Find captures with this verdict only.", tuple(map(str, Status)))
 _RUN_ID = _text("Find captures of this run only.", minLength=1)
 _SEARCH = _text("Find captures with this text in target, headers or body only; ASCII letters match in either case.")
-_TO = _text(
-    "The target on this machine: a port or a URL. Without a path, the request's own path and query are used. "
-    "Default: the handler on this machine that gets the request otherwise.",
-    minLength=1,
+_TO = (
+    "The target on this machine, or the one that the user allows: a port or a URL. Without a path, the request's own "
+    "path and query are used. Default: the user's, or else"
 )
 _TIMEOUT: Schema = {
     "type": "number",
@@ -128,7 +127,7 @@ TOOLS: tuple[AssistantTool, ...] = (
             "body": _text("The body's exact text, instead of a capture."),
             "body_base64": _text("The body's exact bytes in base64, instead of `body`."),
             "headers": {
-                **_object("The header fields of the body, by name: x-port-signature and x-port-timestamp."),
+                **_object("The request's header fields by name, with x-port-signature and x-port-timestamp."),
                 "additionalProperties": {"type": "string"},
             },
             "now": {
@@ -215,7 +214,7 @@ TOOLS: tuple[AssistantTool, ...] = (
         f"good signature is sent only as it was captured. {_UNTRUSTED}",
         parameters={
             "capture": _text(_CAPTURE, minLength=1),
-            "to": _TO,
+            "to": _text(f"{_TO} where the capture was forwarded, if it is on this machine.", minLength=1),
             "set": _object('Values to set in the body, by path: {"payload.properties.cpu": 4}.'),
             "unset": _texts("Paths of values to remove from the body, before any are set."),
             "method": _text("Send with another method.", minLength=1),
@@ -237,7 +236,7 @@ TOOLS: tuple[AssistantTool, ...] = (
                 "WORKFLOW#NODE runs one node.",
                 minLength=1,
             ),
-            "to": _TO,
+            "to": _text(f"{_TO} the action's own URL, if it is on this machine.", minLength=1),
             **_ACTION_INPUTS,
             "timeout_s": _TIMEOUT,
         },

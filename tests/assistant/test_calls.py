@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,16 @@ JSON = st.recursive(
 def test_any_result_is_a_bounded_text(value: Any) -> None:
     for result in (value, [value, "x" * MAX_CHARACTERS]):
         assert len(result_text("t", ToolOutput(result), ["n" * 9_000] * 90, Masker(()))) <= MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("value", ["x", '"', "\u200b", "\ud800", "\x00"])
+def test_result_that_is_too_long_is_cut_to_its_beginning(value: str) -> None:
+    text = result_text("t", ToolOutput([value * 50_000], "More."), ["n" * 9_000] * 90, Masker(()))
+    found = json.loads(text)
+    assert len(text) <= MAX_CHARACTERS
+    assert len(found["result"]) >= 4_000
+    assert json.dumps([value * 50_000], ensure_ascii=False).startswith(found["result"])
+    assert found["cut"].endswith("Ask for less. More.")
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
