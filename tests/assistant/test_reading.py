@@ -139,11 +139,15 @@ def test_body_that_is_not_plain_json_is_shown(assistant: Assistant, body: bytes)
 
 
 def test_header_fields_are_bounded_and_the_others_are_counted(assistant: Assistant) -> None:
-    headers = Headers(tuple((f"x-{n}", "zo\xc3\xab") for n in range(300)))
-    assistant.save(an_exchange(an_invocation(headers=headers)))
-    found = assistant.result("show_capture")["request"]
+    many = Headers(tuple((f"x-{n}", "zo\xc3\xab") for n in range(300)))
+    long = Headers(tuple(("x" * 500, "y" * 5_000) for _ in range(10)))
+    assistant.save(an_exchange(an_invocation(headers=many)), an_exchange(an_invocation(headers=long, id="b" * 12)))
+    found = assistant.result("show_capture", capture="0123")["request"]
     assert (len(found["headers"]), found["headers_left_out"]) == (100, 200)
     assert found["headers"][0] == ["x-0", "zoë"]
+    found = assistant.result("show_capture", capture="bbbb")["request"]
+    assert (len(found["headers"]), found["headers_left_out"]) == (4, 6)  # 1,500 characters each, 6,000 in all
+    assert found["headers"][0] == ["x" * 500, f"{'y' * 999}…"]
 
 
 def test_capture_with_the_beginning_of_a_body_says_so(assistant: Assistant) -> None:
