@@ -45,6 +45,7 @@ _BODY_EXCERPT = 2048
 _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
+_UNAUTHORIZED = 401
 _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 
 
@@ -108,6 +109,20 @@ def what_it_is(payload: Payload) -> str:
         where = "/".join(part for part in (payload.workflow, payload.node) if part)
         return f"workflow node {where}".rstrip()
     return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
+
+
+def fate_of_stored(exchange: Exchange) -> str | None:
+    """Return what Port makes of a capture's response; None if it gets none, there is no run, or it was refused.
+
+    Nobody gets a response to a message. The store does not save that a request was refused; the outcome shows it.
+    """
+    response = exchange.response
+    if response is None or exchange.invocation.origin is not None:
+        return None
+    if exchange.delivery is None and response.status == _UNAUTHORIZED:
+        return None
+    fate = run_fate(exchange.payload, response, is_message=exchange.is_message)
+    return None if fate is RunFate.NO_RUN else fate_message(fate, exchange.payload, is_good=_is_2xx(response))
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:

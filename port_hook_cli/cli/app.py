@@ -42,6 +42,7 @@ COMMANDS = {
     "export": "Write captures in the format of another tool.",
     "prune": "Delete old captures.",
     "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
+    "mcp": "Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in for Port's API.",
@@ -230,7 +231,8 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
     """Run port-hook and return its exit code. No exception leaves this function."""
     words = list(sys.argv[1:] if argv is None else argv)
     # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
-    with stopping_at_once() if _command_of(words) == "listen" else nullcontext():
+    # `mcp` has nothing to clean up at any time, and a thread that reads stdin, which no exception would end.
+    with stopping_at_once() if _command_of(words) in {"listen", "mcp"} else nullcontext():
         return _run(argv, runtime)
 
 

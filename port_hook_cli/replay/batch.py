@@ -61,7 +61,7 @@ class ReplayPlan:
 
     Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
     seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function. `plot`
-    is the file for an image of the latencies.
+    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file.
     """
 
     sources: Sequence[str]
@@ -85,6 +85,7 @@ class ReplayPlan:
     ignoring: Ignoring | None = None
     as_lambda: bool = False
     plot: str | None = None
+    reads_files: bool = True
 
     @property
     def sends(self) -> int:
@@ -154,8 +155,8 @@ def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
 async def _find(plan: ReplayPlan, runtime: Runtime, settings: Callable[[], Settings]) -> list[ReplaySource]:
     with ExitStack() as stack:
         places = SourcePlaces(
-            read_file=partial(_read_file, runtime=runtime),
-            is_directory=partial(_is_directory, runtime=runtime),
+            read_file=partial(_read_file, runtime=runtime) if plan.reads_files else lambda _: None,
+            is_directory=partial(_is_directory, runtime=runtime) if plan.reads_files else lambda _: False,
             open_captures=cache(partial(_open_captures, plan, runtime, stack)),
             get_run=partial(_get_run, settings=settings, runtime=runtime, api_timeout_s=plan.api_timeout_s),
         )

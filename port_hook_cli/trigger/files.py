@@ -157,6 +157,16 @@ def read_object(
         return read(read_secrets_file(content, name=name) if secret else read_document(content, name=name))
 
 
+def read_given(
+    name: str, file: str | None, given: Mapping[str, Any], runtime: Runtime, read: Callable[[Any], _Read]
+) -> _Read | None:
+    """Return what `read` makes of the document that is `given` under `name`, or else of the one in a file."""
+    if name not in given:
+        return read_object(file, runtime, read)
+    with _named(f"`{name}`"):
+        return read(given[name])
+
+
 @contextmanager
 def _named(name: str) -> Iterator[None]:
     try:

@@ -15,6 +15,7 @@ class TriggerPlan:
     """The options of `trigger`, read and checked. Targets are URLs; times are in seconds.
 
     With `brokers` (`HOST:PORT`), what Port publishes to Kafka is published there instead of being sent.
+    `given` has the documents that are values instead of files: `inputs`, `entity`, `event`.
     """
 
     action: str
@@ -48,6 +49,7 @@ class TriggerPlan:
     output_texts: Sequence[str] = ()
     responses: Mapping[str, str] = field(default_factory=dict)
     brokers: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def inputs_by_name(self) -> tuple[tuple[str, str | None], ...]:

@@ -29,7 +29,7 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
-from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_object
+from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_given, read_object
 from port_hook_cli.trigger.invoker import Invoker, RunParameters, Unmet
 from port_hook_cli.trigger.last_outputs import LAST, last_outputs, refuse_missing_outputs
 from port_hook_cli.trigger.open_invoker import invoking
@@ -166,9 +166,9 @@ def _source(found: FoundWorkflow) -> str:
 
 
 def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:
-    properties = read_object(plan.inputs_file, runtime, read_inputs) or {}
+    properties = read_given("inputs", plan.inputs_file, plan.given, runtime, read_inputs) or {}
     properties |= dict(parse_input(text, action.inputs) for text in plan.inputs)
-    event = read_object(plan.event_file, runtime, read_event)
+    event = read_given("event", plan.event_file, plan.given, runtime, read_event)
     default_by: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
     if plan.user_file is None and action.kind is ActionKind.AUTOMATION and event is not None:
         trigger = event.get("trigger")
@@ -177,7 +177,7 @@ def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> 
     return Documents(
         properties=properties,
         by=read_object(plan.user_file, runtime, partial(read_by, default=default_by)) or default_by,
-        entity=read_object(plan.entity_file, runtime, read_entity),
+        entity=read_given("entity", plan.entity_file, plan.given, runtime, read_entity),
         event=event,
         secrets=read_object(plan.secrets_file, runtime, read_secrets, secret=True) or {},
     )

@@ -253,6 +253,6 @@ def test_doctor_reports_what_a_killed_listener_left(run: Run, port: Handler, tmp
 
 def test_doctor_names_the_command_that_installs_an_extra(run: Run, port: Handler) -> None:
     found = checks(run, env=environ(port))
-    for extra in ("ssh", "keyring"):
+    for extra in ("ssh", "keyring", "mcp"):
         record = found[f"extra {extra}"]
         assert record["state"] == "ok" or " install " in record["next_step"]

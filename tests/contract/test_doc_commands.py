@@ -28,7 +28,12 @@ OWN_TESTS = {
 }
 PAGES = [
     page
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md")))
+    for page in (
+        ROOT / "README.md",
+        ROOT / "docs" / "llms.txt",
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted((ROOT / "examples").rglob("*.md")),
+    )
     if page.name not in OWN_TESTS and "node_modules" not in page.parts and "{{" not in str(page)
 ]
 pytestmark = [
@@ -38,7 +43,7 @@ pytestmark = [
 
 # A line that matches does not run. The first match counts.
 NOT_RUN = {
-    r"port-hook (listen|sandbox|inspect)\b": "a server: test_docs.py checks its options, and other tests start it",
+    r"port-hook (listen|sandbox|inspect|mcp)\b": "a server: test_docs.py checks its options, and other tests start it",
     r"python3 examples/\S+ 8000|flask --app|moto_server": "a server: tests/examples starts it",
     r"\b(pipx?|uv) (tool )?install|pip'? install|python3 -m venv|\.venv/bin|npm install": "make test-install installs",
     r"^(make|docker) ": "CI runs it, or needs Docker",

@@ -372,6 +372,20 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
+    'mcp': (
+        'Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.',
+        (
+        ),
+        (
+            (('--allow-send',), '', False, (), 'Offer the tools that send, too: replay, trigger and report on runs.'),
+            (('--to',), 'URL|PORT', False, (), 'With --allow-send: the target of replays and triggers, which may be on another machine.'),
+            (('--store',), 'PATH', False, (), "The capture store's file. Default: .port-hook/captures.db in this folder."),
+            (('--org',), 'NAME', False, (), 'The organization to use, of `login` or ~/.port/config.yaml.'),
+            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
+            (('--insecure-api',), '', False, (), "Allow plain http to Port's API, which sends the client secret unencrypted."),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
     'decrypt': (
         'Decrypt the encrypted inputs of a payload.',
         (
