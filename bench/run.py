@@ -1,7 +1,7 @@
 """Measure what the documentation claims. Both sides of a ratio are measured in turn in the same run.
 
     python bench/run.py [startup] [throughput] [latency] [replay] [memory] [hostile] [demo] [render] [trigger]
-                         [workflow] [pytest] [inspector] [report] [search]
+                         [workflow] [pytest] [inspector] [report] [search] [kafka]
 
 Absolute numbers depend on the machine, so compare the ratios with the bars. HTTPie and Express are installed into
 `.bench/` from their registries. If one cannot be installed, its comparison is left out, and a line says so.
@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # so that bench and tests can b
 
 
 def main(wanted: list[str]) -> None:
-    from bench import hostile, inspecting, making, processes, receiving, reporting, searching, sending, workflows
+    from bench import hostile, inspecting, kafka, making, processes, receiving, reporting, searching, sending, workflows
     from bench.measuring import SCRATCH
 
     SCRATCH.mkdir(exist_ok=True)
@@ -35,6 +35,7 @@ def main(wanted: list[str]) -> None:
         "inspector": inspecting.inspector,
         "report": reporting.report,
         "search": searching.search,
+        "kafka": kafka.kafka,
     }
     for name, measure in parts.items():
         if not wanted or name in wanted:

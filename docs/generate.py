@@ -29,8 +29,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llms import llms_page
-
 import port_hook_cli
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.tool import AssistantTool
@@ -221,6 +219,8 @@ def _parameter(name: str, schema: Mapping[str, Any], tool: AssistantTool) -> str
 
 def llms(_: str) -> str:
     """Return the page for coding agents."""
+    from docs.llms import llms_page
+
     return llms_page(_told)
 
 

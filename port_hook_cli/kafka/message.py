@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from port_hook_cli.invocations.models import Headers
+from port_hook_cli.signatures.messages import headers_in
 
 _MAX_FIELDS = 1_000
 _MAX_HEAD_BYTES = 256 * 1024
@@ -36,18 +36,7 @@ def _bounded(fields: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _fields(value: bytes) -> Iterator[tuple[str, str]]:
-    for name, field in _headers_in(value).items():
+    for name, field in (headers_in(value) or {}).items():
         text = field if isinstance(field, str) else json.dumps(field, ensure_ascii=False)
         if _is_token(name) and name.lower() != "content-length" and not _has_control(text):
             yield name, text.encode("utf-8", "surrogatepass").decode("latin-1")
-
-
-def _headers_in(value: bytes) -> dict[str, Any]:
-    if b'"headers"' not in value:
-        return {}
-    try:
-        document = json.loads(value)
-    except (ValueError, RecursionError):
-        return {}
-    headers = document.get("headers") if isinstance(document, dict) else None
-    return headers if isinstance(headers, dict) else {}

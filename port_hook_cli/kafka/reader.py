@@ -52,7 +52,7 @@ _ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class GivenPartitions:
     """Partitions that this reader has, each with the offset of its next message. `lag` is how many messages wait.
 
     `shortened` are partitions that end before the position that was kept, `lost` how many messages the broker deleted
@@ -70,7 +70,7 @@ class Assignment:
 class ReaderEvents(Protocol):
     """What a reader tells, in the event loop."""
 
-    def assigned(self, assignment: Assignment) -> None:
+    def assigned(self, assignment: GivenPartitions) -> None:
         """Handle partitions that were assigned, before their first message."""
 
     def revoked(self, parts: Sequence[TopicPart], done: Event) -> None:
@@ -239,7 +239,7 @@ class TopicReader:
                 self._saved = {part: starts[part] for part in fresh}
         self._positions = dict(starts)
         self._is_paused = False
-        self._tell(self._events.assigned, Assignment(cluster=self._cluster, starts=starts))
+        self._tell(self._events.assigned, GivenPartitions(cluster=self._cluster, starts=starts))
 
     def _on_revoke(self, _: Consumer, taken: list[TopicPartition]) -> None:
         """Let the messages in progress finish, so that the next consumer does not get them again."""
@@ -413,7 +413,7 @@ class _Starts:
     plan: KafkaPlan
     start_at: Callable[[Partition], int | None]
 
-    def find(self, parts: Sequence[TopicPart]) -> Assignment:
+    def find(self, parts: Sequence[TopicPart]) -> GivenPartitions:
         """Return the first offset of each partition."""
         since = self._offsets_since(parts) if self.plan.since_s is not None else {}
         starts: dict[TopicPart, int] = {}
@@ -430,7 +430,7 @@ class _Starts:
                 shortened += [part] if kept > high else []
             starts[part] = start
             lag += high - start
-        return Assignment(
+        return GivenPartitions(
             cluster=self.cluster, starts=starts, lag=lag, shortened=shortened, lost=lost, is_resumed=is_resumed
         )
 
@@ -444,7 +444,7 @@ class _Starts:
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
     """Return the settings for reading: low latency, bounded memory, and nothing committed that was not saved."""
     # Brokers that have messages respond at once. Those of tests and of the sandbox wait this long.
-    wait_ms = 10 if all(map(is_loopback_broker, connection.brokers)) else 100
+    wait_ms = 5 if all(map(is_loopback_broker, connection.brokers)) else 100
     return {
         "group.id": plan.group_id,
         "enable.auto.commit": plan.group is not None,

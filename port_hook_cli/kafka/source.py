@@ -23,7 +23,7 @@ from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.progress import PartitionProgress
-from port_hook_cli.kafka.reader import Assignment, TopicPart, TopicReader
+from port_hook_cli.kafka.reader import GivenPartitions, TopicPart, TopicReader
 from port_hook_cli.text.safe import brief
 
 GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
@@ -109,7 +109,7 @@ class KafkaSource:
             await asyncio.wait(self._workers, timeout=_CANCEL_S)
         await self._reader.close()
 
-    def assigned(self, assignment: Assignment) -> None:
+    def assigned(self, assignment: GivenPartitions) -> None:
         """Handle partitions that were assigned, before their first message."""
         self._cluster = assignment.cluster
         is_group = self._plan.group is not None
@@ -279,7 +279,7 @@ class KafkaSource:
             origin=_origin(message),
         )
 
-    def _assignment_lines(self, assignment: Assignment) -> Iterator[str]:
+    def _assignment_lines(self, assignment: GivenPartitions) -> Iterator[str]:
         parts = list(assignment.starts)
         if self._plan.group is None:
             yield f"Kafka: watching {_names(parts)} at {self._connection.address}; nothing is committed."
@@ -300,7 +300,7 @@ class KafkaSource:
             yield f"Kafka: starting {assignment.lag:,} messages before the end."
         yield from self._repeated_lines(assignment)
 
-    def _repeated_lines(self, assignment: Assignment) -> Iterator[str]:
+    def _repeated_lines(self, assignment: GivenPartitions) -> Iterator[str]:
         for part, start in assignment.starts.items():
             again = sorted(offset for offset in self._saved.get(part, ()) if offset >= start)
             if again and self._plan.since_s is None:

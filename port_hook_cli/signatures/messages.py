@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
@@ -32,18 +33,30 @@ class _KeyRepeated(ValueError):
     """An object has a key twice: what other parsers read is not what was verified."""
 
 
+@lru_cache(maxsize=1)  # a source and the verification read the same message one after the other
+def headers_in(value: bytes) -> Mapping[str, Any] | None:
+    """Return the object `headers` in a message's value, or None if there is none. Never raises."""
+    if b'"headers"' not in value:
+        return None
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    headers = document.get("headers") if isinstance(document, dict) else None
+    return headers if isinstance(headers, dict) else None
+
+
 def signed_value(value: bytes) -> bytes:
     """Return the bytes that Port signed of a message's value; the value itself if it has no signature inside.
 
     Never raises. Only the two headers are cut out if the value is compact JSON, so every other byte is verified.
     Otherwise the value is written again, unless a key is in it twice.
     """
+    headers = headers_in(value)
+    if headers is None:
+        return value
     try:
         text = value.decode()
-        document = json.loads(text)
-        headers = document.get("headers") if isinstance(document, dict) else None
-        if not isinstance(headers, dict):
-            return value
         rest = {name: field for name, field in headers.items() if name.lower() not in _SIGNATURE_HEADERS}
         whole, part = (f'"headers":{_encode(fields)}' for fields in (headers, rest))
         if text.count(whole) == 1:

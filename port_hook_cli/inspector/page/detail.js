@@ -85,7 +85,7 @@ function Head({ capture, actions }) {
       ${row.response !== null && html`<b class=${`pill ${statusTone(row.response)}`}>${row.response}</b>`}
     </div>
     <p class="under"><span title=${fullTime(row.received_at)}>${time(row.received_at)}, ${ago(row.received_at)}</span>
-      <span class="mono">${oneLine(row.method)} ${oneLine(row.target).slice(0, 120)}</span>
+      <span class="mono">${row.message ? `kafka ${oneLine(row.message)}`.slice(0, 120) : `${oneLine(row.method)} ${oneLine(row.target).slice(0, 120)}`}</span>
       <button type="button" class="id mono" title="Copy the capture's id" onClick=${() => copy(row.id, "Copied the id.")}>${oneLine(row.id)}</button></p>
     <div class="actions" role="toolbar" aria-label="Actions">
       <${Button} icon="replay" label="Replay" primary onClick=${() => actions.replay(row.id)} title="Sign it again and send it (r)" />

@@ -120,6 +120,7 @@ const Row = memo(({ row, isOpen, isCurrent, isMarked, isNarrow }) => {
       <strong title=${name}>${name}</strong>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
       ${row.kind === "workflow-node" && html`<small class="tag">node</small>`}
+      ${row.source === "kafka" && html`<small class="tag" title=${row.message}>kafka</small>`}
       ${row.source === "replay" && html`<small class="tag replay"><${Icon} name="replay" size=${11} />replay</small>`}
     </span>
     <span class="run mono">${oneLine(row.run_id ?? "–")}</span>
